@@ -1,0 +1,141 @@
+"""The exceptions of Chainrule, and the one way their messages are built.
+
+Every message says what was given, what was expected, and what to write instead. Each class is a
+subclass of the built-in exception a Python user would catch (`ValueError`, `TypeError`, ...).
+Inside a model, :class:`~chainrule.nn.Module` adds the layer's path and the shapes on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass
+class LayerTrail:
+    """Where in a model an error arose: the failing layer's path and the shapes that led to it."""
+
+    path: list[str] = field(default_factory=list)
+    layer: str = ""
+    steps: list[tuple[str, str]] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        width = max((len(name) for name, _ in self.steps), default=0)
+        return [f"    {name:<{width}}  {shape}" for name, shape in self.steps]
+
+
+class ChainruleError(Exception):
+    """Base of all errors raised by Chainrule.
+
+    Parameters
+    ----------
+    problem: one sentence that says what is wrong, with the numbers.
+    given, expected: what the caller passed, and what would have been right.
+    instead: what to write instead, as a sentence or a piece of code.
+
+    >>> print(ShapeError("cannot add", given="(2, 3) and (4,)", expected="equal last dimensions"))
+    cannot add; given: (2, 3) and (4,); expected: equal last dimensions
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        given: object = None,
+        expected: object = None,
+        instead: str | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.given = given
+        self.expected = expected
+        self.instead = instead
+        self.trail: LayerTrail | None = None
+
+    def __str__(self) -> str:
+        text = self.problem
+        if self.given is not None:
+            text += f"; given: {self.given}"
+        if self.expected is not None:
+            text += f"; expected: {self.expected}"
+        if self.trail is None:
+            return text + (f". {self.instead}" if self.instead else "")
+        where = ".".join(["model", *self.trail.path])
+        lines = [f"in {where} ({self.trail.layer}): {text}", *self.trail.lines()]
+        if self.instead:
+            lines.append(f"  {self.instead}")
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions travel between processes; the default would lose the keyword-only fields.
+        return (_rebuild, (type(self), self.problem), self.__dict__)
+
+
+def _rebuild(kind: type[ChainruleError], problem: str) -> ChainruleError:
+    return kind(problem)
+
+
+class ShapeError(ChainruleError, ValueError):
+    """Shapes that do not fit together."""
+
+
+class ArgumentError(ChainruleError, ValueError):
+    """An argument outside the values that make sense."""
+
+
+class DTypeError(ChainruleError, TypeError):
+    """Element types (or Python types) that do not fit together."""
+
+
+class OutOfRangeError(ChainruleError, IndexError):
+    """An index, or a class label, outside the range it indexes."""
+
+
+class GradientError(ChainruleError, RuntimeError):
+    """A derivative that cannot be computed: freed, overwritten, detached or not scalar."""
+
+
+class NotDifferentiableError(ChainruleError, NotImplementedError):
+    """An operation without a derivative (of this order)."""
+
+
+class CaptureError(ChainruleError, RuntimeError):
+    """Something that depends on numbers was asked for while only specs are known."""
+
+
+class GraphError(ChainruleError, RuntimeError):
+    """A graph that is not well formed."""
+
+
+class NonFiniteError(ChainruleError, FloatingPointError):
+    """A NaN or an infinity where only finite numbers make sense."""
+
+
+class FormatError(ChainruleError, ValueError):
+    """A file whose bytes are not what its format says."""
+
+
+class DownloadError(ChainruleError, OSError):
+    """A download that failed, or whose bytes are not the expected ones."""
+
+
+class CheckpointError(ChainruleError, RuntimeError):
+    """A checkpoint or run folder that cannot be written, resumed or shared."""
+
+
+class MissingDependencyError(ChainruleError, ImportError):
+    """An optional library that is needed for this call and is not installed."""
+
+
+def missing_dependency(library: str, extra: str, purpose: str) -> MissingDependencyError:
+    """The error for an optional library: names the extra that brings it."""
+    return MissingDependencyError(
+        f"{purpose} needs {library}, which is not installed",
+        instead=f"Install it with: pip install 'chainrule[{extra}]'.",
+    )
+
+
+def listing(names: Sequence[object], limit: int = 8) -> str:
+    """`a, b, c and 4 more`: a list short enough for a message."""
+    shown = ", ".join(str(name) for name in names[:limit])
+    return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,0 +1,62 @@
+"""The only settings: one printable record, scoped to the context (and so to the thread).
+
+>>> print(current())
+Settings(gradients=True, default_dtype=float32, anomaly=False)
+>>> with use(gradients=False):
+...     current().gradients
+False
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DTypeError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """gradients: record the tape. default_dtype: of Python floats. anomaly: check every result."""
+
+    gradients: bool = True
+    default_dtype: np.dtype[Any] = np.dtype(np.float32)
+    anomaly: bool = False
+
+    def __str__(self) -> str:
+        return (
+            f"Settings(gradients={self.gradients}, default_dtype={self.default_dtype}, "
+            f"anomaly={self.anomaly})"
+        )
+
+
+_current: ContextVar[Settings] = ContextVar("chainrule_settings", default=Settings())  # noqa: B039
+current = _current.get
+
+
+@contextmanager
+def use(**changes: Any) -> Iterator[Settings]:
+    """Change settings inside a `with` block, for this thread only."""
+    token = _current.set(replace(current(), **changes))
+    try:
+        yield current()
+    finally:
+        _current.reset(token)
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Set the floating dtype that Python floats and new parameters get (`float32` at the start)."""
+    dtype = np.dtype(dtype)
+    if dtype.kind != "f":
+        raise DTypeError("the default dtype must be floating", given=dtype, expected="float32")
+    _current.set(replace(current(), default_dtype=dtype))
+
+
+def get_default_dtype() -> np.dtype[Any]:
+    """The floating dtype that Python floats and new parameters get."""
+    return current().default_dtype
