@@ -1,0 +1,271 @@
+"""Datasets: gathering, splitting, the facts they carry, and what they refuse (A15, A16, B10, H7)."""
+
+import json
+import traceback
+
+import numpy as np
+import pytest
+from chainrule.data import (
+    ArrayDataset,
+    Compose,
+    Dataset,
+    Flatten,
+    ImageFormat,
+    OneHot,
+    RandomShift,
+    Rescale,
+    Standardize,
+    Subset,
+    random_split,
+    train_test_split,
+    transform_from_config,
+)
+from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
+
+
+class Listed(Dataset):
+    def __init__(self, items):
+        self.items = items
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+def test_dataset_is_abstract():
+    with pytest.raises(TypeError, match="abstract"):
+        Dataset()
+
+
+def test_default_gather_stacks_items():
+    data = Listed([([1.0, 2.0], 1), ([3.0, 4.0], 0), ([5.0, 6.0], 1)])
+    x, y = data.gather(np.array([2, 0]))
+    np.testing.assert_array_equal(x, [[5, 6], [1, 2]])
+    np.testing.assert_array_equal(y, [1, 1])
+    assert (x.dtype, y.dtype) == (np.float32, np.int64)
+    assert data.input_shape == (2,)
+
+
+def test_default_gather_keeps_array_dtypes_and_takes_single_arrays():
+    (x,) = Listed([np.zeros(2), np.ones(2)]).gather([0, 1])
+    assert x.dtype == np.float64
+    (x,) = Listed([np.uint8(3)]).gather([0])
+    assert x.dtype == np.uint8
+
+
+def test_an_item_of_another_shape_is_named():
+    data = Listed([(np.zeros(2), 0), (np.zeros(2), 0), (np.zeros(3), 0)])
+    with pytest.raises(ShapeError, match=r"sample 2 of Listed.*field 0.*\(3,\).*\(2,\).*sample 1"):
+        data.gather([1, 2])
+    with pytest.raises(ShapeError, match="sample 1 .*3 fields"):
+        Listed([(1, 2), (1, 2, 3)]).gather([0, 1])
+    with pytest.raises(DTypeError, match="sample 1, field 0"):
+        Listed([(1,), ("a",)]).gather([0, 1])
+    with pytest.raises(ShapeError, match="sample 0, field 0 is ragged"):
+        Listed([([[1, 2], [3]],)]).gather([0])
+
+
+def test_an_exception_keeps_its_traceback_and_gains_the_index():
+    class Broken(Listed):
+        def __getitem__(self, index):
+            if index == 5:
+                raise ZeroDivisionError("the user's own")
+            return (index,)
+
+    with pytest.raises(ZeroDivisionError, match="the user's own") as caught:
+        Broken(range(9)).gather([4, 5, 6])
+    assert caught.value.__notes__ == ["while reading sample 5 of Broken"]
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "__getitem__"
+
+
+def test_array_dataset_reads_samples_slices_and_masks():
+    x, y = np.arange(12).reshape(6, 2), np.arange(6)
+    data = ArrayDataset(x, y)
+    assert len(data) == 6
+    assert [field.tolist() for field in data[2]] == [[4, 5], 2]
+    assert [field.tolist() for field in data[-1]] == [[10, 11], 5]
+    assert data[1:3][1].tolist() == [1, 2]
+    assert data[[5, 0]][1].tolist() == [5, 0]
+    assert data[y > 3][1].tolist() == [4, 5]
+    assert data[[]][0].shape == (0, 2)
+    assert [len(field) for field in data.gather([])] == [0, 0]
+
+
+def test_gathered_batches_never_alias_the_data():
+    x = np.zeros((4, 2), np.float32)
+    data = ArrayDataset(x)
+    for (batch,) in (data.gather(np.arange(4)), data[:], data[0]):
+        batch[...] = 7
+    assert not x.any()
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.broadcast_to(np.float32(3), (4, 2)),  # stride 0, read-only (A15)
+        np.arange(8.0)[::-1].reshape(4, 2),
+        np.arange(8.0).reshape(2, 4).T,
+        np.arange(8, dtype=">f4").reshape(4, 2),
+        np.frombuffer(b"\0" + np.arange(8.0).tobytes(), np.uint8)[1:]
+        .view(np.float64)
+        .reshape(4, 2),
+    ],
+    ids=["broadcast", "negative stride", "F order", "byte-swapped", "misaligned"],
+)
+def test_any_memory_layout_reads_right(x):
+    (batch,) = ArrayDataset(x).gather([3, 1])
+    np.testing.assert_array_equal(batch, [x[3], x[1]])
+    assert batch.dtype.isnative
+    assert batch.flags.writeable
+    assert batch.flags.aligned
+
+
+def test_array_dataset_refuses():
+    with pytest.raises(ShapeError, match=r"differ in length.*\[3, 2\]"):
+        ArrayDataset(np.zeros((3, 2)), np.zeros(2))
+    with pytest.raises(ArgumentError, match="length 0"):
+        ArrayDataset(np.zeros((0, 2)), np.zeros(0))
+    with pytest.raises(ArgumentError, match="at least one array"):
+        ArrayDataset()
+    with pytest.raises(ShapeError, match="first axis"):
+        ArrayDataset(3.0)
+    with pytest.raises(ShapeError, match="array 1 is ragged"):
+        ArrayDataset([1, 2], [[1], [1, 2]])
+    for bad in (np.array(["a"]), np.array([object()]), np.array([1j])):
+        with pytest.raises(DTypeError, match="array 0 is not numeric"):
+            ArrayDataset(bad)
+    with pytest.raises(OutOfRangeError, match="label 2 at position 1"):
+        ArrayDataset(np.zeros(2), np.array([0, 2]), classes=("a", "b"))
+    with pytest.raises(ShapeError, match="3 feature names"):
+        ArrayDataset(np.zeros((2, 2)), feature_names=("a", "b", "c"))
+    with pytest.raises(ArgumentError, match="task"):
+        ArrayDataset(np.zeros(2), task="guessing")
+    with pytest.raises(ArgumentError, match="target"):
+        ArrayDataset(np.zeros(2), target_transform=OneHot(2))
+
+
+@pytest.mark.parametrize("index", [6, -7, [0, 6], np.array([1, -9])])
+def test_an_index_out_of_range_is_named(index):
+    data = ArrayDataset(np.arange(6))
+    with pytest.raises(OutOfRangeError, match="of a dataset of 6.*0 to 5"):
+        data[index]
+
+
+def test_float_indices_are_refused():
+    with pytest.raises(DTypeError, match="integers.*float64"):
+        ArrayDataset(np.arange(6)).gather(np.array([0.0, 1.0]))
+
+
+def test_task_follows_from_the_targets():
+    x = np.zeros((3, 2), np.float32)
+    assert ArrayDataset(x, np.arange(3)).task == "classification"
+    assert ArrayDataset(x, np.zeros((3, 1), np.float32)).task == "regression"
+    assert ArrayDataset(x, np.zeros((3, 1)), task="classification").task == "classification"
+    assert ArrayDataset(x).task is None
+
+
+def test_transforms_apply_to_inputs_and_targets():
+    pixels = np.arange(8, dtype=np.uint8).reshape(2, 1, 2, 2)
+    data = ArrayDataset(
+        pixels,
+        np.array([0, 1]),
+        transform=Compose([Rescale(2), Flatten()]),
+        target_transform=OneHot(2),
+    )
+    x, y = data.gather([1])
+    np.testing.assert_array_equal(x, [[2, 2.5, 3, 3.5]])
+    np.testing.assert_array_equal(y, [[0, 1]])
+    assert data.input_shape == (4,)
+    np.testing.assert_array_equal(data.arrays[0], pixels)
+
+
+def test_a_random_transform_needs_the_loaders_generator():
+    data = ArrayDataset(np.zeros((2, 1, 4, 4)), transform=RandomShift(1))
+    assert data.random
+    assert data.input_shape == (1, 4, 4)
+    with pytest.raises(ArgumentError, match="DataLoader"):
+        data[0]
+
+
+def test_subset_passes_everything_on():
+    base = ArrayDataset(
+        np.arange(10.0).reshape(5, 2), np.array([0, 1, 0, 1, 0]), classes=("a", "b"),
+        feature_names=("u", "v"), transform=Rescale(2),
+    )  # fmt: skip
+    part = Subset(base, [4, 1])
+    assert len(part) == 2
+    assert part[0][0].tolist() == [4, 4.5]
+    assert part[-1][1] == 1
+    assert part.gather([1, 0])[1].tolist() == [1, 0]
+    assert part.describe() == base.describe()
+    with pytest.raises(OutOfRangeError, match="subset of 2"):
+        part[2]
+    with pytest.raises(OutOfRangeError, match="index 5 at position 1"):
+        Subset(base, [0, 5])
+    assert len(Subset(base, [])) == 0
+
+
+def test_random_split_is_seeded_and_complete():
+    data = ArrayDataset(np.arange(100))
+    first, second = random_split(data, [70, 30], seed=3)
+    assert (len(first), len(second)) == (70, 30)
+    assert sorted([*first.indices, *second.indices]) == list(range(100))
+    again = random_split(data, [0.7, 0.3], seed=3)
+    np.testing.assert_array_equal(again[0].indices, first.indices)
+    assert not np.array_equal(random_split(data, [70, 30], seed=4)[0].indices, first.indices)
+
+
+def test_random_split_shares_left_overs_as_pytorch_does():
+    torch = pytest.importorskip("torch")
+    for n in (10, 11, 13, 100):
+        fractions = [0.35, 0.35, 0.3]
+        wanted = [len(part) for part in torch.utils.data.random_split(range(n), fractions)]
+        data = ArrayDataset(np.arange(n))
+        assert [len(part) for part in random_split(data, fractions)] == wanted
+
+
+@pytest.mark.parametrize("lengths", [[5, 4], [11, -1], [0.5, 0.4], [1.5, -0.5]])
+def test_random_split_refuses(lengths):
+    with pytest.raises(ArgumentError, match="add up"):
+        random_split(ArrayDataset(np.arange(10)), lengths)
+
+
+def test_train_test_split_is_stratified():
+    y = np.repeat([0, 1, 2], [60, 30, 11])
+    data = ArrayDataset(np.arange(101), y)
+    train, test = train_test_split(data, 0.2, seed=1)
+    assert np.bincount(test.arrays[1]).tolist() == [12, 6, 2]
+    assert sorted([*train.arrays[0], *test.arrays[0]]) == list(range(101))
+    same = train_test_split(data, 0.2, seed=1)[1]
+    np.testing.assert_array_equal(same.arrays[0], test.arrays[0])
+    other = train_test_split(data, 0.2, seed=2)[1]
+    assert not np.array_equal(other.arrays[0], test.arrays[0])
+
+
+def test_train_test_split_of_tiny_and_plain_data():
+    train, test = train_test_split(ArrayDataset(np.arange(3), np.array([0, 0, 1])), 0.01)
+    assert (len(train), len(test)) == (2, 1)
+    assert 1 in train.arrays[1]
+    train, test = train_test_split(ArrayDataset(np.arange(10.0)), 0.3)
+    assert (len(train), len(test)) == (7, 3)
+    with pytest.raises(ArgumentError, match="too few"):
+        train_test_split(ArrayDataset(np.arange(1)))
+    with pytest.raises(ArgumentError, match="fraction"):
+        train_test_split(ArrayDataset(np.arange(5)), 1.0)
+
+
+def test_describe_is_json_and_rebuilds_the_preprocessing():
+    x = np.random.default_rng(0).normal(size=(6, 2))
+    data = ArrayDataset(
+        x, np.array([0, 1] * 3), classes=("no", "yes"), feature_names=("u", "v"),
+        transform=Standardize.fit(x, dtype="float32"), image=ImageFormat(1, 1, 2, 16.0),
+    )  # fmt: skip
+    record = json.loads(json.dumps(data.describe()))
+    assert record["classes"] == ["no", "yes"]
+    assert record["input_shape"] == [2]
+    assert ImageFormat(**record["image"]) == data.image
+    again = data.with_transform(transform_from_config(record["transform"]))
+    np.testing.assert_array_equal(again[:][0], data[:][0])
+    assert "Standardize" in repr(data)
