@@ -1,0 +1,266 @@
+"""The loader: batches of Tensors in an order that is a pure function of (seed, epoch)."""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.data.dataset import Dataset
+from chainrule.data.seeds import batch_generator, check_seed, generator
+from chainrule.data.transforms import Array
+from chainrule.errors import ArgumentError, DTypeError, ShapeError, listing
+from chainrule.tensor import Tensor, from_numpy
+
+_AHEAD = 2
+_FIXED = ("length", "batch_size", "shuffle", "drop_last")
+
+
+class DataLoader:
+    """Iterates over `dataset` in batches: one tuple of Tensors (batch_size, ...) per step.
+
+    Each batch is read in one vectorized `dataset.gather`. With `shuffle`, the order of epoch e is
+    `np.random.Generator(np.random.Philox(key=[seed, e])).permutation(n)`, and the augmentation of
+    batch b draws from a generator of (seed, e, b): nothing depends on what was read before, so a
+    restored loader goes on with the same bits, and global random state is never touched.
+
+    Parameters
+    ----------
+    batch_size: samples per batch, >= 1; the last one is smaller unless `drop_last`.
+    shuffle: a new order in each epoch, else the dataset's own.
+    seed: 0 to 2⁶⁴ − 1.
+    prefetch: batches read ahead by a background thread; 0 for none. By default 2 if the dataset
+        waits for files, and none for arrays in memory, where a thread costs more than it saves.
+
+    Each `for` loop is one epoch and continues where `load_state_dict` left off. A loop that was
+    left early counts as an epoch, too.
+
+    >>> from chainrule.data import ArrayDataset
+    >>> loader = DataLoader(ArrayDataset(np.arange(5)), batch_size=2)
+    >>> [batch.numpy().tolist() for batch, in loader]
+    [[0, 1], [2, 3], [4]]
+    >>> loader.epoch, len(loader)
+    (1, 3)
+
+    Raises ArgumentError for an empty dataset, a batch size below 1, or no batch at all.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int = 32,
+        shuffle: bool = False,
+        *,
+        seed: int = 0,
+        drop_last: bool = False,
+        prefetch: int | None = None,
+    ) -> None:
+        if not hasattr(dataset, "gather"):
+            raise DTypeError(
+                "DataLoader takes a Dataset",
+                given=type(dataset).__name__,
+                instead="Wrap arrays: cr.data.ArrayDataset(x, y).",
+            )
+        self.dataset = dataset
+        self.batch_size = _whole(batch_size, "batch_size", 1)
+        self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
+        self.seed = check_seed(seed)
+        self.prefetch = (_AHEAD if dataset.waits else 0) if prefetch is None else prefetch
+        _whole(self.prefetch, "prefetch", 0)
+        self._length = len(dataset)
+        if self._length < 1:
+            raise ArgumentError("the dataset has length 0", expected="at least one sample")
+        if len(self) < 1:
+            raise ArgumentError(
+                f"batch_size {batch_size} with drop_last leaves no batch of {self._length} samples",
+                instead="Use a smaller batch_size or drop_last=False.",
+            )
+        self._epoch, self._batch = 0, 0
+        self._continues = True  # The next loop goes on from (epoch, batch) as it stands.
+        self._run: object = None
+
+    def __len__(self) -> int:
+        """The number of batches in an epoch."""
+        extra = 0 if self.drop_last else self.batch_size - 1
+        return (self._length + extra) // self.batch_size
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the next batch belongs to, from 0."""
+        return self._epoch
+
+    @property
+    def batch(self) -> int:
+        """The index of the next batch within its epoch, from 0."""
+        return self._batch
+
+    def set_epoch(self, epoch: int, batch: int = 0) -> None:
+        """Let the next loop start at this epoch (and batch); costs no reading and no randomness."""
+        epoch, batch = _whole(epoch, "epoch", 0), _whole(batch, "batch", 0)
+        if batch > len(self):
+            raise ArgumentError("no such batch", given=batch, expected=f"0 to {len(self)}")
+        self._epoch, self._batch = epoch, batch
+        self._continues, self._run = True, None
+
+    def order(self, epoch: int) -> Array:
+        """The sample indices of an epoch, in the order in which they are read."""
+        if not self.shuffle:
+            return np.arange(self._length)
+        return generator(self.seed, epoch).permutation(self._length)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        if not self._continues and self._batch > 0:
+            self._epoch, self._batch = self._epoch + 1, 0
+        run = self._run = object()
+        self._continues = False
+        epoch, first = self._epoch, self._batch
+        batches = self._read(epoch, first)
+        if self.prefetch:
+            batches = _read_ahead(batches, self.prefetch)
+        try:
+            for index, arrays in enumerate(batches, first + 1):
+                if self._run is run:
+                    self._batch = index
+                yield tuple([from_numpy(array) for array in arrays])
+        finally:
+            batches.close()  # type: ignore[attr-defined]
+        if self._run is run:
+            self._epoch, self._batch, self._continues = epoch + 1, 0, True
+
+    def _read(self, epoch: int, first: int) -> Iterator[tuple[Array, ...]]:
+        order, size = self.order(epoch), self.batch_size
+        gather, draws = self.dataset.gather, self.dataset.random
+        for batch in range(first, len(self)):
+            indices = order[batch * size : (batch + 1) * size]
+            try:
+                if draws:
+                    arrays = gather(indices, batch_generator(self.seed, epoch, batch))
+                else:
+                    arrays = gather(indices)
+                if batch == first:
+                    _check_batch(arrays, len(indices))
+            except Exception as error:
+                samples = listing(list(indices))
+                error.add_note(f"while reading batch {batch} of epoch {epoch}: samples {samples}")
+                raise
+            yield arrays
+
+    def state_dict(self) -> dict[str, int | bool]:
+        """Where the loader stands, as JSON-ready numbers; the next batch is the first unread one.
+
+        >>> from chainrule.data import ArrayDataset
+        >>> DataLoader(ArrayDataset(np.arange(5)), batch_size=2).state_dict()
+        {'length': 5, 'batch_size': 2, 'shuffle': False, 'drop_last': False,
+         'seed': 0, 'epoch': 0, 'batch': 0}
+        """
+        return {
+            **self._fixed(),
+            "seed": self.seed,
+            "epoch": self._epoch,
+            "batch": self._batch,
+        }
+
+    def _fixed(self) -> dict[str, int | bool]:
+        values = (self._length, self.batch_size, self.shuffle, self.drop_last)
+        return dict(zip(_FIXED, values, strict=True))
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where a saved loader stood, with its seed, order and augmentation.
+
+        Raises ArgumentError, naming both values, if the data length, batch size, shuffle or
+        drop_last differ: the same position would then mean other samples. Unchanged on error.
+        """
+        here = self.state_dict()
+        if set(state) != set(here):
+            raise ArgumentError(
+                "not the state of a DataLoader", given=sorted(state), expected=sorted(here)
+            )
+        different = [
+            f"{key} was {state[key]} and is {here[key]}"
+            for key in _FIXED
+            if state[key] != here[key]
+        ]
+        if different:
+            raise ArgumentError(
+                f"the saved loader read other batches: {'; '.join(different)}",
+                instead="Restore it with the same data and batch size, or start a new epoch "
+                "with set_epoch(epoch).",
+            )
+        seed = check_seed(state["seed"])
+        self.set_epoch(state["epoch"], state["batch"])
+        self.seed = seed
+
+
+def _whole(value: Any, name: str, least: int) -> int:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise ArgumentError(f"{name} is a whole number", given=repr(value), expected=f">= {least}")
+    if value < least:
+        raise ArgumentError(f"{name} is too small", given=value, expected=f">= {least}")
+    return int(value)
+
+
+def _check_batch(arrays: Any, count: int) -> None:
+    if not isinstance(arrays, tuple) or not all(isinstance(a, np.ndarray) for a in arrays):
+        raise DTypeError(
+            "gather returns a tuple of NumPy arrays",
+            given=type(arrays).__name__,
+            instead="Return (x, y), or (x,) for a single array.",
+        )
+    shapes = [array.shape for array in arrays]
+    if any(shape[:1] != (count,) for shape in shapes):
+        raise ShapeError(f"gather was asked for {count} samples", given=f"shapes {shapes}")
+
+
+_END = object()
+
+
+def _read_ahead(batches: Iterator[Any], depth: int) -> Iterator[Any]:
+    """The same items, read up to `depth` ahead by one thread; its exceptions arrive here."""
+    ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=depth)
+    stopped = threading.Event()
+
+    def work() -> None:
+        try:
+            for item in batches:
+                ready.put((item, None))
+                if stopped.is_set():
+                    return
+            ready.put((_END, None))
+        except BaseException as error:
+            ready.put((_END, error))
+
+    # Settings are scoped to the context; the thread reads under those of the loop.
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(work,), daemon=True, name="DataLoader")
+    thread.start()
+    try:
+        while True:
+            item, error = _next(ready, thread)
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            yield item
+    finally:
+        stopped.set()
+        while thread.is_alive():
+            while not ready.empty():
+                ready.get_nowait()
+            thread.join(0.005)
+
+
+def _next(ready: queue.Queue[Any], thread: threading.Thread) -> Any:
+    while True:
+        try:
+            return ready.get(timeout=1.0)
+        except queue.Empty:
+            # A forked process inherits the queue, but not the thread that fills it.
+            if not thread.is_alive() and ready.empty():
+                raise RuntimeError(
+                    "the DataLoader's reading thread is gone (was the process forked in mid-loop?);"
+                    " start a new loop in the child process"
+                ) from None

@@ -1,0 +1,306 @@
+"""The loader: order, resuming, read-ahead, errors (B10, D4, H2, H3, H7), and its own cost."""
+
+import json
+import multiprocessing
+import random
+import threading
+import time
+
+import numpy as np
+import pytest
+from chainrule.data import ArrayDataset, DataLoader, Dataset, RandomShift, Subset, random_split
+from chainrule.errors import ArgumentError, DTypeError, ShapeError
+from chainrule.tensor import Tensor
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (50, 1, 6, 6), dtype=np.uint8)
+AUGMENTED = ArrayDataset(IMAGES, np.arange(50), transform=RandomShift(2))
+
+
+def batches(loader):
+    return [tuple(np.array(t.numpy()) for t in batch) for batch in loader]
+
+
+def assert_same(left, right):
+    assert len(left) == len(right)
+    for a, b in zip(left, right, strict=True):
+        for u, v in zip(a, b, strict=True):
+            np.testing.assert_array_equal(u, v)
+
+
+def test_batches_are_tuples_of_tensors_in_order():
+    x = np.arange(10, dtype=np.float32).reshape(5, 2)
+    loader = DataLoader(ArrayDataset(x, np.arange(5)), batch_size=2)
+    got = list(loader)
+    assert len(loader) == len(got) == 3
+    assert all(isinstance(batch, tuple) and isinstance(batch[0], Tensor) for batch in got)
+    np.testing.assert_array_equal(np.concatenate([b[0].numpy() for b in got]), x)
+    assert got[-1][1].shape == (1,)
+    assert got[0][0].dtype == np.float32
+    assert got[0][1].dtype == np.int64
+
+
+def test_drop_last():
+    loader = DataLoader(ArrayDataset(np.arange(5)), 2, drop_last=True)
+    assert len(loader) == 2
+    assert [b.numpy().tolist() for (b,) in loader] == [[0, 1], [2, 3]]
+
+
+def test_order_is_the_documented_function_of_seed_and_epoch():
+    loader = DataLoader(ArrayDataset(np.arange(50)), 8, shuffle=True, seed=7)
+    for epoch in range(3):
+        wanted = np.random.Generator(np.random.Philox(key=[7, epoch])).permutation(50)
+        got = np.concatenate([b.numpy() for (b,) in loader])
+        np.testing.assert_array_equal(got, wanted)
+        np.testing.assert_array_equal(loader.order(epoch), wanted)
+
+
+def test_epochs_and_seeds_differ_and_each_is_a_permutation():
+    loader = DataLoader(ArrayDataset(np.arange(50)), 8, shuffle=True, seed=1)
+    orders = [np.concatenate([b.numpy() for (b,) in loader]) for _ in range(2)]
+    assert not np.array_equal(*orders)
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    other = DataLoader(ArrayDataset(np.arange(50)), 8, shuffle=True, seed=2)
+    assert not np.array_equal(other.order(0), orders[0])
+
+
+def test_the_users_random_state_is_untouched():
+    random.seed(1)
+    np.random.seed(1)
+    before = random.getstate(), np.random.get_state()[1].tobytes(), np.random.get_state()[2]
+    batches(DataLoader(AUGMENTED, 8, shuffle=True))
+    random_split(AUGMENTED, [40, 10])
+    assert random.getstate() == before[0]
+    assert np.random.get_state()[1].tobytes() == before[1]
+    assert np.random.get_state()[2] == before[2]
+
+
+@pytest.mark.parametrize("prefetch", [0, 3])
+@pytest.mark.parametrize("stop", [0, 1, 4, 7])
+def test_resume_in_mid_epoch_gives_the_same_bits(stop, prefetch):
+    def build():
+        return DataLoader(AUGMENTED, 8, shuffle=True, seed=5, prefetch=prefetch)
+
+    whole = build()
+    wanted = [batches(whole) for _ in range(3)]
+    loader = build()
+    batches(loader)
+    head, state = [], loader.state_dict()
+    for index, batch in enumerate(loader):
+        if index == stop:
+            break
+        head.append(tuple(np.array(t.numpy()) for t in batch))
+        state = json.loads(json.dumps(loader.state_dict()))
+    resumed = build()
+    resumed.load_state_dict(state)
+    assert_same(head + batches(resumed), wanted[1])
+    assert_same(batches(resumed), wanted[2])
+    assert resumed.state_dict() == whole.state_dict()
+
+
+def test_augmentation_is_a_function_of_epoch_and_batch():
+    loader = DataLoader(AUGMENTED, 8, seed=5)
+    first, second = batches(loader), batches(loader)
+    assert not np.array_equal(first[0][0], second[0][0])
+    assert not np.array_equal(first[0][0] != 0, first[1][0] != 0)
+    loader.set_epoch(0, batch=3)
+    assert_same(batches(loader), first[3:])
+
+
+def test_state_after_the_last_batch_resumes_to_an_empty_rest():
+    loader = DataLoader(ArrayDataset(np.arange(4)), 2)
+    for _ in loader:
+        state = loader.state_dict()
+    assert (state["epoch"], state["batch"]) == (0, 2)
+    loader.load_state_dict(state)
+    assert list(loader) == []
+    assert (loader.epoch, loader.batch) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "other, words",
+    [
+        (DataLoader(ArrayDataset(np.arange(9)), 2, True), "length was 8 and is 9"),
+        (DataLoader(ArrayDataset(np.arange(8)), 4, True), "batch_size was 2 and is 4"),
+        (DataLoader(ArrayDataset(np.arange(8)), 2), "shuffle was True and is False"),
+        (DataLoader(ArrayDataset(np.arange(8)), 2, True, drop_last=True), "drop_last was False"),
+    ],
+)
+def test_resume_with_other_batches_is_refused(other, words):
+    state = DataLoader(ArrayDataset(np.arange(8)), 2, shuffle=True, seed=3).state_dict()
+    before = other.state_dict()
+    with pytest.raises(ArgumentError, match=words):
+        other.load_state_dict(state)
+    assert other.state_dict() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"batch": 99}, {"batch": -1}, {"epoch": -1}, {"epoch": 1.5}, {"seed": -1}, {"more": 1}],
+)
+def test_a_nonsensical_state_is_refused_whole(change):
+    loader = DataLoader(ArrayDataset(np.arange(8)), 2)
+    before = loader.state_dict()
+    with pytest.raises(ArgumentError):
+        loader.load_state_dict({**before, **change})
+    with pytest.raises(ArgumentError, match="not the state"):
+        loader.load_state_dict({})
+    assert loader.state_dict() == before
+
+
+def test_resume_takes_the_saved_seed():
+    saved = DataLoader(ArrayDataset(np.arange(8)), 2, shuffle=True, seed=3)
+    loader = DataLoader(ArrayDataset(np.arange(8)), 2, shuffle=True, seed=4)
+    loader.load_state_dict(saved.state_dict())
+    assert_same(batches(loader), batches(saved))
+
+
+def test_a_loop_left_early_counts_as_an_epoch():
+    loader = DataLoader(ArrayDataset(np.arange(8)), 2, shuffle=True)
+    for _ in loader:
+        break
+    assert np.concatenate([b for (b,) in batches(loader)]).tolist() == loader.order(1).tolist()
+    iter(loader)  # an iterator that nobody reads changes nothing
+    assert loader.epoch == 2
+
+
+def test_two_loops_at_once_do_not_disturb_each_other():
+    loader = DataLoader(ArrayDataset(np.arange(8)), 2, shuffle=True)
+    pairs = [(a.numpy(), b.numpy()) for (a,), (b,) in zip(loader, loader, strict=True)]
+    np.testing.assert_array_equal(np.concatenate([a for a, _ in pairs]), loader.order(0))
+    np.testing.assert_array_equal(np.concatenate([b for _, b in pairs]), loader.order(1))
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.0, True, "8"])
+def test_batch_size_is_checked(size):
+    with pytest.raises(ArgumentError, match="batch_size"):
+        DataLoader(ArrayDataset(np.arange(8)), size)
+
+
+def test_construction_refuses():
+    data = ArrayDataset(np.arange(8))
+    with pytest.raises(ArgumentError, match="length 0"):
+        DataLoader(Subset(data, []))
+    with pytest.raises(ArgumentError, match="leaves no batch of 8"):
+        DataLoader(data, 9, drop_last=True)
+    with pytest.raises(ArgumentError, match="seed"):
+        DataLoader(data, seed=-1)
+    with pytest.raises(ArgumentError, match="prefetch"):
+        DataLoader(data, prefetch=-1)
+    with pytest.raises(DTypeError, match="ArrayDataset"):
+        DataLoader(np.arange(8))
+
+
+class Failing(Dataset):
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        if index == 6:
+            raise KeyError("the user's own")
+        return (float(index),)
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_a_datasets_exception_arrives_with_sample_and_batch(prefetch):
+    loader = DataLoader(Failing(), 4, prefetch=prefetch)
+    got = []
+    with pytest.raises(KeyError, match="the user's own") as caught:
+        for (batch,) in loader:
+            got.append(batch.numpy().tolist())
+    assert got == [[0, 1, 2, 3]]
+    notes = " ".join(caught.value.__notes__)
+    assert "sample 6 of Failing" in notes
+    assert "batch 1 of epoch 0: samples 4, 5, 6, 7" in notes
+    assert any(entry.name == "__getitem__" for entry in caught.traceback)
+    assert (loader.epoch, loader.batch) == (0, 1)
+
+
+def test_a_users_gather_is_used_and_checked():
+    class Wrong(Failing):
+        def __init__(self, result):
+            self.result = result
+
+        def gather(self, indices):
+            return self.result
+
+    with pytest.raises(DTypeError, match=r"Return \(x, y\)"):
+        list(DataLoader(Wrong(np.zeros(4)), 4))
+    with pytest.raises(ShapeError, match="asked for 4"):
+        list(DataLoader(Wrong((np.zeros(3),)), 4))
+    assert len(list(DataLoader(Wrong((np.zeros(5),)), 5))) == 2
+
+
+class Slow(Dataset):
+    waits = True
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, index):
+        time.sleep(0.004)
+        return (threading.current_thread().name, index)[1:]
+
+
+def test_waiting_datasets_are_read_ahead_by_default():
+    def seconds(loader):
+        start = time.perf_counter()
+        for _ in loader:
+            time.sleep(0.008)
+        return time.perf_counter() - start
+
+    assert DataLoader(Slow(), 2).prefetch == 2
+    assert DataLoader(ArrayDataset(np.arange(3))).prefetch == 0
+    # Alone: 6 · (8 + 8) ms; with overlap about 6 · 8 + 8 ms.
+    assert seconds(DataLoader(Slow(), 2)) < 0.85 * seconds(DataLoader(Slow(), 2, prefetch=0))
+
+
+def reading_threads():
+    return [thread for thread in threading.enumerate() if thread.name == "DataLoader"]
+
+
+def test_the_reading_thread_ends_with_the_loop():
+    for _ in DataLoader(Slow(), 2):
+        assert reading_threads()
+        break
+    assert not reading_threads()
+    assert len(list(DataLoader(Slow(), 2))) == 6
+    assert not reading_threads()
+
+
+def _child(iterator, queue):
+    try:
+        while True:
+            next(iterator)
+    except RuntimeError as error:
+        queue.put(str(error))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_loop_raises_instead_of_hanging():
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("no fork on this system")
+    context = multiprocessing.get_context("fork")
+    iterator = iter(DataLoader(ArrayDataset(np.arange(1000)), 2, prefetch=2))
+    next(iterator)
+    queue = context.Queue()
+    child = context.Process(target=_child, args=(iterator, queue))
+    child.start()
+    message = queue.get(timeout=20)
+    child.join(20)
+    assert not child.is_alive()
+    assert "forked" in message
+
+
+def test_loading_costs_little():
+    """The target is 5 % of a 200 µs step; ten times that only fails when something is broken."""
+    x, y = np.zeros((6400, 784), np.float32), np.zeros(6400, np.int64)
+    loader = DataLoader(ArrayDataset(x, y), 32, shuffle=True)
+    best = min(_time(loader) for _ in range(5)) / len(loader)
+    assert best < 100e-6
+
+
+def _time(loader):
+    start = time.perf_counter()
+    for _ in loader:
+        pass
+    return time.perf_counter() - start
