@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 class LayerTrail:
     """Where in a model an error arose: the failing layer's path and the shapes that led to it."""
 
+    layer: str
+    source: object
     path: list[str] = field(default_factory=list)
-    layer: str = ""
     steps: list[tuple[str, str]] = field(default_factory=list)
 
     def lines(self) -> list[str]:

@@ -1,7 +1,7 @@
-"""The only settings: one printable record, scoped to the context (and so to the thread).
+"""The only settings: one printable record, scoped to the context, and so to the thread.
 
 >>> print(current())
-Settings(gradients=True, default_dtype=float32, anomaly=False)
+Settings(gradients=True, default_dtype=float32, interpreter=evaluate)
 >>> with use(gradients=False):
 ...     current().gradients
 False
@@ -19,19 +19,25 @@ import numpy as np
 
 from chainrule.errors import DTypeError
 
+_FLOAT32: np.dtype[Any] = np.dtype(np.float32)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """gradients: record the tape. default_dtype: of Python floats. anomaly: check every result."""
+    """gradients: record the tape. default_dtype: of Python floats. interpreter: what runs an op.
+
+    The interpreter is None for plain evaluation; a capture, or anomaly detection, puts itself here.
+    """
 
     gradients: bool = True
-    default_dtype: np.dtype[Any] = np.dtype(np.float32)
-    anomaly: bool = False
+    default_dtype: np.dtype[Any] = _FLOAT32
+    interpreter: Any = None
 
     def __str__(self) -> str:
+        interpreter = type(self.interpreter).__name__ if self.interpreter else "evaluate"
         return (
             f"Settings(gradients={self.gradients}, default_dtype={self.default_dtype}, "
-            f"anomaly={self.anomaly})"
+            f"interpreter={interpreter})"
         )
 
 

@@ -1,0 +1,322 @@
+"""Derivatives of functions, and what controls the recording of gradients.
+
+`grad`, `value_and_grad`, `vjp`, `jvp`, `jacobian` and `hessian` take a function of tensors (or of
+nested tuples, lists and dicts of them) and differentiate it by the arguments `argnums`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ContextDecorator
+from typing import Any
+
+import numpy as np
+
+from chainrule import settings, tree
+from chainrule.errors import ArgumentError, GradientError, NonFiniteError, ShapeError
+from chainrule.ops.creation import ones_like, zeros_like
+from chainrule.ops.shape import stack
+from chainrule.primitive import Primitive
+from chainrule.tape import leaves
+from chainrule.tensor import Tensor, differentiate, seed_for
+
+Function = Callable[..., Any]
+ArgNums = int | Sequence[int]
+
+
+class _GradientMode(ContextDecorator):
+    """A context manager and decorator that sets whether gradients are recorded, per thread."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+        self._entered: list[Any] = []
+
+    def __enter__(self) -> None:
+        scope = settings.use(gradients=self.enabled)
+        scope.__enter__()
+        self._entered.append(scope)
+
+    def __exit__(self, *error: Any) -> None:
+        self._entered.pop().__exit__(*error)
+
+    def _recreate_cm(self) -> _GradientMode:
+        return _GradientMode(self.enabled)
+
+
+def no_grad() -> _GradientMode:
+    """Do not record gradients inside: `with cr.no_grad():`, or as a decorator.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor(2.0, requires_grad=True)
+    >>> with cr.no_grad():
+    ...     (x * x).requires_grad
+    False
+    """
+    return _GradientMode(False)
+
+
+def enable_grad() -> _GradientMode:
+    """Record gradients inside, also within `no_grad`."""
+    return _GradientMode(True)
+
+
+def set_grad_enabled(mode: bool) -> _GradientMode:
+    """`enable_grad()` or `no_grad()`, as `mode` says."""
+    return _GradientMode(mode)
+
+
+def is_grad_enabled() -> bool:
+    """Whether gradients are recorded here."""
+    return settings.current().gradients
+
+
+class AnomalyDetector:
+    """An interpreter that evaluates, and stops at the first result that is not finite."""
+
+    def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
+        result = primitive.forward(*[x._data for x in inputs], **params)
+        for y in result if isinstance(result, tuple) else (result,):
+            if np.asarray(y).dtype.kind == "f" and not np.all(np.isfinite(y)):
+                raise NonFiniteError(
+                    f"`{primitive.name}` gave NaN or infinity",
+                    given="; ".join(_range(x) for x in inputs),
+                    instead="Look at the inputs' ranges: is a logarithm, root or quotient at 0?",
+                )
+        return result
+
+    def read(self, tensor: Tensor) -> Any:
+        return tensor._data
+
+    def write(self, tensor: Tensor, value: Tensor) -> None:
+        tensor._data = value._data
+
+    def read_grad(self, tensor: Tensor) -> Tensor | None:
+        return tensor._grad
+
+    def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
+        tensor._grad = g
+
+
+def _range(x: Tensor) -> str:
+    data = x._data
+    return f"{x.spec} in [{data.min():g}, {data.max():g}]" if data.size else f"{x.spec}"
+
+
+def detect_anomaly() -> Any:
+    """Inside this context, NonFiniteError names the first op that gives NaN or infinity.
+
+    The walk back is covered too. Every result is checked, so it is slower.
+    """
+    return settings.use(interpreter=AnomalyDetector())
+
+
+# -- transformations of functions ------------------------------------------------------------------
+
+
+def grad(
+    function: Function | Tensor | Sequence[Tensor],
+    argnums: ArgNums | Tensor | Sequence[Tensor] = 0,
+    **options: Any,
+) -> Any:
+    """∇f as a function: `grad(f)(x)` has the shape of x, for f that returns a scalar.
+
+    Called with tensors, `grad(outputs, inputs, ...)` is `gradients(outputs, inputs, ...)`, the
+    form that PyTorch has.
+
+    >>> import chainrule as cr
+    >>> cr.grad(lambda x: x**3)(cr.tensor(2.0))
+    tensor(12.)
+    >>> cr.grad(cr.grad(lambda x: x**3))(cr.tensor(2.0))
+    tensor(12.)
+    """
+    if not callable(function):
+        return gradients(function, argnums, **options)  # type: ignore[arg-type]
+    both = value_and_grad(function, argnums)  # type: ignore[arg-type]
+
+    @functools.wraps(function)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        return both(*args, **kwargs)[1]
+
+    return gradient
+
+
+def value_and_grad(function: Function, argnums: ArgNums = 0) -> Function:
+    """(f(x), ∇f(x)) in one pass, for f that returns a scalar."""
+
+    @functools.wraps(function)
+    def both(*args: Any, **kwargs: Any) -> Any:
+        value, targets, wanted = _evaluate(function, args, kwargs, argnums)
+        if not isinstance(value, Tensor) or value.shape != ():
+            raise GradientError(
+                "grad differentiates functions that return a scalar tensor",
+                given=getattr(value, "shape", type(value).__name__),
+                instead="Reduce with .sum() or .mean(), or use cr.vjp or cr.jacobian.",
+            )
+        outer = _leads_beyond([value], targets)
+        gradient = _pull_back([value], [ones_like(value)], targets, create_graph=outer)
+        return value if outer else value.detach(), tree.unflatten(wanted, gradient)
+
+    return both
+
+
+def _evaluate(
+    function: Function, args: tuple[Any, ...], kwargs: dict[str, Any], argnums: ArgNums
+) -> tuple[Any, list[Tensor], Any]:
+    """f at arguments of which those of `argnums` are made to require gradients."""
+    positions = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    if any(not -len(args) <= p < len(args) for p in positions):
+        raise ArgumentError(f"argnums {argnums}", expected=f"positions among {len(args)} arguments")
+    replaced = list(args)
+    with enable_grad():
+        for position in positions:
+            replaced[position] = tree.map_leaves(_variable, args[position])
+        wanted = tuple(replaced[p] for p in positions)
+        value = function(*replaced, **kwargs)
+    return value, tree.flatten(wanted), wanted[0] if isinstance(argnums, int) else wanted
+
+
+def _variable(leaf: Any) -> Any:
+    """A tensor to differentiate by: it still leads back to the caller's own, for higher order."""
+    if not isinstance(leaf, Tensor):
+        raise GradientError(
+            "derivatives are by tensors", given=type(leaf).__name__, instead="Use cr.tensor(x)."
+        )
+    return leaf.clone() if leaf.requires_grad else leaf.detach().requires_grad_()
+
+
+def _leads_beyond(outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> bool:
+    """Whether the outputs depend on more than the targets, so that an outer derivative may follow.
+
+    Only then are derivatives themselves recorded.
+    """
+    own = {id(t) for t in targets}
+    reached = leaves([y for y in outputs if isinstance(y, Tensor)])
+    return is_grad_enabled() and any(id(leaf) not in own for leaf in reached)
+
+
+def _pull_back(
+    outputs: Sequence[Tensor],
+    cotangents: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    create_graph: bool,
+    retain_graph: bool | None = None,
+) -> list[Tensor]:
+    """Σ gᵢ·∂yᵢ/∂x for each target; zeros where nothing depends on it."""
+    seeds = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
+    found = differentiate(seeds, retain_graph, create_graph, targets)
+    return [zeros_like(t.detach()) if g is None else g for t, g in found]
+
+
+def gradients(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """∂ Σ outputs / ∂ input for each input, without touching `.grad`; as torch.autograd.grad."""
+    ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    given = [grad_outputs] if isinstance(grad_outputs, Tensor) else grad_outputs
+    upstream: Sequence[Tensor | None] = given or [None] * len(ys)
+    seeds = [(y, seed_for(y, g)) for y, g in zip(ys, upstream, strict=True)]
+    if any(not x.requires_grad for x in xs):
+        raise GradientError("an input does not require gradients", instead="x.requires_grad_()")
+    found = [g for _, g in differentiate(seeds, retain_graph, create_graph, xs)]
+    if not allow_unused and any(g is None for g in found):
+        raise GradientError(
+            f"input {[g is None for g in found].index(True)} was not used to compute the outputs",
+            instead="Pass allow_unused=True to get None for it.",
+        )
+    return tuple(found)
+
+
+def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """(f(x), g ↦ gᵀ·∂f/∂x): the vector-Jacobian product of f at the primals.
+
+    >>> import chainrule as cr
+    >>> y, pull = cr.vjp(lambda x: x * x, cr.tensor([1.0, 2.0]))
+    >>> pull(cr.tensor([1.0, 10.0]))
+    (tensor([ 2., 40.]),)
+    """
+    value, targets, wanted = _evaluate(function, primals, {}, tuple(range(len(primals))))
+    outputs = tree.flatten(value)
+
+    def pull(cotangent: Any) -> tuple[Any, ...]:
+        cotangents = tree.flatten(cotangent)
+        _require_same_specs(cotangents, outputs, "cotangent")
+        outer = _leads_beyond([*outputs, *cotangents], targets)
+        result = _pull_back(outputs, cotangents, targets, outer, retain_graph=True)
+        return tree.unflatten(wanted, result)
+
+    outer = _leads_beyond(outputs, targets)
+    return value if outer else tree.map_leaves(Tensor.detach, value), pull
+
+
+def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """(f(x), ∂f/∂x·v): the Jacobian-vector product, as the derivative of the vjp, linear in g.
+
+    >>> import chainrule as cr
+    >>> cr.jvp(lambda x: x * x, [cr.tensor([1.0, 2.0])], [cr.tensor([1.0, 10.0])])
+    (tensor([1., 4.]), tensor([ 2., 40.]))
+    """
+    directions = tree.flatten(tuple(tangents))
+    _require_same_specs(directions, tree.flatten(tuple(primals)), "tangent")
+    value, pull = vjp(function, *primals)
+    probe = tree.map_leaves(lambda y: zeros_like(y).requires_grad_(), value)
+    probes = tree.flatten(probe)
+    with enable_grad():
+        pulled = tree.flatten(pull(probe))
+    outer = _leads_beyond([*pulled, *directions], probes) and any(
+        y.requires_grad for y in [*tree.flatten(value), *directions]
+    )
+    result = _pull_back(pulled, directions, probes, create_graph=outer)
+    return value, tree.unflatten(value, result)
+
+
+def _require_same_specs(given: list[Tensor], wanted: list[Tensor], what: str) -> None:
+    if [x.spec for x in given] != [x.spec for x in wanted]:
+        raise ShapeError(
+            f"a {what} has the specs of what it belongs to",
+            given=[x.spec for x in given],
+            expected=[x.spec for x in wanted],
+        )
+
+
+def jacobian(function: Function, argnums: int = 0) -> Function:
+    """∂f/∂x as a function, of shape (*output, *input): one vjp for each element of the output."""
+
+    @functools.wraps(function)
+    def matrix(*args: Any) -> Tensor:
+        value, targets, _ = _evaluate(function, args, {}, argnums)
+        outer = _leads_beyond([value], targets)
+        rows = [
+            _pull_back([value], [g], targets, create_graph=outer, retain_graph=True)[0]
+            for g in _basis(value)
+        ]
+        x = targets[0]
+        if not rows:
+            return zeros_like(x).expand(*value.shape, *x.shape)
+        return stack(rows).reshape(*value.shape, *x.shape)
+
+    return matrix
+
+
+def _basis(like: Tensor) -> Iterator[Tensor]:
+    for position in np.ndindex(like.shape):
+        unit = np.zeros(like.shape, like.dtype)
+        unit[position] = 1
+        yield Tensor(unit)
+
+
+def hessian(function: Function, argnums: int = 0) -> Function:
+    """∂²f/∂x² as a function, of shape (*input, *input), for f that returns a scalar.
+
+    >>> import chainrule as cr
+    >>> cr.hessian(lambda x: (x**3).sum())(cr.tensor([1.0, 2.0]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]])
+    """
+    return jacobian(grad(function, argnums), argnums)

@@ -1,0 +1,127 @@
+"""`apply`: the one gateway that every computation passes.
+
+What holds for every op is written here once: Python scalars are weak, mixed dtypes meet in one
+place, the spec rule comes before any arithmetic, and what needs a gradient is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from chainrule import tape
+from chainrule.errors import ArgumentError, DTypeError
+from chainrule.primitive import DType, Primitive, lookup
+from chainrule.settings import current
+from chainrule.tensor import SCALARS, Tensor, wrap
+
+
+def apply(op: Primitive | str, *inputs: Any, **params: Any) -> Any:
+    """Run one op: the only road by which a tensor is computed from tensors.
+
+    First the op's spec rule, where every shape and dtype error is raised; then the interpreter
+    (plain evaluation, or a capture); then, when a gradient is wanted, a node on the tape.
+    """
+    primitive = op if op.__class__ is Primitive else lookup(op)  # type: ignore[arg-type]
+    for x in inputs:
+        if not isinstance(x, Tensor):
+            inputs = _as_tensors(primitive.name, inputs)
+            break
+    settings = current()
+    interpreter = settings.interpreter
+    data = [x._data for x in inputs]
+    if primitive.promotes:
+        dtype = data[0].dtype
+        for d in data:
+            if d.dtype is not dtype or (d.dtype.kind != "f" and primitive.promote == "float"):
+                inputs = tuple(_promoted(primitive.name, inputs, primitive.promote == "float"))
+                data = [x._data for x in inputs]
+                break
+    primitive.infer(*data, **params)
+    if interpreter is None:
+        result = primitive.forward(*data, **params)
+    else:
+        result = interpreter.run(primitive, inputs, params)
+    several = result.__class__ is tuple
+    outputs = tuple([wrap(r) for r in result]) if several else (wrap(result),)
+    if primitive.view:
+        outputs[0]._is_view = True
+    if settings.gradients:
+        for x in inputs:
+            if x._requires_grad:
+                tape.record(primitive, inputs, params, outputs)
+                break
+    return outputs if several else outputs[0]
+
+
+Primitive.gateway = staticmethod(apply)
+
+
+def aligned(name: str, *inputs: Any) -> list[Tensor]:
+    """Tensors and Python scalars as tensors of one dtype, by the rules of the gateway."""
+    return _promoted(name, _as_tensors(name, inputs), to_float=False)
+
+
+def _as_tensors(name: str, inputs: Sequence[Any]) -> tuple[Tensor, ...]:
+    """Python scalars become 0-d tensors, weakly: of the dtype of the tensors beside them."""
+    beside = None
+    for x in inputs:
+        if isinstance(x, Tensor) and x._data.dtype is not beside:
+            beside = x._data.dtype if beside is None else common_dtype(name, beside, x.dtype)
+    return tuple([x if isinstance(x, Tensor) else _scalar(name, x, beside) for x in inputs])
+
+
+def _scalar(name: str, value: Any, beside: DType | None) -> Tensor:
+    if value.__class__ is float and beside is not None and beside.kind == "f" and value:
+        return _constant(value, beside)
+    if not isinstance(value, SCALARS):
+        kind = type(value).__name__
+        raise DTypeError(
+            f"`{name}` takes tensors and Python numbers", given=f"{kind}",
+            instead=f"Convert the {kind} with cr.tensor(x)."
+            if isinstance(value, (np.ndarray, list, tuple)) else None,
+        )  # fmt: skip
+    default = current().default_dtype
+    is_float = isinstance(value, (float, np.floating))
+    is_bool = isinstance(value, (bool, np.bool_))
+    if beside is None or beside.kind == "b":
+        dtype = default if is_float else np.dtype(np.bool_ if is_bool else np.int64)
+    else:
+        dtype = default if is_float and beside.kind != "f" else beside
+    try:
+        return wrap(np.asarray(value, dtype))
+    except OverflowError:
+        raise ArgumentError(f"{value} does not fit into {dtype}") from None
+
+
+@lru_cache(maxsize=1024)
+def _constant(value: float, dtype: DType) -> Tensor:
+    """One tensor for each number that programs repeat (not 0.0, which equals −0.0)."""
+    with np.errstate(over="ignore"):
+        return wrap(np.asarray(value, dtype))
+
+
+def common_dtype(name: str, *dtypes: DType) -> DType:
+    """The dtype of a result of mixed inputs: integers widen, a float wins over integers.
+
+    Two different floating dtypes never mix by themselves: DTypeError.
+    """
+    floats = {d for d in dtypes if d.kind == "f"}
+    if len(floats) > 1:
+        names = " and ".join(sorted(map(str, floats)))
+        raise DTypeError(
+            f"`{name}` does not mix {names}", expected="one floating dtype",
+            instead="Convert one of them, e.g. x.to(cr.float32).",
+        )  # fmt: skip
+    return floats.pop() if floats else np.result_type(*dtypes)
+
+
+def _promoted(name: str, inputs: Sequence[Tensor], to_float: bool) -> list[Tensor]:
+    """The inputs cast to their common dtype, and integers to floats where asked."""
+    dtype = common_dtype(name, *[x.dtype for x in inputs])
+    if to_float and dtype.kind != "f":
+        dtype = current().default_dtype
+    return [x if x.dtype == dtype else x.astype(dtype) for x in inputs]

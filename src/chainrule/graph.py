@@ -1,0 +1,182 @@
+"""The intermediate representation: values, equations and graphs, readable, checked and runnable.
+
+A graph is a list of equations in the order they run. Every value is written once. The graph is
+pure: state it reads comes in as inputs, state it writes goes out as outputs; whoever made the
+graph knows which is which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DTypeError, GraphError, ShapeError
+from chainrule.primitive import Array, DType, Primitive, Shape, Spec, SpecLike
+
+
+class Value:
+    """A name for the result of an equation, or for an input or constant, with its spec."""
+
+    __slots__ = ("dtype", "label", "shape")
+
+    def __init__(self, like: SpecLike, label: str = "") -> None:
+        self.shape: Shape = tuple(like.shape)
+        self.dtype: DType = like.dtype
+        self.label = label
+
+    @property
+    def spec(self) -> Spec:
+        return Spec(self.shape, self.dtype)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __repr__(self) -> str:
+        return f"{self.label or 'value'}: {self.spec}"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Equation:
+    """outputs = primitive(inputs; params), written at a line of the user's program."""
+
+    primitive: Primitive
+    inputs: tuple[Value, ...]
+    params: dict[str, Any]
+    outputs: tuple[Value, ...]
+    place: str = ""
+
+
+@dataclass(eq=False)
+class Graph:
+    """inputs → equations → outputs. Constants are arrays known when the graph was made.
+
+    `results` labels the outputs (the returned value, the new value of a parameter, a gradient).
+    """
+
+    inputs: list[Value] = field(default_factory=list)
+    constants: dict[Value, Array] = field(default_factory=dict)
+    equations: list[Equation] = field(default_factory=list)
+    outputs: list[Value] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
+
+    def check(self) -> Graph:
+        """Verify the graph: each value is defined once, before its use, with the spec that the
+        primitive's rule derives. Raises GraphError naming the equation. Returns the graph."""
+        defined: set[Value] = set()
+        for value in [*self.inputs, *self.constants]:
+            if value in defined:
+                raise GraphError(f"{value} is defined twice")
+            defined.add(value)
+        for number, equation in enumerate(self.equations):
+            where = f"equation {number} ({equation.primitive.name})"
+            if missing := [v for v in equation.inputs if v not in defined]:
+                raise GraphError(f"{where} uses {missing[0]} before it is defined")
+            derived = as_tuple(equation.primitive.infer(*equation.inputs, **equation.params))
+            if [Spec(s.shape, s.dtype) for s in derived] != [v.spec for v in equation.outputs]:
+                raise GraphError(
+                    f"{where} claims outputs that its rule does not derive",
+                    given=list(equation.outputs),
+                    expected=list(derived),
+                )
+            for value in equation.outputs:
+                if value in defined:
+                    raise GraphError(f"{where} defines {value} a second time")
+                defined.add(value)
+        if missing := [v for v in self.outputs if v not in defined]:
+            raise GraphError(f"the output {missing[0]} is never defined")
+        return self
+
+    def run(self, *arrays: Array) -> list[Array]:
+        """Evaluate on NumPy arrays with the primitives' references: the meaning of the graph."""
+        if len(arrays) != len(self.inputs):
+            raise GraphError(
+                "wrong number of inputs", given=len(arrays), expected=len(self.inputs)
+            )
+        environment = dict(self.constants)
+        for value, array in zip(self.inputs, arrays, strict=True):
+            if array.shape != value.shape:
+                raise ShapeError(f"input {value}", given=array.shape, expected=value.shape)
+            if array.dtype != value.dtype:
+                raise DTypeError(f"input {value}", given=array.dtype, expected=value.dtype)
+            environment[value] = array
+        for equation in self.equations:
+            inputs = [environment[v] for v in equation.inputs]
+            results = as_tuple(equation.primitive.forward(*inputs, **equation.params))
+            environment.update(zip(equation.outputs, map(np.asarray, results), strict=True))
+        return [environment[v] for v in self.outputs]
+
+    def __str__(self) -> str:
+        return "\n".join(_text(self))
+
+
+def as_tuple(result: Any) -> tuple[Any, ...]:
+    """One result or several, always as a tuple."""
+    return result if isinstance(result, tuple) else (result,)
+
+
+def short(value: Any) -> str:
+    """A parameter as it stands in the text of a graph."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(short, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, slice):
+        parts = ["" if p is None else str(p) for p in (value.start, value.stop)]
+        return ":".join(parts) + ("" if value.step is None else f":{value.step}")
+    return "…" if value is Ellipsis else str(value)
+
+
+def _text(graph: Graph) -> Iterator[str]:
+    names = _names(graph)
+
+    def typed(values: Sequence[Value]) -> str:
+        return ", ".join(f"{names[v]}: {v.spec}" for v in values)
+
+    yield f"graph({typed(graph.inputs)})"
+    for value, array in graph.constants.items():
+        if array.ndim:
+            yield f"  {names[value]}: {value.spec} is constant"
+    rows = []
+    for equation in graph.equations:
+        arguments = [names[v] for v in equation.inputs]
+        arguments += [f"{key}={short(value)}" for key, value in equation.params.items()]
+        call = f"{equation.primitive.name}({', '.join(arguments)})"
+        rows.append((f"  {typed(equation.outputs)} = {call}", equation.place))
+    width = min(max((len(row) for row, place in rows if place), default=0), 76)
+    for row, place in rows:
+        yield f"{row:<{width}}  # {place}" if place else row
+    labels = graph.results or [""] * len(graph.outputs)
+    results = [
+        f"{label} = {names[v]}" if label else names[v]
+        for label, v in zip(labels, graph.outputs, strict=True)
+    ]
+    yield f"  return {', '.join(results)}"
+
+
+def _names(graph: Graph) -> dict[Value, str]:
+    """Readable unique names: the label where there is one, small constants as their number."""
+    names: dict[Value, str] = {}
+    taken: set[str] = set()
+
+    def give(value: Value, wanted: str) -> None:
+        name, tries = wanted, 2
+        while name in taken:
+            name, tries = f"{wanted}_{tries}", tries + 1
+        taken.add(name)
+        names[value] = name
+
+    for value, array in graph.constants.items():
+        if array.ndim == 0:
+            names[value] = f"{array.item():g}" if array.dtype.kind == "f" else str(array.item())
+        else:
+            give(value, value.label or "c")
+    for value in graph.inputs:
+        give(value, value.label or "x")
+    counter = 0
+    for equation in graph.equations:
+        for value in equation.outputs:
+            give(value, value.label or f"t{counter}")
+            counter += not value.label
+    return names

@@ -1,0 +1,206 @@
+"""Contractions: matrix products, the linear layer, and Einstein's summation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, DTypeError, ShapeError
+from chainrule.gateway import apply
+from chainrule.ops.rules import broadcast_shapes, quiet
+from chainrule.primitive import Spec, SpecLike, composition, primitive
+from chainrule.samples import cases
+from chainrule.tensor import Tensor
+
+
+def same_float(name: str, *inputs: SpecLike) -> None:
+    """Products are of one dtype: nothing is converted silently."""
+    dtypes = [x.dtype for x in inputs]
+    if len(set(dtypes)) > 1:
+        wanted = dtypes[1]
+        raise DTypeError(
+            f"`{name}` needs one dtype", given=" and ".join(map(str, dtypes)),
+            instead=f"Convert the input with x.to(cr.{wanted}), "
+            f"or the model with model.to(cr.{dtypes[0]}).",
+        )  # fmt: skip
+
+
+@primitive
+class matrix_product:
+    """y = a·b: (..., n, k)·(..., k, m) → (..., n, m).   ∂y/∂a = g·bᵀ, ∂y/∂b = aᵀ·g."""
+    name = "matmul"
+    samples = cases(
+        lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(4, 2))),
+        lambda rng: (rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 2))),
+        lambda rng: (rng.normal(size=(1, 3, 4)), rng.normal(size=(5, 4, 2))),
+        lambda rng: (rng.normal(size=(0, 4)), rng.normal(size=(4, 2))),
+    )
+
+    def infer(a: SpecLike, b: SpecLike) -> Spec:
+        same_float("matmul", a, b)
+        if len(a.shape) < 2 or len(b.shape) < 2 or a.shape[-1] != b.shape[-2]:
+            raise ShapeError(
+                f"cannot multiply {a.shape} by {b.shape}",
+                expected="(..., n, k) and (..., k, m): the inner sizes equal",
+            )
+        batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        return Spec((*batch, a.shape[-2], b.shape[-1]), a.dtype)
+
+    @quiet
+    def forward(a, b): return np.matmul(a, b)
+
+    def vjp(g, a, b, needs):
+        by_a = apply("matmul", g, b.mT) if needs[0] else None
+        by_b = apply("matmul", a.mT, g) if needs[1] else None
+        return by_a, by_b
+
+
+@composition
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product as in PyTorch: vectors are a row on the left, a column on the right."""
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
+        raise DTypeError("a matrix product takes two tensors", instead="Use cr.tensor(x).")
+    if a.ndim > 1 and b.ndim > 1:
+        return apply("matmul", a, b)
+    if a.ndim == 0 or b.ndim == 0:
+        raise ShapeError("a matrix product of a 0-d tensor", instead="Use * for scalars.")
+    left = a.unsqueeze(0) if a.ndim == 1 else a
+    right = b.unsqueeze(1) if b.ndim == 1 else b
+    product: Tensor = apply("matmul", left, right)
+    product = product.squeeze(-1) if b.ndim == 1 else product
+    return product.squeeze(-1 if b.ndim == 1 else -2) if a.ndim == 1 else product
+
+
+@primitive
+class linear:
+    """y = x·wᵀ + b: (..., in)·(out, in)ᵀ + (out) → (..., out).
+
+    ∂y/∂x = g·w, ∂y/∂w = gᵀ·x, ∂y/∂b = Σ g.
+    """
+    samples = cases(
+        lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(2, 4)), rng.normal(size=2)),
+        lambda rng: (rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 4)), rng.normal(size=2)),
+        lambda rng: (rng.normal(size=4), rng.normal(size=(2, 4)), rng.normal(size=2)),
+        lambda rng: (rng.normal(size=(0, 4)), rng.normal(size=(2, 4)), rng.normal(size=2)),
+    )
+
+    def infer(x: SpecLike, w: SpecLike, b: SpecLike) -> Spec:
+        same_float("linear", x, w, b)
+        if len(w.shape) != 2 or b.shape != w.shape[:1]:
+            raise ShapeError(
+                "weights are (out, in) and the bias (out,)", given=f"{w.shape} and {b.shape}"
+            )
+        return linear_rule(x, w)
+
+    @quiet
+    def forward(x, w, b):
+        y = x @ w.T
+        y += b
+        return y
+
+    def vjp(g, x, w, needs):
+        by_x = apply("matmul", g if g.ndim > 1 else g.unsqueeze(0), w) if needs[0] else None
+        rows = g if g.ndim == 2 else g.reshape(-1, w.shape[0])
+        inputs = x if x.ndim == 2 else x.reshape(-1, w.shape[1])
+        by_w = apply("matmul", rows.mT, inputs) if needs[1] else None
+        by_b = apply("sum", rows, dims=(0,), keepdim=False) if needs[2] else None
+        return by_x, by_w, by_b
+
+
+def linear_rule(x: SpecLike, w: SpecLike) -> Spec:
+    """(..., in) and (out, in) → (..., out)."""
+    out, features = w.shape
+    if not x.shape or x.shape[-1] != features:
+        found = x.shape[-1] if x.shape else 0
+        raise ShapeError(
+            f"the input has {found} features, this layer expects {features}", given=x.shape,
+            expected=f"(..., {features})", instead=f"Did you mean Linear({found}, {out})?",
+        )  # fmt: skip
+    return Spec((*x.shape[:-1], out), x.dtype)
+
+
+# -- Einstein's summation ------------------------------------------------------------------------
+
+
+@primitive
+class einsum:
+    """y = Σ over the letters that the output lacks, of the product of the operands.
+
+    ∂y/∂xᵢ is again such a sum: of g and the other operands, over what xᵢ lacks.
+    """
+    samples = cases(
+        lambda rng: (rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), {"formula": "ij,jk->ik"}),
+        lambda rng: (rng.normal(size=(2, 3)), {"formula": "ij->j"}),
+        lambda rng: (rng.normal(size=3), rng.normal(size=4), {"formula": "i,j->ij"}),
+        lambda rng: (rng.normal(size=(5, 2, 3)), rng.normal(size=(5, 3)), {"formula": "bij,bj->i"}),
+    )
+
+    def arguments(formula: str, *operands: Tensor) -> Any:
+        return operands, {"formula": explicit(formula, [x.ndim for x in operands])}
+
+    def infer(*xs: SpecLike, formula: str) -> Spec:
+        same_float("einsum", *xs)
+        sizes = letter_sizes(formula, xs)
+        return Spec([sizes[letter] for letter in formula.split("->")[1]], xs[0].dtype)
+
+    @quiet
+    def forward(*xs, formula): return np.asarray(np.einsum(formula, *xs, optimize=True))
+
+    def vjp(g, xs, formula):
+        terms, output = formula.split("->")[0].split(","), formula.split("->")[1]
+        sizes = letter_sizes(formula, xs)
+        gradients = []
+        for i, term in enumerate(terms):
+            operands = [g, *(x for j, x in enumerate(xs) if j != i)]
+            inputs = [output, *(t for j, t in enumerate(terms) if j != i)]
+            lost = [letter for letter in term if letter not in "".join(inputs)]
+            if lost:  # summed away in this operand alone: its gradient repeats along them
+                operands.append(Tensor(np.ones([sizes[letter] for letter in lost], g.dtype)))
+                inputs.append("".join(lost))
+            gradients.append(apply("einsum", *operands, formula=f"{','.join(inputs)}->{term}"))
+        return tuple(gradients)
+
+
+def explicit(formula: str, ndims: list[int]) -> str:
+    """A formula with its output written out and `...` replaced by letters."""
+    left, arrow, output = formula.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(ndims):
+        raise ArgumentError(
+            f"the formula {formula!r} has {len(terms)} operands", given=f"{len(ndims)} tensors"
+        )
+    spare = [c for c in "ZYXWVUTSRQPONMLKJIHGFEDCBA" if c not in formula]
+    widths = [n - len(t.replace("...", "")) for t, n in zip(terms, ndims, strict=True)]
+    dots = "".join(reversed(spare[: max([w for w in widths if w > 0], default=0)]))
+    terms = [
+        t.replace("...", dots[len(dots) - w :]) if "..." in t else t
+        for t, w in zip(terms, widths, strict=True)
+    ]
+    letters = "".join(terms)
+    if not arrow:
+        once = sorted(c for c in set(letters) - set(dots) if letters.count(c) == 1)
+        output = "..." + "".join(once)
+    output = output.replace("...", dots)
+    sides = zip([*terms, output], [*ndims, len(output)], strict=True)
+    if any(len(set(side)) < len(side) or len(side) != n for side, n in sides):
+        raise ArgumentError(
+            f"the formula {formula!r} does not fit operands with {ndims} dimensions",
+            expected="one letter per dimension, no letter twice in one operand",
+        )
+    return f"{','.join(terms)}->{output}"
+
+
+def letter_sizes(formula: str, xs: Any) -> dict[str, int]:
+    """The size that each letter of a formula stands for."""
+    sizes: dict[str, int] = {}
+    for term, x in zip(formula.split("->")[0].split(","), xs, strict=True):
+        for letter, n in zip(term, x.shape, strict=True):
+            if sizes.setdefault(letter, n) != n:
+                raise ShapeError(
+                    f"letter {letter!r} of {formula!r} stands for two sizes",
+                    given=f"{sizes[letter]} and {n}",
+                )
+    if missing := set(formula.split("->")[1]) - set(sizes):
+        raise ArgumentError(f"the output of {formula!r} has unknown letters {sorted(missing)}")
+    return sizes

@@ -1,0 +1,303 @@
+"""Elementwise arithmetic: each element of the output depends on one element of each input.
+
+Inputs broadcast as in NumPy; the adjoint of broadcasting is the gateway's business, not written
+here. By IEEE 754, ln 0 = −∞, 1/0 = ∞ and 0/0 = NaN: defined results, without warnings.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.ops.compare import where
+from chainrule.ops.rules import arithmetic, broadcast, nonzero_divisor, quiet
+from chainrule.primitive import primitive, same_spec
+from chainrule.samples import cases, pairs, uniform
+from chainrule.tensor import Tensor
+
+# -- arithmetic --------------------------------------------------------------------------------
+
+
+@primitive
+class add:
+    """y = a + b.   ∂y/∂a = 1, ∂y/∂b = 1."""
+    infer, samples, promote = broadcast, pairs(), "common"
+    def forward(a, b): return a + b
+    def vjp(g): return g, g
+
+
+@primitive
+class sub:
+    """y = a − b.   ∂y/∂a = 1, ∂y/∂b = −1."""
+    infer, samples, promote = arithmetic, pairs(), "common"
+    def forward(a, b): return a - b
+    def vjp(g, needs): return g, -g if needs[1] else None
+
+
+@primitive
+class mul:
+    """y = a·b.   ∂y/∂a = b, ∂y/∂b = a."""
+    infer, samples, promote = broadcast, pairs(), "common"
+    def forward(a, b): return a * b
+    def vjp(g, a, b, needs): return g * b if needs[0] else None, g * a if needs[1] else None
+
+
+@primitive
+class div:
+    """y = a / b; integers divide to the default floating dtype.   ∂y/∂a = 1/b, ∂y/∂b = −y/b."""
+    infer, samples, promote = broadcast, pairs(), "float"
+    @quiet
+    def forward(a, b): return a / b
+    def vjp(g, b, y, needs):
+        scaled = g / b
+        return scaled, -scaled * y if needs[1] else None
+
+
+@primitive
+class pow:
+    """y = aᵇ.   ∂y/∂a = b·aᵇ⁻¹, ∂y/∂b = y·ln a (0 where a = 0 and b ≥ 0)."""
+    infer, promote = arithmetic, "common"
+    samples = cases(
+        lambda rng: (rng.uniform(0.5, 2, (3, 4)), rng.uniform(-2, 2, (3, 4))),
+        lambda rng: (rng.uniform(0.5, 2, (3, 1)), rng.uniform(-2, 2, (4,))),
+        lambda rng: (rng.uniform(-2, -1, (3,)), np.array(3.0)),
+    )
+    @quiet
+    def forward(a, b): return a**b
+    def vjp(g, a, b, y, needs):
+        by_base = where(b == 0, 0.0, g * b * a ** (b - 1)) if needs[0] else None
+        by_power = where((a == 0) & (b >= 0), 0.0, g * y * log(a)) if needs[1] else None
+        return by_base, by_power
+
+
+@primitive
+class floor_divide:
+    """y = ⌊a / b⌋. Integer division by zero raises ArgumentError.   Piecewise constant."""
+    infer, promote = arithmetic, "common"
+    samples = cases(lambda rng: (np.array([7.5, -7.5]), np.array([2.0, 2.0])))
+    @quiet
+    def forward(a, b): return np.floor_divide(a, nonzero_divisor(a, b))
+    def vjp(g): return g * 0, g * 0
+
+
+@primitive
+class remainder:
+    """y = a − b·⌊a / b⌋, with the sign of b.   ∂y/∂a = 1, ∂y/∂b = −⌊a / b⌋."""
+    infer, promote = arithmetic, "common"
+    samples = cases(lambda rng: (np.array([7.5, -7.3]), np.array([2.0, 2.2])))
+    @quiet
+    def forward(a, b): return np.remainder(a, nonzero_divisor(a, b))
+    def vjp(g, a, b, needs): return g, -g * floor_divide(a, b) if needs[1] else None
+
+
+@primitive
+class maximum:
+    """y = max(a, b); NaN wins.   The gradient goes to the larger, half to each where equal."""
+    infer, samples, promote = broadcast, pairs(), "common"
+    def forward(a, b): return np.maximum(a, b)
+    def vjp(g, a, b): return g * share(a, b), g * share(b, a)
+
+
+@primitive
+class minimum:
+    """y = min(a, b); NaN wins.   The gradient goes to the smaller, half to each where equal."""
+    infer, samples, promote = broadcast, pairs(), "common"
+    def forward(a, b): return np.minimum(a, b)
+    def vjp(g, a, b): return g * share(b, a), g * share(a, b)
+
+
+def share(a: Tensor, b: Tensor) -> Tensor:
+    """1 where a > b, ½ where equal, else 0: how max(a, b) splits its gradient."""
+    return ((a > b).astype(a.dtype) + (a >= b).astype(a.dtype)) * 0.5
+
+
+@primitive
+class clone:
+    """y = x, in memory of its own.   ∂y/∂x = 1."""
+    infer, samples = same_spec, uniform(-3, 3)
+    def forward(x): return x.copy()
+    def vjp(g): return g,
+
+
+@primitive
+class neg:
+    """y = −x.   ∂y/∂x = −1."""
+    infer, samples = arithmetic, uniform(-3, 3)
+    def forward(x): return -x
+    def vjp(g): return -g,
+
+
+@primitive
+class abs:
+    """y = |x|.   ∂y/∂x = sign x."""
+    infer, samples = same_spec, uniform(0.1, 3)
+    def forward(x): return np.abs(x)
+    def vjp(g, x): return g * sign(x),
+
+
+@primitive
+class sign:
+    """y = −1, 0 or 1, with the sign of x.   Piecewise constant."""
+    infer, samples = same_spec, uniform(0.1, 3)
+    def forward(x): return np.sign(x)
+    def vjp(g): return g * 0,
+
+
+@primitive
+class square:
+    """y = x².   ∂y/∂x = 2x."""
+    infer, samples = same_spec, uniform(-3, 3)
+    def forward(x): return x * x
+    def vjp(g, x): return g * (x * 2),
+
+
+@primitive
+class floor:
+    """y = ⌊x⌋.   Piecewise constant."""
+    infer, samples = same_spec, uniform(0.1, 0.9)
+    def forward(x): return np.floor(x).astype(x.dtype, copy=False)
+    def vjp(g): return g * 0,
+
+
+@primitive
+class ceil:
+    """y = ⌈x⌉.   Piecewise constant."""
+    infer, samples = same_spec, uniform(0.1, 0.9)
+    def forward(x): return np.ceil(x).astype(x.dtype, copy=False)
+    def vjp(g): return g * 0,
+
+
+@primitive
+class round:
+    """y = the nearest integer, ties to even.   Piecewise constant."""
+    infer, samples = same_spec, uniform(0.1, 0.4)
+    def forward(x): return np.round(x)
+    def vjp(g): return g * 0,
+
+
+@primitive
+class trunc:
+    """y = x without its fraction.   Piecewise constant."""
+    infer, samples = same_spec, uniform(0.1, 0.9)
+    def forward(x): return np.trunc(x).astype(x.dtype, copy=False)
+    def vjp(g): return g * 0,
+
+
+# -- exponentials and logarithms -----------------------------------------------------------------
+
+
+@primitive
+class exp:
+    """y = eˣ.   ∂y/∂x = y."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    @quiet
+    def forward(x): return np.exp(x)
+    def vjp(g, y): return g * y,
+
+
+@primitive
+class expm1:
+    """y = eˣ − 1, accurate near 0.   ∂y/∂x = y + 1."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    @quiet
+    def forward(x): return np.expm1(x)
+    def vjp(g, y): return g * (y + 1),
+
+
+@primitive
+class log:
+    """y = ln x.   ∂y/∂x = 1/x."""
+    infer, samples, promote = same_spec, uniform(0.5, 3), "float"
+    @quiet
+    def forward(x): return np.log(x)
+    def vjp(g, x): return g / x,
+
+
+@primitive
+class log1p:
+    """y = ln(1 + x), accurate near 0.   ∂y/∂x = 1/(1 + x)."""
+    infer, samples, promote = same_spec, uniform(-0.5, 3), "float"
+    @quiet
+    def forward(x): return np.log1p(x)
+    def vjp(g, x): return g / (x + 1),
+
+
+@primitive
+class sqrt:
+    """y = √x.   ∂y/∂x = 1/(2y)."""
+    infer, samples, promote = same_spec, uniform(0.5, 3), "float"
+    @quiet
+    def forward(x): return np.sqrt(x)
+    def vjp(g, y): return g / (y * 2),
+
+
+@primitive
+class rsqrt:
+    """y = 1/√x.   ∂y/∂x = −y³/2."""
+    infer, samples, promote = same_spec, uniform(0.5, 3), "float"
+    @quiet
+    def forward(x): return 1 / np.sqrt(x)
+    def vjp(g, y): return g * (y * y * y * -0.5),
+
+
+# -- trigonometric and hyperbolic ----------------------------------------------------------------
+
+
+@primitive
+class sin:
+    """y = sin x.   ∂y/∂x = cos x."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    @quiet
+    def forward(x): return np.sin(x)
+    def vjp(g, x): return g * cos(x),
+
+
+@primitive
+class cos:
+    """y = cos x.   ∂y/∂x = −sin x."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    @quiet
+    def forward(x): return np.cos(x)
+    def vjp(g, x): return -g * sin(x),
+
+
+@primitive
+class tan:
+    """y = tan x.   ∂y/∂x = 1 + y²."""
+    infer, samples, promote = same_spec, uniform(-1, 1), "float"
+    @quiet
+    def forward(x): return np.tan(x)
+    def vjp(g, y): return g * (y * y + 1),
+
+
+@primitive
+class arctan:
+    """y = arctan x.   ∂y/∂x = 1/(1 + x²)."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    def forward(x): return np.arctan(x)
+    def vjp(g, x): return g / (x * x + 1),
+
+
+@primitive
+class sinh:
+    """y = sinh x.   ∂y/∂x = cosh x."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    @quiet
+    def forward(x): return np.sinh(x)
+    def vjp(g, x): return g * cosh(x),
+
+
+@primitive
+class cosh:
+    """y = cosh x.   ∂y/∂x = sinh x."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    @quiet
+    def forward(x): return np.cosh(x)
+    def vjp(g, x): return g * sinh(x),
+
+
+@primitive
+class tanh:
+    """y = tanh x.   ∂y/∂x = 1 − y²."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    def forward(x): return np.tanh(x)
+    def vjp(g, y): return g * (1 - y * y),

@@ -1,0 +1,77 @@
+"""Order: sorting, the largest and the smallest with their positions."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.errors import ArgumentError
+from chainrule.ops.index import gather
+from chainrule.ops.reduce import amax, amin, argmax, argmin
+from chainrule.ops.rules import normalized_dim
+from chainrule.primitive import Spec, composition, primitive
+from chainrule.samples import cases
+from chainrule.tensor import Tensor
+
+
+class Extreme(NamedTuple):
+    """Values with their positions, as sort, topk, max and min along a dimension return them."""
+
+    values: Tensor
+    indices: Tensor
+
+
+@primitive
+class argsort:
+    """y = the order that sorts x along `dim`, stable; NaN sorts last."""
+    samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"dim": 1, "descending": False}))
+    def arguments(x: Tensor, dim: int = -1, descending: bool = False) -> Any:
+        return (x,), {"dim": normalized_dim(dim, x.ndim), "descending": bool(descending)}
+    def infer(x, *, dim, descending): return Spec(x.shape, np.int64)
+    def forward(x, *, dim, descending):
+        if x.ndim == 0:
+            return np.zeros((), np.int64)
+        if not descending:
+            return np.argsort(x, dim, stable=True)
+        backwards = np.argsort(np.flip(x, dim), dim, stable=True)
+        return np.flip(x.shape[dim] - 1 - backwards, dim).copy()
+
+
+@composition
+def sort(x: Tensor, dim: int = -1, descending: bool = False) -> Extreme:
+    """(values, indices) sorted along `dim`; stable, NaN counts as the largest."""
+    if x.ndim == 0:
+        return Extreme(x, argsort(x, 0))
+    order = argsort(x, dim, descending)
+    return Extreme(gather(x, dim, order), order)
+
+
+@composition
+def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True) -> Extreme:
+    """(values, indices) of the k largest (or smallest) along `dim`, sorted."""
+    dim = normalized_dim(dim, x.ndim)
+    if not 0 <= k <= x.shape[dim]:
+        raise ArgumentError(f"k = {k}", expected=f"0 … {x.shape[dim]} for shape {x.shape}")
+    values, indices = sort(x, dim, descending=largest)
+    first = (slice(None),) * dim + (slice(0, k),)
+    return Extreme(values[first], indices[first])
+
+
+@composition
+def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The largest element, or along `dim` (values, indices); NaN wins."""
+    return amax(x) if dim is None else _extreme(x, argmax(x, dim, True), dim, keepdim)
+
+
+@composition
+def min(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The smallest element, or along `dim` (values, indices); NaN wins."""
+    return amin(x) if dim is None else _extreme(x, argmin(x, dim, True), dim, keepdim)
+
+
+def _extreme(x: Tensor, where: Tensor, dim: int, keepdim: bool) -> Extreme:
+    if x.ndim == 0:
+        return Extreme(x, where)
+    values: Any = gather(x, dim, where)
+    return Extreme(*(y if keepdim else y.squeeze(dim) for y in (values, where)))

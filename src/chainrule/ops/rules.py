@@ -1,0 +1,132 @@
+"""Spec rules and checks that several files of ops share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
+from chainrule.primitive import Array, DType, Spec, SpecLike
+
+BOOL = np.dtype(np.bool_)
+quiet = np.errstate(all="ignore")
+"""Marks references whose infinities and NaNs are defined results, not worth a warning."""
+
+
+def broadcast(a: SpecLike, b: SpecLike) -> SpecLike:
+    """The spec of two inputs of one dtype, broadcast together as in NumPy."""
+    if a.shape == b.shape:
+        return a
+    return Spec(broadcast_shapes(a.shape, b.shape), a.dtype)
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape to which all shapes broadcast, or ShapeError."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ShapeError(
+            f"shapes {' and '.join(map(str, shapes))} do not broadcast",
+            expected="dimensions equal, or 1, counted from the last",
+        ) from None
+
+
+def comparison(a: SpecLike, b: SpecLike) -> Spec:
+    """Broadcast, with a boolean result."""
+    return Spec(broadcast(a, b).shape, BOOL)
+
+
+def boolean(x: SpecLike) -> Spec:
+    """The same shape, with a boolean result."""
+    return Spec(x.shape, BOOL)
+
+
+def logical(a: SpecLike, b: SpecLike | None = None) -> SpecLike:
+    """Broadcast of booleans or integers."""
+    if a.dtype.kind == "f":
+        raise DTypeError("a bitwise operation needs booleans or integers", given=a.dtype)
+    return a if b is None else broadcast(a, b)
+
+
+def arithmetic(a: SpecLike, b: SpecLike | None = None) -> SpecLike:
+    """Broadcast of numbers; booleans have no difference, quotient or negative."""
+    if a.dtype.kind == "b":
+        raise DTypeError(
+            "booleans have no difference, quotient or negative", given="bool",
+            instead="Use ~a, a ^ b or a & b, or convert with x.int().",
+        )  # fmt: skip
+    return a if b is None else broadcast(a, b)
+
+
+def nonzero_divisor(a: Array, b: Array) -> Array:
+    """`b`, once it is sure that no integer is divided by zero."""
+    if b.dtype.kind in "iu" and not np.all(b):
+        raise ArgumentError(
+            "integer division by zero", given=f"divisor 0 at {tuple(np.argwhere(b == 0)[0])}",
+            instead="Convert to floats for ∞ or NaN, or replace the zeros with cr.where.",
+        )  # fmt: skip
+    return b
+
+
+def check_integer_range(x: Array, dtype: DType) -> None:
+    """Refuse NaN and values that the integer dtype cannot hold."""
+    limits = np.iinfo(dtype)
+    bad = ~((x >= float(limits.min)) & (x < float(limits.max) + 1))
+    if bad.any():
+        position = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ArgumentError(
+            f"{x[position]} at {position} does not fit into {dtype}",
+            expected=f"numbers from {limits.min} to {limits.max}",
+        )
+
+
+Dims = int | tuple[int, ...] | list[int] | None
+
+
+def normalized_dim(dim: int, ndim: int) -> int:
+    """A dimension counted from the front; negative ones count from the end."""
+    if not -max(ndim, 1) <= dim < max(ndim, 1):
+        raise OutOfRangeError(
+            f"dimension {dim} of a tensor with {ndim} dimensions",
+            expected=f"{-max(ndim, 1)} … {max(ndim, 1) - 1}",
+        )
+    return dim % max(ndim, 1)
+
+
+def normalized_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
+    """Dimensions as a sorted tuple counted from the front; None (or none) means all."""
+    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
+        return tuple(range(ndim))
+    if isinstance(dim, int) and 0 <= dim < ndim:
+        return (dim,)
+    wanted = [dim] if isinstance(dim, int) else list(dim)
+    dims = tuple(sorted(normalized_dim(d, ndim) for d in wanted))
+    if len(set(dims)) < len(dims):
+        raise ArgumentError("a dimension appears twice", given=dim)
+    return dims if ndim else ()
+
+
+def reduced_shape(shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> tuple[int, ...]:
+    """The shape after reducing over `dims`."""
+    if keepdim:
+        return tuple([1 if i in dims else n for i, n in enumerate(shape)])
+    return tuple([n for i, n in enumerate(shape) if i not in dims])
+
+
+def keep_dims(y: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
+    """`y` with the reduced dimensions put back as 1, so that it broadcasts against the input."""
+    if keepdim:
+        return y
+    for dim in dims:
+        y = y.unsqueeze(dim)
+    return y
+
+
+def nonempty(x: SpecLike, dims: tuple[int, ...], name: str) -> None:
+    """Refuse to take a maximum (or the like) of nothing."""
+    if any(x.shape[d] == 0 for d in dims):
+        raise ArgumentError(
+            f"`{name}` of an empty tensor: there is no identity",
+            given=f"shape {x.shape}, dimensions {dims}",
+        )

@@ -1,0 +1,340 @@
+"""Ops that move elements without computing: views where NumPy can, copies where it must."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, DTypeError, ShapeError
+from chainrule.gateway import common_dtype
+from chainrule.ops.reduce import sum_to_size
+from chainrule.ops.rules import Dims, normalized_dim, normalized_dims
+from chainrule.primitive import Shape, Spec, SpecLike, allocatable, composition, primitive
+from chainrule.samples import cases
+from chainrule.tensor import Tensor
+
+
+def sizes(shape: Sequence[Any]) -> Shape:
+    """`f(2, 3)` and `f((2, 3))` mean the same."""
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        shape = shape[0]
+    return tuple(map(int, shape))
+
+
+@primitive
+class reshape:
+    """y = x in another shape of as many elements; one −1 is worked out.   ∂y/∂x = 1."""
+    view = True
+    samples = cases(
+        lambda rng: (rng.normal(size=(3, 4)), {"shape": (2, 6)}),
+        lambda rng: (rng.normal(size=(1, 1)), {"shape": ()}),
+        lambda rng: (rng.normal(size=(0, 3)), {"shape": (3, 0)}),
+    )
+
+    def arguments(x: Tensor, *shape: Any) -> Any:
+        wanted = sizes(shape)
+        if wanted.count(-1) == 1:
+            known, size = -math.prod(wanted), math.prod(x.shape)
+            if known > 0 and size % known == 0:
+                wanted = tuple(size // known if n == -1 else n for n in wanted)
+        return (x,), {"shape": wanted}
+
+    def infer(x: SpecLike, *, shape: Shape) -> Spec:
+        size = math.prod(x.shape)
+        if math.prod(shape) != size or (shape and min(shape) < 0):
+            raise ShapeError(
+                f"cannot reshape {size} elements to {shape}", given=f"shape {x.shape}",
+                expected=f"sizes whose product is {size}, with at most one -1 that follows from "
+                "the others",
+            )  # fmt: skip
+        return Spec(shape, x.dtype)
+
+    def forward(x, *, shape): return x.reshape(shape)
+    def vjp(g, x_spec): return g.reshape(x_spec.shape),
+
+
+@primitive
+class permute:
+    """y = x with its dimensions in another order.   ∂y/∂x = 1."""
+    view = True
+    samples = cases(
+        lambda rng: (rng.normal(size=(3, 4)), {"dims": (1, 0)}),
+        lambda rng: (rng.normal(size=(2, 3, 4)), {"dims": (2, 0, 1)}),
+    )
+
+    def arguments(x: Tensor, *dims: Any) -> Any:
+        return (x,), {"dims": tuple(normalized_dim(d, x.ndim) for d in sizes(dims))}
+
+    def infer(x: SpecLike, *, dims: Shape) -> Spec:
+        if sorted(dims) != list(range(len(x.shape))):
+            raise ShapeError("permute names every dimension once", given=dims, expected=x.shape)
+        return Spec([x.shape[d] for d in dims], x.dtype)
+
+    def forward(x, *, dims): return x.transpose(dims)
+    def vjp(g, dims): return g.permute(*sorted(range(len(dims)), key=dims.__getitem__)),
+
+
+@primitive
+class expand:
+    """y = x repeated along dimensions of size 1, and new ones in front.   ∂y/∂x = Σ repeats."""
+    view = True
+    samples = cases(
+        lambda rng: (rng.normal(size=(3, 1)), {"shape": (2, 3, 4)}),
+        lambda rng: (rng.normal(size=()), {"shape": (3,)}),
+    )
+
+    def arguments(x: Tensor, *shape: Any) -> Any:
+        wanted = sizes(shape)
+        offset = len(wanted) - x.ndim
+        kept = [x.shape[i - offset] if n == -1 and i >= offset else n for i, n in enumerate(wanted)]
+        return (x,), {"shape": tuple(kept)}
+
+    def infer(x: SpecLike, *, shape: Shape) -> Spec:
+        spec = allocatable(shape, x.dtype)
+        tail = shape[len(shape) - len(x.shape) :]
+        if len(x.shape) > len(shape) or any(
+            n not in (1, m) for n, m in zip(x.shape, tail, strict=True)
+        ):
+            raise ShapeError("expand repeats dimensions of size 1", given=x.shape, expected=shape)
+        return spec
+
+    def forward(x, *, shape): return np.broadcast_to(x, shape)
+    def vjp(g, x_spec): return sum_to_size(g, x_spec.shape),
+
+
+@primitive
+class flip:
+    """y = x backwards along the dimensions.   ∂y/∂x = 1."""
+    samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"dims": (0,)}))
+
+    def arguments(x: Tensor, *dims: Any) -> Any:
+        return (x,), {"dims": normalized_dims(sizes(dims), x.ndim)}
+
+    def infer(x: SpecLike, *, dims: Shape) -> SpecLike:
+        return x
+
+    def forward(x, *, dims): return np.ascontiguousarray(np.flip(x, dims)).reshape(x.shape)
+    def vjp(g, dims): return g.flip(dims),
+
+
+@primitive
+class roll:
+    """y = x moved on by `shifts` along the dimensions, the end coming back in front."""
+    samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"shifts": (1,), "dims": (1,)}))
+
+    def arguments(x: Tensor, shifts: int | Sequence[int], dims: Dims) -> Any:
+        shifts = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+        dims = (dims,) if isinstance(dims, int) else tuple(dims or ())
+        if len(shifts) != len(dims):
+            raise ArgumentError("one shift per dimension", given=f"{shifts} for {dims}")
+        return (x,), {"shifts": shifts, "dims": tuple(normalized_dim(d, x.ndim) for d in dims)}
+
+    def infer(x: SpecLike, *, shifts: Shape, dims: Shape) -> SpecLike:
+        return x
+
+    def forward(x, *, shifts, dims): return np.roll(x, shifts, dims)
+    def vjp(g, shifts, dims): return g.roll(tuple(-s for s in shifts), dims),
+
+
+@primitive
+class cat:
+    """y = the inputs one after another along `dim`.   ∂y/∂xᵢ = 1 on its part."""
+    samples = cases(
+        lambda rng: (rng.normal(size=(2, 3)), rng.normal(size=(2, 1)), {"dim": 1}),
+        lambda rng: (rng.normal(size=(2, 3)), {"dim": 0}),
+    )
+
+    def arguments(tensors: Sequence[Tensor], dim: int = 0) -> Any:
+        tensors = list(tensors)
+        if not tensors:
+            raise ArgumentError("cat needs at least one tensor")
+        dtype = common_dtype("cat", *[x.dtype for x in tensors])
+        tensors = [x if x.dtype == dtype else x.astype(dtype) for x in tensors]
+        return tensors, {"dim": normalized_dim(dim, tensors[0].ndim)}
+
+    def infer(*xs: SpecLike, dim: int) -> Spec:
+        shape = list(xs[0].shape)
+        rest = [x.shape[:dim] + x.shape[dim + 1 :] for x in xs]
+        if not shape or len({len(x.shape) for x in xs}) > 1 or len(set(rest)) > 1:
+            raise ShapeError(
+                f"cat along dimension {dim} needs equal sizes elsewhere",
+                given=[x.shape for x in xs],
+            )
+        shape[dim] = sum(x.shape[dim] for x in xs)
+        return Spec(shape, xs[0].dtype)
+
+    def forward(*xs, dim): return np.concatenate(xs, dim)
+
+    def vjp(g, xs_spec, dim):
+        return tuple(split(g, [spec.shape[dim] for spec in xs_spec], dim))
+
+
+@primitive
+class pad:
+    """y = x with `widths` (before, after) of a constant around each dimension.   ∂y/∂x = 1."""
+    samples = cases(
+        lambda rng: (rng.normal(size=(2, 3)), {"widths": ((1, 0), (0, 2)), "value": 0.0})
+    )
+
+    def arguments(x: Tensor, pad: Sequence[int], value: float = 0.0) -> Any:
+        """As in PyTorch, `pad` = (left, right, top, bottom, ...) from the last dimension on."""
+        if len(pad) % 2 or len(pad) > 2 * x.ndim:
+            raise ArgumentError(
+                "pad is (before, after) for each dimension from the last on", given=tuple(pad)
+            )
+        pairs = [(int(pad[i]), int(pad[i + 1])) for i in range(0, len(pad), 2)]
+        pairs += [(0, 0)] * (x.ndim - len(pairs))
+        return (x,), {"widths": tuple(reversed(pairs)), "value": value}
+
+    def infer(x: SpecLike, *, widths: Any, value: float) -> Spec:
+        if any(w < 0 for pair in widths for w in pair):
+            raise ArgumentError("a pad width is negative", given=widths)
+        return allocatable([n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)], x.dtype)
+
+    def forward(x, *, widths, value): return np.pad(x, widths, constant_values=value)
+
+    def vjp(g, x_spec, widths):
+        inner = zip(x_spec.shape, widths, strict=True)
+        return g[tuple(slice(before, before + n) for n, (before, _) in inner)],
+
+
+@primitive
+class tril:
+    """y = x below and on the diagonal, 0 above it.   ∂y/∂x = 1 or 0."""
+    samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"diagonal": 0}))
+
+    def arguments(x: Tensor, diagonal: int = 0) -> Any:
+        return (x,), {"diagonal": diagonal}
+
+    def infer(x: SpecLike, *, diagonal: int) -> SpecLike:
+        return matrix(x)
+
+    def forward(x, *, diagonal): return np.tril(x, diagonal)
+    def vjp(g, diagonal): return g.tril(diagonal),
+
+
+@primitive
+class triu:
+    """y = x above and on the diagonal, 0 below it.   ∂y/∂x = 1 or 0."""
+    samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"diagonal": 1}))
+
+    def arguments(x: Tensor, diagonal: int = 0) -> Any:
+        return (x,), {"diagonal": diagonal}
+
+    def infer(x: SpecLike, *, diagonal: int) -> SpecLike:
+        return matrix(x)
+
+    def forward(x, *, diagonal): return np.triu(x, diagonal)
+    def vjp(g, diagonal): return g.triu(diagonal),
+
+
+def matrix(x: SpecLike) -> SpecLike:
+    """The input's spec, which must have at least two dimensions."""
+    if len(x.shape) < 2:
+        raise ShapeError("this needs a matrix", given=x.shape, expected="(..., rows, columns)")
+    return x
+
+
+# -- compositions --------------------------------------------------------------------------------
+
+
+@composition
+def squeeze(x: Tensor, dim: Dims = None) -> Tensor:
+    """Without the dimensions of size 1 (all of them, or those of `dim` that have size 1)."""
+    dims = normalized_dims(dim, x.ndim) if x.ndim else ()
+    return x.reshape([n for i, n in enumerate(x.shape) if n != 1 or i not in dims])
+
+
+@composition
+def unsqueeze(x: Tensor, dim: int) -> Tensor:
+    """With a dimension of size 1 put at `dim`."""
+    at = normalized_dim(dim, x.ndim + 1)
+    return x.reshape(*x.shape[:at], 1, *x.shape[at:])
+
+
+@composition
+def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """With the dimensions from `start_dim` to `end_dim` merged into one."""
+    if x.ndim == 0:
+        return x.reshape(1)
+    start, end = normalized_dim(start_dim, x.ndim), normalized_dim(end_dim, x.ndim)
+    if start > end:
+        raise ArgumentError("flatten starts after its end", given=(start_dim, end_dim))
+    return x.reshape((*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
+
+
+@composition
+def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
+    """With two dimensions exchanged."""
+    order = list(range(x.ndim))
+    a, b = normalized_dim(dim0, x.ndim), normalized_dim(dim1, x.ndim)
+    order[a], order[b] = order[b], order[a]
+    return x.permute(*order)
+
+
+@composition
+def movedim(x: Tensor, source: int, destination: int) -> Tensor:
+    """With the dimension `source` moved to `destination`."""
+    order = [d for d in range(x.ndim) if d != normalized_dim(source, x.ndim)]
+    order.insert(normalized_dim(destination, x.ndim), normalized_dim(source, x.ndim))
+    return x.permute(*order)
+
+
+@composition
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors of one shape side by side along a new dimension."""
+    tensors = list(tensors)
+    if len({x.shape for x in tensors}) != 1:
+        raise ShapeError("stack needs tensors of one shape", given=[x.shape for x in tensors])
+    return cat([x.unsqueeze(dim) for x in tensors], dim)
+
+
+@composition
+def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts along `dim`, of `split_size` elements each (the last may be smaller), or as listed."""
+    dim = normalized_dim(dim, x.ndim)
+    if isinstance(split_size, int):
+        if split_size <= 0:
+            raise ArgumentError("split_size is at least 1", given=split_size)
+        n = x.shape[dim]
+        split_size = [min(split_size, n - i) for i in range(0, n, split_size)] or [0]
+    if sum(split_size) != x.shape[dim] or any(n < 0 for n in split_size):
+        raise ShapeError(
+            f"the parts do not add up to dimension {dim}", given=list(split_size),
+            expected=f"a sum of {x.shape[dim]}",
+        )  # fmt: skip
+    ends = np.cumsum(split_size).tolist()
+    front = (slice(None),) * dim
+    return tuple(
+        x[(*front, slice(end - n, end))] for n, end in zip(split_size, ends, strict=True)
+    )
+
+
+@composition
+def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most `chunks` parts of equal size along `dim` (the last may be smaller)."""
+    if chunks <= 0:
+        raise ArgumentError("chunks is at least 1", given=chunks)
+    return split(x, max(1, -(-x.shape[dim] // chunks)), dim)
+
+
+@composition
+def tile(x: Tensor, *repeats: Any) -> Tensor:
+    """The whole tensor repeated along each dimension, new dimensions in front."""
+    times = sizes(repeats)
+    shape = (1,) * (len(times) - x.ndim) + x.shape
+    times = (1,) * (len(shape) - len(times)) + times
+    spread = [n for pair in zip(times, shape, strict=True) for n in pair]
+    lifted = x.reshape([n for size in shape for n in (1, size)]).expand(spread)
+    return lifted.reshape([n * t for n, t in zip(shape, times, strict=True)])
+
+
+@composition
+def view(x: Tensor, *shape: Any) -> Tensor:
+    """As `reshape`; `view(dtype)` reinterprets nothing and is refused."""
+    if len(shape) == 1 and isinstance(shape[0], (np.dtype, type)):
+        raise DTypeError("view changes the shape, not the dtype", instead="Use x.to(dtype).")
+    return x.reshape(*shape)

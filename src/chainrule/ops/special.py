@@ -1,0 +1,156 @@
+"""Activations and the error function, computed so that they neither overflow nor cancel."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from chainrule.ops.compare import where
+from chainrule.ops.elementwise import exp, tanh
+from chainrule.ops.rules import quiet
+from chainrule.primitive import Array, floating, primitive, same_spec
+from chainrule.samples import uniform
+
+
+@primitive
+class relu:
+    """y = max(x, 0); NaN stays.   ∂y/∂x = 1 where x > 0, else 0."""
+    infer, samples = same_spec, uniform(0.1, 3)
+    def forward(x): return np.maximum(x, 0)
+    def vjp(g, y): return g * (y > 0),
+
+
+@primitive
+class sigmoid:
+    """y = 1 / (1 + e⁻ˣ).   ∂y/∂x = y·(1 − y)."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    @quiet
+    def forward(x):
+        decay = np.exp(-np.abs(x))
+        return np.where(x >= 0, 1, decay).astype(x.dtype, copy=False) / (1 + decay)
+    def vjp(g, y): return g * (y * (1 - y)),
+
+
+@primitive
+class softplus:
+    """y = ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|).   ∂y/∂x = sigmoid(x)."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    @quiet
+    def forward(x): return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    def vjp(g, x): return g * sigmoid(x),
+
+
+@primitive
+class silu:
+    """y = x·sigmoid(x), also called swish (Ramachandran et al., 2017).   ∂y/∂x = σ + y·(1 − σ)."""
+    infer, samples = floating, uniform(-3, 3)
+    def forward(x): return x * sigmoid.forward(x)
+    def vjp(g, x):
+        s = sigmoid(x)
+        return g * (s + x * s * (1 - s)),
+
+
+@primitive
+class elu:
+    """y = x where x > 0, else α·(eˣ − 1) (Clevert et al., 2015).   ∂y/∂x = 1, or y + α."""
+    infer = floating
+    samples = uniform(0.1, 3)
+    @quiet
+    def forward(x, *, alpha=1.0):
+        return np.where(x > 0, x, np.expm1(np.minimum(x, 0)) * x.dtype.type(alpha))
+    def vjp(g, x, alpha): return where(x > 0, g, g * exp(x.clamp(max=0.0)) * alpha),
+
+
+@primitive
+class erf:
+    """y = 2/√π · ∫₀ˣ e^−t² dt.   ∂y/∂x = 2/√π · e^−x²."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    @quiet
+    def forward(x): return (1 - erfc_reference(x)).astype(x.dtype)
+    def vjp(g, x): return g * (exp(-(x * x)) * (2 / math.sqrt(math.pi))),
+
+
+@primitive
+class gelu:
+    """y = x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel, 2016).
+
+    ∂y/∂x = Φ(x) + x·φ(x).
+    """
+    infer, samples = floating, uniform(-3, 3)
+    @quiet
+    def forward(x): return (x * normal_cdf_reference(x)).astype(x.dtype)
+    def vjp(g, x): return g * (normal_cdf(x) + x * normal_pdf(x)),
+
+
+@primitive
+class gelu_tanh:
+    """y = ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), an approximation of gelu."""
+    infer, samples = floating, uniform(-3, 3)
+    def forward(x):
+        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
+        return (0.5 * x * (1 + np.tanh(inner))).astype(x.dtype, copy=False)
+    def vjp(g, x):
+        c = math.sqrt(2 / math.pi)
+        t = tanh((x + x * x * x * 0.044715) * c)
+        return g * ((1 + t) * 0.5 + x * 0.5 * (1 - t * t) * (1 + x * x * (3 * 0.044715)) * c),
+
+
+@primitive
+class normal_cdf:
+    """y = Φ(x) = ½·(1 + erf(x/√2)).   ∂y/∂x = φ(x)."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    @quiet
+    def forward(x): return normal_cdf_reference(x).astype(x.dtype)
+    def vjp(g, x): return g * normal_pdf(x),
+
+
+@primitive
+class normal_pdf:
+    """y = φ(x) = e^(−x²/2) / √(2π).   ∂y/∂x = −x·y."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    @quiet
+    def forward(x): return (np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)).astype(x.dtype)
+    def vjp(g, x, y): return -g * x * y,
+
+
+def normal_cdf_reference(x: Array) -> Array:
+    """Φ(x) in float64, accurate in the left tail too, where 1 − erf would cancel."""
+    return 0.5 * erfc_reference(x.astype(np.float64) * -math.sqrt(0.5))
+
+
+# Rational approximations of erf and erfc in float64, after S. L. Moshier, Cephes (1992).
+_ERF = (
+    (9.60497373987051638749e0, 9.00260197203842689217e1, 2.23200534594684319226e3,
+     7.00332514112805075473e3, 5.55923013010394962768e4),
+    (1.0, 3.35617141647503099647e1, 5.21357949780152679795e2, 4.59432382970980127987e3,
+     2.26290000613890934246e4, 4.92673942608635921086e4),
+)  # fmt: skip
+_ERFC_NEAR = (
+    (2.46196981473530512524e-10, 5.64189564831068821977e-1, 7.46321056442269912687e0,
+     4.86371970985681366614e1, 1.96520832956077098242e2, 5.26445194995477358631e2,
+     9.34528527171957607540e2, 1.02755188689515710272e3, 5.57535335369399327526e2),
+    (1.0, 1.32281951154744992508e1, 8.67072140885989742329e1, 3.54937778887819891062e2,
+     9.75708501743205489753e2, 1.82390916687909736289e3, 2.24633760818710981792e3,
+     1.65666309194161350182e3, 5.57535340817727675546e2),
+)  # fmt: skip
+_ERFC_FAR = (
+    (5.64189583547755073984e-1, 1.27536670759978104416e0, 5.01905042251180477414e0,
+     6.16021097993053585195e0, 7.40974269950448939160e0, 2.97886665372100240670e0),
+    (1.0, 2.26052863220117276590e0, 9.39603524938001434673e0, 1.20489539808096656605e1,
+     1.70814450747565897222e1, 9.60896809063285878198e0, 3.36907645100081516050e0),
+)  # fmt: skip
+
+
+def erfc_reference(x: Array) -> Array:
+    """1 − erf(x) in float64: three rational approximations, for |x| ≤ 1, ≤ 8 and beyond."""
+    x = np.asarray(x, np.float64)
+    size = np.abs(x)
+    near, far = np.clip(size, 1, 8), np.clip(size, 8, 30)
+    small = np.where(size <= 1, x, 0)
+    center = 1 - small * np.polyval(_ERF[0], small**2) / np.polyval(_ERF[1], small**2)
+    tail_near = np.polyval(_ERFC_NEAR[0], near) / np.polyval(_ERFC_NEAR[1], near)
+    tail_far = np.polyval(_ERFC_FAR[0], far) / np.polyval(_ERFC_FAR[1], far)
+    tail = np.exp(-np.minimum(size, 30) ** 2) * np.where(size <= 8, tail_near, tail_far)
+    result = np.where(size <= 1, center, np.where(x > 0, tail, 2 - tail))
+    return np.where(np.isnan(x), x, result)

@@ -1,0 +1,51 @@
+"""Inputs that test an op: each function here makes a `samples` field of a primitive.
+
+A sample is `(inputs, params)`; the sweep in the tests runs every op on every one of its samples,
+in each dtype, contiguous and not, and checks derivatives in float64. Keep values away from kinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from chainrule.primitive import Sample, Shape
+
+Samples = Callable[[np.random.Generator], Iterable[Sample]]
+
+
+def uniform(low: float, high: float, *shapes: Shape) -> Samples:
+    """One input drawn from U(low, high), in several shapes: a matrix, a 0-d and an empty one."""
+    return lambda rng: [
+        ((rng.uniform(low, high, shape),), {}) for shape in shapes or ((3, 4), (), (0, 3))
+    ]
+
+
+def pairs(low: float = -3, high: float = 3) -> Samples:
+    """Two inputs in the ways that shapes broadcast; values at least 0.1 apart, and not near 0."""
+
+    def draw(rng: np.random.Generator) -> Iterable[Sample]:
+        shapes = (((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 1), (1, 4)), ((), (2,)), ((0, 3), (3,)))
+        for a, b in shapes:
+            x = rng.uniform(low, high, a)
+            y = rng.uniform(low, high, b)
+            close = np.abs(x - y) < 0.1
+            if a == b:
+                y = np.where(close, x + 0.25, y)
+            yield (x, np.where(np.abs(y) < 0.1, 0.5, y)), {}
+
+    return draw
+
+
+def cases(*makers: Callable[[np.random.Generator], tuple[Any, ...]]) -> Samples:
+    """Each maker returns the inputs, with a dict of parameters last when there are any."""
+
+    def draw(rng: np.random.Generator) -> Iterable[Sample]:
+        for make in makers:
+            made = make(rng)
+            params = made[-1] if made and isinstance(made[-1], dict) else {}
+            yield tuple(x for x in made if x is not params), params
+
+    return draw

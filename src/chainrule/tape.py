@@ -1,0 +1,271 @@
+"""The tape: what reverse mode remembers of each op, and the walk back over it.
+
+Every op whose result needs a gradient leaves a :class:`Node`. Its edges lead to the nodes (or
+leaf tensors) it computed from; its `saved` holds just what the derivative asks for by name.
+:func:`walk` visits the nodes from the last to the first, iteratively, so depth is no limit.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from pathlib import Path
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+from chainrule.errors import DTypeError, GradientError, NotDifferentiableError
+from chainrule.primitive import Primitive, Spec
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+Place = tuple[CodeType, int]
+Edge = tuple[Any, int] | None
+"""(node, which of its outputs), or (leaf tensor, 0), or None where no gradient is wanted."""
+
+_PACKAGE = str(Path(__file__).parent)
+_clock = count().__next__
+
+
+def caller() -> Place:
+    """The innermost place outside this package: the line of the user's program."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
+
+
+def describe(place: Place) -> str:
+    """`file.py:12`, the readable form of a place."""
+    code, instruction = place
+    line = next(
+        (line for start, end, line in code.co_lines() if start <= instruction < end),
+        code.co_firstlineno,
+    )
+    return f"{Path(code.co_filename).name}:{line}"
+
+
+class Node:
+    """One op on the tape: its record and parameters, where it came from, and what it keeps."""
+
+    __slots__ = (
+        "__weakref__", "edges", "hooks", "input_specs", "order", "outputs", "params", "place",
+        "primitive", "saved", "specs", "versions",
+    )  # fmt: skip
+
+    primitive: Primitive
+    params: dict[str, Any]
+    edges: Sequence[Edge]
+    saved: Sequence[Tensor] | None
+    versions: Sequence[int]
+    outputs: Sequence[Any]
+    specs: Sequence[tuple[Any, Any]]
+    input_specs: Sequence[tuple[Any, Any]]
+    hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None
+    order: int
+    place: Place | None
+
+    def __repr__(self) -> str:
+        return f"<{self.primitive.name} on the tape>"
+
+
+def record(
+    primitive: Primitive,
+    inputs: Sequence[Tensor],
+    params: dict[str, Any],
+    outputs: tuple[Tensor, ...],
+) -> None:
+    """Leave a node for `outputs = primitive(inputs; params)` and attach the outputs to it."""
+    node = Node()
+    node.primitive = primitive
+    node.params = params
+    node.edges = [(x._node or x, x._output) if x._requires_grad else None for x in inputs]
+    positions = primitive.saved_positions
+    if positions:
+        star = primitive.variadic_from
+        kept = [inputs[i] for i in positions if i != star]
+        if star in positions:
+            kept += inputs[star:]
+        node.saved = kept
+        node.versions = [x._version for x in kept]
+        node.place = caller()
+    else:
+        node.saved, node.versions, node.place = (), (), None
+    node.input_specs = (
+        [(x._data.shape, x._data.dtype) for x in inputs] if primitive.spec_positions else ()
+    )
+    node.outputs = [y._data for y in outputs] if primitive.saved_outputs else ()
+    node.specs = [(y._data.shape, y._data.dtype) for y in outputs]
+    node.hooks = None
+    node.order = _clock()
+    for position, y in enumerate(outputs):
+        if y._data.dtype.kind == "f":
+            y._node, y._output, y._requires_grad = node, position, True
+
+
+def named_values(node: Node) -> dict[str, Any]:
+    """The saved inputs, specs and parameters, under the names by which the derivative asks."""
+    primitive, star = node.primitive, node.primitive.variadic_from
+    named: dict[str, Any] = {name: node.params[name] for name in primitive.saved_params}
+    fixed = sum(i != star for i in primitive.saved_positions)
+    supply = iter(node.saved or ())
+    for name, i in zip(primitive.saved_inputs, primitive.saved_positions, strict=True):
+        named[name] = tuple((node.saved or ())[fixed:]) if i == star else next(supply)
+    for name, i in zip(primitive.saved_specs, primitive.spec_positions, strict=True):
+        specs = [Spec(*spec) for spec in node.input_specs[i:]] if i == star else []
+        named[name] = tuple(specs) if i == star else Spec(*node.input_specs[i])
+    return named
+
+
+def _reachable(starts: Iterable[Any]) -> list[Node]:
+    """All nodes that lead to the starts, the last recorded first."""
+    seen = {start for start in starts if isinstance(start, Node)}
+    stack = list(seen)
+    while stack:
+        for edge in stack.pop().edges:
+            if edge is not None and edge[0].__class__ is Node and edge[0] not in seen:
+                seen.add(edge[0])
+                stack.append(edge[0])
+    return sorted(seen, key=lambda node: node.order, reverse=True)
+
+
+def leaves(outputs: Iterable[Tensor]) -> list[Tensor]:
+    """The leaf tensors that require gradients and that the outputs depend on."""
+    starts = [y._node or y for y in outputs if y._requires_grad]
+    found = {id(s): s for s in starts if not isinstance(s, Node)}
+    for node in _reachable(starts):
+        found.update(
+            {id(e[0]): e[0] for e in node.edges if e is not None and e[0].__class__ is not Node}
+        )
+    return list(found.values())
+
+
+def walk(
+    seeds: Iterable[tuple[Tensor, Tensor]],
+    keep_graph: bool,
+    wrap: Callable[..., Tensor],
+    targets: Sequence[Tensor] | None = None,
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Carry gradients from `seeds` (output, its gradient) back to the leaves.
+
+    Returns pairs (tensor, gradient) for the leaves reached, or for `targets` where given.
+    `wrap(data, node, position)` makes a tensor of a saved output.
+    """
+    totals: dict[tuple[int, int], Tensor] = {}
+    reached: dict[int, Tensor] = {}
+    wanted = None if targets is None else {id(t._node or t) for t in targets}
+
+    def add(edge: tuple[Any, int], g: Tensor) -> None:
+        target, position = edge
+        shape, dtype = _target_spec(target, position)
+        if g._data.shape != shape:
+            g = g.sum_to_size(shape)
+        if g._data.dtype != dtype:
+            g = g.astype(dtype)
+        key = (id(target), position)
+        totals[key] = totals[key] + g if key in totals else g
+        if target.__class__ is not Node:
+            reached[id(target)] = target
+
+    starts = []
+    for output, g in seeds:
+        starts.append(output._node or output)
+        add((starts[-1], output._output), g)
+    kept: dict[tuple[int, int], Tensor] = {}
+    for node in _reachable(starts):
+        gradients: list[Tensor | None]
+        gradients = [totals.pop((id(node), i), None) for i in range(len(node.specs))]
+        if all(g is None for g in gradients):
+            continue
+        if node.hooks:
+            for position, hooks in node.hooks.items():
+                if (total := gradients[position]) is not None:
+                    gradients[position] = run_hooks(hooks, total)
+        if wanted is not None and id(node) in wanted:
+            kept.update({(id(node), i): g for i, g in enumerate(gradients) if g is not None})
+        for edge, g in zip(node.edges, _derive(node, gradients, wanted, wrap), strict=True):
+            if edge is not None and g is not None:
+                add(edge, g)
+        if not keep_graph:
+            node.saved, node.outputs, node.versions = None, (), ()
+    for key, leaf in reached.items():
+        if leaf._hooks:
+            totals[key, 0] = run_hooks(leaf._hooks, totals[key, 0])
+    if targets is None:
+        return [(leaf, totals[key, 0]) for key, leaf in reached.items()]
+    kept.update(totals)
+    return [(t, kept.get((id(t._node or t), t._output))) for t in targets]
+
+
+def run_hooks(hooks: Iterable[Callable[[Tensor], Tensor | None]], g: Tensor) -> Tensor:
+    """Pass a gradient through hooks; one that returns a value replaces it."""
+    for hook in tuple(hooks):
+        replaced = hook(g)
+        g = g if replaced is None else replaced
+    return g
+
+
+def _target_spec(target: Any, position: int) -> tuple[Any, Any]:
+    if target.__class__ is Node:
+        return target.specs[position]
+    return target._data.shape, target._data.dtype
+
+
+def _derive(
+    node: Node,
+    gradients: list[Tensor | None],
+    wanted: set[int] | None,
+    wrap: Callable[..., Tensor],
+) -> Sequence[Tensor | None]:
+    """Call the derivative of one node with the names it asked for."""
+    primitive = node.primitive
+    if primitive.vjp is None:
+        raise NotDifferentiableError(
+            f"`{primitive.name}` has no derivative",
+            instead="Detach its result with .detach(), or give its record a `vjp`.",
+        )
+    if node.saved is None:
+        raise GradientError(
+            f"the graph was freed by an earlier backward pass (at `{primitive.name}`)",
+            instead="Call the first backward with retain_graph=True, or run the forward again.",
+        )
+    for tensor, version in zip(node.saved, node.versions, strict=True):
+        if tensor._version != version:
+            _refuse_overwritten(node, tensor)
+    named = named_values(node)
+    for name in primitive.saved_outputs:
+        ys = tuple([wrap(data, node, i) for i, data in enumerate(node.outputs)])
+        named[name] = ys if name == "ys" else ys[0]
+    if primitive.asks_needs:
+        named["needs"] = tuple(
+            [
+                edge is not None
+                and (wanted is None or edge[0].__class__ is Node or id(edge[0]) in wanted)
+                for edge in node.edges
+            ]
+        )
+    if len(gradients) == 1:
+        results: Sequence[Tensor | None] = primitive.vjp(gradients[0], **named)
+    else:
+        filled = [
+            wrap(None, None, 0, spec) if g is None else g
+            for g, spec in zip(gradients, node.specs, strict=True)
+        ]
+        results = primitive.vjp(filled, **named)
+    if len(results) != len(node.edges):
+        raise DTypeError(
+            f"the derivative of `{primitive.name}` returned {len(results)} gradients",
+            expected=f"a tuple with one for each of its {len(node.edges)} inputs",
+        )
+    return results
+
+
+def _refuse_overwritten(node: Node, tensor: Tensor) -> None:
+    saved_at = f" at {describe(node.place)}" if node.place else ""
+    written_at = f" at {describe(tensor._written)}" if tensor._written else ""
+    raise GradientError(
+        f"`{node.primitive.name}`{saved_at} needs a tensor of shape {tuple(tensor.shape)} for its "
+        f"derivative, and it was overwritten{written_at}",
+        instead="Call backward before the write, or save a copy with .clone() first.",
+    )

@@ -1,0 +1,446 @@
+"""The Tensor: an array, where it came from, and the one way to change it.
+
+A tensor's array is never written in place: `assign` replaces it. So views, saved values and arrays
+handed out by `.numpy()` keep the numbers they had, and a capture sees every write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+from weakref import ref
+
+import numpy as np
+
+from chainrule import display, tape
+from chainrule.errors import (
+    ArgumentError,
+    CaptureError,
+    DTypeError,
+    GradientError,
+    ShapeError,
+)
+from chainrule.graph import Value
+from chainrule.methods import Methods
+from chainrule.primitive import Array, DType, Primitive, Shape, Spec
+from chainrule.settings import current, use
+
+Scalar = bool | int | float
+SCALARS = (bool, int, float, np.number, np.bool_)
+
+
+class Interpreter(Protocol):
+    """What gives an op its meaning, when it is not plain evaluation."""
+
+    def run(
+        self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]
+    ) -> Any: ...
+    def read(self, tensor: Tensor) -> Any: ...
+    def write(self, tensor: Tensor, value: Tensor) -> None: ...
+    def read_grad(self, tensor: Tensor) -> Tensor | None: ...
+    def write_grad(self, tensor: Tensor, g: Tensor | None) -> None: ...
+
+
+class Tensor(Methods):
+    """An n-dimensional array of one dtype that remembers how it was computed.
+
+    Made by `cr.tensor`, `cr.zeros`, ... or by an op. `requires_grad` marks what to differentiate
+    by; after `loss.backward()`, `x.grad` is ∂loss/∂x, of the shape and dtype of `x`.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4., 6.])
+    """
+
+    __slots__ = (
+        "__weakref__", "_data", "_grad", "_hooks", "_is_view", "_node", "_output",
+        "_requires_grad", "_version", "_written",
+    )  # fmt: skip
+    __array_ufunc__ = None  # NumPy leaves `array + tensor` to the tensor, which explains.
+
+    _data: Any
+    _node: tape.Node | None
+    _hooks: list[Callable[[Tensor], Tensor | None]] | None
+    _written: tape.Place | None
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        self._data = data
+        self._grad: Tensor | None = None
+        self._node = None
+        self._output = 0
+        self._version = 0
+        self._hooks = None
+        self._written = None
+        self._is_view = False
+        self._requires_grad = False
+        if requires_grad:
+            self.requires_grad = True
+
+    # -- what it is ----------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Shape:
+        return self._data.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self._data.shape)
+
+    @property
+    def spec(self) -> Spec:
+        """Shape and dtype."""
+        return Spec(self._data.shape, self._data.dtype)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user and not by a recorded op."""
+        return self._node is None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this tensor."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self.dtype.kind != "f":
+            raise DTypeError(
+                "only floating tensors can require gradients", given=self.dtype,
+                instead="Convert first: x.float().requires_grad_().",
+            )  # fmt: skip
+        if not value and self._node is not None:
+            raise GradientError(
+                "a computed tensor cannot stop requiring gradients", instead="Use x.detach()."
+            )
+        self._requires_grad = bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set `requires_grad` and return the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    # -- numbers out ---------------------------------------------------------------------------
+
+    def _numbers(self, purpose: str) -> Array:
+        """The array; inside a capture there is none, which is an error that names the line."""
+        interpreter = current().interpreter
+        data = self._data if interpreter is None else interpreter.read(self)
+        if isinstance(data, Value):
+            raise CaptureError(
+                f"{purpose} at {tape.describe(tape.caller())} needs numbers, and during a capture "
+                f"only specs are known (here {data.spec})",
+                instead="Return the tensor and look at it outside, or choose with cr.where.",
+            )
+        return data
+
+    def numpy(self) -> Array:
+        """A read-only NumPy view of the numbers; copy it (`.numpy().copy()`) to change it."""
+        if self._requires_grad:
+            raise GradientError(
+                "NumPy cannot follow gradients, and this tensor requires them",
+                instead="Use x.detach().numpy().",
+            )
+        view: Array = self._numbers(".numpy()").view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        array = self.numpy()
+        if dtype is not None and np.dtype(dtype) != array.dtype:
+            if copy is False:
+                raise ArgumentError(f"{array.dtype} as {np.dtype(dtype)} needs a copy")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        return self._numbers("__dlpack__").__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+    def item(self) -> Any:
+        """The number in a tensor of one element, as a Python scalar."""
+        array = self._numbers(".item()")
+        if array.size != 1:
+            raise ArgumentError(
+                "only a tensor of one element is one number", given=f"shape {self.shape}"
+            )
+        return array.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python scalars."""
+        return self._numbers(".tolist()").tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise DTypeError("only an integer tensor can be an index", given=self.dtype)
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        array = self._numbers("the truth of a tensor (if, while, and, or)")
+        if array.size != 1:
+            raise ArgumentError(
+                f"the truth of a tensor with {array.size} elements is ambiguous",
+                instead="Use x.any() or x.all().",
+            )
+        return bool(array)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise DTypeError("a 0-d tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and not self.shape else str(self)
+
+    def __repr__(self) -> str:
+        return display.text(self)
+
+    def _repr_html_(self) -> str:
+        return display.html(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self._node is not None:
+            raise GradientError(
+                "a computed tensor cannot be deep-copied", instead="Use x.detach().clone()."
+            )
+        copied = type(self).__new__(type(self))
+        Tensor.__init__(copied, self._numbers("deepcopy").copy(), self._requires_grad)
+        memo[id(self)] = copied
+        for name, value in getattr(self, "__dict__", {}).items():
+            setattr(copied, name, value)
+        return copied
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def assign(self, value: Tensor | Array | Scalar) -> Tensor:
+        """Replace the numbers of this tensor: the only way that state changes.
+
+        `value` has the same shape and dtype (a Python scalar fills). A leaf that requires
+        gradients is written under `cr.no_grad()`. Returns the tensor.
+        """
+        new = _fitting(self, value)
+        settings = current()
+        if settings.gradients and new._requires_grad and new._node is None:
+            new = new.clone()
+        if settings.gradients and self._requires_grad and self._node is None:
+            raise GradientError(
+                "writing into a leaf tensor that requires gradients would break its derivative",
+                instead="Write inside `with cr.no_grad():`.",
+            )
+        if self._is_view:
+            raise GradientError(
+                "this tensor is a view of another one, which a write would not reach",
+                instead="Write into the original: x[index] = value, or take a .clone() first.",
+            )
+        self._version += 1
+        self._written = tape.caller()
+        if settings.interpreter is not None:
+            settings.interpreter.write(self, new)
+        else:
+            data = new._data
+            if data.base is not None and data.base.nbytes > data.nbytes:
+                data = data.copy()  # a small slice must not keep a large array alive
+            self._data = data
+        if settings.gradients and new._requires_grad:
+            self._node, self._output, self._requires_grad = new._node, new._output, True
+        return self
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.assign(self.index_put(index, value))
+
+    def detach(self) -> Tensor:
+        """The same numbers, cut off from the tape."""
+        settings = current()
+        data = self._data if settings.interpreter is None else settings.interpreter.read(self)
+        detached = wrap(data)
+        detached._is_view = True
+        return detached
+
+    @property
+    def data(self) -> Tensor:
+        """The numbers without the tape; `x.data = value` assigns, also to a leaf."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        with use(gradients=False):
+            self.assign(value)
+
+    # -- gradients -----------------------------------------------------------------------------
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient accumulated by `backward`, or None."""
+        interpreter = current().interpreter
+        return self._grad if interpreter is None else interpreter.read_grad(self)
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and (not isinstance(value, Tensor) or value.shape != self.shape):
+            raise ShapeError(
+                "a gradient has the shape of its tensor",
+                given=getattr(value, "shape", type(value).__name__),
+                expected=self.shape,
+            )
+        interpreter = current().interpreter
+        if interpreter is None:
+            self._grad = value
+        else:
+            interpreter.write_grad(self, value)
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+    ) -> None:
+        """Add ∂self/∂x to `x.grad` for every leaf `x` that requires gradients.
+
+        `gradient` is the upstream gradient, of this tensor's shape; a scalar needs none. The tape
+        is freed unless `retain_graph` (by default: `create_graph`, which makes the gradients
+        differentiable in turn). Raises GradientError when there is nothing to differentiate.
+        """
+        seed = seed_for(self, gradient)
+        for leaf, g in differentiate([(self, seed)], retain_graph, create_graph):
+            if g is not None:
+                leaf.grad = g if leaf.grad is None else leaf.grad + g
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call `hook(g)` on this tensor's gradient; what it returns, if anything, replaces it.
+
+        Returns a function that removes the hook.
+        """
+        if not self._requires_grad:
+            raise GradientError("a hook needs a tensor that requires gradients")
+        if self._node is None:
+            self._hooks = hooks = self._hooks if self._hooks is not None else []
+        else:
+            self._node.hooks = self._node.hooks if self._node.hooks is not None else {}
+            hooks = self._node.hooks.setdefault(self._output, [])
+        hooks.append(hook)
+        return lambda: hooks.remove(hook)
+
+    def retain_grad(self) -> None:
+        """Keep `.grad` of a computed tensor too."""
+        if self._node is None:
+            return
+        owner = ref(self)  # a strong reference would be a cycle through the node
+
+        def keep(g: Tensor) -> None:
+            tensor = owner()
+            if tensor is not None:
+                tensor.grad = g
+
+        self.register_hook(keep)
+
+
+def wrap(data: Any, node: tape.Node | None = None, output: int = 0) -> Tensor:
+    """A tensor around an array (or a graph's value), as light as can be."""
+    if data.__class__ is not np.ndarray and not isinstance(data, Value):
+        data = np.asarray(data)
+    tensor = object.__new__(Tensor)
+    tensor._data = data
+    tensor._grad = tensor._hooks = tensor._written = None
+    tensor._node = node
+    tensor._output = output
+    tensor._requires_grad = node is not None
+    tensor._version = 0
+    tensor._is_view = False
+    return tensor
+
+
+def _fitting(target: Tensor, value: Any) -> Tensor:
+    """`value` as a tensor of exactly the target's spec, for `assign`."""
+    if isinstance(value, SCALARS):
+        value = wrap(np.full(target.shape, value, target.dtype))
+    elif isinstance(value, np.ndarray):
+        value = wrap(value.copy())
+    elif not isinstance(value, Tensor):
+        raise DTypeError(
+            "assign takes a tensor, an array or a number", given=type(value).__name__
+        )
+    if value.shape != target.shape:
+        raise ShapeError("assign keeps the shape", given=value.shape, expected=target.shape)
+    if value.dtype != target.dtype:
+        raise DTypeError(
+            "assign keeps the dtype", given=value.dtype, expected=target.dtype,
+            instead=f"Convert the value with .to(cr.{target.dtype}).",
+        )  # fmt: skip
+    return value
+
+
+# -- differentiation ---------------------------------------------------------------------------
+
+
+def seed_for(output: Tensor, gradient: Tensor | None) -> Tensor:
+    """The upstream gradient to start from: the given one, or 1 for a scalar."""
+    if not output._requires_grad:
+        raise GradientError(
+            "this tensor does not depend on anything that requires gradients",
+            instead="Check for .detach(), cr.no_grad() or integer steps on the way, "
+            "and set requires_grad=True on what to differentiate by.",
+        )
+    if gradient is None:
+        if output.shape != () and output._data.shape != (1,) * output.ndim:
+            raise GradientError(
+                f"a gradient starts from a scalar, this tensor has shape {output.shape}",
+                instead="Reduce it first (.sum() or .mean()), or pass gradient=.",
+            )
+        return wrap(np.ones(output.shape, output.dtype))
+    if gradient.shape != output.shape or gradient.dtype != output.dtype:
+        raise ShapeError(
+            "the upstream gradient has the spec of the output",
+            given=gradient.spec,
+            expected=output.spec,
+        )
+    return gradient
+
+
+def differentiate(
+    seeds: Sequence[tuple[Tensor, Tensor]],
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    targets: Sequence[Tensor] | None = None,
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Gradients of Σ ⟨output, seed⟩ by the targets, or by all leaves: pairs (tensor, gradient)."""
+    keep = create_graph if retain_graph is None else retain_graph
+    with use(gradients=create_graph):
+        return tape.walk(seeds, keep, _wrap_saved, targets)
+
+
+def _wrap_saved(data: Any, node: tape.Node | None, position: int, spec: Any = None) -> Tensor:
+    return wrap(np.zeros(*spec)) if data is None else wrap(data, node, position)
+
+
+def from_numpy(array: Array) -> Tensor:
+    """A tensor that shares the memory of `array`; Chainrule never writes into it.
+
+    Use `cr.tensor(array)` for a copy. Arrays that are byte-swapped are converted.
+    """
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+        raise DTypeError(
+            "from_numpy takes a NumPy array of numbers",
+            given=getattr(array, "dtype", type(array).__name__),
+        )
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return wrap(array)
