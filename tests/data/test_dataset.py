@@ -1,10 +1,11 @@
-"""Datasets: gathering, splitting, the facts they carry, and what they refuse (A15, A16, B10, H7)."""
+"""Datasets: gathering, splitting, facts, and what they refuse (A15, A16, B10, H7)."""
 
 import json
 import traceback
 
 import numpy as np
 import pytest
+
 from chainrule.data import (
     ArrayDataset,
     Compose,
@@ -59,7 +60,7 @@ def test_an_item_of_another_shape_is_named():
     data = Listed([(np.zeros(2), 0), (np.zeros(2), 0), (np.zeros(3), 0)])
     with pytest.raises(ShapeError, match=r"sample 2 of Listed.*field 0.*\(3,\).*\(2,\).*sample 1"):
         data.gather([1, 2])
-    with pytest.raises(ShapeError, match="sample 1 .*3 fields"):
+    with pytest.raises(ShapeError, match=r"sample 1 .*3 fields"):
         Listed([(1, 2), (1, 2, 3)]).gather([0, 1])
     with pytest.raises(DTypeError, match="sample 1, field 0"):
         Listed([(1,), ("a",)]).gather([0, 1])
@@ -149,12 +150,12 @@ def test_array_dataset_refuses():
 @pytest.mark.parametrize("index", [6, -7, [0, 6], np.array([1, -9])])
 def test_an_index_out_of_range_is_named(index):
     data = ArrayDataset(np.arange(6))
-    with pytest.raises(OutOfRangeError, match="of a dataset of 6.*0 to 5"):
+    with pytest.raises(OutOfRangeError, match=r"of a dataset of 6.*0 to 5"):
         data[index]
 
 
 def test_float_indices_are_refused():
-    with pytest.raises(DTypeError, match="integers.*float64"):
+    with pytest.raises(DTypeError, match=r"integers.*float64"):
         ArrayDataset(np.arange(6)).gather(np.array([0.0, 1.0]))
 
 

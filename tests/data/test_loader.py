@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+
 from chainrule.data import ArrayDataset, DataLoader, Dataset, RandomShift, Subset, random_split
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.tensor import Tensor

@@ -1,0 +1,167 @@
+"""`.npy` and `.npz` files, without pickle: the header is checked before memory is taken."""
+
+from __future__ import annotations
+
+import ast
+import math
+import os
+import struct
+import zlib
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from chainrule.data.files import (
+    PathLike,
+    looks_like_html,
+    open_regular,
+    read_stream,
+    too_large,
+    unpacking_limit,
+)
+from chainrule.data.transforms import Array
+from chainrule.errors import FormatError
+
+if TYPE_CHECKING:
+    import zipfile
+
+_MAX_HEADER = 10_000
+_STORED_OR_DEFLATED = (0, 8)
+
+
+def read_npy(path: PathLike) -> Array:
+    """The array in a `.npy` file. Raises FormatError for pickled objects and for bytes that do not
+    match the header."""
+    with open_regular(path) as (file, size):
+        return _read_array(file, os.fspath(path), size, None)
+
+
+def read_npz(path: PathLike, max_bytes: int | None = None) -> dict[str, Array]:
+    """All arrays in an `.npz` file by name.
+
+    max_bytes: the most that it may unpack to; by default 200 times its size (at least 64 MiB).
+    Raises FormatError for pickled objects, archives that unpack to more, duplicate names and any
+    damage.
+    """
+    import zipfile  # Slow to import, and of no use to who reads no archive.
+
+    with open_regular(path) as (file, size):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                _check_members(archive, path, unpacking_limit(size, max_bytes))
+                return {
+                    info.filename.removesuffix(".npy"): _read_member(archive, info, path)
+                    for info in archive.infolist()
+                }
+        except FormatError:
+            raise
+        except _damages(zipfile.BadZipFile) as error:
+            file.seek(0)
+            raise FormatError(
+                f"{os.fspath(path)}: not a sound .npz archive: {error}",
+                instead=looks_like_html(file.read(16)),
+            ) from error
+
+
+def _damages(bad_zip: type[Exception]) -> tuple[type[Exception], ...]:
+    """What zipfile lets through when offsets, lengths or flags in the archive are wrong."""
+    return (
+        bad_zip, zlib.error, EOFError, OSError, ValueError, RuntimeError, OverflowError,
+        KeyError, IndexError, struct.error,
+    )  # fmt: skip
+
+
+def _check_members(archive: zipfile.ZipFile, path: PathLike, limit: int) -> None:
+    infos = archive.infolist()
+    names = [info.filename for info in infos]
+    if not names:
+        raise FormatError(f"{os.fspath(path)} holds no arrays")
+    if len(set(names)) < len(names):
+        raise FormatError(f"{os.fspath(path)} holds one name twice", given=names)
+    for info in infos:
+        if info.compress_type not in _STORED_OR_DEFLATED or info.flag_bits & 1:
+            raise FormatError(
+                f"{os.fspath(path)}: {info.filename} is encrypted or compressed in an unusual way",
+                expected="a file written by numpy.savez or savez_compressed",
+            )
+    total = sum(info.file_size for info in infos)
+    if total > limit:
+        raise too_large(path, "the archive", total, limit)
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: PathLike) -> Array:
+    where = f"{os.fspath(path)}: {info.filename}"
+    with archive.open(info) as stream:
+        return _read_array(stream, where, info.file_size, info.file_size)  # type: ignore[arg-type]
+
+
+def _read_array(stream: BinaryIO, where: str, size: int, limit: int | None) -> Array:
+    shape, fortran, dtype, offset = _read_header(stream, where)
+    if dtype.hasobject:
+        raise FormatError(
+            f"{where} holds pickled Python objects: reading them could run code of its author",
+            given=dtype,
+            expected="numbers",
+            instead="Ask for the file as numeric arrays.",
+        )
+    if dtype.kind not in "biuf":
+        raise FormatError(f"{where} holds no numbers", given=dtype, expected="bool, int or float")
+    wanted = math.prod(shape) * dtype.itemsize
+    if size - offset != wanted:
+        raise FormatError(
+            f"{where}: the header declares {dtype} {shape}, that is {wanted:,} bytes of content",
+            given=f"{size - offset:,} bytes from offset {offset}",
+            expected=f"{wanted:,}",
+        )
+    flat = np.frombuffer(read_stream(stream, wanted, where), dtype)
+    array = flat.reshape(shape, order="F" if fortran else "C")
+    return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _read_header(stream: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    magic = stream.read(8)
+    if magic[:1] == b"\x80":
+        raise FormatError(
+            f"{where} is a pickle, not an array: loading it could run code of its author",
+            given=magic.hex(" "),
+            expected="93 4e 55 4d 50 59 (a .npy file)",
+        )
+    if len(magic) < 8 or magic[:6] != b"\x93NUMPY" or magic[6] not in (1, 2, 3):
+        raise FormatError(
+            f"{where}: not a .npy file: wrong magic number at offset 0-7",
+            given=magic.hex(" ") or "an empty file",
+            expected="93 4e 55 4d 50 59, version 1 to 3",
+            instead=looks_like_html(magic),
+        )
+    width = 2 if magic[6] == 1 else 4
+    prefix = stream.read(width)
+    length = int.from_bytes(prefix, "little")
+    if len(prefix) < width or length > _MAX_HEADER:
+        raise FormatError(
+            f"{where}: bad header length at offset 8", given=length, expected=f"<= {_MAX_HEADER}"
+        )
+    text = stream.read(length)
+    shape, fortran, dtype = _parse_header(text, where)
+    return shape, fortran, dtype, 8 + width + length
+
+
+def _parse_header(text: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    try:
+        record = ast.literal_eval(text.decode("latin-1").strip())
+        shape, fortran, descr = (record[key] for key in ("shape", "fortran_order", "descr"))
+        sound = isinstance(shape, tuple) and all(type(extent) is int for extent in shape)
+        dtype = np.dtype(descr if isinstance(descr, str) else "V1")
+    except (ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError) as error:
+        raise _bad_header(text, where) from error
+    if not sound or not isinstance(fortran, bool) or any(extent < 0 for extent in shape):
+        raise _bad_header(text, where)
+    # A 0 among the dimensions hides a product that no array can have.
+    if len(shape) > 32 or math.prod(max(extent, 1) for extent in shape) > 2**62:
+        raise FormatError(f"{where}: impossible dimensions at offset 10", given=shape[:40])
+    return shape, fortran, dtype
+
+
+def _bad_header(text: bytes, where: str) -> FormatError:
+    return FormatError(
+        f"{where}: bad header at offset 10", given=text[:60], expected="a shape and a dtype"
+    )
