@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule import tape
 from chainrule.errors import ArgumentError, DTypeError
-from chainrule.primitive import DType, Primitive, lookup
+from chainrule.primitive import Array, DType, Primitive, lookup
 from chainrule.settings import current
 from chainrule.tensor import SCALARS, Tensor, wrap
 
@@ -76,7 +76,7 @@ def _as_tensors(name: str, inputs: Sequence[Any]) -> tuple[Tensor, ...]:
 
 def _scalar(name: str, value: Any, beside: DType | None) -> Tensor:
     if value.__class__ is float and beside is not None and beside.kind == "f" and value:
-        return _constant(value, beside)
+        return wrap(_constant(value, beside))
     if not isinstance(value, SCALARS):
         kind = type(value).__name__
         raise DTypeError(
@@ -98,10 +98,10 @@ def _scalar(name: str, value: Any, beside: DType | None) -> Tensor:
 
 
 @lru_cache(maxsize=1024)
-def _constant(value: float, dtype: DType) -> Tensor:
-    """One tensor for each number that programs repeat (not 0.0, which equals −0.0)."""
+def _constant(value: float, dtype: DType) -> Array:
+    """One array for each number that programs repeat (not 0.0, which equals −0.0)."""
     with np.errstate(over="ignore"):
-        return wrap(np.asarray(value, dtype))
+        return np.asarray(value, dtype)
 
 
 def common_dtype(name: str, *dtypes: DType) -> DType:

@@ -81,9 +81,9 @@ class logsumexp:
         top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
         total = np.log(np.sum(np.exp(x - top), dims, keepdims=True)) + top
         return total if keepdim else total.reshape(mean_rule(x, dims=dims, keepdim=False).shape)
-    def vjp(g, x, y, dims, keepdim):
-        level = keep_dims(where(y.isfinite(), y, 0.0), dims, keepdim)
-        return keep_dims(g, dims, keepdim) * exp(x - level),
+    def vjp(g, x, y, dims):
+        level = keep_dims(where(y.isfinite(), y, 0.0), x.shape, dims)
+        return keep_dims(g, x.shape, dims) * exp(x - level),
 
 
 @primitive

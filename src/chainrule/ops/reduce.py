@@ -113,7 +113,7 @@ class sum:
         wide = accumulator(x, dims)
         y = np.add.reduce(x, dims, dtype=wide, keepdims=keepdim)
         return np.asarray(y, x.dtype if x.dtype.kind == "f" else np.int64)
-    def vjp(g, x_spec, dims, keepdim): return keep_dims(g, dims, keepdim).expand(x_spec.shape),
+    def vjp(g, x_spec, dims): return keep_dims(g, x_spec.shape, dims).expand(x_spec.shape),
 
 
 @primitive
@@ -125,9 +125,9 @@ class mean:
         # In float64, so that the mean of n equal numbers is that number.
         total = np.add.reduce(x, dims, dtype=np.float64, keepdims=keepdim)
         return np.asarray(total / np.float64(count(x, dims)), x.dtype)
-    def vjp(g, x_spec, dims, keepdim):
+    def vjp(g, x_spec, dims):
         scaled = g * (1 / max(count(x_spec, dims), 1))
-        return keep_dims(scaled, dims, keepdim).expand(x_spec.shape),
+        return keep_dims(scaled, x_spec.shape, dims).expand(x_spec.shape),
 
 
 def count(x: SpecLike, dims: tuple[int, ...]) -> int:
@@ -159,9 +159,9 @@ class var:
         total = np.square(centered).sum(dims, keepdims=keepdim)
         return np.asarray(total / np.float64(max(n - correction, 0)), x.dtype)
 
-    def vjp(g, x, dims, correction, keepdim):
+    def vjp(g, x, dims, correction):
         scale = 2 / max(count(x, dims) - correction, 1)
-        return keep_dims(g, dims, keepdim) * (x - x.mean(dims, True)) * scale,
+        return keep_dims(g, x.shape, dims) * (x - x.mean(dims, True)) * scale,
 
 
 @composition
@@ -206,13 +206,13 @@ class prod:
     def forward(x, *, dims, keepdim):
         dtype = x.dtype if x.dtype.kind == "f" else np.int64
         return np.asarray(np.multiply.reduce(x, dims, dtype=dtype, keepdims=keepdim))
-    def vjp(g, x, dims, keepdim):
+    def vjp(g, x, dims):
         kept = [d for d in range(x.ndim) if d not in dims]
         order = (*kept, *dims)
         rows = x.permute(*order).reshape(*[x.shape[d] for d in kept], count(x, dims))
         others = prod_of_others(rows).reshape(*[x.shape[d] for d in order])
         back = sorted(range(x.ndim), key=order.__getitem__)
-        return keep_dims(g, dims, keepdim) * others.permute(*back),
+        return keep_dims(g, x.shape, dims) * others.permute(*back),
 
 
 @primitive
@@ -238,7 +238,7 @@ class amax:
     """y = max x over the dimensions; NaN wins.   The gradient is shared by all maxima equally."""
     arguments, infer, samples = over_dims, extreme_rule, reductions()
     def forward(x, *, dims, keepdim): return np.maximum.reduce(x, dims, keepdims=keepdim)
-    def vjp(g, x, y, dims, keepdim): return shared_gradient(g, x, y, dims, keepdim),
+    def vjp(g, x, y, dims): return shared_gradient(g, x, y, dims),
 
 
 @primitive
@@ -246,15 +246,13 @@ class amin:
     """y = min x over the dimensions; NaN wins.   The gradient is shared by all minima equally."""
     arguments, infer, samples = over_dims, extreme_rule, reductions()
     def forward(x, *, dims, keepdim): return np.minimum.reduce(x, dims, keepdims=keepdim)
-    def vjp(g, x, y, dims, keepdim): return shared_gradient(g, x, y, dims, keepdim),
+    def vjp(g, x, y, dims): return shared_gradient(g, x, y, dims),
 
 
-def shared_gradient(
-    g: Tensor, x: Tensor, y: Tensor, dims: tuple[int, ...], keepdim: bool
-) -> Tensor:
+def shared_gradient(g: Tensor, x: Tensor, y: Tensor, dims: tuple[int, ...]) -> Tensor:
     """The gradient of an extreme: equal parts to all that reach it."""
-    chosen = (x == keep_dims(y, dims, keepdim)).astype(x.dtype)
-    return keep_dims(g, dims, keepdim) * chosen / chosen.sum(dims, True)
+    chosen = (x == keep_dims(y, x.shape, dims)).astype(x.dtype)
+    return keep_dims(g, x.shape, dims) * chosen / chosen.sum(dims, True)
 
 
 @primitive

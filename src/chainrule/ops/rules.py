@@ -114,13 +114,10 @@ def reduced_shape(shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) 
     return tuple([n for i, n in enumerate(shape) if i not in dims])
 
 
-def keep_dims(y: Any, dims: tuple[int, ...], keepdim: bool) -> Any:
-    """`y` with the reduced dimensions put back as 1, so that it broadcasts against the input."""
-    if keepdim:
-        return y
-    for dim in dims:
-        y = y.unsqueeze(dim)
-    return y
+def keep_dims(y: Any, shape: tuple[int, ...], dims: tuple[int, ...]) -> Any:
+    """`y`, reduced from `shape`, with the reduced dimensions as 1, so that it broadcasts back."""
+    kept = reduced_shape(shape, dims, keepdim=True)
+    return y if y.shape == kept or not y.shape else y.reshape(kept)
 
 
 def nonempty(x: SpecLike, dims: tuple[int, ...], name: str) -> None:
