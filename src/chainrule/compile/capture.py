@@ -130,7 +130,7 @@ class Trace:
         for slot in self.cleared:
             slot.store(None)
         tensors = iter([wrap(array) for array in results[:split]])
-        return tree.map_leaves(lambda leaf: next(tensors) if leaf is _RESULT else leaf, self.structure)
+        return tree.map_leaves(lambda y: next(tensors) if y is _RESULT else y, self.structure)
 
     def __str__(self) -> str:
         return str(self.graph)

@@ -6,11 +6,14 @@ here. By IEEE 754, ln 0 = −∞, 1/0 = ∞ and 0/0 = NaN: defined results, with
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from chainrule.errors import DTypeError
 from chainrule.ops.compare import where
 from chainrule.ops.rules import arithmetic, broadcast, nonzero_divisor, quiet
-from chainrule.primitive import primitive, same_spec
+from chainrule.primitive import composition, primitive, same_spec
 from chainrule.samples import cases, pairs, uniform
 from chainrule.tensor import Tensor
 
@@ -53,13 +56,36 @@ class div:
 
 
 @primitive
-class pow:
-    """y = aᵇ.   ∂y/∂a = b·aᵇ⁻¹, ∂y/∂b = y·ln a (0 where a = 0 and b ≥ 0)."""
-    infer, promote = arithmetic, "common"
+class power:
+    """y = xⁿ for a number n.   ∂y/∂x = n·xⁿ⁻¹."""
+    samples = cases(
+        lambda rng: (rng.uniform(0.5, 2, (3, 4)), {"exponent": 2}),
+        lambda rng: (rng.uniform(0.5, 2, (3, 4)), {"exponent": -1.5}),
+        lambda rng: (rng.uniform(-2, -1, ()), {"exponent": 3}),
+    )
+    def infer(x, *, exponent):
+        if x.dtype.kind != "f" and (isinstance(exponent, float) or exponent < 0):
+            raise DTypeError(
+                f"integers to the power {exponent} are not integers", given=x.dtype,
+                instead="Convert with x.float() first.",
+            )  # fmt: skip
+        return x
+    @quiet
+    def forward(x, *, exponent): return x * x if exponent == 2 else x**exponent
+    def vjp(g, x, exponent):
+        if exponent == 0:
+            return g * 0,
+        slope = x if exponent == 2 else power(x, exponent=exponent - 1)
+        return g * (slope * exponent),
+
+
+@primitive
+class power_of_tensor:
+    """y = aᵇ.   ∂y/∂a = b·aᵇ⁻¹ (0 where b = 0), ∂y/∂b = y·ln a (0 where a = 0 and b ≥ 0)."""
+    name, infer, promote = "pow", arithmetic, "common"
     samples = cases(
         lambda rng: (rng.uniform(0.5, 2, (3, 4)), rng.uniform(-2, 2, (3, 4))),
         lambda rng: (rng.uniform(0.5, 2, (3, 1)), rng.uniform(-2, 2, (4,))),
-        lambda rng: (rng.uniform(-2, -1, (3,)), np.array(3.0)),
     )
     @quiet
     def forward(a, b): return a**b
@@ -67,6 +93,20 @@ class pow:
         by_base = where(b == 0, 0.0, g * b * a ** (b - 1)) if needs[0] else None
         by_power = where((a == 0) & (b >= 0), 0.0, g * y * log(a)) if needs[1] else None
         return by_base, by_power
+
+
+@composition
+def pow(x: Any, exponent: Any) -> Tensor:
+    """xᵉ, of tensors or a tensor and a number.
+
+    >>> import chainrule as cr
+    >>> cr.pow(cr.tensor([1.0, 2.0]), 3)
+    tensor([1., 8.])
+    """
+    if isinstance(x, Tensor) and isinstance(exponent, (int, float)):
+        is_whole = isinstance(exponent, int)
+        return power(x if is_whole or x.dtype.kind == "f" else x.float(), exponent=exponent)
+    return power_of_tensor(x, exponent)
 
 
 @primitive
