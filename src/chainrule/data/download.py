@@ -1,0 +1,238 @@
+"""Fetching a file of known size and SHA-256, from mirrors that may fail, stall or lie.
+
+pooch verifies the hash and moves the finished file into place; the transfer itself is ours,
+because pooch's own neither resumes, nor caps the size, nor refuses redirects away from https.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from chainrule.errors import DownloadError, missing_dependency
+
+_CHUNK = 2**16
+_REDIRECTS = 5
+_MOVE = "Set the environment variable CHAINRULE_CACHE to a folder that can be written."
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file as it must arrive: name, size in bytes, SHA-256."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Transport:
+    """How patiently to fetch: seconds, tries per mirror, and which URL schemes to trust."""
+
+    timeout: tuple[float, float] = (10.0, 30.0)
+    attempts: int = 3
+    backoff: float = 0.5
+    deadline: float = 1800.0
+    schemes: tuple[str, ...] = ("https",)
+
+
+class _TryAgain(DownloadError):
+    """A failure that may pass: a cut connection, a stall, an overloaded server."""
+
+
+def cache_folder() -> str:
+    """Where downloads are kept: $CHAINRULE_CACHE, else the user's cache folder."""
+    if folder := os.environ.get("CHAINRULE_CACHE"):
+        return folder
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    if not base:
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home):
+            raise DownloadError("there is no home folder to keep downloads in", instead=_MOVE)
+        base = os.path.join(home, ".cache")
+    return os.path.join(base, "chainrule")
+
+
+def is_sound(path: str, file: RemoteFile) -> bool:
+    """Whether `path` holds exactly the expected bytes."""
+    try:
+        return os.path.getsize(path) == file.size and _sha256(path) == file.sha256
+    except OSError:
+        return False
+
+
+def _sha256(path: str) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fetch(
+    file: RemoteFile,
+    mirrors: Sequence[str],
+    folder: str,
+    transport: Transport | None = None,
+) -> str:
+    """The path of `file` in `folder`, downloaded from the first mirror that delivers it.
+
+    A sound file that is already there is used as it is, without writing anything; a damaged one
+    is fetched again. Other processes that want the same file wait for it. Nothing but the
+    complete and verified file ever has the final name.
+
+    Raises DownloadError with every URL tried and why it failed.
+    """
+    transport = transport or Transport()
+    path = os.path.join(folder, file.name)
+    if is_sound(path, file):
+        return path
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with _locked(path + ".lock", transport.deadline):
+            return path if is_sound(path, file) else _try_mirrors(file, mirrors, path, transport)
+    except DownloadError:
+        raise
+    except OSError as error:
+        raise DownloadError(
+            f"cannot write {file.name} ({file.size:,} bytes) into {folder}: {error}", instead=_MOVE
+        ) from error
+
+
+def _try_mirrors(file: RemoteFile, mirrors: Sequence[str], path: str, transport: Transport) -> str:
+    failures = []
+    for mirror in mirrors:
+        url = mirror.rstrip("/") + "/" + file.name
+        for attempt in range(transport.attempts):
+            try:
+                return _retrieve(url, file, path, transport)
+            except DownloadError as error:
+                failures.append(f"{url}: {error.problem}")
+                if not isinstance(error, _TryAgain):
+                    break
+                if attempt + 1 < transport.attempts:
+                    time.sleep(transport.backoff * 2**attempt)
+    folder = os.path.basename(os.path.dirname(path))
+    raise DownloadError(
+        "\n  ".join([f"could not download {file.name}:", *dict.fromkeys(failures)]),
+        instead=f"Try again later, or put the file into the folder $CHAINRULE_DATA/{folder}.",
+    )
+
+
+def _retrieve(url: str, file: RemoteFile, path: str, transport: Transport) -> str:
+    try:
+        import pooch  # type: ignore[import-untyped]
+    except ImportError:
+        raise missing_dependency("pooch", "all", "downloading data sets") from None
+    folder, name = os.path.split(path)
+
+    def transfer(url: str, output_file: str, _: Any) -> None:
+        part = path + ".part"
+        _receive(url, part, file, transport)
+        got = _sha256(part)
+        if got != file.sha256:
+            os.remove(part)
+            raise DownloadError(f"wrong SHA-256: got {got}, wanted {file.sha256}")
+        os.replace(part, output_file)
+
+    known = f"sha256:{file.sha256}"
+    return str(pooch.retrieve(url, known, fname=name, path=folder, downloader=transfer))
+
+
+def _receive(url: str, part: str, file: RemoteFile, transport: Transport) -> None:
+    """Fill `part` up to the file's size, going on where an earlier try was cut."""
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    have = os.path.getsize(part) if os.path.exists(part) else 0
+    if have >= file.size:
+        os.remove(part)
+        have = 0
+    started = time.monotonic()
+    try:
+        with requests.Session() as session:
+            response = _open(session, url, have, transport)
+            with response, open(part, "ab") as output:
+                if response.status_code == 200:
+                    output.truncate(0)
+                    have = 0
+                for chunk in _chunks(response, started, transport.deadline):
+                    have += len(chunk)
+                    if have > file.size:
+                        break
+                    output.write(chunk)
+    except (requests.RequestException, HTTPError, ConnectionError, TimeoutError) as error:
+        raise _TryAgain(f"{type(error).__name__}: {str(error)[:200]}") from error
+    if have > file.size:
+        os.remove(part)
+        raise DownloadError(f"the server sends more than the {file.size:,} bytes of the file")
+    if have < file.size:
+        raise _TryAgain(f"cut after {have:,} of {file.size:,} bytes")
+
+
+def _open(session: Any, url: str, have: int, transport: Transport) -> Any:
+    """The response (200 whole, 206 the rest), after redirects to trusted schemes only."""
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    for _ in range(_REDIRECTS + 1):
+        if urlsplit(url).scheme not in transport.schemes:
+            trusted = " or ".join(transport.schemes)
+            raise DownloadError(f"refused to go to {url[:200]}: only {trusted} is trusted")
+        response = session.get(
+            url, headers=headers, stream=True, timeout=transport.timeout, allow_redirects=False
+        )
+        if not response.is_redirect:
+            return _checked(response, have)
+        url = urljoin(url, response.headers["location"])
+        response.close()
+    raise DownloadError(f"more than {_REDIRECTS} redirects")
+
+
+def _checked(response: Any, have: int) -> Any:
+    status = response.status_code
+    resumed = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+    if status == 200 or (status == 206 and resumed and have):
+        return response
+    response.close()
+    problem = f"HTTP {status} {response.reason}"
+    if status in (408, 416, 429) or status >= 500:
+        raise _TryAgain(problem)
+    raise DownloadError(problem)
+
+
+def _chunks(response: Any, started: float, deadline: float) -> Iterator[bytes]:
+    # The bytes as sent: a server may label a .gz file as gzip-encoded, and it is the packed
+    # bytes whose hash is known. read1 returns what has come, so that a drip meets the deadline.
+    raw = response.raw
+    read = raw.read1 if hasattr(raw, "read1") else raw.read
+    while chunk := read(_CHUNK, decode_content=False):
+        yield chunk
+        if time.monotonic() - started > deadline:
+            raise _TryAgain(f"not complete after {deadline:g} seconds")
+
+
+@contextmanager
+def _locked(path: str, deadline: float) -> Iterator[None]:
+    """Hold `path` against other processes; a dead holder's lock is free at once."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: the atomic rename alone keeps the final file whole.
+        yield
+        return
+    until = time.monotonic() + deadline
+    with open(path, "a") as file:
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            if time.monotonic() > until:
+                raise DownloadError(
+                    f"another process holds {path} for more than {deadline:g} seconds",
+                    instead="Wait for it, or end it if it hangs.",
+                )
+            time.sleep(0.05)
+        yield
