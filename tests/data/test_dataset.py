@@ -249,6 +249,8 @@ def test_train_test_split_of_tiny_and_plain_data():
     train, test = train_test_split(ArrayDataset(np.arange(3), np.array([0, 0, 1])), 0.01)
     assert (len(train), len(test)) == (2, 1)
     assert 1 in train.arrays[1]
+    train, test = train_test_split(ArrayDataset(np.arange(10), np.arange(10)), 0.3)
+    assert (len(train), len(test)) == (7, 3)
     train, test = train_test_split(ArrayDataset(np.arange(10.0)), 0.3)
     assert (len(train), len(test)) == (7, 3)
     with pytest.raises(ArgumentError, match="too few"):

@@ -375,7 +375,9 @@ def train_test_split(
         raise ArgumentError("test_size is a fraction", given=test_size, expected="0 < x < 1")
     y = dataset.arrays[-1]
     stratify = dataset.task == CLASSIFICATION and len(dataset.arrays) > 1 and y[0].size == 1
-    labels = y.reshape(len(y)) if stratify else np.zeros(len(dataset), np.int64)
+    labels = y.reshape(len(y)) if stratify else np.zeros(len(y), np.int64)
+    if np.unique(labels).size == len(labels):  # no class could be in both parts
+        labels = np.zeros(len(y), np.int64)
     draw, tests = generator(seed, SPLIT), []
     for label in np.unique(labels):
         members = draw.permutation(np.flatnonzero(labels == label))

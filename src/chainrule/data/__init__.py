@@ -1,0 +1,84 @@
+"""Datasets, the loader, transforms, readers, and the small sets that ship with the package.
+
+Modules, in the order in which they may import each other: seeds, transforms, augment, dataset,
+loader, files, idx, numpy_files, tables, images, synthetic, shipped, download, mnist, sources,
+catalog.
+"""
+
+from chainrule.data.augment import CenterCrop, RandomCrop, RandomHorizontalFlip, RandomShift
+from chainrule.data.catalog import NAMES, open_dataset, open_like, read_inputs
+from chainrule.data.dataset import (
+    ArrayDataset,
+    Dataset,
+    ImageFormat,
+    Subset,
+    random_split,
+    train_test_split,
+)
+from chainrule.data.idx import read_idx
+from chainrule.data.images import ImageFolder, read_image
+from chainrule.data.loader import DataLoader
+from chainrule.data.mnist import MNIST, FashionMNIST
+from chainrule.data.numpy_files import read_npy, read_npz
+from chainrule.data.shipped import breast_cancer, digits
+from chainrule.data.sources import csv_dataset, encode_labels
+from chainrule.data.synthetic import blobs, circles, moons, rings, sine, spirals, xor
+from chainrule.data.tables import Table, read_csv
+from chainrule.data.transforms import (
+    Compose,
+    Flatten,
+    Normalize,
+    OneHot,
+    Rescale,
+    Standardize,
+    Transform,
+    deterministic,
+    transform_from_config,
+)
+
+__all__ = [
+    "MNIST",
+    "NAMES",
+    "ArrayDataset",
+    "CenterCrop",
+    "Compose",
+    "DataLoader",
+    "Dataset",
+    "FashionMNIST",
+    "Flatten",
+    "ImageFolder",
+    "ImageFormat",
+    "Normalize",
+    "OneHot",
+    "RandomCrop",
+    "RandomHorizontalFlip",
+    "RandomShift",
+    "Rescale",
+    "Standardize",
+    "Subset",
+    "Table",
+    "Transform",
+    "blobs",
+    "breast_cancer",
+    "circles",
+    "csv_dataset",
+    "deterministic",
+    "digits",
+    "encode_labels",
+    "moons",
+    "open_dataset",
+    "open_like",
+    "random_split",
+    "read_csv",
+    "read_idx",
+    "read_image",
+    "read_inputs",
+    "read_npy",
+    "read_npz",
+    "rings",
+    "sine",
+    "spirals",
+    "train_test_split",
+    "transform_from_config",
+    "xor",
+]

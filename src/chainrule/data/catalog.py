@@ -1,0 +1,255 @@
+"""A dataset from its name or path, split and preprocessed: what the command line opens."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.data.dataset import ArrayDataset, train_test_split
+from chainrule.data.files import PathLike
+from chainrule.data.idx import find_idx
+from chainrule.data.images import SUFFIXES, ImageFolder, class_folders, read_image
+from chainrule.data.mnist import MNIST, FashionMNIST
+from chainrule.data.numpy_files import read_npy
+from chainrule.data.shipped import breast_cancer, digits
+from chainrule.data.sources import csv_dataset, idx_datasets, npz_datasets, pixel_order
+from chainrule.data.synthetic import blobs, circles, moons, rings, sine, spirals, xor
+from chainrule.data.tables import read_csv
+from chainrule.data.transforms import (
+    Array,
+    Compose,
+    Flatten,
+    Rescale,
+    Standardize,
+    Transform,
+    transform_from_config,
+)
+from chainrule.errors import ArgumentError, FormatError, ShapeError
+
+Pair = tuple[ArrayDataset, ArrayDataset]
+_SYNTHETIC: dict[str, Callable[..., ArrayDataset]] = {
+    "moons": moons,
+    "circles": circles,
+    "rings": rings,
+    "spirals": spirals,
+    "blobs": blobs,
+    "xor": xor,
+    "sine": sine,
+}
+NAMES = ("digits", "breast_cancer", "mnist", "fashion_mnist", *_SYNTHETIC)
+
+
+def open_dataset(
+    source: PathLike,
+    *,
+    label: str | int | None = None,
+    task: str | None = None,
+    flat: bool | None = None,
+    size: tuple[int, int] | None = None,
+    test_size: float = 0.2,
+    seed: int = 0,
+) -> Pair:
+    """(train, test) of a data set that is given by its name or its path.
+
+    source: digits, breast_cancer, mnist, fashion_mnist, moons, circles, rings, spirals, blobs,
+        xor, sine; a `.csv` or `.npz` file; a folder of IDX files, or of class folders of images.
+    label, task: for CSV files, see :func:`csv_dataset`. size: for image folders.
+    flat: images as rows (n, C·H·W) or as (n, C, H, W); by default as the named set gives them,
+        and images for paths.
+    test_size, seed: the stratified split, where the source itself has no test part.
+
+    Features of tables are standardized with the training part's statistics, pixels divided by
+    255; `train.transform` holds it, and `train.classes`, `train.task` say what is predicted.
+
+    >>> train, test = open_dataset("moons")
+    >>> len(train), len(test), train.task, train.classes
+    (800, 200, 'classification', ('upper', 'lower'))
+
+    Raises ArgumentError for an unknown name, FileNotFoundError, FormatError.
+    """
+    name = os.fspath(source)
+    if name in NAMES:
+        return _open_name(name, flat, test_size, seed)
+    train, test = _open_path(name, label, task, size, None)
+    if test is None:
+        train, test = train_test_split(train, test_size, seed)
+    transform = _preprocessing(train, bool(flat))
+    return train.with_transform(transform), test.with_transform(transform)
+
+
+def open_like(
+    source: PathLike,
+    description: Mapping[str, Any],
+    *,
+    label: str | int | None = None,
+    seed: int = 0,
+    test_size: float = 0.2,
+) -> ArrayDataset:
+    """The samples to evaluate a trained model on, read exactly as its training data were.
+
+    description: what `train.describe()` recorded. Columns are matched by name, classes and
+    preprocessing are those of training. A source with a test part of its own gives that part; a
+    named set the test part of the same split; any other file or folder all its samples.
+
+    Raises FormatError, by name, for missing columns and unknown classes; ShapeError for inputs of
+    another shape.
+    """
+    name = os.fspath(source)
+    if name in NAMES:
+        data = _open_name(name, None, test_size, seed)[1]
+    else:
+        whole, test = _open_path(name, label, description.get("task"), None, description)
+        data = whole if test is None else test
+    if data.classes != _tuple(description.get("classes")):
+        raise FormatError(
+            f"{name} has other classes than training",
+            given=data.classes,
+            expected=description.get("classes"),
+        )
+    record = description.get("transform")
+    data = data.with_transform(None if record is None else transform_from_config(record))
+    if list(data.input_shape) != list(description["input_shape"]):
+        raise ShapeError(
+            f"{name} has inputs of another shape than training",
+            given=data.input_shape,
+            expected=tuple(description["input_shape"]),
+        )
+    return data
+
+
+def read_inputs(path: PathLike, description: Mapping[str, Any]) -> Array:
+    """The inputs in a file, ready for a trained model: float32 (n, *input_shape).
+
+    A `.csv` gives one input per row (columns matched by name, others ignored), a `.png` or
+    `.jpg` one input (resized to the training images), a `.npy` an array of raw samples.
+
+    description: what `train.describe()` recorded. Raises FormatError, ShapeError.
+    """
+    name, image = os.fspath(path), description.get("image")
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix == ".csv":
+        raw = _csv_inputs(name, description)
+    elif suffix == ".npy":
+        raw = read_npy(name)
+    elif suffix in SUFFIXES and image:
+        mode = "L" if image["channels"] == 1 else "RGB"
+        pixels = read_image(name, mode, (image["height"], image["width"]))[None]
+        raw = (pixels * (image["maximum"] / 255.0)).astype(np.float32)
+    else:
+        known = f".csv, .npy{', .png or .jpg' if image else ''}"
+        raise ArgumentError(f"cannot read inputs from {name}", expected=f"a file in {known}")
+    wanted = tuple(description["input_shape"])
+    if image and raw.ndim > 1:
+        sides = (image["channels"], image["height"], image["width"])
+        if raw[:1].size != math.prod(sides):
+            raise ShapeError(f"{name}: {raw.shape} holds other images", expected=f"(n, {sides})")
+        raw = raw.reshape(len(raw), *sides)
+    record = description.get("transform")
+    x = raw if record is None else transform_from_config(record)(raw)
+    if x.shape[1:] != wanted:
+        raise ShapeError(
+            f"{name} holds inputs of another shape", given=x.shape, expected=("n", *wanted)
+        )
+    return x.astype(np.float32)
+
+
+def _csv_inputs(name: str, description: Mapping[str, Any]) -> Array:
+    columns = description.get("feature_names")
+    if columns is not None:
+        return read_csv(name, columns=columns).values
+    names = read_csv(name, columns=[]).header
+    pixels = [column for column in names if column.startswith("pixel")]
+    if description.get("image") and (order := pixel_order(pixels)) and pixels:
+        return read_csv(name, columns=[pixels[place] for place in order]).values
+    return read_csv(name).values
+
+
+def _tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
+
+
+def _open_name(name: str, flat: bool | None, test_size: float, seed: int) -> Pair:
+    if name in _SYNTHETIC:
+        return train_test_split(_SYNTHETIC[name](seed=seed), test_size, seed)
+    if name == "digits":
+        return digits(True if flat is None else flat, test_size, seed)
+    if name == "breast_cancer":
+        return breast_cancer(test_size=test_size, seed=seed)
+    return (MNIST if name == "mnist" else FashionMNIST)(bool(flat))
+
+
+def _open_path(
+    name: str,
+    label: str | int | None,
+    task: str | None,
+    size: tuple[int, int] | None,
+    like: Mapping[str, Any] | None,
+) -> tuple[ArrayDataset, ArrayDataset | None]:
+    if not os.path.exists(name):
+        raise _unknown(name)
+    classes = _tuple(like.get("classes")) if like else None
+    if os.path.isdir(name):
+        return _open_folder(name, size, like, classes)
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix == ".csv":
+        columns = _tuple(like.get("feature_names")) if like else None
+        data = csv_dataset(name, label, task=task, feature_names=columns, classes=classes)
+        return data, None
+    if suffix == ".npz":
+        return npz_datasets(name, task, classes)
+    raise ArgumentError(
+        f"cannot tell what {name} holds",
+        expected="a .csv or .npz file, a folder of IDX files or of class folders",
+    )
+
+
+def _open_folder(
+    name: str,
+    size: tuple[int, int] | None,
+    like: Mapping[str, Any] | None,
+    classes: tuple[str, ...] | None,
+) -> tuple[ArrayDataset, ArrayDataset | None]:
+    if find_idx(name, "train", "images") or find_idx(name, "train", "labels"):
+        return idx_datasets(name, classes)
+    mode = None
+    if like is not None and like.get("image"):
+        image = like["image"]
+        mode, size = "L" if image["channels"] == 1 else "RGB", (image["height"], image["width"])
+    train_part, test_part = os.path.join(name, "train"), os.path.join(name, "test")
+    if not (os.path.isdir(train_part) and os.path.isdir(test_part) and _nested(train_part)):
+        return ImageFolder(name, size, mode, classes=classes).to_memory(), None
+    train = ImageFolder(train_part, size, mode, classes=classes)
+    same = train.image
+    mode = "L" if same is not None and same.channels == 1 else "RGB"
+    test = ImageFolder(test_part, size, mode, classes=train.classes)
+    return train.to_memory(), test.to_memory()
+
+
+def _nested(folder: str) -> bool:
+    try:
+        return bool(class_folders(folder))
+    except FormatError:
+        return False
+
+
+def _preprocessing(train: ArrayDataset, flat: bool) -> Transform:
+    x = train.arrays[0]
+    if x.dtype.kind == "u" and x.ndim == 4:
+        return Compose([Rescale(255), Flatten()]) if flat else Rescale(255)
+    standardize = Standardize.fit(x, dtype="float32")
+    return Compose([standardize, Flatten()]) if flat and x.ndim > 2 else standardize
+
+
+def _unknown(name: str) -> ArgumentError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, NAMES, 1)
+    return ArgumentError(
+        f"no data set and no file is called {name!r}",
+        expected=f"{', '.join(NAMES)}, or a path",
+        instead=f"Did you mean {near[0]!r}?" if near else None,
+    )

@@ -1,0 +1,249 @@
+"""Datasets from users' files: what a CSV, an `.npz`, an IDX or image folder means for training.
+
+Every function here gives raw samples; :mod:`chainrule.data.catalog` splits them and adds the
+preprocessing.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from chainrule.data.dataset import CLASSIFICATION, REGRESSION, ArrayDataset, ImageFormat
+from chainrule.data.files import PathLike
+from chainrule.data.idx import read_idx_folder
+from chainrule.data.numpy_files import read_npz
+from chainrule.data.tables import read_csv
+from chainrule.data.transforms import Array
+from chainrule.errors import ArgumentError, FormatError, NonFiniteError, listing
+
+_LABEL_NAMES = ("label", "target", "class", "species", "y")
+_MANY = 100
+_NPZ_NAMES = (
+    (("x_train", "y_train"), ("x_test", "y_test")),
+    (("x", "y"), None),
+    (("X", "y"), None),
+    (("data", "target"), None),
+)
+
+
+def encode_labels(
+    raw: Array, classes: Sequence[str] | None = None, where: str = "the labels"
+) -> tuple[Array, tuple[str, ...]]:
+    """Label values as int64 0 ... C−1, and the classes' names in that order.
+
+    Numbers are ordered by value and text by code point; `classes` gives the order of training.
+
+    >>> encode_labels(np.array(["rose", "iris", "rose"]))
+    (array([1, 0, 1]), ('iris', 'rose'))
+    """
+    values, codes = np.unique(raw, return_inverse=True)
+    names = tuple(_name(value) for value in values)
+    if classes is None:
+        return codes.reshape(-1).astype(np.int64), names
+    places = {name: place for place, name in enumerate(classes)}
+    unknown = [name for name in names if name not in places]
+    if unknown:
+        raise FormatError(
+            f"{where} hold classes that training did not know: {listing(unknown)}",
+            expected=listing(list(classes)),
+        )
+    order = np.array([places[name] for name in names], np.int64)
+    return order[codes.reshape(-1)], tuple(classes)
+
+
+def _name(value: object) -> str:
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def _looks_like_classes(raw: Array) -> bool:
+    """Text, or at most 100 different whole numbers, one per sample."""
+    if raw.ndim != 1:
+        return False
+    if raw.dtype.kind == "f":
+        whole = bool(np.isfinite(raw).all() and (raw == np.round(raw)).all())
+        return whole and np.unique(raw).size <= _MANY
+    return raw.dtype.kind in "Ubiu" and (raw.dtype.kind != "i" or np.unique(raw).size <= _MANY)
+
+
+def labelled(
+    x: Array,
+    raw: Array,
+    *,
+    task: str | None = None,
+    classes: Sequence[str] | None = None,
+    feature_names: Sequence[str] | None = None,
+    where: str = "the labels",
+) -> ArrayDataset:
+    """Inputs with raw targets: class labels int64 (n,), or float32 numbers (n, outputs)."""
+    if raw.dtype.kind == "f" and not np.isfinite(raw).all():
+        place = int(np.argmin(np.isfinite(raw).reshape(len(raw), -1).all(1)))
+        raise NonFiniteError(f"{where} hold NaN or infinity", given=f"sample {place}")
+    if task is None:
+        task = CLASSIFICATION if classes or _looks_like_classes(raw) else REGRESSION
+    if task == REGRESSION:
+        if raw.dtype.kind == "U":
+            raise FormatError(f"{where} are text, and regression predicts numbers")
+        y = raw.astype(np.float32).reshape(len(raw), -1)
+        return ArrayDataset(x, y, feature_names=feature_names, task=REGRESSION)
+    if raw.ndim != 1:
+        raise FormatError(f"{where} are not class labels", given=raw.shape, expected="(n,)")
+    y, names = encode_labels(raw, classes, where)
+    return ArrayDataset(x, y, classes=names, feature_names=feature_names, task=CLASSIFICATION)
+
+
+def csv_dataset(
+    path: PathLike,
+    label: str | int | None = None,
+    *,
+    task: str | None = None,
+    feature_names: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    delimiter: str = ",",
+) -> ArrayDataset:
+    """A CSV file with one label column; see :func:`read_csv` for what is refused.
+
+    label: the column's name or index; by default the one called label, target, class, species
+        or y. Columns `pixel0`, `pixel1`, ... with whole numbers 0 to 255 become a grey image.
+    task: by default classification for text and for up to 100 different whole numbers.
+    feature_names, classes: those of training, to read a test file in the same way.
+    """
+    label = _label_column(path, delimiter) if label is None else label
+    table = read_csv(path, label, columns=feature_names, delimiter=delimiter)
+    if table.labels is None or not table.names:
+        raise FormatError(f"{os.fspath(path)} needs a label column and at least one feature")
+    where = f"{os.fspath(path)}: the labels in column {table.label_name}"
+    data = labelled(
+        table.values, table.labels, task=task, classes=classes, feature_names=table.names,
+        where=where,
+    )  # fmt: skip
+    return _as_pixels(data) or data
+
+
+def _label_column(path: PathLike, delimiter: str) -> str:
+    with open(path, "rb") as file:
+        head = file.readline(2**20).decode("utf-8-sig", errors="replace")
+    names = [name.strip().strip('"') for name in head.split(delimiter)]
+    found = [name for name in names if name.lower() in _LABEL_NAMES]
+    if len(found) != 1:
+        # An unreadable file gets its own, better error before this one.
+        read_csv(path, delimiter=delimiter, columns=[])
+        raise ArgumentError(
+            f"{os.fspath(path)}: which column is the label?",
+            given=f"columns {listing(names)}",
+            instead="Name it: label='...' (--label on the command line).",
+        )
+    return found[0]
+
+
+def _as_pixels(data: ArrayDataset) -> ArrayDataset | None:
+    """The dataset as uint8 images, if its columns say that they are the pixels of a square."""
+    names, x = data.feature_names or (), data.arrays[0]
+    order = pixel_order(names)
+    side = math.isqrt(len(names))
+    if order is None or side * side != len(names) or side < 2:
+        return None
+    if x.min() < 0 or x.max() > 255 or (x != np.round(x)).any():
+        return None
+    return ArrayDataset(
+        x.astype(np.uint8)[:, order].reshape(-1, 1, side, side),
+        data.arrays[1],
+        classes=data.classes,
+        feature_names=[names[place] for place in order],
+        task=data.task,
+        image=ImageFormat(1, side, side),
+    )
+
+
+def pixel_order(names: Sequence[str]) -> list[int] | None:
+    """The places of pixel0, pixel1, ... among `names`; None if they are not just these.
+
+    >>> pixel_order(["pixel1", "pixel0", "pixel2"])
+    [1, 0, 2]
+    """
+    matches = [re.fullmatch(r"pixel_?(\d+)", name, re.ASCII) for name in names]
+    numbers = [int(match[1]) for match in matches if match]
+    first = min(numbers, default=0)
+    if sorted(numbers) != list(range(first, first + len(names))):
+        return None
+    return sorted(range(len(names)), key=numbers.__getitem__)
+
+
+def npz_datasets(
+    path: PathLike, task: str | None = None, classes: Sequence[str] | None = None
+) -> tuple[ArrayDataset, ArrayDataset | None]:
+    """(train, test) of an `.npz` file with x_train, y_train, x_test, y_test, or (all, None) of one
+    with x, y (or X, y; or data, target). Arrays of uint8 (N, H, W[, C]) are images."""
+    arrays = read_npz(path)
+    for train, test in _NPZ_NAMES:
+        if not all(name in arrays for name in train):
+            continue
+        where = f"{os.fspath(path)}: {train[1]}"
+        first = _arrays_dataset(arrays[train[0]], arrays[train[1]], task, classes, where)
+        if test is None or not all(name in arrays for name in test):
+            return first, None
+        where = f"{os.fspath(path)}: {test[1]}"
+        known = first.classes
+        return first, _arrays_dataset(arrays[test[0]], arrays[test[1]], first.task, known, where)
+    raise FormatError(
+        f"{os.fspath(path)} lacks the arrays of a dataset",
+        given=listing(sorted(arrays)),
+        expected="x_train, y_train, x_test, y_test; or x, y",
+    )
+
+
+def _arrays_dataset(
+    x: Array, y: Array, task: str | None, classes: Sequence[str] | None, where: str
+) -> ArrayDataset:
+    if len(x) != len(y) or x.ndim < 1:
+        raise FormatError(f"{where}: {x.shape} inputs and {y.shape} targets differ in length")
+    if y.ndim == 2 and y.shape[1] == 1 and y.dtype.kind in "iub":
+        y = y[:, 0]
+    data = labelled(x, y, task=task, classes=classes, where=where)
+    images = _as_images(x)
+    if images is None:
+        return data
+    image = ImageFormat(*images.shape[1:])
+    return ArrayDataset(images, data.arrays[1], classes=data.classes, task=data.task, image=image)
+
+
+def _as_images(x: Array) -> Array | None:
+    """uint8 (N, H, W), (N, H, W, C) or (N, C, H, W) as (N, C, H, W)."""
+    if x.dtype != np.uint8 or x.ndim not in (3, 4):
+        return None
+    if x.ndim == 3:
+        return x[:, None]
+    if x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
+        return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    return x if x.shape[1] in (1, 3) else None
+
+
+def idx_datasets(
+    folder: PathLike, classes: Sequence[str] | None = None
+) -> tuple[ArrayDataset, ArrayDataset | None]:
+    """(train, test) of a folder laid out like MNIST's; test is None if it has no t10k files."""
+    train = read_idx_folder(folder, "train")
+    test = read_idx_folder(folder, "t10k")
+    if train is None:
+        raise FormatError(
+            f"{os.fspath(folder)} lacks the training images", expected="train-images-idx3-ubyte.gz"
+        )
+    first = _idx_dataset(train, classes, f"{os.fspath(folder)}: the train labels")
+    if test is None:
+        return first, None
+    return first, _idx_dataset(test, first.classes, f"{os.fspath(folder)}: the t10k labels")
+
+
+def _idx_dataset(
+    part: tuple[Array, Array], classes: Sequence[str] | None, where: str
+) -> ArrayDataset:
+    x, y = part
+    data = labelled(x, y, task=CLASSIFICATION, classes=classes, where=where)
+    image = ImageFormat(*x.shape[1:]) if x.dtype == np.uint8 else None
+    return ArrayDataset(x, data.arrays[1], classes=data.classes, task=data.task, image=image)
