@@ -1,0 +1,47 @@
+# Every target sets up what it needs in .venv, from a fresh clone with only Python and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+BENCH  := .venv-bench
+
+.PHONY: train test check parity bench clean
+
+train: $(VENV)/.run
+	$(BIN)/chainrule train digits
+
+test: $(VENV)/.dev
+	$(BIN)/pytest -n 2 -q
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+
+# The peers that parity tests compare with; without them, these tests are skipped.
+parity: $(VENV)/.parity
+
+bench: $(BENCH)/.peers
+	$(BENCH)/bin/python benchmarks/run.py
+
+$(VENV)/.python:
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.run: $(VENV)/.python pyproject.toml
+	$(BIN)/pip install --quiet -e ".[plot,images]"
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml
+	$(BIN)/pip install --quiet -e ".[dev]"
+	touch $@
+
+$(VENV)/.parity: $(VENV)/.dev
+	$(BIN)/pip install --quiet -e ".[dev,parity]"
+	touch $@
+
+$(BENCH)/.peers: pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet -e ".[plot]" torch==2.13.0 threadpoolctl
+	touch $@
+
+clean:
+	rm -rf build dist $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,24 @@
+"""Timing as a ratio in one run: candidates take turns, so that noise hits all alike."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+
+def interleaved(
+    candidates: dict[str, Callable[[], object]], rounds: int = 40, calls: int = 10, warmup: int = 30
+) -> dict[str, float]:
+    """Median microseconds per call of each candidate, over rounds in which they take turns."""
+    for run in candidates.values():
+        for _ in range(warmup):
+            run()
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, run in candidates.items():
+            start = time.perf_counter()
+            for _ in range(calls):
+                run()
+            times[name].append((time.perf_counter() - start) / calls * 1e6)
+    return {name: statistics.median(values) for name, values in times.items()}
