@@ -16,14 +16,19 @@ from chainrule.tensor import Tensor
 
 def same_float(name: str, *inputs: SpecLike) -> None:
     """Products are of one dtype: nothing is converted silently."""
-    dtypes = [x.dtype for x in inputs]
-    if len(set(dtypes)) > 1:
-        wanted = dtypes[1]
-        raise DTypeError(
-            f"`{name}` needs one dtype", given=" and ".join(map(str, dtypes)),
-            instead=f"Convert the input with x.to(cr.{wanted}), "
-            f"or the model with model.to(cr.{dtypes[0]}).",
-        )  # fmt: skip
+    first = inputs[0].dtype
+    for x in inputs:
+        if x.dtype is not first and x.dtype != first:
+            break
+    else:
+        return
+    wanted = inputs[1].dtype
+    raise DTypeError(
+        f"`{name}` needs one dtype",
+        given=" and ".join(dict.fromkeys(str(x.dtype) for x in inputs)),
+        instead=f"Convert the input with x.to(cr.{wanted})"
+        + (f", or the model with model.to(cr.{first})." if first.kind == "f" else "."),
+    )
 
 
 @primitive

@@ -7,11 +7,19 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
+from chainrule.gateway import apply
 from chainrule.ops.compare import where
-from chainrule.ops.elementwise import exp
-from chainrule.ops.index import check_labels, one_hot
-from chainrule.ops.reduce import mean_rule, over_dims, reductions
-from chainrule.ops.rules import keep_dims, normalized_dim, quiet
+from chainrule.ops.elementwise import exp, log, log1p, rsqrt
+from chainrule.ops.index import check_labels
+from chainrule.ops.reduce import accumulator, count, mean_rule, over_dims, reductions
+from chainrule.ops.rules import (
+    keep_dims,
+    normalized_dim,
+    normalized_dims,
+    quiet,
+    reduced_shape,
+)
+from chainrule.ops.special import sigmoid
 from chainrule.primitive import Array, Spec, SpecLike, floating, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor
@@ -86,29 +94,213 @@ class logsumexp:
         return keep_dims(g, x.shape, dims) * exp(x - level),
 
 
+def label_samples(**params: Any) -> Any:
+    """Logits and labels; one label is the one to ignore."""
+    logits, labels = np.linspace(-2, 2, 20).reshape(5, 4)[:, [2, 0, 3, 1]], [0, 3, -1, 1, 1]
+    options = [{"ignore_index": -1, "reduction": r} for r in ("none", "sum", "mean")]
+    return lambda rng: [
+        ((rng.normal(size=(5, 4)) + logits, np.array(labels)), {**p, **params}) for p in options
+    ]
+
+
 @primitive
 class softmax_cross_entropy:
-    """yₙ = −ln softmax(xₙ)[tₙ] for class labels t.   ∂yₙ/∂xₙ = softmax(xₙ) − onehot(tₙ).
+    """lₙ = −ln softmax(xₙ)[tₙ] for class labels t, 0 where tₙ = ignore_index.
 
-    x (N, C), t (N,) → (N,). A label outside 0 … C − 1 raises OutOfRangeError.
+    x (N, C), t (N,) → (N,), or their sum, or their mean over the rows that are not ignored.
+    A label outside 0 … C − 1 raises OutOfRangeError.   ∂lₙ/∂xₙ = softmax(xₙ) − onehot(tₙ).
     """
-    samples = cases(lambda rng: (rng.normal(size=(3, 4)), np.array([0, 3, 1])))
+    samples = label_samples()
 
-    def infer(x: SpecLike, t: SpecLike) -> Spec:
+    def infer(x: SpecLike, t: SpecLike, *, ignore_index: int, reduction: str) -> Spec:
         if len(x.shape) != 2 or t.shape != x.shape[:1] or t.dtype.kind not in "iu":
             raise ShapeError(
                 "logits are (N, C) and labels N integers",
                 given=f"{Spec(x.shape, x.dtype)} and {Spec(t.shape, t.dtype)}",
             )
-        return Spec(t.shape, floating(x).dtype)
+        return Spec(t.shape if reduction == "none" else (), floating(x).dtype)
 
     @quiet
-    def forward(x, t):
-        check_labels(t, x.shape[1])
+    def forward(x, t, *, ignore_index, reduction):
+        kept, safe = kept_labels(t, x.shape[1], ignore_index)
         y = shifted(x, 1)
-        chosen = y[np.arange(len(t)), t]
-        return np.log(np.sum(np.exp(y), 1)) - chosen
+        chosen = y[np.arange(len(t)), safe]
+        losses = np.log(np.sum(np.exp(y, out=y), 1)) - chosen
+        if kept is not None:
+            losses *= kept
+        if reduction == "none":
+            return losses
+        total = np.sum(losses, dtype=np.float64)
+        if reduction == "mean":
+            total /= np.float64(len(t) if kept is None else np.count_nonzero(kept))
+        return np.asarray(total, x.dtype)
 
-    def vjp(g, x, t):
-        target = one_hot(t, num_classes=x.shape[1], dtype=x.dtype)
-        return (softmax(x, 1) - target) * g.unsqueeze(1), None
+    def vjp(g, x, t, ignore_index, reduction):
+        params = {"ignore_index": ignore_index, "reduction": reduction}
+        return apply("softmax_cross_entropy_gradient", g, x, t, **params), None
+
+
+@primitive
+class softmax_cross_entropy_gradient:
+    """yₙ = gₙ·(softmax(xₙ) − onehot(tₙ)): g one number for each row, for their sum or mean."""
+    samples = lambda rng: [  # noqa: E731
+        ((np.ones(5) if p["reduction"] == "none" else np.array(0.7), *xs), p)
+        for xs, p in label_samples()(rng)
+    ]
+
+    def infer(g, x, t, *, ignore_index, reduction): return x
+
+    @quiet
+    def forward(g, x, t, *, ignore_index, reduction):
+        kept, safe = kept_labels(t, x.shape[1], ignore_index)
+        y = softmax.forward(x, dim=1)
+        y[np.arange(len(t)), safe] -= 1
+        if reduction == "mean":
+            g = g / x.dtype.type(len(t) if kept is None else np.count_nonzero(kept))
+        y *= g[:, None] if reduction == "none" else g
+        if kept is not None:
+            y[~kept] = 0
+        return y
+
+    def vjp(u, g, x, t, ignore_index, reduction):
+        kept = (t != ignore_index).astype(x.dtype)
+        share = 1 / kept.sum() if reduction == "mean" else 1.0
+        p, one = softmax(x, 1), ones_like_rows(x)
+        scale = (kept * (g * share)).unsqueeze(1)
+        by_x = scale * p * (u - (u * p).sum(1, True))
+        alone = apply(
+            "softmax_cross_entropy_gradient", one, x, t,
+            ignore_index=ignore_index, reduction="none",
+        )  # fmt: skip
+        by_g = (u * alone).sum(1)
+        return by_g if reduction == "none" else by_g.sum() * share, by_x, None
+
+
+def ones_like_rows(x: Tensor) -> Tensor:
+    """A one for each row of x."""
+    return Tensor(np.ones(x.shape[:1], x.dtype))
+
+
+def kept_labels(t: Array, classes: int, ignore_index: int) -> tuple[Array | None, Array]:
+    """Which labels count (None: all of them), and the labels with 0 in place of the ignored."""
+    kept = t != ignore_index
+    if kept.all():
+        check_labels(t, classes)
+        return None, t
+    safe = np.where(kept, t, 0)
+    check_labels(safe, classes)
+    return kept, safe
+
+
+# -- probabilities -------------------------------------------------------------------------------
+
+
+def same_spec_as_target(x: SpecLike, t: SpecLike) -> SpecLike:
+    """Predictions and targets of one shape and floating dtype."""
+    if x.shape != t.shape or x.dtype != t.dtype:
+        raise ShapeError(
+            "predictions and targets have one shape and dtype",
+            given=f"{Spec(x.shape, x.dtype)} and {Spec(t.shape, t.dtype)}",
+        )
+    return floating(x)
+
+
+def check_unit_interval(x: Array, name: str) -> None:
+    """Refuse what is not in [0, 1], with the first position and its value; NaN passes."""
+    if x.size and not (np.min(x) >= 0 and np.max(x) <= 1):
+        bad = (x < 0) | (x > 1)
+        if bad.any():
+            where_ = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise ArgumentError(
+                f"{name} {x[where_]:g} at position {where_} is no probability",
+                expected="numbers in [0, 1]",
+                instead="Apply a sigmoid first, or use the loss with logits."
+                if name == "prediction" else None,
+            )  # fmt: skip
+
+
+probabilities = cases(
+    lambda rng: (rng.uniform(0.1, 0.9, (3, 4)), rng.uniform(0.1, 0.9, (3, 4))),
+    lambda rng: (np.array(0.3), np.array(0.8)),
+)
+
+
+@primitive
+class binary_cross_entropy:
+    """l = −t·ln p − (1 − t)·ln(1 − p), each logarithm at least −100, so that l is finite.
+
+    ∂l/∂p = (p − t) / (p·(1 − p)).
+    """
+    infer, samples = same_spec_as_target, probabilities
+    @quiet
+    def forward(p, t):
+        check_unit_interval(p, "prediction")
+        check_unit_interval(t, "target")
+        return (t - 1) * np.maximum(np.log1p(-p), -100) - t * np.maximum(np.log(p), -100)
+    def vjp(g, p, t, needs):
+        by_p = g * (p - t) / (p * (1 - p)).clamp(min=1e-12)
+        if not needs[1]:
+            return by_p, None
+        return by_p, g * (log1p(-p).clamp(min=-100.0) - log(p).clamp(min=-100.0))
+
+
+@primitive
+class binary_cross_entropy_with_logits:
+    """l = −t·ln σ(x) − (1 − t)·ln(1 − σ(x)) = max(x, 0) − t·x + ln(1 + e^−|x|).   ∂l/∂x = σ(x) − t.
+    """
+    infer = same_spec_as_target
+    samples = cases(
+        lambda rng: (rng.uniform(-3, 3, (3, 4)), rng.uniform(0.1, 0.9, (3, 4))),
+        lambda rng: (np.array(0.3), np.array(0.8)),
+    )
+    @quiet
+    def forward(x, t):
+        check_unit_interval(t, "target")
+        return np.maximum(x, 0) - t * x + np.log1p(np.exp(-np.abs(x)))
+    def vjp(g, x, t, needs):
+        return g * (sigmoid(x) - t), -g * x if needs[1] else None
+
+
+# -- normalization -------------------------------------------------------------------------------
+
+
+@primitive
+class normalize:
+    """y = (x − m)/√(v + ε), with mean m and variance v over the dimensions; → (y, m, v).
+
+    ∂L/∂x = (g − mean g − y·mean(g·y))/√(v + ε); through m: g/n, through v: 2(x − m)·g/n.
+    Computed from x − x₀ (x₀ the first element), so that a constant gives 0 at any size.
+    """
+    samples = cases(
+        lambda rng: (rng.normal(size=(4, 3)), {"dims": (0,), "eps": 1e-5}),
+        lambda rng: (rng.normal(size=(2, 3, 4)), {"dims": (0, 2), "eps": 1e-3}),
+    )
+
+    def arguments(x: Tensor, dim: Any, eps: float = 1e-5) -> Any:
+        return (x,), {"dims": normalized_dims(dim, x.ndim), "eps": eps}
+
+    def infer(x, *, dims, eps):
+        small = mean_rule(x, dims=dims, keepdim=True)
+        return x, small, small
+
+    @quiet
+    def forward(x, *, dims, eps):
+        n = max(count(x, dims), 1)
+        first = tuple(slice(0, 1) if d in dims else slice(None) for d in range(x.ndim))
+        wide = accumulator(x, dims)
+        origin = x[first] if x.size else np.zeros(reduced_shape(x.shape, dims, True), x.dtype)
+        y = x - origin
+        shift = (np.add.reduce(y, dims, dtype=wide, keepdims=True) / n).astype(x.dtype)
+        y -= shift
+        v = (np.add.reduce(y * y, dims, dtype=wide, keepdims=True) / n).astype(x.dtype)
+        y /= np.sqrt(v + x.dtype.type(eps))
+        return y, origin + shift, v
+
+    def vjp(gs, x_spec, ys, dims, eps):
+        g, by_mean, by_var = gs
+        y, _, v = ys
+        n = max(count(x_spec, dims), 1)
+        scale = rsqrt(v + eps)
+        slope = (g * y).sum(dims, True) * scale * (-1 / n) + by_var / scale * (2 / n)
+        level = g.sum(dims, True) * scale * (-1 / n) + by_mean * (1 / n)
+        return g * scale + y * slope + level,

@@ -303,6 +303,48 @@ class one_hot:
         return np.equal(labels[..., None], np.arange(num_classes)).astype(dtype)
 
 
+@primitive
+class class_labels:
+    """y = the labels as int64, 0 in place of the ignored; others outside 0 … C − 1 are refused."""
+    samples = cases(lambda rng: (np.array([0, 2, -1, 1]), {"classes": 3, "ignore_index": -1}))
+    def infer(t, *, classes, ignore_index): return Spec(t.shape, np.int64)
+    def forward(t, *, classes, ignore_index):
+        y = np.where(t == ignore_index, 0, t).astype(np.int64)
+        check_labels(y, classes)
+        return y
+
+
+@primitive
+class embedding:
+    """y[n] = w[i[n]], a row for each index.   ∂w adds up where an index repeats.
+
+    An index outside 0 … rows − 1 raises OutOfRangeError; row `padding` gets no gradient.
+    """
+    samples = cases(
+        lambda rng: (np.array([2, 0, 2]), rng.normal(size=(3, 4)), {"padding": None}),
+        lambda rng: (np.array([[1], [0]]), rng.normal(size=(3, 4)), {"padding": 2}),
+    )
+    def infer(i, w, *, padding):
+        if i.dtype.kind not in "iu":
+            raise DTypeError("an embedding takes integers", given=i.dtype, instead="Use x.long().")
+        if len(w.shape) != 2:
+            raise ShapeError("embedding weights are (rows, columns)", given=w.shape)
+        return Spec((*i.shape, w.shape[1]), w.dtype)
+    def forward(i, w, *, padding):
+        bad = (i < 0) | (i >= len(w))
+        if bad.any():
+            at = tuple(int(n) for n in np.argwhere(bad)[0])
+            raise OutOfRangeError(
+                f"index {i[at]} at position {at[0] if len(at) == 1 else at} is not a row",
+                expected=f"0 … {len(w) - 1} for {len(w)} embeddings",
+            )
+        return w[i]
+    def vjp(g, i, w_spec, padding):
+        if padding is not None:
+            g = g * (i != padding).astype(g.dtype).unsqueeze(-1)
+        return None, apply("put_into", g, i, shape=w_spec.shape, index=(HERE,))
+
+
 def check_labels(labels: Array, classes: int) -> None:
     """Refuse class labels outside 0 … classes − 1, with the first position and its value."""
     bad = (labels < 0) | (labels >= classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,8 @@ from chainrule.ops.compare import where
 from chainrule.ops.elementwise import exp, tanh
 from chainrule.ops.rules import quiet
 from chainrule.primitive import Array, floating, primitive, same_spec
-from chainrule.samples import uniform
+from chainrule.samples import cases, uniform
+from chainrule.tensor import Tensor
 
 
 @primitive
@@ -52,12 +54,23 @@ class silu:
 
 
 @primitive
+class leaky_relu:
+    """y = x where x > 0, else s·x with slope s (Maas et al., 2013).   ∂y/∂x = 1, or s."""
+    infer = floating
+    samples = cases(lambda rng: (rng.uniform(0.1, 3, (3, 4)) * [1, -1, 1, -1], {"slope": 0.2}))
+    def arguments(x: Tensor, slope: float = 0.01) -> Any: return (x,), {"slope": slope}
+    def forward(x, *, slope): return np.where(x > 0, x, x * x.dtype.type(slope))
+    def vjp(g, x, slope): return where(x > 0, g, g * slope),
+
+
+@primitive
 class elu:
     """y = x where x > 0, else α·(eˣ − 1) (Clevert et al., 2015).   ∂y/∂x = 1, or y + α."""
     infer = floating
-    samples = uniform(0.1, 3)
+    samples = cases(lambda rng: (rng.uniform(0.1, 3, (3, 4)) * [1, -1, 1, -1], {"alpha": 0.5}))
+    def arguments(x: Tensor, alpha: float = 1.0) -> Any: return (x,), {"alpha": alpha}
     @quiet
-    def forward(x, *, alpha=1.0):
+    def forward(x, *, alpha):
         return np.where(x > 0, x, np.expm1(np.minimum(x, 0)) * x.dtype.type(alpha))
     def vjp(g, x, alpha): return where(x > 0, g, g * exp(x.clamp(max=0.0)) * alpha),
 
