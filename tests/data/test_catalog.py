@@ -155,6 +155,10 @@ def test_the_kaggle_digit_file(tmp_path):
     np.testing.assert_array_equal(
         x, pixels.reshape(40, 1, 4, 4).astype(np.float32) / np.float32(255)
     )
+    rows = np.column_stack([pixels[:, ::-1], labels]).tolist()
+    mixed = csv_dataset(write_csv(tmp_path / "mixed.csv", [*names[::-1], "label"], rows))
+    np.testing.assert_array_equal(mixed.arrays[0].reshape(40, 16), pixels)
+    assert list(mixed.feature_names) == names
     short = write_csv(tmp_path / "short.csv", names[:-1], pixels[:, :-1].tolist())
     with pytest.raises(FormatError, match="lacks a column: pixel15"):
         read_inputs(short, record(train))

@@ -102,9 +102,27 @@ def test_augmentation_is_a_function_of_epoch_and_batch():
     loader = DataLoader(AUGMENTED, 8, seed=5)
     first, second = batches(loader), batches(loader)
     assert not np.array_equal(first[0][0], second[0][0])
-    assert not np.array_equal(first[0][0] != 0, first[1][0] != 0)
     loader.set_epoch(0, batch=3)
     assert_same(batches(loader), first[3:])
+
+
+def test_batches_and_epochs_draw_different_augmentation():
+    """On equal images, only the draws can differ; and they are not the shuffle's own numbers."""
+    data = ArrayDataset(np.ones((64, 1, 9, 9), np.uint8), transform=RandomShift(4))
+    loader = DataLoader(data, 16, seed=5)
+    drawn = [batch.numpy().tobytes() for _ in range(3) for (batch,) in loader]
+    assert len(set(drawn)) == len(drawn) == 12
+    plain = RandomShift(4)(data.arrays[0][:16], np.random.Generator(np.random.Philox(key=[5, 0])))
+    assert plain.tobytes() not in drawn
+
+
+def test_a_position_set_inside_a_loop_is_kept():
+    loader = DataLoader(ArrayDataset(np.arange(8)), 2)
+    for place, _ in enumerate(loader):
+        if place == 0:
+            loader.set_epoch(5, batch=3)
+    assert (loader.epoch, loader.batch) == (5, 3)
+    assert [batch.numpy().tolist() for (batch,) in loader] == [[6, 7]]
 
 
 def test_state_after_the_last_batch_resumes_to_an_empty_rest():
@@ -266,6 +284,24 @@ def test_the_reading_thread_ends_with_the_loop():
     assert not reading_threads()
     assert len(list(DataLoader(Slow(), 2))) == 6
     assert not reading_threads()
+
+
+def test_a_loop_left_early_reads_no_further():
+    class Counting(Dataset):
+        reads = 0
+
+        def __len__(self):
+            return 1000
+
+        def __getitem__(self, index):
+            self.reads += 1
+            return (index,)
+
+    data = Counting()
+    for _ in DataLoader(data, 1, prefetch=2):
+        break
+    # One delivered, two ready, one waiting for its place, and one begun when the end was seen.
+    assert data.reads <= 5
 
 
 def _child(iterator, queue):

@@ -71,6 +71,7 @@ def test_without_a_header(csv_file):
     assert table.labels.tolist() == [3, 6]
     assert read_csv(csv_file("1,2\n3,4\n"), header=True).names == ("1", "2")
     assert read_csv(csv_file("1,2\n"), columns=["u", "v"]).names == ("u", "v")
+    assert read_csv(csv_file("1,2\n"), columns=[]).header == ("column0", "column1")
 
 
 def test_other_delimiters(csv_file):
@@ -139,6 +140,9 @@ def test_a_ragged_row_far_down_is_found(csv_file, monkeypatch):
     rows = ["a,b", *["1,2"] * 500]
     assert read_csv(csv_file("\n".join(rows))).values.shape == (500, 2)
     rows[400] = "1,2,3"
+    with pytest.raises(FormatError, match="line 401: 3 cells"):
+        read_csv(csv_file("\n".join(rows)))
+    monkeypatch.setattr(tables, "_PIECE", 1)  # each piece is regular in itself
     with pytest.raises(FormatError, match="line 401: 3 cells"):
         read_csv(csv_file("\n".join(rows)))
     with pytest.raises(FormatError, match="line 2: 3 cells"):

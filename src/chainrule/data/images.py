@@ -49,6 +49,15 @@ def read_image(
     pillow = _pillow()
     if mode not in (None, "L", "RGB"):
         raise ArgumentError("unknown image mode", given=mode, expected="'L' or 'RGB'")
+    picture = _opaque(_decode(pillow, path, max_pixels), path)
+    picture = picture.convert(mode or ("L" if picture.mode in ("1", "L") else "RGB"))
+    if size is not None and picture.size != (size[1], size[0]):
+        picture = picture.resize((size[1], size[0]), pillow.Resampling.LANCZOS)
+    pixels = np.array(picture, np.uint8)
+    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _decode(pillow: ModuleType, path: PathLike, max_pixels: int) -> Any:
     broken = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
     bombs = (pillow.DecompressionBombError, pillow.DecompressionBombWarning)
     with open_regular(path) as (file, _):
@@ -60,7 +69,7 @@ def read_image(
             file.seek(0)
             picture = pillow.open(file, formats=("PNG", "JPEG"))
             picture.load()
-            picture = _upright(picture)
+            return _upright(picture)
         except FormatError:
             raise
         except bombs as error:
@@ -71,12 +80,6 @@ def read_image(
                 f"{os.fspath(path)}: not a sound PNG or JPEG image: {error}",
                 instead=looks_like_html(file.read(16)),
             ) from error
-    picture = _opaque(picture, path)
-    picture = picture.convert(mode or ("L" if picture.mode in ("1", "L") else "RGB"))
-    if size is not None and picture.size != (size[1], size[0]):
-        picture = picture.resize((size[1], size[0]), pillow.Resampling.LANCZOS)
-    pixels = np.array(picture, np.uint8)
-    return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def _check_header(picture: Any, path: PathLike, max_pixels: int) -> None:

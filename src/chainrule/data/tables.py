@@ -78,9 +78,7 @@ def read_csv(
     if len(delimiter) != 1 or delimiter in '"\r\n' or delimiter.isalnum():
         raise ArgumentError("bad delimiter", given=repr(delimiter), expected="one sign such as ','")
     source = _Source(os.fspath(path), _read_text(path), delimiter, allow_nonfinite)
-    names, body = _read_names(source, header)
-    if names is None and columns is not None:
-        names = tuple(columns)
+    names, body = _read_names(source, header, columns)
     rows = _fast_rows(source, body)
     if rows is None or (names is not None and len(names) != rows.shape[1]):
         return _read_slowly(source, body, names, label, columns)
@@ -164,8 +162,10 @@ def _quote_error(source: _Source, opened: int, message: str) -> FormatError:
     return source.error(opened, f"bad quoting: {message}")
 
 
-def _read_names(source: _Source, header: bool | None) -> tuple[tuple[str, ...] | None, int]:
-    """The header's names, if there is one, and where in the text the rows begin."""
+def _read_names(
+    source: _Source, header: bool | None, columns: Sequence[str] | None
+) -> tuple[tuple[str, ...] | None, int]:
+    """The names (the header's, else `columns`), and where in the text the rows begin."""
     text = source.text
     begin = len(text) - len(text.lstrip("\r\n"))
     end = text.find("\n", begin) + 1 or len(text)
@@ -175,7 +175,7 @@ def _read_names(source: _Source, header: bool | None) -> tuple[tuple[str, ...] |
     if header is None:
         header = not all(_is_number(cell.strip(), True) for cell in cells)
     if not header:
-        return None, begin
+        return (tuple(columns) if columns else None), begin
     names = tuple(cell.strip() for cell in cells)
     hint = _separator_hint(source, cells)
     if hint and _separator_hint(source, [text[end : text.find("\n", end) + 1]]) == hint:
