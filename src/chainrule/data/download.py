@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 from chainrule.errors import DownloadError, missing_dependency
 
@@ -175,6 +174,8 @@ def _receive(url: str, part: str, file: RemoteFile, transport: Transport) -> Non
 
 def _open(session: Any, url: str, have: int, transport: Transport) -> Any:
     """The response (200 whole, 206 the rest), after redirects to trusted schemes only."""
+    from urllib.parse import urljoin, urlsplit
+
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
