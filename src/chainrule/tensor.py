@@ -370,6 +370,8 @@ def wrap(data: Any, node: tape.Node | None = None, output: int = 0) -> Tensor:
 
 def _fitting(target: Tensor, value: Any) -> Tensor:
     """`value` as a tensor of exactly the target's spec, for `assign`."""
+    if value.__class__ is Tensor and value.shape == target.shape and value.dtype is target.dtype:
+        return value
     if isinstance(value, SCALARS):
         value = wrap(np.full(target.shape, value, target.dtype))
     elif isinstance(value, np.ndarray):

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.ops.rules import quiet
 from chainrule.primitive import Array, Spec, SpecLike, primitive
 from chainrule.samples import Samples
 
@@ -44,20 +43,20 @@ def require_alike(w: SpecLike, *others: SpecLike) -> None:
 
 
 def rule(forward: Reference) -> Reference:
-    """A reference whose overflows are defined results, and that computes float16 in float32.
+    """A reference that computes float16 in float32.
 
     Neither ε = 1e-8 nor the squares of small gradients exist in float16.
     """
 
     @functools.wraps(forward)
-    def wide(w: Array, *rest: Array, **flags: bool) -> tuple[Array, ...]:
-        if w.dtype != _HALF:
-            return forward(w, *rest, **flags)
-        inputs = [x.astype(_SINGLE) if x.dtype == _HALF else x for x in (w, *rest)]
-        results = forward(*inputs, **flags)
+    def wide(*inputs: Array, **flags: bool) -> tuple[Array, ...]:
+        if inputs[0].dtype != _HALF:
+            return forward(*inputs, **flags)
+        widened = [x.astype(_SINGLE) if x.dtype == _HALF else x for x in inputs]
+        results = forward(*widened, **flags)
         return tuple([y.astype(_HALF) if y.dtype == _SINGLE else y for y in results])
 
-    return quiet(wide)
+    return wide
 
 
 def fresh(like: Array) -> Array:
