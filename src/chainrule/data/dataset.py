@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,8 +16,7 @@ from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeEr
 CLASSIFICATION, REGRESSION = "classification", "regression"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFormat:
+class ImageFormat(NamedTuple):
     """What the raw features mean as a picture: (channels, height, width), values 0 to `maximum`."""
 
     channels: int
@@ -92,7 +90,7 @@ class Dataset(ABC):
             "task": self.task,
             "classes": None if self.classes is None else list(self.classes),
             "feature_names": None if self.feature_names is None else list(self.feature_names),
-            "image": None if self.image is None else asdict(self.image),
+            "image": None if self.image is None else self.image._asdict(),
             "input_shape": list(self.input_shape),
             "transform": None if transform is None else transform.to_config(),
         }

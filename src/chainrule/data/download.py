@@ -11,8 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from chainrule.errors import DownloadError, missing_dependency
 
@@ -21,8 +20,7 @@ _REDIRECTS = 5
 _MOVE = "Set the environment variable CHAINRULE_CACHE to a folder that can be written."
 
 
-@dataclass(frozen=True)
-class RemoteFile:
+class RemoteFile(NamedTuple):
     """One file as it must arrive: name, size in bytes, SHA-256."""
 
     name: str
@@ -30,8 +28,7 @@ class RemoteFile:
     sha256: str
 
 
-@dataclass(frozen=True)
-class Transport:
+class Transport(NamedTuple):
     """How patiently to fetch: seconds, tries per mirror, and which URL schemes to trust."""
 
     timeout: tuple[float, float] = (10.0, 30.0)

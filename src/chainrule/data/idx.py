@@ -46,7 +46,8 @@ def read_idx(path: PathLike, max_bytes: int | None = None) -> Array:
         if not packed:
             return _read(file, path, size, None)
         with gzip.GzipFile(fileobj=file) as stream:
-            return _read(stream, path, None, unpacking_limit(size, max_bytes))  # type: ignore[arg-type]
+            limit = unpacking_limit(size, max_bytes)
+            return _read(stream, path, None, limit)  # type: ignore[arg-type]
 
 
 def _read(stream: BinaryIO, path: PathLike, size: int | None, limit: int | None) -> Array:

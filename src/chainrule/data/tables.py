@@ -11,8 +11,7 @@ import io
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,8 +26,7 @@ _PIECE = 2**22
 _Row = tuple[int, list[str]]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A CSV file's content: `values` (rows, columns) of float64 under `names`, and the label
     column (rows,) as numbers, or as text where it is not numeric. header: all columns' names."""
 
@@ -39,8 +37,7 @@ class Table:
     label_name: str | None = None
 
 
-@dataclass(frozen=True)
-class _Source:
+class _Source(NamedTuple):
     """The text of a file and how to read it."""
 
     path: str
