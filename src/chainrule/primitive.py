@@ -19,6 +19,7 @@ parameter's name is that parameter, and `needs` says which inputs want a gradien
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import os
@@ -78,6 +79,26 @@ class Spec:
         return f"{self.dtype}{self.shape}"
 
 
+DTYPES = {
+    name: np.dtype(name)
+    for name in (
+        "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool",
+    )
+}  # fmt: skip
+"""The element types of tensors, in the byte order of the machine."""
+
+
+def supported(dtype: Any) -> DType:
+    """The dtype, once it is sure that tensors can have it; byte order is the machine's."""
+    try:
+        return DTYPES[np.dtype(dtype).name]
+    except (KeyError, TypeError):
+        raise DTypeError(
+            "this dtype is not supported", given=dtype, expected=", ".join(DTYPES)
+        ) from None
+
+
+@functools.cache
 def physical_memory() -> int:
     """Bytes of memory in this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -88,7 +109,7 @@ def allocatable(shape: Iterable[int], dtype: Any) -> Spec:
 
     Raises ArgumentError for a negative dimension and MemoryError for more than the machine has.
     """
-    spec = Spec(shape, dtype)
+    spec = Spec(shape, supported(dtype))
     if any(n < 0 for n in spec.shape):
         raise ArgumentError("a dimension is negative", given=spec.shape, expected="sizes ≥ 0")
     if spec.nbytes > physical_memory():
@@ -109,6 +130,7 @@ class Primitive:
     Calling it runs it on tensors. `promote` tells the gateway what to do about mixed dtypes:
     "none" leaves them to the spec rule, "common" casts integers up to one dtype, "float" also
     casts integers to the default floating dtype. `view` says that the result shares memory.
+    The reference runs without floating-point warnings: by IEEE 754, ∞ and NaN are results.
     """
 
     gateway: ClassVar[Callable[..., Any]]
@@ -122,14 +144,16 @@ class Primitive:
         self.name: str = fields.get("name", source.__name__.rstrip("_"))
         self.formula: str = inspect.cleandoc(source.__doc__ or "")
         self.infer: Callable[..., Any] = fields["infer"]
+        self.view: bool = fields.get("view", False)
         self.forward: Callable[..., Any] = fields["forward"]
+        if not self.view:
+            self.forward = np.errstate(all="ignore")(self.forward)
         self.vjp: Callable[..., Any] | None = fields.get("vjp")
         self.arguments: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] | None = fields.get(
             "arguments"
         )
         self.promote: Promotion = fields.get("promote", "none")
         self.promotes = self.promote != "none"
-        self.view: bool = fields.get("view", False)
         self.samples: Callable[[np.random.Generator], Iterable[Sample]] | None = fields.get(
             "samples"
         )
@@ -207,13 +231,13 @@ def primitive(source: type) -> Primitive:
     ...     infer = same_spec
     ...     def forward(x): return x * x * x
     ...     def vjp(g, x): return g * 3 * x * x,
-    >>> registry.pop("cube_demo")
+    >>> operations.pop("cube_demo") and registry.pop("cube_demo")
     <primitive cube_demo: y = x³, elementwise.   ∂y/∂x = 3x².>
     """
     record = Primitive(source)
-    if record.name in registry:
+    if record.name in operations:
         raise GraphError(
-            f"there is already a primitive `{record.name}`",
+            f"there is already an op `{record.name}`",
             instead="Give yours another name; one name has one home.",
         )
     registry[record.name] = operations[record.name] = record

@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError
+from chainrule.errors import ArgumentError, DTypeError
 from chainrule.gateway import aligned
 from chainrule.ops.rules import (
     boolean,
     broadcast_shapes,
-    check_integer_range,
     comparison,
+    converted,
     logical,
-    quiet,
+    numeric,
 )
-from chainrule.primitive import Spec, SpecLike, primitive, same_spec
+from chainrule.primitive import Spec, SpecLike, primitive, supported
 from chainrule.samples import cases, pairs, uniform
-from chainrule.tensor import Tensor
+from chainrule.tensor import SCALARS, Tensor
 
 # -- comparison and logic ------------------------------------------------------------------------
 
@@ -157,10 +157,26 @@ class clamp:
         lambda rng: (np.array([-2.0, -0.5, 0.5, 2.0]), {"min": -1.0, "max": 1.0}),
         lambda rng: (np.array([-2.0, -0.5, 0.5, 2.0]), {"min": None, "max": 1.0}),
     )
-    infer = same_spec
 
     def arguments(x: Tensor, min: Any = None, max: Any = None) -> Any:
         return (x,), {"min": min, "max": max}
+
+    def infer(x: SpecLike, *, min: Any, max: Any) -> SpecLike:
+        limits = [limit for limit in (min, max) if limit is not None]
+        if not limits:
+            raise ArgumentError("clamp needs a limit", expected="min, max or both")
+        for limit in limits:
+            if not isinstance(limit, SCALARS):
+                raise DTypeError(
+                    "the limits of clamp are numbers", given=type(limit).__name__,
+                    instead="Use cr.maximum and cr.minimum with tensors.",
+                )  # fmt: skip
+            if x.dtype.kind != "f" and isinstance(limit, (float, np.floating)):
+                raise DTypeError(
+                    f"integers cannot be limited to {limit}", given=x.dtype,
+                    instead="Convert with x.float() first.",
+                )  # fmt: skip
+        return numeric(x)
 
     def forward(x, *, min, max): return np.clip(x, min, max).astype(x.dtype, copy=False)
 
@@ -171,9 +187,9 @@ class clamp:
 
 @primitive
 class astype:
-    """y = x in another dtype; floats cut towards 0 on the way to integers.   ∂y/∂x = 1.
+    """y = x in another dtype; floats are cut towards 0 on the way to integers.   ∂y/∂x = 1.
 
-    NaN and values outside an integer dtype's range raise ArgumentError: there is no right answer.
+    NaN, and numbers outside an integer dtype's range, raise ArgumentError: nothing would be right.
     """
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), {"dtype": np.dtype(np.float64)}),
@@ -181,15 +197,10 @@ class astype:
     )
 
     def arguments(x: Tensor, dtype: Any) -> Any:
-        return (x,), {"dtype": np.dtype(dtype)}
+        return (x,), {"dtype": supported(dtype)}
 
     def infer(x: SpecLike, *, dtype: Any) -> Spec:
         return Spec(x.shape, dtype)
 
-    @quiet
-    def forward(x, *, dtype):
-        if x.dtype.kind == "f" and dtype.kind in "iu":
-            check_integer_range(x, dtype)
-        return x.astype(dtype)
-
+    def forward(x, *, dtype): return converted(x, dtype)
     def vjp(g, x_spec): return g.astype(x_spec.dtype),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.gateway import apply
-from chainrule.ops.rules import broadcast_shapes, quiet
+from chainrule.ops.rules import broadcast_shapes
 from chainrule.primitive import Spec, SpecLike, composition, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor
@@ -52,7 +53,6 @@ class matrix_product:
         batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
         return Spec((*batch, a.shape[-2], b.shape[-1]), a.dtype)
 
-    @quiet
     def forward(a, b): return np.matmul(a, b)
 
     def vjp(g, a, b, needs):
@@ -98,7 +98,6 @@ class linear:
             )
         return linear_rule(x, w)
 
-    @quiet
     def forward(x, w, b):
         y = x @ w.T
         y += b
@@ -106,8 +105,8 @@ class linear:
 
     def vjp(g, x, w, needs):
         by_x = apply("matmul", g if g.ndim > 1 else g.unsqueeze(0), w) if needs[0] else None
-        rows = g if g.ndim == 2 else g.reshape(-1, w.shape[0])
-        inputs = x if x.ndim == 2 else x.reshape(-1, w.shape[1])
+        rows = g if g.ndim == 2 else g.reshape(math.prod(g.shape[:-1]), w.shape[0])
+        inputs = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), w.shape[1])
         by_w = apply("matmul", rows.mT, inputs) if needs[1] else None
         by_b = apply("sum", rows, dims=(0,), keepdim=False) if needs[2] else None
         return by_x, by_w, by_b
@@ -149,14 +148,16 @@ class einsum:
         sizes = letter_sizes(formula, xs)
         return Spec([sizes[letter] for letter in formula.split("->")[1]], xs[0].dtype)
 
-    @quiet
     def forward(*xs, formula): return np.asarray(np.einsum(formula, *xs, optimize=True))
 
-    def vjp(g, xs, formula):
+    def vjp(g, xs, formula, needs):
         terms, output = formula.split("->")[0].split(","), formula.split("->")[1]
         sizes = letter_sizes(formula, xs)
-        gradients = []
+        gradients: list[Any] = []
         for i, term in enumerate(terms):
+            if not needs[i]:
+                gradients.append(None)
+                continue
             operands = [g, *(x for j, x in enumerate(xs) if j != i)]
             inputs = [output, *(t for j, t in enumerate(terms) if j != i)]
             lost = [letter for letter in term if letter not in "".join(inputs)]

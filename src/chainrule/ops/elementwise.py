@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError
+from chainrule.errors import ArgumentError, DTypeError
 from chainrule.ops.compare import where
-from chainrule.ops.rules import arithmetic, broadcast, nonzero_divisor, quiet
+from chainrule.ops.rules import arithmetic, broadcast, nonzero_divisor, numeric, position
 from chainrule.primitive import composition, primitive, same_spec
 from chainrule.samples import cases, pairs, uniform
 from chainrule.tensor import Tensor
@@ -48,7 +48,6 @@ class mul:
 class div:
     """y = a / b; integers divide to the default floating dtype.   ∂y/∂a = 1/b, ∂y/∂b = −y/b."""
     infer, samples, promote = broadcast, pairs(), "float"
-    @quiet
     def forward(a, b): return a / b
     def vjp(g, b, y, needs):
         scaled = g / b
@@ -69,8 +68,7 @@ class power:
                 f"integers to the power {exponent} are not integers", given=x.dtype,
                 instead="Convert with x.float() first.",
             )  # fmt: skip
-        return x
-    @quiet
+        return numeric(x)
     def forward(x, *, exponent): return x * x if exponent == 2 else x**exponent
     def vjp(g, x, exponent):
         if exponent == 0:
@@ -87,8 +85,13 @@ class power_of_tensor:
         lambda rng: (rng.uniform(0.5, 2, (3, 4)), rng.uniform(-2, 2, (3, 4))),
         lambda rng: (rng.uniform(0.5, 2, (3, 1)), rng.uniform(-2, 2, (4,))),
     )
-    @quiet
-    def forward(a, b): return a**b
+    def forward(a, b):
+        if b.dtype.kind == "i" and (b < 0).any():
+            raise ArgumentError(
+                "integers to negative powers are no integers", given=f"at {position(b < 0)}",
+                instead="Convert with x.float() first.",
+            )  # fmt: skip
+        return a**b
     def vjp(g, a, b, y, needs):
         by_base = where(b == 0, 0.0, g * b * a ** (b - 1)) if needs[0] else None
         by_power = where((a == 0) & (b >= 0), 0.0, g * y * log(a)) if needs[1] else None
@@ -114,7 +117,6 @@ class floor_divide:
     """y = ⌊a / b⌋. Integer division by zero raises ArgumentError.   Piecewise constant."""
     infer, promote = arithmetic, "common"
     samples = cases(lambda rng: (np.array([7.5, -7.5]), np.array([2.0, 2.0])))
-    @quiet
     def forward(a, b): return np.floor_divide(a, nonzero_divisor(a, b))
     def vjp(g): return g * 0, g * 0
 
@@ -124,7 +126,6 @@ class remainder:
     """y = a − b·⌊a / b⌋, with the sign of b.   ∂y/∂a = 1, ∂y/∂b = −⌊a / b⌋."""
     infer, promote = arithmetic, "common"
     samples = cases(lambda rng: (np.array([7.5, -7.3]), np.array([2.0, 2.2])))
-    @quiet
     def forward(a, b): return np.remainder(a, nonzero_divisor(a, b))
     def vjp(g, a, b, needs): return g, -g * floor_divide(a, b) if needs[1] else None
 
@@ -177,7 +178,7 @@ class abs:
 @primitive
 class sign:
     """y = −1, 0 or 1, with the sign of x.   Piecewise constant."""
-    infer, samples = same_spec, uniform(0.1, 3)
+    infer, samples = numeric, uniform(0.1, 3)
     def forward(x): return np.sign(x)
     def vjp(g): return g * 0,
 
@@ -209,7 +210,7 @@ class ceil:
 @primitive
 class round:
     """y = the nearest integer, ties to even.   Piecewise constant."""
-    infer, samples = same_spec, uniform(0.1, 0.4)
+    infer, samples = numeric, uniform(0.1, 0.4)
     def forward(x): return np.round(x)
     def vjp(g): return g * 0,
 
@@ -229,7 +230,6 @@ class trunc:
 class exp:
     """y = eˣ.   ∂y/∂x = y."""
     infer, samples, promote = same_spec, uniform(-3, 3), "float"
-    @quiet
     def forward(x): return np.exp(x)
     def vjp(g, y): return g * y,
 
@@ -238,7 +238,6 @@ class exp:
 class expm1:
     """y = eˣ − 1, accurate near 0.   ∂y/∂x = y + 1."""
     infer, samples, promote = same_spec, uniform(-3, 3), "float"
-    @quiet
     def forward(x): return np.expm1(x)
     def vjp(g, y): return g * (y + 1),
 
@@ -247,7 +246,6 @@ class expm1:
 class log:
     """y = ln x.   ∂y/∂x = 1/x."""
     infer, samples, promote = same_spec, uniform(0.5, 3), "float"
-    @quiet
     def forward(x): return np.log(x)
     def vjp(g, x): return g / x,
 
@@ -256,7 +254,6 @@ class log:
 class log1p:
     """y = ln(1 + x), accurate near 0.   ∂y/∂x = 1/(1 + x)."""
     infer, samples, promote = same_spec, uniform(-0.5, 3), "float"
-    @quiet
     def forward(x): return np.log1p(x)
     def vjp(g, x): return g / (x + 1),
 
@@ -265,7 +262,6 @@ class log1p:
 class sqrt:
     """y = √x.   ∂y/∂x = 1/(2y)."""
     infer, samples, promote = same_spec, uniform(0.5, 3), "float"
-    @quiet
     def forward(x): return np.sqrt(x)
     def vjp(g, y): return g / (y * 2),
 
@@ -274,7 +270,6 @@ class sqrt:
 class rsqrt:
     """y = 1/√x.   ∂y/∂x = −y³/2."""
     infer, samples, promote = same_spec, uniform(0.5, 3), "float"
-    @quiet
     def forward(x): return 1 / np.sqrt(x)
     def vjp(g, y): return g * (y * y * y * -0.5),
 
@@ -286,7 +281,6 @@ class rsqrt:
 class sin:
     """y = sin x.   ∂y/∂x = cos x."""
     infer, samples, promote = same_spec, uniform(-3, 3), "float"
-    @quiet
     def forward(x): return np.sin(x)
     def vjp(g, x): return g * cos(x),
 
@@ -295,7 +289,6 @@ class sin:
 class cos:
     """y = cos x.   ∂y/∂x = −sin x."""
     infer, samples, promote = same_spec, uniform(-3, 3), "float"
-    @quiet
     def forward(x): return np.cos(x)
     def vjp(g, x): return -g * sin(x),
 
@@ -304,7 +297,6 @@ class cos:
 class tan:
     """y = tan x.   ∂y/∂x = 1 + y²."""
     infer, samples, promote = same_spec, uniform(-1, 1), "float"
-    @quiet
     def forward(x): return np.tan(x)
     def vjp(g, y): return g * (y * y + 1),
 
@@ -321,7 +313,6 @@ class arctan:
 class sinh:
     """y = sinh x.   ∂y/∂x = cosh x."""
     infer, samples, promote = same_spec, uniform(-3, 3), "float"
-    @quiet
     def forward(x): return np.sinh(x)
     def vjp(g, x): return g * cosh(x),
 
@@ -330,7 +321,6 @@ class sinh:
 class cosh:
     """y = cosh x.   ∂y/∂x = sinh x."""
     infer, samples, promote = same_spec, uniform(-3, 3), "float"
-    @quiet
     def forward(x): return np.cosh(x)
     def vjp(g, x): return g * sinh(x),
 

@@ -16,7 +16,6 @@ from chainrule.ops.rules import (
     keep_dims,
     normalized_dim,
     normalized_dims,
-    quiet,
     reduced_shape,
 )
 from chainrule.ops.special import sigmoid
@@ -58,7 +57,6 @@ class softmax:
     A row of −∞ alone has no softmax: NaN, as in PyTorch; `safe_softmax` gives 0 there.
     """
     arguments, infer, samples = along, along_rule, rows
-    @quiet
     def forward(x, *, dim):
         y = np.exp(shifted(x, dim))
         y /= np.sum(y, dim, keepdims=True) if x.ndim else y
@@ -70,7 +68,6 @@ class softmax:
 class log_softmax:
     """yᵢ = (xᵢ − m) − ln Σⱼ e^(xⱼ − m), m = max x.   ∂L/∂x = g − eʸ·Σ g."""
     arguments, infer, samples = along, along_rule, rows
-    @quiet
     def forward(x, *, dim):
         y = shifted(x, dim)
         return y - np.log(np.sum(np.exp(y), dim, keepdims=True)) if x.ndim else y
@@ -81,7 +78,6 @@ class log_softmax:
 class logsumexp:
     """y = m + ln Σ e^(x − m), m = max x; −∞ of −∞ alone, with gradient 0.   ∂y/∂x = e^(x − y)."""
     arguments, infer, samples = over_dims, mean_rule, reductions()
-    @quiet
     def forward(x, *, dims, keepdim):
         if any(x.shape[d] == 0 for d in dims):
             return np.full(mean_rule(x, dims=dims, keepdim=keepdim).shape, -np.inf, x.dtype)
@@ -120,7 +116,6 @@ class softmax_cross_entropy:
             )
         return Spec(t.shape if reduction == "none" else (), floating(x).dtype)
 
-    @quiet
     def forward(x, t, *, ignore_index, reduction):
         kept, safe = kept_labels(t, x.shape[1], ignore_index)
         y = shifted(x, 1)
@@ -148,9 +143,8 @@ class softmax_cross_entropy_gradient:
         for xs, p in label_samples()(rng)
     ]
 
-    def infer(g, x, t, *, ignore_index, reduction): return x
+    def infer(g, x, t, *, ignore_index, reduction): return floating(x)
 
-    @quiet
     def forward(g, x, t, *, ignore_index, reduction):
         kept, safe = kept_labels(t, x.shape[1], ignore_index)
         y = softmax.forward(x, dim=1)
@@ -232,7 +226,6 @@ class binary_cross_entropy:
     ∂l/∂p = (p − t) / (p·(1 − p)).
     """
     infer, samples = same_spec_as_target, probabilities
-    @quiet
     def forward(p, t):
         check_unit_interval(p, "prediction")
         check_unit_interval(t, "target")
@@ -253,7 +246,6 @@ class binary_cross_entropy_with_logits:
         lambda rng: (rng.uniform(-3, 3, (3, 4)), rng.uniform(0.1, 0.9, (3, 4))),
         lambda rng: (np.array(0.3), np.array(0.8)),
     )
-    @quiet
     def forward(x, t):
         check_unit_interval(t, "target")
         return np.maximum(x, 0) - t * x + np.log1p(np.exp(-np.abs(x)))
@@ -283,7 +275,6 @@ class normalize:
         small = mean_rule(x, dims=dims, keepdim=True)
         return x, small, small
 
-    @quiet
     def forward(x, *, dims, eps):
         n = max(count(x, dims), 1)
         first = tuple(slice(0, 1) if d in dims else slice(None) for d in range(x.ndim))

@@ -33,8 +33,8 @@ class argsort:
         if x.ndim == 0:
             return np.zeros((), np.int64)
         if not descending:
-            return np.argsort(x, dim, stable=True)
-        backwards = np.argsort(np.flip(x, dim), dim, stable=True)
+            return np.argsort(x, dim, kind="stable")
+        backwards = np.argsort(np.flip(x, dim), dim, kind="stable")
         return np.flip(x.shape[dim] - 1 - backwards, dim).copy()
 
 
@@ -50,6 +50,9 @@ def sort(x: Tensor, dim: int = -1, descending: bool = False) -> Extreme:
 @composition
 def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True) -> Extreme:
     """(values, indices) of the k largest (or smallest) along `dim`, sorted."""
+    if x.ndim == 0:
+        values, indices = topk(x.reshape(1), k, dim, largest)
+        return Extreme(values.reshape(()), indices.reshape(())) if k else Extreme(values, indices)
     dim = normalized_dim(dim, x.ndim)
     if not 0 <= k <= x.shape[dim]:
         raise ArgumentError(f"k = {k}", expected=f"0 … {x.shape[dim]} for shape {x.shape}")

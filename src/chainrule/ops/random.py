@@ -9,15 +9,15 @@ touched.
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import ArgumentError
 from chainrule.gateway import apply
-from chainrule.ops.rules import quiet
 from chainrule.ops.shape import sizes
-from chainrule.primitive import Array, Shape, Spec, SpecLike, allocatable, primitive
+from chainrule.primitive import Array, Shape, SpecLike, allocatable, floating, primitive
 from chainrule.samples import cases
 from chainrule.settings import current, use
 from chainrule.tensor import Tensor, from_numpy
@@ -47,11 +47,11 @@ def unit_interval(state: Array, n: int, dtype: Any) -> Array:
     return (halves >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
-def draw_rule(state: SpecLike, *, shape: Shape, dtype: Any) -> Spec:
+def draw_rule(state: SpecLike, *, shape: Shape, dtype: Any) -> SpecLike:
     """The spec asked for."""
     if state.shape != (2,) or state.dtype != np.int64:
         raise ArgumentError("a random state is [key, counter] of int64", given=state)
-    return allocatable(shape, dtype)
+    return floating(allocatable(shape, dtype))
 
 
 draws = cases(
@@ -73,7 +73,6 @@ class random_uniform:
 class random_normal:
     """y ~ N(0, 1): √(−2 ln(1 − u))·cos 2πv and ·sin 2πv of uniform pairs (Box & Muller, 1958)."""
     infer, samples = draw_rule, draws
-    @quiet
     def forward(state, *, shape, dtype):
         n = math.prod(shape)
         u, v = unit_interval(state, n + n % 2, np.float64).reshape(2, -1)
@@ -99,7 +98,8 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of `seed` from its beginning."""
-        if not isinstance(seed, int) or not -(2**63) <= seed < 2**63:
+        seed = operator.index(seed)
+        if not -(2**63) <= seed < 2**63:
             raise ArgumentError("a seed is an integer of 64 bits", given=seed)
         self.state.assign(np.array([seed, 0], np.int64))
         return self
@@ -114,8 +114,10 @@ class Generator:
 
     def integers(self, low: int, high: int, shape: Any) -> Tensor:
         """Integers of {low, …, high − 1}, all equally likely."""
-        if high <= low:
-            raise ArgumentError("there is no integer in the range", given=f"{low} … {high - 1}")
+        if not 0 < high - low <= 2**53:
+            raise ArgumentError(
+                "the range holds between one and 2⁵³ integers", given=f"{low} … {high - 1}"
+            )
         spread = self.uniform(*shape, dtype=np.float64) * float(high - low)
         return spread.floor().astype(np.int64) + low
 

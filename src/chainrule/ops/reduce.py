@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,14 @@ from chainrule.ops.rules import (
     nonempty,
     normalized_dim,
     normalized_dims,
-    quiet,
     reduced_shape,
 )
-from chainrule.primitive import Array, Spec, SpecLike, composition, primitive
+from chainrule.primitive import Array, Spec, SpecLike, composition, floating, primitive
 from chainrule.samples import Samples, cases
 from chainrule.tensor import Tensor
 
 _LONG = 1024
-"""Sums over a leading dimension at least this long run in float64: NumPy adds those in sequence."""
+"""Sums in sequence of at least this many elements run in float64."""
 
 
 def over_dims(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
@@ -95,20 +95,25 @@ def positions() -> Samples:
 
 
 def accumulator(x: Array, dims: tuple[int, ...]) -> Any:
-    """The dtype a sum runs in: wider for float16, and where NumPy adds a long run in sequence."""
+    """The dtype a sum runs in: wider for float16, and where NumPy adds a long run in sequence.
+
+    What lies in one piece of memory it adds in pairs, whose error grows with the logarithm only.
+    """
     if x.dtype.kind != "f":
         return np.int64
     if x.dtype == np.float16:
         return np.float32
-    length = max([x.shape[d] for d in dims if d != x.ndim - 1], default=0)
-    return np.float64 if length >= _LONG else x.dtype
+    inner = x.ndim
+    if x.flags.c_contiguous:
+        while dims and dims[-1] == inner - 1:
+            dims, inner = dims[:-1], inner - 1
+    return np.float64 if math.prod([x.shape[d] for d in dims]) >= _LONG else x.dtype
 
 
 @primitive
 class sum:
     """y = Σ x over the dimensions.   ∂y/∂x = 1."""
     arguments, infer, samples = over_dims, reduce_rule, reductions()
-    @quiet
     def forward(x, *, dims, keepdim):
         wide = accumulator(x, dims)
         y = np.add.reduce(x, dims, dtype=wide, keepdims=keepdim)
@@ -120,7 +125,6 @@ class sum:
 class mean:
     """y = Σ x / n over the dimensions; NaN of nothing.   ∂y/∂x = 1/n."""
     arguments, infer, samples = over_dims, mean_rule, reductions()
-    @quiet
     def forward(x, *, dims, keepdim):
         # In float64, so that the mean of n equal numbers is that number.
         total = np.add.reduce(x, dims, dtype=np.float64, keepdims=keepdim)
@@ -132,7 +136,7 @@ class mean:
 
 def count(x: SpecLike, dims: tuple[int, ...]) -> int:
     """How many elements each output of a reduction is made of."""
-    return int(np.prod([x.shape[d] for d in dims], dtype=np.int64))
+    return math.prod([x.shape[d] for d in dims])
 
 
 @primitive
@@ -151,7 +155,6 @@ class var:
         dims = normalized_dims(dim, x.ndim)
         return (x,), {"dims": dims, "correction": correction, "keepdim": bool(keepdim)}
 
-    @quiet
     def forward(x, *, dims, correction, keepdim):
         n = count(x, dims)
         wide = x.astype(np.float64)
@@ -177,14 +180,20 @@ def std(x: Tensor, dim: Dims = None, correction: int = 1, keepdim: bool = False)
 
 @composition
 def norm(x: Tensor, p: float = 2.0, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """(Σ |x|ᵖ)^(1/p) over the dimensions; max |x| for p = ∞. At 0 the gradient is 0.
+    """(Σ |x|ᵖ)^(1/p) over the dimensions. At 0 the gradient is 0.
+
+    p = ∞ gives max |x|, −∞ min |x|, and 0 how many elements are not 0.
 
     >>> import chainrule as cr
     >>> cr.norm(cr.tensor([3.0, 4.0]))
     tensor(5.)
     """
-    if p == float("inf"):
-        return amax(x.abs(), dim, keepdim)
+    if x.dtype == np.float16:  # squares of moderate numbers overflow there
+        return norm(x.float(), p, dim, keepdim).half()
+    if p == 0:
+        return sum((x != 0).astype(x.dtype), dim, keepdim)
+    if math.isinf(p):
+        return (amax if p > 0 else amin)(x.abs(), dim, keepdim)
     if p == 1:
         return sum(x.abs(), dim, keepdim)
     if p == 2:
@@ -202,7 +211,6 @@ def safe_sqrt(x: Tensor) -> Tensor:
 class prod:
     """y = Π x over the dimensions.   ∂y/∂xᵢ = Π of the others (so zeros are no trouble)."""
     arguments, infer, samples = over_dims, reduce_rule, reductions(0.5, 2)
-    @quiet
     def forward(x, *, dims, keepdim):
         dtype = x.dtype if x.dtype.kind == "f" else np.int64
         return np.asarray(np.multiply.reduce(x, dims, dtype=dtype, keepdims=keepdim))
@@ -219,7 +227,7 @@ class prod:
 class prod_of_others:
     """yᵢ = Π_{j≠i} xⱼ over the last dimension.   ∂yᵢ/∂xₖ = Π_{j≠i,k} xⱼ for k ≠ i."""
     samples = cases(lambda rng: (rng.uniform(0.5, 2, (3, 4)),), lambda rng: (np.ones((2, 1)),))
-    def infer(x): return x
+    infer = floating
     def forward(x):
         one = np.ones_like(x[..., :1])
         before = np.cumprod(np.concatenate([one, x[..., :-1]], -1), -1)
@@ -300,7 +308,6 @@ class cumsum:
     def arguments(x: Tensor, dim: int) -> Any:
         return (x,), {"dim": normalized_dim(dim, x.ndim)}
     def infer(x, *, dim): return Spec(x.shape, x.dtype if x.dtype.kind == "f" else np.int64)
-    @quiet
     def forward(x, *, dim):
         wide = np.float64 if x.dtype.kind == "f" else np.int64
         out = x.dtype if x.dtype.kind == "f" else np.int64

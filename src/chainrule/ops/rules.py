@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,9 @@ quiet = np.errstate(all="ignore")
 
 def broadcast(a: SpecLike, b: SpecLike) -> SpecLike:
     """The spec of two inputs of one dtype, broadcast together as in NumPy."""
-    if a.shape == b.shape:
+    if a.shape == b.shape or not b.shape:
         return a
-    return Spec(broadcast_shapes(a.shape, b.shape), a.dtype)
+    return Spec(broadcast_shapes(a.shape, b.shape), a.dtype) if a.shape else b
 
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
@@ -35,6 +36,15 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
 def comparison(a: SpecLike, b: SpecLike) -> Spec:
     """Broadcast, with a boolean result."""
     return Spec(broadcast(a, b).shape, BOOL)
+
+
+def numeric(x: SpecLike) -> SpecLike:
+    """The spec of the input, which must be of numbers, not booleans."""
+    if x.dtype.kind == "b":
+        raise DTypeError(
+            "this needs numbers", given="bool", instead="Convert with x.int() or x.float()."
+        )
+    return x
 
 
 def boolean(x: SpecLike) -> Spec:
@@ -63,20 +73,38 @@ def nonzero_divisor(a: Array, b: Array) -> Array:
     """`b`, once it is sure that no integer is divided by zero."""
     if b.dtype.kind in "iu" and not np.all(b):
         raise ArgumentError(
-            "integer division by zero", given=f"divisor 0 at {tuple(np.argwhere(b == 0)[0])}",
+            "integer division by zero", given=f"divisor 0 at {position(b == 0)}",
             instead="Convert to floats for ∞ or NaN, or replace the zeros with cr.where.",
         )  # fmt: skip
     return b
 
 
+def position(found: Array) -> tuple[int, ...]:
+    """Where a boolean array is true for the first time."""
+    return tuple(int(i) for i in np.argwhere(found)[0])
+
+
+def converted(x: Array, dtype: DType) -> Array:
+    """A copy in another dtype; floats are cut towards 0 on the way to integers.
+
+    NaN, and numbers that an integer dtype cannot hold, raise ArgumentError with the first position.
+    """
+    if dtype.kind in "iu" and not np.can_cast(x.dtype, dtype):
+        check_integer_range(x, dtype)
+    return x.astype(dtype, order="C")
+
+
 def check_integer_range(x: Array, dtype: DType) -> None:
     """Refuse NaN and values that the integer dtype cannot hold."""
     limits = np.iinfo(dtype)
-    bad = ~((x >= float(limits.min)) & (x < float(limits.max) + 1))
+    if x.dtype.kind == "f":  # the limits are exact in float64 where they matter: 2⁶³ is
+        whole = np.trunc(x.astype(np.float64, copy=False))
+        bad = ~((whole >= float(limits.min)) & (whole < float(limits.max) + 1))
+    else:
+        bad = (x < limits.min) | (x > limits.max)
     if bad.any():
-        position = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ArgumentError(
-            f"{x[position]} at {position} does not fit into {dtype}",
+            f"{x[position(bad)]} at {position(bad)} does not fit into {dtype}",
             expected=f"numbers from {limits.min} to {limits.max}",
         )
 
@@ -86,6 +114,7 @@ Dims = int | tuple[int, ...] | list[int] | None
 
 def normalized_dim(dim: int, ndim: int) -> int:
     """A dimension counted from the front; negative ones count from the end."""
+    dim = operator.index(dim)
     if not -max(ndim, 1) <= dim < max(ndim, 1):
         raise OutOfRangeError(
             f"dimension {dim} of a tensor with {ndim} dimensions",
@@ -98,9 +127,7 @@ def normalized_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
     """Dimensions as a sorted tuple counted from the front; None (or none) means all."""
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         return tuple(range(ndim))
-    if isinstance(dim, int) and 0 <= dim < ndim:
-        return (dim,)
-    wanted = [dim] if isinstance(dim, int) else list(dim)
+    wanted = dim if isinstance(dim, (tuple, list)) else (dim,)
     dims = tuple(sorted(normalized_dim(d, ndim) for d in wanted))
     if len(set(dims)) < len(dims):
         raise ArgumentError("a dimension appears twice", given=dim)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ def sizes(shape: Sequence[Any]) -> Shape:
     """`f(2, 3)` and `f((2, 3))` mean the same."""
     if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
         shape = shape[0]
-    return tuple(map(int, shape))
+    return tuple(map(operator.index, shape))
 
 
 @primitive
@@ -139,6 +140,20 @@ class roll:
     def vjp(g, shifts, dims): return g.roll(tuple(-s for s in shifts), dims),
 
 
+def only_tensors(name: str, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """At least one tensor, and nothing else."""
+    tensors = list(tensors)
+    if not tensors:
+        raise ArgumentError(f"{name} needs at least one tensor")
+    for i, x in enumerate(tensors):
+        if not isinstance(x, Tensor):
+            raise DTypeError(
+                f"`{name}` takes a sequence of tensors", given=f"{type(x).__name__} at {i}",
+                instead="Convert it with cr.tensor(x).",
+            )  # fmt: skip
+    return tensors
+
+
 @primitive
 class cat:
     """y = the inputs one after another along `dim`.   ∂y/∂xᵢ = 1 on its part."""
@@ -148,9 +163,7 @@ class cat:
     )
 
     def arguments(tensors: Sequence[Tensor], dim: int = 0) -> Any:
-        tensors = list(tensors)
-        if not tensors:
-            raise ArgumentError("cat needs at least one tensor")
+        tensors = only_tensors("cat", tensors)
         dtype = common_dtype("cat", *[x.dtype for x in tensors])
         tensors = [x if x.dtype == dtype else x.astype(dtype) for x in tensors]
         return tensors, {"dim": normalized_dim(dim, tensors[0].ndim)}
@@ -194,11 +207,19 @@ class pad:
             raise ArgumentError("a pad width is negative", given=widths)
         return allocatable([n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)], x.dtype)
 
-    def forward(x, *, widths, value): return np.pad(x, widths, constant_values=value)
+    def forward(x, *, widths, value):
+        y = np.full([n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)], value, x.dtype)
+        y[inside(x.shape, widths)] = x
+        return y
 
-    def vjp(g, x_spec, widths):
-        inner = zip(x_spec.shape, widths, strict=True)
-        return g[tuple(slice(before, before + n) for n, (before, _) in inner)],
+    def vjp(g, x_spec, widths): return g[inside(x_spec.shape, widths)],
+
+
+def inside(shape: Shape, widths: Any) -> tuple[slice, ...]:
+    """Where in a padded array the array itself is."""
+    return tuple(
+        slice(before, before + n) for n, (before, _) in zip(shape, widths, strict=True)
+    )
 
 
 @primitive
@@ -286,7 +307,7 @@ def movedim(x: Tensor, source: int, destination: int) -> Tensor:
 @composition
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape side by side along a new dimension."""
-    tensors = list(tensors)
+    tensors = only_tensors("stack", tensors)
     if len({x.shape for x in tensors}) != 1:
         raise ShapeError("stack needs tensors of one shape", given=[x.shape for x in tensors])
     return cat([x.unsqueeze(dim) for x in tensors], dim)

@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.gateway import apply
 from chainrule.ops.contract import same_float
-from chainrule.ops.rules import quiet
+from chainrule.ops.rules import nonempty, numeric
 from chainrule.primitive import Array, Shape, Spec, SpecLike, composition, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor
@@ -141,11 +141,17 @@ class conv2d:
             pair(stride, "stride", 1), pair(padding, "padding", 0), pair(dilation, "dilation", 1),
             groups,
         )  # fmt: skip
+        if not isinstance(groups, int) or groups < 1:
+            raise ArgumentError("groups is an integer ≥ 1", given=groups)
         return (x, w), {"geometry": geometry}
 
     def infer(x: SpecLike, w: SpecLike, *, geometry: Geometry) -> Spec:
         require_image(x, "conv2d")
         same_float("conv2d", x, w)
+        if len(w.shape) != 4:
+            raise ShapeError(
+                "the weights of conv2d are (out, in/groups, height, width)", given=w.shape
+            )
         channels = w.shape[1] * geometry.groups
         if x.shape[1] != channels or w.shape[0] % geometry.groups:
             raise ShapeError(
@@ -154,7 +160,6 @@ class conv2d:
             )
         return Spec((x.shape[0], w.shape[0], *geometry.positions(x.shape, w.shape)), x.dtype)
 
-    @quiet
     def forward(x, w, *, geometry):
         out = geometry.positions(x.shape, w.shape)
         kernels = w.reshape(geometry.groups, w.shape[0] // geometry.groups, math.prod(w.shape[1:]))
@@ -186,7 +191,6 @@ class conv2d_input:
 
     def infer(u, w, *, shape, geometry): return Spec(shape, u.dtype)
 
-    @quiet
     def forward(u, w, *, shape, geometry):
         (n, c, height, width), (ph, pw), out = shape, geometry.padding, u.shape[2:]
         per_group = w.shape[0] // geometry.groups
@@ -222,14 +226,13 @@ class conv2d_weight:
 
     def infer(x, u, *, shape, geometry): return Spec(shape, x.dtype)
 
-    @quiet
     def forward(x, u, *, shape, geometry):
         out = u.shape[2:]
         seen = columns(x, shape[2:], out, geometry)
         pixels = u.reshape(
             u.shape[0], geometry.groups, shape[0] // geometry.groups, out[0] * out[1]
         )
-        return (pixels @ seen.swapaxes(2, 3)).sum(0).reshape(shape)
+        return np.add.reduce(pixels @ seen.swapaxes(2, 3), 0, dtype=x.dtype).reshape(shape)
 
     def vjp(g, x, u, geometry, needs):
         by_x = by_u = None
@@ -256,6 +259,7 @@ def pool_arguments(x: Tensor, kernel_size: Any, stride: Any = None, padding: Any
 def pool_positions(x: SpecLike, kernel: Pair, stride: Pair, padding: Pair) -> Shape:
     """The output's shape (N, C, H', W')."""
     require_image(x, "pooling")
+    nonempty(x, (2, 3), "pooling")
     return (*x.shape[:2], *Geometry(stride, padding).positions(x.shape, kernel))
 
 
@@ -280,7 +284,7 @@ class max_pool2d_with_positions:
     arguments, samples = pool_arguments, pool_samples
 
     def infer(x: SpecLike, *, kernel: Pair, stride: Pair, padding: Pair) -> Any:
-        shape = pool_positions(x, kernel, stride, padding)
+        shape = pool_positions(numeric(x), kernel, stride, padding)
         return Spec(shape, x.dtype), Spec(shape, np.int64)
 
     def forward(x, *, kernel, stride, padding):
@@ -288,18 +292,17 @@ class max_pool2d_with_positions:
         out = pool_positions(x, kernel, stride, padding)[2:]
         lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
         framed = padded(x, padding, lowest)
-        corner = (np.arange(out[0]) * stride[0] - ph)[:, None] * width + (
-            np.arange(out[1]) * stride[1] - pw
-        )
-        y = positions = None
+        rows = (np.arange(out[0]) * stride[0] - ph)[:, None]
+        columns = np.arange(out[1]) * stride[1] - pw
+        y = np.full((*x.shape[:2], *out), lowest, x.dtype)
+        # A window of nothing but the lowest number has its first pixel that is not of the border.
+        first = np.maximum(rows, 0) * width + np.maximum(columns, 0)
+        positions = np.broadcast_to(first, y.shape).copy()
         for i, j, place in taps(kernel, stride, (1, 1), out):
             pixels = framed[place]
-            if y is None:
-                y, positions = pixels.copy(), np.broadcast_to(corner, pixels.shape).copy()
-                continue
             better = ~(pixels <= y) & ~np.isnan(y) if x.dtype.kind == "f" else pixels > y
             np.copyto(y, pixels, where=better)
-            np.copyto(positions, corner + (i * width + j), where=better)
+            np.copyto(positions, (rows + i) * width + (columns + j), where=better)
         return y, positions
 
     def vjp(gs, x_spec, ys):
