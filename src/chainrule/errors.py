@@ -15,14 +15,19 @@ from dataclasses import dataclass, field
 class LayerTrail:
     """Where in a model an error arose: the failing layer's path and the shapes that led to it."""
 
+    kind: str
     layer: str
     source: object
     path: list[str] = field(default_factory=list)
     steps: list[tuple[str, str]] = field(default_factory=list)
 
-    def lines(self) -> list[str]:
-        width = max((len(name) for name, _ in self.steps), default=0)
-        return [f"    {name:<{width}}  {shape}" for name, shape in self.steps]
+    def lines(self, expected: object) -> list[str]:
+        """The layers that were passed with their shapes, then the one that failed."""
+        failed = f"{'.'.join(self.path)} {self.kind}"
+        width = max(len(name) for name in [failed, *(name for name, _ in self.steps)])
+        wants = "" if expected is None else f"expects {expected}"
+        lines = [f"    {name:<{width}}  {shape}" for name, shape in self.steps]
+        return [*lines, f"  > {failed:<{width}}  {wants}".rstrip()]
 
 
 class ChainruleError(Exception):
@@ -54,18 +59,19 @@ class ChainruleError(Exception):
         self.trail: LayerTrail | None = None
 
     def __str__(self) -> str:
+        trail = self.trail
+        steps = trail.steps if trail else []
         text = self.problem
-        if self.given is not None:
+        if self.given is not None and not (steps and str(self.given) == steps[-1][1]):
             text += f"; given: {self.given}"
-        if self.expected is not None:
+        if self.expected is not None and not steps:
             text += f"; expected: {self.expected}"
-        if self.trail is None:
+        if trail is None or not trail.path:
+            text = text if trail is None else f"in {trail.layer}: {text}"
             return text + (f". {self.instead}" if self.instead else "")
-        where = ".".join(["model", *self.trail.path])
-        lines = [f"in {where} ({self.trail.layer}): {text}", *self.trail.lines()]
-        if self.instead:
-            lines.append(f"  {self.instead}")
-        return "\n".join(lines)
+        text = f"in {'.'.join(['model', *trail.path])} ({trail.layer}): {text}."
+        lines = [text, *(trail.lines(self.expected) if steps else [])]
+        return "\n".join([*lines, f"  {self.instead}"] if self.instead else lines)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions travel between processes; the default would lose the keyword-only fields.

@@ -1,0 +1,48 @@
+"""Models: modules, layers, losses, and their functions.
+
+In the order in which the files build on each other: `module`, `init`, `functional`, then the
+layers by idea (`linear`, `conv`, `pool`, `norm`, `dropout`, `embedding`, `activations`,
+`reshaping`, `containers`, `losses`), and last `summary`.
+"""
+
+from chainrule.nn import functional, init
+from chainrule.nn.activations import (
+    ELU,
+    GELU,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from chainrule.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
+from chainrule.nn.conv import Conv2d
+from chainrule.nn.dropout import Dropout
+from chainrule.nn.embedding import Embedding
+from chainrule.nn.linear import Identity, Linear
+from chainrule.nn.losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
+from chainrule.nn.module import Buffer, Module, Parameter
+from chainrule.nn.norm import BatchNorm1d, BatchNorm2d, LayerNorm
+from chainrule.nn.pool import AvgPool2d, MaxPool2d
+from chainrule.nn.reshaping import Flatten, Unflatten
+
+__all__ = [
+    "ELU", "GELU", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d",
+    "Buffer", "Conv2d", "CrossEntropyLoss", "Dropout", "Embedding", "Flatten", "HuberLoss",
+    "Identity", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "MSELoss",
+    "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ParameterList",
+    "ReLU", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh",
+    "Unflatten", "functional", "init",
+]  # fmt: skip

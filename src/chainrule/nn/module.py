@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from chainrule.errors import (
     LayerTrail,
     listing,
 )
+from chainrule.ops.creation import tensor
 from chainrule.primitive import Array
 from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
@@ -27,12 +29,18 @@ from chainrule.tensor import Tensor, from_numpy
 M = TypeVar("M", bound="Module")
 
 
+class KeyReport(NamedTuple):
+    """The keys that a state dict lacked, and those that the model does not have."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
 class Parameter(Tensor):
     """A tensor that training changes: it requires gradients, and its module finds it."""
 
-    def __init__(self, data: Tensor | Array, requires_grad: bool = True) -> None:
-        array = data._numbers("Parameter") if isinstance(data, Tensor) else np.asarray(data)
-        super().__init__(array, requires_grad)
+    def __init__(self, data: Any, requires_grad: bool = True) -> None:
+        super().__init__(_own_array(data, "Parameter"), requires_grad)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
@@ -41,20 +49,48 @@ class Parameter(Tensor):
 class Buffer(Tensor):
     """A tensor that belongs to a module's state and is not trained, such as a running mean."""
 
-    def __init__(self, data: Tensor | Array) -> None:
-        super().__init__(data._numbers("Buffer") if isinstance(data, Tensor) else np.asarray(data))
+    def __init__(self, data: Any) -> None:
+        super().__init__(_own_array(data, "Buffer"))
+
+
+def _own_array(data: Any, purpose: str) -> Array:
+    """The numbers of a tensor (never written in place), or a copy of an array or nested list."""
+    if not isinstance(data, Tensor):
+        data = tensor(data)
+    array: Array = data._numbers(purpose)
+    return array
+
+
+class Watcher(Protocol):
+    """What wants to know which layer is running, such as a summary."""
+
+    def enter(self, module: Module) -> None: ...
+    def leave(self, module: Module, output: Any) -> None: ...
 
 
 class _Calls(threading.local):
-    """The shapes that passed through layers since the outermost call began, for error messages."""
+    """What passed through layers since the outermost call of this thread began."""
 
     depth = 0
+    watcher: Watcher | None = None
 
     def __init__(self) -> None:
-        self.passed: list[tuple[Module, str]] = []
+        self.passed: list[tuple[Module, Any]] = []
 
 
 _calls = _Calls()
+_SHOWN = 12
+"""How many of the layers that were passed an error shows."""
+
+
+@contextmanager
+def watch(watcher: Watcher) -> Iterator[None]:
+    """Tell `watcher` of every call of a module inside, in this thread."""
+    before, _calls.watcher = _calls.watcher, watcher
+    try:
+        yield
+    finally:
+        _calls.watcher = before
 
 
 class Module:
@@ -81,41 +117,46 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         calls = _calls
-        if calls.depth == 0:
-            calls.passed.clear()
         calls.depth += 1
+        watcher = calls.watcher
+        if watcher is not None:
+            watcher.enter(self)
         try:
             y = self.forward(*args, **kwargs)
+            if watcher is not None:
+                watcher.leave(self, y)
+            if calls.depth > 1:
+                calls.passed.append((self, y._data.shape if isinstance(y, Tensor) else _shape_text(y)))
         except ChainruleError as error:
             self._add_to_trail(error, args)
             raise
         finally:
             calls.depth -= 1
-        if calls.depth:
-            calls.passed.append((self, _shape_text(y)))
+            if not calls.depth:
+                calls.passed.clear()
         return y
 
     def _add_to_trail(self, error: ChainruleError, args: tuple[Any, ...]) -> None:
         """Name this module in an error on its way out, and at the top the shapes that led to it."""
         if error.trail is None:
-            error.trail = LayerTrail(layer=self._describe(), source=self)
+            layer = f"{type(self).__name__} {self.short_repr()}".strip()
+            error.trail = LayerTrail(kind=type(self).__name__, layer=layer, source=self)
         else:
             for name, child in self._children():
                 if child is error.trail.source:
                     error.trail.path.insert(0, name)
+                    break
             error.trail.source = self
         if _calls.depth == 1 and error.trail.path:
-            names = {id(module): name for name, module in self.named_modules()}
-            steps = [("input", ", ".join(map(_shape_text, args)))]
-            steps += [
-                (f"{names[id(m)]} {type(m).__name__}", shape)
+            names = {id(m): name for name, m in self.named_modules() if not any(m.children())}
+            steps = [
+                (f"{names[id(m)]} {type(m).__name__}", str(shape))
                 for m, shape in _calls.passed
                 if id(m) in names
             ]
-            error.trail.steps = steps
-
-    def _describe(self) -> str:
-        return f"{type(self).__name__} {self.extra_repr()}".strip()
+            if len(steps) > _SHOWN:
+                steps = [("...", f"{len(steps) - _SHOWN} more layers"), *steps[-_SHOWN:]]
+            error.trail.steps = [("input", ", ".join(map(_shape_text, args))), *steps]
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -132,15 +173,30 @@ class Module:
 
     def register_buffer(self, name: str, tensor: Tensor | None) -> None:
         """Set a buffer: state that is saved with the model and not trained."""
-        setattr(self, name, None if tensor is None else Buffer(tensor))
+        setattr(self, self._free_name(name), None if tensor is None else Buffer(tensor))
 
     def register_parameter(self, name: str, parameter: Parameter | None) -> None:
         """Set a parameter; the same as setting the attribute."""
-        setattr(self, name, parameter)
+        setattr(self, self._free_name(name), parameter)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Set a part; the same as setting the attribute."""
-        setattr(self, name, module)
+        if not (module is None or isinstance(module, Module)):
+            raise DTypeError(
+                f"part {name!r} of {type(self).__name__} is no module", given=type(module).__name__,
+                instead="Pass an instance, such as nn.ReLU()."
+                if isinstance(module, type) else None,
+            )  # fmt: skip
+        setattr(self, self._free_name(name), module)
+
+    def _free_name(self, name: str) -> str:
+        """A name that hides nothing and that paths can be made of."""
+        if not isinstance(name, str) or not name or "." in name or hasattr(type(self), name):
+            raise ArgumentError(
+                f"{name!r} cannot name a part of {type(self).__name__}",
+                expected="a text without dots that is no attribute of the class",
+            )
+        return name
 
     def _children(self) -> Iterator[tuple[str, Module]]:
         for name, value in vars(self).items():
@@ -184,25 +240,29 @@ class Module:
         """This module and all below, each once."""
         return (module for _, module in self.named_modules())
 
-    def _named_tensors(self, kind: type[Tensor], prefix: str, once: bool) -> Iterator[Any]:
+    def _named_tensors(self, kind: type[Tensor], prefix: str, recurse: bool) -> Iterator[Any]:
         seen: set[int] = set()
-        for path, module in self.named_modules(prefix):
+        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
             for name, value in vars(module).items():
-                if isinstance(value, kind) and not (once and id(value) in seen):
+                if isinstance(value, kind) and id(value) not in seen:
                     seen.add(id(value))
                     yield (f"{path}.{name}" if path else name), value
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
         """(path, parameter) in definition order; a shared parameter appears once."""
-        return self._named_tensors(Parameter, prefix, once=True)
+        return self._named_tensors(Parameter, prefix, recurse)
 
-    def parameters(self) -> Iterator[Parameter]:
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """All parameters, in definition order, each once."""
-        return (parameter for _, parameter in self.named_parameters())
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Buffer]]:
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True
+    ) -> Iterator[tuple[str, Buffer]]:
         """(path, buffer) in definition order."""
-        return self._named_tensors(Buffer, prefix, once=True)
+        return self._named_tensors(Buffer, prefix, recurse)
 
     def buffers(self) -> Iterator[Buffer]:
         """All buffers."""
@@ -222,8 +282,9 @@ class Module:
 
     def apply(self: M, function: Callable[[Module], Any]) -> M:
         """Call a function on every module, parts before wholes."""
-        for module in reversed(list(self.modules())):
-            function(module)
+        for child in self.children():
+            child.apply(function)
+        function(self)
         return self
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
@@ -244,11 +305,11 @@ class Module:
         target = np.dtype(dtype)
         if target.kind != "f":
             raise DTypeError("a model is converted to a floating dtype", given=target)
-        for tensor in [*self.parameters(), *self.buffers()]:
-            if tensor.dtype.kind == "f":
-                tensor._data = tensor._numbers("to").astype(target)
-                tensor._version += 1
-                tensor.grad = None
+        for x in [*self.parameters(), *self.buffers()]:
+            if x.dtype.kind == "f":
+                x._data = x._numbers("to").astype(target)
+                x._version += 1
+                x.grad = None
         return self
 
     def float(self: M) -> M:
@@ -261,44 +322,56 @@ class Module:
 
     # -- state ---------------------------------------------------------------------------------
 
+    def _state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        """(path, parameter or buffer) under every path it has, shared ones too, as in PyTorch."""
+        for name, value in vars(self).items():
+            if isinstance(value, (Parameter, Buffer)):
+                yield prefix + name, value
+        for name, child in self._children():
+            yield from child._state(f"{prefix}{name}.")
+
     def state_dict(self) -> dict[str, Tensor]:
         """All parameters and buffers by path: a snapshot that later training does not change."""
-        kinds = (Parameter, Buffer)
-        found = self._named_tensors(kinds, "", once=False)  # type: ignore[arg-type]
-        return {path: from_numpy(tensor._numbers("state_dict")) for path, tensor in found}
+        return {path: from_numpy(x._numbers("state_dict")) for path, x in self._state()}
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
-        """Assign a state dict. All problems (missing, unexpected, shape, dtype) come in one error,
-        and then nothing was changed. With `strict=False`, missing and unexpected keys are ignored.
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> KeyReport:
+        """Assign a state dict of tensors or arrays.
+
+        All problems (missing, unexpected, shape, dtype) come in one ArgumentError, and then
+        nothing was changed. With `strict=False`, missing and unexpected keys are only returned.
         """
-        kinds = (Parameter, Buffer)
-        own: dict[str, Tensor] = dict(self._named_tensors(kinds, "", once=False))  # type: ignore[arg-type]
-        given = {name: _as_array(name, value) for name, value in state.items()}
+        own = dict(self._state())
+        report = KeyReport([n for n in own if n not in state], [n for n in state if n not in own])
         problems = []
-        if strict:
-            if missing := [name for name in own if name not in given]:
-                problems.append(f"missing: {listing(missing)}")
-            if unexpected := [name for name in given if name not in own]:
-                problems.append(f"unexpected: {listing(unexpected)}")
-        for name in own.keys() & given.keys():
-            wanted, found = own[name].spec, given[name]
-            if wanted.shape != found.shape:
+        if strict and report.missing_keys:
+            problems.append(f"missing: {listing(report.missing_keys)}")
+        if strict and report.unexpected_keys:
+            problems.append(f"unexpected: {listing(report.unexpected_keys)}")
+        given = {name: _as_array(state[name]) for name in own if name in state}
+        for name, found in given.items():
+            wanted = own[name].spec
+            if found is None:
+                problems.append(f"{name} is no tensor but {type(state[name]).__name__}")
+            elif wanted.shape != found.shape:
                 problems.append(f"{name} has shape {found.shape}, the model {wanted.shape}")
             elif wanted.dtype != found.dtype:
                 problems.append(f"{name} has dtype {found.dtype}, the model {wanted.dtype}")
         if problems:
-            raise ArgumentError(
-                f"the state does not fit {type(self).__name__}: {'; '.join(sorted(problems))}"
-            )
+            text = "; ".join(problems)
+            raise ArgumentError(f"the state does not fit {type(self).__name__}: {text}")
         with use(gradients=False):
-            for name in own:
-                if name in given:
-                    own[name].assign(given[name])
+            for name, array in given.items():
+                own[name].assign(array)  # type: ignore[arg-type]
+        return report
 
     # -- text ----------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
         """What stands in the parentheses of the module's text form."""
+        return ""
+
+    def short_repr(self) -> str:
+        """What stands after the module's name in errors and tables, such as `784 → 10`."""
         return ""
 
     def __repr__(self) -> str:
@@ -315,11 +388,7 @@ def _shape_text(value: Any) -> str:
     return str(value.shape) if hasattr(value, "shape") else type(value).__name__
 
 
-def _as_array(name: str, value: Any) -> Array:
+def _as_array(value: Any) -> Array | None:
     if isinstance(value, Tensor):
         return value.detach()._numbers("load_state_dict")
-    if isinstance(value, np.ndarray):
-        return value
-    raise DTypeError(
-        f"{name} in the state is no tensor", given=type(value).__name__, expected="tensor or array"
-    )
+    return np.asarray(value) if hasattr(value, "__array__") else None

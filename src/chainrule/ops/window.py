@@ -157,6 +157,8 @@ class conv2d:
             raise ShapeError(
                 f"the input has {x.shape[1]} channels, this layer expects {channels}",
                 given=f"input {x.shape}, weights {w.shape}, groups {geometry.groups}",
+                expected=f"(N, {channels}, H, W)",
+                instead=f"Did you mean Conv2d({x.shape[1]}, {w.shape[0]}, ...)?",
             )
         return Spec((x.shape[0], w.shape[0], *geometry.positions(x.shape, w.shape)), x.dtype)
 

@@ -1,0 +1,62 @@
+"""Embedding: a learned vector for each of a number of things."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError
+from chainrule.nn import functional, init
+from chainrule.nn.functional.checks import check_counts
+from chainrule.nn.module import Module, Parameter
+from chainrule.ops.creation import empty
+from chainrule.tensor import Tensor
+
+
+class Embedding(Module):
+    """y = W[i], a row of the weights for each integer: (...) → (..., embedding_dim).
+
+    weight (num_embeddings, embedding_dim) starts from N(0, 1). The row `padding_idx` starts at 0
+    and gets no gradient. Raises OutOfRangeError for an index outside 0 … num_embeddings − 1.
+
+    >>> import chainrule as cr
+    >>> Embedding(10, 3)(cr.tensor([[1, 2], [4, 9]])).shape
+    (2, 2, 3)
+    """
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *,
+        dtype: Any = None,
+    ) -> None:  # fmt: skip
+        check_counts("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        if padding_idx is not None:
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise ArgumentError(
+                    "padding_idx of Embedding is no row", given=padding_idx,
+                    expected=f"{-num_embeddings} … {num_embeddings - 1}",
+                )  # fmt: skip
+            padding_idx %= num_embeddings
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.padding_idx = padding_idx
+        self.weight = Parameter(empty(num_embeddings, embedding_dim, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new starting values."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            rows = self.weight.detach().numpy().copy()
+            rows[self.padding_idx] = 0
+            init.write(self.weight, Tensor(np.asarray(rows)))
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.embedding(input, self.weight, self.padding_idx)
+
+    def short_repr(self) -> str:
+        return f"{self.num_embeddings} → {self.embedding_dim}"
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"

@@ -1,0 +1,100 @@
+"""What functions of layers and losses check, and how losses are reduced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from chainrule.errors import ArgumentError, DTypeError, ShapeError
+from chainrule.tensor import Tensor
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """The losses as they are ("none"), their sum, or their mean (of nothing: NaN)."""
+    if reduction == "mean":
+        return loss.mean()
+    if reduction == "sum":
+        return loss.sum()
+    check_reduction(reduction)
+    return loss
+
+
+def check_reduction(reduction: str) -> str:
+    """`mean`, `sum` or `none`."""
+    if reduction not in REDUCTIONS:
+        raise ArgumentError("unknown reduction", given=repr(reduction), expected="mean, sum, none")
+    return reduction
+
+
+def check_tensors(name: str, **values: Any) -> None:
+    """Refuse arrays and lists, with the way to make a tensor of them."""
+    for argument, value in values.items():
+        if not isinstance(value, Tensor):
+            raise DTypeError(
+                f"`{name}` takes tensors", given=f"{argument} of type {type(value).__name__}",
+                instead=f"Use cr.tensor({argument}).",
+            )  # fmt: skip
+
+
+def check_pair(name: str, input: Tensor, target: Tensor) -> None:
+    """Prediction and target have one shape and one floating dtype: losses never broadcast."""
+    if not (isinstance(input, Tensor) and isinstance(target, Tensor)):
+        check_tensors(name, input=input, target=target)
+    if input.shape != target.shape:
+        refuse_shapes(name, input.shape, target.shape)
+    if input.dtype != target.dtype:
+        raise DTypeError(
+            f"`{name}` needs one dtype", given=f"input {input.dtype}, target {target.dtype}",
+            instead=f"Convert the target with target.to(cr.{input.dtype})."
+            if input.dtype.kind == "f" else "Convert both to floats with .float().",
+        )  # fmt: skip
+    if input.dtype.kind != "f":
+        raise DTypeError(
+            f"`{name}` needs real numbers", given=input.dtype, instead="Convert with .float()."
+        )
+
+
+def refuse_shapes(name: str, input: tuple[int, ...], target: tuple[int, ...]) -> None:
+    """The error for a prediction and a target that would have to broadcast."""
+    if input == (*target, 1):
+        dim = len(target)
+        fix = f"Use input.squeeze({dim}), or target.unsqueeze({dim})."
+    elif target == (*input, 1):
+        dim = len(input)
+        fix = f"Use target.squeeze({dim}), or input.unsqueeze({dim})."
+    else:
+        fix = "Reshape one of them; losses do not broadcast."
+    raise ShapeError(
+        f"`{name}` needs input and target of one shape", given=f"input {input}, target {target}",
+        instead=fix,
+    )  # fmt: skip
+
+
+def check_positive(name: str, **values: Any) -> None:
+    """Refuse numbers that are not > 0 (NaN included)."""
+    for argument, value in values.items():
+        if not value > 0:
+            raise ArgumentError(f"{argument} of {name} must be positive", given=value)
+
+
+def check_counts(name: str, least: int = 1, **values: Any) -> None:
+    """Refuse sizes that are not integers ≥ least."""
+    for argument, value in values.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ArgumentError(
+                f"{argument} of {name} must be an integer ≥ {least}", given=repr(value)
+            )
+
+
+def check_probability(name: str, p: Any, argument: str = "p") -> float:
+    """A number in [0, 1]."""
+    if not isinstance(p, (int, float)) or not 0 <= p <= 1:
+        raise ArgumentError(f"{argument} of {name} is not in [0, 1]", given=repr(p))
+    return p
+
+
+def sizes_of(shape: int | Iterable[int]) -> tuple[int, ...]:
+    """`n` and `(n,)` mean the same."""
+    return (shape,) if isinstance(shape, int) else tuple(shape)

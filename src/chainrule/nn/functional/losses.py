@@ -1,0 +1,331 @@
+"""Losses: one number for how far predictions are from targets.
+
+They refuse to broadcast: (n, 1) against (n,) would silently compare all with all.
+"""
+
+from __future__ import annotations
+
+import math
+
+from chainrule.errors import ArgumentError, DTypeError, ShapeError
+from chainrule.gateway import apply
+from chainrule.nn.functional import records
+from chainrule.nn.functional.checks import (
+    check_pair,
+    check_positive,
+    check_probability,
+    check_reduction,
+    check_tensors,
+    reduced,
+    refuse_shapes,
+)
+from chainrule.primitive import Spec
+from chainrule.tensor import Tensor
+
+# -- class labels --------------------------------------------------------------------------------
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """l = −ln softmax(x)[t] for logits x and class labels t, or −Σ t·ln softmax(x) for soft t.
+
+    x (N, C), or (N, C, d₁, ...), or (C); t of integers without the C, or of x's shape and dtype.
+    `weight` (C) scales the loss of each class, and the mean divides by the labels' weights.
+    Labels equal to `ignore_index` do not count. `label_smoothing` ε mixes the target with 1/C
+    (Szegedy et al., 2016). Raises OutOfRangeError for a label that is no class.
+
+    >>> import chainrule as cr
+    >>> cross_entropy(cr.tensor([[0.0, 0.0], [0.0, 1000.0]]), cr.tensor([0, 1]))
+    tensor(0.3466)
+    """
+    if (
+        weight is None
+        and not label_smoothing
+        and isinstance(input, Tensor)
+        and isinstance(target, Tensor)
+        and target._data.dtype.kind == "i"
+        and len(input._data.shape) == 2
+        and target._data.shape == input._data.shape[:1]
+    ):
+        check_reduction(reduction)
+        loss: Tensor = apply(
+            records.softmax_cross_entropy, input, target,
+            ignore_index=ignore_index, reduction=reduction,
+        )  # fmt: skip
+        return loss
+    check_tensors("cross_entropy", input=input, target=target)
+    check_reduction(reduction)
+    check_probability("cross_entropy", label_smoothing, "label_smoothing")
+    soft = target.dtype.kind == "f" and target.shape == input.shape
+    if not soft:
+        check_labels_fit("cross_entropy", input, target)
+    if input.ndim == 0:
+        raise ShapeError("cross_entropy needs a dimension of classes", given=input.shape)
+    dim = min(1, input.ndim - 1)
+    classes = input.shape[dim]
+    check_class_weights(weight, classes, input)
+    log_p: Tensor = records.log_softmax(input, dim)
+    if soft:
+        check_pair("cross_entropy", input, target)
+        return soft_loss(log_p, target, weight, dim, reduction, label_smoothing)
+    if not label_smoothing:
+        return picked_loss(log_p, target, weight, dim, ignore_index, reduction)
+    return smoothed_loss(log_p, target, weight, dim, ignore_index, reduction, label_smoothing)
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """l = −w[t]·x[t] for log-probabilities x and class labels t; the mean divides by Σ w[t].
+
+    Shapes, `ignore_index` and errors as in `cross_entropy`.
+
+    >>> import chainrule as cr
+    >>> nll_loss(cr.tensor([[-0.5, -1.0]]), cr.tensor([1]))
+    tensor(1.)
+    """
+    check_tensors("nll_loss", input=input, target=target)
+    check_labels_fit("nll_loss", input, target)
+    check_reduction(reduction)
+    dim = min(1, input.ndim - 1)
+    check_class_weights(weight, input.shape[dim], input)
+    return picked_loss(input, target, weight, dim, ignore_index, reduction)
+
+
+def check_labels_fit(name: str, input: Tensor, target: Tensor) -> None:
+    """Class labels are integers, one for each row of logits."""
+    wanted = input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
+    found = f"input {input.spec}, target {target.spec}"
+    if target.shape == (*wanted, 1) or (target.ndim == input.ndim and target.shape[1:2] == (1,)):
+        dim = target.ndim - 1 if target.shape == (*wanted, 1) else 1
+        raise ShapeError(
+            f"`{name}` needs labels of shape {wanted}", given=found,
+            instead=f"Use target.squeeze({dim})" + (".long()." if _real(target) else "."),
+        )  # fmt: skip
+    if target.shape != wanted:
+        soft = f", or probabilities of shape {input.shape}" if name == "cross_entropy" else ""
+        raise ShapeError(
+            f"`{name}` needs one label for each row of logits", given=found,
+            expected=f"labels of shape {wanted}{soft}",
+        )  # fmt: skip
+    if _real(target) or target.dtype.kind == "b":
+        raise DTypeError(
+            f"`{name}` needs integer class labels", given=found, instead="Use target.long()."
+        )
+    if not _real(input):
+        raise DTypeError(f"`{name}` needs real logits", given=found, instead="Use input.float().")
+
+
+def _real(x: Tensor) -> bool:
+    return x.dtype.kind == "f"
+
+
+def check_class_weights(weight: Tensor | None, classes: int, input: Tensor) -> None:
+    """One weight for each class, of the input's dtype."""
+    if weight is None:
+        return
+    check_tensors("class weights", weight=weight)
+    if weight.shape != (classes,):
+        raise ShapeError("one weight for each class", given=weight.shape, expected=(classes,))
+    if weight.dtype != input.dtype:
+        raise DTypeError(
+            "class weights have another dtype", given=Spec(weight.shape, weight.dtype),
+            instead=f"Convert them with weight.to(cr.{input.dtype}).",
+        )  # fmt: skip
+
+
+def picked_loss(
+    log_p: Tensor, target: Tensor, weight: Tensor | None, dim: int, ignore: int, reduction: str
+) -> Tensor:
+    """−w[t]·ln p[t], 0 where ignored."""
+    loss, share = _picked(log_p, target, weight, dim, ignore)
+    loss = loss * share
+    if reduction == "mean":
+        return loss.sum() / share.sum()
+    return reduced(loss, reduction)
+
+
+def _picked(
+    log_p: Tensor, target: Tensor, weight: Tensor | None, dim: int, ignore: int
+) -> tuple[Tensor, Tensor]:
+    """−ln p[t], and how much each counts: w[t], or 1; 0 where ignored."""
+    classes = log_p.shape[dim]
+    labels: Tensor = apply(records.class_labels, target, classes=classes, ignore_index=ignore)
+    loss = -log_p.gather(dim, labels.unsqueeze(dim)).squeeze(dim)
+    share = (target != ignore).astype(log_p.dtype)
+    if weight is not None:
+        share = share * weight[labels]
+    return loss, share
+
+
+def smoothed_loss(
+    log_p: Tensor, target: Tensor, weight: Tensor | None, dim: int, ignore: int, reduction: str,
+    smoothing: float,
+) -> Tensor:  # fmt: skip
+    """(1 − ε)·w[t]·(−ln p[t]) + ε/C·Σ w·(−ln p)."""
+    classes = log_p.shape[dim]
+    loss, share = _picked(log_p, target, weight, dim, ignore)
+    kept = (target != ignore).astype(log_p.dtype)
+    spread = -_weighted(log_p, weight, dim).sum(dim) * kept
+    total = loss * share * (1 - smoothing) + spread * (smoothing / classes)
+    if reduction == "mean":
+        return total.sum() / share.sum()
+    return reduced(total, reduction)
+
+
+def soft_loss(
+    log_p: Tensor, target: Tensor, weight: Tensor | None, dim: int, reduction: str,
+    smoothing: float,
+) -> Tensor:  # fmt: skip
+    """−Σ t·w·ln p over the classes; the mean is over the rows, whatever the weights."""
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / log_p.shape[dim]
+    return reduced(-(_weighted(log_p, weight, dim) * target).sum(dim), reduction)
+
+
+def _weighted(log_p: Tensor, weight: Tensor | None, dim: int) -> Tensor:
+    if weight is None:
+        return log_p
+    return log_p * weight.reshape(-1, *(1,) * (log_p.ndim - 1 - dim))
+
+
+# -- probabilities of two classes ------------------------------------------------------------------
+
+
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+) -> Tensor:
+    """l = −t·ln p − (1 − t)·ln(1 − p) for probabilities p, each logarithm at least −100.
+
+    `weight` scales the losses. Raises ArgumentError where p or t is not in [0, 1]. From logits,
+    `binary_cross_entropy_with_logits` is more accurate.
+
+    >>> import chainrule as cr
+    >>> binary_cross_entropy(cr.tensor([0.5, 0.0]), cr.tensor([1.0, 1.0]), reduction="none")
+    tensor([  0.6931, 100.    ])
+    """
+    check_pair("binary_cross_entropy", input, target)
+    loss: Tensor = apply(records.binary_cross_entropy, input, target)
+    return reduced(scaled(loss, weight), reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """l = −p₊·t·ln σ(x) − (1 − t)·ln(1 − σ(x)) for logits x, finite for any x.
+
+    `pos_weight` p₊ scales the positive part (it broadcasts over the last dimensions), `weight`
+    the whole. Raises ArgumentError where t is not in [0, 1].
+
+    >>> import chainrule as cr
+    >>> binary_cross_entropy_with_logits(cr.tensor([1e4, -1e4]), cr.tensor([0.0, 0.0]))
+    tensor(5000.)
+    """
+    check_pair("binary_cross_entropy_with_logits", input, target)
+    loss: Tensor = apply(records.binary_cross_entropy_with_logits, input, target)
+    if pos_weight is not None:  # (p₊ − 1)·t·(−ln σ(x)) more than without it
+        positive = target * records.softplus(-input)
+        loss = loss + scaled(positive, pos_weight - 1)
+    return reduced(scaled(loss, weight), reduction)
+
+
+def scaled(loss: Tensor, weight: Tensor | None) -> Tensor:
+    """The losses times weights that broadcast to them, and not beyond."""
+    if weight is None:
+        return loss
+    y = loss * weight
+    if y.shape != loss.shape:
+        refuse_shapes("weight", weight.shape, loss.shape)
+    return y
+
+
+# -- distances -----------------------------------------------------------------------------------
+
+
+def mse_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
+) -> Tensor:
+    """l = (x − t)².
+
+    >>> import chainrule as cr
+    >>> mse_loss(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+    check_pair("mse_loss", input, target)
+    return weighted_mean((input - target).square(), weight, reduction)
+
+
+def l1_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
+) -> Tensor:
+    """l = |x − t|.
+
+    >>> import chainrule as cr
+    >>> l1_loss(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
+    check_pair("l1_loss", input, target)
+    return weighted_mean((input - target).abs(), weight, reduction)
+
+
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0,
+    weight: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """l = ½d² where d = |x − t| ≤ δ, else δ·(d − ½δ) (Huber, 1964).
+
+    >>> import chainrule as cr
+    >>> huber_loss(cr.tensor([0.0, 0.0]), cr.tensor([0.5, 3.0]), reduction="none")
+    tensor([0.125, 2.5  ])
+    """
+    check_positive("huber_loss", delta=delta)
+    check_pair("huber_loss", input, target)
+    distance = (input - target).abs()
+    near = distance.clamp(max=float(delta))
+    return weighted_mean(near * (distance - near * 0.5), weight, reduction)
+
+
+def smooth_l1_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0
+) -> Tensor:
+    """l = ½d²/β where d = |x − t| < β, else d − ½β: Huber's loss divided by β; β = 0 gives |d|.
+
+    >>> import chainrule as cr
+    >>> smooth_l1_loss(cr.tensor([0.0, 0.0]), cr.tensor([0.5, 3.0]), beta=2.0, reduction="none")
+    tensor([0.0625, 2.    ])
+    """
+    if beta == 0:
+        return l1_loss(input, target, reduction=reduction)
+    if not 0 < beta < math.inf:
+        raise ArgumentError("beta of smooth_l1_loss is a number ≥ 0", given=beta)
+    check_pair("smooth_l1_loss", input, target)
+    distance = (input - target).abs()
+    near = distance.clamp(max=float(beta))
+    return reduced(near * (distance - near * 0.5) * (1 / beta), reduction)
+
+
+def weighted_mean(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    """The reduced losses; with weights of the losses' shape, the mean divides by their sum."""
+    if weight is None:
+        return reduced(loss, reduction)
+    if weight.shape != loss.shape:
+        refuse_shapes("weight", weight.shape, loss.shape)
+    loss = loss * weight
+    return loss.sum() / weight.sum() if reduction == "mean" else reduced(loss, reduction)

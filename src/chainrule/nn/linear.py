@@ -1,0 +1,70 @@
+"""The linear layer, and the layer that does nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from chainrule.nn import functional, init
+from chainrule.nn.functional.checks import check_counts
+from chainrule.nn.module import Module, Parameter
+from chainrule.ops.creation import empty
+from chainrule.tensor import Tensor
+
+
+class Linear(Module):
+    """y = x·Wᵀ + b: (..., in_features) → (..., out_features).
+
+    weight (out_features, in_features) and bias (out_features) start from U(−k, k),
+    k = 1/√in_features. Raises ShapeError for another number of features, DTypeError for a dtype
+    other than the weights'.
+
+    >>> import chainrule as cr
+    >>> layer = Linear(784, 10)
+    >>> layer(cr.zeros(64, 784)).shape
+    (64, 10)
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, dtype: Any = None
+    ) -> None:
+        check_counts("Linear", 0, in_features=in_features, out_features=out_features)
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight = Parameter(empty(out_features, in_features, dtype=dtype))
+        self.bias = Parameter(empty(out_features, dtype=dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new starting values."""
+        bound = 1 / math.sqrt(max(self.in_features, 1))
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.linear(input, self.weight, self.bias)
+
+    def short_repr(self) -> str:
+        return f"{self.in_features} → {self.out_features}"
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+class Identity(Module):
+    """y = x. Arguments of the constructor are accepted and ignored, as in PyTorch.
+
+    >>> import chainrule as cr
+    >>> Identity(54, unused=True)(cr.tensor([1.0]))
+    tensor([1.])
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input

@@ -1,0 +1,200 @@
+"""Losses as modules. `reduction` is "mean", "sum" or "none" (one loss for each example)."""
+
+from __future__ import annotations
+
+from chainrule.errors import ArgumentError
+from chainrule.nn import functional
+from chainrule.nn.functional.checks import (
+    check_positive,
+    check_probability,
+    check_reduction,
+    check_tensors,
+)
+from chainrule.nn.module import Buffer, Module
+from chainrule.tensor import Tensor
+
+
+def _buffer(weight: Tensor | None, name: str) -> Buffer | None:
+    """Weights of a loss, which are finite and not negative, as a buffer."""
+    if weight is None:
+        return None
+    check_tensors(name, weight=weight)
+    numbers = weight.detach().numpy()
+    if not ((numbers >= 0) & (numbers < float("inf"))).all():
+        raise ArgumentError(
+            f"the weights of {name} are finite numbers ≥ 0", given=weight.detach().tolist()
+        )
+    return Buffer(weight.detach())
+
+
+class CrossEntropyLoss(Module):
+    """l = −ln softmax(x)[t] for logits x (N, C) and class labels t (N).
+
+    Or (N, C, d₁, ...) and (N, d₁, ...); or probabilities t of the shape of x. `weight` (C) scales
+    each class, labels equal to `ignore_index` do not count, `label_smoothing` mixes t with 1/C
+    (Szegedy et al., 2016). Raises OutOfRangeError for a label that is no class.
+
+    >>> import chainrule as cr
+    >>> CrossEntropyLoss()(cr.tensor([[0.0, 0.0]]), cr.tensor([1]))
+    tensor(0.6931)
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        self.weight = _buffer(weight, "CrossEntropyLoss")
+        self.ignore_index = ignore_index
+        self.reduction = check_reduction(reduction)
+        self.label_smoothing = check_probability(
+            "CrossEntropyLoss", label_smoothing, "label_smoothing"
+        )
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.cross_entropy(
+            input, target, self.weight, ignore_index=self.ignore_index,
+            reduction=self.reduction, label_smoothing=self.label_smoothing,
+        )  # fmt: skip
+
+
+class NLLLoss(Module):
+    """l = −w[t]·x[t] for log-probabilities x (N, C) and class labels t (N).
+
+    >>> import chainrule as cr
+    >>> NLLLoss()(cr.tensor([[-0.5, -1.0]]), cr.tensor([1]))
+    tensor(1.)
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+    ) -> None:
+        self.weight = _buffer(weight, "NLLLoss")
+        self.ignore_index = ignore_index
+        self.reduction = check_reduction(reduction)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.nll_loss(
+            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
+        )
+
+
+class BCELoss(Module):
+    """l = −t·ln p − (1 − t)·ln(1 − p), each logarithm at least −100; p and t of one shape.
+
+    Raises ArgumentError where p or t is not in [0, 1].
+
+    >>> import chainrule as cr
+    >>> BCELoss()(cr.tensor([0.5]), cr.tensor([1.0]))
+    tensor(0.6931)
+    """
+
+    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
+        self.weight = _buffer(weight, "BCELoss")
+        self.reduction = check_reduction(reduction)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.binary_cross_entropy(
+            input, target, self.weight, reduction=self.reduction
+        )
+
+
+class BCEWithLogitsLoss(Module):
+    """l = −p₊·t·ln σ(x) − (1 − t)·ln(1 − σ(x)) for logits x, finite for any x.
+
+    `pos_weight` p₊ scales the positive part, `weight` the whole.
+
+    >>> import chainrule as cr
+    >>> BCEWithLogitsLoss()(cr.tensor([0.0, 1e4]), cr.tensor([1.0, 0.0]), )
+    tensor(5000.3467)
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        self.weight = _buffer(weight, "BCEWithLogitsLoss")
+        self.reduction = check_reduction(reduction)
+        self.pos_weight = _buffer(pos_weight, "BCEWithLogitsLoss")
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(
+            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
+        )
+
+
+class MSELoss(Module):
+    """l = (x − t)², x and t of one shape.
+
+    >>> import chainrule as cr
+    >>> MSELoss()(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        self.reduction = check_reduction(reduction)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.mse_loss(input, target, reduction=self.reduction)
+
+
+class L1Loss(Module):
+    """l = |x − t|, x and t of one shape.
+
+    >>> import chainrule as cr
+    >>> L1Loss()(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0]))
+    tensor(1.)
+    """
+
+    def __init__(self, *, reduction: str = "mean") -> None:
+        self.reduction = check_reduction(reduction)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.l1_loss(input, target, reduction=self.reduction)
+
+
+class HuberLoss(Module):
+    """l = ½d² where d = |x − t| ≤ δ, else δ·(d − ½δ) (Huber, 1964).
+
+    >>> import chainrule as cr
+    >>> HuberLoss()(cr.tensor([0.0]), cr.tensor([3.0]))
+    tensor(2.5)
+    """
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        check_positive("HuberLoss", delta=delta)
+        self.reduction = check_reduction(reduction)
+        self.delta = delta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.huber_loss(input, target, self.reduction, self.delta)
+
+
+class SmoothL1Loss(Module):
+    """l = ½d²/β where d = |x − t| < β, else d − ½β (Girshick, 2015).
+
+    >>> import chainrule as cr
+    >>> SmoothL1Loss()(cr.tensor([0.0]), cr.tensor([3.0]))
+    tensor(2.5)
+    """
+
+    def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
+        if not 0 <= beta < float("inf"):
+            raise ArgumentError("beta of SmoothL1Loss is a number ≥ 0", given=beta)
+        self.reduction = check_reduction(reduction)
+        self.beta = beta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return functional.smooth_l1_loss(
+            input, target, reduction=self.reduction, beta=self.beta
+        )
