@@ -64,7 +64,8 @@ from chainrule.ops.creation import (
     rand as rand, randint as randint, randn as randn, randperm as randperm, spec as spec,
     tensor as tensor, zeros as zeros, zeros_like as zeros_like,
 )
-from chainrule.compile import Trace as Trace, trace as trace
+from chainrule.compiler import Compiled as Compiled, compile as compile
+from chainrule.compiler import Trace as Trace, trace as trace
 
 __version__ = "0.1.0"
 

@@ -134,18 +134,28 @@ def _text(graph: Graph) -> Iterator[str]:
     def typed(values: Sequence[Value]) -> str:
         return ", ".join(f"{names[v]}: {v.spec}" for v in values)
 
+    def rows(equations: Sequence[Equation], indent: str) -> Iterator[tuple[str, str]]:
+        for equation in equations:
+            bodies = [p for p in equation.params.values() if isinstance(p, Graph)]
+            arguments = [names[v] for v in equation.inputs]
+            arguments += [
+                f"{key}={short(value)}"
+                for key, value in equation.params.items()
+                if value not in bodies
+            ]
+            call = f"{equation.primitive.name}({', '.join(arguments)})"
+            place = "" if bodies else equation.place
+            yield f"{indent}{typed(equation.outputs)} = {call}{':' if bodies else ''}", place
+            for body in bodies:
+                yield from rows(body.equations, indent + "  ")
+
     yield f"graph({typed(graph.inputs)})"
     for value, array in graph.constants.items():
         if array.ndim:
             yield f"  {names[value]}: {value.spec} is constant"
-    rows = []
-    for equation in graph.equations:
-        arguments = [names[v] for v in equation.inputs]
-        arguments += [f"{key}={short(value)}" for key, value in equation.params.items()]
-        call = f"{equation.primitive.name}({', '.join(arguments)})"
-        rows.append((f"  {typed(equation.outputs)} = {call}", equation.place))
-    width = min(max((len(row) for row, place in rows if place), default=0), 76)
-    for row, place in rows:
+    lines = list(rows(graph.equations, "  "))
+    width = min(max((len(row) for row, place in lines if place), default=0), 76)
+    for row, place in lines:
         yield f"{row:<{width}}  # {place}" if place else row
     labels = graph.results or [""] * len(graph.outputs)
     results = [
@@ -153,6 +163,15 @@ def _text(graph: Graph) -> Iterator[str]:
         for label, v in zip(labels, graph.outputs, strict=True)
     ]
     yield f"  return {', '.join(results)}"
+
+
+def _inside(equations: Sequence[Equation]) -> Iterator[Equation]:
+    """The equations, those of graphs inside them first."""
+    for equation in equations:
+        for body in equation.params.values():
+            if isinstance(body, Graph):
+                yield from _inside(body.equations)
+        yield equation
 
 
 def _names(graph: Graph) -> dict[Value, str]:
@@ -167,16 +186,21 @@ def _names(graph: Graph) -> dict[Value, str]:
         taken.add(name)
         names[value] = name
 
-    for value, array in graph.constants.items():
-        if array.ndim == 0:
-            names[value] = f"{array.item():g}" if array.dtype.kind == "f" else str(array.item())
-        else:
-            give(value, value.label or "c")
+    inside = list(_inside(graph.equations))
+    bodies = [p for e in inside for p in e.params.values() if isinstance(p, Graph)]
+    for constants in [graph.constants, *(body.constants for body in bodies)]:
+        for value, array in constants.items():
+            if array.ndim == 0:
+                number = array.item()
+                names[value] = f"{number:g}" if array.dtype.kind == "f" else str(number)
+            else:
+                give(value, value.label or "c")
     for value in graph.inputs:
         give(value, value.label or "x")
     counter = 0
-    for equation in graph.equations:
+    for equation in inside:
         for value in equation.outputs:
-            give(value, value.label or f"t{counter}")
-            counter += not value.label
+            if value not in names:
+                give(value, value.label or f"t{counter}")
+                counter += not value.label
     return names

@@ -251,18 +251,22 @@ class Tensor(Methods):
                 "this tensor is a view of another one, which a write would not reach",
                 instead="Write into the original: x[index] = value, or take a .clone() first.",
             )
-        self._version += 1
         self._written = tape.caller()
-        if settings.interpreter is not None:
-            settings.interpreter.write(self, new)
+        if settings.interpreter is None:
+            self._put(new._data)
         else:
-            data = new._data
-            if data.base is not None and data.base.nbytes > data.nbytes:
-                data = data.copy()  # a small slice must not keep a large array alive
-            self._data = data
+            self._version += 1
+            settings.interpreter.write(self, new)
         if settings.gradients and new._requires_grad:
             self._node, self._output, self._requires_grad = new._node, new._output, True
         return self
+
+    def _put(self, data: Array) -> None:
+        """The write itself: the array is replaced, never changed."""
+        if data.base is not None and data.base.nbytes > data.nbytes:
+            data = data.copy()  # a small slice must not keep a large array alive
+        self._data = data
+        self._version += 1
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self.assign(self.index_put(index, value))

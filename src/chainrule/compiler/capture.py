@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chainrule import tree
-from chainrule.errors import CaptureError, DTypeError
+from chainrule.errors import CaptureError
 from chainrule.graph import Equation, Graph, Value, as_tuple
 from chainrule.primitive import Array, Primitive, Spec
 from chainrule.settings import use
@@ -48,8 +49,7 @@ class Slot:
         if self.is_grad:
             self.tensor.grad = None if array is None else wrap(array)
         elif array is not None:
-            with use(gradients=False):
-                self.tensor.assign(wrap(array))
+            self.tensor._put(array)
 
 
 class Capture:
@@ -59,6 +59,7 @@ class Capture:
         self.graph = Graph()
         self.reads: dict[tuple[int, bool], tuple[Slot, Value]] = {}
         self.writes: dict[tuple[int, bool], tuple[Slot, Value | None]] = {}
+        self.without_grad: list[Tensor] = []
         self._labels = labels
 
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
@@ -76,6 +77,12 @@ class Capture:
             return written[1]
         if isinstance(tensor._data, Value):
             return tensor._data
+        if tensor._node is not None:
+            raise CaptureError(
+                f"a tensor {tensor.spec} that was computed outside is used at "
+                f"{describe(caller())}",
+                instead="Pass it as an argument, compute it inside, or .detach() it.",
+            )
         return self._read(Slot(tensor), tensor._data)
 
     def write(self, tensor: Tensor, value: Tensor) -> None:
@@ -86,8 +93,11 @@ class Capture:
         slot = Slot(tensor, is_grad=True)
         if slot.key in self.writes:
             value = self.writes[slot.key][1]
+        elif tensor._grad is None:
+            value = None
+            self.without_grad.append(tensor)
         else:
-            value = None if tensor._grad is None else self._read(slot, tensor._grad._data)
+            value = self._read(slot, tensor._grad._data)
         return None if value is None else wrap(value)
 
     def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
@@ -119,17 +129,23 @@ class Trace:
     reads: list[Slot]
     writes: list[Slot]
     cleared: list[Slot]
+    without_grad: list[Tensor]
     structure: Any
 
     def __call__(self, *args: Any) -> Any:
-        arrays = [_tensor(leaf)._numbers("a trace") for leaf in tree.flatten(args)]
+        tensors = [leaf for leaf in tree.flatten(args) if isinstance(leaf, Tensor)]
+        arrays = [x._numbers("a trace") for x in tensors]
         results = self.graph.run(*arrays, *[slot.load() for slot in self.reads])
         split = len(results) - len(self.writes)
         for slot, array in zip(self.writes, results[split:], strict=True):
             slot.store(array)
         for slot in self.cleared:
             slot.store(None)
-        tensors = iter([wrap(array) for array in results[:split]])
+        return self.rebuild(results[:split])
+
+    def rebuild(self, arrays: Sequence[Array]) -> Any:
+        """What the function returned, with these arrays as its tensors."""
+        tensors = iter([wrap(array) for array in arrays])
         return tree.map_leaves(lambda y: next(tensors) if y is _RESULT else y, self.structure)
 
     def __str__(self) -> str:
@@ -156,24 +172,59 @@ def trace(function: Callable[..., Any]) -> Callable[..., Trace]:
       return t2
     """
 
-    def capture(*specs: Any) -> Trace:
-        return _capture(function, specs)
+    def capture_for(*specs: Any) -> Trace:
+        return capture(function, specs)
 
-    return capture
+    return capture_for
 
 
-def _capture(function: Callable[..., Any], specs: tuple[Any, ...]) -> Trace:
+def capture(
+    function: Callable[..., Any], specs: tuple[Any, ...], keeps_gradients: bool = True
+) -> Trace:
+    """Run `function` under a capture; see `trace`. What is neither spec nor tensor is passed on."""
     interpreter = Capture(_state_labels(function))
     names = iter(_argument_labels(function, specs))
-    arguments = tree.map_leaves(lambda leaf: wrap(Value(_spec(leaf), next(names))), specs)
-    interpreter.graph.inputs = [x._data for x in tree.flatten(arguments)]
+
+    def symbol(leaf: Any) -> Any:
+        name = next(names)
+        if not isinstance(leaf, (Spec, Tensor)):
+            return leaf
+        return wrap(Value(leaf if isinstance(leaf, Spec) else leaf.spec, name))
+
+    arguments = tree.map_leaves(symbol, specs)
+    symbols = [x for x in tree.flatten(arguments) if isinstance(x, Tensor)]
+    interpreter.graph.inputs = [x._data for x in symbols]
     with use(interpreter=interpreter):
         result = function(*arguments)
-        leaves = tree.flatten(result)
-        outputs = [interpreter.read(y) for y in leaves if isinstance(y, Tensor)]
+        found = [y for y in tree.flatten(result) if isinstance(y, Tensor)]
+        outputs = [interpreter.read(y) for y in found]
         structure = tree.map_leaves(lambda y: _RESULT if isinstance(y, Tensor) else y, result)
-    del result, leaves, arguments
+    alive = [y for y in found if y._node is not None and y._node.saved is not None]
+    if alive and not keeps_gradients:
+        raise CaptureError(
+            "a result of a compiled function carries a gradient",
+            instead="Call backward inside, return y.detach(), or run it under cr.no_grad().",
+        )
+    del result, arguments, symbols, found, alive
+    _refuse_leaks(interpreter, outputs)
     return _assemble(interpreter, outputs, structure)
+
+
+def _refuse_leaks(interpreter: Capture, outputs: list[Value]) -> None:
+    """Refuse that anything computed inside is held outside, where it would never have numbers."""
+    graph = interpreter.graph
+    holders = [e.inputs for e in graph.equations] + [e.outputs for e in graph.equations]
+    known = Counter([id(v) for values in (*holders, outputs) for v in values])
+    known.update(id(value) for _, value in interpreter.writes.values())
+    for equation in graph.equations:
+        for value in equation.outputs:
+            # Two more references: the name in this loop and the argument of getrefcount.
+            if sys.getrefcount(value) > known[id(value)] + 2:
+                raise CaptureError(
+                    f"the result of `{equation.primitive.name}` at {equation.place} is kept "
+                    "outside of the captured function, where it would never have numbers",
+                    instead="Return it, or write it into a tensor with assign.",
+                )
 
 
 def _assemble(interpreter: Capture, outputs: list[Value], structure: Any) -> Trace:
@@ -194,28 +245,14 @@ def _assemble(interpreter: Capture, outputs: list[Value], structure: Any) -> Tra
     graph.results = [""] * len(outputs) + [interpreter.label(slot) for slot, _ in kept]
     writes = [slot for slot, _ in kept]
     cleared = [slot for slot, value in written if value is None]
-    return Trace(graph.check(), reads, writes, cleared, structure)
+    absent = interpreter.without_grad
+    return Trace(graph.check(), reads, writes, cleared, absent, structure)
 
 
 def _held_only_by(slot: Slot) -> bool:
     """Whether nobody but this slot holds the tensor: then nobody can write it any more."""
     # One reference is the slot's, one the argument of getrefcount.
     return sys.getrefcount(slot.tensor) <= 2
-
-
-def _spec(leaf: Any) -> Spec:
-    if isinstance(leaf, Spec):
-        return leaf
-    return _tensor(leaf).spec
-
-
-def _tensor(leaf: Any) -> Tensor:
-    if not isinstance(leaf, Tensor):
-        raise DTypeError(
-            "a trace is of tensors", given=type(leaf).__name__,
-            instead="Give cr.spec(...) or tensors; bind other arguments with a lambda.",
-        )  # fmt: skip
-    return leaf
 
 
 def _argument_labels(function: Callable[..., Any], specs: tuple[Any, ...]) -> list[str]:

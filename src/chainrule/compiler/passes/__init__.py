@@ -1,0 +1,29 @@
+"""Passes: small pure functions from graph to graph, each checked after it ran.
+
+`optimize` runs them in order: constants are folded and identities removed first, then equal
+equations are merged, then elementwise chains become one sweep, and what nobody reads goes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chainrule.compiler.passes.algebra import simplify
+from chainrule.compiler.passes.common import merge_common
+from chainrule.compiler.passes.constants import fold_constants
+from chainrule.compiler.passes.dead import remove_dead
+from chainrule.compiler.passes.fusion import fuse_elementwise
+from chainrule.graph import Graph
+
+Pass = Callable[[Graph], Graph]
+
+PASSES: tuple[Pass, ...] = (
+    remove_dead, fold_constants, simplify, merge_common, fuse_elementwise, remove_dead,
+)  # fmt: skip
+
+
+def optimize(graph: Graph, passes: tuple[Pass, ...] = PASSES) -> Graph:
+    """Run the passes one after another; each result is checked."""
+    for apply_pass in passes:
+        graph = apply_pass(graph).check()
+    return graph

@@ -1,0 +1,29 @@
+"""Constant folding: what depends on constants alone is computed once, now."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from chainrule.graph import Graph, as_tuple
+
+MOST_ELEMENTS = 4096
+"""Larger results are not folded: a broadcast constant would trade arithmetic for memory."""
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """Evaluate, with the references, the equations whose inputs are constants."""
+    constants = dict(graph.constants)
+    kept = []
+    for equation in graph.equations:
+        small = all(v.spec.size <= MOST_ELEMENTS for v in equation.outputs)
+        known = equation.inputs and all(v in constants for v in equation.inputs)
+        # An expand is left to broadcasting, which needs no memory.
+        if known and small and equation.primitive.name != "expand":
+            arrays = [constants[v] for v in equation.inputs]
+            results = as_tuple(equation.primitive.forward(*arrays, **equation.params))
+            constants.update(zip(equation.outputs, map(np.asarray, results), strict=True))
+        else:
+            kept.append(equation)
+    return replace(graph, equations=kept, constants=constants)

@@ -1,0 +1,19 @@
+"""Dead code: what no output depends on is not computed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chainrule.graph import Graph
+
+
+def remove_dead(graph: Graph) -> Graph:
+    """Keep the equations and constants that lead to an output. The inputs all stay."""
+    needed = set(graph.outputs)
+    kept = []
+    for equation in reversed(graph.equations):
+        if any(v in needed for v in equation.outputs):
+            needed.update(equation.inputs)
+            kept.append(equation)
+    constants = {v: array for v, array in graph.constants.items() if v in needed}
+    return replace(graph, equations=kept[::-1], constants=constants)

@@ -1,0 +1,158 @@
+"""`cr.compile`: a function, usually a whole training step, as a program that runs in one go."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from chainrule import tree
+from chainrule.compiler.capture import Trace, capture
+from chainrule.compiler.guards import Guards
+from chainrule.compiler.passes import optimize
+from chainrule.compiler.plan import Plan
+from chainrule.errors import CaptureError
+from chainrule.graph import Graph
+from chainrule.settings import Settings, current
+from chainrule.tensor import Tensor
+
+MOST_PROGRAMS = 16
+"""How many programs one function may have; the oldest goes first."""
+
+
+class Program:
+    """One capture of a function: its graph, the passes' result, the plan, and the guards."""
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.guards = Guards(function)
+        self.trace: Trace = capture(function, args, keeps_gradients=False)
+        self.graph: Graph = optimize(self.trace.graph)
+        self.plan = Plan(self.graph)
+        self._state = [
+            (slot, slot.tensor, slot.tensor._requires_grad, slot.tensor.spec)
+            for slot in {s.key: s for s in [*self.trace.reads, *self.trace.writes]}.values()
+        ]
+        self._state_inputs = self.trace.reads
+        self._results = len(self.graph.outputs) - len(self.trace.writes)
+
+    def broken(self) -> str | None:
+        """What no longer is as it was during the capture, or None."""
+        for slot, tensor, requires_grad, spec in self._state:
+            data = tensor._data
+            if data.shape != spec.shape or data.dtype != spec.dtype:
+                return f"the spec of a tensor that was {spec}"
+            if tensor._requires_grad is not requires_grad:
+                return f"requires_grad of a tensor {spec}"
+            if slot.is_grad and slot in self._state_inputs and tensor._grad is None:
+                return f"a gradient of a tensor {spec} that is gone"
+        for tensor in self.trace.without_grad:
+            if tensor._grad is not None:
+                return f"a gradient of a tensor {tensor.spec} that was not there"
+        return self.guards.broken()
+
+    def run(self, leaves: list[Tensor]) -> Any:
+        """Read the state, run the plan, write the state, return the results."""
+        arrays = [x._data for x in leaves] + [slot.load() for slot in self._state_inputs]
+        results = self.plan.run(arrays)
+        for slot, array in zip(self.trace.writes, results[self._results :], strict=True):
+            slot.store(array)
+        for slot in self.trace.cleared:
+            slot.store(None)
+        return self.trace.rebuild(results[: self._results])
+
+    def __str__(self) -> str:
+        return f"captured {self.trace.graph}\n\nafter the passes {self.graph}"
+
+
+class Compiled:
+    """A function that runs as compiled programs, one for each signature of its arguments."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.programs: dict[Any, Program] = {}
+        self.captures = 0
+
+    def __call__(self, *args: Any) -> Any:
+        settings = current()
+        if settings.interpreter is not None:
+            return self.function(*args)  # inside another capture, or watched for anomalies
+        leaves = tree.flatten(args)
+        key = _signature(args, leaves, settings)
+        program = self.programs.get(key)
+        if program is None or program.broken() is not None:
+            program = self._capture(key, args, program)
+        return program.run([x for x in leaves if isinstance(x, Tensor)])
+
+    def _capture(self, key: Any, args: tuple[Any, ...], old: Program | None) -> Program:
+        reason = old.broken() if old is not None else None
+        program = Program(self.function, args)
+        self.captures += 1
+        self.programs.pop(key, None)
+        self.programs[key] = program
+        if len(self.programs) > MOST_PROGRAMS:
+            self.programs.pop(next(iter(self.programs)))
+        if self.captures == 2 * MOST_PROGRAMS:
+            warnings.warn(
+                f"{getattr(self, '__name__', 'a compiled function')} was captured {self.captures} "
+                f"times, the last because of {reason or 'a new shape'}; a value that changes at "
+                "each call should be a tensor",
+                stacklevel=3,
+            )
+        return program
+
+    def __iter__(self) -> Iterator[Program]:
+        return iter(self.programs.values())
+
+
+def compile(function: Callable[..., Any]) -> Compiled:
+    """Run a function of tensors as one program: captured once, improved by passes, then replayed.
+
+    A whole training step fits: forward, loss, `backward`, clipping, the optimizer's update, random
+    numbers, running statistics. State (parameters, buffers, optimizer state, gradients, learning
+    rates, the random state) is found by itself. What the capture takes for granted is guarded; when
+    it no longer holds, or the arguments have other shapes, the function is captured again.
+
+    Raises CaptureError for what depends on numbers: `.item()`, `if tensor:`, `.numpy()`, and for
+    tensors kept outside by other means than `assign`. The results carry no gradient: call
+    `backward` inside.
+
+    >>> import chainrule as cr
+    >>> w = cr.tensor([1.0, 2.0], requires_grad=True)
+    >>> @cr.compile
+    ... def step(x):
+    ...     loss = ((w * x) ** 2).sum()
+    ...     loss.backward()
+    ...     with cr.no_grad():
+    ...         w.assign(w - 0.1 * w.grad)
+    ...     w.grad = None
+    ...     return loss
+    >>> step(cr.tensor([1.0, 1.0])), step(cr.tensor([1.0, 1.0]))
+    (tensor(5.), tensor(3.2))
+    """
+    return Compiled(function)
+
+
+def _signature(args: tuple[Any, ...], leaves: list[Any], settings: Settings) -> Any:
+    """What tells one program of a function from another: specs, plain values, structure, mode."""
+    parts: list[Any] = [settings.gradients, settings.default_dtype]
+    for leaf in leaves:
+        if isinstance(leaf, Tensor):
+            if leaf._requires_grad:
+                raise CaptureError(
+                    "an argument of a compiled function requires gradients",
+                    instead="Pass x.detach(); what to differentiate by is found as state, by name.",
+                )
+            parts.append((leaf._data.shape, leaf._data.dtype))
+        else:
+            parts.append((type(leaf), leaf))
+    return (tuple(parts), _structure(args))
+
+
+def _structure(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple((key, _structure(item)) for key, item in value.items())
+    if isinstance(value, (tuple, list)):
+        return (type(value), *map(_structure, value))
+    return None
