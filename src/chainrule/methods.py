@@ -27,6 +27,10 @@ def _reflected(name: str) -> Operator:
     return lambda self, other: Primitive.gateway(name, other, self)
 
 
+def _swapped(name: str) -> Operator:
+    return lambda self, other: operations[name](other, self)
+
+
 def _comparison(name: str) -> Operator:
     def operator(self: Any, other: Any) -> Any:
         if other is None or isinstance(other, str):
@@ -71,6 +75,8 @@ class Methods:
     __floordiv__, __rfloordiv__ = _binary("floor_divide"), _reflected("floor_divide")
     __mod__, __rmod__ = _binary("remainder"), _reflected("remainder")
     __pow__, __rpow__ = _method("pow"), _reflected("pow")
+    __ifloordiv__, __imod__ = _rebinding("floor_divide", "//="), _rebinding("remainder", "%=")
+    __ipow__ = _rebinding("pow", "**=")
     __and__, __rand__ = _binary("bitwise_and"), _reflected("bitwise_and")
     __or__, __ror__ = _binary("bitwise_or"), _reflected("bitwise_or")
     __xor__, __rxor__ = _binary("bitwise_xor"), _reflected("bitwise_xor")
@@ -81,6 +87,7 @@ class Methods:
     __abs__ = abs = _method("abs")
     __invert__ = _method("bitwise_not")
     __matmul__ = matmul = _method("matmul")
+    __rmatmul__ = _swapped("matmul")
     __getitem__ = _method("getitem")
 
     add, sub, mul, div = _method("add"), _method("sub"), _method("mul"), _method("div")
@@ -163,7 +170,7 @@ class Methods:
         return self
 
     def float(self: Any) -> Tensor:
-        """In the default floating dtype unless it is float32 already."""
+        """In float32."""
         return self.to(np.float32)
 
     def double(self: Any) -> Tensor:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from chainrule.errors import DTypeError, GradientError, NotDifferentiableError
+from chainrule.errors import DTypeError, GradientError, NotDifferentiableError, ShapeError
 from chainrule.primitive import Primitive, Spec
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def walk(
     """
     totals: dict[tuple[int, int], Tensor] = {}
     reached: dict[int, Tensor] = {}
-    wanted = None if targets is None else {id(t._node or t) for t in targets}
+    aims = {id(t._node or t) for t in targets or ()}
 
     def add(edge: tuple[Any, int], g: Tensor) -> None:
         target, position = edge
@@ -173,20 +173,26 @@ def walk(
         starts.append(output._node or output)
         add((starts[-1], output._output), g)
     kept: dict[tuple[int, int], Tensor] = {}
-    for node in _reachable(starts):
+    nodes = _reachable(starts)
+    wanted = None if targets is None else _leading(nodes, aims)
+    for node in nodes:
         gradients: list[Tensor | None]
         gradients = [totals.pop((id(node), i), None) for i in range(len(node.specs))]
         if all(g is None for g in gradients):
             continue
         if node.hooks:
             for position, hooks in node.hooks.items():
-                if (total := gradients[position]) is not None:
-                    gradients[position] = run_hooks(hooks, total)
-        if wanted is not None and id(node) in wanted:
+                if (incoming := gradients[position]) is not None:
+                    gradients[position] = run_hooks(hooks, incoming)
+        if id(node) in aims:
             kept.update({(id(node), i): g for i, g in enumerate(gradients) if g is not None})
-        for edge, g in zip(node.edges, _derive(node, gradients, wanted, wrap), strict=True):
-            if edge is not None and g is not None:
-                add(edge, g)
+        needs = [e is not None and (wanted is None or id(e[0]) in wanted) for e in node.edges]
+        if True not in needs:
+            continue
+        derived = _derive(node, gradients, tuple(needs), wrap)
+        for edge, needed, total in zip(node.edges, needs, derived, strict=True):
+            if needed and edge is not None and total is not None:
+                add(edge, total)
         if not keep_graph:
             node.saved, node.outputs, node.versions = None, (), ()
     for key, leaf in reached.items():
@@ -198,11 +204,27 @@ def walk(
     return [(t, kept.get((id(t._node or t), t._output))) for t in targets]
 
 
+def _leading(nodes: Sequence[Node], aims: set[int]) -> set[int]:
+    """The ids of the aims and of all nodes that lead to one: the rest needs no derivative."""
+    found = set(aims)
+    for node in reversed(nodes):
+        if any(edge is not None and id(edge[0]) in found for edge in node.edges):
+            found.add(id(node))
+    return found
+
+
 def run_hooks(hooks: Iterable[Callable[[Tensor], Tensor | None]], g: Tensor) -> Tensor:
     """Pass a gradient through hooks; one that returns a value replaces it."""
     for hook in tuple(hooks):
         replaced = hook(g)
-        g = g if replaced is None else replaced
+        if replaced is None:
+            continue
+        if replaced.shape != g.shape or replaced.dtype != g.dtype:
+            raise ShapeError(
+                "a hook returns a gradient of the same spec, or nothing",
+                given=replaced.spec, expected=g.spec,
+            )  # fmt: skip
+        g = replaced
     return g
 
 
@@ -215,7 +237,7 @@ def _target_spec(target: Any, position: int) -> tuple[Any, Any]:
 def _derive(
     node: Node,
     gradients: list[Tensor | None],
-    wanted: set[int] | None,
+    needs: tuple[bool, ...],
     wrap: Callable[..., Tensor],
 ) -> Sequence[Tensor | None]:
     """Call the derivative of one node with the names it asked for."""
@@ -238,13 +260,7 @@ def _derive(
         ys = tuple([wrap(data, node, i) for i, data in enumerate(node.outputs)])
         named[name] = ys if name == "ys" else ys[0]
     if primitive.asks_needs:
-        named["needs"] = tuple(
-            [
-                edge is not None
-                and (wanted is None or edge[0].__class__ is Node or id(edge[0]) in wanted)
-                for edge in node.edges
-            ]
-        )
+        named["needs"] = needs
     if len(gradients) == 1:
         results: Sequence[Tensor | None] = primitive.vjp(gradients[0], **named)
     else:

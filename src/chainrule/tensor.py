@@ -7,6 +7,7 @@ handed out by `.numpy()` keep the numbers they had, and a capture sees every wri
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from typing import Any, Protocol
 from weakref import ref
 
@@ -22,7 +23,7 @@ from chainrule.errors import (
 )
 from chainrule.graph import Value
 from chainrule.methods import Methods
-from chainrule.primitive import Array, DType, Primitive, Shape, Spec
+from chainrule.primitive import Array, DType, Primitive, Shape, Spec, supported
 from chainrule.settings import current, use
 
 Scalar = bool | int | float
@@ -66,6 +67,11 @@ class Tensor(Methods):
     _written: tape.Place | None
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        if not isinstance(data, (np.ndarray, Value)):
+            raise DTypeError(
+                "a Tensor is made around a NumPy array", given=type(data).__name__,
+                instead="Use cr.tensor(x).",
+            )  # fmt: skip
         self._data = data
         self._grad: Tensor | None = None
         self._node = None
@@ -119,6 +125,8 @@ class Tensor(Methods):
                 "a computed tensor cannot stop requiring gradients", instead="Use x.detach()."
             )
         self._requires_grad = bool(value)
+        if value and self._node is None:
+            self._is_view = False  # a leaf to differentiate by is state of its own
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set `requires_grad` and return the tensor."""
@@ -206,10 +214,17 @@ class Tensor(Methods):
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, value: Any) -> bool:
-        return bool((self == value).any())
+        return bool(Primitive.gateway("eq", self, value).any())
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and not self.shape else str(self)
+        if not self.shape and not isinstance(self._data, Value):
+            return format(self.item(), spec)
+        if spec:
+            raise DTypeError(
+                f"the format {spec!r} is of one number", given=f"shape {self.shape}",
+                instead="Format the elements: x.tolist().",
+            )  # fmt: skip
+        return str(self)
 
     def __repr__(self) -> str:
         return display.text(self)
@@ -225,8 +240,9 @@ class Tensor(Methods):
         copied = type(self).__new__(type(self))
         Tensor.__init__(copied, self._numbers("deepcopy").copy(), self._requires_grad)
         memo[id(self)] = copied
+        copied._grad = deepcopy(self._grad, memo)
         for name, value in getattr(self, "__dict__", {}).items():
-            setattr(copied, name, value)
+            setattr(copied, name, deepcopy(value, memo))
         return copied
 
     # -- state ---------------------------------------------------------------------------------
@@ -257,13 +273,14 @@ class Tensor(Methods):
         else:
             self._version += 1
             settings.interpreter.write(self, new)
-        if settings.gradients and new._requires_grad:
-            self._node, self._output, self._requires_grad = new._node, new._output, True
+        if settings.gradients and (new._requires_grad or self._node is not None):
+            self._node, self._output = new._node, new._output
+            self._requires_grad = new._requires_grad
         return self
 
     def _put(self, data: Array) -> None:
         """The write itself: the array is replaced, never changed."""
-        if data.base is not None and data.base.nbytes > data.nbytes:
+        if data.base is not None and data.base.nbytes != data.nbytes:
             data = data.copy()  # a small slice must not keep a large array alive
         self._data = data
         self._version += 1
@@ -344,17 +361,26 @@ class Tensor(Methods):
         return lambda: hooks.remove(hook)
 
     def retain_grad(self) -> None:
-        """Keep `.grad` of a computed tensor too."""
+        """Accumulate `.grad` of a computed tensor too, as a leaf does."""
+        if not self._requires_grad:
+            raise GradientError("only a tensor that requires gradients can retain its own")
         if self._node is None:
             return
-        owner = ref(self)  # a strong reference would be a cycle through the node
+        hooks = (self._node.hooks or {}).get(self._output, [])
+        if not any(isinstance(hook, _Retained) and hook.owner() is self for hook in hooks):
+            self.register_hook(_Retained(self))
 
-        def keep(g: Tensor) -> None:
-            tensor = owner()
-            if tensor is not None:
-                tensor.grad = g
 
-        self.register_hook(keep)
+class _Retained:
+    """The hook of `retain_grad`. It holds its tensor weakly: else the two would be a cycle."""
+
+    def __init__(self, owner: Tensor) -> None:
+        self.owner = ref(owner)
+
+    def __call__(self, g: Tensor) -> None:
+        tensor = self.owner()
+        if tensor is not None:
+            tensor.grad = _own(g) if tensor.grad is None else tensor.grad + g
 
 
 def wrap(data: Any, node: tape.Node | None = None, output: int = 0) -> Tensor:
@@ -377,7 +403,7 @@ def _fitting(target: Tensor, value: Any) -> Tensor:
     if value.__class__ is Tensor and value.shape == target.shape and value.dtype is target.dtype:
         return value
     if isinstance(value, SCALARS):
-        value = wrap(np.full(target.shape, value, target.dtype))
+        value = wrap(np.full(target.shape, array_of(value, target.dtype)))
     elif isinstance(value, np.ndarray):
         value = wrap(value.copy())
     elif not isinstance(value, Tensor):
@@ -392,6 +418,21 @@ def _fitting(target: Tensor, value: Any) -> Tensor:
             instead=f"Convert the value with .to(cr.{target.dtype}).",
         )  # fmt: skip
     return value
+
+
+_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+def array_of(value: Any, dtype: DType) -> Array:
+    """A number, or nested lists of numbers, as an array of a dtype that can hold them."""
+    kind = np.asarray(value).dtype.kind
+    if _RANK.get(kind, 3) > _RANK[dtype.kind]:
+        raise DTypeError(f"{value!r} does not go into a tensor of {dtype}")
+    try:
+        with np.errstate(over="ignore"):
+            return np.asarray(value, dtype)
+    except OverflowError:
+        raise ArgumentError(f"{value!r} does not fit into {dtype}") from None
 
 
 # -- differentiation ---------------------------------------------------------------------------
@@ -412,6 +453,11 @@ def seed_for(output: Tensor, gradient: Tensor | None) -> Tensor:
                 instead="Reduce it first (.sum() or .mean()), or pass gradient=.",
             )
         return wrap(np.ones(output.shape, output.dtype))
+    if not isinstance(gradient, Tensor):
+        raise DTypeError(
+            "the upstream gradient is a tensor", given=type(gradient).__name__,
+            instead="Use cr.tensor(x).",
+        )  # fmt: skip
     if gradient.shape != output.shape or gradient.dtype != output.dtype:
         raise ShapeError(
             "the upstream gradient has the spec of the output",
@@ -430,7 +476,16 @@ def differentiate(
     """Gradients of Σ ⟨output, seed⟩ by the targets, or by all leaves: pairs (tensor, gradient)."""
     keep = create_graph if retain_graph is None else retain_graph
     with use(gradients=create_graph):
-        return tape.walk(seeds, keep, _wrap_saved, targets)
+        pairs = tape.walk(seeds, keep, _wrap_saved, targets)
+        return [(x, None if g is None else _own(g)) for x, g in pairs]
+
+
+def _own(g: Tensor) -> Tensor:
+    """A gradient as a tensor of its own: on the walk one tensor may serve several inputs."""
+    if g._requires_grad and g._node is None:
+        return g.clone()
+    interpreter = current().interpreter
+    return wrap(g._data if interpreter is None else interpreter.read(g), g._node, g._output)
 
 
 def _wrap_saved(data: Any, node: tape.Node | None, position: int, spec: Any = None) -> Tensor:
@@ -442,11 +497,10 @@ def from_numpy(array: Array) -> Tensor:
 
     Use `cr.tensor(array)` for a copy. Arrays that are byte-swapped are converted.
     """
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+    if not isinstance(array, np.ndarray):
         raise DTypeError(
-            "from_numpy takes a NumPy array of numbers",
-            given=getattr(array, "dtype", type(array).__name__),
-        )
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    return wrap(array)
+            "from_numpy takes a NumPy array", given=type(array).__name__,
+            instead="Use cr.tensor(x).",
+        )  # fmt: skip
+    dtype = supported(array.dtype)
+    return wrap(array if array.dtype.isnative else array.astype(dtype))

@@ -177,7 +177,7 @@ def test_infinities_and_nan_neither_warn_nor_crash(name, inputs, params):
         pool = np.array([*SPECIAL, np.finfo(dtype).max, np.finfo(dtype).tiny], dtype)
         odd = [
             rng.choice(pool, np.shape(x)) if is_float and not setting(x, inputs) else x
-                for x, is_float in zip(inputs, floating(inputs), strict=True)
+            for x, is_float in zip(inputs, floating(inputs), strict=True)
         ]
         xs = tensors(odd, dtype, requires_grad=True)
         try:
@@ -192,7 +192,7 @@ def test_infinities_and_nan_neither_warn_nor_crash(name, inputs, params):
 
 def setting(x, inputs):
     """Whether an input is a setting, such as a learning rate: smaller, and beside many others."""
-    return len(inputs) > 3 and np.ndim(x) < np.ndim(inputs[0])
+    return len(inputs) > 3 and np.ndim(x) < max(np.ndim(inputs[0]), 1)
 
 
 REFUSES_NUMBERS = {
