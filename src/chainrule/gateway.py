@@ -14,9 +14,9 @@ import numpy as np
 
 from chainrule import tape
 from chainrule.errors import ArgumentError, DTypeError
-from chainrule.primitive import Array, DType, Primitive, lookup
+from chainrule.primitive import SCALARS, Array, DType, Primitive, lookup
 from chainrule.settings import current
-from chainrule.tensor import SCALARS, Tensor, wrap
+from chainrule.tensor import Tensor, wrap
 
 
 def apply(op: Primitive | str, *inputs: Any, **params: Any) -> Any:

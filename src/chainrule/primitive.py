@@ -98,6 +98,24 @@ def supported(dtype: Any) -> DType:
         ) from None
 
 
+SCALARS = (bool, int, float, np.number, np.bool_)
+"""What counts as a number beside tensors."""
+
+_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+def array_of(value: Any, dtype: DType) -> Array:
+    """A number, or nested lists of numbers, as an array of a dtype that can hold them."""
+    kind = np.asarray(value).dtype.kind
+    if _RANK.get(kind, 3) > _RANK[dtype.kind]:
+        raise DTypeError(f"{value!r} does not go into a tensor of {dtype}")
+    try:
+        with np.errstate(over="ignore"):
+            return np.asarray(value, dtype)
+    except OverflowError:
+        raise ArgumentError(f"{value!r} does not fit into {dtype}") from None
+
+
 @functools.cache
 def physical_memory() -> int:
     """Bytes of memory in this machine."""

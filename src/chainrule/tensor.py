@@ -6,28 +6,27 @@ handed out by `.numpy()` keep the numbers they had, and a capture sees every wri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any, Protocol
 from weakref import ref
 
 import numpy as np
 
-from chainrule import display, tape
+from chainrule import tape
 from chainrule.errors import (
-    ArgumentError,
-    CaptureError,
     DTypeError,
     GradientError,
     ShapeError,
 )
 from chainrule.graph import Value
 from chainrule.methods import Methods
-from chainrule.primitive import Array, DType, Primitive, Shape, Spec, supported
+from chainrule.primitive import SCALARS as SCALARS
+from chainrule.primitive import Array, DType, Primitive, Shape, Spec, array_of, supported
+from chainrule.reading import Reading
 from chainrule.settings import current, use
 
 Scalar = bool | int | float
-SCALARS = (bool, int, float, np.number, np.bool_)
 
 
 class Interpreter(Protocol):
@@ -42,7 +41,7 @@ class Interpreter(Protocol):
     def write_grad(self, tensor: Tensor, g: Tensor | None) -> None: ...
 
 
-class Tensor(Methods):
+class Tensor(Reading, Methods):
     """An n-dimensional array of one dtype that remembers how it was computed.
 
     Made by `cr.tensor`, `cr.zeros`, ... or by an op. `requires_grad` marks what to differentiate
@@ -132,105 +131,6 @@ class Tensor(Methods):
         """Set `requires_grad` and return the tensor."""
         self.requires_grad = requires_grad
         return self
-
-    # -- numbers out ---------------------------------------------------------------------------
-
-    def _numbers(self, purpose: str) -> Array:
-        """The array; inside a capture there is none, which is an error that names the line."""
-        interpreter = current().interpreter
-        data = self._data if interpreter is None else interpreter.read(self)
-        if isinstance(data, Value):
-            raise CaptureError(
-                f"{purpose} at {tape.describe(tape.caller())} needs numbers, and during a capture "
-                f"only specs are known (here {data.spec})",
-                instead="Return the tensor and look at it outside, or choose with cr.where.",
-            )
-        return data
-
-    def numpy(self) -> Array:
-        """A read-only NumPy view of the numbers; copy it (`.numpy().copy()`) to change it."""
-        if self._requires_grad:
-            raise GradientError(
-                "NumPy cannot follow gradients, and this tensor requires them",
-                instead="Use x.detach().numpy().",
-            )
-        view: Array = self._numbers(".numpy()").view()
-        view.flags.writeable = False
-        return view
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        array = self.numpy()
-        if dtype is not None and np.dtype(dtype) != array.dtype:
-            if copy is False:
-                raise ArgumentError(f"{array.dtype} as {np.dtype(dtype)} needs a copy")
-            return array.astype(dtype)
-        return array.copy() if copy else array
-
-    def __dlpack__(self, **kwargs: Any) -> Any:
-        return self._numbers("__dlpack__").__dlpack__(**kwargs)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
-
-    def item(self) -> Any:
-        """The number in a tensor of one element, as a Python scalar."""
-        array = self._numbers(".item()")
-        if array.size != 1:
-            raise ArgumentError(
-                "only a tensor of one element is one number", given=f"shape {self.shape}"
-            )
-        return array.item()
-
-    def tolist(self) -> Any:
-        """Nested lists of Python scalars."""
-        return self._numbers(".tolist()").tolist()
-
-    def __float__(self) -> float:
-        return float(self.item())
-
-    def __int__(self) -> int:
-        return int(self.item())
-
-    def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise DTypeError("only an integer tensor can be an index", given=self.dtype)
-        return int(self.item())
-
-    def __bool__(self) -> bool:
-        array = self._numbers("the truth of a tensor (if, while, and, or)")
-        if array.size != 1:
-            raise ArgumentError(
-                f"the truth of a tensor with {array.size} elements is ambiguous",
-                instead="Use x.any() or x.all().",
-            )
-        return bool(array)
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise DTypeError("a 0-d tensor has no length")
-        return self.shape[0]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
-
-    def __contains__(self, value: Any) -> bool:
-        return bool(Primitive.gateway("eq", self, value).any())
-
-    def __format__(self, spec: str) -> str:
-        if not self.shape and not isinstance(self._data, Value):
-            return format(self.item(), spec)
-        if spec:
-            raise DTypeError(
-                f"the format {spec!r} is of one number", given=f"shape {self.shape}",
-                instead="Format the elements: x.tolist().",
-            )  # fmt: skip
-        return str(self)
-
-    def __repr__(self) -> str:
-        return display.text(self)
-
-    def _repr_html_(self) -> str:
-        return display.html(self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
@@ -407,9 +307,7 @@ def _fitting(target: Tensor, value: Any) -> Tensor:
     elif isinstance(value, np.ndarray):
         value = wrap(value.copy())
     elif not isinstance(value, Tensor):
-        raise DTypeError(
-            "assign takes a tensor, an array or a number", given=type(value).__name__
-        )
+        raise DTypeError("assign takes a tensor, an array or a number", given=type(value).__name__)
     if value.shape != target.shape:
         raise ShapeError("assign keeps the shape", given=value.shape, expected=target.shape)
     if value.dtype != target.dtype:
@@ -418,21 +316,6 @@ def _fitting(target: Tensor, value: Any) -> Tensor:
             instead=f"Convert the value with .to(cr.{target.dtype}).",
         )  # fmt: skip
     return value
-
-
-_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
-
-
-def array_of(value: Any, dtype: DType) -> Array:
-    """A number, or nested lists of numbers, as an array of a dtype that can hold them."""
-    kind = np.asarray(value).dtype.kind
-    if _RANK.get(kind, 3) > _RANK[dtype.kind]:
-        raise DTypeError(f"{value!r} does not go into a tensor of {dtype}")
-    try:
-        with np.errstate(over="ignore"):
-            return np.asarray(value, dtype)
-    except OverflowError:
-        raise ArgumentError(f"{value!r} does not fit into {dtype}") from None
 
 
 # -- differentiation ---------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from chainrule.ops.rules import (
     logical,
     numeric,
 )
-from chainrule.primitive import Spec, SpecLike, primitive, supported
+from chainrule.primitive import SCALARS, Spec, SpecLike, primitive, supported
 from chainrule.samples import cases, pairs, uniform
-from chainrule.tensor import SCALARS, Tensor
+from chainrule.tensor import Tensor
 
 # -- comparison and logic ------------------------------------------------------------------------
 

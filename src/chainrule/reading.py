@@ -1,0 +1,120 @@
+"""How numbers leave a tensor: as NumPy arrays, Python numbers, text.
+
+Inside a capture there are no numbers, so each way out is an error that names the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from chainrule import display, tape
+from chainrule.errors import ArgumentError, CaptureError, DTypeError, GradientError
+from chainrule.graph import Value
+from chainrule.primitive import Array, Primitive
+from chainrule.settings import current
+
+
+class Reading:
+    """The conversions of a Tensor to what is no tensor."""
+
+    __slots__ = ()
+
+    def _numbers(self: Any, purpose: str) -> Array:
+        """The array; inside a capture there is none, which is an error that names the line."""
+        interpreter = current().interpreter
+        data = self._data if interpreter is None else interpreter.read(self)
+        if isinstance(data, Value):
+            raise CaptureError(
+                f"{purpose} at {tape.describe(tape.caller())} needs numbers, and during a capture "
+                f"only specs are known (here {data.spec})",
+                instead="Return the tensor and look at it outside, or choose with cr.where.",
+            )
+        return data
+
+    def numpy(self: Any) -> Array:
+        """A read-only NumPy view of the numbers; copy it (`.numpy().copy()`) to change it."""
+        if self._requires_grad:
+            raise GradientError(
+                "NumPy cannot follow gradients, and this tensor requires them",
+                instead="Use x.detach().numpy().",
+            )
+        view: Array = self._numbers(".numpy()").view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> Array:
+        array = self.numpy()
+        if dtype is not None and np.dtype(dtype) != array.dtype:
+            if copy is False:
+                raise ArgumentError(f"{array.dtype} as {np.dtype(dtype)} needs a copy")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __dlpack__(self: Any, **kwargs: Any) -> Any:
+        return self._numbers("__dlpack__").__dlpack__(**kwargs)
+
+    def __dlpack_device__(self: Any) -> tuple[int, int]:
+        return (1, 0)
+
+    def item(self: Any) -> Any:
+        """The number in a tensor of one element, as a Python scalar."""
+        array = self._numbers(".item()")
+        if array.size != 1:
+            raise ArgumentError(
+                "only a tensor of one element is one number", given=f"shape {self.shape}"
+            )
+        return array.item()
+
+    def tolist(self: Any) -> Any:
+        """Nested lists of Python scalars."""
+        return self._numbers(".tolist()").tolist()
+
+    def __float__(self: Any) -> float:
+        return float(self.item())
+
+    def __int__(self: Any) -> int:
+        return int(self.item())
+
+    def __index__(self: Any) -> int:
+        if self.dtype.kind not in "iu":
+            raise DTypeError("only an integer tensor can be an index", given=self.dtype)
+        return int(self.item())
+
+    def __bool__(self: Any) -> bool:
+        array = self._numbers("the truth of a tensor (if, while, and, or)")
+        if array.size != 1:
+            raise ArgumentError(
+                f"the truth of a tensor with {array.size} elements is ambiguous",
+                instead="Use x.any() or x.all().",
+            )
+        return bool(array)
+
+    def __len__(self: Any) -> int:
+        if not self.shape:
+            raise DTypeError("a 0-d tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self: Any) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self: Any, value: Any) -> bool:
+        return bool(Primitive.gateway("eq", self, value).any())
+
+    def __format__(self: Any, spec: str) -> str:
+        if not self.shape and not isinstance(self._data, Value):
+            return format(self.item(), spec)
+        if spec:
+            raise DTypeError(
+                f"the format {spec!r} is of one number", given=f"shape {self.shape}",
+                instead="Format the elements: x.tolist().",
+            )  # fmt: skip
+        return str(self)
+
+    def __repr__(self: Any) -> str:
+        return display.text(self)
+
+    def _repr_html_(self: Any) -> str:
+        return display.html(self)
