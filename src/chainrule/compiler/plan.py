@@ -57,11 +57,11 @@ class Plan:
         self, values: list[Any], forward: Any, sources: list[int], params: Any, targets: list[int]
     ) -> None:
         result = forward(*[values[slot] for slot in sources], **params)
-        if len(targets) == 1:
-            values[targets[0]] = result if result.__class__ is np.ndarray else np.asarray(result)
-        else:
+        if result.__class__ is tuple:
             for slot, part in zip(targets, result, strict=True):
                 values[slot] = np.asarray(part)
+        else:
+            values[targets[0]] = result if result.__class__ is np.ndarray else np.asarray(result)
 
     def times(self, arrays: Sequence[Array], rounds: int = 20) -> list[tuple[Equation, float]]:
         """Each equation with its median seconds, over several runs."""
