@@ -247,3 +247,36 @@ class adagrad_update:
         np.divide(d, move, out=move)
         np.multiply(move, float(lr) / (1 + int(step) * float(lr_decay)), out=move)
         return np.subtract(w, move, out=move), s, counted(step)
+
+
+def power_sum(x: Array, p: float) -> float:
+    """Σ |x|ᵖ as a Python number."""
+    if p == 2:
+        flat = x.ravel()
+        return float(np.dot(flat, flat))
+    return float(np.sum(np.abs(x) ** p, dtype=np.float64))
+
+
+@primitive
+class global_norm:
+    """y = (Σ |gᵢ|ᵖ)^(1/p) over the elements of all inputs together; p = ∞ gives max |gᵢ|.
+
+    Where the powers overflow or vanish, y = m·(Σ |gᵢ/m|ᵖ)^(1/p) with m = max |gᵢ|.
+    """
+    def samples(rng):
+        for p in (1.0, 2.0, 3.0, float("inf")):
+            yield (rng.normal(size=(3, 4)), rng.normal(size=()), rng.normal(size=(0, 2))), {"p": p}
+    def infer(*gs, p):
+        for g in gs:
+            require_alike(g)
+        return Spec((), np.result_type(*[g.dtype for g in gs]))
+    def forward(*gs, p):
+        dtype = np.result_type(*[g.dtype for g in gs])
+        gs = [g.astype(_SINGLE) if g.dtype == _HALF else g for g in gs if g.size]
+        total = 0.0 if p == float("inf") else sum(power_sum(g, p) for g in gs)
+        if 1e-30 < total < float("inf"):
+            return np.asarray(total ** (1 / p), dtype)
+        top = float(np.max([np.max(np.abs(g)) for g in gs], initial=0.0))  # NaN where there is one
+        if p == float("inf") or not 0 < top < float("inf"):
+            return np.asarray(top, dtype)
+        return np.asarray(top * sum(power_sum(g / top, p) for g in gs) ** (1 / p), dtype)

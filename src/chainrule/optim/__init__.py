@@ -1,7 +1,27 @@
-"""Optimizers: each one update rule, over parameters in groups, with all state in tensors."""
+"""Optimizers: each one update rule, over parameters in groups, with all state in tensors.
 
+Beside them the schedules of the learning rate, which also live in `lr_scheduler`, PyTorch's path,
+and the clipping of gradients.
+"""
+
+from chainrule.optim import lr_scheduler as lr_scheduler
+from chainrule.optim.adagrad import Adagrad as Adagrad
 from chainrule.optim.adam import Adam as Adam
 from chainrule.optim.adam import AdamW as AdamW
+from chainrule.optim.clip import clip_grad_norm_ as clip_grad_norm_
+from chainrule.optim.clip import clip_grad_value_ as clip_grad_value_
+from chainrule.optim.combined import OneCycleLR as OneCycleLR
+from chainrule.optim.combined import ReduceLROnPlateau as ReduceLROnPlateau
+from chainrule.optim.combined import SequentialLR as SequentialLR
 from chainrule.optim.group import ParamGroup as ParamGroup
 from chainrule.optim.optimizer import Optimizer as Optimizer
+from chainrule.optim.rmsprop import RMSprop as RMSprop
+from chainrule.optim.schedules import CosineAnnealingLR as CosineAnnealingLR
+from chainrule.optim.schedules import ExponentialLR as ExponentialLR
+from chainrule.optim.schedules import LambdaLR as LambdaLR
+from chainrule.optim.schedules import LinearLR as LinearLR
+from chainrule.optim.schedules import LRScheduler as LRScheduler
+from chainrule.optim.schedules import MultiStepLR as MultiStepLR
+from chainrule.optim.schedules import Schedule as Schedule
+from chainrule.optim.schedules import StepLR as StepLR
 from chainrule.optim.sgd import SGD as SGD

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, listing
+from chainrule.primitive import SCALARS
 from chainrule.settings import use
-from chainrule.tensor import SCALARS, Tensor, from_numpy
+from chainrule.tensor import Tensor, from_numpy
 
 _NUMBER = np.dtype(np.float64)
 
@@ -25,6 +26,9 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "betas": (0.0, 1.0, "two numbers, 0 ≤ beta < 1"),
 }
 """Option → (smallest, first too large, in words). Other options take any finite number."""
+
+SCHEDULED = ("initial_lr", "max_lr", "min_lr", "name")
+"""What a group may have beside the options of its optimizer: numbers of schedules, and a name."""
 
 
 def checked(name: str, value: Any) -> Any:
@@ -122,7 +126,7 @@ class ParamGroup(MutableMapping[str, Any]):
         return 1 + len(self.tensors) + len(self.flags)
 
     def add_number(self, name: str, value: float) -> None:
-        """Give the group one more number, as a schedule does with `initial_lr`."""
+        """Give the group one more number, unless it has it: a schedule does, with `initial_lr`."""
         if name not in self.tensors:
             self.tensors[name] = from_numpy(checked(name, value))
 

@@ -11,7 +11,7 @@ import numpy as np
 import chainrule.ops.update  # noqa: F401  the rules that subclasses apply by name
 from chainrule.errors import ArgumentError, DTypeError, listing
 from chainrule.ops.creation import zeros_like
-from chainrule.optim.group import ParamGroup, checked
+from chainrule.optim.group import SCHEDULED, ParamGroup, checked
 from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
 
@@ -95,7 +95,7 @@ class Optimizer(ABC):
         if "params" not in own:
             raise ArgumentError("a parameter group needs the key 'params'", given=[*own])
         params = _as_params(own.pop("params"))
-        known = {*self.defaults, "initial_lr", "name"}
+        known = {*self.defaults, *SCHEDULED}
         if strangers := [name for name in own if name not in known]:
             raise ArgumentError(
                 f"{type(self).__name__} has no option {listing(strangers)}",
@@ -171,7 +171,7 @@ class Optimizer(ABC):
         states = {int(number): kept for number, kept in state_dict["state"].items()}
         for group, options in zip(self.param_groups, state_dict["param_groups"], strict=True):
             for name, value in options.items():
-                if name == "initial_lr":
+                if name in SCHEDULED and name != "name":
                     group.add_number(name, value)
                 if name != "params":
                     group[name] = value
@@ -229,13 +229,13 @@ def _group_misfits(group: ParamGroup, given: Mapping[str, Any]) -> list[str]:
     problems = []
     if (count := len(given.get("params", ()))) != len(group.params):
         problems.append(f"it has {count} parameters, here {len(group.params)}")
-    here, there = {*group, "initial_lr", "name"}, {*given, "initial_lr", "name"}
+    here, there = {*group, *SCHEDULED}, {*given, *SCHEDULED}
     if missing := sorted(here - there):
         problems.append(f"it has no {listing(missing)}")
     if extra := sorted(there - here):
         problems.append(f"it has {listing(extra)}, not known here")
     for name, value in given.items():
-        if name in group.tensors:
+        if name in group.tensors or name in SCHEDULED[:-1]:
             try:
                 checked(name, value)
             except (ArgumentError, DTypeError) as error:

@@ -1,0 +1,94 @@
+"""Clipping: gradients kept from growing too large, between `backward` and the step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+import chainrule.ops.update  # noqa: F401  the op applied by name below
+from chainrule.errors import ArgumentError, NonFiniteError
+from chainrule.gateway import apply
+from chainrule.settings import use
+from chainrule.tensor import Tensor, from_numpy
+
+Parameters = Tensor | Iterable[Tensor]
+
+
+def clip_grad_norm_(
+    parameters: Parameters,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """g ← g · min(1, c / (n + 10⁻⁶)), with n the norm of all gradients together and c `max_norm`.
+
+    Returns n, a 0-d tensor (0 where there is no gradient). Parameters without a gradient are
+    skipped; `norm_type` is the p of the p-norm, also ∞; `foreach` has no effect. (Pascanu, Mikolov
+    & Bengio, 2013.) With `error_if_nonfinite`, a norm of NaN or ∞ raises NonFiniteError, which
+    names the first such gradient, and nothing was changed.
+
+    >>> import chainrule as cr
+    >>> w = cr.tensor([0.0, 0.0], requires_grad=True)
+    >>> w.grad = cr.tensor([3.0, 4.0])
+    >>> clip_grad_norm_([w], max_norm=1.0), w.grad
+    (tensor(5.), tensor([0.6, 0.8]))
+    """
+    max_norm, p = float(max_norm), float(norm_type)
+    if not max_norm >= 0:
+        raise ArgumentError(f"max_norm = {max_norm}", expected="a number ≥ 0, or ∞")
+    if not p > 0:
+        raise ArgumentError(f"norm_type = {norm_type}", expected="p > 0, or ∞")
+    trained = _with_gradient(parameters)
+    with use(gradients=False):
+        gradients = [g for _, g in trained]
+        if not gradients:
+            return from_numpy(np.zeros((), np.float32))
+        norm: Tensor = apply("global_norm", *gradients, p=p)
+        if error_if_nonfinite and not norm.isfinite():
+            raise _nonfinite(norm, gradients)
+        scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)
+        for parameter, g in trained:
+            parameter.grad = g * scale.to(g.dtype)
+    return norm
+
+
+def clip_grad_value_(
+    parameters: Parameters, clip_value: float, foreach: bool | None = None
+) -> None:
+    """g ← min(max(g, −c), c), elementwise, with c `clip_value`; `foreach` has no effect.
+
+    >>> import chainrule as cr
+    >>> w = cr.tensor([0.0, 0.0], requires_grad=True)
+    >>> w.grad = cr.tensor([3.0, -0.5])
+    >>> clip_grad_value_([w], 1.0)
+    >>> w.grad
+    tensor([ 1. , -0.5])
+    """
+    limit = float(clip_value)
+    if not limit >= 0:
+        raise ArgumentError(f"clip_value = {clip_value}", expected="a number ≥ 0")
+    with use(gradients=False):
+        for parameter, g in _with_gradient(parameters):
+            parameter.grad = g.clamp(-limit, limit)
+
+
+def _with_gradient(parameters: Parameters) -> list[tuple[Tensor, Tensor]]:
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    pairs = [(parameter, parameter.grad) for parameter in given]
+    return [(parameter, g) for parameter, g in pairs if g is not None]
+
+
+def _nonfinite(norm: Tensor, gradients: list[Tensor]) -> NonFiniteError:
+    for number, g in enumerate(gradients):
+        if not g.isfinite().all():
+            return NonFiniteError(
+                f"the gradients have the norm {norm.item()}: gradient {number}, of shape "
+                f"{g.shape}, is not finite",
+                instead="Lower the learning rate, or find the op with cr.detect_anomaly().",
+            )
+    return NonFiniteError(
+        f"the norm of the gradients is beyond {gradients[0].dtype}",
+        instead="Lower the learning rate, or scale the loss.",
+    )

@@ -1,0 +1,12 @@
+"""The schedules under PyTorch's path: `from chainrule.optim.lr_scheduler import StepLR`."""
+
+from chainrule.optim.combined import OneCycleLR as OneCycleLR
+from chainrule.optim.combined import ReduceLROnPlateau as ReduceLROnPlateau
+from chainrule.optim.combined import SequentialLR as SequentialLR
+from chainrule.optim.schedules import CosineAnnealingLR as CosineAnnealingLR
+from chainrule.optim.schedules import ExponentialLR as ExponentialLR
+from chainrule.optim.schedules import LambdaLR as LambdaLR
+from chainrule.optim.schedules import LinearLR as LinearLR
+from chainrule.optim.schedules import LRScheduler as LRScheduler
+from chainrule.optim.schedules import MultiStepLR as MultiStepLR
+from chainrule.optim.schedules import StepLR as StepLR

@@ -1,0 +1,306 @@
+"""Schedules: the learning rate as a formula of the step, where both live in tensors.
+
+Each schedule is a closed form η(t) = f(η₀, t), written with ops on 0-d float64 tensors. `step()`
+assigns t ← t + 1 and then every group's lr, so a schedule can be captured with the step it
+steers, costs some microseconds, and can be resumed or entered at any t. t is 0 before the first
+`step()`; whether it counts batches or epochs is up to the caller.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, DTypeError
+from chainrule.optim.group import ParamGroup
+from chainrule.optim.optimizer import Optimizer
+from chainrule.settings import use
+from chainrule.tensor import Tensor, from_numpy
+
+FORMAT_VERSION = 1
+Numbers = dict[str, Tensor]
+
+
+class LRScheduler(ABC):
+    """The base of all schedules: an optimizer, options that stay, and state in tensors."""
+
+    def __init__(self, optimizer: Optimizer, options: dict[str, Any], state: Numbers) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise DTypeError(
+                f"{type(self).__name__} schedules an optimizer", given=type(optimizer).__name__
+            )
+        self.optimizer = optimizer
+        self.options = options
+        self.state = state
+
+    @abstractmethod
+    def step(self, metrics: Any = None) -> None:
+        """Take the next step, and assign the learning rates."""
+
+    @property
+    def last_epoch(self) -> int:
+        """t: how many times `step` was called."""
+        return int(self.state["last_epoch"].item())
+
+    def get_last_lr(self) -> list[float]:
+        """The learning rate of each group, as it is now."""
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain values: the class, its options, and its state."""
+        state = {name: from_numpy(x._numbers("state_dict")) for name, x in self.state.items()}
+        return {
+            "scheduler": type(self).__name__,
+            "version": FORMAT_VERSION,
+            "options": _plain(self.options),
+            "state": state,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over the state. What does not fit (class, version, options, names) comes in one
+        ArgumentError, and then nothing was loaded. The learning rates are the optimizer's state."""
+        if problems := self._misfits(state_dict):
+            raise ArgumentError(
+                f"the state does not fit this {type(self).__name__}: {'; '.join(problems)}"
+            )
+        with use(gradients=False):
+            for name, tensor in self.state.items():
+                tensor.assign(_number(state_dict["state"][name], tensor))
+
+    def _misfits(self, given: Mapping[str, Any]) -> list[str]:
+        """All reasons not to load a state, each naming both sides."""
+        own = type(self).__name__
+        if not isinstance(given, Mapping) or not {"state", "options"} <= given.keys():
+            return [f"it has no `state` and `options`, as {own}.state_dict() has"]
+        problems = []
+        if (name := given.get("scheduler")) != own:
+            problems.append(f"it is of {name or 'no named class'}, this is {own}")
+        if (version := given.get("version")) != FORMAT_VERSION:
+            problems.append(f"its format version is {version}, this release reads {FORMAT_VERSION}")
+        here, there = _plain(self.options), _plain(given["options"])
+        for name in {**here, **there}:
+            if here.get(name) != there.get(name):
+                problems.append(f"its {name} is {there.get(name)}, here {here.get(name)}")
+        if given["state"].keys() != self.state.keys():
+            problems.append(f"its state is {[*given['state']]}, here {[*self.state]}")
+        return problems
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+        return f"{type(self).__name__}({shown})"
+
+
+class Schedule(LRScheduler):
+    """A schedule in closed form. A subclass writes `values`.
+
+    `last_epoch` = t − 1 enters the schedule at t, for groups that have an `initial_lr`.
+
+    >>> import chainrule as cr
+    >>> from chainrule import optim
+    >>> class Inverse(Schedule):
+    ...     '''η(t) = η₀ / (1 + t).'''
+    ...     def values(self, group, step):
+    ...         return {"lr": group.tensors["initial_lr"] / (1 + step)}
+    >>> optimizer = optim.SGD([cr.zeros(2, requires_grad=True)], lr=1.0)
+    >>> schedule = Inverse(optimizer, {})
+    >>> for _ in range(3):
+    ...     schedule.step()
+    >>> schedule.get_last_lr()
+    [0.25]
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, options: dict[str, Any], last_epoch: int = -1
+    ) -> None:
+        super().__init__(optimizer, options, {"last_epoch": _count(last_epoch)})
+        for group in optimizer.param_groups:
+            if last_epoch >= 0 and "initial_lr" not in group:
+                raise ArgumentError(
+                    f"last_epoch = {last_epoch} resumes a schedule, and a group has no initial_lr",
+                    instead="Load the optimizer's state first, or leave last_epoch out.",
+                )
+            group.add_number("initial_lr", group["lr"])
+        self.step()
+
+    @abstractmethod
+    def values(self, group: ParamGroup, step: Tensor) -> Numbers:
+        """The numbers of a group at a step: `lr`, and what else the schedule moves.
+
+        `step` is a 0-d int64 tensor. Use ops on it, not Python's `if`, so that it can be captured.
+        """
+
+    @property
+    def base_lrs(self) -> list[float]:
+        """η₀: the learning rate of each group from which the schedule starts."""
+        return [group["initial_lr"] for group in self.optimizer.param_groups]
+
+    def step(self, metrics: Any = None) -> None:
+        """t ← t + 1, and then the learning rate of each group is that of t."""
+        with use(gradients=False, default_dtype=np.dtype(np.float64)):
+            counter = self.state["last_epoch"]
+            step = counter + 1
+            counter.assign(step)
+            for group in self.optimizer.param_groups:
+                for name, value in self.values(group, step).items():
+                    group.tensors[name].assign(value)
+
+
+class StepLR(Schedule):
+    """η(t) = η₀ · γ^⌊t / s⌋, with s `step_size` and γ `gamma`."""
+
+    def __init__(
+        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
+        _require(step_size >= 1, f"step_size = {step_size}", "an integer ≥ 1")
+        super().__init__(optimizer, {"step_size": step_size, "gamma": gamma}, last_epoch)
+
+    def values(self, group: ParamGroup, step: Tensor) -> Numbers:
+        """η(t)."""
+        drops = step // self.options["step_size"]
+        return {"lr": group.tensors["initial_lr"] * self.options["gamma"] ** drops}
+
+
+class MultiStepLR(Schedule):
+    """η(t) = η₀ · γ^n, with n the number of `milestones` ≤ t and γ `gamma`."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        milestones: Sequence[int],
+        gamma: float = 0.1,
+        last_epoch: int = -1,
+    ) -> None:
+        options = {"milestones": sorted(milestones), "gamma": gamma}
+        super().__init__(optimizer, options, last_epoch)
+
+    def values(self, group: ParamGroup, step: Tensor) -> Numbers:
+        """η(t)."""
+        passed = step >= from_numpy(np.array(self.options["milestones"], np.int64))
+        return {"lr": group.tensors["initial_lr"] * self.options["gamma"] ** passed.sum()}
+
+
+class ExponentialLR(Schedule):
+    """η(t) = η₀ · γᵗ, with γ `gamma`."""
+
+    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
+        super().__init__(optimizer, {"gamma": gamma}, last_epoch)
+
+    def values(self, group: ParamGroup, step: Tensor) -> Numbers:
+        """η(t)."""
+        return {"lr": group.tensors["initial_lr"] * self.options["gamma"] ** step}
+
+
+class CosineAnnealingLR(Schedule):
+    """η(t) = η₁ + (η₀ − η₁) · (1 + cos(π t / T)) / 2, with T `T_max` and η₁ `eta_min`.
+
+    Loshchilov & Hutter, 2017. After T it rises again, with the period 2 T.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
+    ) -> None:
+        _require(T_max > 0, f"T_max = {T_max}", "a number of steps > 0")
+        super().__init__(optimizer, {"T_max": T_max, "eta_min": eta_min}, last_epoch)
+
+    def values(self, group: ParamGroup, step: Tensor) -> Numbers:
+        """η(t)."""
+        base, low = group.tensors["initial_lr"], self.options["eta_min"]
+        wave = (step * (math.pi / self.options["T_max"])).cos()
+        return {"lr": low + (base - low) * ((1 + wave) / 2)}
+
+
+class LinearLR(Schedule):
+    """η(t) = η₀ · (a + (b − a) · min(t, n) / n): a warm-up, or a linear decay.
+
+    a is `start_factor`, b `end_factor`, n `total_iters`.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1.0 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
+        _require(0 < start_factor <= 1, f"start_factor = {start_factor}", "0 < start_factor ≤ 1")
+        _require(0 <= end_factor <= 1, f"end_factor = {end_factor}", "0 ≤ end_factor ≤ 1")
+        _require(total_iters >= 1, f"total_iters = {total_iters}", "an integer ≥ 1")
+        options = dict(start_factor=start_factor, end_factor=end_factor, total_iters=total_iters)
+        super().__init__(optimizer, options, last_epoch)
+
+    def values(self, group: ParamGroup, step: Tensor) -> Numbers:
+        """η(t)."""
+        start, end, n = (self.options[k] for k in ("start_factor", "end_factor", "total_iters"))
+        factor = start + (end - start) / n * step.clamp(max=n)
+        return {"lr": group.tensors["initial_lr"] * factor}
+
+
+class LambdaLR(Schedule):
+    """η(t) = η₀ · f(t), with f `lr_lambda`: one function, or one for each group.
+
+    f is given t as a 0-d int64 tensor, which acts as a number; write f with ops (`cr.where`, not
+    `if`) where the step is to be captured.
+
+    >>> import chainrule as cr
+    >>> from chainrule import optim
+    >>> optimizer = optim.SGD([cr.zeros(2, requires_grad=True)], lr=1.0)
+    >>> schedule = LambdaLR(optimizer, lambda t: 0.5 ** (t // 2))
+    >>> for _ in range(5):
+    ...     schedule.step()
+    >>> schedule.get_last_lr()
+    [0.25]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[Any], Any] | Sequence[Callable[[Any], Any]],
+        last_epoch: int = -1,
+    ) -> None:
+        groups = getattr(optimizer, "param_groups", [])
+        given = [lr_lambda] * len(groups) if callable(lr_lambda) else list(lr_lambda)
+        _require(len(given) == len(groups), f"{len(given)} functions", f"{len(groups)}, as groups")
+        self.lr_lambdas = given
+        super().__init__(optimizer, {}, last_epoch)
+
+    def values(self, group: ParamGroup, step: Tensor) -> Numbers:
+        """η(t)."""
+        index = next(i for i, g in enumerate(self.optimizer.param_groups) if g is group)
+        return {"lr": group.tensors["initial_lr"] * self.lr_lambdas[index](_Step(step._data))}
+
+
+class _Step(Tensor):
+    """A step as users' functions see it. It is no key of a dict: that would never be found."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        raise DTypeError(
+            "a step is a tensor, which a dict or set cannot look up",
+            instead="Use a list, or cr.where; or int(step) where nothing is captured.",
+        )
+
+
+def _require(right: bool, given: str, expected: str) -> None:
+    if not right:
+        raise ArgumentError(given, expected=expected)
+
+
+def _count(n: int) -> Tensor:
+    return from_numpy(np.asarray(n, np.int64))
+
+
+def _number(value: Any, like: Tensor) -> Any:
+    return value if isinstance(value, Tensor) else np.asarray(value, like.dtype)
+
+
+def _plain(value: Any) -> Any:
+    """Options as JSON has them: lists for tuples."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
