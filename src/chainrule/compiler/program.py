@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from chainrule import tree
@@ -29,23 +29,22 @@ class Program:
         self.trace: Trace = capture(function, args, keeps_gradients=False)
         self.graph: Graph = optimize(self.trace.graph)
         self.plan = Plan(self.graph)
-        self._state = [
-            (slot, slot.tensor, slot.tensor._requires_grad, slot.tensor.spec)
-            for slot in {s.key: s for s in [*self.trace.reads, *self.trace.writes]}.values()
-        ]
-        self._state_inputs = self.trace.reads
+        state = {id(s.tensor): s.tensor for s in [*self.trace.reads, *self.trace.writes]}
+        self._state = [(t, t._requires_grad, t.spec) for t in state.values()]
+        self._with_grad = [slot.tensor for slot in self.trace.reads if slot.is_grad]
         self._results = len(self.graph.outputs) - len(self.trace.writes)
 
     def broken(self) -> str | None:
         """What no longer is as it was during the capture, or None."""
-        for slot, tensor, requires_grad, spec in self._state:
+        for tensor, requires_grad, spec in self._state:
             data = tensor._data
             if data.shape != spec.shape or data.dtype != spec.dtype:
                 return f"the spec of a tensor that was {spec}"
             if tensor._requires_grad is not requires_grad:
                 return f"requires_grad of a tensor {spec}"
-            if slot.is_grad and slot in self._state_inputs and tensor._grad is None:
-                return f"a gradient of a tensor {spec} that is gone"
+        for tensor in self._with_grad:
+            if tensor._grad is None:
+                return f"a gradient of a tensor {tensor.spec} that is gone"
         for tensor in self.trace.without_grad:
             if tensor._grad is not None:
                 return f"a gradient of a tensor {tensor.spec} that was not there"
@@ -53,7 +52,7 @@ class Program:
 
     def run(self, leaves: list[Tensor]) -> Any:
         """Read the state, run the plan, write the state, return the results."""
-        arrays = [x._data for x in leaves] + [slot.load() for slot in self._state_inputs]
+        arrays = [x._data for x in leaves] + [slot.load() for slot in self.trace.reads]
         results = self.plan.run(arrays)
         for slot, array in zip(self.trace.writes, results[self._results :], strict=True):
             slot.store(array)
@@ -71,8 +70,8 @@ class Compiled:
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
         self.function = function
-        self.programs: dict[Any, Program] = {}
         self.captures = 0
+        self._programs: dict[Any, list[Program]] = {}
 
     def __call__(self, *args: Any) -> Any:
         settings = current()
@@ -80,19 +79,24 @@ class Compiled:
             return self.function(*args)  # inside another capture, or watched for anomalies
         leaves = tree.flatten(args)
         key = _signature(args, leaves, settings)
-        program = self.programs.get(key)
-        if program is None or program.broken() is not None:
-            program = self._capture(key, args, program)
+        reason = None
+        for program in self._programs.get(key, ()):
+            reason = program.broken()
+            if reason is None:
+                break
+        else:
+            program = self._capture(key, args, reason)
         return program.run([x for x in leaves if isinstance(x, Tensor)])
 
-    def _capture(self, key: Any, args: tuple[Any, ...], old: Program | None) -> Program:
-        reason = old.broken() if old is not None else None
+    def _capture(self, key: Any, args: tuple[Any, ...], reason: str | None) -> Program:
         program = Program(self.function, args)
         self.captures += 1
-        self.programs.pop(key, None)
-        self.programs[key] = program
-        if len(self.programs) > MOST_PROGRAMS:
-            self.programs.pop(next(iter(self.programs)))
+        if len(self.programs) == MOST_PROGRAMS:
+            oldest = next(iter(self._programs))
+            self._programs[oldest].pop()
+            if not self._programs[oldest]:
+                del self._programs[oldest]
+        self._programs[key] = [program, *self._programs.pop(key, [])]
         if self.captures == 2 * MOST_PROGRAMS:
             warnings.warn(
                 f"{getattr(self, '__name__', 'a compiled function')} was captured {self.captures} "
@@ -102,8 +106,10 @@ class Compiled:
             )
         return program
 
-    def __iter__(self) -> Iterator[Program]:
-        return iter(self.programs.values())
+    @property
+    def programs(self) -> list[Program]:
+        """The programs there are: for each signature, the newest first."""
+        return [program for programs in self._programs.values() for program in programs]
 
 
 def compile(function: Callable[..., Any]) -> Compiled:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.compiler.passes.dead import remove_dead
 from chainrule.compiler.passes.rewrite import is_elementwise
 from chainrule.errors import GraphError
 from chainrule.graph import Equation, Graph, Value
@@ -39,6 +40,7 @@ CHAIN = Primitive(_Chain)
 
 def fuse_elementwise(graph: Graph) -> Graph:
     """Put elementwise equations of one shape that depend on each other into one equation."""
+    graph = remove_dead(graph)  # a chain that nobody reads would have no outputs
     groups = _groups(graph)
     members: dict[int, list[Equation]] = {}
     for equation, group in zip(graph.equations, groups, strict=True):
