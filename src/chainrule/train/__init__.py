@@ -1,0 +1,37 @@
+"""Training: the Trainer, metrics, callbacks, checkpoints, history.
+
+Modules, in the order in which they may import each other: atomic, files, metrics, meter, history,
+callbacks, checkpoint, diagnose, progress, infer, signals, state, trainer.
+"""
+
+from chainrule.train.callbacks import (
+    Callback,
+    EarlyStopping,
+    JSONLHistory,
+    LayerStatistics,
+    TensorBoard,
+)
+from chainrule.train.checkpoint import ModelCheckpoint
+from chainrule.train.files import load, save
+from chainrule.train.history import History
+from chainrule.train.metrics import (
+    F1,
+    R2,
+    Accuracy,
+    ConfusionMatrix,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Metric,
+    Precision,
+    Recall,
+    TopK,
+)
+from chainrule.train.progress import Progress
+from chainrule.train.trainer import Trainer
+
+__all__ = [
+    "F1", "R2", "Accuracy", "Callback", "ConfusionMatrix", "EarlyStopping", "History",
+    "JSONLHistory", "LayerStatistics", "MeanAbsoluteError", "MeanSquaredError", "Metric",
+    "ModelCheckpoint", "Precision", "Progress", "Recall", "TensorBoard", "TopK", "Trainer",
+    "load", "save",
+]  # fmt: skip

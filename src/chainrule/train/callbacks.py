@@ -1,0 +1,252 @@
+"""Callbacks: what happens beside training, at five moments of it."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.data.files import PathLike
+from chainrule.errors import ArgumentError, listing, missing_dependency
+from chainrule.train.atomic import to_json, write_atomic
+from chainrule.train.history import Best
+
+if TYPE_CHECKING:
+    from chainrule.train.trainer import Trainer
+
+
+class Callback:
+    """Something that is told how training goes. Subclass it and define the moments you need.
+
+    Each moment gets the trainer, with `epoch`, `step`, `record` (the epoch's numbers so far),
+    `history`, `model` and `optimizer`; `trainer.stop(reason)` ends training after this moment.
+    An exception of a callback passes through with its traceback.
+
+    order: callbacks are called from the smallest to the largest. Those that add to the record
+    come first (below 0), those that write it down last (50 and more).
+
+    >>> class Halve(Callback):
+    ...     def on_epoch_end(self, trainer):
+    ...         trainer.optimizer.param_groups[0]["lr"] *= 0.5
+    """
+
+    order: int = 0
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Before the first epoch of this `fit`."""
+
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        """Before an epoch, also before one that is resumed in the middle."""
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        """After each update. Only callbacks that define it cost anything per step."""
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """After an epoch and its validation; `trainer.record` holds the epoch's numbers."""
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """After the last epoch, also when training was stopped."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must survive a restart, as tensors and plain values."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where a saved callback stood."""
+
+
+def monitored(trainer: Trainer, monitor: str | None) -> str:
+    """The quantity to watch: the one asked for, else the validation loss, else the loss."""
+    if monitor is None:
+        return "valid_loss" if "valid_loss" in trainer.record else "loss"
+    if not isinstance(trainer.record.get(monitor), (int, float)):
+        known = [name for name, value in trainer.record.items() if isinstance(value, float)]
+        raise ArgumentError(
+            f"there is no number called {monitor!r} to watch", expected=listing(known, 20)
+        )
+    return monitor
+
+
+class EarlyStopping(Callback):
+    """Stop when nothing has become better for `patience` epochs, and go back to the best weights.
+
+    monitor: what to watch; by default `valid_loss`, or `loss` without validation data. mode:
+    "min" or "max", by default as fits the name. NaN is never better.
+    """
+
+    def __init__(
+        self,
+        patience: int = 5,
+        monitor: str | None = None,
+        *,
+        mode: str | None = None,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+    ) -> None:
+        if patience < 1:
+            raise ArgumentError("patience is too small", given=patience, expected=">= 1")
+        self.patience, self.monitor, self.restore_best = patience, monitor, restore_best
+        self.best = Best(monitor or "loss", mode, min_delta)
+        self.waited = 0
+        self.best_epoch: int | None = None
+        self.best_weights: dict[str, Any] | None = None
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        if self.best.update(trainer.record[monitored(trainer, self.monitor)]):
+            self.waited, self.best_epoch = 0, trainer.epoch
+            if self.restore_best:
+                self.best_weights = trainer.model.state_dict()
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            trainer.stop(f"no better {monitored(trainer, self.monitor)} for {self.waited} epochs")
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if self.best_weights is not None and trainer.interrupted is None:
+            trainer.model.load_state_dict(self.best_weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "best": self.best.value,
+            "waited": self.waited,
+            "best_epoch": self.best_epoch,
+            "best_weights": self.best_weights,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best.value, self.waited = state["best"], state["waited"]
+        self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
+
+
+class JSONLHistory(Callback):
+    """Writes each epoch's record as one line of JSON; a resumed run continues the same file.
+
+    If the file cannot be written, one warning says so and training goes on.
+    """
+
+    order = 50
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = path
+        self._broken = False
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        # What a killed process wrote after its last checkpoint is not part of the run.
+        self._write(lambda: write_atomic(self.path, [_lines(trainer.history.records)]))
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        self._write(lambda: self._append(_lines([trainer.record])))
+
+    def _append(self, line: bytes) -> None:
+        with open(self.path, "ab") as file:
+            file.write(line)
+
+    def _write(self, action: Any) -> None:
+        if self._broken:
+            return
+        try:
+            action()
+        except OSError as error:
+            self._broken = True
+            warnings.warn(
+                f"the history is no longer written: {error}; training goes on", stacklevel=2
+            )
+
+
+def _lines(records: list[dict[str, Any]]) -> bytes:
+    return b"".join(to_json(_finite(record)) + b"\n" for record in records)
+
+
+def _finite(value: Any) -> Any:
+    """`value` with NaN and infinity, which JSON lacks, as None."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+class TensorBoard(Callback):
+    """Writes each epoch's numbers for TensorBoard, through tensorboardX (the extra `logs`)."""
+
+    order = 50
+
+    def __init__(self, folder: PathLike) -> None:
+        self.folder = folder
+        self._writer: Any = None
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            raise missing_dependency("tensorboardX", "logs", "writing for TensorBoard") from None
+        self._writer = SummaryWriter(str(self.folder), purge_step=trainer.epoch + 1)
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        for name, value in trainer.record.items():
+            if isinstance(value, float):
+                self._writer.add_scalar(name, value, trainer.epoch)
+            elif isinstance(value, dict):
+                for layer, number in value.items():
+                    self._writer.add_scalar(f"{name}/{layer}", number, trainer.epoch)
+        self._writer.flush()
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        self._writer.close()
+
+
+class LayerStatistics(Callback):
+    """How large each parameter's gradients and updates are, on average over an epoch.
+
+    Adds to the record `gradient`, the root mean square of ∂loss/∂w, and `update`, ‖Δw‖ / ‖w‖,
+    for each parameter by its path. Looks at every `every`-th step only.
+    """
+
+    order = -10
+
+    def __init__(self, every: int = 10) -> None:
+        if every < 1:
+            raise ArgumentError("every is too small", given=every, expected=">= 1")
+        self.every = every
+        self._before: dict[str, Any] = {}
+        self._sums: dict[str, list[float]] = {}
+        self._count = 0
+
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        self._remember(trainer)
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if trainer.step % self.every == 0:
+            self._look(trainer)
+        self._remember(trainer)
+
+    def _remember(self, trainer: Trainer) -> None:
+        """The weights before the next step: `assign` replaces arrays, so this copies nothing."""
+        if (trainer.step + 1) % self.every == 0:
+            self._before = {n: p._data for n, p in trainer.model.named_parameters()}
+
+    def _look(self, trainer: Trainer) -> None:
+        for name, parameter in trainer.model.named_parameters():
+            if parameter.grad is None or name not in self._before:
+                continue
+            g, old = parameter.grad._data, self._before[name]
+            sums = self._sums.setdefault(name, [0.0, 0.0])
+            sums[0] += float(np.linalg.norm(g)) / max(g.size, 1) ** 0.5
+            size = float(np.linalg.norm(old))
+            sums[1] += float(np.linalg.norm(parameter._data - old)) / size if size else 0.0
+        self._count += 1
+        self._before = {}
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        if self._count:
+            for place, name in enumerate(("gradient", "update")):
+                trainer.record[name] = {k: s[place] / self._count for k, s in self._sums.items()}
+        self._sums, self._count = {}, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sums": {k: list(s) for k, s in self._sums.items()}, "count": self._count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._sums = {k: list(s) for k, s in state["sums"].items()}
+        self._count = state["count"]

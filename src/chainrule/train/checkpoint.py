@@ -1,0 +1,210 @@
+"""Checkpoints: the whole state of a training in one file, the last few and the best one kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.data.files import PathLike
+from chainrule.errors import ArgumentError, CheckpointError, FormatError, NonFiniteError
+from chainrule.train.atomic import remove_leftovers
+from chainrule.train.callbacks import Callback, monitored
+from chainrule.train.files import load, read, save
+from chainrule.train.history import Best
+
+if TYPE_CHECKING:
+    from chainrule.train.trainer import Trainer
+
+_NAME = re.compile(r"step-(\d{9,})\.safetensors", re.ASCII)
+_PAUSE = 1.0
+
+
+class CheckpointFolder:
+    """The files `step-000000120.safetensors` of one folder.
+
+    A new one is written whole, read back and compared with its checksums, and only then are older
+    ones removed: at every moment the folder holds the newest state that was ever complete.
+    """
+
+    def __init__(self, path: PathLike, keep_last: int = 3) -> None:
+        if keep_last < 1:
+            raise ArgumentError("keep_last is too small", given=keep_last, expected=">= 1")
+        self.path, self.keep_last = os.fspath(path), keep_last
+
+    def files(self) -> list[str]:
+        """Paths of the checkpoints, oldest first."""
+        if not os.path.isdir(self.path):
+            return []
+        matches = [m for name in os.listdir(self.path) if (m := _NAME.fullmatch(name))]
+        return [os.path.join(self.path, m[0]) for m in sorted(matches, key=lambda m: int(m[1]))]
+
+    def create(self) -> None:
+        """Make the folder, and clear away what killed processes left behind."""
+        os.makedirs(self.path, exist_ok=True)
+        remove_leftovers(self.path)
+
+    def save(self, state: dict[str, Any], step: int) -> str:
+        """Write the state after `step` updates; returns the path."""
+        path = os.path.join(self.path, f"step-{step:09d}.safetensors")
+        self.write(state, path)
+        for old in self.files()[: -self.keep_last]:
+            if old != path:
+                os.unlink(old)
+        return path
+
+    def write(self, state: dict[str, Any], path: str) -> None:
+        """Write a file of the folder and verify it."""
+        remove_leftovers(self.path)
+        save(state, path)
+        read(path)
+
+    def newest(self) -> tuple[dict[str, Any], str] | None:
+        """The newest state that is sound, and its path; None if there are no checkpoints.
+
+        A damaged file is passed over with a warning; CheckpointError if all are damaged.
+        """
+        files = self.files()
+        for path in reversed(files):
+            try:
+                return load(path), path
+            except FormatError as error:
+                if "format version" in error.problem:
+                    raise
+                warnings.warn(f"passing over a damaged checkpoint: {error}", stacklevel=2)
+        if files:
+            raise CheckpointError(f"all {len(files)} checkpoints in {self.path} are damaged")
+        return None
+
+
+class ModelCheckpoint(Callback):
+    """Saves the training every `every` steps, and after epochs; and the best weights.
+
+    Parameters
+    ----------
+    folder: where; `<out>/checkpoints` of the trainer by default.
+    every: steps between checkpoints. By default after each epoch, unless the last one is less
+        than a second old: what the next epochs compute again is then not worth the disk's time.
+    keep_last: how many to keep. best: also keep `best.safetensors`, the weights of the epoch
+        with the best `monitor` (by default the validation loss); NaN is never best.
+    on_error: what a full disk does: "warn" and go on, or "raise".
+    """
+
+    order = 90
+
+    def __init__(
+        self,
+        folder: PathLike | None = None,
+        *,
+        every: int | None = None,
+        keep_last: int = 3,
+        best: bool = True,
+        monitor: str | None = None,
+        mode: str | None = None,
+        on_error: str = "warn",
+    ) -> None:
+        if every is not None and every < 1:
+            raise ArgumentError("every is too small", given=every, expected=">= 1 step")
+        if on_error not in ("warn", "raise"):
+            raise ArgumentError("unknown on_error", given=on_error, expected="'warn' or 'raise'")
+        self.folder = None if folder is None else CheckpointFolder(folder, keep_last)
+        self.every, self.keep_last, self.on_error = every, keep_last, on_error
+        self.best = Best(monitor or "loss", mode) if best else None
+        self.monitor = monitor
+        self._unsaved_best: dict[str, Any] | None = None
+        self._saved_step, self._saved_at = -1, -_PAUSE
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        if self.folder is None:
+            if trainer.out is None:
+                raise ArgumentError(
+                    "where do the checkpoints go?",
+                    instead="Trainer(..., out='runs/one') or ModelCheckpoint('folder').",
+                )
+            self.folder = CheckpointFolder(os.path.join(trainer.out, "checkpoints"), self.keep_last)
+        self.folder.create()
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if self.every is not None and trainer.step % self.every == 0:
+            self.save(trainer)
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        if self.best is not None and self.best.update(
+            trainer.record[monitored(trainer, self.monitor)]
+        ):
+            self._unsaved_best = {
+                "model": trainer.model.state_dict(),
+                "epoch": trainer.epoch,
+                "monitor": monitored(trainer, self.monitor),
+                "value": self.best.value,
+            }
+        due = self.every is not None or time.monotonic() - self._saved_at >= _PAUSE
+        if due or trainer.finishing:
+            self.save(trainer)
+
+    def save(self, trainer: Trainer) -> str | None:
+        """Save now; returns the path, or None if that failed and `on_error` is "warn"."""
+        assert_finite(trainer)
+        if self.folder is None:
+            return None
+        try:
+            if self._unsaved_best is not None:
+                path = os.path.join(self.folder.path, "best.safetensors")
+                self.folder.write(self._unsaved_best, path)
+                self._unsaved_best = None
+            path = self.folder.save(trainer.state_dict(), trainer.step)
+        except OSError as error:
+            if self.on_error == "raise":
+                raise
+            warnings.warn(f"no checkpoint: {error}; training goes on", stacklevel=2)
+            return None
+        self._saved_step, self._saved_at = trainer.step, time.monotonic()
+        return path
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": None if self.best is None else self.best.value}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if self.best is not None:
+            self.best.value = state["best"]
+
+
+def assert_finite(trainer: Trainer) -> None:
+    """NonFiniteError if a weight is NaN or infinite: such a state must not replace a good one."""
+    for name, parameter in trainer.model.named_parameters():
+        if not np.isfinite(parameter._data).all():
+            raise NonFiniteError(
+                f"the weights {name} hold NaN or infinity, and are not saved",
+                instead="The last checkpoint is from before; go on from it with a smaller lr.",
+            )
+
+
+def find_state(trainer: Trainer, resume: bool | PathLike) -> Any:
+    """The state to go on from: of a path, or the newest in the run's folder; None to begin anew.
+
+    CheckpointError if a new training would overwrite a run that is already in the folder.
+    """
+    if not isinstance(resume, bool):
+        return load(resume)
+    folder = next((c.folder for c in trainer.callbacks if isinstance(c, ModelCheckpoint)), None)
+    if folder is None and trainer.out is not None:
+        folder = CheckpointFolder(os.path.join(trainer.out, "checkpoints"))
+    if folder is None:
+        if resume:
+            raise ArgumentError(
+                "there is no folder to resume from", instead="Trainer(..., out='runs/one')"
+            )
+        return None
+    if resume:
+        found = folder.newest()
+        return None if found is None else found[0]
+    if trainer.step == 0 and folder.files():
+        raise CheckpointError(
+            f"{folder.path} holds another run, which this one would overwrite",
+            instead="Pass resume=True to continue it, or another folder as out.",
+        )
+    return None

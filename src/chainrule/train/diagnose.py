@@ -1,0 +1,107 @@
+"""Where a NaN or an infinity came from: asked only after one was found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.autograd import detect_anomaly
+from chainrule.errors import NonFiniteError, listing
+from chainrule.tensor import Tensor
+
+if TYPE_CHECKING:
+    from chainrule.train.trainer import Trainer
+
+
+def require_finite(loss: Tensor, parameters: Sequence[Tensor]) -> None:
+    """NonFiniteError unless the loss and all gradients are finite. Costs about 1 µs a tensor."""
+    value = loss._data
+    if not math.isfinite(value):
+        raise NonFiniteError(f"the loss is {float(value)}")
+    for position, parameter in enumerate(parameters):
+        g = parameter._grad
+        # A sum of squares is finite only if each is; if it overflowed, the elements decide.
+        if g is None or math.isfinite(np.vdot(g._data, g._data)):
+            continue
+        if not np.isfinite(g._data).all():
+            raise NonFiniteError(f"the gradient of parameter {position} holds NaN or infinity")
+
+
+def explained(
+    trainer: Trainer, error: NonFiniteError, inputs: Sequence[Any], targets: Any
+) -> NonFiniteError:
+    """The error with the step, the samples of the batch, the learning rate, and the cause.
+
+    The model's state is that before the step, and is so again afterwards.
+    """
+    rates = [float(group["lr"]) for group in trainer.optimizer.param_groups]
+    state = trainer._state_tensors()
+    before = [tensor._data for tensor in state]
+    try:
+        cause = _find_cause(trainer, inputs, targets)
+    finally:
+        for tensor, data in zip(state, before, strict=True):
+            tensor._data = data
+        trainer.optimizer.zero_grad()
+    return NonFiniteError(
+        f"{error.problem} in epoch {trainer.epoch + 1}, step {trainer.step + 1} (batch "
+        f"{trainer.batch}, {_samples(trainer)}; lr {listing(rates)}); {cause}",
+        instead="The update was not made: weights and optimizer are as before this step. "
+        "Check the data, lower the lr, or set clip_norm.",
+    )
+
+
+def _samples(trainer: Trainer) -> str:
+    loader = trainer.loader
+    if loader is None:
+        return "samples unknown"
+    start = trainer.batch * loader.batch_size
+    order = loader.order(trainer.epoch)[start : start + loader.batch_size]
+    return f"samples {listing(order.tolist())}"
+
+
+def _find_cause(trainer: Trainer, inputs: Sequence[Any], targets: Any) -> str:
+    """One sentence on where the first NaN or infinity arises, by computing the batch again."""
+    for x in inputs:
+        if (place := _bad_row(x)) is not None:
+            return f"the input holds it already: row {place} of the batch"
+    if (place := _bad_row(targets)) is not None:
+        return f"the target holds it already: row {place} of the batch"
+    ignored = getattr(trainer.loss, "ignore_index", None)
+    if ignored is not None and isinstance(targets, Tensor) and (targets._data == ignored).all():
+        return f"every label of the batch is {ignored}, which is ignored: the mean is 0/0"
+    for name, parameter in trainer.model.named_parameters():
+        if not np.isfinite(parameter._data).all():
+            return f"the weights {name} hold it already"
+    return _first_layer(trainer, inputs, targets)
+
+
+def _first_layer(trainer: Trainer, inputs: Sequence[Any], targets: Any) -> str:
+    with detect_anomaly():
+        try:
+            outputs = trainer.model(*inputs)
+        except NonFiniteError as error:
+            where = "the model"
+            if error.trail is not None:
+                where = f"{'.'.join(['model', *error.trail.path])} ({error.trail.layer})"
+            return f"first in {where}: {error.problem} from {error.given}"
+        try:
+            loss = trainer.loss(outputs, targets)
+        except NonFiniteError as error:
+            return f"first in the loss ({type(trainer.loss).__name__}): {error.problem}"
+        try:
+            loss.backward()
+        except NonFiniteError as error:
+            return f"first in the backward pass: {error.problem}"
+    return "it did not appear again when the batch was computed once more"
+
+
+def _bad_row(value: Any) -> int | None:
+    data = value._data if isinstance(value, Tensor) else None
+    if data is None or data.dtype.kind != "f" or not data.ndim:
+        return None
+    bad = ~np.isfinite(data.reshape(len(data), -1)).all(axis=1)
+    return int(bad.argmax()) if bad.any() else None

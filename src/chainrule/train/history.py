@@ -1,0 +1,113 @@
+"""The history of a training: one record per epoch, as `fit` returns it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
+
+from chainrule.errors import ArgumentError, listing
+
+Record = dict[str, Any]
+
+
+class History(Sequence[Record]):
+    """Records of epochs: `history[-1]` is the last one, `history["loss"]` one value per epoch.
+
+    stopped: why training ended before its last epoch, else None.
+    interrupted: the signal that stopped it ("SIGINT", "SIGTERM"), else None.
+
+    >>> history = History([{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}])
+    >>> history["loss"], history.best("loss")["epoch"]
+    ([2.0, 1.0], 2)
+    """
+
+    def __init__(self, records: Sequence[Record] = ()) -> None:
+        self.records = [dict(record) for record in records]
+        self.stopped: str | None = None
+        self.interrupted: str | None = None
+
+    @overload
+    def __getitem__(self, key: str) -> list[Any]: ...
+    @overload
+    def __getitem__(self, key: int) -> Record: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[Record]: ...
+    def __getitem__(self, key: Any) -> Any:
+        if not isinstance(key, str):
+            return self.records[key]
+        if not any(key in record for record in self.records):
+            known = listing(sorted({name for record in self.records for name in record}), 20)
+            raise ArgumentError(f"the history has no {key!r}", expected=known or "an epoch first")
+        return [record.get(key) for record in self.records]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def append(self, record: Record) -> None:
+        """Add the record of an epoch."""
+        self.records.append(record)
+
+    def best(self, monitor: str, mode: str | None = None) -> Record:
+        """The record in which `monitor` is best; NaN is never best."""
+        best = Best(monitor, mode)
+        found = [r for r in self.records if monitor in r and best.update(r[monitor])]
+        if not found:
+            raise ArgumentError(f"no epoch has a finite {monitor!r}")
+        return found[-1]
+
+    def __repr__(self) -> str:
+        lines = [line_of(record) for record in self.records[-5:]]
+        return "\n".join([f"History of {len(self)} epochs", *lines])
+
+
+class Best:
+    """The best value of a quantity so far; `update` says whether a new one is better.
+
+    mode: "min" or "max"; by default "max" for shares of right answers (accuracy, F1, R², ...).
+    NaN is never best. A better value is better by more than `min_delta`.
+
+    >>> best = Best("valid_loss")
+    >>> [best.update(x) for x in (1.0, float("nan"), 0.5, 0.7)]
+    [True, False, True, False]
+    """
+
+    def __init__(self, monitor: str, mode: str | None = None, min_delta: float = 0.0) -> None:
+        if mode not in (None, "min", "max"):
+            raise ArgumentError("unknown mode", given=mode, expected="'min' or 'max'")
+        if not min_delta >= 0:
+            raise ArgumentError("min_delta is negative", given=min_delta, expected=">= 0")
+        self.monitor, self.min_delta = monitor, min_delta
+        self.mode = mode or ("max" if _rises(monitor) else "min")
+        self.value: float | None = None
+
+    def update(self, value: float) -> bool:
+        """Take in a value; True if it is the best one so far."""
+        if math.isnan(value):
+            return False
+        if self.value is not None:
+            gain = self.value - value if self.mode == "min" else value - self.value
+            if not gain > self.min_delta:
+                return False
+        self.value = float(value)
+        return True
+
+
+def _rises(monitor: str) -> bool:
+    name = monitor.removeprefix("valid_")
+    return name in ("accuracy", "precision", "recall", "f1", "r2") or name.startswith("top")
+
+
+def line_of(record: Record) -> str:
+    """A record as one line: `epoch 3  loss 0.1203  accuracy 0.9661  valid_loss ...`."""
+    numbers = [
+        f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in record.items()
+        if isinstance(value, (int, float)) and name not in ("step", "lr", "seconds")
+    ]
+    if "seconds" in record:
+        numbers.append(f"{record['seconds']:.1f} s")
+    return "  ".join(numbers)

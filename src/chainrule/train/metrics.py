@@ -1,0 +1,318 @@
+"""Metrics: numbers that say how good predictions are, accumulated over batches.
+
+Each is given the model's outputs and the targets of one batch after another by `update`, and
+answers for all of them together by `compute`; `reset` starts anew. What is accumulated is one
+small float64 array, so a metric can be saved in mid-epoch.
+
+Classification metrics take outputs (N, C), of which the largest names the class, or (N,) or
+(N, 1), which name class 1 where they exceed `threshold`; targets are class indices (N,), zeros
+and ones (N, 1), or probabilities (N, C). Further axes follow C, as in cross-entropy. Samples
+whose label is −100, cross-entropy's mark for "ignore", are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, OutOfRangeError, ShapeError
+from chainrule.primitive import Array
+from chainrule.tensor import Tensor
+
+IGNORED = -100
+
+
+class Metric(ABC):
+    """A number accumulated over batches. Subclass it: `update` adds to `self.state`.
+
+    name: how it is called in logs. state: everything accumulated, one float64 array.
+    """
+
+    name: str
+    state: Array
+
+    @abstractmethod
+    def update(self, outputs: Any, targets: Any) -> None:
+        """Take in one batch: tensors or arrays of equal length."""
+
+    @abstractmethod
+    def compute(self) -> Any:
+        """The value for everything since the last reset; NaN if there was nothing."""
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.state = np.zeros_like(self.state)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was accumulated, to go on with later."""
+        return {"state": self.state.copy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where a saved metric stood."""
+        self.state = np.array(as_array(state["state"]), np.float64)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.compute()})"
+
+
+def as_array(value: Any) -> Array:
+    """The numbers of a tensor or anything array-like."""
+    return value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
+
+
+def _classes(outputs: Any, targets: Any, threshold: float) -> tuple[Array, Array]:
+    """Predicted and true class of every sample, each as one flat array."""
+    x, y = as_array(outputs), as_array(targets)
+    if x.ndim >= 2 and x.shape[1] > 1:
+        if y.shape == x.shape and y.dtype.kind == "f":
+            y = y.argmax(axis=1)
+        x = x.argmax(axis=1)
+    else:
+        x, y = (x > threshold).reshape(-1), y.reshape(-1)
+    if x.shape != y.shape:
+        raise ShapeError("outputs and targets differ in length", given=f"{x.shape}, {y.shape}")
+    x, y = x.reshape(-1), y.reshape(-1).astype(np.int64, copy=False)
+    kept = y != IGNORED
+    return (x, y) if kept.all() else (x[kept], y[kept])
+
+
+class Accuracy(Metric):
+    """The share of samples whose predicted class is the true one.
+
+    >>> metric = Accuracy()
+    >>> metric.update(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
+    >>> metric.compute()
+    0.5
+    """
+
+    name = "accuracy"
+
+    def __init__(self, threshold: float = 0.0) -> None:
+        self.threshold = threshold
+        self.state = np.zeros(2)
+
+    def update(self, outputs: Any, targets: Any) -> None:
+        predicted, true = _classes(outputs, targets, self.threshold)
+        self.state += (np.count_nonzero(predicted == true), len(true))
+
+    def compute(self) -> float:
+        return _ratio(*self.state)
+
+
+class TopK(Metric):
+    """The share of samples whose true class is among the `k` largest outputs.
+
+    >>> metric = TopK(2)
+    >>> metric.update(np.array([[0.1, 0.5, 0.4], [0.7, 0.2, 0.1]]), np.array([2, 2]))
+    >>> metric.compute()
+    0.5
+    """
+
+    def __init__(self, k: int = 5) -> None:
+        if k < 1:
+            raise ArgumentError("k is too small", given=k, expected=">= 1")
+        self.k, self.name = k, f"top{k}"
+        self.state = np.zeros(2)
+
+    def update(self, outputs: Any, targets: Any) -> None:
+        x, y = as_array(outputs), as_array(targets)
+        if x.ndim != 2 or y.shape != x.shape[:1]:
+            raise ShapeError("top-k takes (N, C) outputs and (N,) labels", given=(x.shape, y.shape))
+        k = min(self.k, x.shape[1])
+        best = np.argpartition(x, -k, axis=1)[:, -k:]
+        self.state += (np.count_nonzero(best == y[:, None]), len(y))
+
+    def compute(self) -> float:
+        return _ratio(*self.state)
+
+
+class ConfusionMatrix(Metric):
+    """How often class i (row) was predicted as class j (column): an int64 array (C, C).
+
+    `classes` is their number; without, it grows with what is seen.
+
+    >>> metric = ConfusionMatrix(2)
+    >>> metric.update(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
+    >>> metric.compute()
+    array([[1, 1],
+           [0, 0]])
+    """
+
+    name = "confusion"
+
+    def __init__(self, classes: int = 2, threshold: float = 0.0) -> None:
+        self.classes, self.threshold = classes, threshold
+        self.state = np.zeros((classes, classes))
+
+    def update(self, outputs: Any, targets: Any) -> None:
+        predicted, true = _classes(outputs, targets, self.threshold)
+        if not len(true):
+            return
+        if true.min() < 0:
+            place = int(true.argmin())
+            raise OutOfRangeError(f"label {true[place]} at position {place}", expected=">= 0")
+        size = max(int(predicted.max()), int(true.max())) + 1
+        if size > len(self.state):
+            more = size - len(self.state)
+            self.state = np.pad(self.state, ((0, more), (0, more)))
+        size = len(self.state)
+        self.state += np.bincount(true * size + predicted, minlength=size**2).reshape(size, size)
+
+    def compute(self) -> Array:
+        return self.state.astype(np.int64)
+
+
+class _FromConfusion(ConfusionMatrix):
+    """What precision, recall and F1 share: the counts of each class, and how to average.
+
+    average: "macro", the mean over the classes that occur; "micro", all samples in one count;
+    "binary", class 1 alone. A quotient 0/0 counts as 0, as in scikit-learn.
+    """
+
+    def __init__(self, average: str = "macro", threshold: float = 0.0) -> None:
+        super().__init__(2, threshold)
+        if average not in ("macro", "micro", "binary"):
+            raise ArgumentError("unknown average", given=average, expected="macro, micro, binary")
+        self.average = average
+
+    def compute(self) -> float:  # type: ignore[override]
+        hits = np.diag(self.state)
+        predicted, true = self.state.sum(axis=0), self.state.sum(axis=1)
+        if self.average == "binary":
+            if len(hits) > 2:
+                raise ArgumentError("average='binary' is for two classes", given=len(hits))
+            return self._quotient(hits[1], predicted[1], true[1])
+        if self.average == "micro":
+            return self._quotient(hits.sum(), predicted.sum(), true.sum())
+        occurring = np.flatnonzero(predicted + true)
+        if not occurring.size:
+            return math.nan
+        return math.fsum(
+            self._quotient(hits[i], predicted[i], true[i]) for i in occurring
+        ) / len(occurring)
+
+    def _quotient(self, hits: float, predicted: float, true: float) -> float:
+        raise NotImplementedError
+
+
+class Precision(_FromConfusion):
+    """TP / (TP + FP): how many of those predicted to be of a class are.
+
+    >>> metric = Precision("binary")
+    >>> metric.update(np.array([1.0, 2.0, -1.0]), np.array([1, 0, 1]))
+    >>> metric.compute()
+    0.5
+    """
+
+    name = "precision"
+
+    def _quotient(self, hits: float, predicted: float, true: float) -> float:
+        return float(hits / predicted) if predicted else 0.0
+
+
+class Recall(_FromConfusion):
+    """TP / (TP + FN): how many of a class are found."""
+
+    name = "recall"
+
+    def _quotient(self, hits: float, predicted: float, true: float) -> float:
+        return float(hits / true) if true else 0.0
+
+
+class F1(_FromConfusion):
+    """2·TP / (2·TP + FP + FN): the harmonic mean of precision and recall."""
+
+    name = "f1"
+
+    def _quotient(self, hits: float, predicted: float, true: float) -> float:
+        return float(2 * hits / (predicted + true)) if predicted + true else 0.0
+
+
+class MeanSquaredError(Metric):
+    """Σ (output − target)² / n over all elements.
+
+    >>> metric = MeanSquaredError()
+    >>> metric.update(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    >>> metric.compute()
+    2.0
+    """
+
+    name = "mse"
+
+    def __init__(self) -> None:
+        self.state = np.zeros(2)
+
+    def update(self, outputs: Any, targets: Any) -> None:
+        difference = _difference(outputs, targets)
+        self.state += (np.square(difference).sum(), difference.size)
+
+    def compute(self) -> float:
+        return _ratio(*self.state)
+
+
+class MeanAbsoluteError(MeanSquaredError):
+    """Σ |output − target| / n over all elements."""
+
+    name = "mae"
+
+    def update(self, outputs: Any, targets: Any) -> None:
+        difference = _difference(outputs, targets)
+        self.state += (np.abs(difference).sum(), difference.size)
+
+
+class R2(Metric):
+    """1 − Σ (y − ŷ)² / Σ (y − ȳ)²: the share of the variance explained, averaged over outputs.
+
+    1 is perfect, 0 as good as the mean. The variance is merged over batches in the stable way
+    (Chan, Golub, LeVeque, 1979). A constant target gives 1 if met exactly, else 0.
+    """
+
+    name = "r2"
+
+    def __init__(self) -> None:
+        self.state = np.zeros((4, 1))  # rows: count, mean, Σ(y − ȳ)², Σ(y − ŷ)², one column each
+
+    def reset(self) -> None:
+        self.state = np.zeros((4, 1))
+
+    def update(self, outputs: Any, targets: Any) -> None:
+        y = as_array(targets).astype(np.float64)
+        if not y.size:
+            return
+        missed = np.square(_difference(outputs, targets)).reshape(len(y), -1)
+        y = y.reshape(len(y), -1)
+        n, mean = self.state[0], self.state[1]
+        shift = y.mean(axis=0) - mean
+        total = n + len(y)
+        spread = np.square(y - y.mean(axis=0)).sum(axis=0) + shift**2 * n * len(y) / total
+        self.state = np.stack([
+            np.broadcast_to(total, shift.shape),
+            mean + shift * len(y) / total,
+            self.state[2] + spread,
+            self.state[3] + missed.sum(axis=0),
+        ])  # fmt: skip
+
+    def compute(self) -> float:
+        count, _, spread, missed = self.state
+        if count[0] < 2:
+            return math.nan
+        flat = np.where(missed == 0, 1.0, 0.0)
+        safe = np.where(spread == 0, 1.0, spread)
+        return float(np.where(spread == 0, flat, 1.0 - missed / safe).mean())
+
+
+def _ratio(total: float, count: float) -> float:
+    return float(total / count) if count else math.nan
+
+
+def _difference(outputs: Any, targets: Any) -> Array:
+    x, y = as_array(outputs), as_array(targets)
+    if x.shape != y.shape:
+        raise ShapeError(
+            "outputs and targets differ in shape", given=x.shape, expected=y.shape,
+            instead="Use .squeeze(1) or .unsqueeze(1): (n, 1) and (n,) would broadcast to (n, n).",
+        )  # fmt: skip
+    return x.astype(np.float64) - y

@@ -1,0 +1,95 @@
+"""Progress: one bar for the whole run on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from chainrule.train.callbacks import Callback
+from chainrule.train.history import line_of
+
+if TYPE_CHECKING:
+    from chainrule.train.trainer import Trainer
+
+_INTERVAL = 0.1
+_LINES = 25
+
+
+class Progress(Callback):
+    """Shows how far training is, on standard error, at most ten times a second.
+
+    On a terminal it is one bar with the losses and the time left; elsewhere (a file, a pipe, a
+    notebook's log) some 25 plain lines per run.
+    """
+
+    order = 60
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+        self._next = 0.0
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        self._next = 0.0
+        if not sys.stderr.isatty():
+            return
+        try:
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                Progress,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
+            )
+        except ImportError:
+            return
+        self._bar = Progress(
+            TextColumn("{task.fields[epoch]}", style="bold"), BarColumn(bar_width=None),
+            TextColumn("{task.fields[numbers]}"), TimeElapsedColumn(), TextColumn("·"),
+            TimeRemainingColumn(), console=Console(stderr=True), auto_refresh=False,
+        )  # fmt: skip
+        total = trainer.epochs * trainer.batches
+        self._task = self._bar.add_task("", total=total, epoch="", numbers="")
+        self._bar.start()
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if self._bar is None or (now := time.monotonic()) < self._next:
+            return
+        self._next = now + _INTERVAL
+        self._show(trainer, f"loss {trainer.meter.loss:.4f}")
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        if self._bar is not None:
+            self._show(trainer, _short(trainer.record))
+            return
+        stride = max(1, -(-trainer.epochs // _LINES))
+        if trainer.epoch % stride == 0 or trainer.epoch == trainer.epochs or trainer.finishing:
+            self._print(line_of(trainer.record))
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        if trainer.stopped:
+            self._print(f"stopped: {trainer.stopped}")
+
+    def _show(self, trainer: Trainer, numbers: str) -> None:
+        done = trainer.epoch * trainer.batches + trainer.batch
+        current = min(trainer.epoch + (trainer.batch > 0), trainer.epochs)
+        self._bar.update(
+            self._task, completed=done, epoch=f"epoch {current}/{trainer.epochs}",
+            numbers=numbers, refresh=True,
+        )  # fmt: skip
+
+    def _print(self, line: str) -> None:
+        try:
+            print(line, file=sys.stderr, flush=True)
+        except OSError:  # nobody reads any more; the run is worth more than its log
+            self._print = lambda line: None  # type: ignore[method-assign]
+
+
+def _short(record: dict[str, Any]) -> str:
+    shown = [k for k in ("loss", "valid_loss", "valid_accuracy", "valid_r2") if k in record]
+    return "  ".join(f"{name.replace('valid_', 'valid ')} {record[name]:.4f}" for name in shown)

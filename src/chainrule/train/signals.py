@@ -1,0 +1,39 @@
+"""Ctrl-C and SIGTERM as a request to stop at the next step."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+
+class Interrupts:
+    """Inside `with Interrupts() as interrupts`, the first SIGINT or SIGTERM is only noted.
+
+    `interrupts.pending` is then its name, and the loop stops when it is in order. A second SIGINT
+    raises KeyboardInterrupt at once. Afterwards the handlers are the ones that were there. In a
+    thread other than the main one, Python delivers no signals, and nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self.pending: str | None = None
+        self._old: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                old = signal.getsignal(number)
+                if old is not None and old is not signal.SIG_IGN:
+                    self._old[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._old.items():
+            signal.signal(number, handler)
+        self._old.clear()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.pending is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.pending = signal.Signals(number).name

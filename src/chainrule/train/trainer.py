@@ -1,0 +1,390 @@
+"""The Trainer: the loop over epochs and steps, and all that a long training needs around it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from chainrule.data.files import PathLike
+from chainrule.data.loader import DataLoader
+from chainrule.errors import ArgumentError, DTypeError, NonFiniteError, listing
+from chainrule.nn.module import Module
+from chainrule.ops.random import default_generator
+from chainrule.optim import Optimizer
+from chainrule.optim.clip import clip_grad_norm_
+from chainrule.primitive import Array
+from chainrule.tensor import Tensor
+from chainrule.train.atomic import locked
+from chainrule.train.callbacks import Callback, JSONLHistory
+from chainrule.train.checkpoint import ModelCheckpoint, find_state
+from chainrule.train.diagnose import explained, require_finite
+from chainrule.train.history import History, Record
+from chainrule.train.infer import (
+    as_loader,
+    decisions,
+    evaluating,
+    kind_of,
+    outputs_of,
+    probabilities,
+)
+from chainrule.train.meter import Meter, metrics_for, numbers
+from chainrule.train.metrics import Metric
+from chainrule.train.progress import Progress
+from chainrule.train.signals import Interrupts
+from chainrule.train.state import capture, restore, setup_of
+
+
+class Trainer:
+    """Trains a model: for each batch, loss(model(x), y) is made smaller by one optimizer step.
+
+    Parameters
+    ----------
+    model, loss, optimizer: as in a hand-written loop.
+    metrics: by default what suits the loss: accuracy for classes, R² for numbers.
+    callbacks: see :class:`Callback`.
+    scheduler: a schedule of the learning rate, moved on after every step, or after every epoch
+        with `schedule_every="epoch"`.
+    clip_norm: the largest norm that all gradients together may have.
+    out: a folder for the history and the checkpoints; one process at a time may train in it.
+    checkpoint_every: steps between checkpoints; by default one after an epoch.
+    seed: of the order of the data. Weights and dropout follow `cr.manual_seed`.
+    on_nonfinite: when a loss or gradient is NaN or infinite, the update is not made; then
+        "raise" (NonFiniteError), "stop" training with a warning, or "skip" the batch.
+    checkpoint_on_error: save also when an exception ends training.
+    progress: show a bar, or lines where there is no terminal.
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn, optim
+    >>> data = cr.data.ArrayDataset([[0.0], [1.0], [2.0], [3.0]], [[1.0], [3.0], [5.0], [7.0]])
+    >>> model = nn.Linear(1, 1)
+    >>> trainer = Trainer(
+    ...     model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1), progress=False)
+    >>> history = trainer.fit(data, epochs=200, batch_size=4)
+    >>> history["loss"][-1] < 1e-3, trainer.predict([[10.0]]).round(1)
+    (True, array([[21.]], dtype=float32))
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        loss: Module,
+        optimizer: Optimizer,
+        *,
+        metrics: Sequence[Metric] | None = None,
+        callbacks: Sequence[Callback] = (),
+        scheduler: Any = None,
+        schedule_every: str = "step",
+        clip_norm: float | None = None,
+        out: PathLike | None = None,
+        checkpoint_every: int | None = None,
+        seed: int = 0,
+        on_nonfinite: str = "raise",
+        checkpoint_on_error: bool = False,
+        progress: bool = True,
+    ) -> None:
+        _check_parts(model, loss, optimizer)
+        _check_choice("on_nonfinite", on_nonfinite, ("raise", "stop", "skip"))
+        _check_choice("schedule_every", schedule_every, ("step", "epoch"))
+        if clip_norm is not None and not clip_norm > 0:
+            raise ArgumentError("clip_norm must be positive", given=clip_norm)
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.scheduler, self.schedule_every = scheduler, schedule_every
+        self.clip_norm, self.seed = clip_norm, seed
+        self.out = None if out is None else os.fspath(out)
+        self.on_nonfinite, self.checkpoint_on_error = on_nonfinite, checkpoint_on_error
+        self.meter = Meter(metrics_for(loss) if metrics is None else metrics)
+        self.callbacks = self._with_defaults(callbacks, checkpoint_every, progress)
+        self.setup = setup_of(self)
+        self.history = History()
+        self.record: Record = {}
+        self.epoch, self.batch, self.step, self.first_epoch = 0, 0, 0, 0
+        self.epochs, self.batches = 0, 0
+        self.stopped: str | None = None
+        self.interrupted: str | None = None
+        self.resume_hint = "call fit again with resume=True"
+        self.loader: DataLoader | None = None
+        self._interrupts = Interrupts()
+        self._parameters = [p for group in optimizer.param_groups for p in group.params]
+
+    def _with_defaults(
+        self, callbacks: Sequence[Callback], every: int | None, progress: bool
+    ) -> list[Callback]:
+        own: list[Callback] = [Progress()] if progress else []
+        if self.out is not None:
+            own += [JSONLHistory(os.path.join(self.out, "history.jsonl"))]
+            own += [ModelCheckpoint(every=every)]
+        given = {type(callback) for callback in callbacks}
+        both = [*callbacks, *(callback for callback in own if type(callback) not in given)]
+        return sorted(both, key=lambda callback: callback.order)
+
+    # -- training ------------------------------------------------------------------------------
+
+    def training_step(self, inputs: Sequence[Tensor], targets: Any) -> tuple[Tensor, Any]:
+        """One update: forward, loss, backward, clip, step, schedule. Gives (loss, outputs).
+
+        All it reads and writes besides its arguments are Tensors. NonFiniteError comes before
+        the update.
+        """
+        self.optimizer.zero_grad()
+        outputs = self.model(*inputs)
+        loss: Tensor = self.loss(outputs, targets)
+        loss.backward()
+        if self.clip_norm is not None:
+            clip_grad_norm_(self._parameters, self.clip_norm)
+        require_finite(loss, self._parameters)
+        self.optimizer.step()
+        if self.scheduler is not None and self.schedule_every == "step":
+            self.scheduler.step()
+        return loss, outputs
+
+    def fit(
+        self,
+        train: Any,
+        valid: Any = None,
+        epochs: int = 1,
+        batch_size: int = 32,
+        *,
+        shuffle: bool = True,
+        resume: bool | PathLike = False,
+        override: bool = False,
+    ) -> History:
+        """Train for `epochs` epochs, validating after each; returns the history.
+
+        train, valid: datasets, loaders, or pairs of arrays (x, y). Called again, it trains on.
+
+        resume: True goes on from the newest checkpoint in `out` (from the start if there is
+        none), a path from that checkpoint. The result has the same bits as if training had never
+        stopped. `epochs` then counts those done before. A setup that differs from the saved one
+        (batch size, data length, learning rate, ...) is a CheckpointError, or holds from here on
+        with `override=True`.
+
+        Ctrl-C finishes the step, saves, and returns the history so far (`interrupted` says so);
+        a second one stops at once. SIGTERM does as the first.
+        """
+        loader = as_loader(train, batch_size, shuffle, self.seed)
+        if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
+            raise ArgumentError("epochs is a whole number", given=repr(epochs), expected=">= 0")
+        validation = None if valid is None else as_loader(valid)
+        with self._prepared() as interrupts:
+            self._interrupts = interrupts
+            self._start(loader, epochs, resume, override)
+            try:
+                self._call("on_fit_begin")
+                while self.epoch < self.epochs and not self.finishing:
+                    if not self._run_epoch(loader, validation):
+                        break
+                self._finish()
+            except BaseException as error:
+                self._fail(error)
+                raise
+        return self.history
+
+    @contextmanager
+    def _prepared(self) -> Iterator[Interrupts]:
+        """The folder is ours, signals are noted, the model is in training mode."""
+        with ExitStack() as stack:
+            if self.out is not None:
+                os.makedirs(self.out, exist_ok=True)
+                stack.enter_context(locked(self.out))
+            modes = [(module, module.training) for module in self.model.modules()]
+            self.model.train()
+            try:
+                yield stack.enter_context(Interrupts())
+            finally:
+                for module, mode in modes:
+                    module.training = mode
+
+    def _start(
+        self, loader: DataLoader, epochs: int, resume: bool | PathLike, override: bool
+    ) -> None:
+        previous, self.loader = self.loader, loader
+        state = find_state(self, resume)
+        if state is not None:
+            restore(self, state, override)
+        else:
+            self.first_epoch, self.stopped = self.epoch, None
+            if self.batch and previous is not None and previous._fixed() != loader._fixed():
+                self.batch = 0  # the interrupted epoch was cut into other batches: start it again
+                self.meter.reset()
+        self.epochs, self.batches = self.first_epoch + epochs, len(loader)
+        self.interrupted = None
+        self.history.interrupted = self.history.stopped = None
+
+    def _run_epoch(self, loader: DataLoader, valid: DataLoader | None) -> bool:
+        """One epoch, or the rest of it; False if a signal came in between."""
+        started = time.monotonic()
+        if self.batch == 0:
+            self.meter.reset()
+        self.record = {}
+        loader.set_epoch(self.epoch, self.batch)
+        self._call("on_epoch_begin")
+        hooks = [c.on_step_end for c in self.callbacks if _defines(c, "on_step_end")]
+        interrupts, before = self._interrupts, self._state_tensors()
+        for batch in loader:
+            self._step(batch, before)
+            for hook in hooks:
+                hook(self)
+            if interrupts.pending is not None or self.stopped is not None:
+                break
+        if self.finishing and self.batch < self.batches:
+            return False
+        record: Record = {"epoch": self.epoch + 1, "step": self.step, **self.meter.results()}
+        if valid is not None:
+            results = self._evaluate(valid, interrupts)
+            if results is None:
+                return False
+            record |= {f"valid_{name}": value for name, value in results.items()}
+        record["lr"] = float(self.optimizer.param_groups[0]["lr"])
+        self._close_epoch(record, started)
+        return True
+
+    def _step(self, batch: tuple[Tensor, ...], state: list[Tensor]) -> None:
+        """One update and what is noted of it; if it fails, the state is as it was before."""
+        inputs, targets = batch[:-1] or batch, batch[-1]
+        before = [tensor._data for tensor in state]
+        try:
+            loss, outputs = self.training_step(inputs, targets)
+        except BaseException as error:
+            for tensor, data in zip(state, before, strict=True):
+                tensor._data = data
+            if not isinstance(error, NonFiniteError):
+                raise
+            self._not_finite(explained(self, error, inputs, targets))
+            return
+        self.step += 1
+        self.batch += 1
+        self.meter.add(float(loss._data), numbers(outputs), numbers(targets))
+
+    def _not_finite(self, error: NonFiniteError) -> None:
+        if self.on_nonfinite == "raise":
+            raise error
+        warnings.warn(str(error), stacklevel=4)
+        if self.on_nonfinite == "stop":
+            self.stop(error.problem)
+        else:
+            self.batch += 1
+
+    def _state_tensors(self) -> list[Tensor]:
+        """What a forward pass writes. (The update's own state is written only after it.)"""
+        return [*self.model.buffers(), default_generator.state]
+
+    def _close_epoch(self, record: Record, started: float) -> None:
+        if self.scheduler is not None and self.schedule_every == "epoch":
+            watched = record.get("valid_loss", record["loss"])
+            plateau = type(self.scheduler).__name__ == "ReduceLROnPlateau"
+            self.scheduler.step(*[watched] if plateau else [])
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.record = record
+        record["seconds"] = round(time.monotonic() - started, 3)
+        self.history.append(record)
+        self._call("on_epoch_end")
+
+    def _finish(self) -> None:
+        """The end of training, or of what a signal left of it."""
+        signal = self._interrupts.pending
+        if signal is not None and not (self.epoch == self.epochs or self.stopped):
+            self.interrupted = self.history.interrupted = signal
+            path = self._save()
+            saved = f"saved to {path}; {self.resume_hint}" if path else "not saved (no `out`)"
+            print(f"{signal}: stopped after step {self.step}, {saved}", file=sys.stderr)
+        self.history.stopped = self.stopped
+        self._call("on_fit_end")
+
+    def _fail(self, error: BaseException) -> None:
+        """Let callbacks close what they opened; the error itself passes on untouched."""
+        self.interrupted = type(error).__name__
+        error.add_note(f"in epoch {self.epoch + 1}, after step {self.step} of the training")
+        try:
+            if self.checkpoint_on_error:
+                self._save()
+            self._call("on_fit_end")
+        except Exception as second:
+            error.add_note(f"and then, while closing: {second!r}")
+
+    def _save(self) -> str | None:
+        savers = [c for c in self.callbacks if isinstance(c, ModelCheckpoint)]
+        return next((path for c in savers if (path := c.save(self))), None)
+
+    def _call(self, moment: str) -> None:
+        for callback in self.callbacks:
+            getattr(callback, moment)(self)
+
+    def stop(self, reason: str) -> None:
+        """End training after the current step or epoch; called by callbacks."""
+        self.stopped = reason
+
+    @property
+    def finishing(self) -> bool:
+        """Whether training ends here: at the last epoch, by `stop`, or by a signal."""
+        asked = self.stopped is not None or self._interrupts.pending is not None
+        return asked or self.epoch >= self.epochs
+
+    # -- use -----------------------------------------------------------------------------------
+
+    def evaluate(self, data: Any, batch_size: int | None = None) -> dict[str, Any]:
+        """Loss and metrics over a dataset, a loader, or a pair of arrays, in evaluation mode."""
+        return self._evaluate(as_loader(data, batch_size), None) or {}
+
+    def _evaluate(self, loader: DataLoader, interrupts: Interrupts | None) -> Record | None:
+        meter = self.meter.fresh()
+        with evaluating(self.model):
+            for batch in loader:
+                inputs, targets = batch[:-1] or batch, batch[-1]
+                outputs = self.model(*inputs)
+                loss = self.loss(outputs, targets)
+                meter.add(float(loss._data), numbers(outputs), numbers(targets))
+                if interrupts is not None and interrupts.pending is not None:
+                    return None
+        return meter.results()
+
+    def predict(self, x: Any) -> Array:
+        """For classes their indices int64 (N,), else the outputs; `x` is an array or a dataset."""
+        return decisions(outputs_of(self.model, x), kind_of(self.loss))
+
+    def predict_proba(self, x: Any) -> Array:
+        """The probability of each class, (N, C); ArgumentError if the model predicts values."""
+        return probabilities(outputs_of(self.model, x), kind_of(self.loss))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how training goes on: `cr.save` writes it to a file."""
+        return capture(self)
+
+    def load_state_dict(self, state: dict[str, Any], override: bool = False) -> None:
+        """Go on from a saved state with the next `fit`; unchanged on error."""
+        restore(self, state, override)
+
+
+def _check_parts(model: Any, loss: Any, optimizer: Any) -> None:
+    for name, value, kind in (
+        ("model", model, Module), ("loss", loss, Module), ("optimizer", optimizer, Optimizer),
+    ):  # fmt: skip
+        if not isinstance(value, kind):
+            hint = f"Pass an instance: nn.{value.__name__}()." if isinstance(value, type) else None
+            raise DTypeError(
+                f"Trainer's {name} is no {kind.__name__}", given=repr(value)[:60],
+                expected=f"a {kind.__name__}", instead=hint,
+            )  # fmt: skip
+    own = {id(p) for p in model.parameters()}
+    foreign = [
+        i for i, p in enumerate(p for g in optimizer.param_groups for p in g.params)
+        if id(p) not in own
+    ]  # fmt: skip
+    if foreign:
+        raise ArgumentError(
+            f"the optimizer holds parameters that are not the model's: {listing(foreign)}",
+            instead="Make it from this model: optim.Adam(model.parameters()).",
+        )
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ArgumentError(f"unknown {name}", given=repr(value), expected=listing(choices))
+
+
+def _defines(callback: Callback, moment: str) -> bool:
+    return getattr(type(callback), moment) is not getattr(Callback, moment)
