@@ -40,7 +40,7 @@ $(VENV)/.parity: $(VENV)/.dev
 
 $(BENCH)/.peers: pyproject.toml
 	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/pip install --quiet -e ".[plot]" torch==2.13.0 threadpoolctl
+	$(BENCH)/bin/pip install --quiet -e ".[plot]" torch==2.13.0 "jax>=0.4.30" threadpoolctl
 	touch $@
 
 clean:

@@ -1,5 +1,8 @@
 """Chainrule: a deep-learning framework that reads like a textbook and runs like an engine."""
 
+from importlib import import_module as _import
+from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
+
 from numpy import dtype as _dtype
 
 from chainrule.errors import ChainruleError as ChainruleError
@@ -64,11 +67,36 @@ from chainrule.ops.creation import (
     rand as rand, randint as randint, randn as randn, randperm as randperm, spec as spec,
     tensor as tensor, zeros as zeros, zeros_like as zeros_like,
 )
-from chainrule.compiler import Compiled as Compiled, compile as compile
-from chainrule.compiler import Trace as Trace, trace as trace
 
 __version__ = "0.1.0"
 
 float16, float32, float64 = _dtype("float16"), _dtype("float32"), _dtype("float64")
 int8, int16, int32, int64 = _dtype("int8"), _dtype("int16"), _dtype("int32"), _dtype("int64")
 uint8, bool = _dtype("uint8"), _dtype("bool")
+
+if _TYPE_CHECKING:
+    from chainrule import data as data, nn as nn, optim as optim, train as train
+    from chainrule.compiler import Compiled as Compiled, Trace as Trace
+    from chainrule.compiler import compile as compile, trace as trace
+    from chainrule.train import Trainer as Trainer, load as load, save as save
+
+# The upper floors load at their first use, so that the import costs little more than NumPy's.
+_LATER = {
+    "Compiled": "compiler", "Trace": "compiler", "compile": "compiler", "trace": "compiler",
+    "Trainer": "train", "load": "train", "save": "train",
+}  # fmt: skip
+_PARTS = ("compiler", "data", "nn", "optim", "train")
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _PARTS:
+        return _import(f"chainrule.{name}")
+    if name not in _LATER:
+        raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
+    value = getattr(_import(f"chainrule.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(name for name in {*globals(), *_LATER, *_PARTS} if name[0] != "_")
