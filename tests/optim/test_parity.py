@@ -1,0 +1,225 @@
+"""The same start and the same gradients give PyTorch's weights and learning rates."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import optim
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.parity
+
+STEPS = 25
+SHAPES = ((4, 3), (3,), ())
+# One step rounds a few times differently; over 25 steps of size ~0.1 on weights ~1 that adds up
+# to at most some tens of the unit of rounding.
+TOLERANCE = {"float64": 1e-13, "float32": 2e-5}
+
+GRID = [
+    ("SGD", {}),
+    ("SGD", {"weight_decay": 0.1}),
+    ("SGD", {"momentum": 0.9}),
+    ("SGD", {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1}),
+    ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    ("SGD", {"momentum": 0.5, "maximize": True, "weight_decay": 0.1}),
+    ("SGD", {"maximize": True}),
+    ("Adam", {}),
+    ("Adam", {"weight_decay": 0.1, "betas": (0.5, 0.7), "eps": 1e-3}),
+    ("Adam", {"amsgrad": True}),
+    ("Adam", {"amsgrad": True, "weight_decay": 0.1, "maximize": True}),
+    ("AdamW", {}),
+    ("AdamW", {"weight_decay": 0.5, "amsgrad": True}),
+    ("AdamW", {"maximize": True, "betas": (0.0, 0.9)}),
+    ("RMSprop", {}),
+    ("RMSprop", {"alpha": 0.5, "eps": 1e-3, "weight_decay": 0.1}),
+    ("RMSprop", {"momentum": 0.9}),
+    ("RMSprop", {"centered": True, "eps": 1e-2}),
+    ("RMSprop", {"centered": True, "momentum": 0.5, "maximize": True, "eps": 1e-2}),
+    ("Adagrad", {}),
+    ("Adagrad", {"lr_decay": 0.1, "weight_decay": 0.1}),
+    ("Adagrad", {"initial_accumulator_value": 0.5, "eps": 1e-3, "maximize": True}),
+]
+
+
+def pairs(dtype, shapes=SHAPES):
+    """The same random weights for PyTorch and for us."""
+    rng = np.random.default_rng(1)
+    weights = [np.asarray(rng.normal(size=shape), dtype) for shape in shapes]
+    theirs = [torch.tensor(w, requires_grad=True) for w in weights]
+    return theirs, [cr.tensor(w, requires_grad=True) for w in weights]
+
+
+def put_gradients(rng, theirs, ours, dtype):
+    for a, b in zip(theirs, ours, strict=True):
+        g = np.asarray(rng.normal(size=b.shape), dtype)
+        a.grad, b.grad = torch.tensor(g), cr.tensor(g)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("name", "options"), GRID, ids=[f"{n}-{i}" for i, (n, _) in enumerate(GRID)])
+def test_weights_after_many_steps(name, options, dtype):
+    theirs, ours = pairs(dtype)
+    a = getattr(torch.optim, name)(theirs, lr=0.1, **options)
+    b = getattr(optim, name)(ours, lr=0.1, **options)
+    rng = np.random.default_rng(2)
+    for _ in range(STEPS):
+        put_gradients(rng, theirs, ours, dtype)
+        a.step()
+        b.step()
+    for x, y in zip(theirs, ours, strict=True):
+        assert y.dtype == np.dtype(dtype)
+        np.testing.assert_allclose(y.detach().numpy(), x.detach().numpy(), 0, TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_default_options(name):
+    theirs, ours = pairs("float32")
+    expected = getattr(torch.optim, name)(theirs).param_groups[0]
+    given = getattr(optim, name)(ours).param_groups[0].options()
+    for option, value in given.items():
+        assert value == expected[option], option
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_missing_gradients_are_skipped(name):
+    theirs, ours = pairs("float64")
+    a, b = getattr(torch.optim, name)(theirs, lr=0.1), getattr(optim, name)(ours, lr=0.1)
+    rng = np.random.default_rng(3)
+    for step in range(6):
+        put_gradients(rng, theirs, ours, "float64")
+        theirs[step % 3].grad = ours[step % 3].grad = None
+        a.step()
+        b.step()
+    for x, y in zip(theirs, ours, strict=True):
+        np.testing.assert_allclose(y.detach().numpy(), x.detach().numpy(), 0, 1e-13)
+
+
+def test_groups_with_their_own_options():
+    theirs, ours = pairs("float64")
+
+    def groups(p):
+        return [{"params": p[:1], "lr": 0.3, "momentum": 0.5}, {"params": p[1:], "nesterov": True}]
+
+    a = torch.optim.SGD(groups(theirs), lr=0.1, momentum=0.9)
+    b = optim.SGD(groups(ours), lr=0.1, momentum=0.9)
+    rng = np.random.default_rng(4)
+    for step in range(STEPS):
+        put_gradients(rng, theirs, ours, "float64")
+        for optimizer in (a, b):
+            optimizer.param_groups[1]["lr"] = 0.1 / (1 + step)
+            optimizer.param_groups[0]["momentum"] *= 0.9
+            optimizer.step()
+    for x, y in zip(theirs, ours, strict=True):
+        np.testing.assert_allclose(y.detach().numpy(), x.detach().numpy(), 0, 1e-13)
+
+
+def curves(build, steps=40, **options):
+    """Learning rates (and momentum) of PyTorch's and our schedule, step by step."""
+    rows = []
+    for library, weights in zip((torch.optim, optim), pairs("float64"), strict=True):
+        optimizer = library.SGD(
+            [{"params": weights[:1]}, {"params": weights[1:], "lr": 0.5}],
+            lr=0.1, momentum=0.9, **options,
+        )  # fmt: skip
+        schedule = build(library.lr_scheduler, optimizer)
+        rows.append([])
+        for _ in range(steps):
+            groups = optimizer.param_groups
+            rows[-1].append([*schedule.get_last_lr(), *[g["momentum"] for g in groups]])
+            for p in weights:
+                p.grad = p.detach()
+            optimizer.step()
+            schedule.step()
+    return rows
+
+
+SCHEDULES = {
+    "step": lambda s, o: s.StepLR(o, 7, gamma=0.5),
+    "multi-step": lambda s, o: s.MultiStepLR(o, [3, 10, 10, 30]),
+    "no milestones": lambda s, o: s.MultiStepLR(o, []),
+    "exponential": lambda s, o: s.ExponentialLR(o, 0.9),
+    "cosine": lambda s, o: s.CosineAnnealingLR(o, 12, eta_min=0.01),
+    "linear": lambda s, o: s.LinearLR(o),
+    "linear decay": lambda s, o: s.LinearLR(o, 1.0, 0.0, 33),
+    "lambda": lambda s, o: s.LambdaLR(o, [lambda t: 0.95**t, lambda t: 1 / (1 + t // 3)]),
+    "lambda with if": lambda s, o: s.LambdaLR(o, lambda t: t / 5 if t < 5 else 0.9 ** (t - 5)),
+    "one cycle": lambda s, o: s.OneCycleLR(o, [0.2, 1.0], total_steps=41),
+    "one cycle linear": lambda s, o: s.OneCycleLR(
+        o, 1.0, epochs=6, steps_per_epoch=7, anneal_strategy="linear", div_factor=3
+    ),
+    "one cycle of three": lambda s, o: s.OneCycleLR(
+        o, 1.0, total_steps=45, three_phase=True, pct_start=0.25, cycle_momentum=False
+    ),
+    "warm-up, cosine": lambda s, o: s.SequentialLR(
+        o, [s.LinearLR(o, 0.1, total_iters=5), s.CosineAnnealingLR(o, 20)], [5]
+    ),
+    "three in a row": lambda s, o: s.SequentialLR(
+        o, [s.LinearLR(o, 0.1), s.ExponentialLR(o, 0.8), s.StepLR(o, 3)], [4, 15]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_curves(name):
+    theirs, ours = curves(SCHEDULES[name])
+    # PyTorch multiplies from step to step, we evaluate a closed form: 40 roundings of 1e-16.
+    np.testing.assert_allclose(ours, theirs, rtol=1e-13, atol=1e-15)
+
+
+def test_one_cycle_moves_beta1():
+    rows = []
+    for library, weights in zip((torch.optim, optim), pairs("float64"), strict=True):
+        optimizer = library.Adam(weights)
+        schedule = library.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=10)
+        rows.append([optimizer.param_groups[0]["betas"]])
+        for _ in range(9):
+            optimizer.step()
+            schedule.step()
+            rows[-1].append(optimizer.param_groups[0]["betas"])
+    np.testing.assert_allclose(rows[1], rows[0], rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"patience": 2, "cooldown": 3, "min_lr": [0.001, 0.2]},
+        {"mode": "max", "patience": 1, "factor": 0.5},
+        {"threshold_mode": "abs", "threshold": 0.1, "patience": 0},
+        {"mode": "max", "threshold_mode": "abs", "threshold": 0.2, "patience": 0, "eps": 0.02},
+    ],
+)
+def test_plateau(options):
+    losses = np.abs(np.random.default_rng(5).normal(size=60)).cumsum() % 1.7
+    losses[20] = np.nan
+    rows = []
+    for library, weights in zip((torch.optim, optim), pairs("float64"), strict=True):
+        optimizer = library.SGD([{"params": weights[:1]}, {"params": weights[1:], "lr": 0.5}], lr=1)
+        schedule = library.lr_scheduler.ReduceLROnPlateau(optimizer, **options)
+        rows.append([])
+        for loss in losses:
+            schedule.step(float(loss))
+            rows[-1].append([group["lr"] for group in optimizer.param_groups])
+    assert np.ptp(rows[0]) > 0.5, "the rates never moved, so this compares nothing"
+    np.testing.assert_allclose(rows[1], rows[0], rtol=1e-14)
+
+
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0, float("inf")])
+@pytest.mark.parametrize("max_norm", [0.5, 100.0])
+def test_clip_grad_norm(norm_type, max_norm):
+    theirs, ours = pairs("float32")
+    put_gradients(np.random.default_rng(6), theirs, ours, "float32")
+    expected = torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type)
+    given = optim.clip_grad_norm_(ours, max_norm, norm_type)
+    np.testing.assert_allclose(given.numpy(), expected.numpy(), rtol=1e-6)  # a float32 sum of 16
+    for x, y in zip(theirs, ours, strict=True):
+        np.testing.assert_allclose(y.grad.numpy(), x.grad.numpy(), rtol=1e-6)
+
+
+def test_clip_grad_value():
+    theirs, ours = pairs("float32")
+    put_gradients(np.random.default_rng(7), theirs, ours, "float32")
+    torch.nn.utils.clip_grad_value_(theirs, 0.4)
+    optim.clip_grad_value_(ours, 0.4)
+    for x, y in zip(theirs, ours, strict=True):
+        np.testing.assert_array_equal(y.grad.numpy(), x.grad.numpy())
