@@ -126,7 +126,8 @@ class Module:
             if watcher is not None:
                 watcher.leave(self, y)
             if calls.depth > 1:
-                calls.passed.append((self, y._data.shape if isinstance(y, Tensor) else _shape_text(y)))
+                shape = y._data.shape if isinstance(y, Tensor) else _shape_text(y)
+                calls.passed.append((self, shape))
         except ChainruleError as error:
             self._add_to_trail(error, args)
             raise

@@ -104,12 +104,37 @@ class linear:
         return y
 
     def vjp(g, x, w, needs):
-        by_x = apply("matmul", g if g.ndim > 1 else g.unsqueeze(0), w) if needs[0] else None
-        rows = g if g.ndim == 2 else g.reshape(math.prod(g.shape[:-1]), w.shape[0])
-        inputs = x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), w.shape[1])
-        by_w = apply("matmul", rows.mT, inputs) if needs[1] else None
-        by_b = apply("sum", rows, dims=(0,), keepdim=False) if needs[2] else None
+        rows = tuple(range(g.ndim - 1))
+        by_x = matmul(g, w) if needs[0] else None
+        by_w = apply("linear_weight", g, x) if needs[1] else None
+        by_b = apply("sum", g, dims=rows, keepdim=False) if needs[2] and rows else g
         return by_x, by_w, by_b
+
+
+@primitive
+class linear_weight:
+    """y = Σₙ gₙᵀ·xₙ, the gradient of linear by its weights: (..., out), (..., in) → (out, in)."""
+    samples = cases(
+        lambda rng: (rng.normal(size=(3, 2)), rng.normal(size=(3, 4))),
+        lambda rng: (rng.normal(size=(2, 3, 2)), rng.normal(size=(2, 3, 4))),
+        lambda rng: (rng.normal(size=2), rng.normal(size=4)),
+        lambda rng: (rng.normal(size=(0, 2)), rng.normal(size=(0, 4))),
+    )
+
+    def infer(g: SpecLike, x: SpecLike) -> Spec:
+        same_float("linear_weight", g, x)
+        if not g.shape or not x.shape or g.shape[:-1] != x.shape[:-1]:
+            raise ShapeError("rows of two matrices belong together", given=(g.shape, x.shape))
+        return Spec((g.shape[-1], x.shape[-1]), x.dtype)
+
+    def forward(g, x):
+        if g.ndim != 2:
+            rows = math.prod(g.shape[:-1])
+            g, x = g.reshape(rows, g.shape[-1]), x.reshape(rows, x.shape[-1])
+        return g.T @ x
+
+    def vjp(u, g, x, needs):
+        return matmul(x, u.mT) if needs[0] else None, matmul(g, u) if needs[1] else None
 
 
 def linear_rule(x: SpecLike, w: SpecLike) -> Spec:
