@@ -1,6 +1,6 @@
 """The primitives, each a record on one screen: formula, spec rule, reference, derivative, samples.
 
 In the order in which they build on each other: `rules` (shared spec rules), `compare`,
-`elementwise`, `special`, `reduce`, `shape`, `index`, `contract`, `window`, `fused`, `random`;
-last `creation`, which makes tensors from numbers.
+`elementwise`, `special`, `reduce`, `shape`, `index`, `labels`, `order`, `contract`, `window`,
+`fused`, `update`, `random`; last `creation`, which makes tensors from numbers.
 """

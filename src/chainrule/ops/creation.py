@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.ops.random import Generator, default_generator
+from chainrule.ops.rules import converted, quiet
 from chainrule.ops.shape import sizes
-from chainrule.primitive import Array, Spec, allocatable
+from chainrule.primitive import Array, Spec, allocatable, array_of, supported
 from chainrule.settings import current
 from chainrule.tensor import Tensor, from_numpy
-
-DTYPES = ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"]
 
 
 def spec(*shape: Any, dtype: Any = None) -> Spec:
@@ -30,7 +30,8 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor with a copy of `data`: numbers, nested lists, an array, or a tensor.
 
     Python floats get the default dtype (float32), integers int64; arrays keep their dtype unless
-    `dtype` is given. Raises ShapeError for ragged lists and DTypeError for what is no number.
+    `dtype` is given. Raises ShapeError for ragged lists, DTypeError for what is no number, and
+    ArgumentError for a number that the dtype cannot hold.
 
     >>> tensor([[1, 2], [3, 4.5]])
     tensor([[1. , 2. ], [3. , 4.5]])
@@ -41,18 +42,20 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         array = np.asarray(data)
     else:
         array = _from_lists(data)
-        if dtype is None and array.dtype == np.float64 and not isinstance(data, np.float64):
+        of_arrays = isinstance(_first_leaf(data), (np.floating, np.ndarray))
+        if dtype is None and array.dtype == np.float64 and not of_arrays:
             dtype = current().default_dtype
-    _check_numeric(array, data)
-    target = np.dtype(dtype) if dtype is not None else array.dtype.newbyteorder("=")
-    if target.name not in DTYPES:
-        raise DTypeError("this dtype is not supported", given=target, expected=", ".join(DTYPES))
-    with np.errstate(over="ignore"):
-        copied = np.array(array, target, order="C", copy=True, subok=False)
-    return Tensor(copied, requires_grad)
+    if array.dtype.kind not in "fiub":
+        _refuse(data, array)
+    target = supported(array.dtype if dtype is None else dtype)
+    return Tensor(quiet(converted)(array, target), requires_grad)
 
 
 def _from_lists(data: Any) -> Array:
+    if isinstance(_first_leaf(data), Tensor):
+        raise DTypeError(
+            "a list of tensors is no tensor of numbers", instead="Use cr.stack(tensors)."
+        )
     try:
         return np.asarray(data)
     except ValueError as error:
@@ -60,35 +63,43 @@ def _from_lists(data: Any) -> Array:
         raise ShapeError(
             f"the nested lists are ragged{where}", expected="equal lengths at every level"
         ) from error
-    except OverflowError as error:
-        raise ArgumentError(f"a number does not fit: {error}") from error
 
 
-def _ragged_place(data: Any, place: str = "") -> str:
+def _first_leaf(data: Any) -> Any:
+    for _ in range(64):  # more dimensions than arrays can have
+        if not isinstance(data, (list, tuple)) or not data:
+            break
+        data = data[0]
+    return data
+
+
+def _ragged_place(data: Any, place: str = "", depth: int = 0) -> str:
     """Where nested lists stop being regular: ` at [1]: length 3, before it 2`."""
-    if not isinstance(data, (list, tuple)):
+    if not isinstance(data, (list, tuple)) or depth > 64:
         return ""
     lengths = [len(row) if isinstance(row, (list, tuple)) else None for row in data]
     for i, length in enumerate(lengths):
         if length != lengths[0]:
-            return f" at {place}[{i}]: length {length}, before it {lengths[0]}"
-    found = (_ragged_place(row, f"{place}[{i}]") for i, row in enumerate(data))
+            sizes = ["a number" if n is None else f"length {n}" for n in (length, lengths[0])]
+            return f" at {place}[{i}]: {sizes[0]}, before it {sizes[1]}"
+    found = (_ragged_place(row, f"{place}[{i}]", depth + 1) for i, row in enumerate(data))
     return next((text for text in found if text), "")
 
 
-def _check_numeric(array: Array, data: Any) -> None:
-    if array.dtype.kind in "fiub":
-        return
-    position, value = "", data
-    if array.dtype.kind == "O" and array.size:
-        bad = next(
-            (i for i in np.ndindex(array.shape) if not isinstance(array[i], (bool, int, float))), ()
-        )
-        position, value = f" at {list(bad)}", array[bad]
-    raise DTypeError(
-        f"this is no tensor of numbers{position}", given=f"{type(value).__name__} ({array.dtype})",
-        expected="numbers, nested lists of them, or a numeric array",
-    )  # fmt: skip
+def _refuse(data: Any, array: Array) -> NoReturn:
+    """Say which element is no number, or too large a one."""
+    source = np.asarray(data, object) if isinstance(data, (list, tuple)) else array
+    for i in np.ndindex(source.shape):
+        value = source[i]
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise ArgumentError(f"{value} at {list(i)} does not fit into int64")
+        if not isinstance(value, (bool, int, float, np.number, np.bool_)):
+            raise DTypeError(
+                f"this is no tensor of numbers: {value!r} at {list(i)}",
+                given=f"{type(value).__name__} ({array.dtype})",
+                expected="numbers, nested lists of them, or a numeric array",
+            )
+    raise DTypeError("this is no tensor of numbers", given=array.dtype)
 
 
 def full(shape: Any, fill_value: float, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -97,7 +108,7 @@ def full(shape: Any, fill_value: float, dtype: Any = None, requires_grad: bool =
         is_float = isinstance(fill_value, float)
         dtype = current().default_dtype if is_float else np.asarray(fill_value).dtype
     target = allocatable(sizes([shape] if not isinstance(shape, int) else (shape,)), dtype)
-    return Tensor(np.full(target.shape, fill_value, target.dtype), requires_grad)
+    return Tensor(np.full(target.shape, array_of(fill_value, target.dtype)), requires_grad)
 
 
 def zeros(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -132,23 +143,27 @@ def full_like(x: Tensor, fill_value: float, dtype: Any = None) -> Tensor:
     return full(x.shape, fill_value, dtype=dtype or x.dtype)
 
 
-def arange(*bounds: float, dtype: Any = None) -> Tensor:
+def arange(*bounds: float, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """`arange(end)`, `arange(start, end)` or `arange(start, end, step)`, the end left out."""
     if not 1 <= len(bounds) <= 3:
         raise ArgumentError("arange takes one to three numbers", given=bounds)
     start, end, step = (0, bounds[0], 1) if len(bounds) == 1 else (*bounds, 1)[:3]
-    if step == 0:
-        raise ArgumentError("the step is 0")
+    if step == 0 or not all(map(math.isfinite, (start, end, step))):
+        raise ArgumentError("arange needs finite bounds and a step that is not 0", given=bounds)
     allocatable((max(0, int((end - start) / step)),), np.float64)
     if dtype is None and any(isinstance(b, float) for b in bounds):
         dtype = current().default_dtype
-    return Tensor(np.arange(start, end, step).astype(dtype or np.int64))
+    numbers = quiet(converted)(np.arange(start, end, step), supported(dtype or np.int64))
+    return Tensor(numbers, requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, dtype: Any = None) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
     """`steps` numbers evenly from start to end, both included."""
     target = spec(steps, dtype=dtype)
-    return Tensor(np.linspace(start, end, steps).astype(target.dtype))
+    numbers = quiet(converted)(np.linspace(start, end, steps), target.dtype)
+    return Tensor(numbers, requires_grad)
 
 
 def eye(n: int, m: int | None = None, dtype: Any = None) -> Tensor:
@@ -157,14 +172,20 @@ def eye(n: int, m: int | None = None, dtype: Any = None) -> Tensor:
     return Tensor(np.eye(*target.shape, dtype=target.dtype))
 
 
-def rand(*shape: Any, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+def rand(
+    *shape: Any, dtype: Any = None, requires_grad: bool = False, generator: Generator | None = None
+) -> Tensor:
     """U[0, 1)."""
-    return (generator or default_generator).uniform(*shape, dtype=dtype)
+    drawn = (generator or default_generator).uniform(*shape, dtype=dtype)
+    return drawn.requires_grad_(requires_grad)
 
 
-def randn(*shape: Any, dtype: Any = None, generator: Generator | None = None) -> Tensor:
+def randn(
+    *shape: Any, dtype: Any = None, requires_grad: bool = False, generator: Generator | None = None
+) -> Tensor:
     """N(0, 1)."""
-    return (generator or default_generator).normal(*shape, dtype=dtype)
+    drawn = (generator or default_generator).normal(*shape, dtype=dtype)
+    return drawn.requires_grad_(requires_grad)
 
 
 def randint(

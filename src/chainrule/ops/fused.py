@@ -10,7 +10,7 @@ from chainrule.errors import ArgumentError, ShapeError
 from chainrule.gateway import apply
 from chainrule.ops.compare import where
 from chainrule.ops.elementwise import exp, log, log1p, rsqrt
-from chainrule.ops.index import check_labels
+from chainrule.ops.labels import check_labels
 from chainrule.ops.reduce import accumulator, count, mean_rule, over_dims, reductions
 from chainrule.ops.rules import (
     keep_dims,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from types import EllipsisType
+import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,10 @@ from chainrule.errors import DTypeError, OutOfRangeError, ShapeError
 from chainrule.gateway import apply
 from chainrule.ops.reduce import sum_to_size
 from chainrule.ops.rules import broadcast_shapes, normalized_dim
-from chainrule.primitive import Array, Shape, Spec, composition, primitive
+from chainrule.primitive import Array, Shape, Spec, array_of, composition, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor, from_numpy
 
-Basic = int | slice | EllipsisType | None
 HERE = "tensor"
 """Stands in an index for the next of the index tensors."""
 
@@ -27,17 +27,44 @@ def assembled(index: tuple[Any, ...], tensors: tuple[Any, ...]) -> tuple[Any, ..
 
 
 def indexed_shape(shape: Shape, index: tuple[Any, ...], tensors: tuple[Any, ...] = ()) -> Shape:
-    """The shape of `x[index]`, found on an array without memory; IndexError as NumPy's."""
-    phantom = np.broadcast_to(np.zeros((), np.bool_), shape)
-    stand_ins = tuple(np.broadcast_to(np.zeros((), np.int64), t.shape) for t in tensors)
-    try:
-        if 0 in shape and stand_ins:
-            phantom = np.broadcast_to(np.zeros((), np.bool_), [max(n, 1) for n in shape])
-        return phantom[assembled(index, stand_ins)].shape
-    except IndexError as error:
+    """The shape of `x[index]`; OutOfRangeError for too many parts, or an integer out of range.
+
+    As in NumPy, the dimensions of index tensors stand where these are side by side, else in front.
+    """
+    kept: list[int] = []
+    places: list[tuple[int, int]] = []  # of integers and index tensors: in the index, in the result
+    dim = 0
+    for number, part in enumerate(spelled_out(index, shape)):
+        if part is None:
+            kept.append(1)
+        elif part is not Ellipsis:
+            if isinstance(part, slice):
+                kept.append(len(range(*part.indices(shape[dim]))))
+            else:
+                if part is not HERE and not -shape[dim] <= part < shape[dim]:
+                    raise OutOfRangeError(
+                        f"index {part} is out of range for dimension {dim} of size {shape[dim]}"
+                    )
+                places.append((number, len(kept)))
+            dim += 1
+    if not tensors:
+        return tuple(kept)
+    spread = broadcast_shapes(*[t.shape for t in tensors])
+    side_by_side = places[-1][0] - places[0][0] == len(places) - 1
+    at = places[0][1] if side_by_side else 0
+    return (*kept[:at], *spread, *kept[at:])
+
+
+def spelled_out(index: tuple[Any, ...], shape: Shape) -> tuple[Any, ...]:
+    """An index with a part for every dimension: `...`, or the end, followed by its slices."""
+    missing = len(shape) - sum(part is not None and part is not Ellipsis for part in index)
+    if missing < 0 or index.count(Ellipsis) > 1:
         raise OutOfRangeError(
-            f"index {show(index)} into shape {shape}: {error}"
-        ) from None
+            f"index {show(index)} into shape {shape}",
+            expected=f"at most {len(shape)} parts, and one `...`",
+        )
+    at = index.index(Ellipsis) + 1 if Ellipsis in index else len(index)
+    return (*index[:at], *[slice(None)] * missing, *index[at:])
 
 
 def show(index: tuple[Any, ...]) -> str:
@@ -137,16 +164,11 @@ class put_into:
 
 def check_all(shape: Shape, index: tuple[Any, ...], indices: tuple[Array, ...]) -> None:
     """Refuse positions out of range, for every index tensor."""
-    consumed = sum(part is not None and part is not Ellipsis for part in index)
-    supply, dim = iter(indices), 0
-    for part in index:
-        if part is Ellipsis:
-            dim += len(shape) - consumed
-        elif part is HERE:
+    supply = iter(indices)
+    parts = [p for p in spelled_out(index, shape) if p is not None and p is not Ellipsis]
+    for dim, part in enumerate(parts):
+        if part is HERE:
             check_positions(next(supply), shape[dim], dim)
-            dim += 1
-        elif part is not None:
-            dim += 1
 
 
 @composition
@@ -160,30 +182,51 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 def canonical(x: Tensor, index: Any) -> tuple[tuple[Any, ...], list[Tensor]]:
     """An index as (parts, index tensors): masks become positions, lists and arrays tensors."""
+    given = [part_of_index(part) for part in (index if isinstance(index, tuple) else (index,))]
     parts: list[Any] = []
     tensors: list[Tensor] = []
-    for part in index if isinstance(index, tuple) else (index,):
-        if isinstance(part, (list, np.ndarray)):
-            part = from_numpy(np.asarray(part) if len(part) else np.zeros(0, np.int64))
-        if isinstance(part, (bool, np.bool_)):
-            raise DTypeError("a bare boolean is no index", instead="Use a boolean tensor.")
+    dim = 0
+    for part in given:
+        if part is Ellipsis:
+            dim = x.ndim - sum(dims_taken(p) for p in given) + dim
         if isinstance(part, Tensor):
-            if part.dtype.kind == "b":
-                dim = sum(p is not None and p is not Ellipsis for p in parts)
-                found = mask_positions(x, part, dim)
-            elif part.dtype.kind in "iu":
-                found = (part,)
-            else:
-                raise DTypeError("an index tensor has integers or booleans", given=part.dtype)
+            found = mask_positions(x, part, dim) if part.dtype.kind == "b" else (part,)
             parts += [HERE] * len(found)
             tensors += found
-        elif isinstance(part, (slice, EllipsisType)) or part is None:
-            parts.append(part)
-        elif hasattr(part, "__index__"):
-            parts.append(part.__index__())
         else:
-            raise DTypeError("this is no index", given=type(part).__name__)
+            parts.append(part)
+        dim += dims_taken(part)
     return tuple(parts), tensors
+
+
+def dims_taken(part: Any) -> int:
+    """How many dimensions a part of an index stands for; `...` stands for what the rest leaves."""
+    if isinstance(part, Tensor) and part.dtype.kind == "b":
+        return part.ndim
+    return 0 if part is None or part is Ellipsis else 1
+
+
+def part_of_index(part: Any) -> Any:
+    """One part of an index: an int, a slice, None, `...`, or a tensor of integers or booleans."""
+    if isinstance(part, (list, np.ndarray)):
+        array = np.asarray(part)
+        part = from_numpy(array if array.size else array.astype(np.int64))
+    if isinstance(part, Tensor):
+        if part.dtype.kind not in "iub":
+            raise DTypeError("an index tensor has integers or booleans", given=part.dtype)
+        if part.dtype.kind != "b" or part.ndim:
+            return part
+    if isinstance(part, slice):
+        ends = (part.start, part.stop, part.step)
+        return slice(*[None if end is None else operator.index(end) for end in ends])
+    if part is None or part is Ellipsis:
+        return part
+    if isinstance(part, (bool, np.bool_, Tensor)) or not hasattr(part, "__index__"):
+        raise DTypeError(
+            "this is no index", given=type(part).__name__ if not isinstance(part, Tensor) else part,
+            expected="integers, slices, None, `...`, or integer or boolean tensors",
+        )  # fmt: skip
+    return part.__index__()
 
 
 def mask_positions(x: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, ...]:
@@ -209,8 +252,10 @@ def nonzero(x: Tensor) -> tuple[Tensor, ...]:
 def index_put(x: Tensor, index: Any, value: Any) -> Tensor:
     """`x` with `x[index] = value`; what `x[index] = value` on a tensor assigns."""
     parts, tensors = canonical(x, index)
-    if not isinstance(value, Tensor):
-        value = Tensor(np.asarray(value, x.dtype))
+    if isinstance(value, np.ndarray):
+        value = from_numpy(value)
+    elif not isinstance(value, Tensor):
+        value = Tensor(array_of(value, x.dtype))
     return apply("overwrite", x, value, *tensors, index=parts)
 
 
@@ -221,6 +266,10 @@ class overwrite:
         lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=4), {"index": (1,)}),
         lambda rng: (
             rng.normal(size=(3, 4)), rng.normal(size=(2, 4)), np.array([0, 2]), {"index": (HERE,)},
+        ),
+        lambda rng: (
+            rng.normal(size=(3, 4)), rng.normal(size=(3, 1)), np.array([0, 2, 0]),
+            {"index": (HERE,)},
         ),
     )  # fmt: skip
     def infer(x, v, *indices, index):
@@ -241,6 +290,11 @@ class overwrite:
     def vjp(g, v_spec, indices, index):
         zero = Tensor(np.zeros((), g.dtype))
         at_part = apply("take" if indices else "slice", g, *indices, index=index)
+        if indices:  # of repeated positions only the last has an effect
+            number = Tensor(np.arange(math.prod(at_part.shape)).reshape(at_part.shape))
+            nobody = Tensor(np.full(g.shape, -1))
+            writer = apply("overwrite", nobody, number, *indices, index=index)
+            at_part = at_part * (apply("take", writer, *indices, index=index) == number)
         rest = apply("overwrite", g, zero, *indices, index=index)
         return (rest, sum_to_size(at_part, v_spec.shape), *[None] * len(indices))
 
@@ -288,69 +342,3 @@ class scatter_add:
         np.add.at(y, tuple(places), x)
         return y
     def vjp(g, index, dim): return apply("gather", g, index, dim=dim), None
-
-
-@primitive
-class one_hot:
-    """y = 1 at the class of each label, 0 elsewhere; labels outside 0 … C − 1 are refused."""
-    samples = cases(lambda rng: (np.array([0, 2, 1]), {"num_classes": 3, "dtype": np.dtype("f4")}))
-    def infer(labels, *, num_classes, dtype):
-        if labels.dtype.kind not in "iu":
-            raise DTypeError("labels are integers", given=labels.dtype)
-        return Spec((*labels.shape, num_classes), dtype)
-    def forward(labels, *, num_classes, dtype):
-        check_labels(labels, num_classes)
-        return np.equal(labels[..., None], np.arange(num_classes)).astype(dtype)
-
-
-@primitive
-class class_labels:
-    """y = the labels as int64, 0 in place of the ignored; others outside 0 … C − 1 are refused."""
-    samples = cases(lambda rng: (np.array([0, 2, -1, 1]), {"classes": 3, "ignore_index": -1}))
-    def infer(t, *, classes, ignore_index): return Spec(t.shape, np.int64)
-    def forward(t, *, classes, ignore_index):
-        y = np.where(t == ignore_index, 0, t).astype(np.int64)
-        check_labels(y, classes)
-        return y
-
-
-@primitive
-class embedding:
-    """y[n] = w[i[n]], a row for each index.   ∂w adds up where an index repeats.
-
-    An index outside 0 … rows − 1 raises OutOfRangeError; row `padding` gets no gradient.
-    """
-    samples = cases(
-        lambda rng: (np.array([2, 0, 2]), rng.normal(size=(3, 4)), {"padding": None}),
-        lambda rng: (np.array([[1], [0]]), rng.normal(size=(3, 4)), {"padding": 2}),
-    )
-    def infer(i, w, *, padding):
-        if i.dtype.kind not in "iu":
-            raise DTypeError("an embedding takes integers", given=i.dtype, instead="Use x.long().")
-        if len(w.shape) != 2:
-            raise ShapeError("embedding weights are (rows, columns)", given=w.shape)
-        return Spec((*i.shape, w.shape[1]), w.dtype)
-    def forward(i, w, *, padding):
-        bad = (i < 0) | (i >= len(w))
-        if bad.any():
-            at = tuple(int(n) for n in np.argwhere(bad)[0])
-            raise OutOfRangeError(
-                f"index {i[at]} at position {at[0] if len(at) == 1 else at} is not a row",
-                expected=f"0 … {len(w) - 1} for {len(w)} embeddings",
-            )
-        return w[i]
-    def vjp(g, i, w_spec, padding):
-        if padding is not None:
-            g = g * (i != padding).astype(g.dtype).unsqueeze(-1)
-        return None, apply("put_into", g, i, shape=w_spec.shape, index=(HERE,))
-
-
-def check_labels(labels: Array, classes: int) -> None:
-    """Refuse class labels outside 0 … classes − 1, with the first position and its value."""
-    bad = (labels < 0) | (labels >= classes)
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise OutOfRangeError(
-            f"label {labels[where]} at position {where[0] if len(where) == 1 else where} is not a "
-            f"class", expected=f"0 … {classes - 1} for {classes} classes",
-        )  # fmt: skip

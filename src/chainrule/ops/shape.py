@@ -205,6 +205,8 @@ class pad:
     def infer(x: SpecLike, *, widths: Any, value: float) -> Spec:
         if any(w < 0 for pair in widths for w in pair):
             raise ArgumentError("a pad width is negative", given=widths)
+        if x.dtype.kind != "f" and not float(value).is_integer():
+            raise DTypeError(f"integers are not padded with {value}", given=x.dtype)
         return allocatable([n + a + b for n, (a, b) in zip(x.shape, widths, strict=True)], x.dtype)
 
     def forward(x, *, widths, value):

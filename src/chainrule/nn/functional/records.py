@@ -5,7 +5,7 @@ A record is written as a class, and a type checker takes it for one; here it get
 
 from typing import cast
 
-from chainrule.ops import compare, contract, fused, index, shape, special, window
+from chainrule.ops import compare, contract, fused, labels, shape, special, window
 from chainrule.primitive import Primitive
 
 where = cast(Primitive, compare.where)
@@ -16,9 +16,9 @@ softmax_cross_entropy = cast(Primitive, fused.softmax_cross_entropy)
 binary_cross_entropy = cast(Primitive, fused.binary_cross_entropy)
 binary_cross_entropy_with_logits = cast(Primitive, fused.binary_cross_entropy_with_logits)
 normalize = cast(Primitive, fused.normalize)
-class_labels = cast(Primitive, index.class_labels)
-embedding = cast(Primitive, index.embedding)
-one_hot = cast(Primitive, index.one_hot)
+class_labels = cast(Primitive, labels.class_labels)
+embedding = cast(Primitive, labels.embedding)
+one_hot = cast(Primitive, labels.one_hot)
 pad = cast(Primitive, shape.pad)
 leaky_relu = cast(Primitive, special.leaky_relu)
 elu = cast(Primitive, special.elu)

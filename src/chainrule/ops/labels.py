@@ -1,0 +1,77 @@
+"""Class labels and other integers that name things: one-hot vectors, embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.errors import DTypeError, OutOfRangeError, ShapeError
+from chainrule.gateway import apply
+from chainrule.ops.index import HERE
+from chainrule.primitive import Array, Spec, allocatable, primitive
+from chainrule.samples import cases
+
+
+def check_labels(labels: Array, classes: int) -> None:
+    """Refuse class labels outside 0 … classes − 1, with the first position and its value."""
+    bad = (labels < 0) | (labels >= classes)
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise OutOfRangeError(
+            f"label {labels[where]} at position {where[0] if len(where) == 1 else where} is not a "
+            f"class", expected=f"0 … {classes - 1} for {classes} classes",
+        )  # fmt: skip
+
+
+@primitive
+class one_hot:
+    """y = 1 at the class of each label, 0 elsewhere; labels outside 0 … C − 1 are refused."""
+    samples = cases(lambda rng: (np.array([0, 2, 1]), {"num_classes": 3, "dtype": np.dtype("f4")}))
+    def infer(labels, *, num_classes, dtype):
+        if labels.dtype.kind not in "iu":
+            raise DTypeError("labels are integers", given=labels.dtype)
+        return allocatable((*labels.shape, num_classes), dtype)
+    def forward(labels, *, num_classes, dtype):
+        check_labels(labels, num_classes)
+        return np.equal(labels[..., None], np.arange(num_classes)).astype(dtype)
+
+
+@primitive
+class class_labels:
+    """y = the labels as int64, 0 in place of the ignored; others outside 0 … C − 1 are refused."""
+    samples = cases(lambda rng: (np.array([0, 2, -1, 1]), {"classes": 3, "ignore_index": -1}))
+    def infer(t, *, classes, ignore_index): return Spec(t.shape, np.int64)
+    def forward(t, *, classes, ignore_index):
+        y = np.where(t == ignore_index, 0, t).astype(np.int64)
+        check_labels(y, classes)
+        return y
+
+
+@primitive
+class embedding:
+    """y[n] = w[i[n]], a row for each index.   ∂w adds up where an index repeats.
+
+    An index outside 0 … rows − 1 raises OutOfRangeError; row `padding` gets no gradient.
+    """
+    samples = cases(
+        lambda rng: (np.array([2, 0, 2]), rng.normal(size=(3, 4)), {"padding": None}),
+        lambda rng: (np.array([[1], [0]]), rng.normal(size=(3, 4)), {"padding": 2}),
+    )
+    def infer(i, w, *, padding):
+        if i.dtype.kind not in "iu":
+            raise DTypeError("an embedding takes integers", given=i.dtype, instead="Use x.long().")
+        if len(w.shape) != 2:
+            raise ShapeError("embedding weights are (rows, columns)", given=w.shape)
+        return Spec((*i.shape, w.shape[1]), w.dtype)
+    def forward(i, w, *, padding):
+        bad = (i < 0) | (i >= len(w))
+        if bad.any():
+            at = tuple(int(n) for n in np.argwhere(bad)[0])
+            raise OutOfRangeError(
+                f"index {i[at]} at position {at[0] if len(at) == 1 else at} is not a row",
+                expected=f"0 … {len(w) - 1} for {len(w)} embeddings",
+            )
+        return w[i]
+    def vjp(g, i, w_spec, padding):
+        if padding is not None:
+            g = g * (i != padding).astype(g.dtype).unsqueeze(-1)
+        return None, apply("put_into", g, i, shape=w_spec.shape, index=(HERE,))
