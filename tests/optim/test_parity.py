@@ -56,7 +56,7 @@ def put_gradients(rng, theirs, ours, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize(("name", "options"), GRID, ids=[f"{n}-{i}" for i, (n, _) in enumerate(GRID)])
+@pytest.mark.parametrize(("name", "options"), GRID)
 def test_weights_after_many_steps(name, options, dtype):
     theirs, ours = pairs(dtype)
     a = getattr(torch.optim, name)(theirs, lr=0.1, **options)

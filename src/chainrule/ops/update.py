@@ -214,6 +214,7 @@ class rmsprop_update:
             m = averaged(buffers[0], d, float(alpha))
             np.multiply(m, m, out=move)
             np.subtract(v, move, out=move)
+            np.maximum(move, 0, out=move)  # rounding can leave −1e-9 where v = m²
         np.sqrt(move if centered else v, out=move)
         np.add(move, float(eps), out=move)
         np.divide(d, move, out=move)

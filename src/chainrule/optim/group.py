@@ -34,6 +34,8 @@ SCHEDULED = ("initial_lr", "max_lr", "min_lr", "name")
 def checked(name: str, value: Any) -> Any:
     """A number, or several, as float64, once it is sure that they make sense for the option."""
     low, high, words = RANGES.get(name, (-math.inf, math.inf, "a finite number"))
+    if not is_number(value):
+        raise DTypeError(f"{name} is no number", given=repr(value), expected=words)
     try:
         array = np.asarray(value.detach() if isinstance(value, Tensor) else value, _NUMBER)
     except (TypeError, ValueError):
@@ -46,10 +48,11 @@ def checked(name: str, value: Any) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    """Whether an option is a number (or a tuple of numbers), and not a flag or a text."""
+    """Whether an option is a number (or several), and not a flag or a text."""
     if isinstance(value, (tuple, list)):
-        return bool(value)
-    return isinstance(value, (*SCALARS, Tensor)) and not isinstance(value, (bool, np.bool_))
+        return bool(value) and all(map(is_number, value))
+    numbers = (*SCALARS, Tensor, np.ndarray)
+    return isinstance(value, numbers) and not isinstance(value, (bool, np.bool_))
 
 
 class ParamGroup(MutableMapping[str, Any]):

@@ -1,0 +1,127 @@
+"""A captured training step sees every read and write of optimizer, schedule and clipping."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import optim
+
+OPTIMIZERS = {
+    "SGD": lambda p: optim.SGD(p, lr=0.05),
+    "SGD momentum": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
+    "Adam": lambda p: optim.Adam(p, lr=0.05, amsgrad=True),
+    "AdamW": lambda p: optim.AdamW(p, lr=0.05),
+    "RMSprop": lambda p: optim.RMSprop(p, lr=0.05, momentum=0.5, centered=True, eps=1e-3),
+    "Adagrad": lambda p: optim.Adagrad(p, lr=0.05, lr_decay=0.1),
+}
+SCHEDULES = {
+    "constant": lambda o: None,
+    "step": lambda o: optim.StepLR(o, 3, 0.5),
+    "milestones": lambda o: optim.MultiStepLR(o, [2, 6]),
+    "exponential": lambda o: optim.ExponentialLR(o, 0.9),
+    "lambda": lambda o: optim.LambdaLR(o, lambda t: 0.9 ** (t // 2)),
+    "sequence": lambda o: optim.SequentialLR(
+        o, [optim.LinearLR(o, 0.1), optim.CosineAnnealingLR(o, 8)], [4]
+    ),
+    "one cycle": lambda o: optim.OneCycleLR(o, 0.1, total_steps=12, three_phase=True),
+    "plateau": lambda o: optim.ReduceLROnPlateau(o, patience=0, factor=0.5, threshold=0.5),
+}
+COMBINATIONS = [(name, "sequence") for name in OPTIMIZERS]
+COMBINATIONS += [("SGD momentum", name) for name in SCHEDULES if name != "sequence"]
+
+
+def build(optimizer, schedule):
+    start = np.random.default_rng(0).normal(size=(4, 3)).astype("f")
+    weights = [cr.tensor(start, requires_grad=True), cr.zeros(3, requires_grad=True)]
+    chosen = OPTIMIZERS[optimizer]([{"params": weights[:1]}, {"params": weights[1:]}])
+    rates = SCHEDULES[schedule](chosen)
+
+    def step(x, y):
+        chosen.zero_grad()
+        loss = ((x @ weights[0] + weights[1] - y) ** 2).mean()
+        loss.backward()
+        norm = optim.clip_grad_norm_(weights, 0.5)
+        chosen.step()
+        if rates is not None:
+            rates.step(loss) if schedule == "plateau" else rates.step()
+        return loss, norm
+
+    return weights, chosen, step
+
+
+def batches(count):
+    rng = np.random.default_rng(1)
+    for _ in range(count):
+        yield [cr.tensor(rng.normal(size=(5, n)).astype("f")) for n in (4, 3)]
+
+
+def everything(weights, optimizer):
+    """All numbers of a run."""
+    tensors = [*weights, *[x for kept in optimizer.state.values() for x in kept.values()]]
+    tensors += [x for group in optimizer.param_groups for x in group.tensors.values()]
+    return [x.detach().numpy().tobytes() for x in tensors]
+
+
+@pytest.mark.parametrize(("optimizer", "schedule"), COMBINATIONS)
+def test_captured_equals_eager_bit_for_bit(optimizer, schedule):
+    eager, captured = build(optimizer, schedule), build(optimizer, schedule)
+    program = cr.compile(captured[2])
+    moved = set()
+    for x, y in batches(12):
+        a, b = eager[2](x, y), program(x, y)
+        assert [t.item() for t in a] == [t.item() for t in b]
+        assert everything(*eager[:2]) == everything(*captured[:2])
+        moved.add(captured[1].param_groups[0]["lr"])
+    assert (len(moved) > 1) == (schedule != "constant")
+
+
+def test_what_a_user_writes_between_steps_is_seen():
+    eager, captured = build("Adam", "constant"), build("Adam", "constant")
+    program = cr.compile(captured[2])
+    for number, (x, y) in enumerate(batches(8)):
+        for optimizer in (eager[1], captured[1]):
+            optimizer.param_groups[0]["lr"] = 0.1 / (1 + number)
+            optimizer.param_groups[1].update(betas=(0.5 + 0.01 * number, 0.9), weight_decay=0.1)
+        eager[2](x, y)
+        program(x, y)
+        assert everything(*eager[:2]) == everything(*captured[:2])
+
+
+def test_loading_a_state_between_steps_is_seen():
+    weights, optimizer, step = build("AdamW", "constant")
+    program = cr.compile(step)
+    data = list(batches(6))
+    for x, y in data[:3]:
+        program(x, y)
+    state, kept = optimizer.state_dict(), [w.detach().clone() for w in weights]
+    ends = []
+    for _ in range(2):
+        optimizer.load_state_dict(state)
+        with cr.no_grad():
+            for w, value in zip(weights, kept, strict=True):
+                w.assign(value)
+        for x, y in data[3:]:
+            program(x, y)
+        ends.append(everything(weights, optimizer))
+    assert ends[0] == ends[1]
+
+
+def test_reading_a_rate_inside_is_refused():
+    _, optimizer, _ = build("SGD", "constant")
+
+    def step(x):
+        return x * optimizer.param_groups[0]["lr"]
+
+    with pytest.raises(cr.ChainruleError, match=r"test_captured\.py"):
+        cr.compile(step)(cr.ones(2))
+
+
+def test_writing_a_tensor_rate_inside():
+    _, optimizer, _ = build("SGD", "constant")
+
+    def step(x):
+        optimizer.param_groups[0]["lr"] = x.sum() * 0.5
+        return optimizer.param_groups[0].tensors["lr"] * 2
+
+    assert cr.compile(step)(cr.ones(3)).item() == 3.0
+    assert optimizer.param_groups[0]["lr"] == 1.5

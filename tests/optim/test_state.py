@@ -1,0 +1,222 @@
+"""Saving and loading in mid-run: the same bits, or one error that names both sides (F9)."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import optim
+from chainrule.errors import ArgumentError
+
+CASES = [
+    ("SGD", {}),
+    ("SGD", {"momentum": 0.9, "dampening": 0.1}),
+    ("Adam", {"amsgrad": True}),
+    ("AdamW", {}),
+    ("RMSprop", {"momentum": 0.9, "centered": True}),
+    ("Adagrad", {"lr_decay": 0.1}),
+]
+
+
+def build(name, **options):
+    """A run: parameters, their optimizer with a schedule, and a function that goes on with it."""
+    weights = [cr.tensor(np.linspace(-1, 1, n, dtype="f"), requires_grad=True) for n in (5, 2)]
+    groups = [{"params": weights[:1]}, {"params": weights[1:], "lr": 0.3}]
+    optimizer = getattr(optim, name)(groups, lr=0.1, **options)
+    schedule = optim.SequentialLR(
+        optimizer,
+        [optim.LinearLR(optimizer, 0.1), optim.CosineAnnealingLR(optimizer, 10)],
+        milestones=[4],
+    )
+
+    def train(first, last):
+        for number in range(first, last):
+            rng = np.random.default_rng(number)
+            for w in weights:
+                w.grad = cr.tensor(rng.normal(size=w.shape).astype("f"))
+            optimizer.step()
+            schedule.step()
+
+    return weights, optimizer, schedule, train
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_resuming_gives_the_same_bits(name, options):
+    whole, _, _, train = build(name, **options)
+    train(0, 14)
+    first, optimizer, schedule, train = build(name, **options)
+    train(0, 7)
+    saved = [optimizer.state_dict(), schedule.state_dict()]
+    weights = [w.detach().clone() for w in first]
+    train(7, 9)  # what is saved is a snapshot
+    second, optimizer, schedule, train = build(name, **options)
+    optimizer.load_state_dict(saved[0])
+    schedule.load_state_dict(saved[1])
+    with cr.no_grad():
+        for w, value in zip(second, weights, strict=True):
+            w.assign(value)
+    train(7, 14)
+    for a, b in zip(whole, second, strict=True):
+        assert a.detach().numpy().tobytes() == b.detach().numpy().tobytes()
+
+
+def plain(value):
+    """A state as it comes back from a file: arrays, and what JSON makes of the rest."""
+    if isinstance(value, cr.Tensor):
+        return value.numpy().copy()
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return json.loads(json.dumps(value))
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_a_state_survives_json_and_arrays(name, options):
+    _, optimizer, schedule, train = build(name, **options)
+    train(0, 5)
+    _, other, other_schedule, _ = build(name, **options)
+    other.load_state_dict(plain(optimizer.state_dict()))
+    other_schedule.load_state_dict(plain(schedule.state_dict()))
+    assert plain_equal(other.state_dict(), optimizer.state_dict())
+    assert other_schedule.last_epoch == 5 and other_schedule.get_last_lr()[1] < 0.3
+
+
+def plain_equal(a, b):
+    if isinstance(a, cr.Tensor):
+        return a.dtype == b.dtype and a.numpy().tobytes() == b.numpy().tobytes()
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(plain_equal(a[k], b[k]) for k in a)
+    return a == b
+
+
+def test_what_a_state_is_made_of():
+    _, optimizer, schedule, _ = build("Adam")
+    state = optimizer.state_dict()
+    assert [*state] == ["optimizer", "version", "state", "param_groups"]
+    assert state["optimizer"] == "Adam" and state["version"] == 1
+    assert [group["params"] for group in state["param_groups"]] == [[0], [1]]
+    assert [*state["state"]] == [0, 1]
+    assert [*state["state"][0]] == ["step", "exp_avg", "exp_avg_sq"]
+    assert schedule.state_dict()["scheduler"] == "SequentialLR"
+
+
+def broken(state, change):
+    state = copy.deepcopy(state)
+    change(state)
+    return state
+
+
+BREAKS = {
+    "class": (lambda s: s.update(optimizer="SGD"), "it is of SGD, this is Adam"),
+    "no class": (lambda s: s.pop("optimizer"), "it is of no named class, this is Adam"),
+    "version": (lambda s: s.update(version=9), "format version is 9, this release reads 1"),
+    "groups": (lambda s: s["param_groups"].pop(), "it has 1 groups, this has 2"),
+    "count": (
+        lambda s: s["param_groups"][1].update(params=[1, 2]),
+        "group 1: it has 2 parameters, here 1",
+    ),
+    "flag": (
+        lambda s: s["param_groups"][0].update(amsgrad=True),
+        "group 0: its amsgrad is True, here False",
+    ),
+    "missing option": (lambda s: s["param_groups"][0].pop("eps"), "group 0: it has no eps"),
+    "new option": (
+        lambda s: s["param_groups"][0].update(rho=1),
+        "group 0: it has rho, not known here",
+    ),
+    "bad number": (lambda s: s["param_groups"][0].update(lr=-1.0), r"group 0: lr = -1\.0"),
+    "no state": (
+        lambda s: s["state"].pop(1),
+        "parameter 1 has the state none, here step, exp_avg, exp_avg_sq",
+    ),
+    "extra state": (lambda s: s["state"].update({7: {}}), "state of parameter 7, this has 2"),
+    "missing moment": (
+        lambda s: s["state"][0].pop("exp_avg"),
+        "parameter 0 has the state step, exp_avg_sq, here step, exp_avg, exp_avg_sq",
+    ),
+    "shape": (
+        lambda s: s["state"][0].update(exp_avg=cr.zeros(3)),
+        r"exp_avg of parameter 0 is float32\(3,\), here float32\(5,\)",
+    ),
+    "dtype": (
+        lambda s: s["state"][0].update(exp_avg=cr.zeros(5, dtype=cr.float64)),
+        r"exp_avg of parameter 0 is float64\(5,\), here float32\(5,\)",
+    ),
+    "nothing": (dict.clear, "no `state` and `param_groups`"),
+}
+
+
+@pytest.mark.parametrize("case", BREAKS)
+def test_f9_what_does_not_fit_is_refused_and_nothing_is_loaded(case):
+    change, message = BREAKS[case]
+    _, source, _, train = build("Adam")
+    train(0, 3)
+    _, optimizer, _, train = build("Adam")
+    train(0, 5)
+    before = optimizer.state_dict()
+    with pytest.raises(ArgumentError, match=message):
+        optimizer.load_state_dict(broken(source.state_dict(), change))
+    assert plain_equal(optimizer.state_dict(), before)
+    optimizer.load_state_dict(source.state_dict())
+    assert not plain_equal(optimizer.state_dict(), before)
+
+
+def test_f9_all_problems_in_one_error():
+    _, optimizer, _, _ = build("Adam")
+    state = optimizer.state_dict()
+    state.update(optimizer="SGD", version=2)
+    state["state"][1]["step"] = cr.zeros(4)
+    state["param_groups"][0]["betas"] = [0.9, 1.0]
+    with pytest.raises(ArgumentError) as error:
+        optimizer.load_state_dict(state)
+    assert all(t in str(error.value) for t in ("SGD", "version is 2", "betas = [0.9, 1.0]", "step"))
+
+
+def test_an_optimizer_without_schedule_takes_a_state_with_one():
+    _, source, _, _ = build("SGD")
+    w = [cr.zeros(5, requires_grad=True), cr.zeros(2, requires_grad=True)]
+    optimizer = optim.SGD([{"params": w[:1]}, {"params": w[1:]}])
+    optimizer.load_state_dict(source.state_dict())
+    assert optimizer.param_groups[1]["initial_lr"] == 0.3
+    # A schedule that is made now goes on from the rate that the first one started with.
+    assert optim.ExponentialLR(optimizer, 0.5, last_epoch=1).get_last_lr() == [0.025, 0.075]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.update(scheduler="StepLR"), "it is of StepLR, this is ExponentialLR"),
+        (lambda s: s.update(version=0), "format version is 0, this release reads 1"),
+        (lambda s: s["options"].update(gamma=0.1), "its gamma is 0.1, here 0.5"),
+        (lambda s: s["state"].clear(), r"its state is \[\], here \['last_epoch'\]"),
+        (dict.clear, "no `state` and `options`"),
+    ],
+)
+def test_f9_schedules(change, message):
+    optimizer = optim.SGD([cr.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = optim.ExponentialLR(optimizer, 0.5)
+    schedule.step()
+    with pytest.raises(ArgumentError, match=message):
+        schedule.load_state_dict(broken(schedule.state_dict(), change))
+    assert schedule.last_epoch == 1
+
+
+def test_plateau_state():
+    def made():
+        optimizer = optim.SGD([cr.zeros(1, requires_grad=True)], lr=1.0)
+        return optimizer, optim.ReduceLROnPlateau(optimizer, patience=1, cooldown=1, factor=0.5)
+
+    losses = [3, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1]
+    a, b = made(), made()
+    for loss in losses[:6]:
+        a[1].step(loss)
+    b[0].load_state_dict(plain(a[0].state_dict()))
+    b[1].load_state_dict(plain(a[1].state_dict()))
+    for loss in losses[6:]:
+        a[1].step(loss)
+        b[1].step(loss)
+        assert a[1].get_last_lr() == b[1].get_last_lr()
+    assert plain_equal(a[1].state_dict(), b[1].state_dict()) and b[1].get_last_lr()[0] < 0.5
