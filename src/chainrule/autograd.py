@@ -61,9 +61,28 @@ def enable_grad() -> _GradientMode:
     return _GradientMode(True)
 
 
+class _GradientSwitch(_GradientMode):
+    """A mode that begins when it is made, as in PyTorch; the end of a `with` block ends it."""
+
+    def __init__(self, enabled: bool) -> None:
+        super().__init__(enabled)
+        self._before = is_grad_enabled()
+        settings.change(gradients=enabled)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: Any) -> None:
+        settings.change(gradients=self._before)
+
+    def __call__(self, function: Any) -> Any:
+        settings.change(gradients=self._before)  # as a decorator it is for the function alone
+        return super().__call__(function)
+
+
 def set_grad_enabled(mode: bool) -> _GradientMode:
-    """`enable_grad()` or `no_grad()`, as `mode` says."""
-    return _GradientMode(mode)
+    """Record gradients or not, from here on; in a `with` block or as a decorator only there."""
+    return _GradientSwitch(mode)
 
 
 def is_grad_enabled() -> bool:

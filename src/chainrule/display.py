@@ -40,8 +40,12 @@ def html(x: Tensor) -> str:
         return f"<div>{title}</div><pre>{np.array2string(x._data, precision=4)}</pre>"
     rows = np.atleast_2d(x._data)[:_SHOWN, :_SHOWN]
     body = "".join(
-        "<tr>" + "".join(f"<td>{value:.4g}</td>" for value in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row) + "</tr>" for row in rows
     )
     whole = rows.size == x._data.size
     more = "" if whole else f"<div>the first {_SHOWN} rows and columns</div>"
     return f"<div>{title}<table>{body}</table>{more}</div>"
+
+
+def _cell(value: np.generic) -> str:
+    return f"{value:.4g}" if value.dtype.kind == "f" else str(value)

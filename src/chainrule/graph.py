@@ -71,11 +71,20 @@ class Graph:
             if value in defined:
                 raise GraphError(f"{value} is defined twice")
             defined.add(value)
+        for value, array in self.constants.items():
+            if (array.shape, array.dtype) != (value.shape, value.dtype):
+                raise GraphError(
+                    f"the constant {value} has another array",
+                    given=Spec(array.shape, array.dtype), expected=value.spec,
+                )  # fmt: skip
         for number, equation in enumerate(self.equations):
             where = f"equation {number} ({equation.primitive.name})"
             if missing := [v for v in equation.inputs if v not in defined]:
                 raise GraphError(f"{where} uses {missing[0]} before it is defined")
-            derived = as_tuple(equation.primitive.infer(*equation.inputs, **equation.params))
+            try:
+                derived = as_tuple(equation.primitive.infer(*equation.inputs, **equation.params))
+            except Exception as error:
+                raise GraphError(f"{where} breaks its rule: {error}") from error
             if [Spec(s.shape, s.dtype) for s in derived] != [v.spec for v in equation.outputs]:
                 raise GraphError(
                     f"{where} claims outputs that its rule does not derive",
@@ -88,6 +97,8 @@ class Graph:
                 defined.add(value)
         if missing := [v for v in self.outputs if v not in defined]:
             raise GraphError(f"the output {missing[0]} is never defined")
+        if self.results and len(self.results) != len(self.outputs):
+            raise GraphError("every output has a label, or none", given=self.results)
         return self
 
     def run(self, *arrays: Array) -> list[Array]:

@@ -55,12 +55,17 @@ def use(**changes: Any) -> Iterator[Settings]:
         _current.reset(token)
 
 
+def change(**changes: Any) -> None:
+    """Change settings from here on, for this thread only."""
+    _current.set(replace(current(), **changes))
+
+
 def set_default_dtype(dtype: Any) -> None:
     """Set the floating dtype that Python floats and new parameters get (`float32` at the start)."""
     dtype = np.dtype(dtype)
     if dtype.kind != "f":
         raise DTypeError("the default dtype must be floating", given=dtype, expected="float32")
-    _current.set(replace(current(), default_dtype=dtype))
+    change(default_dtype=dtype)
 
 
 def get_default_dtype() -> np.dtype[Any]:
