@@ -47,7 +47,7 @@ def along_rule(x: SpecLike, *, dim: int) -> SpecLike:
 
 def shifted(x: Array, dim: int) -> Array:
     """x − max x along `dim`: no exponential of it overflows."""
-    return x - np.max(x, dim, keepdims=True) if x.ndim else x - x
+    return x - np.maximum.reduce(x, dim, keepdims=True) if x.ndim else x - x
 
 
 @primitive
@@ -59,7 +59,7 @@ class softmax:
     arguments, infer, samples = along, along_rule, rows
     def forward(x, *, dim):
         y = np.exp(shifted(x, dim))
-        y /= np.sum(y, dim, keepdims=True) if x.ndim else y
+        y /= np.add.reduce(y, dim, keepdims=True) if x.ndim else y
         return y
     def vjp(g, y, dim): return y * (g - (g * y).sum(dim, True)),
 
@@ -120,12 +120,12 @@ class softmax_cross_entropy:
         kept, safe = kept_labels(t, x.shape[1], ignore_index)
         y = shifted(x, 1)
         chosen = y[np.arange(len(t)), safe]
-        losses = np.log(np.sum(np.exp(y, out=y), 1)) - chosen
+        losses = np.log(np.add.reduce(np.exp(y, out=y), 1)) - chosen
         if kept is not None:
             losses *= kept
         if reduction == "none":
             return losses
-        total = np.sum(losses, dtype=np.float64)
+        total = np.add.reduce(losses, dtype=np.float64)
         if reduction == "mean":
             total /= np.float64(len(t) if kept is None else np.count_nonzero(kept))
         return np.asarray(total, x.dtype)
@@ -177,10 +177,12 @@ def ones_like_rows(x: Tensor) -> Tensor:
 
 def kept_labels(t: Array, classes: int, ignore_index: int) -> tuple[Array | None, Array]:
     """Which labels count (None: all of them), and the labels with 0 in place of the ignored."""
-    kept = t != ignore_index
-    if kept.all():
-        check_labels(t, classes)
+    if not t.size:
         return None, t
+    low, high = np.minimum.reduce(t), np.maximum.reduce(t)
+    if low >= 0 and high < classes and not low <= ignore_index <= high:
+        return None, t
+    kept = t != ignore_index
     safe = np.where(kept, t, 0)
     check_labels(safe, classes)
     return kept, safe

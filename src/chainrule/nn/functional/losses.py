@@ -299,7 +299,7 @@ def huber_loss(
     check_pair("huber_loss", input, target)
     distance = (input - target).abs()
     near = distance.clamp(max=float(delta))
-    return weighted_mean(near * (distance - near * 0.5), weight, reduction)
+    return reduced(scaled(near * (distance - near * 0.5), weight), reduction)
 
 
 def smooth_l1_loss(
