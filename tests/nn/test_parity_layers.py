@@ -1,0 +1,159 @@
+"""Layers equal PyTorch's: weights pass both ways; values, gradients and buffers agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn
+
+torch = pytest.importorskip("torch")
+TN = torch.nn
+pytestmark = pytest.mark.parity
+
+LAYERS = [
+    ("Linear", (3, 4), {}, (5, 3)),
+    ("Linear", (3, 4), {"bias": False}, (2, 5, 3)),
+    ("Identity", (), {}, (5, 3)),
+    ("Conv2d", (4, 6, 3), {}, (2, 4, 7, 8)),
+    ("Conv2d", (4, 6, (3, 2), 2, 1), {"bias": False}, (2, 4, 7, 8)),
+    ("Conv2d", (4, 6, 3), {"padding": "same", "dilation": 2, "groups": 2}, (2, 4, 7, 8)),
+    ("MaxPool2d", (2,), {}, (2, 3, 7, 8)),
+    ("MaxPool2d", (3, 2, 1), {}, (2, 3, 7, 8)),
+    ("AvgPool2d", (2,), {}, (2, 3, 7, 8)),
+    ("AvgPool2d", (3, 2, 1), {"count_include_pad": False}, (2, 3, 7, 8)),
+    ("BatchNorm1d", (3,), {}, (5, 3)),
+    ("BatchNorm1d", (3,), {"momentum": None, "eps": 1e-3}, (5, 3, 4)),
+    ("BatchNorm2d", (3, 1e-3, 0.3), {}, (4, 3, 2, 5)),
+    ("BatchNorm2d", (3,), {"affine": False}, (4, 3, 2, 5)),
+    ("BatchNorm2d", (3,), {"track_running_stats": False}, (4, 3, 2, 5)),
+    ("LayerNorm", (4,), {}, (2, 3, 4)),
+    ("LayerNorm", ((3, 4),), {"eps": 1e-3, "bias": False}, (2, 3, 4)),
+    ("LayerNorm", (4,), {"elementwise_affine": False}, (2, 3, 4)),
+    ("Flatten", (), {}, (2, 3, 4)),
+    ("Flatten", (0, 1), {}, (2, 3, 4)),
+    ("Unflatten", (1, (2, 3)), {}, (4, 6)),
+    ("Unflatten", (1, (-1, 2)), {}, (4, 6)),
+    ("ReLU", (), {}, (2, 3)),
+    ("LeakyReLU", (0.2,), {}, (2, 3)),
+    ("ELU", (0.7,), {}, (2, 3)),
+    ("GELU", (), {}, (2, 3)),
+    ("GELU", ("tanh",), {}, (2, 3)),
+    ("SiLU", (), {}, (2, 3)),
+    ("Sigmoid", (), {}, (2, 3)),
+    ("Tanh", (), {}, (2, 3)),
+    ("Softplus", (2.0, 1.0), {}, (2, 3)),
+    ("Softmax", (1,), {}, (2, 3)),
+    ("LogSoftmax", (), {"dim": 0}, (2, 3)),
+    ("Dropout", (0.0,), {}, (2, 3)),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "options", "shape"), LAYERS)
+@pytest.mark.parametrize("training", [True, False])
+def test_layers(name, args, options, shape, training, dtype, rng, module_parity):
+    ours, theirs = getattr(nn, name)(*args, **options), getattr(TN, name)(*args, **options)
+    x = rng.normal(size=shape).astype(dtype)
+    module_parity(ours.train(training), theirs.train(training), x)
+
+
+@pytest.mark.parametrize("padding_idx", [None, 1, -1])
+def test_embedding(padding_idx, dtype, rng, module_parity):
+    ours, theirs = nn.Embedding(5, 3, padding_idx), TN.Embedding(5, 3, padding_idx)
+    module_parity(ours, theirs, rng.integers(0, 5, (2, 4)))
+    if padding_idx is not None:
+        assert not nn.Embedding(5, 3, padding_idx).weight[padding_idx].any()
+
+
+@pytest.mark.parametrize("momentum", [0.1, None, 1.0, 0.0])
+def test_running_statistics_over_several_batches(momentum, dtype, rng):
+    ours, theirs = nn.BatchNorm1d(3, momentum=momentum), TN.BatchNorm1d(3, momentum=momentum)
+    ours.to(dtype)
+    theirs.to(getattr(torch, str(dtype)))
+    for i in range(4):
+        x = (rng.normal(size=(6, 3)) + i).astype(dtype)
+        ours(cr.tensor(x)), theirs(torch.tensor(x))
+    for name, value in theirs.state_dict().items():
+        # Four float32 batches of six: the same sums in another order.
+        np.testing.assert_allclose(ours.state_dict()[name], value.numpy(), rtol=1e-5, atol=1e-6)
+    ours.eval(), theirs.eval()
+    np.testing.assert_allclose(
+        ours(cr.tensor(x)).detach(), theirs(torch.tensor(x)).detach(), rtol=1e-5, atol=1e-6
+    )
+
+
+def networks(n):
+    return n.Sequential(
+        n.Conv2d(1, 4, 3, padding=1), n.BatchNorm2d(4), n.ReLU(), n.MaxPool2d(2),
+        n.Conv2d(4, 8, 3, padding=1, bias=False), n.BatchNorm2d(8), n.GELU(), n.AvgPool2d(2),
+        n.Flatten(), n.Linear(32, 16), n.LayerNorm(16), n.Tanh(),
+        n.Sequential(n.Linear(16, 8), n.SiLU()), n.Dropout(0.0), n.Linear(8, 3),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_whole_network(training, dtype, rng, module_parity):
+    x = rng.normal(size=(6, 1, 8, 8)).astype(dtype)
+    if dtype == np.float32:
+        # Normalization of six examples amplifies float32 rounding; float64 covers the formula.
+        pytest.skip("compared in float64")
+    module_parity(networks(nn).train(training), networks(TN).train(training), x)
+
+
+LOSSES = [
+    ("CrossEntropyLoss", {}, "labels"), ("CrossEntropyLoss", {"ignore_index": 1}, "labels"),
+    ("CrossEntropyLoss", {"label_smoothing": 0.1, "reduction": "sum"}, "labels"),
+    ("NLLLoss", {"reduction": "none"}, "labels"), ("BCELoss", {}, "unit"),
+    ("BCEWithLogitsLoss", {}, "unit"), ("MSELoss", {}, "real"),
+    ("MSELoss", {"reduction": "sum"}, "real"), ("L1Loss", {}, "real"), ("HuberLoss", {}, "real"),
+    ("HuberLoss", {"delta": 0.5, "reduction": "none"}, "real"), ("SmoothL1Loss", {}, "real"),
+    ("SmoothL1Loss", {"beta": 0.5}, "real"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "options", "kind"), LOSSES)
+def test_losses(name, options, kind, dtype, rng, parity):
+    x = rng.uniform(0.1, 0.9, (6, 4)).astype(dtype)
+    targets = {
+        "labels": rng.integers(0, 4, 6),
+        "unit": rng.random((6, 4)).astype(dtype),
+        "real": rng.normal(size=(6, 4)).astype(dtype),
+    }
+    parity(getattr(nn, name)(**options), getattr(TN, name)(**options), x, targets[kind])
+
+
+def test_weights_of_losses_are_state_as_in_pytorch():
+    weight = np.array([1.0, 2.0, 3.0], np.float32)
+    for name in ("CrossEntropyLoss", "NLLLoss", "BCELoss", "BCEWithLogitsLoss"):
+        ours = getattr(nn, name)(weight=cr.tensor(weight))
+        theirs = getattr(TN, name)(weight=torch.tensor(weight))
+        assert list(ours.state_dict()) == list(theirs.state_dict())
+
+
+def test_shared_layers_appear_under_every_path():
+    def tied(n, base):
+        class Tied(base):
+            def __init__(self):
+                super().__init__()
+                self.first = n.Linear(2, 2)
+                self.again = self.first
+                self.head = n.Linear(2, 2)
+                self.head.weight = self.first.weight
+
+        return Tied()
+
+    ours, theirs = tied(nn, nn.Module), tied(TN, TN.Module)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    assert [n for n, _ in ours.named_parameters()] == [n for n, _ in theirs.named_parameters()]
+    assert [n for n, _ in ours.named_modules()] == [n for n, _ in theirs.named_modules()]
+
+
+def test_apply_visits_in_pytorchs_order():
+    def order(n):
+        names = []
+        model = n.Sequential(n.Linear(1, 1), n.Sequential(n.ReLU(), n.Tanh()), n.Sigmoid())
+        model.apply(lambda m: names.append(type(m).__name__))
+        return names
+
+    assert order(nn) == order(TN)
