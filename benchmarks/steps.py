@@ -1,0 +1,133 @@
+"""Whole training steps: Chainrule eager and compiled against PyTorch eager, torch.compile and JAX.
+
+Each framework runs each workload in a process of its own. In every round the processes take turns,
+so that a noisy machine hits all alike; the figure is the median over the rounds.
+
+    python benchmarks/steps.py [WORKLOAD ...] [--rounds 15]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workloads import WORKLOADS, Workload
+
+HERE = Path(__file__).parent
+CANDIDATES = (
+    ("chainrule", "eager"), ("chainrule", "compile"),
+    ("torch", "eager"), ("torch", "compile"), ("jax", "jit"),
+)  # fmt: skip
+TURN = 0.08
+"""Seconds of one turn: long enough for the clock, short enough for many turns."""
+
+
+class Worker:
+    """A process with one framework and one workload, which times steps on request."""
+
+    def __init__(self, framework: str, mode: str, workload: str) -> None:
+        self.name = f"{framework} {mode}"
+        command = [sys.executable, str(HERE / "worker.py"), framework, mode, workload]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+        )  # fmt: skip
+        self.started = self._read()
+        self.failed = not self.started
+        self.calls = 1
+        self.samples: list[float] = []
+        self.peak_mb = 0.0
+
+    def _read(self) -> dict[str, float]:
+        line = self._process.stdout.readline()
+        return json.loads(line) if line else {}
+
+    def turn(self) -> float:
+        """Microseconds a step, over as many steps as fill a turn."""
+        self._process.stdin.write(f"{self.calls}\n")
+        self._process.stdin.flush()
+        answer = self._read()
+        per_step = answer["seconds"] / self.calls
+        self.peak_mb = answer["peak_mb"]
+        self.calls = max(1, int(TURN / per_step))
+        return per_step * 1e6
+
+    def stop(self) -> str:
+        self._process.stdin.close()
+        errors = self._process.stderr.read()
+        self._process.wait()
+        return errors.strip().splitlines()[-1] if errors.strip() else ""
+
+
+def measure(workload: Workload, rounds: int) -> dict[str, dict[str, float]]:
+    """Median microseconds a step of each candidate, with first-step time and peak memory."""
+    workers = []
+    for framework, mode in CANDIDATES:
+        worker = Worker(framework, mode, workload.name)
+        if worker.failed:
+            print(f"  {worker.name} does not run here: {worker.stop()}")
+            continue
+        worker.turn()
+        workers.append(worker)
+    for _ in range(rounds):
+        for worker in workers:
+            time.sleep(0.01)  # threads of the one before go to sleep
+            worker.samples.append(worker.turn())
+    for worker in workers:
+        worker.stop()
+    return {
+        w.name: {
+            "us": statistics.median(w.samples), "min_us": min(w.samples),
+            "first_s": w.started["first_s"], "peak_mb": w.peak_mb,
+        }
+        for w in workers
+    }  # fmt: skip
+
+
+def machine_gflops() -> float:
+    """What a large float32 product reaches here: the limit that shares are measured against."""
+    a = np.random.default_rng(0).random((2048, 2048), dtype=np.float32)
+    best = 1e9
+    for _ in range(8):
+        start = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - start)
+    return 2 * 2048**3 / best / 1e9
+
+
+def report(workload: Workload, result: dict[str, dict[str, float]], limit: float) -> dict[str, Any]:
+    """One row of the table."""
+    ours = result["chainrule compile"]["us"]
+    peers = {name: row["us"] for name, row in result.items() if not name.startswith("chainrule")}
+    best = min(peers, key=peers.__getitem__) if peers else ""
+    share = workload.flops / ours / 1e3 / limit
+    cells = "  ".join(f"{name} {row['us']:.0f}" for name, row in result.items())
+    ratio = peers[best] / ours if peers else float("nan")
+    print(f"{workload.name:11s} {ratio:5.2f}x the best peer ({best}); {share:.0%} of the limit | "
+          f"{cells} us")
+    return {"candidates": result, "best_peer": best, "ratio": ratio, "share_of_limit": share}
+
+
+def main(names: list[str], rounds: int = 15) -> dict[str, Any]:
+    limit = machine_gflops()
+    print(f"a large product reaches {limit:.0f} GFLOP/s")
+    rows = {}
+    for name in names or list(WORKLOADS):
+        rows[name] = report(WORKLOADS[name], measure(WORKLOADS[name], rounds), limit)
+    return {"limit_gflops": limit, "workloads": rows}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="workloads; all without any")
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    main(options.names, options.rounds)
