@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from chainrule import tape
-from chainrule.errors import ArgumentError, DTypeError
-from chainrule.primitive import SCALARS, Array, DType, Primitive, lookup
+from chainrule.errors import DTypeError
+from chainrule.primitive import SCALARS, Array, DType, Primitive, array_of, lookup
 from chainrule.settings import current
 from chainrule.tensor import Tensor, wrap
 
@@ -74,8 +74,13 @@ def _as_tensors(name: str, inputs: Sequence[Any]) -> tuple[Tensor, ...]:
     return tuple([x if isinstance(x, Tensor) else _scalar(name, x, beside) for x in inputs])
 
 
+_CACHED: dict[type, str] = {float: "f", int: "fiu"}
+"""Which Python numbers are kept as arrays, beside which kinds of dtype."""
+
+
 def _scalar(name: str, value: Any, beside: DType | None) -> Tensor:
-    if value.__class__ is float and beside is not None and beside.kind == "f" and value:
+    kinds = _CACHED.get(value.__class__, "")
+    if beside is not None and beside.kind in kinds and (value or kinds != "f"):
         return wrap(_constant(value, beside))
     if not isinstance(value, SCALARS):
         kind = type(value).__name__
@@ -91,17 +96,13 @@ def _scalar(name: str, value: Any, beside: DType | None) -> Tensor:
         dtype = default if is_float else np.dtype(np.bool_ if is_bool else np.int64)
     else:
         dtype = default if is_float and beside.kind != "f" else beside
-    try:
-        return wrap(np.asarray(value, dtype))
-    except OverflowError:
-        raise ArgumentError(f"{value} does not fit into {dtype}") from None
+    return wrap(array_of(value, dtype))
 
 
 @lru_cache(maxsize=1024)
 def _constant(value: float, dtype: DType) -> Array:
     """One array for each number that programs repeat (not 0.0, which equals −0.0)."""
-    with np.errstate(over="ignore"):
-        return np.asarray(value, dtype)
+    return array_of(value, dtype)
 
 
 def common_dtype(name: str, *dtypes: DType) -> DType:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError, GradientError
+from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.primitive import Primitive, operations
 
 if TYPE_CHECKING:
@@ -127,12 +127,15 @@ class Methods:
     @property
     def T(self: Any) -> Tensor:
         """The dimensions in reverse order."""
-        return self.permute(*reversed(range(self.ndim)))
+        return Primitive.gateway("permute", self, dims=tuple(range(self.ndim))[::-1])
 
     @property
     def mT(self: Any) -> Tensor:
         """The last two dimensions exchanged: each matrix transposed."""
-        return self.transpose(-2, -1)
+        n = self.ndim
+        if n < 2:
+            raise ShapeError("only matrices are transposed", given=self.shape)
+        return Primitive.gateway("permute", self, dims=(*range(n - 2), n - 1, n - 2))
 
     @property
     def device(self) -> str:

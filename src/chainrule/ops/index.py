@@ -183,6 +183,8 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 def canonical(x: Tensor, index: Any) -> tuple[tuple[Any, ...], list[Tensor]]:
     """An index as (parts, index tensors): masks become positions, lists and arrays tensors."""
     given = [part_of_index(part) for part in (index if isinstance(index, tuple) else (index,))]
+    if not any([isinstance(part, Tensor) for part in given]):
+        return tuple(given), []
     parts: list[Any] = []
     tensors: list[Tensor] = []
     dim = 0
@@ -208,6 +210,8 @@ def dims_taken(part: Any) -> int:
 
 def part_of_index(part: Any) -> Any:
     """One part of an index: an int, a slice, None, `...`, or a tensor of integers or booleans."""
+    if part.__class__ is int or part is None or part is Ellipsis:
+        return part
     if isinstance(part, (list, np.ndarray)):
         array = np.asarray(part)
         part = from_numpy(array if array.size else array.astype(np.int64))
@@ -219,8 +223,6 @@ def part_of_index(part: Any) -> Any:
     if isinstance(part, slice):
         ends = (part.start, part.stop, part.step)
         return slice(*[None if end is None else operator.index(end) for end in ends])
-    if part is None or part is Ellipsis:
-        return part
     if isinstance(part, (bool, np.bool_, Tensor)) or not hasattr(part, "__index__"):
         raise DTypeError(
             "this is no index", given=type(part).__name__ if not isinstance(part, Tensor) else part,

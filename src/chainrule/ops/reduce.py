@@ -105,6 +105,8 @@ def accumulator(x: Array, dims: tuple[int, ...]) -> Any:
         return np.float32
     inner = x.ndim
     if x.flags.c_contiguous:
+        if len(dims) == inner:
+            return x.dtype
         while dims and dims[-1] == inner - 1:
             dims, inner = dims[:-1], inner - 1
     return np.float64 if math.prod([x.shape[d] for d in dims]) >= _LONG else x.dtype
@@ -116,8 +118,8 @@ class sum:
     arguments, infer, samples = over_dims, reduce_rule, reductions()
     def forward(x, *, dims, keepdim):
         wide = accumulator(x, dims)
-        y = np.add.reduce(x, dims, dtype=wide, keepdims=keepdim)
-        return np.asarray(y, x.dtype if x.dtype.kind == "f" else np.int64)
+        y = np.add.reduce(x, dims, wide, None, keepdim)
+        return y if wide is x.dtype or x.dtype.kind != "f" else np.asarray(y, x.dtype)
     def vjp(g, x_spec, dims): return keep_dims(g, x_spec.shape, dims).expand(x_spec.shape),
 
 

@@ -24,6 +24,8 @@ def broadcast(a: SpecLike, b: SpecLike) -> SpecLike:
 
 def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     """The shape to which all shapes broadcast, or ShapeError."""
+    if shapes.count(shapes[0]) == len(shapes):
+        return shapes[0]
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
@@ -127,6 +129,8 @@ def normalized_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
     """Dimensions as a sorted tuple counted from the front; None (or none) means all."""
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         return tuple(range(ndim))
+    if isinstance(dim, int) and 0 <= dim < ndim:
+        return (dim,)
     wanted = dim if isinstance(dim, (tuple, list)) else (dim,)
     dims = tuple(sorted(normalized_dim(d, ndim) for d in wanted))
     if len(set(dims)) < len(dims):
@@ -136,6 +140,8 @@ def normalized_dims(dim: Dims, ndim: int) -> tuple[int, ...]:
 
 def reduced_shape(shape: tuple[int, ...], dims: tuple[int, ...], keepdim: bool) -> tuple[int, ...]:
     """The shape after reducing over `dims`."""
+    if len(dims) == len(shape) and not keepdim:
+        return ()
     if keepdim:
         return tuple([1 if i in dims else n for i, n in enumerate(shape)])
     return tuple([n for i, n in enumerate(shape) if i not in dims])
