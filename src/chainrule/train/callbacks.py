@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -155,15 +156,15 @@ class JSONLHistory(Callback):
 
 
 def _lines(records: list[dict[str, Any]]) -> bytes:
-    return b"".join(to_json(_finite(record)) + b"\n" for record in records)
+    return b"".join(to_json(finite(record)) + b"\n" for record in records)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """`value` with NaN and infinity, which JSON lacks, as None."""
     if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
+        return {key: finite(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [_finite(part) for part in value]
+        return [finite(part) for part in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
@@ -178,10 +179,10 @@ class TensorBoard(Callback):
 
     def on_fit_begin(self, trainer: Trainer) -> None:
         try:
-            from tensorboardX import SummaryWriter
+            module = importlib.import_module("tensorboardX")
         except ImportError:
             raise missing_dependency("tensorboardX", "logs", "writing for TensorBoard") from None
-        self._writer = SummaryWriter(str(self.folder), purge_step=trainer.epoch + 1)
+        self._writer = module.SummaryWriter(str(self.folder), purge_step=trainer.epoch + 1)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         for name, value in trainer.record.items():

@@ -1,0 +1,149 @@
+"""Models as data: a list of layers by name, which `config.json` holds and `build` reads.
+
+Only the layers of the table below can be named: a run folder from anywhere builds a model of
+Chainrule's own layers or nothing, and imports nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import math
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from chainrule import nn
+from chainrule.data.files import PathLike
+from chainrule.errors import ArgumentError, DTypeError, FormatError, listing
+
+Layer = dict[str, Any]
+LAYERS: dict[str, Any] = {
+    layer.__name__: layer
+    for layer in (
+        nn.Linear, nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.BatchNorm1d, nn.BatchNorm2d,
+        nn.Dropout, nn.Flatten, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid,
+        nn.Tanh, nn.Softplus,
+    )
+}  # fmt: skip
+
+
+def build(layers: Any) -> nn.Sequential:
+    """The model that a list of layers describes; FormatError if it does not describe one.
+
+    >>> build([{"layer": "Linear", "in_features": 2, "out_features": 3}, {"layer": "ReLU"}])
+    Sequential(
+      (0): Linear(in_features=2, out_features=3, bias=True)
+      (1): ReLU()
+    )
+    """
+    if not isinstance(layers, list) or not layers:
+        raise FormatError("a model is a list of layers", given=repr(layers)[:60])
+    return nn.Sequential(*[_layer(i, record) for i, record in enumerate(layers)])
+
+
+def _layer(place: int, record: Any) -> nn.Module:
+    name = record.get("layer") if isinstance(record, dict) else None
+    if not isinstance(name, str) or name not in LAYERS:
+        raise FormatError(
+            f"layer {place} is unknown: {name!r:.80}", expected=listing(sorted(LAYERS), 20)
+        )
+    options = {key: value for key, value in record.items() if key != "layer"}
+    if strange := [k for k, v in options.items() if not isinstance(v, (bool, int, float, list))]:
+        raise FormatError(f"layer {place}: {name} has options that are no numbers: {strange}")
+    try:
+        layer: nn.Module = LAYERS[name](**options)
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"layer {place}: {name} cannot be made: {error}") from error
+    return layer
+
+
+def mlp(inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) -> list[Layer]:
+    """Linear layers with ReLU between them: inputs → hidden... → outputs.
+
+    >>> [layer["layer"] for layer in mlp(64, [128], 10)]
+    ['Linear', 'ReLU', 'Linear']
+    """
+    layers: list[Layer] = []
+    for width in hidden:
+        layers += [_linear(inputs, width), {"layer": "ReLU"}, *_dropout(dropout)]
+        inputs = width
+    return [*layers, _linear(inputs, outputs)]
+
+
+def cnn(shape: Sequence[int], outputs: int, dropout: float = 0.3) -> list[Layer]:
+    """Two stages of convolution and pooling, and two linear layers, for images (C, H, W).
+
+    conv 3×3 → 16, batch norm, ReLU, pool; conv 3×3 → 32, batch norm, ReLU, pool; 128; outputs.
+    """
+    channels, height, width = shape
+    if min(height, width) < 4:
+        raise ArgumentError("images are too small for the cnn", given=shape, expected=">= 4 × 4")
+    layers: list[Layer] = []
+    for filters in (16, 32):
+        layers += [
+            {"layer": "Conv2d", "in_channels": channels, "out_channels": filters,
+             "kernel_size": 3, "padding": 1},
+            {"layer": "BatchNorm2d", "num_features": filters},
+            {"layer": "ReLU"},
+            {"layer": "MaxPool2d", "kernel_size": 2},
+        ]  # fmt: skip
+        channels, height, width = filters, height // 2, width // 2
+    features = channels * height * width
+    return [*layers, {"layer": "Flatten"}, *mlp(features, [128], outputs, dropout)]
+
+
+def _linear(inputs: int, outputs: int) -> Layer:
+    return {"layer": "Linear", "in_features": inputs, "out_features": outputs}
+
+
+def _dropout(p: float) -> list[Layer]:
+    return [{"layer": "Dropout", "p": p}] if p else []
+
+
+def default_hidden(shape: Sequence[int]) -> list[int]:
+    """Widths that suit inputs of a shape: 128 and 64 for large ones, 128, or 64."""
+    size = math.prod(shape)
+    return [128, 64] if size >= 256 else [128] if size >= 64 else [64]
+
+
+# -- a user's own file -------------------------------------------------------------------------
+
+
+def file_record(target: str) -> dict[str, Any]:
+    """What a config keeps of `FILE.py:function`: path, function, and the file's SHA-256."""
+    path, _, function = target.rpartition(":")
+    if not path or not function.isidentifier():
+        raise ArgumentError("unknown model", given=target, expected="mlp, cnn, or FILE.py:function")
+    path = os.path.abspath(path)
+    return {"kind": "file", "path": path, "function": function, "sha256": _digest(path)}
+
+
+def build_from_file(record: dict[str, Any], shape: Sequence[int], outputs: int) -> nn.Module:
+    """Run the user's file and call its function: `function(input_shape, outputs)`, or without
+    arguments if it takes none. The file must be the one that the run was made with."""
+    path, name = record["path"], record["function"]
+    if (found := _digest(path)) != record["sha256"]:
+        raise ArgumentError(
+            f"{path} has changed since the run was made", given=found, expected=record["sha256"],
+            instead="Bring the old file back, or train again.",
+        )  # fmt: skip
+    spec = importlib.util.spec_from_file_location("chainrule_user_model", path)
+    if spec is None or spec.loader is None:
+        raise ArgumentError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise ArgumentError(f"{path} has no function {name!r}")
+    takes = inspect.signature(function).parameters
+    model = function(tuple(shape), outputs) if takes else function()
+    if not isinstance(model, nn.Module):
+        raise DTypeError(f"{name} returned no Module", given=type(model).__name__)
+    return model
+
+
+def _digest(path: PathLike) -> str:
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()

@@ -1,0 +1,177 @@
+"""The report's pictures, drawn by matplotlib (the extra `plot`) as SVG text."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from chainrule.data.dataset import ImageFormat
+from chainrule.errors import missing_dependency
+from chainrule.primitive import Array
+
+INK, SOFT, GRID = "#1c2430", "#6b7686", "#e6e9ee"
+TRAIN, VALID = "#8fa3bf", "#d9541e"
+_LAYERS = ("#1f4e8c", "#d9541e", "#2a9d6f", "#8a4fb0", "#c29a1b", "#3aa6c9", "#b03a5b", "#6b7686")
+_MARK = 40
+_STYLE: Any = {
+    "svg.fonttype": "path", "svg.hashsalt": "chainrule", "font.size": 10,
+    "font.family": ["DejaVu Sans"], "text.color": INK, "axes.labelcolor": SOFT,
+    "axes.edgecolor": GRID, "axes.titlecolor": INK, "axes.titlesize": 11,
+    "axes.titlelocation": "left", "axes.titlepad": 12, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "grid.color": GRID,
+    "grid.linewidth": 0.8, "xtick.color": SOFT, "ytick.color": SOFT, "xtick.major.size": 0,
+    "ytick.major.size": 0, "ytick.minor.size": 0, "legend.frameon": False,
+    "lines.linewidth": 2.0, "lines.solid_capstyle": "round",
+}  # fmt: skip
+
+
+def _figure_class() -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise missing_dependency("matplotlib", "plot", "drawing the report's plots") from None
+    return Figure
+
+
+@contextmanager
+def _drawing(width: float, height: float) -> Iterator[tuple[Any, list[str]]]:
+    """A figure to draw on; its SVG is put into the list at the end."""
+    figure_class = _figure_class()
+    import matplotlib
+
+    result: list[str] = []
+    with matplotlib.rc_context(_STYLE):
+        figure = figure_class(figsize=(width, height), layout="constrained")
+        yield figure, result
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    svg = text.getvalue()
+    # Without a size of its own, the picture takes the width of the page.
+    size = re.compile(r'width="[\d.]+pt" height="[\d.]+pt"')
+    result.append(size.sub("", svg[svg.index("<svg") :], count=1))
+
+
+def curves(history: Sequence[dict[str, Any]]) -> str:
+    """Loss and, where there is one, the first metric, over epochs: training and validation."""
+    names = [n for n in ("loss", "accuracy", "r2") if n in history[0]]
+    epochs = [record["epoch"] for record in history]
+    with _drawing(4.9 * len(names), 3.1) as (figure, result):
+        for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+            for key, color, label in (
+                (name, TRAIN, "training"), (f"valid_{name}", VALID, "validation"),
+            ):  # fmt: skip
+                values = _numbers(history, key)
+                if np.isfinite(values).any():
+                    axes.plot(epochs, values, color=color, marker="o" if len(epochs) == 1 else None)
+                    axes.annotate(
+                        f"{label} {values[-1]:.4g}", (epochs[-1], values[-1]), color=color,
+                        xytext=(6, 0), textcoords="offset points", va="center", fontsize=9,
+                        annotation_clip=False,
+                    )  # fmt: skip
+            axes.set_title({"r2": "R²"}.get(name, name))
+            axes.set_xlabel("epoch")
+            _whole_ticks(axes)
+            if name == "loss" and min(_numbers(history, "loss")) > 0:
+                axes.set_yscale("log")
+    return result[0]
+
+
+def _numbers(history: Sequence[dict[str, Any]], key: str) -> Array:
+    return np.array([np.nan if r.get(key) is None else r[key] for r in history], np.float64)
+
+
+def _whole_ticks(axes: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+
+def confusion(matrix: Array, classes: Sequence[str]) -> str:
+    """The confusion matrix: rows are true classes, columns predictions; mistakes stand out."""
+    size = len(classes)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    inches = float(np.clip(0.42 * size + 1.6, 3.2, 8.0))
+    with _drawing(inches, inches) as (figure, result):
+        axes = figure.subplots()
+        colored = np.ones((size, size, 3))
+        right, wrong = np.array([0x1F, 0x4E, 0x8C]) / 255, np.array([0xD9, 0x54, 0x1E]) / 255
+        for i, j in np.ndindex(size, size):
+            strength = shares[i, j] if i == j else min(1.0, shares[i, j] * 8)
+            colored[i, j] = 1 - strength * (1 - (right if i == j else wrong))
+        axes.imshow(colored)
+        for i, j in np.ndindex(size, size) if size <= _MARK else ():
+            strength = shares[i, j] if i == j else shares[i, j] * 8
+            if matrix[i, j]:
+                color = "white" if strength > 0.55 else INK
+                axes.text(j, i, matrix[i, j], ha="center", va="center", color=color, fontsize=8.5)
+        if size <= _MARK:
+            axes.set_xticks(range(size), classes, rotation=0 if _short(classes) else 60)
+            axes.set_yticks(range(size), classes)
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+    return result[0]
+
+
+def _short(names: Sequence[str]) -> bool:
+    return sum(map(len, names)) <= 5 * len(names)
+
+
+def layers_over_time(history: Sequence[dict[str, Any]]) -> str | None:
+    """Gradient and update size of each weight matrix over epochs; None if nothing was recorded."""
+    seen = [record for record in history if record.get("gradient")]
+    if not seen:
+        return None
+    names = [n for n in seen[0]["gradient"] if n.endswith("weight")] or list(seen[0]["gradient"])
+    epochs = [record["epoch"] for record in seen]
+    panels = (("gradient", "gradient size (root mean square)"), ("update", "step size ‖Δw‖ / ‖w‖"))
+    with _drawing(9.8, 3.3) as (figure, result):
+        for axes, (key, title) in zip(figure.subplots(1, 2), panels, strict=True):
+            for place, name in enumerate(names):
+                values = np.array([r[key].get(name) or np.nan for r in seen], np.float64)
+                if np.isfinite(values).any():
+                    color = _LAYERS[place % len(_LAYERS)]
+                    dashed = "--" if place >= len(_LAYERS) else "-"
+                    axes.plot(epochs, values, dashed, color=color, label=name)
+            axes.set_yscale("log")
+            axes.set_title(title)
+            axes.set_xlabel("epoch")
+            _whole_ticks(axes)
+        figure.legend(
+            *figure.axes[0].get_legend_handles_labels(), loc="outside lower center",
+            ncols=min(4, len(names)), fontsize=9,
+        )  # fmt: skip
+    return result[0]
+
+
+def scatter(true: Array, predicted: Array) -> str:
+    """Predictions over true values; on the line they agree."""
+    with _drawing(4.6, 4.2) as (figure, result):
+        axes = figure.subplots()
+        both = np.concatenate([true.ravel(), predicted.ravel()])
+        axes.plot([both.min(), both.max()], [both.min(), both.max()], color=GRID, zorder=1)
+        axes.scatter(true.ravel()[:5000], predicted.ravel()[:5000], s=12, color=VALID, alpha=0.6)
+        axes.set_xlabel("true")
+        axes.set_ylabel("predicted")
+    return result[0]
+
+
+def picture(x: Array, image: ImageFormat) -> str:
+    """One raw input as a PNG in a data URL."""
+    _figure_class()
+    from matplotlib.image import imsave
+
+    pixels = np.clip(x.reshape(image.shape) / image.maximum, 0, 1).transpose(1, 2, 0)
+    buffer = io.BytesIO()
+    if image.channels == 1:
+        imsave(buffer, pixels[:, :, 0], cmap="gray_r", vmin=0, vmax=1, format="png")
+    else:
+        imsave(buffer, np.ascontiguousarray(pixels), format="png")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

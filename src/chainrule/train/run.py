@@ -1,0 +1,331 @@
+"""A run: a folder with a config, a history, checkpoints, a model, and how well it does."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from chainrule import nn, optim
+from chainrule.data.catalog import open_dataset, open_like, read_inputs
+from chainrule.data.dataset import REGRESSION, ArrayDataset, Dataset, random_split
+from chainrule.data.files import PathLike
+from chainrule.errors import ArgumentError, CheckpointError, FormatError, listing
+from chainrule.ops.random import manual_seed
+from chainrule.primitive import Array
+from chainrule.train.architecture import (
+    build,
+    build_from_file,
+    cnn,
+    default_hidden,
+    file_record,
+    mlp,
+)
+from chainrule.train.atomic import to_json, write_atomic
+from chainrule.train.callbacks import Callback, EarlyStopping, LayerStatistics
+from chainrule.train.config import (
+    DataConfig,
+    RunConfig,
+    TrainingConfig,
+    load_config,
+    versions,
+)
+from chainrule.train.files import load, save
+from chainrule.train.history import History
+from chainrule.train.infer import decisions, kind_of, outputs_of, probabilities
+from chainrule.train.trainer import Trainer
+
+OPTIMIZERS: dict[str, Any] = {
+    "adam": optim.Adam, "adamw": optim.AdamW, "sgd": optim.SGD, "rmsprop": optim.RMSprop,
+}  # fmt: skip
+SCHEDULES: dict[str, Callable[[Any, float, int], Any]] = {
+    "constant": lambda optimizer, lr, steps: None,
+    "cosine": lambda optimizer, lr, steps: optim.CosineAnnealingLR(optimizer, T_max=steps),
+    "onecycle": lambda optimizer, lr, steps: optim.OneCycleLR(
+        optimizer, max_lr=lr, total_steps=steps, cycle_momentum=False
+    ),
+}
+LOSSES: dict[str, Any] = {
+    loss.__name__: loss for loss in (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.MSELoss)
+}
+
+
+def plan(
+    data: DataConfig,
+    *,
+    model: str = "mlp",
+    hidden: Sequence[int] | None = None,
+    name: str | None = None,
+    **training: Any,
+) -> RunConfig:
+    """The config of a new run: what is not asked for follows from the data."""
+    if model in ("mlp", "cnn"):
+        data = dataclasses.replace(data, flat=model == "mlp")
+    train, _ = _open(data)
+    shape, classes = train.input_shape, train.classes
+    if model == "cnn" and len(shape) != 3:
+        raise ArgumentError("the cnn takes images", given=f"inputs of shape {shape}")
+    loss, outputs, target = _task(train)
+    record = _model_record(model, shape, hidden, outputs)
+    defaults = _defaults(len(train), model)
+    chosen = {**defaults, **{k: v for k, v in training.items() if v is not None}}
+    kind = record["kind"] if record["kind"] != "file" else record["function"]
+    return RunConfig(
+        name=name or safe_name(f"{os.path.basename(os.path.normpath(data.source))}-{kind}"),
+        data=data,
+        inputs={**train.describe(), "classes": None if classes is None else list(classes)},
+        model=record,
+        loss=loss,
+        outputs=outputs,
+        target=target,
+        training=TrainingConfig(**chosen),
+        versions=versions(),
+    )
+
+
+def _open(data: DataConfig) -> tuple[ArrayDataset, ArrayDataset]:
+    return open_dataset(
+        data.source, label=data.label, flat=data.flat, test_size=data.test_size, seed=data.seed
+    )
+
+
+def _task(train: ArrayDataset) -> tuple[str, int, dict[str, Any] | None]:
+    """(loss, number of outputs, scaling of the targets) for a dataset."""
+    if train.task == REGRESSION:
+        y = train.arrays[-1].reshape(len(train), -1).astype(np.float64)
+        std = np.where(y.std(axis=0) > 0, y.std(axis=0), 1.0)
+        return "MSELoss", y.shape[1], {"mean": y.mean(axis=0).tolist(), "std": std.tolist()}
+    classes = len(train.classes or np.unique(train.arrays[-1]))
+    return ("BCEWithLogitsLoss", 1, None) if classes == 2 else ("CrossEntropyLoss", classes, None)
+
+
+def _model_record(
+    model: str, shape: Sequence[int], hidden: Sequence[int] | None, outputs: int
+) -> dict[str, Any]:
+    if model == "mlp":
+        inputs = int(np.prod(shape))
+        widths = default_hidden(shape) if hidden is None else hidden
+        return {"kind": "mlp", "layers": mlp(inputs, widths, outputs)}
+    if hidden is not None:
+        raise ArgumentError("hidden is for the mlp", given=f"model {model}")
+    if model == "cnn":
+        return {"kind": "cnn", "layers": cnn(shape, outputs)}
+    return file_record(model)
+
+
+def _defaults(samples: int, model: str) -> dict[str, Any]:
+    """Hyper-parameters chosen on validation splits of digits, breast_cancer and MNIST."""
+    if model == "cnn":
+        return {"epochs": 6 if samples >= 10_000 else 20, "batch_size": 64, "lr": 3e-3}
+    if samples >= 10_000:
+        return {"epochs": 15, "batch_size": 64, "lr": 2e-3}
+    return {"epochs": 40, "batch_size": 32, "lr": 3e-3}
+
+
+def safe_name(text: str) -> str:
+    """A folder's name made of letters, digits, dots and dashes; never a path or hidden.
+
+    >>> safe_name("../my data.csv")
+    'my-data.csv'
+    """
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.")[:80] or "run"
+
+
+class Run:
+    """A run's folder. Make one by `Run.create(folder, config)`, open one by `Run.open(folder)`."""
+
+    def __init__(self, folder: PathLike, config: RunConfig) -> None:
+        self.folder, self.config = os.fspath(folder), config
+        self.seconds = 0.0
+
+    @classmethod
+    def create(cls, folder: PathLike, config: RunConfig) -> Run:
+        """A new folder for a run; CheckpointError if it holds one already."""
+        folder = os.fspath(folder)
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            raise CheckpointError(f"{folder} is no folder", instead="Choose another --out.")
+        os.makedirs(folder, exist_ok=True)
+        if os.path.exists(os.path.join(folder, "config.json")):
+            raise CheckpointError(
+                f"{folder} holds a run already",
+                instead="Continue it with --resume, or choose another --out.",
+            )
+        config.save(folder)
+        return cls(folder, config)
+
+    @classmethod
+    def open(cls, folder: PathLike) -> Run:
+        """An existing run."""
+        return cls(folder, load_config(folder))
+
+    def path(self, name: str) -> str:
+        """The path of a file of this run."""
+        return os.path.join(self.folder, name)
+
+    # -- data and model ------------------------------------------------------------------------
+
+    @cached_property
+    def data(self) -> tuple[ArrayDataset, ArrayDataset]:
+        """(train, test), with targets as the loss takes them."""
+        train, test = _open(self.config.data)
+        return self._targets(train), self._targets(test)
+
+    def parts(self) -> tuple[Dataset, Dataset | None, Dataset]:
+        """(train, valid, test); valid is None if no fraction was set aside."""
+        (train, test), fraction = self.data, self.config.data.valid_fraction
+        count = round(len(train) * fraction)
+        if not 0 <= fraction < 1 or count >= len(train):
+            raise ArgumentError("valid_fraction", given=fraction, expected="0 <= fraction < 1")
+        if count == 0:
+            return train, None, test
+        kept, valid = random_split(train, [len(train) - count, count], self.config.data.seed)
+        return kept, valid, test
+
+    def _targets(self, data: ArrayDataset) -> ArrayDataset:
+        """The same samples with targets in the form that the loss takes."""
+        x, y = data.arrays[0], data.arrays[-1]
+        if self.config.loss == "BCEWithLogitsLoss":
+            y = y.reshape(len(y), 1).astype(np.float32)
+        elif self.config.target is not None:
+            mean, std = (np.asarray(self.config.target[k]) for k in ("mean", "std"))
+            y = ((y.reshape(len(y), -1) - mean) / std).astype(np.float32)
+        return ArrayDataset(
+            x, y, classes=data.classes, transform=data.transform, task=data.task,
+            feature_names=data.feature_names, image=data.image,
+        )  # fmt: skip
+
+    def build(self) -> nn.Module:
+        """The model as it was before training, from the run's seed."""
+        manual_seed(self.config.training.seed)
+        record = self.config.model
+        if record.get("kind") == "file":
+            return build_from_file(record, self.config.inputs["input_shape"], self.config.outputs)
+        return build(record.get("layers"))
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The trained model."""
+        path = self.path("model.safetensors")
+        if not os.path.exists(path):
+            raise CheckpointError(
+                f"{self.folder} has no trained model yet",
+                instead=f"Finish it: chainrule train --resume {self.folder}",
+            )
+        model = self.build()
+        state = load(path)
+        if not isinstance(state, dict):
+            raise FormatError(f"{path} holds no weights")
+        model.load_state_dict(state)
+        return model.eval()
+
+    @cached_property
+    def loss(self) -> nn.Module:
+        if self.config.loss not in LOSSES:
+            raise FormatError(
+                f"unknown loss {self.config.loss!r:.60}", expected=listing(sorted(LOSSES))
+            )
+        loss: nn.Module = LOSSES[self.config.loss]()
+        return loss
+
+    @property
+    def kind(self) -> str:
+        """What the outputs mean: softmax, sigmoid, or value."""
+        return kind_of(self.loss)
+
+    # -- training ------------------------------------------------------------------------------
+
+    def trainer(self, steps_per_epoch: int, progress: bool = True) -> Trainer:
+        """The Trainer that the config describes, for the model before training."""
+        c = self.config.training
+        model = self.build()
+        for name, value, known in (
+            ("optimizer", c.optimizer, OPTIMIZERS), ("schedule", c.schedule, SCHEDULES),
+        ):  # fmt: skip
+            if value not in known:
+                raise ArgumentError(f"unknown {name} {value!r}", expected=listing(sorted(known)))
+        options = {"lr": c.lr, "weight_decay": c.weight_decay}
+        if c.optimizer == "sgd":
+            options["momentum"] = 0.9
+        optimizer = OPTIMIZERS[c.optimizer](model.parameters(), **options)
+        schedule = SCHEDULES[c.schedule](optimizer, c.lr, max(1, c.epochs * steps_per_epoch))
+        callbacks: list[Callback] = [LayerStatistics()]
+        if c.patience is not None:
+            callbacks.append(EarlyStopping(c.patience))
+        trainer = Trainer(
+            model, self.loss, optimizer, scheduler=schedule, callbacks=callbacks,
+            clip_norm=c.clip_norm, out=self.folder, checkpoint_every=c.checkpoint_every,
+            seed=c.seed, progress=progress,
+        )  # fmt: skip
+        trainer.resume_hint = f"continue with: chainrule train --resume {self.folder}"
+        return trainer
+
+    def train(
+        self, resume: bool = False, override: bool = False, progress: bool = True
+    ) -> tuple[History, dict[str, Any] | None]:
+        """Train as the config says; gives the history and the results on the test part.
+
+        Without results, a signal stopped it, and `train(resume=True)` continues.
+        """
+        train, valid, test = self.parts()
+        c = self.config.training
+        started = time.monotonic()
+        trainer = self.trainer(-(-len(train) // c.batch_size), progress)
+        history = trainer.fit(
+            train, valid, c.epochs, min(c.batch_size, len(train)), resume=resume, override=override
+        )
+        self.seconds = time.monotonic() - started
+        if history.interrupted:
+            return history, None
+        save(trainer.model, self.path("model.safetensors"))
+        self.__dict__.pop("model", None)
+        results = {"test": trainer.evaluate(test), "seconds": round(self.seconds, 2)}
+        write_atomic(self.path("results.json"), [to_json(results, indent=2)])
+        return history, results
+
+    # -- use -----------------------------------------------------------------------------------
+
+    def open_like(self, source: PathLike, label: str | None = None) -> ArrayDataset:
+        """Data to evaluate on, read and preprocessed as the training data were."""
+        data = self.config.data
+        like = open_like(
+            source, self.config.inputs, label=label or data.label, seed=data.seed,
+            test_size=data.test_size,
+        )  # fmt: skip
+        return self._targets(like)
+
+    def evaluate(self, data: ArrayDataset) -> dict[str, Any]:
+        """Loss and metrics of the trained model."""
+        optimizer = optim.SGD(self.model.parameters(), lr=0.0)
+        return Trainer(self.model, self.loss, optimizer, progress=False).evaluate(data)
+
+    def predict(self, path: PathLike) -> list[dict[str, Any]]:
+        """A record for each input in a file: class and probabilities, or value."""
+        return self.records(outputs_of(self.model, read_inputs(path, self.config.inputs)))
+
+    def records(self, outputs: Array) -> list[dict[str, Any]]:
+        """Readable predictions from a model's outputs."""
+        if self.kind == "value":
+            return [{"value": row.tolist()} for row in self.values(outputs)]
+        shares, chosen = probabilities(outputs, self.kind), decisions(outputs, self.kind)
+        names = self.config.inputs["classes"] or [str(i) for i in range(shares.shape[1])]
+        return [
+            {
+                "class": names[int(best)],
+                "probability": float(row[int(best)]),
+                "probabilities": dict(zip(names, map(float, row), strict=True)),
+            }
+            for row, best in zip(shares, chosen, strict=True)
+        ]
+
+    def values(self, outputs: Array) -> Array:
+        """A regression's outputs in the units of the targets."""
+        if self.config.target is None:
+            return outputs
+        mean, std = (np.asarray(self.config.target[k]) for k in ("mean", "std"))
+        return outputs.reshape(len(outputs), -1) * std + mean
