@@ -26,6 +26,15 @@ def test_a_large_norm_is_scaled_and_a_small_one_kept():
     assert parameters[0].grad.requires_grad is False
 
 
+def test_the_denominator_is_kept_from_zero():
+    (w,) = with_gradients([1e-6])
+    optim.clip_grad_norm_(w, 1e-6)
+    assert w.grad.item() == pytest.approx(0.5e-6, rel=1e-6)  # float32
+    (w,) = with_gradients([0.0])
+    optim.clip_grad_norm_(w, 0.0)
+    assert w.grad.item() == 0.0
+
+
 def test_one_tensor_and_no_gradient():
     (w,) = with_gradients([3.0, 4.0])
     assert optim.clip_grad_norm_(w, 0.5).item() == 5.0

@@ -52,11 +52,12 @@ def test_a_group_is_a_mapping():
         group["betas"]
 
 
-def test_the_rate_can_be_a_tensor_and_is_then_copied():
-    rate = cr.tensor(0.5)
-    optimizer = optim.SGD([leaf(1)], lr=rate)
-    optimizer.param_groups[0]["lr"] = 0.1
-    assert rate.item() == 0.5
+def test_the_rate_can_be_a_tensor_or_array_and_is_then_copied():
+    rate, array = cr.tensor(0.5), np.array(0.5)
+    groups = optim.SGD([{"params": leaf(1), "lr": x} for x in (rate, array)]).param_groups
+    groups[0]["lr"] = 0.1
+    array[...] = 9
+    assert rate.item() == 0.5 and groups[1]["lr"] == 0.5
 
 
 def test_groups_share_nothing():

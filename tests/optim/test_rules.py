@@ -172,11 +172,12 @@ def test_updates_never_write_into_arrays(name):
     assert not np.array_equal(w.detach().numpy(), copies[0])
 
 
-def test_gradients_in_any_memory_order(start):
+@pytest.mark.parametrize("name", ALL)
+def test_any_memory_order(name, start):
     results = []
     for order in ("C", "F"):
-        w = cr.tensor(start, requires_grad=True)
-        optimizer = optim.Adam([w], lr=0.1)
+        w = cr.from_numpy(np.asarray(start, order=order)).requires_grad_()
+        optimizer = make(name, [w], lr=0.1, weight_decay=0.1)
         for _ in range(3):
             w.grad = cr.from_numpy(np.asarray(start * 0.3, order=order))
             optimizer.step()
