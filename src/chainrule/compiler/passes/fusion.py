@@ -7,6 +7,7 @@ tile by tile, so that what passes between the ops never leaves the cache.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,8 @@ def fuse_elementwise(graph: Graph) -> Graph:
     groups = _groups(graph)
     members: dict[int, list[Equation]] = {}
     for equation, group in zip(graph.equations, groups, strict=True):
-        members.setdefault(group, []).append(equation)
+        # Put last: a chain stands where its last member stood.
+        members[group] = [*members.pop(group, []), equation]
     readers: dict[Value, set[int]] = {}
     for equation, group in zip(graph.equations, groups, strict=True):
         for value in equation.inputs:
@@ -56,51 +58,58 @@ def fuse_elementwise(graph: Graph) -> Graph:
         for group, equations in members.items()
     ]
     constants = dict(graph.constants)
-    return Graph(graph.inputs, constants, in_order(graph, fused), graph.outputs, graph.results)
+    return Graph(graph.inputs, constants, in_order(fused), graph.outputs, graph.results)
 
 
 def _groups(graph: Graph) -> list[int]:
     """A number for each equation; equal numbers are fused.
 
-    An equation joins the group of a producer unless it also depends on that group by a way that
-    leaves it, which would be a cycle. `ancestors` are bit sets of groups.
+    From the last equation to the first, one joins the group of a reader, so that cheap ops move to
+    where they are used; unless another of its readers leads to that group, which would close a
+    circle. `descendants` are bit sets of groups.
     """
-    made_by: dict[Value, int] = {}
-    groups: list[int] = []
-    ancestors: list[int] = []  # by group
+    readers: dict[Value, set[int]] = {}
+    groups = [0] * len(graph.equations)
+    descendants: list[int] = []  # by group
     shapes: list[Any] = []  # by group; None for what is not elementwise
-    for position, equation in enumerate(graph.equations):
-        sources = {groups[made_by[v]] for v in equation.inputs if v in made_by}
-        above = 0
-        for s in sources:
-            above |= ancestors[s] | (1 << s)
+    for position in range(len(graph.equations) - 1, -1, -1):
+        equation = graph.equations[position]
+        reading = {g for v in equation.outputs for g in readers.get(v, ())}
+        shape = equation.outputs[0].shape if is_elementwise(equation) else None
         own = None
-        if is_elementwise(equation):
-            shape = equation.outputs[0].shape
-            for s in sorted(sources, reverse=True):
-                beside = 0
-                for other in sources - {s}:
-                    beside |= ancestors[other] | (1 << other)
-                if shapes[s] == shape and not beside >> s & 1:
-                    own = s
-                    break
+        if shape is not None:
+            own = _joinable(sorted(reading, reverse=True), shape, shapes, descendants)
         if own is None:
-            own = len(ancestors)
-            ancestors.append(0)
-            shapes.append(equation.outputs[0].shape if is_elementwise(equation) else None)
-        _add_ancestors(ancestors, own, above & ~(1 << own))
-        groups.append(own)
-        for value in equation.outputs:
-            made_by[value] = position
+            own = len(shapes)
+            descendants.append(0)
+            shapes.append(shape)
+        below = 0
+        for group in reading:
+            below |= descendants[group] | (1 << group)
+        _add_descendants(descendants, own, below & ~(1 << own))
+        groups[position] = own
+        for value in equation.inputs:
+            readers.setdefault(value, set()).add(own)
     return groups
 
 
-def _add_ancestors(ancestors: list[int], group: int, above: int) -> None:
-    """A group that grew has more ancestors, and so has everything below it."""
-    ancestors[group] |= above
-    for below, known in enumerate(ancestors):
+def _joinable(
+    reading: Sequence[int], shape: Any, shapes: Sequence[Any], descendants: Sequence[int]
+) -> int | None:
+    """The first group of the right shape that no other reading group leads to."""
+    for group in reading:
+        others = [other for other in reading if other != group]
+        if shapes[group] == shape and not any(descendants[o] >> group & 1 for o in others):
+            return group
+    return None
+
+
+def _add_descendants(descendants: list[int], group: int, below: int) -> None:
+    """A group that grew has more descendants, and so has everything above it."""
+    descendants[group] |= below
+    for above, known in enumerate(descendants):
         if known >> group & 1:
-            ancestors[below] |= ancestors[group]
+            descendants[above] |= descendants[group]
 
 
 def _fused(
@@ -122,7 +131,7 @@ def _fused(
     return Equation(CHAIN, tuple(inputs), {"body": body}, tuple(outputs), place)
 
 
-def in_order(graph: Graph, equations: Sequence[Equation]) -> list[Equation]:
+def in_order(equations: Sequence[Equation]) -> list[Equation]:
     """The equations sorted so that each comes after those it reads; otherwise as they were."""
     made_by = {v: i for i, equation in enumerate(equations) for v in equation.outputs}
     waiting = [
@@ -132,15 +141,15 @@ def in_order(graph: Graph, equations: Sequence[Equation]) -> list[Equation]:
     for i, equation in enumerate(equations):
         for source in {made_by[v] for v in equation.inputs if v in made_by}:
             followers[source].append(i)
-    ready = [i for i, n in enumerate(waiting) if n == 0]
+    ready = [i for i, n in enumerate(waiting) if n == 0]  # in order, so it is a heap
     ordered = []
     while ready:
-        i = ready.pop(0)
+        i = heappop(ready)
         ordered.append(equations[i])
         for follower in followers[i]:
             waiting[follower] -= 1
             if waiting[follower] == 0:
-                ready.append(follower)
+                heappush(ready, follower)
     if len(ordered) < len(equations):
         raise GraphError("the equations depend on each other in a circle")
     return ordered
