@@ -10,7 +10,7 @@ from typing import cast
 from chainrule.errors import ArgumentError
 from chainrule.gateway import apply
 from chainrule.nn import functional
-from chainrule.nn.functional.checks import check_positive
+from chainrule.nn.functional.checks import check_positive, check_tensors
 from chainrule.nn.module import Module
 from chainrule.ops import elementwise, fused, special
 from chainrule.primitive import Primitive
@@ -172,6 +172,7 @@ class Softmax(Module):
         self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
+        check_tensors("Softmax", input=input)
         y: Tensor = _softmax(input, self.dim)
         return y
 
@@ -191,6 +192,7 @@ class LogSoftmax(Module):
         self.dim = dim
 
     def forward(self, input: Tensor) -> Tensor:
+        check_tensors("LogSoftmax", input=input)
         y: Tensor = _log_softmax(input, self.dim)
         return y
 

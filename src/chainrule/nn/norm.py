@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn import functional
-from chainrule.nn.functional.checks import check_counts, check_positive, sizes_of
+from chainrule.nn.functional.checks import check_counts, check_positive, check_tensors, sizes_of
 from chainrule.nn.module import Buffer, Module, Parameter
 from chainrule.ops.creation import ones, zeros
 from chainrule.settings import use
@@ -50,6 +50,7 @@ class _BatchNorm(Module):
         self.num_batches_tracked = Buffer(zeros((), dtype=np.int64)) if tracked else None
 
     def forward(self, input: Tensor) -> Tensor:
+        check_tensors(type(self).__name__, input=input)
         shape = input.shape
         if len(shape) not in self.accepts or shape[1] != self.num_features:
             self._refuse(shape)

@@ -11,7 +11,12 @@ from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.gateway import apply
 from chainrule.nn.functional import records
 from chainrule.nn.functional.activation import safe_softmax
-from chainrule.nn.functional.checks import check_positive, check_probability, sizes_of
+from chainrule.nn.functional.checks import (
+    check_positive,
+    check_probability,
+    check_tensors,
+    sizes_of,
+)
 from chainrule.ops import contract, window
 from chainrule.ops.random import Generator, default_generator
 from chainrule.settings import use
@@ -56,6 +61,8 @@ def conv2d(
     >>> conv2d(cr.ones(1, 3, 8, 8), cr.ones(4, 3, 3, 3), padding="same").shape
     (1, 4, 8, 8)
     """
+    if not isinstance(input, Tensor):
+        check_tensors("conv2d", input=input)
     if input.ndim == 3 and weight.ndim == 4:
         batch = conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups)
         return batch.squeeze(0)
@@ -97,6 +104,8 @@ def max_pool2d(
     >>> max_pool2d(cr.arange(16).float().reshape(1, 1, 4, 4), 2)
     tensor([[[[ 5.,  7.], [13., 15.]]]])
     """
+    if not isinstance(input, Tensor):
+        check_tensors("max_pool2d", input=input)
     if input.ndim == 3:
         both = records.max_pool2d(input.unsqueeze(0), kernel_size, stride, padding)
         both = tuple(y.squeeze(0) for y in both)
@@ -118,6 +127,8 @@ def avg_pool2d(
     >>> avg_pool2d(cr.arange(16).float().reshape(1, 1, 4, 4), 2)
     tensor([[[[ 2.5,  4.5], [10.5, 12.5]]]])
     """
+    if not isinstance(input, Tensor):
+        check_tensors("avg_pool2d", input=input)
     if input.ndim == 3:
         rest = (kernel_size, stride, padding, count_include_pad, divisor_override)
         return avg_pool2d(input.unsqueeze(0), *rest).squeeze(0)
@@ -156,6 +167,8 @@ def batch_norm(
     >>> batch_norm(cr.tensor([[1.0], [3.0]]), None, None, training=True)
     tensor([[-1.], [ 1.]])
     """
+    if not isinstance(input, Tensor):
+        check_tensors("batch_norm", input=input)
     if input.ndim < 2:
         raise ShapeError("batch_norm works on (N, C, ...)", given=input.shape)
     per_channel = (1, input.shape[1], *(1,) * (input.ndim - 2))
@@ -207,6 +220,8 @@ def layer_norm(
     >>> layer_norm(cr.tensor([[1.0, 3.0]]), 2)
     tensor([[-1.,  1.]])
     """
+    if not isinstance(input, Tensor):
+        check_tensors("layer_norm", input=input)
     sizes = sizes_of(normalized_shape)
     first = input.ndim - len(sizes)
     if first < 0 or input.shape[first:] != sizes:
@@ -237,6 +252,8 @@ def dropout(
     """
     if not (isinstance(p, float) and 0 <= p < 1):
         check_probability("dropout", p)
+    if not isinstance(input, Tensor):
+        check_tensors("dropout", input=input)
     if not training or p == 0:
         return input
     if input.dtype.kind != "f":

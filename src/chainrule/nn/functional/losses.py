@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.gateway import apply
 from chainrule.nn.functional import records
@@ -45,22 +47,20 @@ def cross_entropy(
     >>> cross_entropy(cr.tensor([[0.0, 0.0], [0.0, 1000.0]]), cr.tensor([0, 1]))
     tensor(0.3466)
     """
+    if not (isinstance(input, Tensor) and isinstance(target, Tensor)):
+        check_tensors("cross_entropy", input=input, target=target)
+    target = _int64(target)
+    x, t = input._data, target._data
     if (
-        weight is None
-        and not label_smoothing
-        and isinstance(input, Tensor)
-        and isinstance(target, Tensor)
-        and target._data.dtype.kind == "i"
-        and len(input._data.shape) == 2
-        and target._data.shape == input._data.shape[:1]
-    ):
+        weight is None and not label_smoothing and t.dtype.kind == "i"
+        and len(x.shape) == 2 and t.shape == x.shape[:1]
+    ):  # fmt: skip
         check_reduction(reduction)
         loss: Tensor = apply(
             records.softmax_cross_entropy, input, target,
             ignore_index=ignore_index, reduction=reduction,
         )  # fmt: skip
         return loss
-    check_tensors("cross_entropy", input=input, target=target)
     check_reduction(reduction)
     check_probability("cross_entropy", label_smoothing, "label_smoothing")
     soft = target.dtype.kind == "f" and target.shape == input.shape
@@ -97,6 +97,7 @@ def nll_loss(
     tensor(1.)
     """
     check_tensors("nll_loss", input=input, target=target)
+    target = _int64(target)
     check_labels_fit("nll_loss", input, target)
     check_reduction(reduction)
     dim = min(1, input.ndim - 1)
@@ -126,6 +127,12 @@ def check_labels_fit(name: str, input: Tensor, target: Tensor) -> None:
         )
     if not _real(input):
         raise DTypeError(f"`{name}` needs real logits", given=found, instead="Use input.float().")
+
+
+def _int64(target: Tensor) -> Tensor:
+    """Labels of a smaller integer dtype widened, so that they compare with any ignore_index."""
+    dtype = target._data.dtype
+    return target.astype(np.int64) if dtype.kind in "iu" and dtype.itemsize != 8 else target
 
 
 def _real(x: Tensor) -> bool:

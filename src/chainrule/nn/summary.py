@@ -1,0 +1,211 @@
+"""A table of a model: each layer's output, parameters, arithmetic and memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError
+from chainrule.nn.module import Module, watch
+from chainrule.ops.contract import letter_sizes
+from chainrule.ops.creation import zeros
+from chainrule.primitive import Primitive, Spec
+from chainrule.settings import get_default_dtype, use
+from chainrule.tensor import Tensor
+
+_MOVING = {
+    "astype", "cat", "clone", "embedding", "expand", "flip", "gather", "pad", "permute", "reshape",
+    "roll", "slice", "take",
+}  # fmt: skip
+"""Ops that only move or convert numbers."""
+
+
+@dataclass
+class Row:
+    """One layer. `output` is empty when it was not called; its own parameters and work only."""
+
+    path: str
+    kind: str
+    output: str = ""
+    parameters: int = 0
+    flops: int = 0
+    memory: int = 0
+
+
+@dataclass
+class Summary:
+    """The rows of the table and their totals; printing it shows the table.
+
+    parameters: how many numbers; trainable: of these, those that require gradients. flops:
+    additions and multiplications of one forward pass (exact for products and convolutions, one
+    for each element elsewhere). memory: bytes of parameters, buffers and all layers' outputs.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    parameters: int = 0
+    trainable: int = 0
+    flops: int = 0
+    memory: int = 0
+
+    def __str__(self) -> str:
+        titles = ("layer", "type", "output", "parameters", "FLOPs", "memory")
+        cells = [titles]
+        for r in self.rows:
+            numbers = (f"{r.parameters:,}", f"{r.flops:,}", readable_bytes(r.memory))
+            cells.append((r.path or "model", r.kind, r.output or "not called", *numbers))
+        total = (f"{self.parameters:,}", f"{self.flops:,}", readable_bytes(self.memory))
+        cells.append(("total", "", "", *total))
+        widths = [max(len(row[i]) for row in cells) for i in range(len(titles))]
+        lines = [
+            "  ".join(
+                cell.rjust(width) if i > 2 else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in cells
+        ]
+        rule = "─" * max(map(len, lines))
+        frozen = self.parameters - self.trainable
+        note = f"{self.trainable:,} of the parameters are trained, {frozen:,} are frozen"
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], note])
+
+    __repr__ = __str__
+
+
+def readable_bytes(n: int) -> str:
+    """`1.5 kB`: a number of bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 1000 or unit == "GB":
+            break
+        n /= 1000  # type: ignore[assignment]
+    return f"{n} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+
+
+class _Meter:
+    """An interpreter that evaluates, counts for the running layer, and lets nothing be written."""
+
+    def __init__(self, rows: dict[int, Row]) -> None:
+        self.rows = rows
+        self.running: list[Row] = []
+
+    def enter(self, module: Module) -> None:
+        # A module that is no part of the model counts for the part that called it.
+        if (row := self.rows.get(id(module))) is None:
+            row = self.running[-1]
+        self.running.append(row)
+
+    def leave(self, module: Module, output: Any) -> None:
+        row = self.running.pop()
+        if id(module) not in self.rows:
+            return
+        tensors = [y for y in (output if isinstance(output, tuple) else (output,))
+                   if isinstance(y, Tensor)]  # fmt: skip
+        row.output = ", ".join(str(y.shape) for y in tensors) or type(output).__name__
+        if not any(True for _ in module.children()):
+            row.memory += sum(y.spec.nbytes for y in tensors)
+
+    def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
+        result = primitive.forward(*[x._data for x in inputs], **params)
+        if self.running:
+            first = result[0] if isinstance(result, tuple) else result
+            self.running[-1].flops += flops(primitive, inputs, params, np.size(first))
+        return result
+
+    def read(self, tensor: Tensor) -> Any:
+        return tensor._data
+
+    def write(self, tensor: Tensor, value: Tensor) -> None:
+        """State stays as it is."""
+
+    def read_grad(self, tensor: Tensor) -> Tensor | None:
+        return tensor._grad
+
+    def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
+        """Gradients stay as they are."""
+
+
+def flops(primitive: Primitive, inputs: Sequence[Tensor], params: Any, size: int) -> int:
+    """Additions and multiplications of one op with an output of `size` elements."""
+    name = primitive.name
+    if name in ("matmul", "linear"):
+        return 2 * size * inputs[0].shape[-1] + (size if name == "linear" else 0)
+    if name == "conv2d":
+        return 2 * size * math.prod(inputs[1].shape[1:])
+    if name == "einsum":
+        return 2 * math.prod(letter_sizes(params["formula"], inputs).values())
+    if "kernel" in params:
+        return size * math.prod(params["kernel"])
+    if primitive.view or name in _MOVING:
+        return 0
+    return max([size, *(x.spec.size for x in inputs)])
+
+
+def summary(model: Module, *inputs: Any) -> Summary:
+    """A table of the layers of `model` for inputs given as specs, shapes or tensors.
+
+    The model runs once on zeros, in evaluation mode; nothing of it changes, nor any random
+    state. Without inputs only the parameters are counted.
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> print(summary(nn.Sequential(nn.Linear(784, 10), nn.ReLU()), (64, 784)))
+    layer  type        output    parameters      FLOPs   memory
+    ───────────────────────────────────────────────────────────
+    model  Sequential  (64, 10)           0          0      0 B
+    0      Linear      (64, 10)       7,850  1,004,160   2.6 kB
+    1      ReLU        (64, 10)           0        640   2.6 kB
+    ───────────────────────────────────────────────────────────
+    total                             7,850  1,004,800  36.5 kB
+    7,850 of the parameters are trained, 0 are frozen
+    """
+    rows = {id(m): Row(path, type(m).__name__) for path, m in model.named_modules()}
+    counted: set[int] = set()
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            if id(parameter) not in counted:  # a shared one counts where it is first
+                counted.add(id(parameter))
+                rows[id(module)].parameters += parameter.numel()
+    if inputs:
+        _measure(model, inputs, _Meter(rows))
+    parameters = list(model.parameters())
+    state = [*parameters, *model.buffers()]
+    return Summary(
+        rows=list(rows.values()),
+        parameters=sum(p.numel() for p in parameters),
+        trainable=sum(p.numel() for p in parameters if p.requires_grad),
+        flops=sum(row.flops for row in rows.values()),
+        memory=sum(x.spec.nbytes for x in state) + sum(r.memory for r in rows.values()),
+    )
+
+
+def _measure(model: Module, inputs: Sequence[Any], meter: _Meter) -> None:
+    """Run the model on zeros in evaluation mode, and put the modes back."""
+    tensors = [_zeros(model, x) for x in inputs]
+    modes = [(module, vars(module).get("training")) for module in model.modules()]
+    try:
+        model.eval()
+        with watch(meter), use(gradients=False, interpreter=meter):
+            model(*tensors)
+    finally:
+        for module, mode in modes:
+            if mode is None:
+                vars(module).pop("training", None)
+            else:
+                module.training = mode
+
+
+def _zeros(model: Module, like: Any) -> Tensor:
+    if isinstance(like, Tensor):
+        return like
+    if isinstance(like, Spec):
+        return zeros(like.shape, dtype=like.dtype)
+    if isinstance(like, (tuple, list)) and all(isinstance(n, int) for n in like):
+        floats = [p.dtype for p in model.parameters() if p.dtype.kind == "f"]
+        return zeros(tuple(like), dtype=floats[0] if floats else get_default_dtype())
+    raise ArgumentError(
+        "an input of a summary is a shape, a spec or a tensor", given=repr(like),
+        expected="e.g. (64, 784), or cr.spec(64, 20, dtype=cr.int64)",
+    )  # fmt: skip
