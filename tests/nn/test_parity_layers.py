@@ -149,6 +149,22 @@ def test_shared_layers_appear_under_every_path():
     assert [n for n, _ in ours.named_modules()] == [n for n, _ in theirs.named_modules()]
 
 
+def test_the_order_of_a_state_dict():
+    def mixed(n, base, make):
+        class Mixed(base):
+            def __init__(self):
+                super().__init__()
+                self.part = n.Linear(1, 1)
+                self.register_buffer("first", make(1))
+                self.second = n.Parameter(make(1))
+                self.register_buffer("third", make(1))
+
+        return Mixed()
+
+    ours, theirs = mixed(nn, nn.Module, cr.zeros), mixed(TN, TN.Module, torch.zeros)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+
+
 def test_apply_visits_in_pytorchs_order():
     def order(n):
         names = []

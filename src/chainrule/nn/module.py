@@ -325,9 +325,10 @@ class Module:
 
     def _state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         """(path, parameter or buffer) under every path it has, shared ones too, as in PyTorch."""
-        for name, value in vars(self).items():
-            if isinstance(value, (Parameter, Buffer)):
-                yield prefix + name, value
+        for kind in (Parameter, Buffer):
+            for name, value in vars(self).items():
+                if isinstance(value, kind):
+                    yield prefix + name, value
         for name, child in self._children():
             yield from child._state(f"{prefix}{name}.")
 

@@ -178,9 +178,8 @@ def batch_norm(
         y, mean, var = apply(records.normalize, input, dims=dims, eps=eps)
         if running_mean is not None and running_var is not None:
             with use(gradients=False):
-                for running, now in ((running_mean, mean), (running_var, var * (n / (n - 1)))):
-                    target = now.detach().reshape(running.shape)
-                    running.assign(running * (1 - momentum) + target * momentum)
+                _move(running_mean, mean, momentum)
+                _move(running_var, var * (n / (n - 1)), momentum)
     elif running_mean is None or running_var is None:
         raise ArgumentError("batch_norm outside of training needs running_mean and running_var")
     else:
@@ -189,6 +188,12 @@ def batch_norm(
     if weight is not None:
         y = y * weight.reshape(per_channel)
     return y if bias is None else y + bias.reshape(per_channel)
+
+
+def _move(running: Tensor, now: Tensor, momentum: float | Tensor) -> None:
+    """running ← (1 − momentum)·running + momentum·now."""
+    target = now.detach().reshape(running.shape)
+    running.assign(running * (1 - momentum) + target * momentum)
 
 
 def values_per_channel(input: Tensor, dims: tuple[int, ...]) -> int:

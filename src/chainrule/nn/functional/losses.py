@@ -61,23 +61,31 @@ def cross_entropy(
             ignore_index=ignore_index, reduction=reduction,
         )  # fmt: skip
         return loss
-    check_reduction(reduction)
     check_probability("cross_entropy", label_smoothing, "label_smoothing")
+    return _general_cross_entropy(
+        input, target, weight, ignore_index, check_reduction(reduction), label_smoothing
+    )
+
+
+def _general_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None, ignore: int, reduction: str,
+    smoothing: float,
+) -> Tensor:  # fmt: skip
+    """With class weights, smoothing, soft targets or further dimensions."""
     soft = target.dtype.kind == "f" and target.shape == input.shape
     if not soft:
         check_labels_fit("cross_entropy", input, target)
     if input.ndim == 0:
         raise ShapeError("cross_entropy needs a dimension of classes", given=input.shape)
     dim = min(1, input.ndim - 1)
-    classes = input.shape[dim]
-    check_class_weights(weight, classes, input)
+    check_class_weights(weight, input.shape[dim], input)
     log_p: Tensor = records.log_softmax(input, dim)
     if soft:
         check_pair("cross_entropy", input, target)
-        return soft_loss(log_p, target, weight, dim, reduction, label_smoothing)
-    if not label_smoothing:
-        return picked_loss(log_p, target, weight, dim, ignore_index, reduction)
-    return smoothed_loss(log_p, target, weight, dim, ignore_index, reduction, label_smoothing)
+        return soft_loss(log_p, target, weight, dim, reduction, smoothing)
+    if not smoothing:
+        return picked_loss(log_p, target, weight, dim, ignore, reduction)
+    return smoothed_loss(log_p, target, weight, dim, ignore, reduction, smoothing)
 
 
 def nll_loss(
