@@ -12,7 +12,7 @@ from chainrule.settings import (
 from chainrule.primitive import Spec as Spec, primitive as primitive
 from chainrule.graph import Graph as Graph
 from chainrule.tensor import Tensor as Tensor, from_numpy as from_numpy
-from chainrule.gateway import apply as apply
+from chainrule.gateway import apply as apply, require as require
 from chainrule.autograd import (
     detect_anomaly as detect_anomaly, enable_grad as enable_grad, grad as grad,
     gradients as gradients, hessian as hessian, is_grad_enabled as is_grad_enabled,
@@ -38,9 +38,9 @@ from chainrule.ops.special import (
     erf as erf, normal_cdf as normal_cdf, relu as relu, sigmoid as sigmoid,
 )
 from chainrule.ops.reduce import (
-    all as all, amax as amax, amin as amin, any as any, argmax as argmax, argmin as argmin,
-    cumsum as cumsum, mean as mean, norm as norm, prod as prod, std as std, sum as sum,
-    sum_to_size as sum_to_size, var as var,
+    all as all, all_finite as all_finite, amax as amax, amin as amin, any as any, argmax as argmax,
+    argmin as argmin, cumsum as cumsum, mean as mean, norm as norm, prod as prod, std as std,
+    sum as sum, sum_to_size as sum_to_size, var as var,
 )
 from chainrule.ops.shape import (
     cat as cat, chunk as chunk, expand as expand, flatten as flatten, flip as flip,

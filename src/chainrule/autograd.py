@@ -116,6 +116,10 @@ class AnomalyDetector:
     def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
         tensor._grad = g
 
+    def require(self, condition: Tensor, error: Exception) -> None:
+        if not condition._data:
+            raise error
+
 
 def _range(x: Tensor) -> str:
     data = x._data

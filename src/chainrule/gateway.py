@@ -60,6 +60,22 @@ def apply(op: Primitive | str, *inputs: Any, **params: Any) -> Any:
 Primitive.gateway = staticmethod(apply)
 
 
+def require(condition: Tensor, error: Exception) -> None:
+    """Raise `error` unless a boolean scalar is true.
+
+    In a compiled function it is checked when the program has run and before any state is written,
+    so that a step that fails changes nothing.
+
+    >>> import chainrule as cr
+    >>> require(cr.tensor(2.0) > 1, ValueError("too small"))
+    """
+    interpreter = current().interpreter
+    if interpreter is not None:
+        interpreter.require(condition, error)
+    elif not condition:
+        raise error
+
+
 def aligned(name: str, *inputs: Any) -> list[Tensor]:
     """Tensors and Python scalars as tensors of one dtype, by the rules of the gateway."""
     return _promoted(name, _as_tensors(name, inputs), to_float=False)

@@ -416,3 +416,34 @@ def test_programs_are_bounded():
     for n in range(1, 16 + 5):
         square(cr.ones(n))
     assert len(square.programs) == 16
+
+
+def test_a_requirement_that_fails_changes_nothing():
+    def make():
+        model = mlp()
+        optimizer = optim.Adam(model.parameters(), lr=0.1)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model(x), y)
+            loss.backward()
+            gradients = [p.grad for p in model.parameters()]
+            cr.require(cr.all_finite(loss, *gradients), FloatingPointError("not finite"))
+            optimizer.step()
+            return loss
+
+        return model, step
+
+    (model_a, eager), (model_b, compiled) = pair(make)
+    for i in range(5):
+        x, y = data(seed=i)
+        if i == 3:
+            x = cr.tensor(np.where(x.numpy() > 0.9, np.inf, x.numpy()))
+            before = bits(model_b)
+            for step in (eager, compiled):
+                with pytest.raises(FloatingPointError, match="not finite"):
+                    step(x, y)
+            assert bits(model_b) == before
+        else:
+            assert eager(x, y).item() == compiled(x, y).item()
+        assert bits(model_a) == bits(model_b)

@@ -60,6 +60,7 @@ class Capture:
         self.reads: dict[tuple[int, bool], tuple[Slot, Value]] = {}
         self.writes: dict[tuple[int, bool], tuple[Slot, Value | None]] = {}
         self.without_grad: list[Tensor] = []
+        self.requirements: list[tuple[Value, Exception]] = []
         self._labels = labels
 
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
@@ -104,6 +105,9 @@ class Capture:
         slot = Slot(tensor, is_grad=True)
         self.writes[slot.key] = (slot, None if g is None else self.read(g))
 
+    def require(self, condition: Tensor, error: Exception) -> None:
+        self.requirements.append((self.read(condition), error))
+
     def _read(self, slot: Slot, data: Any) -> Value:
         if slot.key not in self.reads:
             label = self._labels.get(id(slot.tensor), "")
@@ -120,9 +124,10 @@ class Capture:
 class Trace:
     """What a function computes, as a graph that prints, checks and runs.
 
-    `graph` takes the arguments, then the state that is read; it returns the results, then the new
-    values of the state that is written. Called with tensors, a trace runs the graph on the NumPy
-    references, with the same bits as the function itself, and writes the state.
+    `graph` takes the arguments, then the state that is read; it returns the results, then what is
+    required to be true, then the new values of the state that is written. Called with tensors, a
+    trace runs the graph on the NumPy references, with the same bits as the function itself, and
+    writes the state.
     """
 
     graph: Graph
@@ -130,18 +135,26 @@ class Trace:
     writes: list[Slot]
     cleared: list[Slot]
     without_grad: list[Tensor]
+    requirements: list[Exception]
     structure: Any
 
     def __call__(self, *args: Any) -> Any:
         tensors = [leaf for leaf in tree.flatten(args) if isinstance(leaf, Tensor)]
         arrays = [x._numbers("a trace") for x in tensors]
-        results = self.graph.run(*arrays, *[slot.load() for slot in self.reads])
-        split = len(results) - len(self.writes)
-        for slot, array in zip(self.writes, results[split:], strict=True):
+        return self.finish(self.graph.run(*arrays, *[slot.load() for slot in self.reads]))
+
+    def finish(self, results: list[Array]) -> Any:
+        """Check what is required, write the state, and return what the function returned."""
+        state = len(results) - len(self.writes)
+        required = state - len(self.requirements)
+        for holds, error in zip(results[required:state], self.requirements, strict=True):
+            if not holds:
+                raise error
+        for slot, array in zip(self.writes, results[state:], strict=True):
             slot.store(array)
         for slot in self.cleared:
             slot.store(None)
-        return self.rebuild(results[:split])
+        return self.rebuild(results[:required])
 
     def rebuild(self, arrays: Sequence[Array]) -> Any:
         """What the function returned, with these arrays as its tensors."""
@@ -216,6 +229,7 @@ def _refuse_leaks(interpreter: Capture, outputs: list[Value]) -> None:
     holders = [e.inputs for e in graph.equations] + [e.outputs for e in graph.equations]
     known = Counter([id(v) for values in (*holders, outputs) for v in values])
     known.update(id(value) for _, value in interpreter.writes.values())
+    known.update(id(value) for value, _ in interpreter.requirements)
     for equation in graph.equations:
         for value in equation.outputs:
             # Two more references: the name in this loop and the argument of getrefcount.
@@ -241,12 +255,15 @@ def _assemble(interpreter: Capture, outputs: list[Value], structure: Any) -> Tra
             graph.inputs.append(value)
             reads.append(slot)
     kept = [(slot, value) for slot, value in written if value is not None]
-    graph.outputs = outputs + [value for _, value in kept]
-    graph.results = [""] * len(outputs) + [interpreter.label(slot) for slot, _ in kept]
+    required = [value for value, _ in interpreter.requirements]
+    errors = [error for _, error in interpreter.requirements]
+    graph.outputs = outputs + required + [value for _, value in kept]
+    graph.results = [""] * len(outputs) + ["required"] * len(required)
+    graph.results += [interpreter.label(slot) for slot, _ in kept]
     writes = [slot for slot, _ in kept]
     cleared = [slot for slot, value in written if value is None]
     absent = interpreter.without_grad
-    return Trace(graph.check(), reads, writes, cleared, absent, structure)
+    return Trace(graph.check(), reads, writes, cleared, absent, errors, structure)
 
 
 def _held_only_by(slot: Slot) -> bool:

@@ -32,7 +32,6 @@ class Program:
         state = {id(s.tensor): s.tensor for s in [*self.trace.reads, *self.trace.writes]}
         self._state = [(t, t._requires_grad, t.spec) for t in state.values()]
         self._with_grad = [slot.tensor for slot in self.trace.reads if slot.is_grad]
-        self._results = len(self.graph.outputs) - len(self.trace.writes)
 
     def broken(self) -> str | None:
         """What no longer is as it was during the capture, or None."""
@@ -53,12 +52,7 @@ class Program:
     def run(self, leaves: list[Tensor]) -> Any:
         """Read the state, run the plan, write the state, return the results."""
         arrays = [x._data for x in leaves] + [slot.load() for slot in self.trace.reads]
-        results = self.plan.run(arrays)
-        for slot, array in zip(self.trace.writes, results[self._results :], strict=True):
-            slot.store(array)
-        for slot in self.trace.cleared:
-            slot.store(None)
-        return self.trace.rebuild(results[: self._results])
+        return self.trace.finish(self.plan.run(arrays))
 
     def __str__(self) -> str:
         return f"captured {self.trace.graph}\n\nafter the passes {self.graph}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
@@ -22,7 +23,7 @@ from chainrule.primitive import Array, Spec, SpecLike, composition, floating, pr
 from chainrule.samples import Samples, cases
 from chainrule.tensor import Tensor
 
-_LONG = 1024
+_LONG = 128
 """Sums in sequence of at least this many elements run in float64."""
 
 
@@ -298,6 +299,24 @@ class any:
     """y = whether some element is true (not zero)."""
     arguments, infer, samples = over_dims, logical_rule, reductions()
     def forward(x, *, dims, keepdim): return np.asarray(np.any(x, dims, keepdims=keepdim))
+
+
+@primitive
+class all_finite:
+    """y = whether every element of every input is finite (neither NaN nor ±∞)."""
+    samples = cases(
+        lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=2)),
+        lambda rng: (np.array([1.0, np.inf]),),
+    )
+    def infer(*xs): return Spec((), np.bool_)
+    def forward(*xs):
+        # A sum of squares is finite only if each is; if it overflowed, the elements decide.
+        return np.asarray(
+            not builtins.any(
+                x.dtype.kind == "f" and not np.isfinite(np.vdot(x, x)) and not np.isfinite(x).all()
+                for x in xs
+            )
+        )
 
 
 @primitive
