@@ -1,0 +1,267 @@
+"""Every op's value against an independent formula in plain NumPy or Python, on its samples.
+
+A new op needs a line in PLAIN (or, with a reason, in ELSEWHERE); the first test says so.
+"""
+
+import importlib
+import math
+import pkgutil
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+import chainrule.ops
+from chainrule.graph import as_tuple
+from chainrule.primitive import Primitive, registry
+
+for _module in pkgutil.iter_modules(chainrule.ops.__path__):
+    importlib.import_module(f"chainrule.ops.{_module.name}")
+
+ELSEWHERE = {
+    "random_uniform": "test_random.py, against NumPy's own Philox",
+    "random_normal": "test_random.py, by its distribution",
+    "sgd_update": "tests/optim, against PyTorch",
+    "momentum_update": "tests/optim, against PyTorch",
+    "adam_update": "tests/optim, against PyTorch",
+    "rmsprop_update": "tests/optim, against PyTorch",
+    "adagrad_update": "tests/optim, against PyTorch",
+    "global_norm": "tests/optim, against PyTorch",
+}
+
+
+def each(function):
+    """A function of Python numbers, applied element by element."""
+    return lambda *xs, **p: np.vectorize(lambda *v: function(*v, **p), otypes=[float])(*xs)
+
+
+def index_of(index, indices):
+    supply = iter(indices)
+    return tuple(next(supply) if isinstance(p, str) else p for p in index)
+
+
+def scattered(shape, index, x):
+    """Zeros with x added at an index, one element after the other."""
+    y = np.zeros(shape)
+    places = np.arange(y.size).reshape(shape)[index]
+    for place, value in zip(places.ravel(), np.broadcast_to(x, places.shape).ravel(), strict=True):
+        y.flat[place] += value
+    return y
+
+
+def put(x, v, *indices, index):
+    y = x.copy()
+    y[index_of(index, indices)] = v
+    return y
+
+
+def along(x, index, dim):
+    """(position in x) for each position of an index along one dimension."""
+    for place in np.ndindex(index.shape):
+        yield place, (*place[:dim], index[place], *place[dim + 1 :])
+
+
+def gathered(x, index, dim):
+    y = np.zeros(index.shape)
+    for place, source in along(x, index, dim):
+        y[place] = x[source]
+    return y
+
+
+def scatter_added(x, index, shape, dim):
+    y = np.zeros(shape)
+    for place, target in along(x, index, dim):
+        y[target] += x[place]
+    return y
+
+
+def softmax(x, dim):
+    return np.exp(x) / np.exp(x).sum(dim, keepdims=True)
+
+
+def cross_entropy(x, t, ignore_index, reduction):
+    kept = t != ignore_index
+    p = softmax(x, 1)
+    losses = np.array([-math.log(p[n, c]) if kept[n] else 0.0 for n, c in enumerate(t)])
+    return {"none": losses, "sum": losses.sum(), "mean": losses.sum() / kept.sum()}[reduction]
+
+
+def cross_entropy_gradient(g, x, t, ignore_index, reduction):
+    y = softmax(x, 1)
+    kept = t != ignore_index
+    for n, c in enumerate(t):
+        y[n, c] -= 1
+        y[n] *= kept[n] * (g[n] if reduction == "none" else g)
+    return y / kept.sum() if reduction == "mean" else y
+
+
+def convolution(x, w, geometry):
+    """Cross-correlation, one output pixel and one tap after the other."""
+    (sy, sx), (py, px), (dy, dx), groups = geometry
+    x = np.pad(x, ((0, 0), (0, 0), (py, py), (px, px)))
+    height = (x.shape[2] - dy * (w.shape[2] - 1) - 1) // sy + 1
+    width = (x.shape[3] - dx * (w.shape[3] - 1) - 1) // sx + 1
+    y = np.zeros((len(x), len(w), height, width))
+    for o in range(len(w)):
+        first = o // (len(w) // groups) * w.shape[1]
+        for c, i, j in np.ndindex(*w.shape[1:]):
+            seen = x[:, first + c, i * dy :: sy, j * dx :: sx][:, :height, :width]
+            y[:, o] += w[o, c, i, j] * seen
+    return y
+
+
+def adjoint(linear, shape, u):
+    """Aᵀu of a linear function A, from its columns: one unit vector after the other."""
+    y = np.zeros(shape)
+    for place in np.ndindex(*shape):
+        unit = np.zeros(shape)
+        unit[place] = 1
+        y[place] = (linear(unit) * u).sum()
+    return y
+
+
+def pools(x, kernel, stride, padding, value):
+    """(position, window) of a pooling."""
+    framed = np.pad(
+        x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2), constant_values=value
+    )
+    height = (framed.shape[2] - kernel[0]) // stride[0] + 1
+    width = (framed.shape[3] - kernel[1]) // stride[1] + 1
+    for n, c, i, j in np.ndindex(*x.shape[:2], height, width):
+        top, left = i * stride[0], j * stride[1]
+        yield (n, c, i, j), framed[n, c, top : top + kernel[0], left : left + kernel[1]]
+
+
+def pooled(reduce, value):
+    def pool(x, kernel, stride, padding):
+        found = {p: reduce(w) for p, w in pools(x, kernel, stride, padding, value)}
+        y = np.zeros(np.max(list(found), 0) + 1)
+        for place, number in found.items():
+            y[place] = number
+        return y
+
+    return pool
+
+
+def max_pool(x, kernel, stride, padding):
+    y = pooled(np.max, -np.inf)(x, kernel, stride, padding)
+    # The samples have no equal pixels, so the value tells the position.
+    where = [np.flatnonzero(x[p[0], p[1]] == y[p])[0] for p in np.ndindex(*y.shape)]
+    return y, np.reshape(where, y.shape)
+
+
+def normalized(x, dims, eps):
+    mean, var = x.mean(dims, keepdims=True), x.var(dims, keepdims=True)
+    return (x - mean) / np.sqrt(var + eps), mean, var
+
+
+avg_pool = pooled(np.mean, 0)
+
+PLAIN = {
+    "eq": lambda a, b: a == b, "ne": lambda a, b: a != b, "lt": lambda a, b: a < b,
+    "le": lambda a, b: a <= b, "gt": lambda a, b: a > b, "ge": lambda a, b: a >= b,
+    "bitwise_and": np.logical_and, "bitwise_or": np.logical_or, "bitwise_xor": np.logical_xor,
+    "bitwise_not": np.logical_not, "isnan": each(math.isnan), "isinf": each(math.isinf),
+    "isfinite": each(math.isfinite),
+    "where": lambda c, a, b: np.where(c, a, b),
+    "clamp": lambda x, min, max: np.minimum(x if min is None else np.maximum(x, min), max),
+    "astype": lambda x, dtype: x.astype(dtype),
+    "add": each(lambda a, b: a + b), "sub": each(lambda a, b: a - b),
+    "mul": each(lambda a, b: a * b), "div": each(lambda a, b: a / b),
+    "pow": each(math.pow), "power": each(lambda x, exponent: math.pow(x, exponent)),
+    "floor_divide": each(lambda a, b: a // b), "remainder": each(lambda a, b: a % b),
+    "maximum": each(max), "minimum": each(min), "clone": lambda x: x, "neg": each(lambda x: -x),
+    "abs": each(abs), "sign": each(lambda x: math.copysign(1, x)), "square": each(lambda x: x * x),
+    "floor": each(math.floor), "ceil": each(math.ceil), "round": each(round),
+    "trunc": each(math.trunc), "exp": each(math.exp), "expm1": each(math.expm1),
+    "log": each(math.log), "log1p": each(math.log1p), "sqrt": each(math.sqrt),
+    "rsqrt": each(lambda x: 1 / math.sqrt(x)), "sin": each(math.sin), "cos": each(math.cos),
+    "tan": each(math.tan), "arctan": each(math.atan), "sinh": each(math.sinh),
+    "cosh": each(math.cosh), "tanh": each(math.tanh),
+    "relu": each(lambda x: max(x, 0.0)), "gate": each(lambda g, x: g if x > 0 else 0.0),
+    "sigmoid": each(lambda x: 1 / (1 + math.exp(-x))),
+    "softplus": each(lambda x: math.log(1 + math.exp(x))),
+    "silu": each(lambda x: x / (1 + math.exp(-x))),
+    "leaky_relu": each(lambda x, slope: x if x > 0 else slope * x),
+    "elu": each(lambda x, alpha: x if x > 0 else alpha * math.expm1(x)),
+    "erf": each(math.erf), "gelu": each(lambda x: x * 0.5 * (1 + math.erf(x / math.sqrt(2)))),
+    "gelu_tanh": each(
+        lambda x: 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    ),
+    "normal_cdf": each(lambda x: 0.5 * math.erfc(-x / math.sqrt(2))),
+    "normal_pdf": each(lambda x: math.exp(-x * x / 2) / math.sqrt(2 * math.pi)),
+    "sum": lambda x, dims, keepdim: x.sum(dims, keepdims=keepdim),
+    "mean": lambda x, dims, keepdim: x.mean(dims, keepdims=keepdim),
+    "var": lambda x, dims, correction, keepdim: x.var(dims, ddof=correction, keepdims=keepdim),
+    "prod": lambda x, dims, keepdim: x.prod(dims, keepdims=keepdim),
+    "prod_of_others": lambda x: x.prod(-1, keepdims=True) / x,
+    "amax": lambda x, dims, keepdim: x.max(dims, keepdims=keepdim),
+    "amin": lambda x, dims, keepdim: x.min(dims, keepdims=keepdim),
+    "argmax": lambda x, dim, keepdim: np.argmax(x, dim, keepdims=keepdim),
+    "argmin": lambda x, dim, keepdim: np.argmin(x, dim, keepdims=keepdim),
+    "all": lambda x, dims, keepdim: (x != 0).all(dims, keepdims=keepdim),
+    "any": lambda x, dims, keepdim: (x != 0).any(dims, keepdims=keepdim),
+    "cumsum": lambda x, dim: np.cumsum(x, dim),
+    "reshape": lambda x, shape: np.array(list(x.flat)).reshape(shape),
+    "permute": lambda x, dims: np.einsum(x, list(range(x.ndim)), list(dims)),
+    "expand": lambda x, shape: x + np.zeros(shape), "flip": lambda x, dims: np.flip(x, dims),
+    "roll": lambda x, shifts, dims: np.roll(x, shifts, dims),
+    "cat": lambda *xs, dim: np.concatenate(xs, dim),
+    "pad": lambda x, widths, value: np.pad(x, widths, constant_values=value),
+    "tril": lambda x, diagonal: np.tril(x, diagonal),
+    "triu": lambda x, diagonal: np.triu(x, diagonal),
+    "slice": lambda x, index: x[index],
+    "slice_into": lambda x, shape, index: scattered(shape, index, x),
+    "take": lambda x, *i, index: x[index_of(index, i)],
+    "put_into": lambda x, *i, shape, index: scattered(shape, index_of(index, i), x),
+    "overwrite": put, "gather": gathered, "scatter_add": scatter_added,
+    "one_hot": lambda t, num_classes, dtype: np.eye(num_classes, dtype=dtype)[t],
+    "class_labels": lambda t, classes, ignore_index: np.where(t == ignore_index, 0, t),
+    "embedding": lambda i, w, padding: w[i],
+    "argsort": lambda x, dim, descending: np.argsort(x, dim),
+    "matmul": lambda a, b: a @ b, "linear": lambda x, w, b: x @ w.T + b,
+    "linear_weight": lambda g, x: np.tensordot(g, x, (range(g.ndim - 1),) * 2),
+    "einsum": lambda *xs, formula: np.einsum(formula, *xs),
+    "softmax": softmax, "log_softmax": lambda x, dim: np.log(softmax(x, dim)),
+    "logsumexp": lambda x, dims, keepdim: np.log(np.exp(x).sum(dims, keepdims=keepdim)),
+    "softmax_cross_entropy": cross_entropy,
+    "softmax_cross_entropy_gradient": cross_entropy_gradient,
+    "binary_cross_entropy": each(lambda p, t: -t * math.log(p) - (1 - t) * math.log(1 - p)),
+    "binary_cross_entropy_with_logits": each(lambda x, t: math.log(1 + math.exp(x)) - t * x),
+    "normalize": normalized,
+    "conv2d": convolution,
+    "conv2d_input": lambda u, w, shape, geometry: adjoint(
+        lambda x: convolution(x, w, geometry), shape, u
+    ),
+    "conv2d_weight": lambda x, u, shape, geometry: adjoint(
+        lambda w: convolution(x, w, geometry), shape, u
+    ),
+    "max_pool2d_with_positions": max_pool, "avg_pool2d": avg_pool,
+    "avg_pool2d_input": lambda u, shape, **p: adjoint(lambda x: avg_pool(x, **p), shape, u),
+}  # fmt: skip
+
+
+def test_every_op_has_an_independent_formula():
+    assert sorted(registry) == sorted([*PLAIN, *ELSEWHERE])
+
+
+def samples(name):
+    return list(registry[name].samples(np.random.Generator(np.random.Philox(key=[2, 0]))))
+
+
+CASES = [(name, i) for name in PLAIN if name in registry for i in range(len(samples(name)))]
+
+
+@pytest.mark.parametrize(("name", "number"), CASES, ids=lambda value: str(value))
+def test_value(name, number):
+    inputs, params = samples(name)[number]
+    inputs = [np.asarray(x) for x in inputs]
+    found = as_tuple(Primitive.gateway(name, *map(cr.from_numpy, inputs), **params))
+    if any(0 in x.shape for x in inputs):
+        assert all(0 in y.shape or not y.numpy().any() for y in found)
+        return
+    wanted = PLAIN[name](*inputs, **params)
+    for y, expected in zip(found, as_tuple(wanted), strict=True):
+        assert y.shape == np.shape(expected)
+        # Both in float64; the formulas differ in the order of a few operations.
+        np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-12)
