@@ -41,9 +41,8 @@ def write_atomic(path: PathLike, parts: Iterable[Buffer]) -> None:
     try:
         with _new_file(temporary) as file:
             for piece in pieces:
-                for start in range(0, len(piece), _CHUNK):
-                    file.write(piece[start : start + _CHUNK])
-            file.flush()
+                while piece:  # a disk that is filling up takes a part first, and then refuses
+                    piece = piece[file.write(piece[:_CHUNK]) :]
             os.fsync(file.fileno())
         os.replace(temporary, path)
         _flush_folder(folder)

@@ -26,11 +26,12 @@ from chainrule.train.atomic import from_json, to_json, write_atomic
 FORMAT = 1
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "|b1",
-    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1",
-    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1",
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1", "U8": "|u1",
 }  # fmt: skip
 _CODES = {np.dtype(dtype): code for code, dtype in _DTYPES.items() if code != "BF16"}
-_UNREADABLE = ("F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "F6_E3M2", "C64")
+_UNREADABLE = (
+    "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "F6_E3M2", "C64", "U16", "U32", "U64",
+)  # fmt: skip
 _LARGEST_HEADER = 100_000_000
 _MAX_RANK = 64
 _START = b'{"__metadata__":{"sha256":"'
@@ -271,7 +272,7 @@ def _check_entry(entry: Any, where: str) -> Place:
         raise FormatError(f"{where} is not described by dtype, shape and data_offsets alone")
     code, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(code, str) or code not in _DTYPES:
-        known = "a dtype that NumPy lacks" if code in _UNREADABLE else "an unknown dtype"
+        known = "a dtype that tensors lack" if code in _UNREADABLE else "an unknown dtype"
         dtypes = listing([*_DTYPES], limit=20)
         raise FormatError(f"{where} has {known}", given=repr(code)[:40], expected=dtypes)
     if not _whole_numbers(shape) or len(shape) > _MAX_RANK:

@@ -63,23 +63,43 @@ def curves(history: Sequence[dict[str, Any]]) -> str:
     epochs = [record["epoch"] for record in history]
     with _drawing(4.9 * len(names), 3.1) as (figure, result):
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-            for key, color, label in (
-                (name, TRAIN, "training"), (f"valid_{name}", VALID, "validation"),
-            ):  # fmt: skip
-                values = _numbers(history, key)
-                if np.isfinite(values).any():
-                    axes.plot(epochs, values, color=color, marker="o" if len(epochs) == 1 else None)
-                    axes.annotate(
-                        f"{label} {values[-1]:.4g}", (epochs[-1], values[-1]), color=color,
-                        xytext=(6, 0), textcoords="offset points", va="center", fontsize=9,
-                        annotation_clip=False,
-                    )  # fmt: skip
+            lines = [
+                (label, color, values)
+                for key, color, label in (
+                    (name, TRAIN, "training"), (f"valid_{name}", VALID, "validation"),
+                )
+                if np.isfinite(values := _numbers(history, key)).any()
+            ]  # fmt: skip
+            for _, color, values in lines:
+                axes.plot(epochs, values, color=color, marker="o" if len(epochs) == 1 else None)
             axes.set_title({"r2": "R²"}.get(name, name))
             axes.set_xlabel("epoch")
             _whole_ticks(axes)
             if name == "loss" and min(_numbers(history, "loss")) > 0:
                 axes.set_yscale("log")
+            elif name != "loss":
+                _look_at_the_end(axes, [values for _, _, values in lines])
+            _label_ends(axes, epochs[-1], lines)
     return result[0]
+
+
+def _look_at_the_end(axes: Any, lines: Sequence[Array]) -> None:
+    """Let the axis begin where the first tenth of training has been."""
+    late = np.concatenate([values[len(values) // 10 :] for values in lines])
+    low, high = np.nanmin(late), max(1.0, np.nanmax(late))
+    axes.set_ylim(low - 0.05 * (high - low) - 1e-3, high + 0.05 * (high - low) + 1e-3)
+
+
+def _label_ends(axes: Any, x: float, lines: Sequence[tuple[str, str, Array]]) -> None:
+    """The last value beside the end of each line, upper one up and lower one down."""
+    ordered = sorted(lines, key=lambda line: -np.nan_to_num(line[2][-1]))
+    for place, (label, color, values) in enumerate(ordered):
+        shift = 0 if len(ordered) == 1 else 6 - 12 * place
+        if np.isfinite(values[-1]):
+            axes.annotate(
+                f"{label} {values[-1]:.4g}", (x, values[-1]), color=color, xytext=(6, shift),
+                textcoords="offset points", va="center", fontsize=9, annotation_clip=False,
+            )  # fmt: skip
 
 
 def _numbers(history: Sequence[dict[str, Any]], key: str) -> Array:

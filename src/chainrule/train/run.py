@@ -54,6 +54,7 @@ SCHEDULES: dict[str, Callable[[Any, float, int], Any]] = {
 LOSSES: dict[str, Any] = {
     loss.__name__: loss for loss in (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.MSELoss)
 }
+_MANY = 10_000
 
 
 def plan(
@@ -72,8 +73,9 @@ def plan(
     if model == "cnn" and len(shape) != 3:
         raise ArgumentError("the cnn takes images", given=f"inputs of shape {shape}")
     loss, outputs, target = _task(train)
-    record = _model_record(model, shape, hidden, outputs)
-    defaults = _defaults(len(train), model)
+    small_images = train.image is not None and len(train) < _MANY
+    record = _model_record(model, shape, hidden, outputs, dropout=0.2 if small_images else 0.0)
+    defaults = _defaults(len(train), model, train.image is not None)
     chosen = {**defaults, **{k: v for k, v in training.items() if v is not None}}
     kind = record["kind"] if record["kind"] != "file" else record["function"]
     return RunConfig(
@@ -106,12 +108,12 @@ def _task(train: ArrayDataset) -> tuple[str, int, dict[str, Any] | None]:
 
 
 def _model_record(
-    model: str, shape: Sequence[int], hidden: Sequence[int] | None, outputs: int
+    model: str, shape: Sequence[int], hidden: Sequence[int] | None, outputs: int, dropout: float
 ) -> dict[str, Any]:
     if model == "mlp":
         inputs = int(np.prod(shape))
         widths = default_hidden(shape) if hidden is None else hidden
-        return {"kind": "mlp", "layers": mlp(inputs, widths, outputs)}
+        return {"kind": "mlp", "layers": mlp(inputs, widths, outputs, dropout)}
     if hidden is not None:
         raise ArgumentError("hidden is for the mlp", given=f"model {model}")
     if model == "cnn":
@@ -119,13 +121,16 @@ def _model_record(
     return file_record(model)
 
 
-def _defaults(samples: int, model: str) -> dict[str, Any]:
+def _defaults(samples: int, model: str, images: bool) -> dict[str, Any]:
     """Hyper-parameters chosen on validation splits of digits, breast_cancer and MNIST."""
     if model == "cnn":
-        return {"epochs": 6 if samples >= 10_000 else 20, "batch_size": 64, "lr": 3e-3}
-    if samples >= 10_000:
+        return {"epochs": 6 if samples >= _MANY else 20, "batch_size": 64, "lr": 3e-3}
+    if samples >= _MANY:
         return {"epochs": 15, "batch_size": 64, "lr": 2e-3}
-    return {"epochs": 40, "batch_size": 32, "lr": 3e-3}
+    if images:
+        return {"epochs": 40, "batch_size": 32, "lr": 1e-2}
+    decay = {"optimizer": "adamw", "weight_decay": 0.3}
+    return {"epochs": 40, "batch_size": 32, "lr": 3e-3, **decay}
 
 
 def safe_name(text: str) -> str:
