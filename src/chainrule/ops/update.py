@@ -78,11 +78,11 @@ def penalized(w: Array, g: Array, weight_decay: Array, maximize: bool) -> Array:
     return (np.subtract if maximize else np.add)(total, g, out=total)
 
 
-def averaged(m: Array, x: Array, beta: float) -> Array:
+def averaged(m: Array, x: Array, beta: float, scratch: Array) -> Array:
     """β·m + (1 − β)·x: the exponential moving average after one more value."""
-    part = np.multiply(x, 1 - beta, out=fresh(m))
+    np.multiply(x, 1 - beta, out=scratch)
     mean = np.multiply(m, beta, out=fresh(m))
-    return np.add(mean, part, out=mean)
+    return np.add(mean, scratch, out=mean)
 
 
 def states(count: int, numbers: tuple[Any, ...], *flags: dict[str, int]) -> Samples:
@@ -171,11 +171,10 @@ class adam_update:
         t, rate = int(step) + 1, float(lr)
         correction = (1 - beta2**t) ** 0.5
         d = penalized(w, g, _ZERO if decoupled else weight_decay, maximize)
-        m = averaged(m, d, beta1)
-        move = np.multiply(d, d, out=fresh(w))
-        np.multiply(move, 1 - beta2, out=move)
-        v = np.multiply(v, beta2, out=fresh(w))
-        np.add(v, move, out=v)
+        move = fresh(w)
+        m = averaged(m, d, beta1, move)
+        np.multiply(d, d, out=move)
+        v = averaged(v, move, beta2, move)
         largest = tuple([np.maximum(x, v, out=fresh(w)) for x in largest])
         # m̂/(√v̂ + ε) with the corrections of both taken out of the sweeps.
         np.sqrt(largest[0] if largest else v, out=move)
@@ -209,9 +208,9 @@ class rmsprop_update:
     def forward(w, g, v, lr, alpha, eps, weight_decay, momentum, *buffers, centered, maximize):
         d = penalized(w, g, weight_decay, maximize)
         move = np.multiply(d, d, out=fresh(w))
-        v = averaged(v, move, float(alpha))
+        v = averaged(v, move, float(alpha), move)
         if centered:
-            m = averaged(buffers[0], d, float(alpha))
+            m = averaged(buffers[0], d, float(alpha), move)
             np.multiply(m, m, out=move)
             np.subtract(v, move, out=move)
             np.maximum(move, 0, out=move)  # rounding can leave −1e-9 where v = m²
