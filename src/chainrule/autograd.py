@@ -140,6 +140,7 @@ def detect_anomaly() -> Any:
 def grad(
     function: Function | Tensor | Sequence[Tensor],
     argnums: ArgNums | Tensor | Sequence[Tensor] = 0,
+    *more: Any,
     **options: Any,
 ) -> Any:
     """∇f as a function: `grad(f)(x)` has the shape of x, for f that returns a scalar.
@@ -154,7 +155,11 @@ def grad(
     tensor(12.)
     """
     if not callable(function):
-        return gradients(function, argnums, **options)  # type: ignore[arg-type]
+        return gradients(function, argnums, *more, **options)  # type: ignore[arg-type]
+    if more or options:
+        raise ArgumentError(
+            "of a function, grad takes the function and argnums", given=[*more, *options]
+        )
     both = value_and_grad(function, argnums)  # type: ignore[arg-type]
 
     @functools.wraps(function)

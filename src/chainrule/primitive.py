@@ -106,7 +106,7 @@ _RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 def array_of(value: Any, dtype: DType) -> Array:
     """A number, or nested lists of numbers, as an array of a dtype that can hold them."""
-    kind = np.asarray(value).dtype.kind
+    kind = "i" if value.__class__ is int else np.asarray(value).dtype.kind
     if _RANK.get(kind, 3) > _RANK[dtype.kind]:
         raise DTypeError(f"{value!r} does not go into a tensor of {dtype}")
     try:
