@@ -303,8 +303,9 @@ class max_pool2d_with_positions:
         for i, j, place in taps(kernel, stride, (1, 1), out):
             pixels = framed[place]
             better = ~(pixels <= y) & ~np.isnan(y) if x.dtype.kind == "f" else pixels > y
-            np.copyto(y, pixels, where=better)
-            np.copyto(positions, (rows + i) * width + (columns + j), where=better)
+            np.maximum(y, pixels, out=y)
+            # Arithmetic in place of a choice: many times faster where the outcome is random.
+            positions += better * ((rows + i) * width + (columns + j) - positions)
         return y, positions
 
     def vjp(gs, x_spec, ys):
