@@ -116,6 +116,7 @@ def test_a_step_is_no_key():
         lambda o: optim.OneCycleLR(o, 1.0, total_steps=10, anneal_strategy="square"),
         lambda o: optim.OneCycleLR(o, [1.0, 2.0], total_steps=10, cycle_momentum=False),
         lambda o: optim.OneCycleLR(o, 1.0, total_steps=10),
+        lambda o: optim.OneCycleLR(o, float("nan"), total_steps=10, cycle_momentum=False),
         lambda o: optim.SequentialLR(o, [optim.StepLR(o, 2)], [3]),
         lambda o: optim.SequentialLR(o, [optim.StepLR(o, 2), optim.StepLR(sgd(), 2)], [3]),
         lambda o: optim.SequentialLR(o, [optim.StepLR(o, 2)] * 3, [3, 3]),
@@ -137,6 +138,8 @@ def test_refused_types():
         optim.SequentialLR(sgd(), [plateau, plateau], [3])
     with pytest.raises(DTypeError, match="schedules an optimizer; given: float"):
         optim.StepLR(0.1, 3)
+    with pytest.raises(DTypeError, match="schedules an optimizer; given: float"):
+        optim.OneCycleLR(0.1, 1.0, total_steps=3)
 
 
 def test_plateau_takes_tensors_of_any_float():

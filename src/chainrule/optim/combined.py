@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError
 from chainrule.ops import compare
-from chainrule.optim.group import ParamGroup
+from chainrule.optim.group import ParamGroup, checked
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.schedules import LRScheduler, Numbers, Schedule
 from chainrule.primitive import Primitive
@@ -113,21 +113,13 @@ class OneCycleLR(Schedule):
                 f"pct_start = {pct_start}, anneal_strategy = {anneal_strategy!r}",
                 expected="0 ≤ pct_start ≤ 1, 'cos' or 'linear'",
             )
-        tops = max_lr if isinstance(max_lr, Sequence) else [max_lr] * len(optimizer.param_groups)
-        if len(tops) != len(optimizer.param_groups):
-            raise ArgumentError(f"{len(tops)} max_lr for {len(optimizer.param_groups)} groups")
-        for group, top in zip(optimizer.param_groups, tops, strict=True):
-            if cycle_momentum and ("betas" not in group and not group.get("momentum")):
-                raise ArgumentError(
-                    "there is no momentum to cycle", instead="Pass cycle_momentum=False."
-                )
-            if last_epoch == -1:
-                first = top / div_factor
-                for name, value in {
-                    "initial_lr": first, "max_lr": top, "min_lr": first / final_div_factor
-                }.items():  # fmt: skip
-                    group.add_number(name, value)
-                    group[name] = value
+        groups = getattr(optimizer, "param_groups", [])
+        if cycle_momentum and not all("betas" in g or g.get("momentum") for g in groups):
+            raise ArgumentError(
+                "there is no momentum to cycle", instead="Pass cycle_momentum=False."
+            )
+        if last_epoch == -1:
+            _set_rates(groups, max_lr, div_factor, final_div_factor)
         options = dict(
             total_steps=n, pct_start=pct_start, anneal_strategy=anneal_strategy,
             cycle_momentum=cycle_momentum, base_momentum=base_momentum,
@@ -168,6 +160,24 @@ class OneCycleLR(Schedule):
         if self.options["anneal_strategy"] == "linear":
             return 1 - u
         return (1 + (u * math.pi).cos()) / 2
+
+
+def _set_rates(
+    groups: Sequence[ParamGroup],
+    max_lr: float | Sequence[float],
+    div_factor: float,
+    final_div_factor: float,
+) -> None:
+    """Give each group the first, the largest and the last rate of its cycle."""
+    tops = max_lr if isinstance(max_lr, Sequence) else [max_lr] * len(groups)
+    if len(tops) != len(groups):
+        raise ArgumentError(f"{len(tops)} max_lr for {len(groups)} groups")
+    for group, top in zip(groups, tops, strict=True):
+        first = checked("lr", top).item() / div_factor
+        rates = {"initial_lr": first, "max_lr": top, "min_lr": first / final_div_factor}
+        for name, value in rates.items():
+            group.add_number(name, value)
+            group[name] = value
 
 
 class ReduceLROnPlateau(LRScheduler):

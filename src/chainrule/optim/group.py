@@ -17,6 +17,7 @@ _NUMBER = np.dtype(np.float64)
 
 RANGES: dict[str, tuple[float, float, str]] = {
     "lr": (0.0, math.inf, "a finite number ≥ 0"),
+    "initial_lr": (0.0, math.inf, "a finite number ≥ 0"),
     "momentum": (0.0, math.inf, "a finite number ≥ 0"),
     "weight_decay": (0.0, math.inf, "a finite number ≥ 0"),
     "eps": (0.0, math.inf, "a finite number ≥ 0"),
