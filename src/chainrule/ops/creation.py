@@ -90,12 +90,13 @@ def _refuse(data: Any, array: Array) -> NoReturn:
     """Say which element is no number, or too large a one."""
     source = np.asarray(data, object) if isinstance(data, (list, tuple)) else array
     for i in np.ndindex(source.shape):
-        value = source[i]
+        value = source[i].item() if isinstance(source[i], np.generic) else source[i]
+        place = f" at {list(i)}" if i else ""
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise ArgumentError(f"{value} at {list(i)} does not fit into int64")
+            raise ArgumentError(f"{value}{place} does not fit into int64")
         if not isinstance(value, (bool, int, float, np.number, np.bool_)):
             raise DTypeError(
-                f"this is no tensor of numbers: {value!r} at {list(i)}",
+                f"this is no tensor of numbers: {value!r}{place}",
                 given=f"{type(value).__name__} ({array.dtype})",
                 expected="numbers, nested lists of them, or a numeric array",
             )

@@ -28,8 +28,12 @@ _STATE = np.array([7, 3])
 
 def raw_words(state: Array, n: int) -> Array:
     """n 64-bit words of the stream that starts at the state's counter."""
-    key, counter = (int(part) % 2**64 for part in state)
-    return np.random.Philox(key=[key, 0], counter=[counter, 0, 0, 0]).random_raw(n)
+    key, counter = state.astype(np.uint64)  # as the same bits; in a list they would turn to floats
+    zero = np.uint64(0)
+    generator = np.random.Philox(
+        key=np.array([key, zero]), counter=np.array([counter, zero, zero, zero])
+    )
+    return generator.random_raw(n)
 
 
 def words_needed(shape: Shape, dtype: Any, per_pair: bool = False) -> int:
