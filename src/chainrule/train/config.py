@@ -115,7 +115,8 @@ def load_config(folder: PathLike) -> RunConfig:
 def _record(kind: Any, value: Any, path: str, prefix: str) -> Any:
     """A dataclass from a dict with exactly its keys, each of the type it is annotated with."""
     if not isinstance(value, dict):
-        raise FormatError(f"{path}: {prefix or 'the config'} is no object", given=repr(value)[:60])
+        what = prefix.rstrip(".") or "the config"
+        raise FormatError(f"{path}: {what} is no object", given=repr(value)[:60])
     hints = typing.get_type_hints(kind)
     if unknown := sorted(set(value) - set(hints)):
         raise FormatError(

@@ -73,9 +73,10 @@ def plan(
     if model == "cnn" and len(shape) != 3:
         raise ArgumentError("the cnn takes images", given=f"inputs of shape {shape}")
     loss, outputs, target = _task(train)
-    small_images = train.image is not None and len(train) < _MANY
-    record = _model_record(model, shape, hidden, outputs, dropout=0.2 if small_images else 0.0)
-    defaults = _defaults(len(train), model, train.image is not None)
+    images = train.image is not None
+    dropout = (0.1 if len(train) >= _MANY else 0.2) if images else 0.0
+    record = _model_record(model, shape, hidden, outputs, dropout)
+    defaults = _defaults(len(train), model, images)
     chosen = {**defaults, **{k: v for k, v in training.items() if v is not None}}
     kind = record["kind"] if record["kind"] != "file" else record["function"]
     return RunConfig(

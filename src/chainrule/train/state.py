@@ -72,9 +72,11 @@ def restore(trainer: Trainer, state: Any, override: bool = False) -> None:
                 f"the saved training was set up differently: {'; '.join(problems)}",
                 instead="Set it up as before, or pass override=True to go on with the new setup.",
             )
+        if override:
+            state = {**state, "scheduler": _rescheduled(trainer, state["scheduler"])}
         _apply(trainer, state)
         if override:
-            _keep_options(trainer)
+            _keep_options(trainer, state["setup"]["groups"])
         if moved:
             trainer.batch = 0
             trainer.meter.reset()
@@ -157,11 +159,23 @@ def _apply_callbacks(trainer: Trainer, saved: list[Any]) -> None:
             )
 
 
-def _keep_options(trainer: Trainer) -> None:
-    for group, options in zip(trainer.optimizer.param_groups, trainer.setup["groups"], strict=True):
-        for name, value in options.items():
-            if group.tensors.get(name) is not None:
+def _keep_options(trainer: Trainer, saved: list[dict[str, Any]]) -> None:
+    """Options of the optimizer that were set up differently are the trainer's own again."""
+    here = trainer.setup["groups"]
+    for group, old, new in zip(trainer.optimizer.param_groups, saved, here, strict=True):
+        for name, value in new.items():
+            if name in group.tensors and old.get(name) != value:
                 group[name] = value
+
+
+def _rescheduled(trainer: Trainer, saved: Any) -> Any:
+    """The saved place in the schedule under the trainer's own options; None for another class."""
+    if trainer.scheduler is None or saved is None:
+        return None
+    own = trainer.scheduler.state_dict()
+    if own["scheduler"] != saved["scheduler"] or own["state"].keys() != saved["state"].keys():
+        return None
+    return {**own, "state": saved["state"]}
 
 
 def _tensor(value: Any) -> Tensor:

@@ -1,0 +1,202 @@
+"""Callbacks: their moments and order, early stopping, history, progress, statistics; H14."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_training import small_trainer
+
+from chainrule.data import ArrayDataset
+from chainrule.errors import ArgumentError, MissingDependencyError
+from chainrule.train import (
+    Callback,
+    EarlyStopping,
+    History,
+    LayerStatistics,
+    ModelCheckpoint,
+    Progress,
+    TensorBoard,
+    Trainer,
+)
+from chainrule.train.history import Best
+
+
+class Recorder(Callback):
+    def __init__(self, name: str, order: int, seen: list[str]) -> None:
+        self.name, self.order, self.seen = name, order, seen
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        self.seen.append(f"{self.name} fit")
+
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        self.seen.append(f"{self.name} epoch {trainer.epoch}")
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        self.seen.append(f"{self.name} step {trainer.step}")
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        self.seen.append(f"{self.name} end {trainer.record['epoch']}")
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        self.seen.append(f"{self.name} done")
+
+
+class Scores(Callback):
+    """Replaces the loss of each epoch by a given one."""
+
+    order = -50
+
+    def __init__(self, *scores: float) -> None:
+        self.scores = scores
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        trainer.record["loss"] = self.scores[trainer.epoch - 1]
+
+
+def test_the_moments_come_in_order(data: ArrayDataset) -> None:
+    seen: list[str] = []
+    callbacks = [Recorder("late", 9, seen), Recorder("early", -9, seen)]
+    small_trainer(callbacks=callbacks).fit(data, epochs=2, batch_size=48)
+    wanted = ["fit", "epoch 0", "step 1", "step 2", "end 1", "epoch 1", "step 3", "step 4",
+              "end 2", "done"]  # fmt: skip
+    assert seen == [f"{name} {moment}" for moment in wanted for name in ("early", "late")]
+
+
+def test_early_stopping_waits_and_restores_the_best(data: ArrayDataset) -> None:
+    stopping = EarlyStopping(patience=2)
+    kept: list[Any] = []
+
+    class Keep(Callback):
+        def on_epoch_end(self, trainer: Trainer) -> None:
+            kept.append(trainer.model.state_dict())
+
+    trainer = small_trainer(callbacks=[Scores(3, 1, 2, 1, 9, 9), stopping, Keep()])
+    history = trainer.fit(data, epochs=6)
+    assert len(history) == 4 and stopping.best_epoch == 2
+    assert history.stopped is not None and "for 2 epochs" in history.stopped
+    now = trainer.model.state_dict()
+    assert all((now[k].numpy() == kept[1][k].numpy()).all() for k in now)
+
+
+def test_H14_nan_is_never_best(data: ArrayDataset, tmp_path: Path) -> None:
+    for mode in ("min", "max"):
+        best = Best("x", mode)
+        assert [best.update(v) for v in (math.nan, 1.0, math.nan)] == [False, True, False]
+    stopping, saved = EarlyStopping(patience=3), ModelCheckpoint(tmp_path)
+    scores = Scores(math.nan, 2.0, math.nan, math.nan, math.nan)
+    trainer = small_trainer(callbacks=[scores, stopping, saved])
+    history = trainer.fit(data, epochs=5)
+    assert stopping.best_epoch == 2 and saved.best is not None and saved.best.value == 2.0
+    assert history.best("loss")["epoch"] == 2
+
+
+def test_what_rises_and_what_falls_is_known_by_name() -> None:
+    assert Best("valid_accuracy").mode == Best("top5").mode == Best("r2").mode == "max"
+    assert Best("valid_loss").mode == Best("mse").mode == "min"
+    with pytest.raises(ArgumentError, match="up"):
+        Best("loss", "up")
+
+
+def test_a_quantity_that_is_not_there_is_named(data: ArrayDataset) -> None:
+    trainer = small_trainer(callbacks=[EarlyStopping(monitor="val_loss")])
+    with pytest.raises(ArgumentError, match=r"val_loss.*accuracy"):
+        trainer.fit(data)
+
+
+@pytest.mark.parametrize("make", [lambda: EarlyStopping(0), lambda: LayerStatistics(0),
+                                  lambda: ModelCheckpoint("x", every=0),
+                                  lambda: ModelCheckpoint("x", on_error="ignore")])  # fmt: skip
+def test_nonsense_is_refused(make: Any) -> None:
+    with pytest.raises(ArgumentError):
+        make()
+
+
+def test_the_history_file_has_a_line_for_each_epoch(tmp_path: Path, data: ArrayDataset) -> None:
+    trainer = small_trainer(out=tmp_path, callbacks=[LayerStatistics(1)])
+    trainer.fit(data, valid=data, epochs=3)
+    lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert lines == list(trainer.history)
+
+
+def test_the_history_file_holds_no_nan(tmp_path: Path, data: ArrayDataset) -> None:
+    trainer = small_trainer(out=tmp_path, callbacks=[Scores(math.nan)])
+    trainer.fit(data)
+    assert json.loads((tmp_path / "history.jsonl").read_text())["loss"] is None
+
+
+def test_statistics_are_those_of_the_gradients_and_steps(data: ArrayDataset) -> None:
+    trainer = small_trainer(callbacks=[LayerStatistics(1)])
+    before = trainer.model[0].weight.detach().numpy().copy()
+    record = trainer.fit(data, batch_size=96)[0]
+    g = trainer.model[0].weight.grad.numpy()
+    after = trainer.model[0].weight.detach().numpy()
+    # 1e-6: both are float32 sums of 48 squares.
+    assert record["gradient"]["0.weight"] == pytest.approx(np.sqrt((g**2).mean()), rel=1e-6)
+    moved = np.linalg.norm(after - before) / np.linalg.norm(before)
+    assert record["update"]["0.weight"] == pytest.approx(moved, rel=1e-5)
+    assert list(record["gradient"]) == [name for name, _ in trainer.model.named_parameters()]
+
+
+def test_progress_without_a_terminal_is_plain_lines(data: ArrayDataset, capsys: Any) -> None:
+    small_trainer(progress=True).fit(data, valid=data, epochs=60)
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == "" and 20 <= len(lines) <= 30 and lines[-1].startswith("epoch 60  loss 0.")
+    assert "valid_accuracy" in lines[0] and "\x1b" not in err
+
+
+def test_progress_on_a_terminal_is_one_bar(
+    data: ArrayDataset, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rich")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    small_trainer(callbacks=[Progress()]).fit(data, epochs=3)
+    err = capsys.readouterr().err
+    assert "epoch 3/3" in err and "loss 0." in err
+
+
+def test_a_reader_that_went_away_does_not_stop_training(
+    data: ArrayDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone:
+        def isatty(self) -> bool:
+            return False
+
+        def write(self, _: str) -> None:
+            raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    assert len(small_trainer(progress=True).fit(data, epochs=3)) == 3
+
+
+def test_tensorboard_gets_every_number(tmp_path: Path, data: ArrayDataset) -> None:
+    pytest.importorskip("tensorboardX", reason="the extra `logs` is not installed")
+    callbacks = [TensorBoard(tmp_path), LayerStatistics(1)]
+    small_trainer(callbacks=callbacks).fit(data, valid=data, epochs=2)
+    (file,) = tmp_path.iterdir()
+    content = file.read_bytes()
+    for name in (b"valid_accuracy", b"loss", b"gradient/0.weight"):
+        assert name in content
+
+
+def test_K10_a_missing_library_names_its_extra(
+    tmp_path: Path, data: ArrayDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(MissingDependencyError, match=r"chainrule\[logs\]"):
+        small_trainer(callbacks=[TensorBoard(tmp_path)]).fit(data)
+
+
+def test_history_is_read_by_name_and_by_epoch() -> None:
+    history = History([{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0, "accuracy": 0.5}])
+    assert history["accuracy"] == [None, 0.5] and history[-1]["epoch"] == 2
+    assert history[:1] == [{"epoch": 1, "loss": 2.0}] and "epoch 2" in repr(history)
+    with pytest.raises(ArgumentError, match="finite"):
+        History([{"loss": math.nan}]).best("loss")
