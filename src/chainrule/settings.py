@@ -9,11 +9,8 @@ False
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +19,7 @@ from chainrule.errors import DTypeError
 _FLOAT32: np.dtype[Any] = np.dtype(np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """gradients: record the tape. default_dtype: of Python floats. interpreter: what runs an op.
 
     The interpreter is None for plain evaluation; a capture, or anomaly detection, puts itself here.
@@ -45,19 +41,26 @@ _current: ContextVar[Settings] = ContextVar("chainrule_settings", default=Settin
 current = _current.get
 
 
-@contextmanager
-def use(**changes: Any) -> Iterator[Settings]:
+class use:
     """Change settings inside a `with` block, for this thread only."""
-    token = _current.set(replace(current(), **changes))
-    try:
-        yield current()
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_changes", "_token")
+
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
+
+    def __enter__(self) -> Settings:
+        changed = current()._replace(**self._changes)
+        self._token = _current.set(changed)
+        return changed
+
+    def __exit__(self, *error: object) -> None:
+        _current.reset(self._token)
 
 
 def change(**changes: Any) -> None:
     """Change settings from here on, for this thread only."""
-    _current.set(replace(current(), **changes))
+    _current.set(current()._replace(**changes))
 
 
 def set_default_dtype(dtype: Any) -> None:
