@@ -41,16 +41,28 @@ _current: ContextVar[Settings] = ContextVar("chainrule_settings", default=Settin
 current = _current.get
 
 
+KEEP = object()
+"""Stands for a setting that is not changed."""
+
+
 class use:
     """Change settings inside a `with` block, for this thread only."""
 
     __slots__ = ("_changes", "_token")
 
-    def __init__(self, **changes: Any) -> None:
-        self._changes = changes
+    def __init__(
+        self, gradients: Any = KEEP, default_dtype: Any = KEEP, interpreter: Any = KEEP
+    ) -> None:
+        self._changes = (gradients, default_dtype, interpreter)
 
     def __enter__(self) -> Settings:
-        changed = current()._replace(**self._changes)
+        gradients, default_dtype, interpreter = self._changes
+        now = _current.get()
+        changed = Settings(
+            now.gradients if gradients is KEEP else gradients,
+            now.default_dtype if default_dtype is KEEP else default_dtype,
+            now.interpreter if interpreter is KEEP else interpreter,
+        )
         self._token = _current.set(changed)
         return changed
 
