@@ -273,6 +273,7 @@ def test_summary_counts_and_changes_nothing():
         nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Dropout(0.5), nn.Linear(4 * 14 * 14, 10),
     )  # fmt: skip
+    model.train()
     model[1].eval()
     model[0].requires_grad_(False)
     modes = [m.training for m in model.modules()]
