@@ -36,8 +36,10 @@ def broken():
     yield "defined twice", Graph([x, x, y], {}, equations, [r]), "x.* defined twice"
     constant = {x: np.zeros((2, 3), np.float32)}
     yield "input and constant", Graph([x, y], constant, equations, [r]), "defined twice"
-    yield "before its definition", Graph([x, y], {}, equations[::-1], [r]), (
-        r"equation 0 \(relu\) uses .* before"
+    yield (
+        "before its definition",
+        Graph([x, y], {}, equations[::-1], [r]),
+        (r"equation 0 \(relu\) uses .* before"),
     )
     yield "never defined input", Graph([x], {}, equations, [r]), r"equation 0 \(add\) uses y"
     bad = Equation(registry["add"], (x, y), {}, (wrong,))

@@ -141,8 +141,44 @@ def leaves(outputs: Iterable[Tensor]) -> list[Tensor]:
     return list(found.values())
 
 
+class _Totals:
+    """The gradients gathered so far, of outputs of nodes and of leaves."""
+
+    def __init__(self) -> None:
+        self.sums: dict[tuple[int, int], Tensor] = {}
+        self.leaves: dict[int, Tensor] = {}
+
+    def add(self, edge: tuple[Any, int], g: Tensor) -> None:
+        """Add g to what an edge leads to, in its shape and dtype: the adjoint of broadcasting."""
+        target, position = edge
+        shape, dtype = _target_spec(target, position)
+        if g._data.shape != shape:
+            g = g.sum_to_size(shape)
+        if g._data.dtype != dtype:
+            g = g.astype(dtype)
+        key = (id(target), position)
+        self.sums[key] = self.sums[key] + g if key in self.sums else g
+        if target.__class__ is not Node:
+            self.leaves[id(target)] = target
+
+    def take(self, node: Node) -> list[Tensor | None]:
+        """The gradients of a node's outputs, complete and passed through its hooks."""
+        gradients = [self.sums.pop((id(node), i), None) for i in range(len(node.specs))]
+        for position, hooks in (node.hooks or {}).items():
+            g = gradients[position]
+            if g is not None:
+                gradients[position] = run_hooks(hooks, g)
+        return gradients
+
+    def finish(self) -> None:
+        """Pass the gradients of the leaves through their hooks."""
+        for key, leaf in self.leaves.items():
+            if leaf._hooks:
+                self.sums[key, 0] = run_hooks(leaf._hooks, self.sums[key, 0])
+
+
 def walk(
-    seeds: Iterable[tuple[Tensor, Tensor]],
+    seeds: Sequence[tuple[Tensor, Tensor]],
     keep_graph: bool,
     wrap: Callable[..., Tensor],
     targets: Sequence[Tensor] | None = None,
@@ -152,38 +188,17 @@ def walk(
     Returns pairs (tensor, gradient) for the leaves reached, or for `targets` where given.
     `wrap(data, node, position)` makes a tensor of a saved output.
     """
-    totals: dict[tuple[int, int], Tensor] = {}
-    reached: dict[int, Tensor] = {}
-    aims = {id(t._node or t) for t in targets or ()}
-
-    def add(edge: tuple[Any, int], g: Tensor) -> None:
-        target, position = edge
-        shape, dtype = _target_spec(target, position)
-        if g._data.shape != shape:
-            g = g.sum_to_size(shape)
-        if g._data.dtype != dtype:
-            g = g.astype(dtype)
-        key = (id(target), position)
-        totals[key] = totals[key] + g if key in totals else g
-        if target.__class__ is not Node:
-            reached[id(target)] = target
-
-    starts = []
+    totals = _Totals()
     for output, g in seeds:
-        starts.append(output._node or output)
-        add((starts[-1], output._output), g)
-    kept: dict[tuple[int, int], Tensor] = {}
-    nodes = _reachable(starts)
+        totals.add((output._node or output, output._output), g)
+    nodes = _reachable(output._node or output for output, _ in seeds)
+    aims = {id(t._node or t) for t in targets or ()}
     wanted = None if targets is None else _leading(nodes, aims)
+    kept: dict[tuple[int, int], Tensor] = {}
     for node in nodes:
-        gradients: list[Tensor | None]
-        gradients = [totals.pop((id(node), i), None) for i in range(len(node.specs))]
+        gradients = totals.take(node)
         if all(g is None for g in gradients):
             continue
-        if node.hooks:
-            for position, hooks in node.hooks.items():
-                if (incoming := gradients[position]) is not None:
-                    gradients[position] = run_hooks(hooks, incoming)
         if id(node) in aims:
             kept.update({(id(node), i): g for i, g in enumerate(gradients) if g is not None})
         needs = [e is not None and (wanted is None or id(e[0]) in wanted) for e in node.edges]
@@ -192,15 +207,13 @@ def walk(
         derived = _derive(node, gradients, tuple(needs), wrap)
         for edge, needed, total in zip(node.edges, needs, derived, strict=True):
             if needed and edge is not None and total is not None:
-                add(edge, total)
+                totals.add(edge, total)
         if not keep_graph:
             node.saved, node.outputs, node.versions = None, (), ()
-    for key, leaf in reached.items():
-        if leaf._hooks:
-            totals[key, 0] = run_hooks(leaf._hooks, totals[key, 0])
+    totals.finish()
     if targets is None:
-        return [(leaf, totals[key, 0]) for key, leaf in reached.items()]
-    kept.update(totals)
+        return [(leaf, totals.sums[key, 0]) for key, leaf in totals.leaves.items()]
+    kept.update(totals.sums)
     return [(t, kept.get((id(t._node or t), t._output))) for t in targets]
 
 

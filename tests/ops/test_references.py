@@ -201,6 +201,7 @@ PLAIN = {
     "argmin": lambda x, dim, keepdim: np.argmin(x, dim, keepdims=keepdim),
     "all": lambda x, dims, keepdim: (x != 0).all(dims, keepdims=keepdim),
     "any": lambda x, dims, keepdim: (x != 0).any(dims, keepdims=keepdim),
+    "all_finite": lambda *xs: np.array(all(math.isfinite(v) for x in xs for v in x.flat)),
     "cumsum": lambda x, dim: np.cumsum(x, dim),
     "reshape": lambda x, shape: np.array(list(x.flat)).reshape(shape),
     "permute": lambda x, dims: np.einsum(x, list(range(x.ndim)), list(dims)),

@@ -1,0 +1,273 @@
+"""The house: floors, sizes and the public face, held by reading the code instead of by taste."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.primitive import operations
+
+SOURCE = Path(cr.__file__).parent
+FILES = sorted(SOURCE.glob("**/*.py"))
+
+FLOORS = [
+    # A module imports only what stands above it here; folders of one line do not know each other.
+    ["errors"], ["tree"], ["settings"], ["primitive"], ["samples"], ["graph"],
+    ["tape"], ["methods"], ["display"], ["reading"], ["tensor"], ["gateway"], ["ops"],
+    ["autograd"], ["gradcheck"], ["nn", "optim", "compiler", "data"], ["train"], ["cli"],
+    ["__init__"],
+]  # fmt: skip
+RANK = {module: rank for rank, modules in enumerate(FLOORS) for module in modules}
+OPS = [
+    "rules", "compare", "elementwise", "special", "reduce", "shape", "index", "labels", "order",
+    "contract", "window", "fused", "update", "random", "creation",
+]  # fmt: skip
+MAY_KNOW = {
+    ("compiler", "nn"): "a guard reads the mode, train or eval, of the modules that it meets",
+}
+"""Folders of one floor of which one may import the other, and why."""
+
+FILE_LINES, FUNCTION_LINES = 400, 40
+LONG_FILES: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {
+    "cli.py:train": "the signature is the list of the command's options",
+    "train/trainer.py:__init__": "the signature is the list of the options",
+    "compiler/passes/algebra.py:simplify": "one identity after the other, a few lines each",
+}
+"""What may be longer, and why."""
+
+
+def name_of(file):
+    """`ops/index.py` → ("ops", "index"); `tape.py` → ("tape",)."""
+    return file.relative_to(SOURCE).with_suffix("").parts
+
+
+def own_imports(tree):
+    """(node, imported module as parts) for each import from this package."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            targets = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        else:
+            continue
+        for target in targets:
+            parts = target.split(".")
+            if parts[0] == "chainrule" and len(parts) > 1:
+                yield node, tuple(parts[1:])
+
+
+def nodes_for_types_only(tree):
+    """What stands under `if TYPE_CHECKING:` never runs."""
+    return {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+
+
+def running_imports(file):
+    """The modules of this package that a file imports when it runs, as parts."""
+    tree = ast.parse(file.read_text())
+    ignored = nodes_for_types_only(tree)
+    for node, target in own_imports(tree):
+        if node not in ignored:
+            yield target
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: "/".join(name_of(f)))
+def test_a_module_imports_only_lower_floors(file):
+    own = name_of(file)
+    assert own[0] in RANK, f"give {own[0]} a floor in FLOORS"
+    for target in running_imports(file):
+        if target[0] == own[0] or target[0] not in RANK:
+            continue  # inside a folder: the next tests; or a name of the package's own face
+        allowed = RANK[target[0]] < RANK[own[0]] or (own[0], target[0]) in MAY_KNOW
+        assert allowed, f"{'/'.join(own)} imports {'.'.join(target)}, which is not a lower floor"
+
+
+def test_inside_ops_files_import_only_earlier_ones():
+    found = {file.stem for file in (SOURCE / "ops").glob("*.py")} - {"__init__"}
+    assert found == set(OPS)
+    listed = re.findall(r"`(\w+)`", cr.ops.__doc__ or "")
+    assert listed == OPS, "the docstring of ops names them in the same order"
+    for place, name in enumerate(OPS):
+        used = {t[1] for t in running_imports(SOURCE / "ops" / f"{name}.py") if t[0] == "ops"}
+        assert used <= set(OPS[:place]), f"ops/{name}.py imports {used - set(OPS[:place])}"
+
+
+@pytest.mark.parametrize("folder", ["nn", "optim", "compiler", "data", "train"])
+def test_inside_a_folder_there_is_no_cycle(folder):
+    """So there is an order in which each file imports only files before it."""
+    modules = {name_of(f)[1:]: f for f in (SOURCE / folder).glob("**/*.py")}
+    waits = defaultdict(set)
+    for name, file in modules.items():
+        for target in running_imports(file):
+            inside = target[1:] if target[0] == folder else ()
+            for length in (len(inside), len(inside) - 1):
+                wanted = inside[: max(length, 0)]
+                match = wanted if wanted in modules else (*wanted, "__init__")
+                if wanted and match in modules and match != name:
+                    waits[name].add(match)
+                    break
+    left = set(modules)
+    while ready := {name for name in left if not waits[name] & left}:
+        left -= ready
+    assert not left, f"these import each other: {sorted('/'.join(n) for n in left)}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: "/".join(name_of(f)))
+def test_no_own_import_inside_a_function(file):
+    if file.name == "cli.py":
+        return
+    tree = ast.parse(file.read_text())
+    inside = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for inner in ast.walk(node)
+    }
+    bad = [".".join(target) for node, target in own_imports(tree) if node in inside]
+    assert not bad, f"{file.name} imports {bad} inside a function"
+
+
+def test_no_assert_checks_users_input():
+    for file in FILES:
+        asserts = [n for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Assert)]
+        assert not asserts, f"{file.name}:{asserts[0].lineno}: raise an error that teaches"
+
+
+# -- sizes ---------------------------------------------------------------------------------------
+
+
+def test_files_are_short():
+    long = {
+        "/".join(name_of(f)) + ".py": n
+        for f in FILES
+        if (n := len(f.read_text().splitlines())) > FILE_LINES
+    }
+    assert set(long) == set(LONG_FILES), f"split by idea: {long}"
+
+
+def length(function):
+    """The lines of a function without its docstring."""
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    if ast.get_docstring(function):
+        text = function.body[0]
+        lines -= (text.end_lineno or 0) - text.lineno + 1
+    return lines
+
+
+def test_functions_are_short():
+    long = {
+        f"{'/'.join(name_of(file))}.py:{node.name}": length(node)
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef) and length(node) > FUNCTION_LINES
+    }
+    assert set(long) <= set(LONG_FUNCTIONS), f"split: {long}"
+
+
+def test_lines_are_at_most_100_columns():
+    for file in [*FILES, *Path(__file__).parent.glob("**/*.py")]:
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            text = re.split(r"  # (type|noqa|fmt):", line)[0]  # as ruff counts
+            assert len(text) <= 100, f"{file.name}:{number} has {len(text)} columns"
+
+
+# -- the public face -----------------------------------------------------------------------------
+
+FACES = {name: importlib.import_module(name) for name in (
+    "chainrule", "chainrule.nn", "chainrule.nn.functional", "chainrule.nn.init",
+    "chainrule.optim", "chainrule.data", "chainrule.train",
+)}  # fmt: skip
+TWO_HOMES = {
+    "Trainer": "the first page of the README says cr.Trainer",
+    "load": "cr.save and cr.load", "save": "cr.save and cr.load",
+}  # fmt: skip
+"""Names that `chainrule` shows beside the part that they live in, and why."""
+
+
+def public(face):
+    names = getattr(face, "__all__", None) or [n for n in dir(face) if not n.startswith("_")]
+    for name in names:
+        value = getattr(face, name)
+        is_own = hasattr(face, "__path__") or getattr(value, "__module__", None) == face.__name__
+        if is_own and not inspect.ismodule(value) and not isinstance(value, np.dtype):
+            yield name, value
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_every_public_name_is_documented(face):
+    missing = []
+    for name, value in public(FACES[face]):
+        if callable(value) and not (getattr(value, "__doc__", None) or "").strip():
+            missing.append(name)
+    assert not missing, f"{face} shows {missing} without a docstring"
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_nothing_private_or_foreign_is_shown(face):
+    for name, value in public(FACES[face]):
+        home = getattr(value, "__module__", "chainrule")
+        assert str(home).startswith("chainrule"), f"{face}.{name} comes from {home}"
+
+
+def test_one_home_per_name():
+    homes = defaultdict(set)
+    for face, module in FACES.items():
+        for name, value in public(module):
+            if callable(value):
+                homes[id(value)].add((face, name))
+    several = {tuple(sorted(places)) for places in homes.values() if len(places) > 1}
+    strange = [
+        places for places in several
+        if not {name for _, name in places} <= set(TWO_HOMES)
+        and not also_functional(places)
+    ]  # fmt: skip
+    assert not strange, f"one thing, several names: {strange}"
+
+
+def also_functional(places):
+    """PyTorch has relu, softmax and so on in `torch` and in `torch.nn.functional`, by one name."""
+    return len({name for _, name in places}) == 1 and {face for face, _ in places} == {
+        "chainrule", "chainrule.nn.functional",
+    }  # fmt: skip
+
+
+def test_every_op_that_a_method_names_is_registered():
+    """Methods find their ops by name when they are called: a typing error would show late."""
+    for file in ("methods.py", "reading.py", "tensor.py", "tape.py"):
+        for node in ast.walk(ast.parse((SOURCE / file).read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in CALLERS and node.args:
+                name = node.args[0]
+                if isinstance(name, ast.Constant):
+                    assert name.value in operations, f"{file}:{node.lineno}: `{name.value}`"
+
+
+CALLERS = {
+    "_method", "_binary", "_reflected", "_swapped", "_comparison", "_rebinding",
+    "Primitive.gateway",
+}  # fmt: skip
+
+
+def test_ops_applied_by_name_are_registered():
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "apply" and node.args:
+                name = node.args[0]
+                if isinstance(name, ast.Constant):
+                    assert name.value in operations, f"{file.name}:{node.lineno}: `{name.value}`"
+
+
+def test_the_face_fits_on_one_screen():
+    assert len((SOURCE / "__init__.py").read_text().splitlines()) <= 110
