@@ -234,7 +234,8 @@ def _rows(
     for row, i in enumerate(wrong):
         unusual = np.argsort(-np.abs(x[row]))[:2]
         seen = "<br>".join(f"{_text(features[j])} = {raw[row, j]:.4g}" for j in unusual)
-        cells = (i, names[labels[i]], names[shares[i].argmax()], f"{100 * shares[i].max():.0f} %")
+        sure = f"{100 * shares[i].max():.0f}\u00a0%"
+        cells = (i, names[labels[i]], names[shares[i].argmax()], sure)
         lines.append(
             "<tr>" + "".join(f"<td>{_text(c)}</td>" for c in cells) + f"<td>{seen}</td></tr>"
         )

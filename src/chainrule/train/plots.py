@@ -116,7 +116,7 @@ def confusion(matrix: Array, classes: Sequence[str]) -> str:
     """The confusion matrix: rows are true classes, columns predictions; mistakes stand out."""
     size = len(classes)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    inches = float(np.clip(0.42 * size + 1.6, 3.2, 8.0))
+    inches = float(np.clip(0.42 * size + 1.6, 5.0, 8.0))
     with _drawing(inches, inches) as (figure, result):
         axes = figure.subplots()
         colored = np.ones((size, size, 3))
@@ -131,17 +131,14 @@ def confusion(matrix: Array, classes: Sequence[str]) -> str:
                 color = "white" if strength > 0.55 else INK
                 axes.text(j, i, matrix[i, j], ha="center", va="center", color=color, fontsize=8.5)
         if size <= _MARK:
-            axes.set_xticks(range(size), classes, rotation=0 if _short(classes) else 60)
+            flat = size <= 4 or sum(map(len, classes)) <= 5 * size
+            axes.set_xticks(range(size), classes, rotation=0 if flat else 60)
             axes.set_yticks(range(size), classes)
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         axes.grid(False)
         axes.spines[:].set_visible(False)
     return result[0]
-
-
-def _short(names: Sequence[str]) -> bool:
-    return sum(map(len, names)) <= 5 * len(names)
 
 
 def layers_over_time(history: Sequence[dict[str, Any]]) -> str | None:
