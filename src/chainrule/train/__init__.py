@@ -1,7 +1,8 @@
 """Training: the Trainer, metrics, callbacks, checkpoints, history.
 
 Modules, in the order in which they may import each other: atomic, files, metrics, meter, history,
-callbacks, checkpoint, diagnose, progress, infer, signals, state, trainer.
+callbacks, checkpoint, diagnose, progress, infer, signals, state, trainer; then, for the command
+line: architecture, config, run, plots, page, doctor.
 """
 
 from chainrule.train.callbacks import (

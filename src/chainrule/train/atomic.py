@@ -12,7 +12,7 @@ import errno
 import json
 import os
 import re
-import socket
+import platform
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -189,7 +189,7 @@ def locked(folder: PathLike) -> Iterator[None]:
                 instead="Wait for it to end, stop it, or train into another folder.",
             )
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        file.write(f"process {os.getpid()} on {platform.node()}\n".encode())
         yield
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _INTERVAL = 0.1
 _LINES = 25
+_SHOWN = ("valid_loss", "valid_accuracy", "valid_r2")
 
 
 class Progress(Callback):
@@ -55,14 +56,14 @@ class Progress(Callback):
         self._bar.start()
 
     def on_step_end(self, trainer: Trainer) -> None:
-        if self._bar is None or (now := time.monotonic()) < self._next:
-            return
-        self._next = now + _INTERVAL
-        self._show(trainer, f"loss {trainer.meter.loss:.4f}")
+        if self._bar is not None and (now := time.monotonic()) >= self._next:
+            self._next = now + _INTERVAL
+            self._show(trainer)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         if self._bar is not None:
-            self._show(trainer, _short(trainer.record))
+            if trainer.finishing:
+                self._show(trainer)
             return
         stride = max(1, -(-trainer.epochs // _LINES))
         if trainer.epoch % stride == 0 or trainer.epoch == trainer.epochs or trainer.finishing:
@@ -75,12 +76,16 @@ class Progress(Callback):
         if trainer.stopped:
             self._print(f"stopped: {trainer.stopped}")
 
-    def _show(self, trainer: Trainer, numbers: str) -> None:
+    def _show(self, trainer: Trainer) -> None:
+        """The loss of the epoch so far, beside what the last validation gave."""
         done = trainer.epoch * trainer.batches + trainer.batch
         current = min(trainer.epoch + (trainer.batch > 0), trainer.epochs)
+        last = trainer.history[-1] if len(trainer.history) else {}
+        shown = {"loss": trainer.meter.loss} | {k: last[k] for k in _SHOWN if k in last}
+        numbers = (f"{k.replace('valid_', 'valid ')} {v:.4f}" for k, v in shown.items())
         self._bar.update(
             self._task, completed=done, epoch=f"epoch {current}/{trainer.epochs}",
-            numbers=numbers, refresh=True,
+            numbers="  ".join(numbers), refresh=True,
         )  # fmt: skip
 
     def _print(self, line: str) -> None:
@@ -88,8 +93,3 @@ class Progress(Callback):
             print(line, file=sys.stderr, flush=True)
         except OSError:  # nobody reads any more; the run is worth more than its log
             self._print = lambda line: None  # type: ignore[method-assign]
-
-
-def _short(record: dict[str, Any]) -> str:
-    shown = [k for k in ("loss", "valid_loss", "valid_accuracy", "valid_r2") if k in record]
-    return "  ".join(f"{name.replace('valid_', 'valid ')} {record[name]:.4f}" for name in shown)
