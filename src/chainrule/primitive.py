@@ -148,6 +148,8 @@ class Primitive:
     Calling it runs it on tensors. `promote` tells the gateway what to do about mixed dtypes:
     "none" leaves them to the spec rule, "common" casts integers up to one dtype, "float" also
     casts integers to the default floating dtype. `view` says that the result shares memory.
+    `partial` says that the derivative of an op with several outputs takes None, not zeros, for
+    an output that no gradient reached.
     The reference runs without floating-point warnings: by IEEE 754, ∞ and NaN are results.
     """
 
@@ -163,6 +165,7 @@ class Primitive:
         self.formula: str = inspect.cleandoc(source.__doc__ or "")
         self.infer: Callable[..., Any] = fields["infer"]
         self.view: bool = fields.get("view", False)
+        self.partial: bool = fields.get("partial", False)
         self.forward: Callable[..., Any] = fields["forward"]
         if not self.view:
             self.forward = np.errstate(all="ignore")(self.forward)
@@ -217,7 +220,7 @@ class Primitive:
 
 
 _FIELDS = {
-    "arguments", "forward", "infer", "name", "promote", "samples", "view", "vjp",
+    "arguments", "forward", "infer", "name", "partial", "promote", "samples", "view", "vjp",
 }  # fmt: skip
 
 

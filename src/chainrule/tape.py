@@ -277,10 +277,10 @@ def _derive(
     if len(gradients) == 1:
         results: Sequence[Tensor | None] = primitive.vjp(gradients[0], **named)
     else:
-        filled = [
+        filled = gradients if primitive.partial else [
             wrap(None, None, 0, spec) if g is None else g
             for g, spec in zip(gradients, node.specs, strict=True)
-        ]
+        ]  # fmt: skip
         results = primitive.vjp(filled, **named)
     if len(results) != len(node.edges):
         raise DTypeError(

@@ -27,6 +27,14 @@ ELSEWHERE = {
     "rmsprop_update": "tests/optim, against PyTorch",
     "adagrad_update": "tests/optim, against PyTorch",
     "global_norm": "tests/optim, against PyTorch",
+    "attention": "test_attention.py, row by row",
+    "attention_gradient": "test_attention.py, by finite differences",
+    "gru_sequence": "test_recurrent.py, step by step",
+    "gru_sequence_gradient": "test_recurrent.py, by finite differences",
+    "lstm_sequence": "test_recurrent.py, step by step",
+    "lstm_sequence_gradient": "test_recurrent.py, by finite differences",
+    "rnn_sequence": "test_recurrent.py, step by step",
+    "rnn_sequence_gradient": "test_recurrent.py, by finite differences",
 }
 
 

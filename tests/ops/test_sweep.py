@@ -227,7 +227,18 @@ def test_first_derivative(name, inputs, params):
 def test_second_derivative(name, inputs, params):
     if differentiable(name, inputs, params):
         with strictly():
-            assert cr.gradgradcheck(as_function(name, params), tensors(inputs))
+            if name in FIRST_ORDER:
+                with pytest.raises(NotDifferentiableError, match="has no derivative"):
+                    cr.gradgradcheck(as_function(name, params), tensors(inputs))
+            else:
+                assert cr.gradgradcheck(as_function(name, params), tensors(inputs))
+
+
+FIRST_ORDER = {
+    "gru_sequence": "backpropagation through time is one op",
+    "lstm_sequence": "backpropagation through time is one op",
+    "rnn_sequence": "backpropagation through time is one op",
+}
 
 
 @sweep

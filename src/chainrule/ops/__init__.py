@@ -2,5 +2,6 @@
 
 In the order in which they build on each other: `rules` (shared spec rules), `compare`,
 `elementwise`, `special`, `reduce`, `shape`, `index`, `labels`, `order`, `contract`, `window`,
-`fused`, `update`, `random`; last `creation`, which makes tensors from numbers.
+`fused`, `attention`, `recurrent`, `update`, `random`; last `creation`, which makes tensors from
+numbers.
 """
