@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule import tape
 from chainrule.errors import DTypeError
-from chainrule.primitive import SCALARS, Array, DType, Primitive, array_of, lookup
+from chainrule.primitive import SCALARS, Array, DType, Primitive, array_of, lookup, registry
 from chainrule.settings import current
 from chainrule.tensor import Tensor, wrap
 
@@ -25,7 +25,7 @@ def apply(op: Primitive | str, *inputs: Any, **params: Any) -> Any:
     First the op's spec rule, where every shape and dtype error is raised; then the interpreter
     (plain evaluation, or a capture); then, when a gradient is wanted, a node on the tape.
     """
-    primitive = op if op.__class__ is Primitive else lookup(op)  # type: ignore[arg-type]
+    primitive = op if op.__class__ is Primitive else registry.get(op) or lookup(op)  # type: ignore[arg-type]
     for x in inputs:
         if not isinstance(x, Tensor):
             inputs = _as_tensors(primitive.name, inputs)

@@ -28,10 +28,13 @@ _PACKAGE = str(Path(__file__).parent)
 _clock = count().__next__
 
 
-def caller() -> Place:
-    """The innermost place outside this package: the line of the user's program."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+def caller(depth: int = 2) -> Place:
+    """The innermost place outside this package: the line of the user's program.
+
+    The first `depth` frames are known to be inside.
+    """
+    frame = sys._getframe(depth)
+    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
         frame = frame.f_back
     return frame.f_code, frame.f_lasti
 
@@ -89,7 +92,7 @@ def record(
             kept += inputs[star:]
         node.saved = kept
         node.versions = [x._version for x in kept]
-        node.place = caller()
+        node.place = caller(3)
     else:
         node.saved, node.versions, node.place = (), (), None
     node.input_specs = (

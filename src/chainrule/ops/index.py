@@ -57,7 +57,7 @@ def indexed_shape(shape: Shape, index: tuple[Any, ...], tensors: tuple[Any, ...]
 
 def spelled_out(index: tuple[Any, ...], shape: Shape) -> tuple[Any, ...]:
     """An index with a part for every dimension: `...`, or the end, followed by its slices."""
-    missing = len(shape) - sum(part is not None and part is not Ellipsis for part in index)
+    missing = len(shape) - len([p for p in index if p is not None and p is not Ellipsis])
     if missing < 0 or index.count(Ellipsis) > 1:
         raise OutOfRangeError(
             f"index {show(index)} into shape {shape}",
@@ -212,6 +212,9 @@ def part_of_index(part: Any) -> Any:
     """One part of an index: an int, a slice, None, `...`, or a tensor of integers or booleans."""
     if part.__class__ is int or part is None or part is Ellipsis:
         return part
+    if isinstance(part, slice):
+        ends = (part.start, part.stop, part.step)
+        return slice(*[None if end is None else operator.index(end) for end in ends])
     if isinstance(part, (list, np.ndarray)):
         array = np.asarray(part)
         part = from_numpy(array if array.size else array.astype(np.int64))
@@ -220,9 +223,6 @@ def part_of_index(part: Any) -> Any:
             raise DTypeError("an index tensor has integers or booleans", given=part.dtype)
         if part.dtype.kind != "b" or part.ndim:
             return part
-    if isinstance(part, slice):
-        ends = (part.start, part.stop, part.step)
-        return slice(*[None if end is None else operator.index(end) for end in ends])
     if isinstance(part, (bool, np.bool_, Tensor)) or not hasattr(part, "__index__"):
         raise DTypeError(
             "this is no index", given=type(part).__name__ if not isinstance(part, Tensor) else part,

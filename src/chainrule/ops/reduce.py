@@ -23,6 +23,7 @@ from chainrule.primitive import Array, Spec, SpecLike, composition, floating, pr
 from chainrule.samples import Samples, cases
 from chainrule.tensor import Tensor
 
+_HALF = np.dtype(np.float16)
 _LONG = 128
 """Sums in sequence of at least this many elements run in float64."""
 
@@ -102,7 +103,7 @@ def accumulator(x: Array, dims: tuple[int, ...]) -> Any:
     """
     if x.dtype.kind != "f":
         return np.int64
-    if x.dtype == np.float16:
+    if x.dtype == _HALF:
         return np.float32
     inner = x.ndim
     if x.flags.c_contiguous:
@@ -191,7 +192,7 @@ def norm(x: Tensor, p: float = 2.0, dim: Dims = None, keepdim: bool = False) -> 
     >>> cr.norm(cr.tensor([3.0, 4.0]))
     tensor(5.)
     """
-    if x.dtype == np.float16:  # squares of moderate numbers overflow there
+    if x.dtype == _HALF:  # squares of moderate numbers overflow there
         return norm(x.float(), p, dim, keepdim).half()
     if p == 0:
         return sum((x != 0).astype(x.dtype), dim, keepdim)
