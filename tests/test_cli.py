@@ -67,6 +67,20 @@ def test_train_writes_a_run_and_says_what_to_try_next(run: Path) -> None:
     assert json.loads(again.stdout)["run"] == "runs/digits-mlp-2"
 
 
+@pytest.mark.parametrize("dataset", ["digits", "breast_cancer"])
+def test_the_main_job_reaches_97_percent(dataset: str) -> None:
+    result = json.loads(call("train", dataset, "--no-report", "--json").stdout)
+    assert result["test"]["accuracy"] >= 0.97 and result["seconds"] < 60
+
+
+@pytest.mark.slow
+def test_real_mnist_from_one_command() -> None:
+    if not Path(os.environ.get("CHAINRULE_DATA", "/nowhere"), "mnist").is_dir():
+        pytest.skip("$CHAINRULE_DATA holds no mnist")
+    options = ("--epochs", "1", "--schedule", "constant", "--lr", "0.001", "--no-report", "--json")
+    assert json.loads(call("train", "mnist", *options).stdout)["test"]["accuracy"] > 0.93
+
+
 def test_the_same_command_gives_the_same_bits(run: Path) -> None:
     call("train", "digits", *QUICK, "--out", "again", "--quiet")
     assert Path("again/model.safetensors").read_bytes() == (run / "model.safetensors").read_bytes()
@@ -293,6 +307,10 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     code = "import sys; from chainrule import cli; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"matplotlib", "PIL", "rich", "tensorboardX"} & set(done.stdout.split())
+    code = "import sys, chainrule.train; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    others = {"click", "rich", "safetensors", "matplotlib", "PIL", "pooch", "tensorboardX"}
+    assert not others & set(done.stdout.split())
     started = time.perf_counter()
     assert "train" in call("--help").stdout and call("--version").exit_code == 0
     assert time.perf_counter() - started < 1.0

@@ -15,7 +15,7 @@ import chainrule as cr
 from chainrule import nn, optim
 from chainrule.data import ArrayDataset, DataLoader
 from chainrule.errors import ArgumentError, DTypeError, NonFiniteError
-from chainrule.train import Metric, Trainer
+from chainrule.train import Callback, Metric, Trainer
 
 # -- what it does ------------------------------------------------------------------------------
 
@@ -31,6 +31,35 @@ def test_it_does_what_the_plain_loop_does(data: ArrayDataset) -> None:
             plain.loss(plain.model(x), y).backward()
             plain.optimizer.step()
     assert weights(trainer) == weights(plain)
+
+
+def test_the_first_page_of_the_readme() -> None:
+    train, test = cr.data.digits()
+    cr.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+    trainer = Trainer(
+        model, loss=nn.CrossEntropyLoss(), optimizer=optim.Adam(model.parameters(), lr=1e-3)
+    )
+    trainer.fit(train, valid=test, epochs=20)
+    assert trainer.evaluate(test)["accuracy"] > 0.94
+
+
+def test_an_interrupted_epoch_goes_on_or_starts_again(data: ArrayDataset) -> None:
+    class StopAt(Callback):
+        def on_step_end(self, trainer: Trainer) -> None:
+            if trainer.step == 5:
+                trainer.stop("enough")
+
+    trainer = small_trainer(callbacks=[StopAt()])
+    history = trainer.fit(data, epochs=3, batch_size=32)
+    assert history.stopped == "enough" and (trainer.epoch, trainer.batch) == (1, 2)
+    trainer.fit(data, epochs=1, batch_size=32)
+    whole = small_trainer()
+    whole.fit(data, epochs=2, batch_size=32)
+    assert weights(trainer) == weights(whole) and trainer.history["step"] == [3, 6]
+    trainer.batch = 2
+    trainer.fit(data, epochs=1, batch_size=16)
+    assert trainer.step == 6 + 6
 
 
 def test_the_history_holds_what_evaluate_says(trainer: Trainer, data: ArrayDataset) -> None:

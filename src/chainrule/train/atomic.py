@@ -11,8 +11,8 @@ import contextlib
 import errno
 import json
 import os
-import re
 import platform
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 

@@ -38,7 +38,7 @@ def explained(
     The model's state is that before the step, and is so again afterwards.
     """
     rates = [float(group["lr"]) for group in trainer.optimizer.param_groups]
-    state = trainer._state_tensors()
+    state = trainer.state_tensors()
     before = [tensor._data for tensor in state]
     try:
         cause = _find_cause(trainer, inputs, targets)

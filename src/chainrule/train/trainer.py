@@ -208,9 +208,8 @@ class Trainer:
             restore(self, state, override)
         else:
             self.first_epoch, self.stopped = self.epoch, None
-            if self.batch and previous is not None and previous._fixed() != loader._fixed():
-                self.batch = 0  # the interrupted epoch was cut into other batches: start it again
-                self.meter.reset()
+            if self.batch and previous is not None and _cut(previous) != _cut(loader):
+                self.batch = 0  # the interrupted epoch is cut into other batches: start it again
         self.epochs, self.batches = self.first_epoch + epochs, len(loader)
         self.interrupted = None
         self.history.interrupted = self.history.stopped = None
@@ -224,7 +223,7 @@ class Trainer:
         loader.set_epoch(self.epoch, self.batch)
         self._call("on_epoch_begin")
         hooks = [c.on_step_end for c in self.callbacks if _defines(c, "on_step_end")]
-        interrupts, before = self._interrupts, self._state_tensors()
+        interrupts, before = self._interrupts, self.state_tensors()
         for batch in loader:
             self._step(batch, before)
             for hook in hooks:
@@ -269,7 +268,7 @@ class Trainer:
         else:
             self.batch += 1
 
-    def _state_tensors(self) -> list[Tensor]:
+    def state_tensors(self) -> list[Tensor]:
         """What a forward pass writes. (The update's own state is written only after it.)"""
         return [*self.model.buffers(), default_generator.state]
 
@@ -384,6 +383,12 @@ def _check_parts(model: Any, loss: Any, optimizer: Any) -> None:
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise ArgumentError(f"unknown {name}", given=repr(value), expected=listing(choices))
+
+
+def _cut(loader: DataLoader) -> dict[str, Any]:
+    """How a loader cuts its data into batches."""
+    place = ("epoch", "batch")
+    return {name: value for name, value in loader.state_dict().items() if name not in place}
 
 
 def _defines(callback: Callback, moment: str) -> bool:
