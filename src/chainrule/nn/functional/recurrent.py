@@ -1,0 +1,72 @@
+"""Recurrences over time, given their weights: one product, then one op.
+
+PyTorch has no functions for them in public; the layers of `nn.recurrent` are made of these.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+from chainrule.gateway import apply
+from chainrule.nn.functional.layers import linear
+from chainrule.ops import recurrent, shape
+from chainrule.ops.creation import zeros
+from chainrule.primitive import Primitive
+from chainrule.tensor import Tensor
+
+rnn_sequence = cast(Primitive, recurrent.rnn_sequence)
+lstm_sequence = cast(Primitive, recurrent.lstm_sequence)
+gru_sequence = cast(Primitive, recurrent.gru_sequence)
+cat = cast(Primitive, shape.cat)
+
+
+class Weights(NamedTuple):
+    """What one layer and direction learns: (gates·H, in), (gates·H, H), and biases or None."""
+
+    ih: Tensor
+    hh: Tensor
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
+
+
+def projected(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x·Wᵀ + b of all time steps, as one product: (T, N, in) → (T, N, out)."""
+    steps, examples, features = x.shape
+    rows = linear(x.reshape(steps * examples, features), weight, bias)
+    return rows.reshape(steps, examples, weight.shape[0])
+
+
+def rnn_over_time(
+    x: Tensor, w: Weights, states: list[Tensor], reverse: bool, nonlinearity: str
+) -> tuple[Tensor, ...]:
+    """The states (T, N, H) of a plain recurrent network."""
+    bias = None if w.bias_ih is None or w.bias_hh is None else w.bias_ih + w.bias_hh
+    p = projected(x, w.ih, bias)
+    params = {"nonlinearity": nonlinearity, "reverse": reverse}
+    return (apply(rnn_sequence, p, w.hh, *states, **params),)
+
+
+def lstm_over_time(
+    x: Tensor, w: Weights, states: list[Tensor], reverse: bool
+) -> tuple[Tensor, ...]:
+    """The hidden states and the cells (T, N, H) of an LSTM."""
+    bias = None if w.bias_ih is None or w.bias_hh is None else w.bias_ih + w.bias_hh
+    p = projected(x, w.ih, bias)
+    h, c, _ = apply(lstm_sequence, p, w.hh, *states, reverse=reverse)
+    return h, c
+
+
+def gru_over_time(
+    x: Tensor, w: Weights, states: list[Tensor], reverse: bool
+) -> tuple[Tensor, ...]:
+    """The states (T, N, H) of a GRU."""
+    p = projected(x, w.ih, w.bias_ih)
+    bias = zeros(w.hh.shape[0], dtype=w.hh.dtype) if w.bias_hh is None else w.bias_hh
+    h, _ = apply(gru_sequence, p, w.hh, bias, *states, reverse=reverse)
+    return (h,)
+
+
+def side_by_side(outputs: list[Tensor]) -> Tensor:
+    """The outputs of the directions, one beside the other: (T, N, directions·H)."""
+    y: Tensor = outputs[0] if len(outputs) == 1 else cat(outputs, -1)
+    return y
