@@ -21,7 +21,7 @@ from chainrule.train.infer import evaluating, outputs_of, probabilities
 from chainrule.train.metrics import ConfusionMatrix
 from chainrule.train.run import Run
 
-_MISTAKES = 24
+_MISTAKES = 16
 _ROWS = 12
 _STYLE = """
 :root { --ink: #1c2430; --soft: #6b7686; --line: #e6e9ee; --accent: #d9541e; --blue: #1f4e8c; }
@@ -207,7 +207,7 @@ def _mistakes(data: ArrayDataset, shares: Array, labels: Array, names: Sequence[
     """The samples whose true class the model thought least likely, worst first."""
     order = np.argsort(shares[np.arange(len(labels)), labels], kind="stable")
     wrong = [int(i) for i in order if shares[i].argmax() != labels[i]]
-    about = f"{len(wrong):,} of {len(labels):,} test samples, the surest mistakes first."
+    about = f"{len(wrong):,} of {len(labels):,} test samples, the most mistaken first."
     if not wrong:
         return _section("No mistakes", f"All {len(labels):,} test samples are right.", "")
     if data.image is None:

@@ -121,15 +121,14 @@ def confusion(matrix: Array, classes: Sequence[str]) -> str:
         axes = figure.subplots()
         colored = np.ones((size, size, 3))
         right, wrong = np.array([0x1F, 0x4E, 0x8C]) / 255, np.array([0xD9, 0x54, 0x1E]) / 255
+        off_diagonal = shares * (1 - np.eye(size))
+        strengths = np.where(np.eye(size), shares, 0.85 * off_diagonal / (off_diagonal.max() or 1))
         for i, j in np.ndindex(size, size):
-            strength = shares[i, j] if i == j else min(1.0, shares[i, j] * 8)
-            colored[i, j] = 1 - strength * (1 - (right if i == j else wrong))
-        axes.imshow(colored)
-        for i, j in np.ndindex(size, size) if size <= _MARK else ():
-            strength = shares[i, j] if i == j else shares[i, j] * 8
-            if matrix[i, j]:
-                color = "white" if strength > 0.55 else INK
+            colored[i, j] = 1 - strengths[i, j] * (1 - (right if i == j else wrong))
+            if matrix[i, j] and size <= _MARK:
+                color = "white" if strengths[i, j] > 0.55 else INK
                 axes.text(j, i, matrix[i, j], ha="center", va="center", color=color, fontsize=8.5)
+        axes.imshow(colored)
         if size <= _MARK:
             flat = size <= 4 or sum(map(len, classes)) <= 5 * size
             axes.set_xticks(range(size), classes, rotation=0 if flat else 60)
