@@ -19,6 +19,7 @@ from chainrule.nn.functional.checks import (
 )
 from chainrule.ops import contract, window
 from chainrule.ops.random import Generator, default_generator
+from chainrule.ops.rules import broadcast_shapes
 from chainrule.settings import use
 from chainrule.tensor import Tensor
 
@@ -334,20 +335,41 @@ def scaled_dot_product_attention(
     """y = softmax(s·q·kᵀ + mask)·v, s = 1/√d (Vaswani et al., 2017).
 
     q (..., L, d), k (..., S, d), v (..., S, e) → (..., L, e). A boolean mask is True where a
-    position takes part, a floating one is added. A query that sees nothing gives 0.
+    position takes part, a floating one is added. A query that sees nothing gives 0. With
+    `is_causal` query i sees the keys 0 … i. `dropout_p` drops probabilities, in training or not.
+    Raises ShapeError for sizes that do not fit, DTypeError for a mask of another dtype.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> scaled_dot_product_attention(x, x, x, is_causal=True)
+    tensor([[1.    , 0.    ], [0.3302, 0.6698]])
     """
+    check_tensors("scaled_dot_product_attention", query=query, key=key, value=value)
     if is_causal and attn_mask is not None:
         raise ArgumentError("give attn_mask or is_causal, not both")
-    s = query.shape[-1] ** -0.5 if scale is None else scale
-    scores = contract.matmul(query * s, key.mT)
-    if is_causal:
-        attn_mask = Tensor(np.tri(query.shape[-2], key.shape[-2], dtype=np.bool_))
-    if attn_mask is None:
-        weights: Tensor = records.softmax(scores, -1)
-    elif attn_mask.dtype.kind == "b":
-        weights = safe_softmax(records.where(attn_mask, scores, -float("inf")))
-    else:
-        weights = safe_softmax(scores + attn_mask)
+    check_probability("scaled_dot_product_attention", dropout_p, "dropout_p")
+    mask = () if attn_mask is None else (attn_mask,)
+    s = max(query.shape[-1], 1) ** -0.5 if scale is None else scale
     if dropout_p:
-        weights = dropout(weights, dropout_p)
-    return contract.matmul(weights, value)
+        return _dropped_attention(query, key, value, mask, dropout_p, is_causal, s)
+    if not query.shape[:-2] == key.shape[:-2] == value.shape[:-2]:
+        front = broadcast_shapes(*(x.shape[:-2] for x in (query, key, value)))
+        query, key, value = (x.expand(*front, *x.shape[-2:]) for x in (query, key, value))
+    y: Tensor = apply(
+        records.attention, query, key, value, *mask, causal=bool(is_causal), scale=float(s)
+    )[0]
+    return y
+
+
+def _dropped_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: tuple[Tensor, ...], p: float, causal: bool,
+    scale: float,
+) -> Tensor:  # fmt: skip
+    """Attention in single ops, with the probabilities at hand."""
+    scores = contract.matmul(query * scale, key.mT)
+    if causal:
+        mask = (Tensor(np.tri(query.shape[-2], key.shape[-2], dtype=np.bool_)),)
+    for m in mask:
+        boolean = m.dtype.kind == "b"
+        scores = records.where(m, scores, -float("inf")) if boolean else scores + m
+    return contract.matmul(dropout(safe_softmax(scores), p), value)

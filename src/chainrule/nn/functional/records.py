@@ -5,6 +5,7 @@ A record is written as a class, and a type checker takes it for one; here it get
 
 from typing import cast
 
+from chainrule.ops import attention as attention_ops
 from chainrule.ops import compare, contract, fused, labels, shape, special, window
 from chainrule.primitive import Primitive
 
@@ -28,3 +29,4 @@ softplus = cast(Primitive, special.softplus)
 conv2d = cast(Primitive, window.conv2d)
 max_pool2d = cast(Primitive, window.max_pool2d_with_positions)
 avg_pool2d = cast(Primitive, window.avg_pool2d)
+attention = cast(Primitive, attention_ops.attention)
