@@ -240,18 +240,7 @@ def test_second_derivative(name, inputs, params):
             cr.gradgradcheck(as_function(name, params), tensors(inputs))
     else:
         with strictly():
-            if name in FIRST_ORDER:
-                with pytest.raises(NotDifferentiableError, match="has no derivative"):
-                    cr.gradgradcheck(as_function(name, params), tensors(inputs))
-            else:
-                assert cr.gradgradcheck(as_function(name, params), tensors(inputs))
-
-
-FIRST_ORDER = {
-    "gru_sequence": "backpropagation through time is one op",
-    "lstm_sequence": "backpropagation through time is one op",
-    "rnn_sequence": "backpropagation through time is one op",
-}
+            assert cr.gradgradcheck(as_function(name, params), tensors(inputs))
 
 
 @sweep
