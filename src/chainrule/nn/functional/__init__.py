@@ -1,7 +1,7 @@
 """Layers, activations and losses as functions: `from chainrule.nn import functional as F`.
 
 In the order in which the files build on each other: `records`, `checks`, `activation`,
-`layers`, `losses`.
+`layers`, `recurrent`, `losses`.
 """
 
 from chainrule.nn.functional.activation import (
