@@ -14,6 +14,14 @@ from collections.abc import Iterator
 import pytest
 
 import chainrule as cr
+from chainrule import settings
+
+
+@pytest.fixture
+def references() -> Iterator[None]:
+    """Compiled programs run on the NumPy references, with the same bits as eager."""
+    with settings.use(engine="numpy"):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,7 @@ def test_a_copy():
         (None, TypeError, "None"),
         (1j, TypeError, "complex"),
         (np.array(["a", "b"]), TypeError, r"'a'.* at \[0\]"),
-        (np.array([object()]), TypeError, "object"),
+        pytest.param(np.array([object()]), TypeError, "object", id="objects"),
         (np.datetime64("2020-01-01"), TypeError, "datetime"),
         (2**70, ValueError, "does not fit into int64"),
         ([0, -(2**70)], ValueError, r"at \[1\] does not fit into int64"),

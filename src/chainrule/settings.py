@@ -1,7 +1,7 @@
 """The only settings: one printable record, scoped to the context, and so to the thread.
 
 >>> print(current())
-Settings(gradients=True, default_dtype=float32, interpreter=evaluate)
+Settings(gradients=True, default_dtype=float32, interpreter=evaluate, engine=native)
 >>> with use(gradients=False):
 ...     current().gradients
 False
@@ -23,17 +23,19 @@ class Settings(NamedTuple):
     """gradients: record the tape. default_dtype: of Python floats. interpreter: what runs an op.
 
     The interpreter is None for plain evaluation; a capture, or anomaly detection, puts itself here.
+    `engine` is "native" for compiled programs on the C++ kernels where they are built, or "numpy".
     """
 
     gradients: bool = True
     default_dtype: np.dtype[Any] = _FLOAT32
     interpreter: Any = None
+    engine: str = "native"
 
     def __str__(self) -> str:
         interpreter = type(self.interpreter).__name__ if self.interpreter else "evaluate"
         return (
             f"Settings(gradients={self.gradients}, default_dtype={self.default_dtype}, "
-            f"interpreter={interpreter})"
+            f"interpreter={interpreter}, engine={self.engine})"
         )
 
 
@@ -51,17 +53,22 @@ class use:
     __slots__ = ("_changes", "_token")
 
     def __init__(
-        self, gradients: Any = KEEP, default_dtype: Any = KEEP, interpreter: Any = KEEP
+        self,
+        gradients: Any = KEEP,
+        default_dtype: Any = KEEP,
+        interpreter: Any = KEEP,
+        engine: Any = KEEP,
     ) -> None:
-        self._changes = (gradients, default_dtype, interpreter)
+        self._changes = (gradients, default_dtype, interpreter, engine)
 
     def __enter__(self) -> Settings:
-        gradients, default_dtype, interpreter = self._changes
+        gradients, default_dtype, interpreter, engine = self._changes
         now = _current.get()
         changed = Settings(
             now.gradients if gradients is KEEP else gradients,
             now.default_dtype if default_dtype is KEEP else default_dtype,
             now.interpreter if interpreter is KEEP else interpreter,
+            now.engine if engine is KEEP else engine,
         )
         self._token = _current.set(changed)
         return changed

@@ -6,15 +6,52 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import nn, optim
+from chainrule import engine, nn, optim, settings
 from chainrule.errors import CaptureError
 
 SCALE = 1.0
 BOX = {"factor": 1.0}
 
 
+@pytest.fixture(autouse=True, params=["references", "engine"])
+def plan(request, monkeypatch):
+    """Every footgun on the NumPy references, bit for bit, and on the engine where there is one.
+
+    The engine adds products up in another order than NumPy's BLAS: a few float32 roundings a step.
+    """
+    exact = request.param == "references"
+    if not exact and not engine.available():
+        pytest.skip(f"the engine is not here: {engine.why_not()}")
+    monkeypatch.setattr(Agreement, "exact", exact)
+    with settings.use(engine="numpy" if exact else "native"):
+        yield
+
+
+class Agreement:
+    """How closely eager and compiled must agree."""
+
+    exact = True
+
+    @classmethod
+    def check(cls, a, b):
+        a, b = np.asarray(a), np.asarray(b)
+        if cls.exact:
+            assert np.array_equal(a, b)
+        else:
+            np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+
+
+def values(model: nn.Module) -> list[np.ndarray]:
+    return [p.detach().numpy() for p in [*model.parameters(), *model.buffers()]]
+
+
 def bits(model: nn.Module) -> list[bytes]:
-    return [p.detach().numpy().tobytes() for p in [*model.parameters(), *model.buffers()]]
+    return [value.tobytes() for value in values(model)]
+
+
+def same_state(a: nn.Module, b: nn.Module) -> None:
+    for x, y in zip(values(a), values(b), strict=True):
+        Agreement.check(x, y)
 
 
 def data(n: int = 8, seed: int = 0) -> tuple[cr.Tensor, cr.Tensor]:
@@ -43,8 +80,8 @@ def agree(make, batches, between=None):
         cr.manual_seed(i)
         b = compiled(x, y)
         assert np.array_equal(cr.default_generator.state.numpy(), state)
-        assert a.item() == b.item(), f"the losses differ at step {i}"
-        assert bits(model_a) == bits(model_b), f"the weights differ after step {i}"
+        Agreement.check(a.detach().numpy(), b.numpy())
+        same_state(model_a, model_b)
     return compiled
 
 
@@ -126,8 +163,8 @@ def test_a_changed_learning_rate():
         for step in (eager, compiled.function):
             step.optimizer.param_groups[0]["lr"] = 0.1 / (i + 1)
         x, y = data(seed=i)
-        assert eager(x, y).item() == compiled(x, y).item()
-        assert bits(model_a) == bits(model_b)
+        Agreement.check(eager(x, y).detach().numpy(), compiled(x, y).numpy())
+        same_state(model_a, model_b)
 
 
 def test_other_hyper_parameters_are_guarded():
@@ -137,7 +174,7 @@ def test_other_hyper_parameters_are_guarded():
             step.optimizer.param_groups[0]["momentum"] = 0.9 if i < 2 else 0.1
         x, y = data(seed=i)
         eager(x, y), compiled(x, y)
-        assert bits(model_a) == bits(model_b)
+        same_state(model_a, model_b)
 
 
 def test_python_numbers_in_globals_closures_and_attributes():
@@ -215,12 +252,12 @@ def test_gradients_accumulated_over_calls():
         x, y = data(seed=i)
         eager(x, y), compiled(x, y)
         for a, b in zip(model_a.parameters(), model_b.parameters(), strict=True):
-            assert np.array_equal(a.grad.numpy(), b.grad.numpy())
+            Agreement.check(a.grad.numpy(), b.grad.numpy())
         if i % 3 == 2:
             for step in (eager, compiled.function):
                 step.optimizer.step()
                 step.optimizer.zero_grad()
-        assert bits(model_a) == bits(model_b)
+        same_state(model_a, model_b)
 
 
 def test_mixed_eager_and_compiled_steps_on_the_same_weights():
@@ -229,7 +266,7 @@ def test_mixed_eager_and_compiled_steps_on_the_same_weights():
         x, y = data(seed=i)
         eager(x, y)
         (compiled if i % 2 else compiled.function)(x, y)
-        assert bits(model_a) == bits(model_b)
+        same_state(model_a, model_b)
 
 
 def test_two_optimizers_as_in_a_gan():
@@ -299,7 +336,7 @@ def test_no_grad_and_grad_mode_have_their_own_programs():
     with pytest.raises(CaptureError, match="carries a gradient"):
         forward(x)
     with cr.no_grad():
-        assert np.array_equal(forward(x).numpy(), model(x).numpy())
+        Agreement.check(forward(x).numpy(), model(x).numpy())
 
 
 def test_a_tensor_kept_outside_is_refused():
@@ -324,7 +361,7 @@ def test_a_hidden_state_kept_by_assign_moves_on():
     expected = np.zeros(3, np.float32)
     for _ in range(3):
         expected = np.tanh(expected + np.float32(1))
-        assert np.array_equal(cell(cr.ones(3)).numpy(), expected)
+        Agreement.check(cell(cr.ones(3)).numpy(), expected)
 
 
 def test_a_closure_tensor_bound_to_another_tensor():
@@ -445,5 +482,5 @@ def test_a_requirement_that_fails_changes_nothing():
                     step(x, y)
             assert bits(model_b) == before
         else:
-            assert eager(x, y).item() == compiled(x, y).item()
-        assert bits(model_a) == bits(model_b)
+            Agreement.check(eager(x, y).detach().numpy(), compiled(x, y).numpy())
+        same_state(model_a, model_b)

@@ -13,6 +13,8 @@ from chainrule import nn
 from chainrule.nn import functional as F
 from chainrule.nn import init
 
+pytestmark = pytest.mark.usefixtures("references")
+
 
 @pytest.mark.parametrize("name", nn.__all__)
 def test_public_names_of_nn_are_documented(name):

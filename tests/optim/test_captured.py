@@ -6,6 +6,8 @@ import pytest
 import chainrule as cr
 from chainrule import optim
 
+pytestmark = pytest.mark.usefixtures("references")
+
 OPTIMIZERS = {
     "SGD": lambda p: optim.SGD(p, lr=0.05),
     "SGD momentum": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),

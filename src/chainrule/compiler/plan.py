@@ -63,6 +63,10 @@ class Plan:
         else:
             values[targets[0]] = result if result.__class__ is np.ndarray else np.asarray(result)
 
+    def describe(self) -> str:
+        """Where it runs."""
+        return f"{len(self._steps)} steps on the NumPy references"
+
     def times(self, arrays: Sequence[Array], rounds: int = 20) -> list[tuple[Equation, float]]:
         """Each equation with its median seconds, over several runs."""
         samples = np.zeros((rounds, len(self._steps)))

@@ -7,11 +7,15 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from chainrule import tree
+import numpy as np
+
+from chainrule import engine, tree
 from chainrule.compiler.capture import Trace, capture
 from chainrule.compiler.guards import Guards
+from chainrule.compiler.native import NativePlan
 from chainrule.compiler.passes import optimize
 from chainrule.compiler.plan import Plan
+from chainrule.compiler.report import table
 from chainrule.errors import CaptureError
 from chainrule.graph import Graph
 from chainrule.settings import Settings, current
@@ -28,7 +32,7 @@ class Program:
         self.guards = Guards(function)
         self.trace: Trace = capture(function, args, keeps_gradients=False)
         self.graph: Graph = optimize(self.trace.graph)
-        self.plan = Plan(self.graph)
+        self.plan = plan_for(self.graph)
         state = {id(s.tensor): s.tensor for s in [*self.trace.reads, *self.trace.writes]}
         self._state = [(t, t._requires_grad, t.spec) for t in state.values()]
         self._with_grad = [slot.tensor for slot in self.trace.reads if slot.is_grad]
@@ -54,8 +58,20 @@ class Program:
         arrays = [x._data for x in leaves] + [slot.load() for slot in self.trace.reads]
         return self.trace.finish(self.plan.run(arrays))
 
+    def report(self) -> str:
+        """Time, operations and bytes of each instruction, and the memory; writes no state."""
+        given = len(self.graph.inputs) - len(self.trace.reads)
+        arrays = [np.zeros(v.shape, v.dtype) for v in self.graph.inputs[:given]]
+        return table(self.plan, arrays + [slot.load() for slot in self.trace.reads])
+
     def __str__(self) -> str:
         return f"captured {self.trace.graph}\n\nafter the passes {self.graph}"
+
+
+def plan_for(graph: Graph) -> Plan | NativePlan:
+    """The engine's program where the engine is there, else a loop over the NumPy references."""
+    native = engine.available() and current().engine == "native"
+    return NativePlan(graph) if native else Plan(graph)
 
 
 class Compiled:
@@ -136,7 +152,7 @@ def compile(function: Callable[..., Any]) -> Compiled:
 
 def _signature(args: tuple[Any, ...], leaves: list[Any], settings: Settings) -> Any:
     """What tells one program of a function from another: specs, plain values, structure, mode."""
-    parts: list[Any] = [settings.gradients, settings.default_dtype]
+    parts: list[Any] = [settings.gradients, settings.default_dtype, settings.engine]
     for leaf in leaves:
         if isinstance(leaf, Tensor):
             if leaf._requires_grad:

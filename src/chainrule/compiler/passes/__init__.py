@@ -1,7 +1,8 @@
 """Passes: small pure functions from graph to graph, each checked after it ran.
 
 `optimize` runs them in order: constants are folded and identities removed first, then equal
-equations are merged, then elementwise chains become one sweep, and what nobody reads goes last.
+equations are merged, activations join their products, elementwise chains become one sweep, and
+what nobody reads goes last.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from chainrule.compiler.passes.algebra import simplify
 from chainrule.compiler.passes.common import merge_common
 from chainrule.compiler.passes.constants import fold_constants
 from chainrule.compiler.passes.dead import remove_dead
+from chainrule.compiler.passes.epilogue import fuse_epilogues
 from chainrule.compiler.passes.fusion import fuse_elementwise
 from chainrule.graph import Graph
 
 Pass = Callable[[Graph], Graph]
 
 PASSES: tuple[Pass, ...] = (
-    remove_dead, fold_constants, simplify, merge_common, fuse_elementwise, remove_dead,
+    remove_dead, fold_constants, simplify, merge_common, fuse_epilogues, fuse_elementwise,
+    remove_dead,
 )  # fmt: skip
 
 

@@ -1,0 +1,71 @@
+"""What a program costs: operations, bytes, memory and time of every instruction."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph import Equation, Graph
+from chainrule.primitive import Array
+
+PRODUCTS = {"matmul", "linear", "linear_relu", "linear_weight"}
+CONVOLUTIONS = {"conv2d", "conv2d_input", "conv2d_weight"}
+
+
+def flops(equation: Equation) -> float:
+    """Floating-point operations: 2 for each multiplication of a sum of products, 1 for an element
+    of anything else."""
+    name, inputs, output = equation.primitive.name, equation.inputs, equation.outputs[0]
+    if name == "linear_weight":
+        return 2.0 * inputs[0].spec.size * inputs[1].shape[-1]
+    if name in PRODUCTS:
+        return 2.0 * output.spec.size * inputs[0].shape[-1]
+    if name in CONVOLUTIONS:
+        kernel = inputs[1].shape if name != "conv2d_weight" else output.shape
+        image = {"conv2d": output, "conv2d_input": inputs[0], "conv2d_weight": inputs[1]}[name]
+        return 2.0 * image.spec.size * math.prod(kernel[1:])
+    body = equation.params.get("body")
+    if isinstance(body, Graph):
+        return sum(flops(part) for part in body.equations)
+    return float(output.spec.size)
+
+
+def moved(equation: Equation) -> int:
+    """Bytes read and written, each operand once."""
+    return sum(v.spec.nbytes for v in (*equation.inputs, *equation.outputs))
+
+
+def peak_gflops(size: int = 768, rounds: int = 5) -> float:
+    """What a large float32 product reaches here with NumPy's BLAS."""
+    a = np.ones((size, size), np.float32)
+    best = math.inf
+    for _ in range(rounds):
+        start = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best / 1e9
+
+
+def table(plan: Any, arrays: Sequence[Array]) -> str:
+    """A line for each instruction, and the totals; runs the plan some times, writes no state."""
+    rows = plan.times(arrays)
+    peak = peak_gflops()
+    lines = [f"{'us':>8} {'MFLOP':>8} {'kB':>8} {'share':>6}  instruction"]
+    for equation, seconds in rows:
+        work = flops(equation)
+        share = work / max(seconds, 1e-9) / 1e9 / peak
+        shapes = ", ".join(str(v.spec) for v in equation.outputs)
+        lines.append(
+            f"{seconds * 1e6:8.1f} {work / 1e6:8.2f} {moved(equation) / 1e3:8.0f} {share:6.0%}  "
+            f"{equation.primitive.name} → {shapes}  # {equation.place}"
+        )
+    total, work = sum(s for _, s in rows), sum(flops(e) for e, _ in rows)
+    lines.append(
+        f"{total * 1e6:8.1f} {work / 1e6:8.2f} {sum(moved(e) for e, _ in rows) / 1e3:8.0f} "
+        f"{work / max(total, 1e-9) / 1e9 / peak:6.0%}  in all, of {peak:.0f} GFLOP/s"
+    )
+    return "\n".join([*lines, plan.describe()])

@@ -1,0 +1,90 @@
+"""The engine: native kernels for primitives, and programs of them.
+
+- `run(primitive, arrays, params)` evaluates one primitive, natively where that pays.
+- `Program(instructions, buffers, slots, arena_bytes)` is a flat list of instructions that runs in
+  one call; `arena`, `constant` and `external` make its buffers.
+- `lower` tells whether a primitive has a kernel for given layouts; `steps_of` whether it is
+  elementwise, and so can be joined with others into one `fused` instruction.
+- `available`, `describe`, `set_num_threads`, `num_threads`, `use_instruction_set`.
+
+The same call gives the same bits on any number of threads and for an example in any batch. The
+C++ is in `engine/cpp/`; start reading at `gemm_tile.h`, `machine.h` and `pool.h`.
+
+Kernels that a program can name beside primitives:
+
+===============================  =================================================================
+``product``                      (a, b[, bias][, residual]) → activation(a·b + bias + residual);
+                                 ``bias``, ``residual`` (bool), ``activation`` ("none", "relu")
+``fused``                        a chain of elementwise steps with optional reductions:
+                                 ``steps``, ``results``, ``reductions``, ``dims``, ``dtype``
+``cross_entropy_with_gradient``  (x, t, g) → loss, ∂loss/∂x·g; ``reduction``, ``ignore_index``
+``copy``, ``fill_zero``          a view into another, broadcasting; zeros
+===============================  =================================================================
+"""
+
+from __future__ import annotations
+
+from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
+from chainrule.engine.elementwise import steps_of
+from chainrule.engine.evaluate import run, run_native
+from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
+from chainrule.engine.lowering import lower
+from chainrule.engine.native import available, module, why_not
+from chainrule.engine.program import (
+    KERNELS,
+    Buffer,
+    Instruction,
+    Program,
+    arena,
+    constant,
+    external,
+)
+from chainrule.engine.threads import default_threads, num_threads, set_num_threads, usable_cpus
+from chainrule.errors import ArgumentError
+
+__all__ = [
+    "KERNELS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction", "Step",
+    "arena", "available", "constant", "default_threads", "describe", "external", "fused_call",
+    "in_order", "layout_of", "lower", "machine_code", "num_threads", "run", "run_native",
+    "set_num_threads", "steps_of", "usable_cpus", "use_instruction_set", "why_not",
+]  # fmt: skip
+
+
+def describe() -> dict[str, object]:
+    """What the engine is on this machine, for `chainrule doctor` and for reports.
+
+    >>> sorted(describe())
+    ['available', 'instruction_set', 'instruction_sets', 'kernels', 'reason', 'threads']
+    """
+    if not available():
+        return {
+            "available": False, "reason": why_not(), "instruction_set": "NumPy",
+            "instruction_sets": [], "kernels": [], "threads": 1,
+        }  # fmt: skip
+    native = module()
+    return {
+        "available": True,
+        "reason": "",
+        "instruction_set": native.instruction_set(),
+        "instruction_sets": native.instruction_sets(),
+        "kernels": native.kernels(),
+        "threads": native.thread_count(),
+    }
+
+
+def use_instruction_set(name: str) -> None:
+    """Use the kernels compiled for an instruction set of `describe()["instruction_sets"]`.
+
+    The best one is chosen at the start; this is for tests and comparisons. Programs made before
+    keep theirs.
+    """
+    sets = module().instruction_sets()
+    if name not in sets:
+        raise ArgumentError(
+            f"this machine cannot run the instruction set {name!r}", expected=", ".join(sets)
+        )
+    module().use_instruction_set(name)
+
+
+if available():
+    set_num_threads(default_threads())

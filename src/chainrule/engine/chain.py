@@ -1,0 +1,180 @@
+"""Chains of elementwise ops, and their translation to the program of the elementwise machine.
+
+A chain is a tuple of steps `(op, operand, ...)`. An operand is a float, which is a constant, or an
+int, which counts the chain's inputs first and then the results of its steps:
+
+    (("mul", 0, 1), ("add", 2, 0.5), ("tanh", 3))        tanh(x₀·x₁ + 0.5), for two inputs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from chainrule.engine.layout import (
+    BOOL,
+    FLOAT32,
+    FLOAT64,
+    KNOWN,
+    Layout,
+    NativeCall,
+    broadcast_to,
+    in_order,
+    native_call,
+)
+from chainrule.engine.native import module
+from chainrule.errors import GraphError
+from chainrule.primitive import DType, Shape
+
+Step = tuple[str | int | float, ...]
+FOLDS = {"sum": 0, "max": 1, "min": 2}
+MODES = {"none": 0, "rows": 1, "columns": 2}
+MAX_SLOTS = 128
+
+
+class Reduction(NamedTuple):
+    """A sum or extreme of a chain's value over dimensions; a mean divides the sum."""
+
+    fold: str
+    operand: int
+    divisor: float = 1.0
+
+
+@lru_cache(maxsize=1)
+def _codes() -> dict[str, tuple[int, int]]:
+    return {name: (code, n) for code, (name, n) in enumerate(module().fused_ops())}
+
+
+class _Slots:
+    """Gives steps registers of the machine, and takes them back after the last use."""
+
+    def __init__(self, n_inputs: int, steps: Sequence[Step], kept: set[int]) -> None:
+        self.n_inputs, self.kept = n_inputs, kept
+        self.constants: list[float] = []
+        for step in steps:
+            for x in step[1:]:
+                if isinstance(x, float) and not self._position(x):
+                    self.constants.append(x)
+        self.first = n_inputs + len(self.constants)
+        self.of: dict[int, int] = {i: i for i in range(n_inputs)}
+        self.free: list[int] = []
+        self.registers = 0
+        self.last_use = {
+            x: i for i, step in enumerate(steps) for x in step[1:] if isinstance(x, int)
+        }
+
+    def _position(self, x: float) -> list[int]:
+        def same(c: float) -> bool:
+            return np.float64(c).tobytes() == np.float64(x).tobytes()
+
+        return [i for i, c in enumerate(self.constants) if same(c)]
+
+    def read(self, x: str | int | float) -> int:
+        if isinstance(x, float):
+            return self.n_inputs + self._position(x)[0]
+        if not isinstance(x, int) or x not in self.of:
+            raise GraphError(f"a chain uses {x!r} before it is computed")
+        return self.of[x]
+
+    def write(self, value: int, index: int, step: Step) -> int:
+        if value not in self.kept and self.free:
+            slot = self.free.pop()
+        else:
+            slot = self.first + self.registers
+            self.registers += 1
+        self.of[value] = slot
+        for x in {x for x in step[1:] if isinstance(x, int) and x >= self.n_inputs}:
+            if self.last_use[x] == index and x not in self.kept:
+                self.free.append(self.of[x])
+        return slot
+
+
+class MachineCode(NamedTuple):
+    """The program of the elementwise machine: see engine/cpp/machine.h."""
+
+    ints: tuple[int, ...]
+    constants: tuple[float, ...]
+    slots: tuple[int, ...]  # of the reductions
+
+
+@lru_cache(maxsize=4096)
+def machine_code(
+    n_inputs: int,
+    steps: tuple[Step, ...],
+    outputs: tuple[int, ...],
+    reductions: tuple[Reduction, ...],
+    truths: tuple[bool, ...],
+) -> MachineCode:
+    """Translate a chain. Raises GraphError for an unknown op or operand, or too long a chain."""
+    kept = {*outputs, *(r.operand for r in reductions)}
+    slots = _Slots(n_inputs, steps, kept)
+    code: list[int] = []
+    for i, (op, *operands) in enumerate(steps):
+        number, arity = _codes().get(str(op), (-1, -1))
+        if arity != len(operands):
+            raise GraphError(f"the elementwise machine has no op {op} of {len(operands)} operands")
+        sources = [slots.read(x) for x in operands]
+        target = slots.write(n_inputs + i, i, steps[i])
+        code += [number, target, *sources, *sources[:1] * (3 - arity)]
+    ends = [slots.read(x) for x in outputs]
+    if slots.first + slots.registers > MAX_SLOTS:
+        raise GraphError(f"a chain needs more than {MAX_SLOTS} slots", instead="Cut it in two.")
+    head = (slots.registers, len(slots.constants), len(steps), len(outputs))
+    ints = (*head, *code, *ends, *map(int, truths))
+    return MachineCode(
+        ints, tuple(slots.constants), tuple(slots.read(r.operand) for r in reductions)
+    )
+
+
+def fused_call(
+    inputs: Sequence[Layout],
+    outputs: Sequence[Layout],
+    steps: Sequence[Step],
+    results: Sequence[int],
+    reductions: Sequence[Reduction] = (),
+    dims: Sequence[int] = (),
+    shape: Shape | None = None,
+    dtype: DType | None = None,
+) -> NativeCall:
+    """The call of a chain: `results` are written whole, `reductions` over `dims` of the shape.
+
+    Outputs are the results, then the reductions; all lie in order. `shape` is what the inputs
+    broadcast to (found from them when None), `dtype` the dtype of the arithmetic.
+    """
+    if shape is None:
+        shape = np.broadcast_shapes(*[x.shape for x in inputs])
+    if any(x.dtype.str not in KNOWN for x in (*inputs, *outputs)):
+        raise GraphError("the elementwise machine does not know one of the dtypes")
+    mode, order, kept = _iteration(len(shape), tuple(sorted(dims)), bool(reductions))
+    if results and order != tuple(range(len(shape))):
+        raise GraphError("a chain writes whole results only when it reduces leading or last dims")
+    seen = [broadcast_to(x, shape).permuted(order) for x in inputs]
+    flat = [in_order(x.shape, x.dtype) for x in outputs]
+    code = machine_code(
+        len(inputs), tuple(steps), tuple(results), tuple(reductions),
+        tuple(x.dtype == BOOL for x in inputs),
+    )  # fmt: skip
+    folds = [n for r, s in zip(reductions, code.slots, strict=True) for n in (FOLDS[r.fold], s)]
+    sizes = [shape[d] for d in order]
+    ints = (MODES[mode], kept, len(reductions), len(sizes), *sizes, *folds, *code.ints)
+    floats = (*code.constants, *(float(r.divisor) for r in reductions))
+    if dtype is None:  # not compared with a dtype: NumPy takes None for float64
+        wide = any(x.dtype == FLOAT64 for x in (*inputs, *outputs))
+    elif dtype in (FLOAT32, FLOAT64):
+        wide = dtype == FLOAT64
+    else:
+        raise GraphError("the elementwise machine computes in float32 or float64", given=dtype)
+    return native_call("fused64" if wide else "fused", seen, flat, ints, floats)
+
+
+def _iteration(ndim: int, dims: tuple[int, ...], reduces: bool) -> tuple[str, tuple[int, ...], int]:
+    """The mode, the order of dimensions, and how many of them are the outer index."""
+    if not reduces:
+        return "none", tuple(range(ndim)), ndim
+    rest = tuple(d for d in range(ndim) if d not in dims)
+    if rest and rest[-1] == ndim - 1:  # the last dimension stays: add up rows, as vectors
+        return "columns", (*dims, *rest), len(dims)
+    return "rows", (*rest, *dims), len(rest)

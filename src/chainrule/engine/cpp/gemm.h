@@ -1,0 +1,21 @@
+// One matrix product, described; used by the kernels `matmul` and `conv2d`.
+#pragma once
+#include "gemm_tile.h"
+
+namespace cr::CR_ISA {
+
+template <class T> struct Product {
+    const T *a, *b;
+    T* c;
+    i64 m, n, k;
+    i64 a_row, a_k, b_k, b_column, c_row;  // in elements; columns of C are adjacent
+    Epilogue<T> end;
+};
+
+// The part of C with rows [row, row + rows) and columns [column, column + columns), on this
+// thread. `columns` is at most PIECE_COLUMNS.
+constexpr i64 PIECE_COLUMNS = 256, PIECE_ROWS = 448;
+template <class T>
+void multiply_part(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns, T* packed);
+
+}  // namespace cr::CR_ISA

@@ -1,0 +1,7 @@
+// The kernels by name: the one list from which tables are made.
+#pragma once
+
+#define CR_KERNELS(X)                                                                       \
+    X(matmul) X(fused) X(fused64) X(softmax) X(log_softmax) X(softmax_cross_entropy)        \
+    X(sgd_update) X(momentum_update) X(adam_update) X(random_uniform) X(take) X(embedding)  \
+    X(put_into) X(scatter_add) X(copy) X(fill_zero)

@@ -1,0 +1,107 @@
+// The Python module `chainrule.engine._native`: thin doors to the pool, the kernels and programs.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "doors.h"
+#include "pool.h"
+#include "program.h"
+#include "selection.h"
+
+namespace nb = nanobind;
+using namespace cr;
+
+namespace {
+
+PyObject* run_of_program(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 4 || !nb::isinstance<Program>(arguments[0])) {
+        PyErr_SetString(PyExc_TypeError, "run(program, arrays, callback, timed)");
+        return nullptr;
+    }
+    Program& program = *nb::inst_ptr<Program>(arguments[0]);
+    return run_program(program, arguments[1], arguments[2], PyObject_IsTrue(arguments[3]) == 1);
+}
+
+PyMethodDef doors[] = {
+    {"call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call_kernel)),
+     METH_FASTCALL, "call(kernel, inputs, outputs, ints, floats): run one kernel."},
+    {"run", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&run_of_program)),
+     METH_FASTCALL, "run(program, arrays, callback, timed): run a program."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+View layout(const std::vector<i64>& shape, const std::vector<i64>& strides,
+            const std::string& format) {
+    View view{};
+    const i64 size = format == "l" || format == "q" ? 8 : 4;
+    if (shape.size() > MAX_DIMS || shape.size() != strides.size() ||
+        !dtype_named(format.c_str(), size, view.dtype))
+        throw nb::value_error("no native kernel takes a buffer of this dtype or so many dimensions");
+    view.ndim = static_cast<int>(shape.size());
+    for (int d = 0; d < view.ndim; ++d) view.shape[d] = shape[d], view.strides[d] = strides[d];
+    return view;
+}
+
+void expect_sound(const Program& program) {
+    if (!program.problem.empty()) throw nb::value_error(program.problem.c_str());
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+    if (PyModule_AddFunctions(m.ptr(), doors) != 0) throw nb::python_error();
+    m.def("thread_count", &thread_count);
+    m.def("set_thread_count", &set_thread_count);
+    m.def("instruction_set", [] { return chosen_set().name; });
+    m.def("use_instruction_set", [](const std::string& name) { return choose_set(name.c_str()); });
+    m.def("instruction_sets", [] {
+        InstructionSet sets[MAX_SETS];
+        const int n = instruction_sets(sets);
+        nb::list names;
+        for (int i = 0; i < n; ++i)
+            if (sets[i].supported) names.append(sets[i].name);
+        return names;
+    });
+    m.def("kernels", [] {
+        nb::list names;
+        for (const Kernel* k = chosen_set().kernels; k->name; ++k) names.append(k->name);
+        return names;
+    });
+    m.def("fused_ops", [] {
+        nb::list ops;
+        for (const FusedOp* op = fused_op_names; op->name; ++op)
+            ops.append(nb::make_tuple(op->name, op->operands));
+        return ops;
+    });
+    nb::class_<Program>(m, "Program")
+        .def(nb::init<>())
+        .def("add_base", [](Program& p, nb::handle array, bool writable) {
+            const int base = p.add_base(array.ptr(), writable);
+            if (base < 0) throw nb::python_error();
+            return base;
+        })
+        .def("add_slot", [](Program& p, const std::vector<i64>& shape,
+                            const std::vector<i64>& strides, const std::string& format,
+                            bool written) {
+            const int base = p.add_slot(layout(shape, strides, format), written);
+            expect_sound(p);
+            return base;
+        })
+        .def("add_buffer", [](Program& p, int base, i64 offset, const std::vector<i64>& shape,
+                              const std::vector<i64>& strides, const std::string& format) {
+            const int buffer = p.add_buffer({base, offset, layout(shape, strides, format)});
+            expect_sound(p);
+            return buffer;
+        })
+        .def("add_call", [](Program& p, const std::string& kernel, std::vector<int> in,
+                            std::vector<int> out, std::vector<i64> ints,
+                            std::vector<double> floats) {
+            const KernelFn run = kernel_named(kernel.c_str());
+            if (!run) throw nb::value_error("no such kernel");
+            p.add_call(run, std::move(in), std::move(out), std::move(ints),
+                       std::move(floats));
+            expect_sound(p);
+        })
+        .def("add_callback", &Program::add_callback)
+        .def("seal", &Program::seal);
+}

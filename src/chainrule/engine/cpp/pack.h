@@ -1,0 +1,81 @@
+// Packing: copying a piece of B so that the inner loop reads it in order.
+//
+// The tile loop wants, for each k, a row of N·WIDTH adjacent columns. When B is stored that way it
+// is read in place. When it is stored transposed (a Linear layer's weights are), or at the ragged
+// right edge, its panel is copied first: k after k, padded with zeros. The cost is one copy of B
+// against m uses of it.
+#pragma once
+#include "vec.h"
+
+namespace cr::CR_ISA {
+
+// Transposes WIDTH vectors of WIDTH lanes: log₂ WIDTH rounds, each exchanging the off-diagonal
+// quarters of blocks half as large as in the round before.
+#define CR_LANES16(F) F(0), F(1), F(2), F(3), F(4), F(5), F(6), F(7), \
+                      F(8), F(9), F(10), F(11), F(12), F(13), F(14), F(15)
+#define CR_LANES8(F) F(0), F(1), F(2), F(3), F(4), F(5), F(6), F(7)
+#define CR_LANES4(F) F(0), F(1), F(2), F(3)
+#define CR_LANES2(F) F(0), F(1)
+
+template <int W, int S, class V> CR_INLINE void exchange(V& a, V& b) {
+    V upper, lower;
+#define CR_UP(l) ((l) & S ? W + (l) - S : (l))
+#define CR_LOW(l) ((l) & S ? W + (l) : (l) + S)
+    if constexpr (W == 16) {
+        upper = __builtin_shufflevector(a, b, CR_LANES16(CR_UP));
+        lower = __builtin_shufflevector(a, b, CR_LANES16(CR_LOW));
+    } else if constexpr (W == 8) {
+        upper = __builtin_shufflevector(a, b, CR_LANES8(CR_UP));
+        lower = __builtin_shufflevector(a, b, CR_LANES8(CR_LOW));
+    } else if constexpr (W == 4) {
+        upper = __builtin_shufflevector(a, b, CR_LANES4(CR_UP));
+        lower = __builtin_shufflevector(a, b, CR_LANES4(CR_LOW));
+    } else {
+        upper = __builtin_shufflevector(a, b, CR_LANES2(CR_UP));
+        lower = __builtin_shufflevector(a, b, CR_LANES2(CR_LOW));
+    }
+#undef CR_UP
+#undef CR_LOW
+    a = upper;
+    b = lower;
+}
+
+template <int W, int S, class V> CR_INLINE void transpose_round(V (&rows)[W]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i)
+        if (!(i & S)) exchange<W, S>(rows[i], rows[i + S]);
+    if constexpr (S > 1) transpose_round<W, S / 2>(rows);
+}
+
+// packed[k · stride + j] = b[k · b_k + j · b_column] for depth × columns numbers; columns up to
+// `padded` are zero.
+template <class T>
+void pack_panel(const T* b, i64 b_k, i64 b_column, i64 depth, i64 columns, i64 padded, T* packed) {
+    constexpr int W = WIDTH<T>;
+    i64 j = 0;
+    if (b_k == 1 && b_column != 1) {
+        for (; j + W <= columns; j += W) {
+            i64 k = 0;
+            for (; k + W <= depth; k += W) {
+                Vec<T> rows[W];
+#pragma GCC unroll 16
+                for (int i = 0; i < W; ++i) rows[i] = load(b + (j + i) * b_column + k);
+                transpose_round<W, W / 2>(rows);
+#pragma GCC unroll 16
+                for (int i = 0; i < W; ++i) store(packed + (k + i) * padded + j, rows[i]);
+            }
+            for (; k < depth; ++k)
+                for (int i = 0; i < W; ++i)
+                    packed[k * padded + j + i] = b[(j + i) * b_column + k];
+        }
+    } else if (b_column == 1) {
+        for (; j + W <= columns; j += W)
+            for (i64 k = 0; k < depth; ++k) store(packed + k * padded + j, load(b + k * b_k + j));
+    }
+    for (i64 k = 0; k < depth; ++k) {
+        for (i64 r = j; r < columns; ++r) packed[k * padded + r] = b[k * b_k + r * b_column];
+        for (i64 r = columns; r < padded; ++r) packed[k * padded + r] = T(0);
+    }
+}
+
+}  // namespace cr::CR_ISA

@@ -1,0 +1,95 @@
+"""Where numbers lie: shapes with strides, and the native calls that work on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.primitive import Array, DType, Shape
+
+FLOAT32, FLOAT64, BOOL = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.bool_)
+FLOATS = (FLOAT32, FLOAT64)
+KNOWN = {np.dtype(t).str for t in (np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_)}
+
+
+class Layout(NamedTuple):
+    """Shape, dtype and strides in bytes: how an array lies in its memory."""
+
+    shape: Shape
+    dtype: DType
+    strides: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def permuted(self, order: Sequence[int]) -> Layout:
+        """The same memory with its dimensions in another order."""
+        return Layout(
+            tuple(self.shape[d] for d in order), self.dtype, tuple(self.strides[d] for d in order)
+        )
+
+    def in_order(self) -> bool:
+        """Whether the elements lie one after the other, in C order."""
+        expected = self.dtype.itemsize
+        if 0 in self.shape:
+            return True
+        for n, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
+            if n != 1 and stride != expected:
+                return False
+            expected *= n
+        return True
+
+
+def in_order(shape: Shape, dtype: Any) -> Layout:
+    """The layout of a new array."""
+    dtype = np.dtype(dtype)
+    strides, step = [], dtype.itemsize
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return Layout(tuple(shape), dtype, tuple(reversed(strides)))
+
+
+def layout_of(array: Array) -> Layout:
+    """The layout of an array."""
+    return Layout(array.shape, array.dtype, array.strides)
+
+
+def broadcast_to(layout: Layout, shape: Shape) -> Layout:
+    """The layout repeated (stride 0) over a larger shape, as NumPy broadcasts."""
+    extra = len(shape) - len(layout.shape)
+    strides = [0] * extra + [
+        0 if n == 1 else stride for n, stride in zip(layout.shape, layout.strides, strict=True)
+    ]
+    return Layout(shape, layout.dtype, tuple(strides))
+
+
+class NativeCall(NamedTuple):
+    """One call of a kernel: its name, its parameters as numbers, and how it sees its operands.
+
+    `inputs` and `outputs` give, for each operand of the kernel, which input or output of the
+    instruction it is, and the layout in which the kernel sees that memory.
+    """
+
+    kernel: str
+    ints: tuple[int, ...]
+    floats: tuple[float, ...]
+    inputs: tuple[tuple[int, Layout], ...]
+    outputs: tuple[tuple[int, Layout], ...]
+
+
+def native_call(
+    kernel: str,
+    inputs: Iterable[Layout],
+    outputs: Iterable[Layout],
+    ints: Iterable[int] = (),
+    floats: Iterable[float] = (),
+) -> NativeCall:
+    """A call whose operands are those of the instruction, in order, perhaps seen differently."""
+    return NativeCall(
+        kernel, tuple(ints), tuple(floats), tuple(enumerate(inputs)), tuple(enumerate(outputs))
+    )

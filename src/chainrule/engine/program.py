@@ -1,0 +1,323 @@
+"""Programs: a flat list of instructions over buffers, run in one call without Python's lock.
+
+    x, w, y = external(0, (64, 784), "f4"), external(1, (784, 10), "f4"), arena(0, (64, 10), "f4")
+    steps = [Instruction(lookup("matmul"), inputs=(0, 1), outputs=(2,))]
+    program = Program(steps, [x, w, y], slots=[Spec(...), Spec(...)], arena_bytes=2560)
+    program.run([images, weights])
+
+A buffer lies in the arena (scratch memory that the program owns, laid out by whoever made it), in
+a constant, or in an external slot (an array that comes with each run: inputs and state). Several
+buffers may show the same memory in different shapes and strides, so a transpose costs nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.engine import lowering
+from chainrule.engine.chain import Reduction, fused_call
+from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
+from chainrule.engine.native import module
+from chainrule.errors import GraphError, OutOfRangeError, ShapeError
+from chainrule.graph import as_tuple
+from chainrule.primitive import Array, Primitive, Shape, Spec
+
+ALIGNMENT = 64
+
+
+class Buffer(NamedTuple):
+    """A view of memory: `home` is "arena", "constant" or "external", `offset` in bytes.
+
+    `slot` is the number of the external slot; `array` the constant.
+    """
+
+    layout: Layout
+    home: str
+    offset: int = 0
+    slot: int = -1
+    array: Array | None = None
+
+
+def arena(offset: int, shape: Shape, dtype: Any, strides: tuple[int, ...] | None = None) -> Buffer:
+    """A buffer in the program's own memory. Offsets that are multiples of 64 are fastest."""
+    return Buffer(_layout(shape, dtype, strides), "arena", offset)
+
+
+def constant(array: Array) -> Buffer:
+    """A buffer that holds an array known when the program is made."""
+    return Buffer(layout_of(array), "constant", array=array)
+
+
+def external(
+    slot: int,
+    shape: Shape,
+    dtype: Any,
+    strides: tuple[int, ...] | None = None,
+    offset: int = 0,
+) -> Buffer:
+    """A buffer in the array that each run brings for a slot."""
+    return Buffer(_layout(shape, dtype, strides), "external", offset, slot)
+
+
+def _layout(shape: Shape, dtype: Any, strides: tuple[int, ...] | None) -> Layout:
+    plain = in_order(tuple(shape), dtype)
+    return plain if strides is None else Layout(plain.shape, plain.dtype, tuple(strides))
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """outputs = op(inputs; params), with buffers given by their numbers.
+
+    `op` is a primitive, run by its native kernel where there is one for these layouts and else by
+    its NumPy reference; or the name of a kernel of `KERNELS`, which has no reference.
+    """
+
+    op: Primitive | str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    params: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.op if isinstance(self.op, str) else self.op.name
+
+
+Encoder = Callable[[dict[str, Any], Sequence[Layout], Sequence[Layout]], NativeCall | None]
+
+
+def _product(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall | None:
+    return lowering.product_call(inputs, outputs[0], **params)
+
+
+def _fused(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall:
+    reductions = [Reduction(*r) for r in params.get("reductions", ())]
+    return fused_call(
+        inputs, outputs, params["steps"], params.get("results", ()), reductions,
+        params.get("dims", ()), params.get("shape"), params.get("dtype"),
+    )  # fmt: skip
+
+
+def _cross_entropy(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall | None:
+    return lowering.cross_entropy_call(inputs, outputs, loss=True, gradient=True, **params)
+
+
+KERNELS: dict[str, Encoder] = {
+    "product": _product,
+    "fused": _fused,
+    "cross_entropy_with_gradient": _cross_entropy,
+    "copy": lambda params, inputs, outputs: lowering.copy_call(inputs[0], outputs[0]),
+    "fill_zero": lambda params, inputs, outputs: lowering.zero_call(outputs[0]),
+}
+"""Kernels that are not the kernel of one primitive: see docs in `engine/__init__.py`."""
+
+
+def encode(
+    op: Primitive | str,
+    params: dict[str, Any],
+    inputs: Sequence[Layout],
+    outputs: Sequence[Layout],
+) -> NativeCall | None:
+    """The native call of an instruction, or None when there is no kernel for it."""
+    if isinstance(op, Primitive):
+        return lowering.lower(op.name, params, inputs, outputs)
+    if op not in KERNELS:
+        raise GraphError(f"there is no kernel `{op}`", expected=", ".join(KERNELS))
+    return KERNELS[op](params, inputs, outputs)
+
+
+class Program:
+    """Instructions over buffers, checked and laid out once, run many times.
+
+    Parameters
+    ----------
+    instructions, buffers: what to do, on what.
+    slots: the spec of the array that each external slot takes; arrays come in C order.
+    arena_bytes: the size of the arena.
+
+    Arrays of slots that an instruction writes must be writable.
+    Raises GraphError for an instruction or buffer that does not fit.
+    """
+
+    def __init__(
+        self,
+        instructions: Sequence[Instruction],
+        buffers: Sequence[Buffer],
+        slots: Sequence[Spec] = (),
+        arena_bytes: int = 0,
+    ) -> None:
+        self.instructions = tuple(instructions)
+        self.buffers = tuple(buffers)
+        self.slots = tuple(slots)
+        self.arena_bytes = arena_bytes
+        self.calls: list[NativeCall | None] = []
+        self._native = module().Program()
+        self._lock = threading.RLock()
+        self._running = False
+        self._arrays: list[Array] = []
+        self._arena = aligned_bytes(arena_bytes)
+        self._check_numbers()
+        try:
+            self._place_buffers()
+            self._encode()
+        except (ValueError, TypeError) as error:
+            if isinstance(error, GraphError):
+                raise
+            raise GraphError(f"the program does not fit together: {error}") from None
+        self._native.seal()
+
+    @property
+    def references(self) -> tuple[int, ...]:
+        """The instructions that have no native kernel and run their NumPy reference."""
+        return tuple(i for i, call in enumerate(self.calls) if call is None)
+
+    def run(self, arrays: Sequence[Array]) -> None:
+        """Run all instructions, on one array for each slot. Raises OutOfRangeError for an index
+        or label in the data that is out of range, naming the instruction and the position."""
+        self._run(arrays, timed=False)
+
+    def times(self, arrays: Sequence[Array]) -> list[float]:
+        """As `run`; returns the seconds that each instruction took."""
+        return list(self._run(arrays, timed=True))
+
+    def view(self, number: int, arrays: Sequence[Array] | None = None) -> Array:
+        """What a buffer shows now: the arrays of the last run, unless others are given."""
+        buffer = self.buffers[number]
+        if buffer.home == "constant":
+            return np.asarray(buffer.array)
+        base = self._arena
+        if buffer.home == "external":
+            base = (self._arrays if arrays is None else arrays)[buffer.slot]
+        shape, dtype, strides = buffer.layout
+        memory = base.reshape(-1).view(np.uint8)
+        return np.ndarray(shape, dtype, memory.data, buffer.offset, strides)
+
+    def _run(self, arrays: Sequence[Array], timed: bool) -> Any:
+        with self._lock:
+            if self._running:
+                raise GraphError("a program cannot run inside itself")
+            self._running = True
+            try:
+                self._arrays = list(arrays)
+                result = module().run(self._native, self._arrays, self._reference, timed)
+            except (ValueError, TypeError, BufferError) as error:
+                raise self._explained(error) from None
+            finally:
+                self._running = False
+        if result.__class__ is tuple:
+            raise_status(result, self.instructions[result[-1]].name, result[-1])
+        return result
+
+    def _explained(self, error: Exception) -> Exception:
+        """Which array does not fit its slot, when that is why a run failed."""
+        if len(self._arrays) != len(self.slots):
+            return ShapeError(
+                "wrong number of arrays", given=len(self._arrays), expected=len(self.slots)
+            )
+        for number, (array, spec) in enumerate(zip(self._arrays, self.slots, strict=True)):
+            fits = isinstance(array, np.ndarray) and (array.shape, array.dtype) == (
+                spec.shape, spec.dtype,
+            )  # fmt: skip
+            if not fits or not array.flags.c_contiguous or not array.flags.aligned:
+                return ShapeError(
+                    f"the array of slot {number} does not fit", given=described(array),
+                    expected=f"{spec} in C order",
+                )  # fmt: skip
+            if not array.flags.writeable and number in self._written:
+                return ShapeError(f"the array of slot {number} is written, and is read-only")
+        return error
+
+    def _reference(self, number: int) -> None:
+        """Run one instruction by its primitive's NumPy reference (called by the engine)."""
+        instruction = self.instructions[number]
+        primitive = instruction.op
+        if isinstance(primitive, str):
+            raise GraphError(f"`{primitive}` has no reference")
+        inputs = [self.view(i) for i in instruction.inputs]
+        results = as_tuple(primitive.forward(*inputs, **instruction.params))
+        for i, result in zip(instruction.outputs, results, strict=True):
+            self.view(i)[...] = result
+
+    # -- building ------------------------------------------------------------------------------
+
+    def _check_numbers(self) -> None:
+        count = len(self.buffers)
+        for i, instruction in enumerate(self.instructions):
+            if any(not 0 <= b < count for b in (*instruction.inputs, *instruction.outputs)):
+                raise GraphError(f"instruction {i} ({instruction.name}) names an unknown buffer")
+        if any(b.home == "external" and not 0 <= b.slot < len(self.slots) for b in self.buffers):
+            raise GraphError("a buffer names an unknown slot")
+
+    def _place_buffers(self) -> None:
+        """Tell the native program about memory: the arena, the slots, then constants."""
+        used = {i for x in self.instructions for i in x.outputs}
+        self._written = {b.slot for i, b in enumerate(self.buffers) if i in used}
+        self._bases: list[int] = []
+        home = self._native.add_base(self._arena, True)
+        slots = []
+        for i, spec in enumerate(self.slots):
+            shape, dtype, strides = in_order(spec.shape, spec.dtype)
+            written = i in self._written
+            slots.append(self._native.add_slot(list(shape), list(strides), dtype.char, written))
+        for i, buffer in enumerate(self.buffers):
+            if buffer.home == "constant":
+                if i in used:
+                    raise GraphError(f"buffer {i} is a constant, and an instruction writes it")
+                self._bases.append(self._native.add_base(buffer.array, False))
+            else:
+                self._bases.append(home if buffer.home == "arena" else slots[buffer.slot])
+            self._add_view(i, buffer.layout)
+
+    def _add_view(self, number: int, layout: Layout) -> int:
+        shape, dtype, strides = layout
+        base, offset = self._bases[number], self.buffers[number].offset
+        added: int = self._native.add_buffer(base, offset, list(shape), list(strides), dtype.char)
+        return added
+
+    def _encode(self) -> None:
+        for instruction in self.instructions:
+            inputs = [self.buffers[i].layout for i in instruction.inputs]
+            outputs = [self.buffers[i].layout for i in instruction.outputs]
+            call = encode(instruction.op, instruction.params, inputs, outputs)
+            self.calls.append(call)
+            if call is None:
+                if isinstance(instruction.op, str):
+                    raise GraphError(f"`{instruction.op}` does not take these layouts")
+                self._native.add_callback()
+                continue
+            seen = [self._add_view(instruction.inputs[i], x) for i, x in call.inputs]
+            made = [self._add_view(instruction.outputs[i], x) for i, x in call.outputs]
+            self._native.add_call(call.kernel, seen, made, list(call.ints), list(call.floats))
+
+
+def aligned_bytes(size: int) -> Array:
+    """Zeroed memory that starts at a multiple of 64 bytes."""
+    raw = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size]
+
+
+def described(array: Any) -> str:
+    """An array (or whatever was given for one) in a few words, for a message."""
+    if not isinstance(array, np.ndarray):
+        return type(array).__name__
+    order = "" if array.flags.c_contiguous else ", not in C order"
+    return f"{array.dtype}{array.shape}{order}"
+
+
+def raise_status(status: tuple[Any, ...], name: str, instruction: int | None = None) -> None:
+    """Turn what a kernel reports into the exception it means."""
+    code, problem, position, value, limit = status[:5]
+    where = f"`{name}`" if instruction is None else f"instruction {instruction} (`{name}`)"
+    if code == 2:
+        raise OutOfRangeError(
+            f"{where}: {problem} {value} at position {position} is out of range",
+            expected=f"less than {limit}",
+        )
+    if code == 3:
+        raise MemoryError(f"{where}: {problem}")
+    raise GraphError(f"{where}: {problem}")

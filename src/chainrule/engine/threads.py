@@ -1,0 +1,83 @@
+"""How many threads the engine uses: what the machine allows, what the user asks for."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from pathlib import Path
+
+from chainrule.engine.native import available, module
+from chainrule.errors import ArgumentError
+
+MAX_THREADS = 256
+VARIABLES = ("CHAINRULE_NUM_THREADS", "OMP_NUM_THREADS")
+
+
+def usable_cpus() -> int:
+    """Processors this process may run on: its affinity, and its container's limit."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return max(1, min(cpus, _container_limit()))
+
+
+def _container_limit() -> int:
+    """CPUs granted by the control group (version 2, then 1), rounded up."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        quota, period = (group / "cpu.max").read_text().split()[:2]
+    except (OSError, ValueError):
+        try:
+            quota = (group / "cpu/cpu.cfs_quota_us").read_text().strip()
+            period = (group / "cpu/cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return MAX_THREADS
+    try:
+        share = int(quota) / int(period)
+    except (ValueError, ZeroDivisionError):
+        return MAX_THREADS
+    return math.ceil(share) if share > 0 else MAX_THREADS
+
+
+def default_threads() -> int:
+    """The number the environment asks for, if it makes sense here; else one per usable CPU."""
+    cpus = usable_cpus()
+    for name in VARIABLES:
+        text = os.environ.get(name, "").strip()
+        if not text:
+            continue
+        try:
+            wanted = int(text)
+        except ValueError:
+            wanted = 0
+        if 1 <= wanted <= cpus:
+            return wanted
+        chosen = cpus if wanted > cpus else 1 if text.lstrip("-").isdigit() else cpus
+        warnings.warn(
+            f"{name}={text!r} makes no sense with {cpus} usable CPUs; using {chosen} threads",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return chosen
+    return cpus
+
+
+def set_num_threads(threads: int) -> None:
+    """Use so many threads from now on. More than the machine has is allowed, and slow.
+
+    Results do not depend on it. Raises ArgumentError unless it is an integer from 1 to 256.
+    """
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise ArgumentError("the number of threads is an integer ≥ 1", given=threads)
+    if threads > MAX_THREADS:
+        raise ArgumentError(
+            "so many threads only slow each other down", given=threads,
+            expected=f"at most {MAX_THREADS}",
+        )  # fmt: skip
+    if available():
+        module().set_thread_count(threads)
+
+
+def num_threads() -> int:
+    """How many threads the engine uses; 1 without it (NumPy's BLAS keeps its own count)."""
+    return int(module().thread_count()) if available() else 1

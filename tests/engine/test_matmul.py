@@ -1,0 +1,120 @@
+"""The matrix product: right for all sizes and layouts, and its bits depend on nothing else."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.engine.helpers import THREADS, native, same_bits
+
+from chainrule import engine
+from chainrule.engine import Instruction, Program, external
+from chainrule.primitive import Spec
+
+SIZES = [
+    (1, 1, 1), (1, 5, 7), (5, 1, 7), (5, 7, 1), (3, 10, 64), (13, 33, 257), (14, 32, 256),
+    (15, 31, 255), (28, 64, 512), (29, 65, 513), (64, 128, 784), (100, 17, 33), (2, 300, 40),
+    (1, 128, 784), (1, 300, 300), (6, 16, 16), (7, 48, 31), (449, 259, 3), (10, 64, 1000),
+]  # fmt: skip
+LAYOUTS = {
+    "plain": lambda x: x,
+    "transposed": lambda x: np.asfortranarray(x),
+    "strided": lambda x: np.repeat(np.repeat(x, 2, 0), 3, 1)[::2, ::3],
+    "reversed": lambda x: x[::-1, ::-1].copy()[::-1, ::-1],
+}
+
+
+def matrices(m: int, n: int, k: int, dtype: Any) -> tuple[Any, Any]:
+    rng = np.random.default_rng(m * 10_007 + n * 101 + k)
+    return rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
+
+
+def tolerance(k: int, dtype: Any) -> float:
+    # The error of a sum of k products grows like √k; 8 leaves room for the worst element.
+    return float(8 * np.sqrt(k) * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", SIZES)
+def test_sizes_and_layouts(size: Any, dtype: Any) -> None:
+    m, n, k = size
+    a, b = matrices(m, n, k, dtype)
+    truth = a.astype(np.float64) @ b.astype(np.float64)
+    first = None
+    for of_a in LAYOUTS.values():
+        for of_b in LAYOUTS.values():
+            c = native("matmul", of_a(a), of_b(b))
+            np.testing.assert_allclose(c, truth, atol=4 * tolerance(k, dtype), rtol=0)
+            first = c if first is None else first
+            assert same_bits(c, first), "the layout of an operand shows in the result"
+
+
+@pytest.mark.parametrize("m, n, k", [(0, 4, 3), (3, 0, 4), (3, 4, 0), (0, 0, 0)])
+def test_empty(m: int, n: int, k: int) -> None:
+    a, b = matrices(m, n, k, np.float32)
+    assert same_bits(native("matmul", a, b), np.zeros((m, n), np.float32))
+
+
+@pytest.mark.parametrize("size", [(64, 128, 784), (300, 130, 300), (97, 10, 64), (1, 784, 900)])
+def test_threads_do_not_matter(size: Any) -> None:
+    a, b = matrices(*size, np.float32)
+    results = []
+    for threads in THREADS:
+        engine.set_num_threads(threads)
+        results += [native("matmul", a, b), native("matmul", a, np.asfortranarray(b))]
+    assert all(same_bits(r, results[0]) for r in results)
+
+
+@pytest.mark.parametrize("n", [10, 128, 300])
+def test_batch_does_not_matter(n: int) -> None:
+    """A row has the same bits alone as in any batch."""
+    a, b = matrices(70, n, 600, np.float32)
+    whole = native("matmul", a, b)
+    for start, rows in ((0, 1), (5, 1), (69, 1), (3, 2), (11, 7), (20, 33)):
+        part = native("matmul", a[start : start + rows], b)
+        assert same_bits(part, whole[start : start + rows])
+
+
+def test_batched_and_broadcast() -> None:
+    rng = np.random.default_rng(0)
+    for left, right in (((4,), (4,)), ((2, 3), (3,)), ((5,), ()), ((), (5,)), ((2, 1), (1, 3))):
+        a = rng.normal(size=(*left, 9, 20)).astype(np.float32)
+        b = rng.normal(size=(*right, 20, 11)).astype(np.float32)
+        c = native("matmul", a, b)
+        np.testing.assert_allclose(c, np.matmul(a, b), atol=tolerance(20, np.float32) * 4)
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (4, 5, 3)])
+def test_linear(shape: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=shape).astype("f4"), rng.normal(size=(33, 3)).astype("f4")
+    b = rng.normal(size=33).astype("f4")
+    np.testing.assert_allclose(native("linear", x, w, b), x @ w.T + b, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(64, 128, 784), (5, 10, 64), (1, 300, 20), (17, 33, 600)])
+@pytest.mark.parametrize("activation", ["none", "relu"])
+def test_epilogue(size: Any, activation: str) -> None:
+    """Bias, residual and activation give the bits of doing them afterwards."""
+    m, n, k = size
+    a, b = matrices(m, n, k, np.float32)
+    rng = np.random.default_rng(1)
+    bias, residual = rng.normal(size=n).astype("f4"), rng.normal(size=(m, n)).astype("f4")
+    c = np.zeros((m, n), np.float32)
+    arrays = [a, b, bias, residual, c]
+    program = Program(
+        [Instruction("product", (0, 1, 2, 3), (4,),
+                     {"activation": activation, "bias": True, "residual": True})],
+        [external(i, x.shape, x.dtype) for i, x in enumerate(arrays)],
+        [Spec(x.shape, x.dtype) for x in arrays],
+    )  # fmt: skip
+    program.run(arrays)
+    expected = native("matmul", a, b) + bias + residual
+    assert same_bits(c, np.maximum(expected, 0) if activation == "relu" else expected)
+
+
+def test_nan_and_infinity_pass_through() -> None:
+    a, b = matrices(20, 40, 30, np.float32)
+    a[3, 4], b[7, 9] = np.nan, np.inf
+    c = native("matmul", a, b)
+    assert np.isnan(c[3]).all() and not np.isfinite(c[:, 9]).any()
+    assert np.isfinite(np.delete(np.delete(c, 3, 0), 9, 1)).all()

@@ -1,0 +1,251 @@
+"""Programs: a training step in one call, state in place, views, references, and their errors."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.engine.helpers import THREADS, same_bits
+
+from chainrule import engine
+from chainrule.engine import Instruction, Program, arena, constant, external
+from chainrule.errors import GraphError, OutOfRangeError, ShapeError
+from chainrule.primitive import Spec, lookup
+
+
+def specs(arrays: Any) -> list[Spec]:
+    return [Spec(a.shape, a.dtype) for a in arrays]
+
+
+def step_program(n: int, hidden: int = 33, classes: int = 10, features: int = 20) -> Program:
+    """x·w₁ᵀ + b₁ → relu → ·w₂ᵀ + b₂ → cross-entropy, backward, and SGD in place."""
+    f4 = "f4"
+    shapes = [(n, features), (n,), (hidden, features), (hidden,), (classes, hidden), (classes,), ()]
+    slots = [Spec(s, np.int64 if i == 1 else np.float32) for i, s in enumerate(shapes)]
+    x, t, w1, b1, w2, b2, rate = (external(i, s.shape, s.dtype) for i, s in enumerate(slots))
+    offset = 0
+
+    def room(*shape: int) -> Any:
+        nonlocal offset
+        here, offset = offset, offset + (int(np.prod(shape)) * 4 + 63) // 64 * 64
+        return arena(here, shape, f4)
+
+    def flipped(b: Any) -> Any:
+        layout = b.layout.permuted((1, 0))
+        return b._replace(layout=layout)
+
+    h, y, dy = room(n, hidden), room(n, classes), room(n, classes)
+    dh, dw1, dw2 = room(n, hidden), room(hidden, features), room(classes, hidden)
+    db1, db2, mean = room(hidden), room(classes), external(7, (), f4)
+    slots.append(Spec((), np.float32))
+    one = constant(np.array(1, np.float32))
+    zero = constant(np.array(0, np.float32))
+    buffers = [x, t, w1, b1, w2, b2, rate, h, y, dy, dh, dw1, dw2, db1, db2, mean, one, zero,
+               flipped(w1), flipped(w2), flipped(dy), flipped(dh)]  # fmt: skip
+    number = {id(b): i for i, b in enumerate(buffers)}
+
+    def at(*some: Any) -> tuple[int, ...]:
+        return tuple(number[id(b)] for b in some)
+
+    w1_t, w2_t, dy_t, dh_t = buffers[-4:]
+    do = Instruction
+    columns = {"dims": (0,), "keepdim": False}
+    instructions = [
+        do("product", at(x, w1_t, b1), at(h), {"bias": True, "activation": "relu"}),
+        do("product", at(h, w2_t, b2), at(y), {"bias": True}),
+        do("cross_entropy_with_gradient", at(y, t, one), at(mean, dy)),
+        do(lookup("matmul"), at(dy, w2), at(dh)),
+        do(lookup("gate"), at(dh, h), at(dh)),
+        do(lookup("matmul"), at(dy_t, h), at(dw2)),
+        do(lookup("matmul"), at(dh_t, x), at(dw1)),
+        do(lookup("sum"), at(dy), at(db2), columns),
+        do(lookup("sum"), at(dh), at(db1), columns),
+    ]  # fmt: skip
+    for p, d in ((w1, dw1), (b1, db1), (w2, dw2), (b2, db2)):
+        update = do(lookup("sgd_update"), at(p, d, rate, zero), at(p), {"maximize": False})
+        instructions.append(update)
+    return Program(instructions, buffers, slots, offset)
+
+
+def start(n: int) -> list[Any]:
+    rng = np.random.default_rng(0)
+    return [
+        rng.normal(size=(n, 20)).astype("f4"), rng.integers(0, 10, n),
+        rng.normal(size=(33, 20)).astype("f4") / 4, np.zeros(33, "f4"),
+        rng.normal(size=(10, 33)).astype("f4") / 6, np.zeros(10, "f4"),
+        np.array(0.5, "f4"), np.zeros((), "f4"),
+    ]  # fmt: skip
+
+
+def numpy_step(arrays: list[Any]) -> float:
+    """The same step in float64."""
+    x, t, w1, b1, w2, b2, rate = (np.asarray(a, np.float64) for a in arrays[:7])
+    t = arrays[1]
+    h = np.maximum(x @ w1.T + b1, 0)
+    y = h @ w2.T + b2
+    p = np.exp(y - y.max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    loss = -np.log(p[np.arange(len(t)), t]).mean()
+    dy = (p - np.eye(10)[t]) / len(t)
+    dh = (dy @ w2) * (h > 0)
+    for i, d in ((2, dh.T @ x), (3, dh.sum(0)), (4, dy.T @ h), (5, dy.sum(0))):
+        arrays[i] = np.asarray(arrays[i], np.float64) - rate * d
+    return float(loss)
+
+
+def test_training_steps() -> None:
+    """Fifty steps give the losses of the same steps in float64, on any number of threads."""
+    finals = []
+    for threads in THREADS:
+        engine.set_num_threads(threads)
+        arrays, truth = start(64), start(64)
+        program = step_program(64)
+        assert program.references == ()
+        for _ in range(50):
+            program.run(arrays)
+            loss = numpy_step(truth)
+            assert abs(float(arrays[7]) - loss) < 1e-4 * max(loss, 1)
+        finals.append(arrays)
+    assert float(finals[0][7]) < 0.5
+    for other in finals[1:]:
+        assert all(same_bits(a, b) for a, b in zip(finals[0], other, strict=True))
+
+
+def test_times() -> None:
+    program, arrays = step_program(8), start(8)
+    times = program.times(arrays)
+    assert len(times) == len(program.instructions) and all(t >= 0 for t in times)
+
+
+def test_a_bad_label_names_instruction_and_position() -> None:
+    program, arrays = step_program(8), start(8)
+    arrays[1][5] = 10
+    before = [a.copy() for a in arrays]
+    with pytest.raises(OutOfRangeError, match=r"instruction 2 .*label 10 at position 5"):
+        program.run(arrays)
+    assert all(same_bits(a, b) for a, b in zip(arrays, before, strict=True))
+
+
+def test_reference_instructions() -> None:
+    """What has no kernel runs its NumPy reference, with arena, constant and external operands."""
+    sin, add = lookup("sin"), lookup("add")
+    x, y = np.linspace(-2, 2, 30).astype("f4").reshape(5, 6), np.zeros((5, 6), "f4")
+    program = Program(
+        [
+            Instruction(sin, (0,), (1,)),
+            Instruction(add, (1, 3), (1,)),
+            Instruction(sin, (1,), (2,)),
+        ],
+        [external(0, (6, 5), "f4", strides=(4, 24)), arena(64, (6, 5), "f4"),
+         external(1, (6, 5), "f4", strides=(4, 24)), constant(np.ones((6, 5), "f4"))],
+        specs([x, y]), arena_bytes=64 + 120,
+    )  # fmt: skip
+    assert program.references == (0, 2)
+    for shift in (0, 1):
+        program.run([x + np.float32(shift), y])
+        np.testing.assert_allclose(y, np.sin(np.sin(x + np.float32(shift)) + 1), atol=1e-6)
+
+
+def test_an_error_in_a_reference_comes_out() -> None:
+    x, i, y = np.zeros((3, 4)), np.array([[0, 1, 2, 9]]), np.zeros((1, 4))
+    program = Program(
+        [Instruction(lookup("gather"), (0, 1), (2,), {"dim": 0})],
+        [external(n, a.shape, a.dtype) for n, a in enumerate((x, i, y))], specs((x, i, y)),
+    )  # fmt: skip
+    with pytest.raises(OutOfRangeError, match="index 9"):
+        program.run([x, i, y])
+    i[0, 3] = 0
+    program.run([x, i, y])
+
+
+def copy_program(buffer: Any, slots: list[Spec], arena_bytes: int = 0) -> Program:
+    return Program([Instruction("fill_zero", (), (0,))], [buffer], slots, arena_bytes)
+
+
+@pytest.mark.parametrize("buffer", [
+    arena(60, (2,), "f4"), arena(-4, (2,), "f4"), arena(2, (2,), "f4"), arena(0, (2**62, 8), "f4"),
+    arena(0, (2**33, 2**33), "f4"), arena(2**63 - 8, (2,), "f4"), arena(0, (2,), "f4", (64,)),
+    arena(0, (2,), "f4", (-4,)), external(0, (5,), "f4"), external(0, (2,), "f4", None, 12),
+    external(1, (2,), "f4"), arena(0, (1,) * 9, "f4"), arena(0, (2,), "f2"),
+])  # fmt: skip
+def test_buffers_outside_their_memory_are_refused(buffer: Any) -> None:
+    with pytest.raises(GraphError):
+        copy_program(buffer, [Spec((4,), np.float32)], arena_bytes=64)
+
+
+def test_malformed_programs_are_refused() -> None:
+    f4 = [external(0, (2, 3), "f4"), external(1, (2, 3), "f4")]
+    slots = [Spec((2, 3), np.float32)] * 2
+    for instruction in (
+        Instruction("no_such", (0,), (1,)), Instruction("copy", (0,), (2,)),
+        Instruction("copy", (-1,), (1,)),
+        Instruction("fused", (0,), (1,), {"steps": (("sin", 0),)}),
+        Instruction("fused", (0,), (1,), {"steps": (("add", 0, 5),), "results": (1,)}),
+    ):  # fmt: skip
+        with pytest.raises(GraphError):
+            Program([instruction], f4, slots)
+    with pytest.raises(GraphError, match="constant"):
+        Program([Instruction("copy", (0,), (1,))], [f4[0], constant(np.zeros((2, 3), "f4"))], slots)
+
+
+def test_operands_that_do_not_fit_are_reported_not_run() -> None:
+    """Shapes that a kernel cannot take come back as an error of that instruction."""
+    a, b, c = np.ones((2, 3), "f4"), np.ones((4, 5), "f4"), np.ones((2, 5), "f4")
+    program = Program(
+        [Instruction(lookup("matmul"), (0, 1), (2,))],
+        [external(i, x.shape, x.dtype) for i, x in enumerate((a, b, c))], specs((a, b, c)),
+    )  # fmt: skip
+    with pytest.raises(GraphError, match="sizes of the matrices"):
+        program.run([a, b, c])
+
+
+@pytest.mark.parametrize("change", [
+    lambda a: a[:-1], lambda a: [a[0][:4], *a[1:]], lambda a: [a[0].astype("f8"), *a[1:]],
+    lambda a: [np.asfortranarray(a[0]), *a[1:]], lambda a: [a[0].tolist(), *a[1:]],
+    lambda a: [None, *a[1:]], lambda a: [a[0].astype(">f4"), *a[1:]],
+])  # fmt: skip
+def test_arrays_that_do_not_fit_their_slot(change: Any) -> None:
+    program, arrays = step_program(8), start(8)
+    with pytest.raises(ShapeError, match=r"slot 0|number of arrays"):
+        program.run(change(arrays))
+    program.run(arrays)
+
+
+def test_a_read_only_array_is_not_written() -> None:
+    program, arrays = step_program(8), start(8)
+    arrays[2].flags.writeable = False
+    with pytest.raises(ShapeError, match="read-only"):
+        program.run(arrays)
+
+
+def test_two_threads_run_one_program() -> None:
+    """They take turns; two programs run at the same time."""
+    program = step_program(32)
+    results: list[Any] = [start(32) for _ in range(4)]
+
+    def work(arrays: Any) -> None:
+        for _ in range(20):
+            program.run(arrays)
+
+    workers = [threading.Thread(target=work, args=(a,)) for a in results]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    alone = start(32)
+    work(alone)
+    assert all(same_bits(a, b) for r in results for a, b in zip(r, alone, strict=True))
+
+
+def test_a_run_allocates_nothing() -> None:
+    """Python's allocator is not asked for more than the caller's list, whatever the size."""
+    import tracemalloc
+
+    program, arrays = step_program(256), start(256)
+    for _ in range(3):
+        program.run(arrays)
+    tracemalloc.start()
+    program.run(arrays)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4096

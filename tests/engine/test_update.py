@@ -1,0 +1,138 @@
+"""Optimizer sweeps, random numbers, indexing and copies."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.engine.helpers import THREADS, native, reference, same_bits
+
+from chainrule import engine
+from chainrule.engine import Instruction, Program, external
+from chainrule.engine.native import module
+from chainrule.errors import OutOfRangeError
+from chainrule.primitive import Spec, registry
+
+
+def run(op: Any, arrays: Any, inputs: Any, outputs: Any, **params: Any) -> None:
+    views = [external(i, a.shape, a.dtype) for i, a in enumerate(arrays)]
+    slots = [Spec(a.shape, a.dtype) for a in arrays]
+    Program([Instruction(op, inputs, outputs, params)], views, slots).run(list(arrays))
+
+
+def rand(*shape: int, dtype: Any = np.float32) -> Any:
+    return np.random.default_rng(5).normal(size=shape).astype(dtype)
+
+
+RULES = {
+    "sgd_update": (0, ("lr", "decay"), [{"maximize": False}, {"maximize": True}]),
+    "momentum_update": (
+        1, ("step", "lr", "momentum", "dampening", "decay"),
+        [{"nesterov": n, "maximize": n} for n in (False, True)],
+    ),
+    "adam_update": (
+        2, ("step", "lr", "betas", "eps", "decay"),
+        [{"decoupled": d, "maximize": d} for d in (False, True)],
+    ),
+}  # fmt: skip
+NUMBERS = {"lr": 0.01, "momentum": 0.9, "dampening": 0.2, "betas": (0.9, 0.999), "eps": 1e-8}
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [0, 1, 17, 1000, 100_003])
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_update_rules_have_the_bits_of_their_references(
+    rule: str, n: int, dtype: Any, decay: float
+) -> None:
+    states, names, flag_sets = RULES[rule]
+    numbers = {**NUMBERS, "decay": decay}
+    for flags in flag_sets:
+        for threads in THREADS:
+            engine.set_num_threads(threads)
+            arrays = [rand(n, dtype=dtype), *(np.zeros(n, dtype) for _ in range(states))]
+            for t in range(3):
+                g = np.cos(arrays[0] * (t + 1)).astype(dtype)
+                values = [np.array(t if x == "step" else numbers[x]) for x in names]
+                inputs = (arrays[0], g, *arrays[1:], *values)
+                expected = reference(rule, *inputs, **flags)
+                result = engine.run_native(registry[rule], inputs, flags)
+                result = result if isinstance(result, tuple) else (result,)
+                assert all(same_bits(r, e) for r, e in zip(result, expected, strict=True))
+                arrays = list(result[: 1 + states])
+
+
+def test_update_in_place() -> None:
+    """A program updates weights, state and counter where they are."""
+    w, g, m, v = (abs(rand(1000)) for _ in range(4))
+    step, lr, betas = np.array(4), np.array(0.1), np.array((0.9, 0.99))
+    arrays = [w, g, m, v, step, lr, betas, np.array(1e-8), np.array(0.01)]
+    flags = {"decoupled": True, "maximize": False}
+    expected = reference("adam_update", *arrays, **flags)
+    run(registry["adam_update"], arrays, range(9), (0, 2, 3, 4), **flags)
+    assert all(same_bits(a, e) for a, e in zip((w, m, v, step), expected, strict=True))
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 5, 999, 20_001])
+@pytest.mark.parametrize("state", [(0, 0), (7, 3), (-1, 2**62), (-(2**63), -3), (5, -1), (9, -2)])
+def test_random_numbers_are_those_of_numpy(state: Any, n: int) -> None:
+    """Raw words and uniform numbers, bit for bit, across the carry of the counter too."""
+    words = np.zeros(n, np.int64)
+    array = np.array(state)
+    assert module().call("random_uniform", (array,), (words,), [], []) is None
+    key, counter = (np.array([int(s) % 2**64, 0, 0, 0], np.uint64) for s in state)
+    numpy = np.random.Philox(key=key[:2], counter=counter).random_raw(n)
+    np.testing.assert_array_equal(words.view(np.uint64), numpy)
+    for dtype in (np.float32, np.float64):
+        params = {"shape": (n,), "dtype": np.dtype(dtype)}
+        for threads in THREADS:
+            engine.set_num_threads(threads)
+            assert same_bits(
+                native("random_uniform", array, **params),
+                reference("random_uniform", array, **params),
+            )
+
+
+def test_embedding() -> None:
+    table, index = rand(50, 33), np.random.default_rng(1).integers(-50, 50, (20, 40))
+    params = {"index": ("tensor",)}
+    assert same_bits(native("take", table, index, **params), table[index])
+    assert same_bits(
+        native("embedding", abs(index) % 50, table, padding=None), table[abs(index) % 50]
+    )
+    with pytest.raises(OutOfRangeError, match="index"):
+        native("embedding", index, table, padding=None)
+    g = rand(20, 40, 33)
+    results = []
+    for threads in THREADS:
+        engine.set_num_threads(threads)
+        results.append(native("put_into", g, index, shape=(50, 33), **params))
+    assert same_bits(results[0], reference("put_into", g, index, shape=(50, 33), **params))
+    assert all(same_bits(r, results[0]) for r in results)
+
+
+@pytest.mark.parametrize("bad", [50, -51, 2**62, -(2**63)])
+def test_indices_are_checked(bad: int) -> None:
+    index = np.zeros((3, 4), np.int64)
+    index[1, 2] = bad
+    with pytest.raises(OutOfRangeError, match=f"index {bad} at position 6"):
+        native("take", rand(50, 33), index, index=("tensor",))
+    with pytest.raises(OutOfRangeError, match=f"index {bad} at position 6"):
+        native("embedding", index, rand(50, 33), padding=None)
+    with pytest.raises(OutOfRangeError, match=f"index {bad} at position 6"):
+        native("put_into", rand(3, 4, 33), index, index=("tensor",), shape=(50, 33))
+    with pytest.raises(OutOfRangeError, match=f"index {bad} at position 6"):
+        native("scatter_add", rand(3, 4), index, shape=(3, 50), dim=1)
+
+
+def test_scatter_adds_repeats() -> None:
+    x, index = rand(60, 30), np.random.default_rng(1).integers(0, 9, (60, 30))
+    params = {"shape": (60, 9), "dim": 1}
+    assert same_bits(native("scatter_add", x, index, **params),
+                     reference("scatter_add", x, index, **params))  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_])
+def test_copies_of_any_view(dtype: Any) -> None:
+    x = (rand(37, 70, 5) * 100).astype(dtype)
+    for view in (x, x.T, x[::-1, 3:, ::2], x.transpose(1, 2, 0), x[:, :1], x[0, 0, 0]):
+        assert same_bits(native("clone", view), np.array(view, order="C"))
