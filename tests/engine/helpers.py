@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+import chainrule.ops.update  # noqa: F401  (its rules are registered by the import)
 from chainrule import engine
 from chainrule.primitive import registry
 
