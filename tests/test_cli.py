@@ -153,7 +153,7 @@ def test_a_csv_with_its_label(run: Path) -> None:
 
 def test_doctor_says_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = json.loads(call("doctor", "--json").stdout)
-    assert facts["engine"] == "NumPy reference" and facts["versions"]["numpy"] == np.__version__
+    assert "native" in facts["engine"] and facts["versions"]["numpy"] == np.__version__
     text = call("doctor").stdout
     for word in ("versions", "threads", "blas", "CHAINRULE_DATA", "extras", "engine"):
         assert word in text

@@ -188,6 +188,8 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Any:
 
 
 def _introduce(run: Any) -> None:
+    from chainrule.train.step import how_steps_run
+
     c, t = run.config, run.config.training
     train, valid, test = run.parts()
     parameters = sum(p.spec.size for p in run.build().parameters())
@@ -197,6 +199,7 @@ def _introduce(run: Any) -> None:
         ("model", f"{_chain(c)}  ({parameters:,} parameters)"),
         ("training", f"{t.epochs} epochs of batches of {t.batch_size}, {t.optimizer}, "
                      f"lr {t.lr:g} ({t.schedule}), seed {t.seed}"),
+        ("steps", how_steps_run(compiled=True)),
         ("run", run.folder),
     ]  # fmt: skip
     for name, value in rows:

@@ -20,6 +20,7 @@ from chainrule.train import Callback, Metric, Trainer
 # -- what it does ------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("references")
 def test_it_does_what_the_plain_loop_does(data: ArrayDataset) -> None:
     trainer = small_trainer(seed=5)
     trainer.fit(data, epochs=2, batch_size=20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -161,8 +161,13 @@ def _signature(args: tuple[Any, ...], leaves: list[Any], settings: Settings) -> 
                     instead="Pass x.detach(); what to differentiate by is found as state, by name.",
                 )
             parts.append((leaf._data.shape, leaf._data.dtype))
-        else:
+        elif isinstance(leaf, Hashable):
             parts.append((type(leaf), leaf))
+        else:
+            raise CaptureError(
+                f"an argument is a {type(leaf).__name__}, neither a tensor nor a plain value",
+                instead="Convert arrays with cr.tensor(x).",
+            )
     return (tuple(parts), _structure(args))
 
 

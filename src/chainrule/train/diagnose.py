@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.autograd import detect_anomaly
+from chainrule.autograd import detect_anomaly, no_grad
 from chainrule.errors import NonFiniteError, listing
 from chainrule.tensor import Tensor
 
@@ -16,42 +16,41 @@ if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
 
 
-def require_finite(loss: Tensor, parameters: Sequence[Tensor]) -> None:
-    """NonFiniteError unless the loss and all gradients are finite. Costs about 1 µs a tensor."""
-    value = loss._data
-    if not math.isfinite(value):
-        raise NonFiniteError(f"the loss is {float(value)}")
-    for position, parameter in enumerate(parameters):
-        g = parameter._grad
-        # A sum of squares is finite only if each is; if it overflowed, the elements decide.
-        if g is None or math.isfinite(np.vdot(g._data, g._data)):
-            continue
-        if not np.isfinite(g._data).all():
-            raise NonFiniteError(f"the gradient of parameter {position} holds NaN or infinity")
+def explained(trainer: Trainer, inputs: Sequence[Any], targets: Any) -> NonFiniteError:
+    """What was not finite, with the step, the batch, the learning rate, and the cause.
 
-
-def explained(
-    trainer: Trainer, error: NonFiniteError, inputs: Sequence[Any], targets: Any
-) -> NonFiniteError:
-    """The error with the step, the samples of the batch, the learning rate, and the cause.
+    The batch is computed once more, eagerly, to find out.
 
     The model's state is that before the step, and is so again afterwards.
     """
     rates = [float(group["lr"]) for group in trainer.optimizer.param_groups]
     state = trainer.state_tensors()
     before = [tensor._data for tensor in state]
-    try:
-        cause = _find_cause(trainer, inputs, targets)
-    finally:
+
+    def rewind() -> None:
         for tensor, data in zip(state, before, strict=True):
             tensor._data = data
+
+    try:
+        problem = _problem(trainer, inputs, targets)
+        rewind()
+        cause = _find_cause(trainer, inputs, targets)
+    finally:
+        rewind()
         trainer.optimizer.zero_grad()
     return NonFiniteError(
-        f"{error.problem} in epoch {trainer.epoch + 1}, step {trainer.step + 1} (batch "
+        f"{problem} in epoch {trainer.epoch + 1}, step {trainer.step + 1} (batch "
         f"{trainer.batch}, {_samples(trainer)}; lr {listing(rates)}); {cause}",
         instead="The update was not made: weights and optimizer are as before this step. "
         "Check the data, lower the lr, or set clip_norm.",
     )
+
+
+def _problem(trainer: Trainer, inputs: Sequence[Any], targets: Any) -> str:
+    """Which of the two it was: the loss, or a gradient of a finite loss."""
+    with no_grad():
+        loss = float(trainer.loss(trainer.model(*inputs), targets)._data)
+    return f"the loss is {loss}" if not math.isfinite(loss) else "a gradient is NaN or infinite"
 
 
 def _samples(trainer: Trainer) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import engine
 from chainrule.data.download import cache_folder
 from chainrule.errors import DownloadError
 
@@ -27,7 +28,18 @@ def examine() -> dict[str, Any]:
         "blas": _blas(),
         "data": _data(),
         "extras": {name: _extra(name, module) for name, module in _EXTRAS.items()},
-        "engine": "NumPy reference",
+        "engine": _engine(),
+    }
+
+
+def _engine() -> dict[str, Any]:
+    facts: dict[str, Any] = engine.describe()
+    if not facts["available"]:
+        return {"native": f"no, NumPy references only ({facts['reason']})"}
+    sets = ", ".join(facts["instruction_sets"])
+    return {
+        "native": f"yes, {facts['instruction_set']} (this machine runs {sets})",
+        "threads": facts["threads"],
     }
 
 

@@ -16,13 +16,12 @@ from chainrule.errors import ArgumentError, DTypeError, NonFiniteError, listing
 from chainrule.nn.module import Module
 from chainrule.ops.random import default_generator
 from chainrule.optim import Optimizer
-from chainrule.optim.clip import clip_grad_norm_
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor
 from chainrule.train.atomic import locked
 from chainrule.train.callbacks import Callback, JSONLHistory
 from chainrule.train.checkpoint import ModelCheckpoint, find_state
-from chainrule.train.diagnose import explained, require_finite
+from chainrule.train.diagnose import explained
 from chainrule.train.history import History, Record
 from chainrule.train.infer import (
     as_loader,
@@ -37,6 +36,7 @@ from chainrule.train.metrics import Metric
 from chainrule.train.progress import Progress
 from chainrule.train.signals import Interrupts
 from chainrule.train.state import capture, restore, setup_of
+from chainrule.train.step import CompiledStep, EvaluationStep, Step, TrainingStep
 
 
 class Trainer:
@@ -57,6 +57,8 @@ class Trainer:
         "raise" (NonFiniteError), "stop" training with a warning, or "skip" the batch.
     checkpoint_on_error: save also when an exception ends training.
     progress: show a bar, or lines where there is no terminal.
+    compiled: run each step as one program (`cr.compile`); one that cannot be captured runs
+        eagerly, with a line that says why.
 
     >>> import chainrule as cr
     >>> from chainrule import nn, optim
@@ -86,6 +88,7 @@ class Trainer:
         on_nonfinite: str = "raise",
         checkpoint_on_error: bool = False,
         progress: bool = True,
+        compiled: bool = True,
     ) -> None:
         _check_parts(model, loss, optimizer)
         _check_choice("on_nonfinite", on_nonfinite, ("raise", "stop", "skip"))
@@ -109,7 +112,11 @@ class Trainer:
         self.resume_hint = "call fit again with resume=True"
         self.loader: DataLoader | None = None
         self._interrupts = Interrupts()
-        self._parameters = [p for group in optimizer.param_groups for p in group.params]
+        schedule = scheduler if schedule_every == "step" else None
+        update = TrainingStep(model, loss, optimizer, schedule, clip_norm)
+        check = EvaluationStep(model, loss)
+        self.training_step: Step = CompiledStep(update) if compiled else update
+        self.evaluation_step: Step = CompiledStep(check) if compiled else check
 
     def _with_defaults(
         self, callbacks: Sequence[Callback], every: int | None, progress: bool
@@ -123,24 +130,6 @@ class Trainer:
         return sorted(both, key=lambda callback: callback.order)
 
     # -- training ------------------------------------------------------------------------------
-
-    def training_step(self, inputs: Sequence[Tensor], targets: Any) -> tuple[Tensor, Any]:
-        """One update: forward, loss, backward, clip, step, schedule. Gives (loss, outputs).
-
-        All it reads and writes besides its arguments are Tensors. NonFiniteError comes before
-        the update.
-        """
-        self.optimizer.zero_grad()
-        outputs = self.model(*inputs)
-        loss: Tensor = self.loss(outputs, targets)
-        loss.backward()
-        if self.clip_norm is not None:
-            clip_grad_norm_(self._parameters, self.clip_norm)
-        require_finite(loss, self._parameters)
-        self.optimizer.step()
-        if self.scheduler is not None and self.schedule_every == "step":
-            self.scheduler.step()
-        return loss, outputs
 
     def fit(
         self,
@@ -253,7 +242,7 @@ class Trainer:
                 tensor._data = data
             if not isinstance(error, NonFiniteError):
                 raise
-            self._not_finite(explained(self, error, inputs, targets))
+            self._not_finite(explained(self, inputs, targets))
             return
         self.step += 1
         self.batch += 1
@@ -334,8 +323,7 @@ class Trainer:
         with evaluating(self.model):
             for batch in loader:
                 inputs, targets = batch[:-1] or batch, batch[-1]
-                outputs = self.model(*inputs)
-                loss = self.loss(outputs, targets)
+                loss, outputs = self.evaluation_step(inputs, targets)
                 meter.add(float(loss._data), numbers(outputs), numbers(targets))
                 if interrupts is not None and interrupts.pending is not None:
                     return None

@@ -1,0 +1,97 @@
+"""One training step and one evaluation, as functions of tensors: what `cr.compile` turns into one
+program each."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chainrule import engine
+from chainrule.compiler import compile
+from chainrule.errors import CaptureError, NonFiniteError
+from chainrule.gateway import apply, require
+from chainrule.nn.module import Module
+from chainrule.optim import Optimizer
+from chainrule.optim.clip import clip_grad_norm_
+from chainrule.settings import current
+from chainrule.tensor import Tensor
+
+Step = Callable[[Sequence[Tensor], Any], tuple[Tensor, Any]]
+
+
+class TrainingStep:
+    """One update: forward, loss, backward, clip, step, schedule. Gives (loss, outputs).
+
+    All it reads and writes besides its arguments are tensors. NonFiniteError, for a loss or
+    gradient that is NaN or infinite, comes before anything is written.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        loss: Module,
+        optimizer: Optimizer,
+        scheduler: Any = None,
+        clip_norm: float | None = None,
+    ) -> None:
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.scheduler, self.clip_norm = scheduler, clip_norm
+        self.weights = [p for group in optimizer.param_groups for p in group.params]
+
+    def __call__(self, inputs: Sequence[Tensor], targets: Any) -> tuple[Tensor, Any]:
+        self.optimizer.zero_grad()
+        outputs = self.model(*inputs)
+        loss: Tensor = self.loss(outputs, targets)
+        loss.backward()
+        gradients = [p.grad for p in self.weights if p.grad is not None]
+        finite = apply("all_finite", loss, *gradients)
+        require(finite, NonFiniteError("the loss or a gradient is NaN or infinite"))
+        if self.clip_norm is not None:
+            clip_grad_norm_(self.weights, self.clip_norm)
+        self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+        return loss, outputs
+
+
+class EvaluationStep:
+    """The loss and the outputs of a batch; nothing is written."""
+
+    def __init__(self, model: Module, loss: Module) -> None:
+        self.model, self.loss = model, loss
+
+    def __call__(self, inputs: Sequence[Tensor], targets: Any) -> tuple[Tensor, Any]:
+        outputs = self.model(*inputs)
+        return self.loss(outputs, targets), outputs
+
+
+class CompiledStep:
+    """A step as one compiled program; one that cannot be captured runs eagerly, and says why."""
+
+    def __init__(self, step: Step) -> None:
+        self.eager = step
+        self.run: Step = compile(step)
+        self.why_eager = ""
+
+    def __call__(self, inputs: Sequence[Tensor], targets: Any) -> tuple[Tensor, Any]:
+        try:
+            return self.run(inputs, targets)
+        except CaptureError as error:
+            if self.run is self.eager:
+                raise
+            self.why_eager = str(error)
+            print(f"steps run eagerly, not compiled: {error}", file=sys.stderr)
+            self.run = self.eager
+            return self.run(inputs, targets)
+
+
+def how_steps_run(compiled: bool) -> str:
+    """One line for people: whether steps are compiled, and on what they run."""
+    if not compiled:
+        return "each step eagerly, op by op"
+    if engine.available() and current().engine == "native":
+        facts = engine.describe()
+        return f"one program per step ({facts['instruction_set']}, {facts['threads']} threads)"
+    reason = engine.why_not() or "switched off"
+    return f"one program per step on NumPy, without the native engine ({reason})"
