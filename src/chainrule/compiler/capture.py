@@ -44,13 +44,6 @@ class Slot:
             )
         return tensor._data
 
-    def store(self, array: Array | None) -> None:
-        """Put an array (or, for a gradient, nothing) into this place."""
-        if self.is_grad:
-            self.tensor.grad = None if array is None else wrap(array)
-        elif array is not None:
-            self.tensor._put(array)
-
 
 class Capture:
     """The interpreter that writes equations down instead of computing them."""
@@ -151,9 +144,12 @@ class Trace:
             if not holds:
                 raise error
         for slot, array in zip(self.writes, results[state:], strict=True):
-            slot.store(array)
+            if slot.is_grad:
+                slot.tensor._grad = wrap(array)
+            else:
+                slot.tensor._put(array)
         for slot in self.cleared:
-            slot.store(None)
+            slot.tensor._grad = None
         return self.rebuild(results[:required])
 
     def rebuild(self, arrays: Sequence[Array]) -> Any:

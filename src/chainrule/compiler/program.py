@@ -34,17 +34,17 @@ class Program:
         self.graph: Graph = optimize(self.trace.graph)
         self.plan = plan_for(self.graph)
         state = {id(s.tensor): s.tensor for s in [*self.trace.reads, *self.trace.writes]}
-        self._state = [(t, t._requires_grad, t.spec) for t in state.values()]
+        self._state = [(t, t._requires_grad, t.shape, t.dtype) for t in state.values()]
         self._with_grad = [slot.tensor for slot in self.trace.reads if slot.is_grad]
 
     def broken(self) -> str | None:
         """What no longer is as it was during the capture, or None."""
-        for tensor, requires_grad, spec in self._state:
+        for tensor, requires_grad, shape, dtype in self._state:
             data = tensor._data
-            if data.shape != spec.shape or data.dtype != spec.dtype:
-                return f"the spec of a tensor that was {spec}"
+            if data.shape != shape or data.dtype is not dtype:
+                return f"the spec of a tensor that was {dtype}{shape}"
             if tensor._requires_grad is not requires_grad:
-                return f"requires_grad of a tensor {spec}"
+                return f"requires_grad of a tensor {dtype}{shape}"
         for tensor in self._with_grad:
             if tensor._grad is None:
                 return f"a gradient of a tensor {tensor.spec} that is gone"
