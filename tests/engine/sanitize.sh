@@ -32,4 +32,4 @@ LD_PRELOAD="$(g++ -print-file-name=$library) $(g++ -print-file-name=libstdc++.so
     UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
     TSAN_OPTIONS=halt_on_error=1:suppressions="$root/tests/engine/tsan.supp" \
     PYTHONPATH="$work/src:$root" \
-    "$python" -m pytest "$root/tests/engine" -q -p no:cacheprovider -x --rootdir "$root"
+    "$python" -m pytest "$root/tests/engine" -q -p no:cacheprovider -x --capture=sys --rootdir "$root"

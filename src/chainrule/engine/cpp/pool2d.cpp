@@ -1,8 +1,10 @@
 // Max pooling: the largest pixel of each window, and where in the plane it was.
 //
-// A row of the output is found tap by tap: compare and choose without branches, so the compiler
-// makes vectors of it. NaN wins; of equal pixels the first, as in the reference.
+// A vector of neighbouring windows is kept in registers while the taps go by: compare, choose.
+// NaN wins; of equal pixels the first, as in the reference. Windows that reach over the border,
+// and the last few of the memory, where a vector would read past its end, are done one by one.
 #include "operands.h"
+#include "vec.h"
 
 namespace cr::CR_ISA {
 
@@ -14,93 +16,90 @@ struct Job {
     i64 kernel_y, kernel_x, stride_y, stride_x, top, left;
 };
 
-constexpr i64 RUN = 256;    // windows of an output row at a time
-constexpr i64 LINE = 2048;  // the pixels of one row that they see
-constexpr i64 STEP = 16;    // runs are rounded up to whole vectors of any instruction set
-
-// One tap for n neighbouring windows: `best` so far, and at which offset from the window's corner
-// it was. Offsets have the width of the numbers, so that both fit the same vectors. STRIDE 0 means
-// one that is not known when compiling.
-template <class T, class Int, int STRIDE>
-void take_larger(const T* row, i64 stride, i64 n, Int offset, T* best, Int* where) {
-    const i64 step = STRIDE ? STRIDE : stride;
-    for (i64 i = 0; i < n; ++i) {
-        const T pixel = row[i * step], old = best[i];
-        const bool better = !(pixel <= old) & (old == old);
-        best[i] = better ? pixel : old;
-        where[i] = better ? offset : where[i];
-    }
+template <class T> CR_INLINE Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
+    constexpr int W = WIDTH<T>;
+    Vec<T> y;
+    if constexpr (W == 16)
+        y = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    else if constexpr (W == 8)
+        y = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+    else if constexpr (W == 4)
+        y = __builtin_shufflevector(a, b, 0, 2, 4, 6);
+    else
+        y = __builtin_shufflevector(a, b, 0, 2);
+    return y;
 }
 
-// n neighbouring windows of one output row, all of them inside the image's columns. Each row of
-// pixels is copied into `line` first: a run rounded up to whole vectors may read past its end, and
-// rows of an image are often shorter than a vector.
-template <class T, class Int>
-void pool_run(const Job& job, const T* corner, i64 position, i64 rows, i64 n, T* line, T* y,
-              i64* positions) {
-    alignas(64) T best[RUN + STEP];
-    alignas(64) Int where[RUN + STEP];
-    const i64 whole = (n + STEP - 1) / STEP * STEP;
-    const i64 seen = (n - 1) * job.stride_x + job.kernel_x;
-    const auto take = job.stride_x == 1   ? take_larger<T, Int, 1>
-                      : job.stride_x == 2 ? take_larger<T, Int, 2>
-                                          : take_larger<T, Int, 0>;
-    for (i64 i = 0; i < rows; ++i) {
-        __builtin_memcpy(line, corner + i * job.width, seen * sizeof(T));
-        if (i == 0)
-            for (i64 w = 0; w < whole; ++w) best[w] = line[w * job.stride_x], where[w] = 0;
-        for (i64 j = i == 0; j < job.kernel_x; ++j)
-            take(line + j, job.stride_x, whole, Int(i * job.width + j), best, where);
-    }
-    for (i64 i = 0; i < n; ++i) y[i] = best[i];
-    for (i64 i = 0; i < n; ++i) positions[i] = position + i * job.stride_x + where[i];
+// One tap of WIDTH neighbouring windows. Reads up to p + stride · WIDTH.
+template <class T> CR_INLINE Vec<T> tap(const T* p, i64 stride) {
+    if (stride == 1) return load(p);
+    if (stride == 2) return even_lanes<T>(load(p), load(p + WIDTH<T>));
+    Vec<T> y;
+    for (int l = 0; l < WIDTH<T>; ++l) y[l] = p[l * stride];
+    return y;
 }
 
-template <class T> struct OffsetOf { using Type = std::int32_t; };
-template <> struct OffsetOf<double> { using Type = std::int64_t; };
-template <class T> using Offset = typename OffsetOf<T>::Type;
+// n ≤ WIDTH windows that lie inside the image's columns; `corner` is the first one's first pixel.
+template <class T>
+void pool_block(const Job& job, const T* corner, i64 position, i64 rows, i64 n, T* y, i64* where) {
+    using Int = typename Lanes<T>::Int;
+    Vec<T> best = tap(corner, job.stride_x);
+    Mask<T> offset{};
+    for (i64 i = 0; i < rows; ++i)
+        for (i64 j = i == 0; j < job.kernel_x; ++j) {
+            const Vec<T> pixel = tap(corner + i * job.width + j, job.stride_x);
+            const Mask<T> better = ~(pixel <= best) & (best == best);
+            best = better ? pixel : best;
+            offset = better ? Int(i * job.width + j) - Mask<T>{} : offset;
+        }
+    if (n == WIDTH<T>) store(y, best);
+    else store_some(y, best, n);
+    for (i64 l = 0; l < n; ++l) where[l] = position + l * job.stride_x + offset[l];
+}
+
+template <class T>
+void pool_one(const Job& job, const T* x, i64 top, i64 left, T& best, i64& where) {
+    bool begun = false;
+    for (i64 y = top < 0 ? 0 : top; y < top + job.kernel_y && y < job.height; ++y)
+        for (i64 c = left < 0 ? 0 : left; c < left + job.kernel_x && c < job.width; ++c) {
+            const T pixel = x[y * job.width + c];
+            if (begun && (pixel <= best || best != best)) continue;
+            best = pixel;
+            where = y * job.width + c;
+            begun = true;
+        }
+}
 
 template <class T> void pool_piece(void* context, i64 piece) {
     const Job& job = *static_cast<Job*>(context);
     const i64 end = (piece + 1) * job.step < job.planes ? (piece + 1) * job.step : job.planes;
-    alignas(64) T line[LINE] = {};
-    const i64 room = (LINE - job.kernel_x) / job.stride_x - STEP, most = room < RUN ? room : RUN;
+    const T* images = data<T>(job.call->in[0]);
+    const T* last = images + job.planes * job.height * job.width;
+    // Windows [low, high) of a row lie inside the image's columns.
+    i64 low = (job.left + job.stride_x - 1) / job.stride_x;
+    i64 high = (job.width + job.left - job.kernel_x) / job.stride_x + 1;
+    high = high > job.out_width ? job.out_width : high;
     for (i64 plane = piece * job.step; plane < end; ++plane) {
-        const T* x = data<T>(job.call->in[0]) + plane * job.height * job.width;
-        const i64 out_plane = plane * job.out_height * job.out_width;
+        const T* x = images + plane * job.height * job.width;
         for (i64 oy = 0; oy < job.out_height; ++oy) {
-            T* best = data<T>(job.call->out[0]) + out_plane + oy * job.out_width;
-            i64* where = data<i64>(job.call->out[1]) + out_plane + oy * job.out_width;
-            const i64 top = oy * job.stride_y - job.top;
-            // Windows [low, high) lie inside the row for every tap; the others are done one by one.
-            i64 low = (job.left + job.stride_x - 1) / job.stride_x;
-            i64 high = (job.width + job.left - job.kernel_x) / job.stride_x + 1;
-            low = low < job.out_width ? low : job.out_width;
-            high = high > job.out_width ? job.out_width : high < low ? low : high;
-            if (most < STEP) high = low;  // windows too wide for a line
-            const i64 from_y = top < 0 ? 0 : top;
-            const i64 rows = (top + job.kernel_y < job.height ? top + job.kernel_y : job.height) -
-                             from_y;
-            for (i64 at = low; at < high; at += most) {
-                const i64 n = high - at < most ? high - at : most;
-                const i64 corner = from_y * job.width + at * job.stride_x - job.left;
-                pool_run<T, Offset<T>>(job, x + corner, corner, rows, n, line, best + at,
-                                       where + at);
-            }
-            for (i64 ox = 0; ox < job.out_width; ++ox) {
-                if (ox == low && high > low) ox = high;
-                if (ox == job.out_width) break;
-                bool begun = false;
-                for (i64 i = 0; i < job.kernel_y; ++i)
-                    for (i64 j = 0; j < job.kernel_x; ++j) {
-                        const i64 y = top + i, column = ox * job.stride_x - job.left + j;
-                        if (y < 0 || y >= job.height || column < 0 || column >= job.width) continue;
-                        const T pixel = x[y * job.width + column];
-                        if (begun && ((pixel <= best[ox]) || best[ox] != best[ox])) continue;
-                        best[ox] = pixel;
-                        where[ox] = y * job.width + column;
-                        begun = true;
-                    }
+            const i64 row = (plane * job.out_height + oy) * job.out_width;
+            T* y = data<T>(job.call->out[0]) + row;
+            i64* where = data<i64>(job.call->out[1]) + row;
+            const i64 top = oy * job.stride_y - job.top, from = top < 0 ? 0 : top;
+            const i64 rest = job.height - from, all = top + job.kernel_y - from;
+            const i64 rows = all < rest ? all : rest;
+            for (i64 ox = 0; ox < job.out_width;) {
+                const i64 position = from * job.width + ox * job.stride_x - job.left;
+                const i64 reach = (rows - 1) * job.width + job.kernel_x - 1 +
+                                  job.stride_x * WIDTH<T>;
+                if (ox >= low && ox < high && last - (x + position) >= reach) {
+                    const i64 n = high - ox < WIDTH<T> ? high - ox : WIDTH<T>;
+                    pool_block(job, x + position, position, rows, n, y + ox, where + ox);
+                    ox += n;
+                } else {
+                    pool_one(job, x, top, ox * job.stride_x - job.left, y[ox], where[ox]);
+                    ++ox;
+                }
             }
         }
     }
