@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 BENCH  := .venv-bench
+ENGINE := CMakeLists.txt $(wildcard src/chainrule/engine/cpp/*)
 
-.PHONY: train test check parity bench clean
+.PHONY: train test check parity bench sanitize clean
 
 train: $(VENV)/.run
 	$(BIN)/chainrule train digits
@@ -26,11 +27,11 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/.run: $(VENV)/.python pyproject.toml
+$(VENV)/.run: $(VENV)/.python pyproject.toml $(ENGINE)
 	$(BIN)/pip install --quiet -e ".[plot,images]"
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.python pyproject.toml
+$(VENV)/.dev: $(VENV)/.python pyproject.toml $(ENGINE)
 	$(BIN)/pip install --quiet -e ".[dev]"
 	touch $@
 
@@ -38,10 +39,16 @@ $(VENV)/.parity: $(VENV)/.dev
 	$(BIN)/pip install --quiet -e ".[dev,parity]"
 	touch $@
 
-$(BENCH)/.peers: pyproject.toml
+$(BENCH)/.peers: pyproject.toml $(ENGINE)
 	$(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/pip install --quiet -e ".[plot]" torch==2.13.0 "jax>=0.4.30" threadpoolctl
 	touch $@
+
+# The engine's tests under address and undefined-behaviour sanitizers, then the thread sanitizer.
+sanitize: $(VENV)/.dev
+	$(BIN)/pip install --quiet cmake ninja nanobind
+	tests/engine/sanitize.sh address,undefined $(BIN)/python
+	tests/engine/sanitize.sh thread $(BIN)/python
 
 clean:
 	rm -rf build dist $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -24,6 +24,7 @@ Kernels that a program can name beside primitives:
 
 from __future__ import annotations
 
+from chainrule.engine import windows as windows  # registers its lowerings
 from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
 from chainrule.engine.elementwise import steps_of
 from chainrule.engine.evaluate import run, run_native

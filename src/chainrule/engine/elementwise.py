@@ -21,7 +21,7 @@ DIRECT = frozenset({
     "add", "sub", "mul", "div", "maximum", "minimum", "neg", "abs", "sign", "square", "floor",
     "ceil", "round", "trunc", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "relu",
     "sigmoid", "softplus", "silu", "erf", "normal_cdf", "gelu", "eq", "ne", "lt", "le", "gt", "ge",
-    "isnan", "isinf", "isfinite",
+    "isnan", "isinf", "isfinite", "gate",
 })  # fmt: skip
 LOGIC = frozenset({"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"})
 
@@ -68,16 +68,11 @@ def _normal_pdf(params: dict[str, Any]) -> tuple[Step, ...]:
     return (("mul", 0, -0.5), ("mul", 1, 0), ("exp", 2), ("div", 3, scale))
 
 
-def _gate(params: dict[str, Any]) -> tuple[Step, ...]:
-    return (("gt", 1, 0.0), ("to_number", 2), ("mul", 0, 3))
-
-
 COMPOSED: dict[str, Callable[[dict[str, Any]], tuple[Step, ...] | None]] = {
     "clamp": _clamp,
     "leaky_relu": _leaky_relu,
     "power": _power,
     "elu": _elu,
-    "gate": _gate,
     "gelu_tanh": _gelu_tanh,
     "normal_pdf": _normal_pdf,
 }

@@ -13,21 +13,32 @@ template <class T> constexpr i64 PANEL = WIDE * WIDTH<T>;
 i64 least(i64 a, i64 b) { return a < b ? a : b; }
 i64 parts(i64 whole, i64 part) { return (whole + part - 1) / part; }
 
-// A row of C alone: several panels at once, or the adders would wait for each other.
-template <class T>
-i64 wide_row(Tile<T>& t, const Product<T>& p, i64 columns) {
+// A row of C alone: several vectors of columns at once, or the adders would wait for each other.
+template <class T, int N> void row_of_tiles(Tile<T> t, const Product<T>& p, i64 b_columns,
+                                            const T* b, i64 column, i64& done, T* packed) {
     constexpr i64 W = WIDTH<T>;
-    i64 done = 0;
-    while (columns - done >= ROW_WIDE * W) {
-        t.b = p.b + done;
-        t.c = p.c + done;
-        t.columns = ROW_WIDE * W;
-        t.end.bias = p.end.bias ? p.end.bias + done : nullptr;
-        t.end.residual = p.end.residual ? p.end.residual + done : nullptr;
-        multiply_tile<T, 1, ROW_WIDE>(t);
-        done += ROW_WIDE * W;
+    for (; b_columns - done >= N * W; done += N * W) {
+        t.b = b + done * p.b_column;
+        t.b_k = p.b_k;
+        if (p.b_column != 1) {
+            pack_panel(t.b, p.b_k, p.b_column, t.depth, N * W, N * W, packed);
+            t.b = packed;
+            t.b_k = N * W;
+        }
+        t.c = p.c + column + done;
+        t.columns = N * W;
+        t.end.bias = p.end.bias ? p.end.bias + column + done : nullptr;
+        t.end.residual = p.end.residual ? p.end.residual + column + done : nullptr;
+        multiply_tile<T, 1, N>(t);
     }
-    return done;
+}
+
+// Whether a panel of B is copied before it is used: when its columns are not adjacent, at the
+// ragged edge, and when its rows lie so far apart that each would need an entry of the TLB.
+template <class T> bool copies(const Product<T>& p, i64 columns, i64 rows) {
+    constexpr i64 FAR = 2048;
+    const bool far = p.b_k * i64(sizeof(T)) >= FAR && rows >= 4 * MAX_ROWS;
+    return p.b_column != 1 || columns % WIDTH<T> || far;
 }
 
 }  // namespace
@@ -36,7 +47,6 @@ template <class T>
 void multiply_part(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns, T* packed) {
     constexpr i64 W = WIDTH<T>, P = PANEL<T>;
     const i64 panels = parts(columns, P), chunks = parts(rows, MAX_ROWS);
-    const bool in_place = p.b_column == 1;
     i64 block = 0;
     do {  // at least once, so that C is written when k = 0
         const i64 depth = least(K_BLOCK, p.k - block);
@@ -46,19 +56,22 @@ void multiply_part(const Product<T>& p, i64 row, i64 rows, i64 column, i64 colum
         t.first = block == 0, t.last = block + depth >= p.k;
         t.end = p.end;
         i64 from = 0;
-        if (rows == 1 && in_place) {
+        if (rows == 1) {
             t.a = p.a + row * p.a_row + block * p.a_k;
-            t.b_k = p.b_k;
             Product<T> here = p;
-            here.b = b, here.c = p.c + row * p.c_row + column;
-            if (p.end.bias) here.end.bias = p.end.bias + column;
-            if (p.end.residual)
-                here.end.residual = p.end.residual + row * p.end.residual_stride + column;
-            from = wide_row(t, here, columns) / P;
+            here.c += row * p.c_row;
+            if (p.end.residual) here.end.residual += row * p.end.residual_stride;
+            row_of_tiles<T, 8>(t, here, columns, b, column, from, packed);
+            row_of_tiles<T, 4>(t, here, columns, b, column, from, packed);
+            row_of_tiles<T, WIDE>(t, here, columns, b, column, from, packed);
+            from /= P;
         }
-        for (i64 j = from; j < panels; ++j) {
+        const bool far = copies(p, P, rows) && p.b_column == 1;
+        if (far) pack_rows(b + from * P, p.b_k, depth, columns - from * P, P,
+                           K_BLOCK * P, packed + from * P * K_BLOCK);
+        for (i64 j = from; j < panels && !far; ++j) {
             const i64 here = least(P, columns - j * P);
-            if (!in_place || here % W)
+            if (copies(p, here, rows))
                 pack_panel(b + j * P * p.b_column, p.b_k, p.b_column, depth, here, P,
                            packed + j * P * K_BLOCK);
         }
@@ -68,7 +81,7 @@ void multiply_part(const Product<T>& p, i64 row, i64 rows, i64 column, i64 colum
             t.a = p.a + at * p.a_row + block * p.a_k;
             for (i64 j = from; j < panels; ++j) {
                 const i64 first = column + j * P, here = least(P, columns - j * P);
-                const bool copied = !in_place || here % W;
+                const bool copied = copies(p, here, rows);
                 t.b = copied ? packed + j * P * K_BLOCK : b + j * P;
                 t.b_k = copied ? P : p.b_k;
                 t.c = p.c + at * p.c_row + first;
@@ -125,7 +138,8 @@ template <class T> void cut(Job<T>& job, i64 matrices) {
     job.rows = least(p.m, PIECE_ROWS);
     job.columns = least(p.n, PIECE_COLUMNS);
     const double per_product = sizeof(T) == 4 ? 0.013 : 0.026;  // nanoseconds, near the peak
-    const double work = per_product * p.m * p.n * (p.k + 8.0) * matrices;
+    const double copying = p.b_column == 1 ? 0.0 : 0.1 * p.n * p.k;
+    const double work = (per_product * p.m * p.n * (p.k + 8.0) + copying) * matrices;
     const int threads = useful_threads(work);
     const double wanted = threads == 1 ? 1 : least(threads * 4, static_cast<i64>(work / 2000) + 1);
     auto pieces = [&] { return matrices * parts(p.m, job.rows) * parts(p.n, job.columns); };

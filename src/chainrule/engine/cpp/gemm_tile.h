@@ -32,6 +32,7 @@ template <class T> struct Tile {
     T* c;
     i64 a_row, a_k;   // elements from row to row of A, and from k to k
     i64 b_k;          // elements from row to row of B; columns are adjacent
+    const std::int32_t* shift;  // or: where each row of B begins, counted from b
     i64 c_row;        // elements from row to row of C; columns are adjacent
     i64 depth;        // how many k in this block
     bool first, last; // the first block of k starts C, the last one finishes it
@@ -56,7 +57,7 @@ template <class T> CR_INLINE Vec<T> finish(Vec<T> sum, const Epilogue<T>& end, i
     return sum;
 }
 
-template <class T, int M, int N> void multiply_tile(const Tile<T>& t) {
+template <class T, int M, int N, bool SHIFTED = false> void multiply_tile(const Tile<T>& t) {
     constexpr int W = WIDTH<T>;
     Vec<T> sum[M][N];
 #pragma GCC unroll 16
@@ -68,7 +69,7 @@ template <class T, int M, int N> void multiply_tile(const Tile<T>& t) {
     for (i64 k = 0; k < t.depth; ++k) {
         Vec<T> row[N];
 #pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) row[j] = load(b + j * W);
+        for (int j = 0; j < N; ++j) row[j] = load((SHIFTED ? b + t.shift[k] : b) + j * W);
 #pragma GCC unroll 16
         for (int i = 0; i < M; ++i) {
             const Vec<T> x = splat(a[i * t.a_row]);
@@ -76,7 +77,7 @@ template <class T, int M, int N> void multiply_tile(const Tile<T>& t) {
             for (int j = 0; j < N; ++j) sum[i][j] = fma(x, row[j], sum[i][j]);
         }
         a += t.a_k;
-        b += t.b_k;
+        if (!SHIFTED) b += t.b_k;
     }
 #pragma GCC unroll 16
     for (int i = 0; i < M; ++i)
@@ -93,32 +94,30 @@ template <class T, int M, int N> void multiply_tile(const Tile<T>& t) {
         }
 }
 
-// Tile shapes: as many accumulators as there are registers, less a few for A and B. A single row
-// (a product with one example) takes more columns at once, to keep the adders busy.
+// Tile shapes: as many accumulators as there are registers, less a few for A and B.
 constexpr int MAX_ROWS = CR_REGISTERS == 32 ? 14 : 6;
 constexpr int WIDE = 2;
-constexpr int ROW_WIDE = 8;
 
-template <class T, int M> constexpr TileFn<T> tile_of(bool narrow) {
-    return narrow ? &multiply_tile<T, M, 1> : &multiply_tile<T, M, WIDE>;
+template <class T, int M, bool SHIFTED> constexpr TileFn<T> tile_of(bool narrow) {
+    return narrow ? &multiply_tile<T, M, 1, SHIFTED> : &multiply_tile<T, M, WIDE, SHIFTED>;
 }
-template <class T> TileFn<T> choose_tile(i64 rows, bool narrow) {
+template <class T, bool SHIFTED = false> TileFn<T> choose_tile(i64 rows, bool narrow) {
     switch (rows) {
-        case 1: return tile_of<T, 1>(narrow);
-        case 2: return tile_of<T, 2>(narrow);
-        case 3: return tile_of<T, 3>(narrow);
-        case 4: return tile_of<T, 4>(narrow);
-        case 5: return tile_of<T, 5>(narrow);
-        case 6: return tile_of<T, 6>(narrow);
+        case 1: return tile_of<T, 1, SHIFTED>(narrow);
+        case 2: return tile_of<T, 2, SHIFTED>(narrow);
+        case 3: return tile_of<T, 3, SHIFTED>(narrow);
+        case 4: return tile_of<T, 4, SHIFTED>(narrow);
+        case 5: return tile_of<T, 5, SHIFTED>(narrow);
+        case 6: return tile_of<T, 6, SHIFTED>(narrow);
 #if CR_REGISTERS == 32
-        case 7: return tile_of<T, 7>(narrow);
-        case 8: return tile_of<T, 8>(narrow);
-        case 9: return tile_of<T, 9>(narrow);
-        case 10: return tile_of<T, 10>(narrow);
-        case 11: return tile_of<T, 11>(narrow);
-        case 12: return tile_of<T, 12>(narrow);
-        case 13: return tile_of<T, 13>(narrow);
-        case 14: return tile_of<T, 14>(narrow);
+        case 7: return tile_of<T, 7, SHIFTED>(narrow);
+        case 8: return tile_of<T, 8, SHIFTED>(narrow);
+        case 9: return tile_of<T, 9, SHIFTED>(narrow);
+        case 10: return tile_of<T, 10, SHIFTED>(narrow);
+        case 11: return tile_of<T, 11, SHIFTED>(narrow);
+        case 12: return tile_of<T, 12, SHIFTED>(narrow);
+        case 13: return tile_of<T, 13, SHIFTED>(narrow);
+        case 14: return tile_of<T, 14, SHIFTED>(narrow);
 #endif
         default: return nullptr;
     }

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Builds the engine with sanitizers into a folder of its own and runs the engine's tests under them.
+#
+#     tests/engine/sanitize.sh address,undefined [PYTHON]
+#     tests/engine/sanitize.sh thread [PYTHON]
+#
+# The Python given needs nanobind, cmake, ninja, numpy, pytest and mpmath. GCC only.
+set -eu
+kind=$1
+python=${2:-python}
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/src" "$work/build"
+cp -r "$root/src/chainrule" "$work/src/"
+rm -f "$work"/src/chainrule/engine/_native*.so
+cp "$root/CMakeLists.txt" "$work/"
+"$python" -m cmake -S "$work" -B "$work/build" -G Ninja -DPython_EXECUTABLE="$(command -v "$python")" \
+    -DCMAKE_MAKE_PROGRAM="$(dirname "$(command -v "$python")")/ninja" \
+    -DCHAINRULE_SANITIZE="$kind" >"$work/log"
+nice -n 10 "$python" -m cmake --build "$work/build" -j2 >>"$work/log" || { cat "$work/log"; exit 1; }
+cp "$work"/build/_native*.so "$work/src/chainrule/engine/"
+case $kind in
+    *address*) library=libasan.so ;;
+    *) library=libtsan.so ;;
+esac
+# Python itself is not instrumented and keeps memory until it ends, so leaks are not looked for;
+# what matters is found where it happens, and ends the run.
+cd "$root"
+LD_PRELOAD="$(g++ -print-file-name=$library) $(g++ -print-file-name=libstdc++.so)" \
+    ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 \
+    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+    TSAN_OPTIONS=halt_on_error=1:suppressions="$root/tests/engine/tsan.supp" \
+    PYTHONPATH="$work/src:$root" \
+    "$python" -m pytest "$root/tests/engine" -q -p no:cacheprovider -x --capture=sys --rootdir "$root"
