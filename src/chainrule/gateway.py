@@ -42,7 +42,7 @@ def apply(op: Primitive | str, *inputs: Any, **params: Any) -> Any:
                 break
     primitive.infer(*data, **params)
     if interpreter is None:
-        result = primitive.forward(*data, **params)
+        result = primitive.evaluate(*data, **params)
     else:
         result = interpreter.run(primitive, inputs, params)
     several = result.__class__ is tuple

@@ -169,6 +169,8 @@ class Primitive:
         self.forward: Callable[..., Any] = fields["forward"]
         if not self.view:
             self.forward = np.errstate(all="ignore")(self.forward)
+        self.evaluate = self.forward
+        """What plain evaluation calls: the reference, unless the engine serves the same bits."""
         self.vjp: Callable[..., Any] | None = fields.get("vjp")
         self.arguments: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] | None = fields.get(
             "arguments"

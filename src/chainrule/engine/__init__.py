@@ -27,7 +27,7 @@ from __future__ import annotations
 from chainrule.engine import windows as windows  # registers its lowerings
 from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
 from chainrule.engine.elementwise import steps_of
-from chainrule.engine.evaluate import run, run_native
+from chainrule.engine.evaluate import run, run_native, serve
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
 from chainrule.engine.lowering import lower
 from chainrule.engine.native import available, module, why_not
@@ -46,7 +46,7 @@ from chainrule.errors import ArgumentError
 __all__ = [
     "KERNELS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction", "Step",
     "arena", "available", "constant", "default_threads", "describe", "external", "fused_call",
-    "in_order", "layout_of", "lower", "machine_code", "num_threads", "run", "run_native",
+    "in_order", "layout_of", "lower", "machine_code", "num_threads", "run", "run_native", "serve",
     "set_num_threads", "steps_of", "usable_cpus", "use_instruction_set", "why_not",
 ]  # fmt: skip
 

@@ -37,8 +37,8 @@ def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str
     """The value computed by the native kernel, or None when there is none for these operands."""
     if any(not x.flags.aligned or not x.dtype.isnative for x in arrays):
         return None
-    specs = as_tuple(primitive.infer(*arrays, **params))
-    outputs = [np.empty(s.shape, s.dtype) for s in specs]
+    derived = primitive.infer(*arrays, **params)
+    outputs = [np.empty(s.shape, s.dtype) for s in as_tuple(derived)]
     call = _call(primitive, params, arrays, outputs)
     if call is None:
         return None
@@ -47,7 +47,24 @@ def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str
     status = module().call(call.kernel, seen, made, call.ints, call.floats)
     if status is not None:
         raise_status(status, primitive.name)
-    return tuple(outputs) if len(outputs) > 1 else outputs[0]
+    return tuple(outputs) if isinstance(derived, tuple) else outputs[0]
+
+
+def serve(primitive: Primitive) -> None:
+    """Let plain evaluation use the native kernel too, where the arrays are large enough to gain.
+
+    For kernels that have the very bits of their reference: what is computed does not change.
+    """
+    if not available():
+        return
+    reference = primitive.forward
+
+    def evaluate(*arrays: Array, **params: Any) -> Any:
+        if arrays[0].size < _WORTH_IT:
+            return reference(*arrays, **params)
+        return run(primitive, arrays, params)
+
+    primitive.evaluate = evaluate
 
 
 def _call(
