@@ -23,7 +23,7 @@ FLOORS = [
     ["errors"], ["tree"], ["settings"], ["primitive"], ["samples"], ["graph"], ["engine"],
     ["tape"], ["methods"], ["display"], ["reading"], ["tensor"], ["gateway"], ["ops"],
     ["autograd"], ["gradcheck"], ["nn", "optim", "compiler", "data"], ["train"], ["cli"],
-    ["__init__"],
+    ["__init__", "__main__"],
 ]  # fmt: skip
 RANK = {module: rank for rank, modules in enumerate(FLOORS) for module in modules}
 OPS = re.findall(r"`(\w+)`", cr.ops.__doc__ or "")
