@@ -12,8 +12,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 import chainrule as cr
 from chainrule import nn, optim
 
@@ -37,21 +35,25 @@ def from_the_command_line(name: str) -> None:
           f"{time.perf_counter() - start:.0f} s", flush=True)
 
 
-def race(epochs: int = 25) -> None:
-    """784-64-10, Adam at 1e-3, batch 32, 33,600 images to train on and 8,400 to validate."""
+def race(epochs: int = 25, starts: int = 4) -> None:
+    """784-64-10, Adam at 1e-3, batch 32, 33,600 images to train on and 8,400 to validate.
+
+    The figure depends on the split and the start by some 0.3 %, so several are shown.
+    """
     train, _ = cr.data.MNIST(flat=True)
-    parts = cr.data.random_split(train, [33_600, 8_400, len(train) - 42_000], seed=0)
-    cr.manual_seed(0)
-    model = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))
-    optimizer = optim.Adam(model.parameters(), lr=1e-3)
-    trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optimizer, progress=False)
-    start = time.perf_counter()
-    history = trainer.fit(parts[0], valid=parts[1], epochs=epochs, batch_size=32)
-    seconds = time.perf_counter() - start
-    best = max(history["valid_accuracy"])
-    print(f"{'race':14s} {best:.4f} best validation accuracy in {epochs} epochs, "
-          f"{seconds / epochs:.2f} s an epoch, "
-          f"{np.argmax(history['valid_accuracy']) + 1} was the best epoch", flush=True)
+    best, seconds = [], 0.0
+    for seed in range(starts):
+        parts = cr.data.random_split(train, [33_600, 8_400, len(train) - 42_000], seed=seed)
+        cr.manual_seed(seed)
+        model = nn.Sequential(nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10))
+        optimizer = optim.Adam(model.parameters(), lr=1e-3)
+        trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optimizer, progress=False, seed=seed)
+        start = time.perf_counter()
+        history = trainer.fit(parts[0], valid=parts[1], epochs=epochs, batch_size=32)
+        seconds += time.perf_counter() - start
+        best.append(round(max(history["valid_accuracy"]), 4))
+    print(f"{'race':14s} best validation accuracies {best}, {seconds / epochs / starts:.2f} s an "
+          f"epoch with its validation", flush=True)
 
 
 if __name__ == "__main__":
