@@ -35,16 +35,19 @@ template <> struct Lanes<float> {
     using Int = std::int32_t;
     typedef float Vec __attribute__((vector_size(CR_VECTOR_BYTES)));
     typedef Int Mask __attribute__((vector_size(CR_VECTOR_BYTES)));
+    typedef std::uint32_t Word __attribute__((vector_size(CR_VECTOR_BYTES)));
     typedef float Loose __attribute__((vector_size(CR_VECTOR_BYTES), aligned(4), may_alias));
 };
 template <> struct Lanes<double> {
     using Int = std::int64_t;
     typedef double Vec __attribute__((vector_size(CR_VECTOR_BYTES)));
     typedef Int Mask __attribute__((vector_size(CR_VECTOR_BYTES)));
+    typedef std::uint64_t Word __attribute__((vector_size(CR_VECTOR_BYTES)));
     typedef double Loose __attribute__((vector_size(CR_VECTOR_BYTES), aligned(8), may_alias));
 };
 template <class T> using Vec = typename Lanes<T>::Vec;
 template <class T> using Mask = typename Lanes<T>::Mask;  // all bits of a lane set, or none
+template <class T> using Word = typename Lanes<T>::Word;  // bit patterns, for arithmetic modulo 2ⁿ
 template <class T> constexpr int WIDTH = CR_VECTOR_BYTES / static_cast<int>(sizeof(T));
 
 template <class T> CR_INLINE Vec<T> load(const T* p) {

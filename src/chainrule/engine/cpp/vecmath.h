@@ -61,9 +61,18 @@ template <class T> CR_INLINE Vec<T> with_sign(Vec<T> v, Vec<T> sign) {
     return from_bits<T>((bits<T>(v) & ~top) | (bits<T>(sign) & top));
 }
 
+// Sums and differences of bit patterns wrap around, as lanes that hold NaN may do here.
+template <class T> CR_INLINE Mask<T> wrapping_sum(Mask<T> a, Mask<T> b) {
+    return (Mask<T>)((Word<T>)a + (Word<T>)b);
+}
+template <class T> CR_INLINE Mask<T> wrapping_difference(Mask<T> a, Mask<T> b) {
+    return (Mask<T>)((Word<T>)a - (Word<T>)b);
+}
+
 // 2ⁿ for n between the exponents of the smallest and the largest normal number.
 template <class T> CR_INLINE Vec<T> power_of_two(Mask<T> n) {
-    return from_bits<T>((n + Format<T>::bias) << Format<T>::digits);
+    const Mask<T> exponent = wrapping_sum<T>(n, int_splat<T>(Format<T>::bias));
+    return from_bits<T>((Mask<T>)((Word<T>)exponent << Format<T>::digits));
 }
 
 // x = n·ln 2 + r with |r| ≤ ½·ln 2: r is found in two steps, the first of them exact.
@@ -73,7 +82,7 @@ template <class T> CR_INLINE Mask<T> reduce_exponent(Vec<T> x, Vec<T>& r) {
     const Vec<T> n = shifted - F::magic;
     r = fma(n, splat(-F::ln2_high), x);
     r = fma(n, splat(-F::ln2_low), r);
-    return bits<T>(shifted) - bits<T>(splat(F::magic));
+    return wrapping_difference<T>(bits<T>(shifted), bits<T>(splat(F::magic)));
 }
 
 // eʳ − 1 for |r| ≤ ½·ln 2.
@@ -94,7 +103,7 @@ template <class T> CR_INLINE Vec<T> exp(Vec<T> x) {
     const Vec<T> p = small_expm1<T>(r) + T(1);
     // In two factors, so that the ends of the range, subnormal numbers and ∞, come out right.
     const Mask<T> half = n >> 1;
-    return p * power_of_two<T>(half) * power_of_two<T>(n - half);
+    return p * power_of_two<T>(half) * power_of_two<T>(wrapping_difference<T>(n, half));
 }
 
 template <class T> CR_INLINE Vec<T> expm1(Vec<T> x) {
@@ -103,7 +112,7 @@ template <class T> CR_INLINE Vec<T> expm1(Vec<T> x) {
     inside = inside < F::expm1_low ? splat(F::expm1_low) : inside;
     inside = inside > F::exp_high ? splat(F::exp_high) : inside;
     const Mask<T> n = reduce_exponent<T>(inside, r);
-    const Vec<T> scale = power_of_two<T>(n - 1);  // half of 2ⁿ, which may be too large itself
+    const Vec<T> scale = power_of_two<T>(wrapping_sum<T>(n, int_splat<T>(-1)));  // half of 2ⁿ, which may be too large itself
     const Vec<T> y = (fma(scale, small_expm1<T>(r), scale - T(0.5))) * T(2);
     return x == T(0) ? x : y;
 }
@@ -116,9 +125,10 @@ template <class T> CR_INLINE Vec<T> log_corrected(Vec<T> u, Vec<T> c) {
     const Vec<T> scaled = subnormal ? u * T(Int(1) << F::digits) : u;
     // Take out the exponent so that the mantissa lies in [√½, √2).
     const Int root_half = sizeof(T) == 4 ? Int(0x3f3504f3) : Int(0x3fe6a09e667f3bcdLL);
-    const Mask<T> lifted = bits<T>(scaled) - root_half;
+    const Mask<T> lifted = wrapping_difference<T>(bits<T>(scaled), int_splat<T>(root_half));
     Mask<T> e = lifted >> F::digits;
-    const Vec<T> m = from_bits<T>(bits<T>(scaled) - (e << F::digits));
+    const Mask<T> power = (Mask<T>)((Word<T>)e << F::digits);
+    const Vec<T> m = from_bits<T>(wrapping_difference<T>(bits<T>(scaled), power));
     e = e - (subnormal & Int(F::digits));
     const Vec<T> n = __builtin_convertvector(e, Vec<T>);
     const Vec<T> f = m - T(1);
