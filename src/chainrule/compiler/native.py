@@ -22,7 +22,7 @@ from chainrule.compiler.passes.fusion import CHAIN
 from chainrule.engine import Layout, in_order
 from chainrule.errors import ShapeError
 from chainrule.graph import Equation, Graph, Value
-from chainrule.primitive import Array, Primitive
+from chainrule.primitive import Array, Primitive, lookup
 
 VIEWS = ("reshape", "permute", "expand", "slice")
 MOST_SPARES = 3
@@ -137,7 +137,8 @@ class NativePlan:
                 continue
             if self._seen[root].root is not root:  # a part of other memory
                 copied = Value(root)
-                self._emit("copy", (root,), (copied,), {}, Equation(CHAIN, (), {}, ()))
+                copying = Equation(lookup("clone"), (root,), {}, (copied,))
+                self._emit("copy", (root,), (copied,), {}, copying)
                 root = copied
             if root not in self._results:
                 self._results.append(root)
