@@ -15,6 +15,8 @@ Kernels that a program can name beside primitives:
 ===============================  =================================================================
 ``product``                      (a, b[, bias][, residual]) → activation(a·b + bias + residual);
                                  ``bias``, ``residual`` (bool), ``activation`` ("none", "relu")
+``convolution``                (x, w[, bias]) → activation(conv2d(x, w) + bias); ``geometry``,
+                               ``bias`` (bool), ``activation``
 ``fused``                        a chain of elementwise steps with optional reductions:
                                  ``steps``, ``results``, ``reductions``, ``dims``, ``dtype``
 ``cross_entropy_with_gradient``  (x, t, g) → loss, ∂loss/∂x·g; ``reduction``, ``ignore_index``
@@ -24,7 +26,8 @@ Kernels that a program can name beside primitives:
 
 from __future__ import annotations
 
-from chainrule.engine import windows as windows  # registers its lowerings
+from chainrule.engine import lowering_checks as lowering_checks  # these register lowerings
+from chainrule.engine import lowering_images as lowering_images
 from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
 from chainrule.engine.elementwise import steps_of
 from chainrule.engine.evaluate import run, run_native, serve

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import as_strided
 from chainrule.engine.layout import Layout, NativeCall, layout_of
 from chainrule.engine.lowering import LOWERINGS, lower
 from chainrule.engine.native import available, module
-from chainrule.engine.program import raise_status
+from chainrule.engine.program import REFUSED, raise_status
 from chainrule.graph import as_tuple
 from chainrule.primitive import Array, Primitive
 
@@ -46,6 +46,8 @@ def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str
     made = tuple([_seen(outputs[i], x) for i, x in call.outputs])
     status = module().call(call.kernel, seen, made, call.ints, call.floats)
     if status is not None:
+        if status[0] == REFUSED:
+            primitive.forward(*arrays, **params)  # raises, and says why
         raise_status(status, primitive.name)
     return tuple(outputs) if isinstance(derived, tuple) else outputs[0]
 

@@ -22,12 +22,15 @@ import numpy as np
 from chainrule.engine import lowering
 from chainrule.engine.chain import Reduction, fused_call
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
+from chainrule.engine.lowering_images import conv_call
 from chainrule.engine.native import module
 from chainrule.errors import GraphError, OutOfRangeError, ShapeError
 from chainrule.graph import as_tuple
 from chainrule.primitive import Array, Primitive, Shape, Spec
 
 ALIGNMENT = 64
+REFUSED = 4
+"""What a kernel reports of data that is not what its op takes: see engine/cpp/call.h."""
 
 
 class Buffer(NamedTuple):
@@ -94,6 +97,10 @@ def _product(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall | 
     return lowering.product_call(inputs, outputs[0], **params)
 
 
+def _convolution(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall | None:
+    return conv_call(inputs, outputs, **params)
+
+
 def _fused(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall:
     reductions = [Reduction(*r) for r in params.get("reductions", ())]
     return fused_call(
@@ -108,6 +115,7 @@ def _cross_entropy(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeC
 
 KERNELS: dict[str, Encoder] = {
     "product": _product,
+    "convolution": _convolution,
     "fused": _fused,
     "cross_entropy_with_gradient": _cross_entropy,
     "copy": lambda params, inputs, outputs: lowering.copy_call(inputs[0], outputs[0]),
@@ -209,6 +217,8 @@ class Program:
             finally:
                 self._running = False
         if result.__class__ is tuple:
+            if result[0] == REFUSED:
+                self._reference(result[-1])  # raises, and says why
             raise_status(result, self.instructions[result[-1]].name, result[-1])
         return result
 

@@ -38,6 +38,7 @@ enum class Code : std::int32_t {
     bad_call,      // the operands are not what the kernel takes: a defect of the caller
     out_of_range,  // an index or label in the data: `value` at flat `position`, not below `limit`
     no_memory,
+    refused,  // the data at flat `position` is not what the op takes; its reference says why
 };
 
 struct Status {

@@ -1,0 +1,150 @@
+"""Convolution and its gradients: any geometry and layout, the same bits on any threads."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.engine.helpers import THREADS, native, reference, same_bits
+
+from chainrule import engine
+from chainrule.engine import Instruction, Program, external
+from chainrule.ops.window import Geometry
+from chainrule.primitive import Spec
+
+# images, kernels, geometry
+PLAIN = [
+    ((2, 1, 28, 28), (4, 1, 3, 3), Geometry(padding=(1, 1))),
+    ((3, 4, 14, 14), (8, 4, 3, 3), Geometry(padding=(1, 1))),
+    ((2, 1, 28, 28), (32, 1, 3, 3), Geometry()),
+    ((2, 32, 13, 13), (64, 32, 3, 3), Geometry()),
+    ((1, 1, 1, 1), (1, 1, 1, 1), Geometry()),
+    ((5, 3, 7, 9), (33, 3, 1, 1), Geometry()),
+    ((2, 70, 6, 5), (5, 70, 3, 3), Geometry(padding=(2, 1))),
+    ((1, 3, 40, 50), (17, 3, 5, 5), Geometry(padding=(2, 2))),
+    ((1, 2, 9, 35), (3, 2, 2, 7), Geometry()),
+    ((2, 130, 5, 4), (20, 130, 3, 2), Geometry()),
+]
+ODD = [
+    ((2, 3, 12, 13), (5, 3, 3, 3), Geometry(stride=(2, 2), padding=(1, 1))),
+    ((1, 3, 30, 31), (40, 3, 7, 7), Geometry(stride=(2, 2), padding=(3, 3))),
+    ((2, 4, 11, 9), (6, 4, 3, 2), Geometry(stride=(3, 2), padding=(0, 1), dilation=(1, 2))),
+    ((2, 4, 11, 12), (6, 4, 3, 3), Geometry(dilation=(2, 3), padding=(2, 5))),
+    ((2, 6, 10, 9), (4, 3, 3, 3), Geometry(groups=2, padding=(1, 1))),
+    ((2, 8, 10, 9), (8, 1, 3, 3), Geometry(groups=8, padding=(1, 1))),
+    ((1, 2, 4, 4), (3, 2, 1, 1), Geometry(padding=(3, 2))),
+    ((2, 5, 9, 3), (40, 5, 4, 3), Geometry(dilation=(2, 1))),
+    ((2, 20, 9, 14), (3, 20, 2, 3), Geometry(stride=(2, 1))),
+    ((2, 64, 6, 6), (64, 64, 3, 3), Geometry(padding=(2, 2))),
+    ((1, 2, 8, 8), (3, 2, 1, 1), Geometry(stride=(4, 5))),
+    ((0, 2, 8, 8), (3, 2, 3, 3), Geometry()),
+]
+
+
+def operands(case: Any, dtype: Any) -> tuple[Any, Any, Any, Geometry]:
+    """Images x, kernels w, and u in the shape of the result."""
+    image, kernel, geometry = case
+    rng = np.random.default_rng(5)
+    x, w = rng.normal(size=image).astype(dtype), rng.normal(size=kernel).astype(dtype)
+    height, width = geometry.positions(image, kernel)
+    return x, w, rng.normal(size=(image[0], kernel[0], height, width)).astype(dtype), geometry
+
+
+def all_three(x: Any, w: Any, u: Any, geometry: Geometry, run: Any = native) -> tuple[Any, ...]:
+    return (
+        run("conv2d", x, w, geometry=geometry),
+        run("conv2d_input", u, w, shape=x.shape, geometry=geometry),
+        run("conv2d_weight", x, u, shape=w.shape, geometry=geometry),
+    )
+
+
+def close(results: Any, truths: Any) -> None:
+    for result, truth in zip(results, truths, strict=True):
+        eps = np.finfo(result.dtype).eps
+        # A sum of n products of numbers near 1, rounded n times, errs by about √n·eps·√n at most.
+        size = np.abs(truth).max(initial=1.0)
+        np.testing.assert_allclose(result, truth, rtol=0, atol=40 * eps * size)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", PLAIN + ODD)
+def test_equals_reference(case: Any, dtype: Any) -> None:
+    x, w, u, geometry = operands(case, dtype)
+    wide = [a.astype(np.float64) for a in (x, w, u)]
+    close(all_three(x, w, u, geometry), all_three(*wide, geometry, run=reference))
+
+
+@pytest.mark.parametrize("isa", ["baseline", "avx2"])
+@pytest.mark.parametrize("case", PLAIN + ODD)
+def test_other_instruction_sets(case: Any, isa: str) -> None:
+    if isa not in engine.describe()["instruction_sets"]:  # type: ignore[operator]
+        pytest.skip(f"this machine has no {isa}")
+    engine.use_instruction_set(isa)
+    x, w, u, geometry = operands(case, np.float32)
+    wide = [a.astype(np.float64) for a in (x, w, u)]
+    close(all_three(x, w, u, geometry), all_three(*wide, geometry, run=reference))
+
+
+@pytest.mark.parametrize("case", [*PLAIN[:4], ODD[1], ODD[4]])
+def test_threads_do_not_matter(case: Any) -> None:
+    image, kernel, geometry = case
+    x, w, u, geometry = operands(((21, *image[1:]), kernel, geometry), np.float32)
+    results = []
+    for threads in THREADS:
+        engine.set_num_threads(threads)
+        results.append(all_three(x, w, u, geometry))
+    for other in results[1:]:
+        assert all(same_bits(a, b) for a, b in zip(other, results[0], strict=True))
+
+
+@pytest.mark.parametrize("case", [*PLAIN[:4], ODD[0], ODD[4]])
+def test_the_rest_of_the_batch_does_not_matter(case: Any) -> None:
+    image, kernel, geometry = case
+    x, w, u, geometry = operands(((9, *image[1:]), kernel, geometry), np.float32)
+    y, by_x, _ = all_three(x, w, u, geometry)
+    for part in (slice(4, 5), slice(2, 9)):
+        again = all_three(x[part], w, u[part], geometry)
+        assert same_bits(again[0], y[part]) and same_bits(again[1], by_x[part])
+
+
+@pytest.mark.parametrize("case", [PLAIN[1], PLAIN[3], ODD[2]])
+def test_layouts(case: Any) -> None:
+    """Transposed, reversed and repeated operands are read where they are."""
+    x, w, u, geometry = operands(case, np.float32)
+    expected = all_three(x, w, u, geometry)
+    turned = (0, 3, 2, 1)
+    columns = [a.transpose(turned).copy().transpose(turned) for a in (x, w, u)]
+    twice = [np.repeat(a, 2, axis=1)[:, ::2] for a in (x, w, u)]
+    for views in (columns, twice, [np.flip(np.flip(a, 2).copy(), 2) for a in (x, w, u)]):
+        results = all_three(*views, geometry)
+        assert all(same_bits(a, b) for a, b in zip(results, expected, strict=True))
+    one = np.broadcast_to(np.float32(0.5), u.shape)
+    close(all_three(x, w, one, geometry), all_three(x, w, one.copy(), geometry))
+
+
+def test_a_kernel_that_sees_nan_and_infinity() -> None:
+    x, w, _, geometry = operands(PLAIN[1], np.float32)
+    x[0, 1, 3, 3], x[1, 2, 5, 6] = np.nan, np.inf
+    y = native("conv2d", x, w, geometry=geometry)
+    truth = reference("conv2d", x, w, geometry=geometry)
+    assert np.array_equal(np.isnan(y), np.isnan(truth))
+    assert np.array_equal(np.isinf(y), np.isinf(truth))
+
+
+@pytest.mark.parametrize("case", [*PLAIN[:4], PLAIN[6], ODD[1], ODD[4]])
+@pytest.mark.parametrize("activation", ["none", "relu"])
+def test_bias_and_activation_on_the_way_out(case: Any, activation: str) -> None:
+    """The bits of the three ops one after the other."""
+    x, w, u, geometry = operands(case, np.float32)
+    b = np.random.default_rng(1).normal(size=len(w)).astype(np.float32)
+    arrays = [x, w, b, np.zeros_like(u)]
+    params = {"geometry": geometry, "bias": True, "activation": activation}
+    program = Program(
+        [Instruction("convolution", (0, 1, 2), (3,), params)],
+        [external(i, a.shape, a.dtype) for i, a in enumerate(arrays)],
+        [Spec(a.shape, a.dtype) for a in arrays],
+    )
+    program.run(arrays)
+    expected = native("add", native("conv2d", x, w, geometry=geometry), b[:, None, None])
+    if activation == "relu":
+        expected = native("relu", expected)
+    assert same_bits(arrays[3], expected)

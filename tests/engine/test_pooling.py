@@ -1,0 +1,111 @@
+"""Pooling and its gradients: windows of any size, the same bits on any number of threads."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.engine.helpers import THREADS, native, reference, same_bits
+
+from chainrule import engine
+from chainrule.errors import OutOfRangeError
+from chainrule.ops import window as window_ops  # registers the primitives
+
+assert window_ops.__name__
+
+# images, kernel, stride, padding
+CASES = [
+    ((2, 3, 28, 28), (2, 2), (2, 2), (0, 0)),
+    ((2, 3, 26, 26), (2, 2), (2, 2), (0, 0)),
+    ((3, 2, 11, 11), (2, 2), (2, 2), (0, 0)),
+    ((1, 2, 9, 70), (2, 3), (1, 2), (0, 0)),
+    ((1, 2, 35, 37), (3, 3), (1, 1), (1, 1)),
+    ((2, 2, 17, 40), (3, 2), (2, 3), (1, 1)),
+    ((2, 2, 17, 40), (3, 5), (2, 2), (0, 2)),
+    ((1, 1, 1, 1), (1, 1), (1, 1), (0, 0)),
+    ((1, 1, 2, 3), (4, 4), (4, 4), (2, 2)),
+    ((0, 3, 4, 4), (2, 2), (2, 2), (0, 0)),
+    ((1, 5, 64, 64), (4, 4), (4, 4), (0, 0)),
+]
+
+
+def image(shape: Any, dtype: Any) -> Any:
+    """Few different values, so that windows have several largest pixels."""
+    return np.random.default_rng(1).integers(-4, 5, shape).astype(dtype)
+
+
+def window(case: Any) -> dict[str, Any]:
+    return {"kernel": case[1], "stride": case[2], "padding": case[3]}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", CASES)
+def test_maximum(case: Any, dtype: Any) -> None:
+    x = image(case[0], dtype)
+    for isa in engine.describe()["instruction_sets"]:  # type: ignore[attr-defined]
+        engine.use_instruction_set(isa)
+        y, positions = native("max_pool2d_with_positions", x, **window(case))
+        truth = reference("max_pool2d_with_positions", x, **window(case))
+        assert same_bits(y, truth[0]) and same_bits(positions, truth[1])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nan_and_infinity(case: Any) -> None:
+    x = image(case[0], np.float32)
+    flat = x.reshape(-1)
+    flat[::7], flat[::11], flat[::5] = np.nan, np.inf, -np.inf
+    y, positions = native("max_pool2d_with_positions", x, **window(case))
+    truth = reference("max_pool2d_with_positions", x, **window(case))
+    np.testing.assert_array_equal(y, truth[0])
+    np.testing.assert_array_equal(positions, truth[1])
+    lowest = np.full(case[0], -np.inf, np.float32)
+    positions = native("max_pool2d_with_positions", lowest, **window(case))[1]
+    truth = reference("max_pool2d_with_positions", lowest, **window(case))
+    np.testing.assert_array_equal(positions, truth[1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", CASES)
+def test_mean_and_its_gradient(case: Any, dtype: Any) -> None:
+    x = np.random.default_rng(2).normal(size=case[0]).astype(dtype)
+    for isa in engine.describe()["instruction_sets"]:  # type: ignore[attr-defined]
+        engine.use_instruction_set(isa)
+        y = native("avg_pool2d", x, **window(case))
+        assert same_bits(y, reference("avg_pool2d", x, **window(case)))
+        result = native("avg_pool2d_input", y, shape=x.shape, **window(case))
+        truth = reference("avg_pool2d_input", y, shape=x.shape, **window(case))
+        assert same_bits(result, truth)
+
+
+@pytest.mark.parametrize("case", CASES[:5])
+def test_threads_and_batch_do_not_matter(case: Any) -> None:
+    x = np.random.default_rng(2).normal(size=(30, *case[0][1:])).astype(np.float32)
+    results = []
+    for threads in THREADS:
+        engine.set_num_threads(threads)
+        y, positions = native("max_pool2d_with_positions", x, **window(case))
+        n, c, height, width = x.shape
+        g = y.reshape(n, c, -1)
+        places = positions.reshape(n, c, -1)
+        back = native("scatter_add", g, places, shape=(n, c, height * width), dim=2)
+        truth = reference("scatter_add", g, places, shape=(n, c, height * width), dim=2)
+        np.testing.assert_allclose(back, truth, rtol=1e-6, atol=1e-6)
+        results.append((y, positions, back, native("avg_pool2d", x, **window(case))))
+    for other in results[1:]:
+        assert all(same_bits(a, b) for a, b in zip(other, results[0], strict=True))
+    one = native("max_pool2d_with_positions", x[7:8], **window(case))
+    assert same_bits(one[0], results[0][0][7:8]) and same_bits(one[1], results[0][1][7:8])
+
+
+@pytest.mark.parametrize("n", [1, 40, 3000])
+@pytest.mark.parametrize("bad", [100, -101, 2**40])
+def test_scatter_checks_positions(n: int, bad: int) -> None:
+    """The first bad position is named, on any number of threads."""
+    x, index = np.ones((n, 50), np.float32), np.zeros((n, 50), np.int64)
+    index[:, 10] = -100  # the first from the front: allowed
+    native("scatter_add", x, index, shape=(n, 100), dim=1)
+    index[n // 2, 21] = bad
+    index[n // 2 + 1 :, 3] = 2**50
+    for threads in THREADS:
+        engine.set_num_threads(threads)
+        with pytest.raises(OutOfRangeError, match=rf"index {bad} at position {n // 2 * 50 + 21} "):
+            native("scatter_add", x, index, shape=(n, 100), dim=1)
