@@ -15,8 +15,8 @@ Kernels that a program can name beside primitives:
 ===============================  =================================================================
 ``product``                      (a, b[, bias][, residual]) → activation(a·b + bias + residual);
                                  ``bias``, ``residual`` (bool), ``activation`` ("none", "relu")
-``convolution``                (x, w[, bias]) → activation(conv2d(x, w) + bias); ``geometry``,
-                               ``bias`` (bool), ``activation``
+``convolution``                  (x, w[, bias]) → activation(conv2d(x, w) + bias);
+                                 ``geometry``, ``bias`` (bool), ``activation``
 ``fused``                        a chain of elementwise steps with optional reductions:
                                  ``steps``, ``results``, ``reductions``, ``dims``, ``dtype``
 ``cross_entropy_with_gradient``  (x, t, g) → loss, ∂loss/∂x·g; ``reduction``, ``ignore_index``
