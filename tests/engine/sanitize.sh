@@ -30,6 +30,6 @@ cd "$root"
 LD_PRELOAD="$(g++ -print-file-name=$library) $(g++ -print-file-name=libstdc++.so)" \
     ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 \
     UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-    TSAN_OPTIONS=halt_on_error=1:suppressions="$root/tests/engine/tsan.supp" \
+    TSAN_OPTIONS=halt_on_error=1:die_after_fork=0:suppressions="$root/tests/engine/tsan.supp" \
     PYTHONPATH="$work/src:$root" \
     "$python" -m pytest "$root/tests/engine" -q -p no:cacheprovider -x --capture=sys --rootdir "$root"
