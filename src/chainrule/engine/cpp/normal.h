@@ -1,8 +1,8 @@
 // The error function and the normal distribution, after S. L. Moshier, Cephes (1992): rational
 // approximations of erf for |x| ≤ 1 and of erfc = 1 − erf for |x| ≤ 8 and beyond, in float64.
 //
-// Float32 arguments are computed in float64 too: the left tail of Φ needs the relative accuracy of
-// erfc, and the few more operations cost less than a second set of approximations to maintain.
+// erf of float32 arguments is computed in float64 too; Φ, which activations need, has a float32
+// version of its own.
 #pragma once
 #include "vecmath.h"
 
@@ -20,12 +20,25 @@ struct ErrorFunction {
     Vec<double> erf, erfc;
 };
 
+// x·x − square: what rounding took from the square. Without a fused multiply-add, by the parts of
+// x = high + low, whose products are exact (Dekker, 1971).
+template <class T> CR_INLINE Vec<T> lost_from_square(Vec<T> x, Vec<T> square) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return fma(x, x, -square);
+#else
+    using Int = typename Format<T>::Int;
+    const Int upper = ~((Int(1) << (Format<T>::digits + 2) / 2) - 1);
+    const Vec<T> high = from_bits<T>(bits<T>(x) & upper), low = x - high;
+    return ((high * high - square) + high * low * T(2)) + low * low;
+#endif
+}
+
 // e^(−scale·x²) with the square exact: rounding it would cost as many ulp as the square is large.
 inline Vec<double> gauss(Vec<double> x, double scale) {
     Vec<double> size = magnitude<double>(x);
     size = size > 40.0 ? splat(40.0) : size;
     const Vec<double> square = size * size;
-    const Vec<double> lost = fma(size, size, -square);  // what rounding took from the square
+    const Vec<double> lost = lost_from_square<double>(size, square);
     return exp<double>(-square * scale) * (1.0 - lost * scale);
 }
 
@@ -83,11 +96,31 @@ template <Vec<double> (*F)(Vec<double>)> CR_INLINE Vec<float> through_double(Vec
     return y;
 }
 
+// Φ in float32. Its left tail is e^(−x²/2)/(1 + |x|) times a function that hardly changes, here a
+// polynomial in (|x| − 3)/(|x| + 3) where Φ is not 0 as a float32.
+CR_INLINE Vec<float> normal_cdf32(Vec<float> x) {
+    static constexpr float ratio[] = {
+        4.535715826e-5f, 9.85605466e-6f, -0.0004698184447f, -0.0003385688071f,
+        0.00299164522f, 0.001154646397f, -0.02272679352f, 0.04516468293f,
+        -0.01643235069f, -0.09652678419f, 0.4860557952f};
+    Vec<float> size = magnitude<float>(x);
+    size = size > 15.0f ? splat(15.0f) : size;  // where the tail is 0
+    const Vec<float> t = (size - 3.0f) / (size + 3.0f);
+    Vec<float> p = splat(ratio[0]);
+#pragma GCC unroll 16
+    for (int i = 1; i < 11; ++i) p = fma(p, t, splat(ratio[i]));
+    const Vec<float> square = size * size;
+    const Vec<float> lost = lost_from_square<float>(size, square);
+    const Vec<float> bell = exp<float>(square * -0.5f) * (1.0f - lost * 0.5f);
+    const Vec<float> tail = bell * (p / (size + 1.0f));
+    return x > 0.0f ? 1.0f - tail : tail;
+}
+
 CR_INLINE Vec<double> erf(Vec<double> x) { return erf64(x); }
 CR_INLINE Vec<float> erf(Vec<float> x) { return through_double<erf64>(x); }
 CR_INLINE Vec<double> normal_cdf(Vec<double> x) { return normal_cdf64(x); }
-CR_INLINE Vec<float> normal_cdf(Vec<float> x) { return through_double<normal_cdf64>(x); }
+CR_INLINE Vec<float> normal_cdf(Vec<float> x) { return normal_cdf32(x); }
 CR_INLINE Vec<double> gelu(Vec<double> x) { return gelu64(x); }
-CR_INLINE Vec<float> gelu(Vec<float> x) { return through_double<gelu64>(x); }
+CR_INLINE Vec<float> gelu(Vec<float> x) { return x * normal_cdf32(x); }
 
 }  // namespace cr::CR_ISA
