@@ -42,7 +42,8 @@ def apply(op: Primitive | str, *inputs: Any, **params: Any) -> Any:
                 break
     primitive.infer(*data, **params)
     if interpreter is None:
-        result = primitive.evaluate(*data, **params)
+        native = settings.engine == "native"
+        result = (primitive.evaluate if native else primitive.forward)(*data, **params)
     else:
         result = interpreter.run(primitive, inputs, params)
     several = result.__class__ is tuple

@@ -15,6 +15,7 @@ import numpy as np
 
 from chainrule.errors import DTypeError, GraphError, ShapeError
 from chainrule.primitive import Array, DType, Primitive, Shape, Spec, SpecLike
+from chainrule.settings import current
 
 
 class Value:
@@ -102,7 +103,7 @@ class Graph:
         return self
 
     def run(self, *arrays: Array) -> list[Array]:
-        """Evaluate on NumPy arrays with the primitives' references: the meaning of the graph."""
+        """Evaluate on NumPy arrays, op by op as plain evaluation does: the meaning of the graph."""
         if len(arrays) != len(self.inputs):
             raise GraphError(
                 "wrong number of inputs", given=len(arrays), expected=len(self.inputs)
@@ -114,9 +115,12 @@ class Graph:
             if array.dtype != value.dtype:
                 raise DTypeError(f"input {value}", given=array.dtype, expected=value.dtype)
             environment[value] = array
+        native = current().engine == "native"
         for equation in self.equations:
             inputs = [environment[v] for v in equation.inputs]
-            results = as_tuple(equation.primitive.forward(*inputs, **equation.params))
+            op = equation.primitive
+            function = op.evaluate if native else op.forward
+            results = as_tuple(function(*inputs, **equation.params))
             environment.update(zip(equation.outputs, map(np.asarray, results), strict=True))
         return [environment[v] for v in self.outputs]
 

@@ -8,7 +8,6 @@ that a step allocates nothing.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -25,7 +24,6 @@ from chainrule.graph import Equation, Graph, Value
 from chainrule.primitive import Array, Primitive, lookup
 
 VIEWS = ("reshape", "permute", "expand", "slice")
-MOST_SPARES = 3
 
 
 class Seen(NamedTuple):
@@ -60,7 +58,7 @@ class NativePlan:
             self._lower(equation)
         self._place_results()
         self._assemble()
-        self._spares: list[list[Array]] = [[] for _ in self._results]
+        self._spares = [engine.Spares(v.shape, v.dtype) for v in self._results]
 
     # -- from equations to steps -------------------------------------------------------------------
 
@@ -206,7 +204,7 @@ class NativePlan:
 
     def run(self, arrays: Sequence[Array]) -> list[Array]:
         """The outputs of the graph for input arrays of exactly its specs."""
-        results = [self._fresh(i) for i in range(len(self._results))]
+        results = [spare.take() for spare in self._spares]
         try:
             self.program.run([*arrays, *results])
         except ShapeError:
@@ -217,19 +215,6 @@ class NativePlan:
             results[at] if kind == "result" else arrays[at] if kind == "input" else at
             for kind, at in self._outputs
         ]
-
-    def _fresh(self, result: int) -> Array:
-        """An array for a result: one made earlier that nobody else holds any more, or a new one."""
-        spares = self._spares[result]
-        for array in spares:
-            # The list, the loop's name and the argument of getrefcount hold it.
-            if sys.getrefcount(array) <= 3:
-                return array
-        value = self._results[result]
-        array = np.empty(value.shape, value.dtype)
-        if len(spares) < MOST_SPARES:
-            spares.append(array)
-        return array
 
     def describe(self) -> str:
         """How many buffers, how much memory, and what has no kernel."""
@@ -243,7 +228,7 @@ class NativePlan:
 
     def times(self, arrays: Sequence[Array], rounds: int = 20) -> list[tuple[Equation, float]]:
         """Each step's equation with its median seconds, over several runs."""
-        results = [self._fresh(i) for i in range(len(self._results))]
+        results = [spare.take() for spare in self._spares]
         arrays = [np.require(x, requirements=["C", "ALIGNED"]) for x in arrays]
         samples = [self.program.times([*arrays, *results]) for _ in range(rounds)]
         medians = np.median(np.array(samples), axis=0).tolist()

@@ -43,14 +43,16 @@ from chainrule.engine.program import (
     constant,
     external,
 )
+from chainrule.engine.spares import Spares
 from chainrule.engine.threads import default_threads, num_threads, set_num_threads, usable_cpus
 from chainrule.errors import ArgumentError
 
 __all__ = [
-    "KERNELS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction", "Step",
-    "arena", "available", "constant", "default_threads", "describe", "external", "fused_call",
-    "in_order", "layout_of", "lower", "machine_code", "num_threads", "run", "run_native", "serve",
-    "set_num_threads", "steps_of", "usable_cpus", "use_instruction_set", "why_not",
+    "KERNELS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction", "Spares",
+    "Step", "arena", "available", "constant", "default_threads", "describe", "external",
+    "fused_call", "in_order", "layout_of", "lower", "machine_code", "num_threads", "run",
+    "run_native", "serve", "set_num_threads", "steps_of", "usable_cpus", "use_instruction_set",
+    "why_not",
 ]  # fmt: skip
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from chainrule.engine.layout import Layout, NativeCall, layout_of
+from chainrule.engine.layout import Layout, in_order, layout_of
 from chainrule.engine.lowering import LOWERINGS, lower
 from chainrule.engine.native import available, module
 from chainrule.engine.program import REFUSED, raise_status
+from chainrule.engine.spares import Spares
 from chainrule.graph import as_tuple
 from chainrule.primitive import Array, Primitive
 
 _WORTH_IT = 4096
 """Elements (of the largest operand) from which a native call is faster than NumPy's own."""
-_calls: dict[Any, NativeCall | None] = {}
+_UNKNOWN = object()
+_calls: dict[Any, Any] = {}
 _MOST_CALLS = 4096
 
 
@@ -35,13 +37,21 @@ def run(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any])
 
 def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
     """The value computed by the native kernel, or None when there is none for these operands."""
-    if any(not x.flags.aligned or not x.dtype.isnative for x in arrays):
+    key: Any = (primitive.name, *params.values(), *[(x.shape, x.strides, x.dtype) for x in arrays])
+    try:
+        ready = _calls.get(key, _UNKNOWN)
+    except TypeError:  # a parameter that does not hash
+        ready, key = _UNKNOWN, None
+    if ready is _UNKNOWN:
+        ready = _prepare(primitive, arrays, params)
+        if len(_calls) >= _MOST_CALLS:
+            _calls.clear()
+        if key is not None:
+            _calls[key] = ready
+    if ready is None or not all([x.flags.aligned for x in arrays]):
         return None
-    derived = primitive.infer(*arrays, **params)
-    outputs = [np.empty(s.shape, s.dtype) for s in as_tuple(derived)]
-    call = _call(primitive, params, arrays, outputs)
-    if call is None:
-        return None
+    call, spares, several = ready
+    outputs = [spare.take() for spare in spares]
     seen = tuple([_seen(arrays[i], x) for i, x in call.inputs])
     made = tuple([_seen(outputs[i], x) for i, x in call.outputs])
     status = module().call(call.kernel, seen, made, call.ints, call.floats)
@@ -49,42 +59,40 @@ def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str
         if status[0] == REFUSED:
             primitive.forward(*arrays, **params)  # raises, and says why
         raise_status(status, primitive.name)
-    return tuple(outputs) if isinstance(derived, tuple) else outputs[0]
+    return tuple(outputs) if several else outputs[0]
 
 
-def serve(primitive: Primitive) -> None:
-    """Let plain evaluation use the native kernel too, where the arrays are large enough to gain.
+def _prepare(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
+    """(native call, memory for the outputs, whether they are a tuple), made once for each shape."""
+    if any(not x.dtype.isnative for x in arrays):
+        return None
+    derived = primitive.infer(*arrays, **params)
+    specs = [(s.shape, s.dtype) for s in as_tuple(derived)]
+    outputs = [in_order(*spec) for spec in specs]
+    call = lower(primitive.name, params, [layout_of(x) for x in arrays], outputs)
+    if call is None:
+        return None
+    return call, [Spares(*spec) for spec in specs], isinstance(derived, tuple)
 
-    For kernels that have the very bits of their reference: what is computed does not change.
-    """
-    if not available():
-        return
+
+def serve(*primitives: Primitive) -> None:
+    """Let plain evaluation use the native kernels of these where the arrays are large enough."""
+    if available():
+        for primitive in primitives:
+            primitive.evaluate = _evaluator(primitive)
+
+
+def _evaluator(primitive: Primitive) -> Callable[..., Any]:
     reference = primitive.forward
 
     def evaluate(*arrays: Array, **params: Any) -> Any:
-        if arrays[0].size < _WORTH_IT:
-            return reference(*arrays, **params)
-        return run(primitive, arrays, params)
+        for x in arrays:
+            if x.size >= _WORTH_IT:
+                result = run_native(primitive, arrays, params)
+                return reference(*arrays, **params) if result is None else result
+        return reference(*arrays, **params)
 
-    primitive.evaluate = evaluate
-
-
-def _call(
-    primitive: Primitive, params: dict[str, Any], arrays: tuple[Array, ...], outputs: list[Array]
-) -> NativeCall | None:
-    """The native call, remembered: programs repeat the same few shapes."""
-    layouts = [layout_of(x) for x in (*arrays, *outputs)]
-    try:
-        key = (primitive.name, tuple(params.items()), tuple(layouts))
-        if key in _calls:
-            return _calls[key]
-    except TypeError:  # a parameter that does not hash
-        return lower(primitive.name, params, layouts[: len(arrays)], layouts[len(arrays) :])
-    if len(_calls) >= _MOST_CALLS:
-        _calls.clear()
-    call = lower(primitive.name, params, layouts[: len(arrays)], layouts[len(arrays) :])
-    _calls[key] = call
-    return call
+    return evaluate
 
 
 def _seen(array: Array, layout: Layout) -> Array:

@@ -49,6 +49,8 @@ void expect_sound(const Program& program) {
 }  // namespace
 
 NB_MODULE(_native, m) {
+    // Programs kept by compiled functions until the interpreter ends are no leak worth a warning.
+    nb::set_leak_warnings(false);
     if (PyModule_AddFunctions(m.ptr(), doors) != 0) throw nb::python_error();
     m.def("thread_count", &thread_count);
     m.def("set_thread_count", &set_thread_count);
