@@ -79,7 +79,7 @@ def measure(workload: Workload, rounds: int) -> dict[str, dict[str, float]]:
         workers.append(worker)
     for _ in range(rounds):
         for worker in workers:
-            time.sleep(0.01)  # threads of the one before go to sleep
+            time.sleep(0.1)  # threads of the one before go to sleep
             worker.samples.append(worker.turn())
     for worker in workers:
         worker.stop()
