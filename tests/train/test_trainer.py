@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import tracemalloc
 import warnings
@@ -315,8 +316,10 @@ def test_D10_memory_stays_flat_over_a_thousand_steps(data: ArrayDataset) -> None
     trainer.fit(data, epochs=5, batch_size=8)
     tracemalloc.start()
     trainer.fit(data, epochs=10, batch_size=8)
+    gc.collect()
     first = tracemalloc.get_traced_memory()[0]
     trainer.fit(data, epochs=80, batch_size=8)
+    gc.collect()  # what waits for the collector is not kept
     grown = tracemalloc.get_traced_memory()[0] - first
     tracemalloc.stop()
     # The history grows by 80 records of a few hundred bytes; a kept graph would be megabytes.
