@@ -29,6 +29,7 @@ $(VENV)/.python:
 
 $(VENV)/.run: $(VENV)/.python pyproject.toml $(ENGINE)
 	$(BIN)/pip install --quiet -e ".[plot,images]"
+	$(BIN)/python -m compileall -q src/chainrule
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.python pyproject.toml $(ENGINE)
@@ -42,6 +43,7 @@ $(VENV)/.parity: $(VENV)/.dev
 $(BENCH)/.peers: pyproject.toml $(ENGINE)
 	$(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/pip install --quiet -e ".[plot]" torch==2.13.0 "jax>=0.4.30" threadpoolctl
+	$(BENCH)/bin/python -m compileall -q src/chainrule
 	touch $@
 
 # The engine's tests under address and undefined-behaviour sanitizers, then the thread sanitizer.
