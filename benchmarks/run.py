@@ -52,7 +52,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     axes.set_yscale("log")
     axes.set_ylabel("microseconds a step")
     axes.set_xticks(range(len(names)), names)
-    axes.legend(frameon=False, ncols=len(candidates))
+    figure.legend(frameon=False, ncols=len(candidates), loc="outside upper center")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
 
