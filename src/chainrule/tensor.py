@@ -21,8 +21,7 @@ from chainrule.errors import (
 )
 from chainrule.graph import Value
 from chainrule.methods import Methods
-from chainrule.primitive import SCALARS as SCALARS
-from chainrule.primitive import Array, DType, Primitive, Shape, Spec, array_of, supported
+from chainrule.primitive import SCALARS, Array, DType, Primitive, Shape, Spec, array_of, supported
 from chainrule.reading import Reading
 from chainrule.settings import current, use
 

@@ -119,8 +119,7 @@ class Trace:
 
     `graph` takes the arguments, then the state that is read; it returns the results, then what is
     required to be true, then the new values of the state that is written. Called with tensors, a
-    trace runs the graph on the NumPy references, with the same bits as the function itself, and
-    writes the state.
+    trace runs the graph op by op, with the same bits as the function itself, and writes the state.
     """
 
     graph: Graph

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.lib.stride_tricks import as_strided
 
 from chainrule.engine.layout import Layout, in_order, layout_of
-from chainrule.engine.lowering import LOWERINGS, lower
+from chainrule.engine.lowering import lower
 from chainrule.engine.native import available, module
 from chainrule.engine.program import REFUSED, raise_status
 from chainrule.engine.spares import Spares
@@ -100,8 +100,3 @@ def _seen(array: Array, layout: Layout) -> Array:
     if array.shape == layout.shape and array.strides == layout.strides:
         return array
     return as_strided(array, layout.shape, layout.strides)
-
-
-def has_kernel(name: str) -> bool:
-    """Whether a primitive has a kernel of its own (elementwise ones share the machine)."""
-    return name in LOWERINGS
