@@ -1,0 +1,1 @@
+"""The course: ten lessons, from one neuron to the framework; `lessons/README.md` is the map."""
