@@ -62,7 +62,7 @@ def _scaled(x: Array, shape: tuple[int, ...]) -> Array:
 
 
 def style() -> None:
-    """Set the course's look for matplotlib: small figures, colours that every eye can tell apart."""
+    """Set the course's look for matplotlib: small figures, colours safe for every eye."""
     import matplotlib.pyplot as plt
     from cycler import cycler
 
@@ -75,3 +75,13 @@ def style() -> None:
         "font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10, "legend.fontsize": 9,
         "legend.frameon": False, "image.cmap": "gray", "image.interpolation": "nearest",
     })  # fmt: skip
+
+
+def picture(ax: Any, pixels: Array, title: str = "", **options: Any) -> Any:
+    """Draw `pixels` (784,), (28, 28) or any (h, w) on the axes `ax`, without ticks or grid."""
+    side = int(np.sqrt(pixels.size))
+    image = ax.imshow(pixels if pixels.ndim == 2 else pixels.reshape(side, side), **options)
+    ax.set(xticks=[], yticks=[])
+    ax.grid(False)
+    ax.set_title(title)
+    return image
