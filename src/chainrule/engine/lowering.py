@@ -14,6 +14,7 @@ from typing import Any
 from chainrule.engine.chain import Reduction, fused_call
 from chainrule.engine.elementwise import chain_steps, steps_of
 from chainrule.engine.layout import (
+    BOOL,
     FLOAT64,
     FLOATS,
     KNOWN,
@@ -337,3 +338,9 @@ def copy_call(source: Layout, target: Layout) -> NativeCall:
 def zero_call(target: Layout) -> NativeCall:
     """Set an array that lies in order to zero (or False)."""
     return NativeCall("fill_zero", (), (), (), ((0, in_order(target.shape, target.dtype)),))
+
+
+def require_call(x: Layout, number: int) -> NativeCall | None:
+    """End the program unless all of x, which lies in order, is true."""
+    fits = x.dtype == BOOL and x.in_order()
+    return native_call("require", [x], (), (number,)) if fits else None
