@@ -194,6 +194,22 @@ def test_a_step_allocates_nothing(training):
     assert loss.item() > 0
 
 
+def test_the_engine_does_the_whole_call(training, monkeypatch):
+    """No call of a program that fits goes the long way round, in train mode or in eval mode."""
+    model, _, step, batch = training
+    predict = cr.compile(model.eval())
+    with cr.no_grad():
+        predict(batch[0])
+    monkeypatch.setattr("chainrule.compiler.program._signature", None)
+    with cr.no_grad():
+        predict(batch[0])
+    model.train()
+    monkeypatch.undo()
+    step(*batch)
+    monkeypatch.setattr("chainrule.compiler.program._signature", None)
+    step(*batch)
+
+
 def test_zero_and_minus_zero_are_two_programs():
     reciprocal = cr.compile(lambda x, zero: x / (x * zero))
     x = cr.ones(2)

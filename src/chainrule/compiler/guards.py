@@ -22,6 +22,7 @@ from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
 
 _MISSING = object()
+"""Stands for nothing there; the engine knows it by its bare type."""
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.dtype, np.generic)
 _OPAQUE = (*_PLAIN, ModuleType, Tensor, Primitive, np.ndarray, type, CodeType)
 _LIBRARIES = {*sys.stdlib_module_names, "chainrule", "numpy"}

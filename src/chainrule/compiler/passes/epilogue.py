@@ -15,6 +15,8 @@ from chainrule.ops.special import gate, relu
 from chainrule.primitive import Primitive, lookup
 
 reference: Callable[..., Any] = linear.forward
+rule_of_gate: Callable[..., Any] = gate.infer
+open_gate: Callable[..., Any] = gate.forward
 
 
 matmul = lookup("matmul")
@@ -37,10 +39,10 @@ class _MatmulGate:
     name = "matmul_gate"
 
     def infer(a: Any, b: Any, x: Any) -> Any:
-        return gate.infer(matmul.infer(a, b), x)
+        return rule_of_gate(matmul.infer(a, b), x)
 
     def forward(a: Any, b: Any, x: Any) -> Any:
-        return gate.forward(matmul.forward(a, b), x)
+        return open_gate(matmul.forward(a, b), x)
 
 
 LINEAR_RELU, MATMUL_GATE = Primitive(_LinearRelu), Primitive(_MatmulGate)

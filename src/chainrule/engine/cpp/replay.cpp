@@ -39,10 +39,12 @@ class Held {
 
 enum class Answer { yes, no, error };
 
-// The same plain value: one object, or equal ones of one type (floats by their bits).
+// The same plain value: one object, or equal ones of one type (floats by their bits). A bare
+// `object()` stands for nothing there.
 Answer equal(PyObject* now, PyObject* then) {
+    if (!now) return Py_TYPE(then) == &PyBaseObject_Type ? Answer::yes : Answer::no;
     if (now == then) return Answer::yes;
-    if (!now || Py_TYPE(now) != Py_TYPE(then)) return Answer::no;
+    if (Py_TYPE(now) != Py_TYPE(then)) return Answer::no;
     if (PyFloat_CheckExact(now)) {
         const double a = PyFloat_AS_DOUBLE(now), b = PyFloat_AS_DOUBLE(then);
         return std::memcmp(&a, &b, sizeof a) ? Answer::no : Answer::yes;
