@@ -44,6 +44,13 @@ class Slot:
             )
         return tensor._data
 
+    def store(self, array: Array) -> None:
+        """Put another array into this place."""
+        if self.is_grad:
+            self.tensor._grad = wrap(array)
+        else:
+            self.tensor._put(array)
+
 
 class Capture:
     """The interpreter that writes equations down instead of computing them."""
@@ -143,16 +150,15 @@ class Trace:
             if not holds:
                 raise error
         for slot, array in zip(self.writes, results[state:], strict=True):
-            if slot.is_grad:
-                slot.tensor._grad = wrap(array)
-            else:
-                slot.tensor._put(array)
+            slot.store(array)
         for slot in self.cleared:
             slot.tensor._grad = None
         return self.rebuild(results[:required])
 
     def rebuild(self, arrays: Sequence[Array]) -> Any:
         """What the function returned, with these arrays as its tensors."""
+        if self.structure is _RESULT:
+            return wrap(arrays[0])
         tensors = iter([wrap(array) for array in arrays])
         return tree.map_leaves(lambda y: next(tensors) if y is _RESULT else y, self.structure)
 

@@ -22,20 +22,23 @@ from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
 
 _MISSING = object()
+"""Stands for nothing there; the engine knows it by its bare type."""
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.dtype, np.generic)
 _OPAQUE = (*_PLAIN, ModuleType, Tensor, Primitive, np.ndarray, type, CodeType)
 _LIBRARIES = {*sys.stdlib_module_names, "chainrule", "numpy"}
 _IMPLICIT = {"__call__", "__iter__", "__len__", "__getitem__", "__enter__", "__exit__", "forward"}
 
-Entry = tuple[Any, Any, Any, str]
-"""(container, key, value, name): `container[key]` (of a cell: its contents) was `value`."""
+Entry = tuple[Any, Any, Any]
+"""(container, key, value): `container[key]` was `value`; of a cell, its contents. The key None
+stands for the length."""
 
 
 class Guards:
     """The Python values that a function reads, as they were when this was made."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self._entries: list[Entry] = []
+        self.entries: list[Entry] = []
+        self._labels: list[str] = []
         self._names: set[str] = set()
         self._seen: dict[int, Any] = {}
         self._objects: list[tuple[Any, str]] = []
@@ -46,19 +49,20 @@ class Guards:
 
     def broken(self) -> str | None:
         """The name of the first value that is another one now, or None when all hold."""
-        for container, key, value, name in self._entries:
+        for i, (container, key, value) in enumerate(self.entries):
             now = _look(container, key)
             if now is not value and not _equal(now, value):
-                return name
+                return self._labels[i]
         return None
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def _guard(self, container: Any, key: Any, name: str) -> None:
+        self._visit(self._note(container, key, name), name)
+
+    def _note(self, container: Any, key: Any, name: str) -> Any:
         value = _look(container, key)
-        self._entries.append((container, key, value, name))
-        self._visit(value, name)
+        self.entries.append((container, key, value))
+        self._labels.append(name)
+        return value
 
     def _visit(self, value: Any, name: str) -> None:
         """Note what a value leads to: code that is read, or elements and attributes."""
@@ -72,7 +76,7 @@ class Guards:
             self._visit_function(value)
         elif isinstance(value, (dict, list, tuple)):
             keys = value.keys() if isinstance(value, dict) else range(len(value))
-            self._entries.append((_Length(value), None, len(value), f"the length of {name}"))
+            self._note(value, None, f"the length of {name}")
             for key in list(keys):
                 self._guard(value, key, f"{name}[{key!r}]")
         else:
@@ -114,15 +118,6 @@ class Guards:
         return new
 
 
-class _Length:
-    """Stands for a container whose length is guarded."""
-
-    __slots__ = ("container",)
-
-    def __init__(self, container: Any) -> None:
-        self.container = container
-
-
 def _methods(cls: type) -> dict[str, Any]:
     """The functions of a class and its bases, those of properties too."""
     found: dict[str, Any] = {}
@@ -153,13 +148,20 @@ def _read_names(code: CodeType) -> tuple[set[str], set[str]]:
 
 def _look(container: Any, key: Any) -> Any:
     kind = container.__class__
+    if kind is CellType:
+        try:
+            return container.cell_contents
+        except ValueError:
+            return _MISSING
+    if key is None:
+        return len(container)
     if kind is dict:
         return container.get(key, _MISSING)
-    if kind is _Length:
-        return len(container.container)
+    if isinstance(container, (list, tuple)):
+        return container[key] if key < len(container) else _MISSING
     try:
-        return container.cell_contents if kind is CellType else container[key]
-    except (ValueError, LookupError):
+        return container[key]
+    except LookupError:
         return _MISSING
 
 

@@ -1,29 +1,33 @@
 """The native plan: a graph as one program of the engine, over an arena laid out beforehand.
 
 Views (reshape, permute, slices, expand) become other ways to see the same memory and cost nothing.
-What the engine has no kernel for runs its NumPy reference inside the program. Results and new
-state are written into arrays of their own, which are used again once nobody else holds them, so
-that a step allocates nothing.
+What the engine has no kernel for runs its NumPy reference inside the program. Optimizer updates
+write the state in place, after all that can fail; other results go into arrays that come with each
+call.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from chainrule import engine
+from chainrule.compiler.inplace import Step, updates_last
 from chainrule.compiler.memory import Arena, last_readers
 from chainrule.compiler.passes.fusion import CHAIN
 from chainrule.engine import Layout, in_order
-from chainrule.errors import ShapeError
 from chainrule.graph import Equation, Graph, Value
 from chainrule.primitive import Array, Primitive, lookup
 
 VIEWS = ("reshape", "permute", "expand", "slice")
+
+
+Place = tuple[str, Any]
+"""Where an output is: ("slot", its number), or ("constant", the array)."""
 
 
 class Seen(NamedTuple):
@@ -34,21 +38,18 @@ class Seen(NamedTuple):
     layout: Layout
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Step:
-    """An instruction before memory is laid out: it names values, not buffers."""
-
-    op: Primitive | str
-    inputs: tuple[Value, ...]
-    outputs: tuple[Value, ...]
-    params: dict[str, Any]
-    equation: Equation
-
-
 class NativePlan:
-    """A graph made ready to run again and again, in one call of the engine."""
+    """A graph made ready to run again and again, in one call of the engine.
 
-    def __init__(self, graph: Graph) -> None:
+    The last outputs of the graph are new values of state: `updates` gives for each the number of
+    the input that holds its old value, or None. The `required` outputs before them must be true.
+
+    slots: inputs, then results, as the program takes them.
+    places: of each output but those that are required.
+    in_place: the slots of inputs that the program writes.
+    """
+
+    def __init__(self, graph: Graph, updates: Sequence[int | None] = (), required: int = 0) -> None:
         self.graph = graph
         self.steps: list[Step] = []
         self._seen: dict[Value, Seen] = {}
@@ -56,9 +57,22 @@ class NativePlan:
             self._own(value)
         for equation in graph.equations:
             self._lower(equation)
-        self._place_results()
-        self._assemble()
-        self._spares = [engine.Spares(v.shape, v.dtype) for v in self._results]
+        answers = len(graph.outputs) - len(updates) - required
+        checked = graph.outputs[answers : answers + required]
+        others = graph.outputs[:answers] + graph.outputs[answers + required :]
+        homes = [self._home(v) for v in others]
+        replaced = self._order(homes, checked, updates)
+        self.slots = [*graph.inputs]
+        self.slots += dict.fromkeys(v for v in homes if v not in graph.constants)
+        self.slots = [v for v in dict.fromkeys(self.slots) if v not in replaced]
+        numbers = {v: i for i, v in enumerate(self.slots)}
+        numbers |= {new: numbers[old] for new, old in replaced.items()}
+        self.in_place = {numbers[old] for old in replaced.values()}
+        self.places: list[Place] = [
+            ("slot", numbers[v]) if v in numbers else ("constant", graph.constants[v])
+            for v in homes
+        ]
+        self._assemble(numbers)
 
     # -- from equations to steps -------------------------------------------------------------------
 
@@ -117,36 +131,50 @@ class NativePlan:
             source.root, source.offset + offset, Layout(result.shape, result.dtype, result.strides)
         )
 
-    def _place_results(self) -> None:
-        """Give every result whole memory of its own; what is an input or constant is passed on."""
+    def _home(self, value: Value) -> Value:
+        """The value whose whole memory is an output: it, what it is a view of, or a copy."""
+        seen = self._seen[value]
+        whole = seen.root is not value and seen == self._seen[seen.root]
+        home = seen.root if whole else value
+        if self._seen[home].root is home:
+            return home
+        return self._copied(home)  # a part of other memory
+
+    def _copied(self, value: Value) -> Value:
+        copied = Value(value)
+        copying = Equation(lookup("clone"), (value,), {}, (copied,))
+        self._emit("copy", (value,), (copied,), {}, copying)
+        return copied
+
+    def _order(
+        self, homes: Sequence[Value], checked: Sequence[Value], updates: Sequence[int | None]
+    ) -> dict[Value, Value]:
+        """Put the checks, then the updates in place, at the end; returns which replaces which."""
         given = {*self.graph.inputs, *self.graph.constants}
-        self._results: list[Value] = []
-        self._outputs: list[tuple[str, Any]] = []
-        for value in self.graph.outputs:
-            seen = self._seen[value]
-            whole = seen.root is not value and seen == self._seen[seen.root]
-            root = seen.root if whole else value
-            if root in given:
-                is_input = root in self.graph.inputs
-                self._outputs.append(
-                    ("input", self.graph.inputs.index(root))
-                    if is_input else ("constant", self.graph.constants[root])
-                )  # fmt: skip
-                continue
-            if self._seen[root].root is not root:  # a part of other memory
-                copied = Value(root)
-                copying = Equation(lookup("clone"), (root,), {}, (copied,))
-                self._emit("copy", (root,), (copied,), {}, copying)
-                root = copied
-            if root not in self._results:
-                self._results.append(root)
-            self._outputs.append(("result", self._results.index(root)))
+        count = Counter(homes)
+        news = homes[len(homes) - len(updates) :]
+        old = {
+            new: self.graph.inputs[at]
+            for new, at in zip(news, updates, strict=True)
+            if at is not None and count[new] == 1 and new not in given
+            and not count[self.graph.inputs[at]]
+        }  # fmt: skip
+        root = {v: seen.root for v, seen in self._seen.items()}
+        self.steps, last, replaced = updates_last(self.steps, old, root, self._is_native)
+        for i, value in enumerate(checked):
+            value = value if self._seen[value].layout.in_order() else self._copied(value)
+            required = Equation(lookup("all"), (value,), {}, ())
+            self.steps.append(Step("require", (value,), (), {"number": i}, required))
+        self.steps += last
+        return replaced
+
+    def _is_native(self, step: Step) -> bool:
+        return self._has_kernel(step.equation)
 
     # -- from steps to a program -------------------------------------------------------------------
 
-    def _assemble(self) -> None:
+    def _assemble(self, slots: dict[Value, int]) -> None:
         """Lay out the memory, number the buffers, and hand the program to the engine."""
-        slots = {v: i for i, v in enumerate([*self.graph.inputs, *self._results])}
         offsets, size = self._arena_offsets(slots)
         buffers: list[engine.Buffer] = []
         numbers: dict[Value, int] = {}
@@ -167,7 +195,7 @@ class NativePlan:
             for step in self.steps
         ]
         self.program = engine.Program(
-            instructions, buffers, [value.spec for value in slots], size
+            instructions, buffers, [value.spec for value in self.slots], size
         )
 
     def _arena_offsets(self, slots: dict[Value, int]) -> tuple[dict[Value, int], int]:
@@ -202,20 +230,6 @@ class NativePlan:
 
     # -- running -----------------------------------------------------------------------------------
 
-    def run(self, arrays: Sequence[Array]) -> list[Array]:
-        """The outputs of the graph for input arrays of exactly its specs."""
-        results = [spare.take() for spare in self._spares]
-        try:
-            self.program.run([*arrays, *results])
-        except ShapeError:
-            # Somebody gave an array that does not lie in C order: a copy does.
-            arrays = [np.require(x, requirements=["C", "ALIGNED"]) for x in arrays]
-            self.program.run([*arrays, *results])
-        return [
-            results[at] if kind == "result" else arrays[at] if kind == "input" else at
-            for kind, at in self._outputs
-        ]
-
     def describe(self) -> str:
         """How many buffers, how much memory, and what has no kernel."""
         program = self.program
@@ -227,9 +241,13 @@ class NativePlan:
         )
 
     def times(self, arrays: Sequence[Array], rounds: int = 20) -> list[tuple[Equation, float]]:
-        """Each step's equation with its median seconds, over several runs."""
-        results = [spare.take() for spare in self._spares]
-        arrays = [np.require(x, requirements=["C", "ALIGNED"]) for x in arrays]
-        samples = [self.program.times([*arrays, *results]) for _ in range(rounds)]
+        """Each step's equation with its median seconds, over several runs on copies."""
+        results = [np.empty(v.shape, v.dtype) for v in self.slots[len(arrays) :]]
+        slots = [np.array(x, order="C") for x in arrays] + results
+        samples = [self.program.times(slots) for _ in range(rounds)]
         medians = np.median(np.array(samples), axis=0).tolist()
-        return [(step.equation, t) for step, t in zip(self.steps, medians, strict=True)]
+        return [
+            (step.equation, t)
+            for step, t in zip(self.steps, medians, strict=True)
+            if step.equation.outputs
+        ]

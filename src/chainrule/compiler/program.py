@@ -11,10 +11,11 @@ import numpy as np
 
 from chainrule import engine, tree
 from chainrule.compiler.capture import Trace, capture
-from chainrule.compiler.guards import Guards
+from chainrule.compiler.guards import Entry, Guards
 from chainrule.compiler.native import NativePlan
 from chainrule.compiler.passes import optimize
 from chainrule.compiler.plan import Plan
+from chainrule.compiler.replay import Replay
 from chainrule.compiler.report import table
 from chainrule.errors import CaptureError
 from chainrule.graph import Graph
@@ -29,13 +30,21 @@ class Program:
     """One capture of a function: its graph, the passes' result, the plan, and the guards."""
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.settings = current()
         self.guards = Guards(function)
         self.trace: Trace = capture(function, args, keeps_gradients=False)
         self.graph: Graph = optimize(self.trace.graph)
-        self.plan = plan_for(self.graph)
         state = {id(s.tensor): s.tensor for s in [*self.trace.reads, *self.trace.writes]}
         self._state = [(t, t._requires_grad, t.shape, t.dtype) for t in state.values()]
         self._with_grad = [slot.tensor for slot in self.trace.reads if slot.is_grad]
+        self.plan: Plan | NativePlan
+        if engine.available() and self.settings.engine == "native":
+            self.plan = native_plan(self.graph, self.trace)
+            watched: list[Entry] = [(t, "_requires_grad", r) for t, r, _, _ in self._state]
+            watched += [(t, "_grad", None) for t in self.trace.without_grad]
+            self.replay = Replay(self.plan, self.trace, args, [*self.guards.entries, *watched])
+        else:
+            self.plan = Plan(self.graph)
 
     def broken(self) -> str | None:
         """What no longer is as it was during the capture, or None."""
@@ -55,6 +64,8 @@ class Program:
 
     def run(self, leaves: list[Tensor]) -> Any:
         """Read the state, run the plan, write the state, return the results."""
+        if isinstance(self.plan, NativePlan):
+            return self.replay.on(leaves)
         arrays = [x._data for x in leaves] + [slot.load() for slot in self.trace.reads]
         return self.trace.finish(self.plan.run(arrays))
 
@@ -68,10 +79,12 @@ class Program:
         return f"captured {self.trace.graph}\n\nafter the passes {self.graph}"
 
 
-def plan_for(graph: Graph) -> Plan | NativePlan:
-    """The engine's program where the engine is there, else a loop over the NumPy references."""
-    native = engine.available() and current().engine == "native"
-    return NativePlan(graph) if native else Plan(graph)
+def native_plan(graph: Graph, trace: Trace) -> NativePlan:
+    """The engine's program for a graph that was captured as `trace`."""
+    first = len(graph.inputs) - len(trace.reads)
+    numbers = {slot.key: first + i for i, slot in enumerate(trace.reads)}
+    updates = [numbers.get(slot.key) for slot in trace.writes]
+    return NativePlan(graph, updates, len(trace.requirements))
 
 
 class Compiled:
@@ -82,9 +95,15 @@ class Compiled:
         self.function = function
         self.captures = 0
         self._programs: dict[Any, list[Program]] = {}
+        self._last: Program | None = None
 
     def __call__(self, *args: Any) -> Any:
         settings = current()
+        last = self._last
+        if last is not None and last.settings == settings:
+            done, result = last.replay(args)
+            if done:
+                return result
         if settings.interpreter is not None:
             return self.function(*args)  # inside another capture, or watched for anomalies
         leaves = tree.flatten(args)
@@ -96,6 +115,7 @@ class Compiled:
                 break
         else:
             program = self._capture(key, args, reason)
+        self._last = program if isinstance(program.plan, NativePlan) else None
         return program.run([x for x in leaves if isinstance(x, Tensor)])
 
     def _capture(self, key: Any, args: tuple[Any, ...], reason: str | None) -> Program:
@@ -161,6 +181,8 @@ def _signature(args: tuple[Any, ...], leaves: list[Any], settings: Settings) -> 
                     instead="Pass x.detach(); what to differentiate by is found as state, by name.",
                 )
             parts.append((leaf._data.shape, leaf._data.dtype))
+        elif isinstance(leaf, float):
+            parts.append((type(leaf), leaf.hex()))  # tells 0.0 from −0.0
         elif isinstance(leaf, Hashable):
             parts.append((type(leaf), leaf))
         else:

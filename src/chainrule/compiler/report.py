@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.graph import Equation, Graph
 from chainrule.primitive import Array
 
-PRODUCTS = {"matmul", "linear", "linear_relu", "linear_weight"}
+PRODUCTS = {"matmul", "matmul_gate", "linear", "linear_relu", "linear_weight"}
 CONVOLUTIONS = {"conv2d", "conv2d_input", "conv2d_weight"}
 
 

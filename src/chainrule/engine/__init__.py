@@ -39,6 +39,7 @@ from chainrule.engine.program import (
     Buffer,
     Instruction,
     Program,
+    Unmet,
     arena,
     constant,
     external,
@@ -49,7 +50,7 @@ from chainrule.errors import ArgumentError
 
 __all__ = [
     "KERNELS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction", "Spares",
-    "Step", "arena", "available", "constant", "default_threads", "describe", "external",
+    "Step", "Unmet", "arena", "available", "constant", "default_threads", "describe", "external",
     "fused_call", "in_order", "layout_of", "lower", "machine_code", "num_threads", "run",
     "run_native", "serve", "set_num_threads", "steps_of", "usable_cpus", "use_instruction_set",
     "why_not",

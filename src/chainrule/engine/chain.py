@@ -100,7 +100,6 @@ class MachineCode(NamedTuple):
     slots: tuple[int, ...]  # of the reductions
 
 
-@lru_cache(maxsize=4096)
 def machine_code(
     n_inputs: int,
     steps: tuple[Step, ...],

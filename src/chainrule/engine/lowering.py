@@ -14,6 +14,7 @@ from typing import Any
 from chainrule.engine.chain import Reduction, fused_call
 from chainrule.engine.elementwise import chain_steps, steps_of
 from chainrule.engine.layout import (
+    BOOL,
     FLOAT64,
     FLOATS,
     KNOWN,
@@ -65,7 +66,7 @@ def lower(
 
 # -- products ------------------------------------------------------------------------------------
 
-ACTIVATIONS = {"none": 0, "relu": 1}
+ACTIVATIONS = {"none": 0, "relu": 1, "gate": 2}
 
 
 def product_call(
@@ -75,10 +76,15 @@ def product_call(
     bias: bool = False,
     residual: bool = False,
 ) -> NativeCall | None:
-    """c = activation(a·b + bias + residual), of inputs (a, b[, bias][, residual])."""
+    """c = activation(a·b + bias + residual), of inputs (a, b[, bias][, residual]).
+
+    The activation "gate" adds no residual: c = (a·b + bias)·[residual > 0].
+    """
     if len({x.dtype for x in (*inputs, output)}) > 1 or output.dtype not in FLOATS:
         return None
-    if len(output.shape) < 2 or (output.size and not _adjacent(output)):
+    if len(output.shape) < 2 or not _adjacent(output):
+        return None
+    if residual and not (inputs[-1].shape == output.shape and _adjacent(inputs[-1])):
         return None
     ints = (ACTIVATIONS[activation], int(bias), int(residual))
     return native_call("matmul", inputs, [output], ints)
@@ -93,6 +99,11 @@ def transposed(x: Layout) -> Layout:
 @lowering("matmul")
 def _matmul(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
     return product_call(inputs, outputs[0])
+
+
+@lowering("matmul_gate")
+def _matmul_gate(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
+    return product_call(inputs, outputs[0], "gate", residual=True)
 
 
 @lowering("linear")
@@ -337,3 +348,9 @@ def copy_call(source: Layout, target: Layout) -> NativeCall:
 def zero_call(target: Layout) -> NativeCall:
     """Set an array that lies in order to zero (or False)."""
     return NativeCall("fill_zero", (), (), (), ((0, in_order(target.shape, target.dtype)),))
+
+
+def require_call(x: Layout, number: int) -> NativeCall | None:
+    """End the program unless all of x, which lies in order, is true."""
+    fits = x.dtype == BOOL and x.in_order()
+    return native_call("require", [x], (), (number,)) if fits else None

@@ -29,8 +29,9 @@ from chainrule.graph import as_tuple
 from chainrule.primitive import Array, Primitive, Shape, Spec
 
 ALIGNMENT = 64
-REFUSED = 4
-"""What a kernel reports of data that is not what its op takes: see engine/cpp/call.h."""
+REFUSED, UNMET = 4, 5
+"""What a kernel reports of data that is not what its op takes, and of a requirement that does not
+hold: see engine/cpp/call.h."""
 
 
 class Buffer(NamedTuple):
@@ -118,6 +119,7 @@ KERNELS: dict[str, Encoder] = {
     "convolution": _convolution,
     "fused": _fused,
     "cross_entropy_with_gradient": _cross_entropy,
+    "require": lambda params, inputs, outputs: lowering.require_call(inputs[0], **params),
     "copy": lambda params, inputs, outputs: lowering.copy_call(inputs[0], outputs[0]),
     "fill_zero": lambda params, inputs, outputs: lowering.zero_call(outputs[0]),
 }
@@ -136,6 +138,14 @@ def encode(
     if op not in KERNELS:
         raise GraphError(f"there is no kernel `{op}`", expected=", ".join(KERNELS))
     return KERNELS[op](params, inputs, outputs)
+
+
+class Unmet(Exception):
+    """An instruction `require` found something false; `number` says which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Program:
@@ -164,9 +174,7 @@ class Program:
         self.arena_bytes = arena_bytes
         self.calls: list[NativeCall | None] = []
         self._native = module().Program()
-        self._lock = threading.RLock()
-        self._running = False
-        self._arrays: list[Array] = []
+        self._alone = _Alone()
         self._arena = aligned_bytes(arena_bytes)
         self._check_numbers()
         try:
@@ -192,43 +200,55 @@ class Program:
         """As `run`; returns the seconds that each instruction took."""
         return list(self._run(arrays, timed=True))
 
-    def view(self, number: int, arrays: Sequence[Array] | None = None) -> Array:
-        """What a buffer shows now: the arrays of the last run, unless others are given."""
+    def replay(self, record: tuple[Any, ...], arguments: Any, results: list[Any]) -> bool:
+        """Run on what a compiled call finds (engine/cpp/replay.cpp); False for "not as it was"."""
+        with self._alone:
+            outcome = module().replay(
+                self._native, *record, self._reference, arguments, results
+            )  # fmt: skip
+        if outcome.__class__ is tuple:
+            self._raise(outcome)
+        return outcome is True
+
+    def bound(self, slot: int) -> Array:
+        """The array that a slot had in the last run."""
+        array: Array = self._native.bound(slot)
+        return array
+
+    def view(self, number: int) -> Array:
+        """What a buffer shows now, in the arena, a constant or the arrays of the last run."""
         buffer = self.buffers[number]
         if buffer.home == "constant":
             return np.asarray(buffer.array)
-        base = self._arena
-        if buffer.home == "external":
-            base = (self._arrays if arrays is None else arrays)[buffer.slot]
+        base = self._arena if buffer.home == "arena" else self.bound(buffer.slot)
         shape, dtype, strides = buffer.layout
         memory = base.reshape(-1).view(np.uint8)
         return np.ndarray(shape, dtype, memory.data, buffer.offset, strides)
 
     def _run(self, arrays: Sequence[Array], timed: bool) -> Any:
-        with self._lock:
-            if self._running:
-                raise GraphError("a program cannot run inside itself")
-            self._running = True
+        with self._alone:
             try:
-                self._arrays = list(arrays)
-                result = module().run(self._native, self._arrays, self._reference, timed)
+                result = module().run(self._native, list(arrays), self._reference, timed)
             except (ValueError, TypeError, BufferError) as error:
-                raise self._explained(error) from None
-            finally:
-                self._running = False
+                raise self._explained(error, arrays) from None
         if result.__class__ is tuple:
-            if result[0] == REFUSED:
-                self._reference(result[-1])  # raises, and says why
-            raise_status(result, self.instructions[result[-1]].name, result[-1])
+            self._raise(result)
         return result
 
-    def _explained(self, error: Exception) -> Exception:
+    def _raise(self, status: tuple[Any, ...]) -> None:
+        if status[0] == UNMET:
+            raise Unmet(status[3])
+        if status[0] == REFUSED:
+            self._reference(status[-1])  # raises, and says why
+        raise_status(status, self.instructions[status[-1]].name, status[-1])
+
+    def _explained(self, error: Exception, arrays: Sequence[Array]) -> Exception:
         """Which array does not fit its slot, when that is why a run failed."""
-        if len(self._arrays) != len(self.slots):
+        if len(arrays) != len(self.slots):
             return ShapeError(
-                "wrong number of arrays", given=len(self._arrays), expected=len(self.slots)
+                "wrong number of arrays", given=len(arrays), expected=len(self.slots)
             )
-        for number, (array, spec) in enumerate(zip(self._arrays, self.slots, strict=True)):
+        for number, (array, spec) in enumerate(zip(arrays, self.slots, strict=True)):
             fits = isinstance(array, np.ndarray) and (array.shape, array.dtype) == (
                 spec.shape, spec.dtype,
             )  # fmt: skip
@@ -302,6 +322,25 @@ class Program:
             seen = [self._add_view(instruction.inputs[i], x) for i, x in call.inputs]
             made = [self._add_view(instruction.outputs[i], x) for i, x in call.outputs]
             self._native.add_call(call.kernel, seen, made, list(call.ints), list(call.floats))
+
+
+class _Alone:
+    """Lets one run in at a time: another thread waits, a run inside a run is an error."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._running = False
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        if self._running:
+            self._lock.release()
+            raise GraphError("a program cannot run inside itself")
+        self._running = True
+
+    def __exit__(self, *error: object) -> None:
+        self._running = False
+        self._lock.release()
 
 
 def aligned_bytes(size: int) -> Array:

@@ -39,6 +39,7 @@ enum class Code : std::int32_t {
     out_of_range,  // an index or label in the data: `value` at flat `position`, not below `limit`
     no_memory,
     refused,  // the data at flat `position` is not what the op takes; its reference says why
+    unmet,    // a requirement of the program does not hold: the one of number `value`
 };
 
 struct Status {

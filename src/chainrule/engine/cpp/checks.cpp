@@ -164,4 +164,15 @@ CR_KERNEL(binary_cross_entropy_with_logits) {
     return bad_call("binary_cross_entropy_with_logits: float32 or float64");
 }
 
+// require(x): ends the program here unless all of x is true.  ints: the number of the requirement.
+CR_KERNEL(require) {
+    const View& x = call.in[0];
+    if (call.n_in != 1 || call.n_out || call.n_ints != 1 || x.dtype != DType::boolean ||
+        !contiguous(x))
+        return bad_call("require: takes truth values that lie in order");
+    for (i64 i = 0; i < count(x); ++i)
+        if (!data<std::uint8_t>(x)[i]) return {Code::unmet, "not met", i, call.ints[0], 0};
+    return OK;
+}
+
 }  // namespace cr::CR_ISA

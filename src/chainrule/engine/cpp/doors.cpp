@@ -79,6 +79,10 @@ PyObject* run_program(Program& program, PyObject* arrays, PyObject* callback, bo
     }
     for (Py_ssize_t s = 0; s < n; ++s)
         if (!program.bind(s, PyList_GET_ITEM(arrays, s))) return nullptr;
+    return run_bound(program, callback, timed);
+}
+
+PyObject* run_bound(Program& program, PyObject* callback, bool timed) {
     std::vector<double> times(timed ? program.instructions() : 0);
     Program::Outcome outcome;
     Py_BEGIN_ALLOW_THREADS

@@ -49,7 +49,7 @@
     X(bitwise_xor, 2, truth(bits<T>(a) ^ bits<T>(b)))                                     \
     X(bitwise_not, 1, truth(~bits<T>(a)))                                                 \
     X(where, 3, (bits<T>(a) != 0 ? b : c))                                                \
-    X(gate, 2, a * (b > T(0) ? splat(T(1)) : Vec<T>{}))                                   \
+    X(gate, 2, b > T(0) ? a : Vec<T>{})                                                   \
     X(to_number, 1, truth(bits<T>(a) & bits<T>(splat(T(1)))))                             \
     X(to_truth, 1, truth(a != T(0)))                                                      \
     X(copy, 1, a)

@@ -43,9 +43,47 @@ template <class T> bool copies(const Product<T>& p, i64 columns, i64 rows) {
 
 }  // namespace
 
+namespace {
+
+// C of one column: WIDTH of its elements in a vector. A's rows are turned into columns on the way,
+// WIDTH × WIDTH numbers at a time, so that each lane adds up its own row, in the order of k.
+template <class T> void one_column(const Product<T>& p, i64 row, i64 rows) {
+    constexpr i64 W = WIDTH<T>;
+    for (i64 at = row; at < row + rows; at += W) {
+        const i64 n = least(W, row + rows - at);
+        Vec<T> total{}, other{};
+        for (i64 block = 0; block < p.k; block += K_BLOCK) {
+            const i64 end = least(block + K_BLOCK, p.k);
+            Vec<T> sum{};
+            for (i64 k = block; k < end; k += W) {
+                const i64 depth = least(W, end - k);
+                Vec<T> a[W];
+                for (i64 l = 0; l < W; ++l) {
+                    const T* from = p.a + (at + least(l, n - 1)) * p.a_row + k;
+                    a[l] = depth == W ? load(from) : load_some(from, depth, T(0));
+                }
+                transpose_round<int(W), int(W) / 2>(a);
+                for (i64 d = 0; d < depth; ++d) sum = fma(a[d], splat(p.b[k + d]), sum);
+            }
+            total = block ? total + sum : sum;
+        }
+        Epilogue<T> end = p.end;
+        if (end.bias) total = total + *end.bias;
+        end.bias = nullptr;
+        for (i64 l = 0; end.residual && l < n; ++l)
+            other[l] = end.residual[(at + l) * end.residual_stride];
+        if (end.residual) end.residual = reinterpret_cast<const T*>(&other);
+        const Vec<T> c = finish(total, end, 0, 0, W);
+        for (i64 l = 0; l < n; ++l) p.c[(at + l) * p.c_row] = c[l];
+    }
+}
+
+}  // namespace
+
 template <class T>
 void multiply_part(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns, T* packed) {
     constexpr i64 W = WIDTH<T>, P = PANEL<T>;
+    if (p.n == 1 && p.a_k == 1 && p.b_k == 1) return one_column(p, row, rows);
     const i64 panels = parts(columns, P), chunks = parts(rows, MAX_ROWS);
     i64 block = 0;
     do {  // at least once, so that C is written when k = 0
@@ -147,6 +185,8 @@ template <class T> void cut(Job<T>& job, i64 matrices) {
         job.columns = parts(job.columns / 2, PANEL<T>) * PANEL<T>;
     while (pieces() < wanted && job.rows > 2 * MAX_ROWS)
         job.rows = parts(job.rows / 2, MAX_ROWS) * MAX_ROWS;
+    if (threads > 1 && pieces() < 2 * threads)  // few: as many rows for each thread
+        job.rows = parts(p.m, threads);
     job.row_parts = parts(p.m, job.rows);
     job.column_parts = parts(p.n, job.columns);
 }

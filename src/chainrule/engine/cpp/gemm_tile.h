@@ -17,12 +17,12 @@ namespace cr::CR_ISA {
 
 constexpr i64 K_BLOCK = 256;
 
-enum class Activation : i64 { none, relu };
+enum class Activation : i64 { none, relu, gate };
 
 // What is done to a finished tile of C on its way to memory; null pointers do nothing.
 template <class T> struct Epilogue {
     const T* bias;         // one number a column
-    const T* residual;     // as C
+    const T* residual;     // as C: added; or what opens the gate, where it is above zero
     i64 residual_stride;   // elements from row to row
     Activation activation;
 };
@@ -51,7 +51,9 @@ template <class T> CR_INLINE Vec<T> finish(Vec<T> sum, const Epilogue<T>& end, i
     }
     if (end.residual) {
         const T* other = end.residual + row * end.residual_stride + column;
-        sum = sum + (whole ? load(other) : load_some(other, count, T(0)));
+        const Vec<T> x = whole ? load(other) : load_some(other, count, T(0));
+        if (end.activation == Activation::gate) return x > T(0) ? sum : Vec<T>{};
+        sum = sum + x;
     }
     if (end.activation == Activation::relu) sum = larger(sum, Vec<T>{});
     return sum;

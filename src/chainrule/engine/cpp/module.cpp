@@ -22,11 +22,21 @@ PyObject* run_of_program(PyObject*, PyObject* const* arguments, Py_ssize_t count
     return run_program(program, arguments[1], arguments[2], PyObject_IsTrue(arguments[3]) == 1);
 }
 
+PyObject* replay_of_program(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 1 + REPLAY_ARGUMENTS || !nb::isinstance<Program>(arguments[0])) {
+        PyErr_SetString(PyExc_TypeError, "replay(program, ...): see doors.h");
+        return nullptr;
+    }
+    return replay_program(*nb::inst_ptr<Program>(arguments[0]), arguments + 1);
+}
+
 PyMethodDef doors[] = {
     {"call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call_kernel)),
      METH_FASTCALL, "call(kernel, inputs, outputs, ints, floats): run one kernel."},
     {"run", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&run_of_program)),
      METH_FASTCALL, "run(program, arrays, callback, timed): run a program."},
+    {"replay", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&replay_of_program)),
+     METH_FASTCALL, "replay(program, ...): find the arrays of a compiled call, and run."},
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -105,5 +115,9 @@ NB_MODULE(_native, m) {
             expect_sound(p);
         })
         .def("add_callback", &Program::add_callback)
+        .def("bound", [](const Program& p, i64 slot) {
+            PyObject* array = slot >= 0 && slot < p.slots() ? p.bound(slot) : nullptr;
+            return array ? nb::borrow(array) : nb::none();
+        })
         .def("seal", &Program::seal);
 }

@@ -40,6 +40,9 @@ class Program {
     };
     // With Python's lock held: take over the array of a slot. False with a Python error set.
     bool bind(i64 slot, PyObject* array);
+    // The array that a slot has now, or null; and letting go of it.
+    PyObject* bound(i64 slot) const { return bases_[slots_[slot].base].array->object(); }
+    void release(i64 slot) { bases_[slots_[slot].base].array->release(); }
     // With the lock released; it is taken around `callback` only. Times, if wanted, in seconds.
     Outcome run(PyObject* callback, double* times);
 

@@ -1,0 +1,58 @@
+"""In place: the steps that may write new state over the old one, put at the end of a program.
+
+A step of a compiled function is a transaction: when it fails, no state has changed. So only what
+cannot fail any more may write in place: optimizer updates, after everything else has run and after
+what the function requires was checked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule.graph import Equation, Value
+from chainrule.primitive import Primitive
+
+UPDATES = ("sgd_update", "momentum_update", "adam_update")
+"""Primitives whose native kernels may write an output over the input of the same place in memory:
+each element of an output depends on just that element of the arrays that are updated."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Step:
+    """An instruction of a plan before memory is laid out: it names values, not buffers."""
+
+    op: Primitive | str
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    params: dict[str, Any]
+    equation: Equation
+
+
+def updates_last(
+    steps: Sequence[Step],
+    old: Mapping[Value, Value],
+    root: Mapping[Value, Value],
+    is_native: Callable[[Step], bool],
+) -> tuple[list[Step], list[Step], dict[Value, Value]]:
+    """(first, last, in place): the steps in a new order, and which results replace which inputs.
+
+    `old` gives for each new value of state the input that holds the value before. `last` are
+    updates of which nobody else reads a result; the third part is as `old`, for the results that
+    may lie in the memory of their input, since no other step of `last` reads it later.
+    """
+    readers = Counter(root[v] for step in steps for v in set(step.inputs))
+    first: list[Step] = []
+    last: list[Step] = []
+    for step in steps:
+        is_update = isinstance(step.op, Primitive) and step.op.name in UPDATES and is_native(step)
+        unread = all(v in old and not readers[v] for v in step.outputs)
+        (last if is_update and unread else first).append(step)
+    replaced: dict[Value, Value] = {}
+    for i, step in enumerate(last):
+        later = {root[v] for other in last[i + 1 :] for v in other.inputs}
+        own = {root[v] for v in step.inputs}
+        replaced |= {v: old[v] for v in step.outputs if old[v] in own and old[v] not in later}
+    return first, last, replaced

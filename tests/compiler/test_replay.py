@@ -1,0 +1,234 @@
+"""A compiled step writes its state in place, and nobody who looks can tell."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import engine, nn, optim
+from chainrule.nn import functional as F
+
+pytestmark = pytest.mark.skipif(not engine.available(), reason="needs the native engine")
+
+
+@pytest.fixture
+def training():
+    """(model, optimizer, a compiled step, its batch)."""
+    cr.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    x, y = cr.randn(8, 6), cr.tensor([0, 1, 2, 0, 1, 2, 0, 1])
+
+    @cr.compile
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step(x, y), step(x, y)
+    return model, optimizer, step, (x, y)
+
+
+def moved(step, batch, array):
+    """Whether a step changes what this array shows."""
+    before = array.copy()
+    step(*batch)
+    return not np.array_equal(before, array)
+
+
+def test_weights_and_gradients_stay_where_they_are(training):
+    model, _, step, batch = training
+    places = [(p._data.ctypes.data, p.grad._data.ctypes.data) for p in model.parameters()]
+    for _ in range(5):
+        step(*batch)
+    assert places == [(p._data.ctypes.data, p.grad._data.ctypes.data) for p in model.parameters()]
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda p: p.detach().numpy(),
+        lambda p: np.asarray(p.detach()),
+        lambda p: p.detach(),
+        lambda p: p.data[:2],
+        lambda p: p.detach().T,
+        lambda p: np.from_dlpack(p.detach()),
+        lambda p: memoryview(p.detach().numpy()),
+    ],
+    ids=["numpy", "asarray", "detach", "slice", "transpose", "dlpack", "memoryview"],
+)
+def test_what_somebody_holds_keeps_its_numbers(training, hold):
+    model, _, step, batch = training
+    held = hold(model[0].weight)
+    array = np.asarray(held)
+    assert not moved(step, batch, array)
+    assert not moved(step, batch, array)
+    assert not np.array_equal(model[0].weight.detach().numpy()[: len(array)], array)
+
+
+def test_a_gradient_that_somebody_holds_keeps_its_numbers(training):
+    model, _, step, batch = training
+    tensor, array = model[0].weight.grad, model[2].weight.grad.numpy()
+    before = tensor.numpy().copy()
+    assert not moved(step, batch, array)
+    assert not moved(step, batch, array)
+    np.testing.assert_array_equal(tensor.numpy(), before)
+    assert model[0].weight.grad is not tensor
+
+
+def test_memory_that_came_from_outside_is_not_written():
+    given = np.ones((4, 4), np.float32)
+    rows = given[:2]
+    w = nn.Parameter(cr.from_numpy(rows))
+    del rows
+    optimizer = optim.SGD([w], lr=0.5)
+
+    @cr.compile
+    def step():
+        optimizer.zero_grad()
+        (w * w).sum().backward()
+        optimizer.step()
+
+    step(), step()
+    np.testing.assert_array_equal(given, np.ones((4, 4)))
+    np.testing.assert_array_equal(w.detach().numpy(), np.zeros((2, 4)))
+
+
+def test_tensors_that_share_an_array_part():
+    a = cr.ones(3, requires_grad=True)
+    b = cr.zeros(3)
+    b.assign(a.detach())
+    optimizer = optim.SGD([a], lr=0.5)
+
+    @cr.compile
+    def step():
+        optimizer.zero_grad()
+        (a * b).sum().backward()
+        optimizer.step()
+
+    step(), step()
+    np.testing.assert_array_equal(b.numpy(), np.ones(3))
+    np.testing.assert_array_equal(a.detach().numpy(), np.zeros(3))
+
+
+def test_a_parameter_passed_as_an_argument_is_read_before_it_is_written():
+    w = cr.ones(3, requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.5)
+
+    @cr.compile
+    def step(old):
+        optimizer.zero_grad()
+        w.sum().backward()
+        optimizer.step()
+        return old * 1.0
+
+    for expected in (1.0, 0.5, 0.0):
+        np.testing.assert_array_equal(step(w.detach()).numpy(), np.full(3, expected))
+
+
+def test_the_old_value_can_be_returned():
+    w = cr.ones(3, requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.5)
+
+    @cr.compile
+    def step():
+        old = w.detach()
+        optimizer.zero_grad()
+        w.sum().backward()
+        optimizer.step()
+        return old, w.detach()
+
+    for expected in (1.0, 0.5, 0.0):
+        old, new = step()
+        np.testing.assert_array_equal(old.numpy(), np.full(3, expected))
+        np.testing.assert_array_equal(new.numpy(), np.full(3, expected - 0.5))
+
+
+def test_a_step_that_fails_changes_no_state(training):
+    model, optimizer, _, (x, y) = training
+
+    @cr.compile
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        cr.require(loss.isfinite(), ArithmeticError("not finite"))
+        optimizer.step()
+
+    step(x, y), step(x, y)
+    state = {k: v.numpy().copy() for k, v in model.state_dict().items()}
+    moments = [t.numpy().copy() for t in cr.tree.flatten(optimizer.state_dict())
+               if isinstance(t, cr.Tensor)]  # fmt: skip
+    with pytest.raises(ArithmeticError, match="not finite"):
+        step(x * float("nan"), y)
+    with pytest.raises(IndexError):
+        step(x, y + 7)
+    for k, v in model.state_dict().items():
+        np.testing.assert_array_equal(v.numpy(), state[k])
+    for old, t in zip(moments, [t for t in cr.tree.flatten(optimizer.state_dict())
+                                if isinstance(t, cr.Tensor)], strict=True):  # fmt: skip
+        np.testing.assert_array_equal(t.numpy(), old)
+    step(x, y)
+
+
+def test_a_step_allocates_nothing(training):
+    _, _, step, batch = training
+    for _ in range(3):
+        loss = step(*batch)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.take_snapshot()
+        for _ in range(50):
+            loss = step(*batch)
+        after = tracemalloc.take_snapshot()
+    finally:
+        tracemalloc.stop()
+    grown = sum(x.size_diff for x in after.compare_to(before, "filename")
+                if "chainrule" in str(x.traceback))  # fmt: skip
+    assert grown < 1024, f"{grown} bytes in 50 steps"
+    assert loss.item() > 0
+
+
+def test_the_engine_does_the_whole_call(training, monkeypatch):
+    """No call of a program that fits goes the long way round, in train mode or in eval mode."""
+    model, _, step, batch = training
+    predict = cr.compile(model.eval())
+    with cr.no_grad():
+        predict(batch[0])
+    monkeypatch.setattr("chainrule.compiler.program._signature", None)
+    with cr.no_grad():
+        predict(batch[0])
+    model.train()
+    monkeypatch.undo()
+    step(*batch)
+    monkeypatch.setattr("chainrule.compiler.program._signature", None)
+    step(*batch)
+
+
+def test_zero_and_minus_zero_are_two_programs():
+    reciprocal = cr.compile(lambda x, zero: x / (x * zero))
+    x = cr.ones(2)
+    assert reciprocal(x, 0.0).tolist() == [float("inf")] * 2
+    assert reciprocal(x, -0.0).tolist() == [float("-inf")] * 2
+
+
+def test_arguments_may_lie_in_any_order(training):
+    model = training[0]
+    run = cr.compile(lambda x: model(x).detach())
+    x = cr.randn(6, 8)
+    np.testing.assert_allclose(run(x.T).numpy(), model(x.T).detach().numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(run(x.T).numpy(), model(x.T).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_nested_arguments_are_matched():
+    run = cr.compile(lambda batch, scale: batch["x"] * scale + batch["y"][0])
+    one, two = cr.ones(2), cr.ones(2) * 2
+    for scale in (2, 2, 3, 2):
+        assert run({"x": one, "y": [two]}, scale).tolist() == [scale + 2.0] * 2
+    assert run({"y": [two], "x": one}, 2).tolist() == [4.0] * 2
+    assert run({"x": one, "y": (two,)}, 2).tolist() == [4.0] * 2
