@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 BENCH  := .venv-bench
 ENGINE := CMakeLists.txt $(wildcard src/chainrule/engine/cpp/*)
 
-.PHONY: train test check parity bench sanitize clean
+.PHONY: train test check parity lessons docs serve bench sanitize clean
 
 train: $(VENV)/.run
 	$(BIN)/chainrule train digits
@@ -14,8 +14,21 @@ test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 -q
 
 check: $(VENV)/.dev
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks lessons docs
 	$(BIN)/mypy
+	$(BIN)/mkdocs build --quiet --strict
+
+# Runs the lessons one after the other and writes the notebooks; `make lessons ONLY="4 5"` some.
+lessons: $(VENV)/.lessons
+	$(BIN)/python lessons/notebooks.py $(ONLY)
+
+# The documentation in site/, a folder that any web server shows; `make serve` shows it while you write.
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --quiet --strict
+	@echo "the documentation is site/index.html"
+
+serve: $(VENV)/.dev
+	$(BIN)/mkdocs serve
 
 # The peers that parity tests compare with; without them, these tests are skipped.
 parity: $(VENV)/.parity
@@ -40,6 +53,10 @@ $(VENV)/.parity: $(VENV)/.dev
 	$(BIN)/pip install --quiet -e ".[dev,parity]"
 	touch $@
 
+$(VENV)/.lessons: $(VENV)/.dev
+	$(BIN)/pip install --quiet -e ".[dev,lessons]"
+	touch $@
+
 $(BENCH)/.peers: pyproject.toml $(ENGINE)
 	$(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/pip install --quiet -e ".[plot]" torch==2.13.0 "jax>=0.4.30" threadpoolctl
@@ -53,4 +70,4 @@ sanitize: $(VENV)/.dev
 	tests/engine/sanitize.sh thread $(BIN)/python
 
 clean:
-	rm -rf build dist $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""`chainrule`: train, evaluate, predict, summary, report, doctor.
+"""`chainrule`: train, evaluate, predict, summary, report, lessons, doctor.
 
 Exit codes: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C, 143 by SIGTERM. Results go to
 standard output (with --json: nothing but JSON), progress and errors to standard error.
@@ -336,6 +336,40 @@ def report(run: str) -> None:
     from chainrule.train.run import Run
 
     click.echo(write_report(Run.open(run)))
+
+
+# -- the course --------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("number", required=False, type=_POSITIVE)
+@_json
+@_debug
+def lessons(number: int | None, as_json: bool) -> None:
+    """List the lessons of the course, or open lesson NUMBER in Jupyter.
+
+    An installed package copies the course into ./lessons first; files that are there stay as
+    they are.
+    """
+    from chainrule import course
+
+    if number is not None:
+        notebook, kept = course.at_hand(number)
+        for path in kept:
+            click.echo(f"{path} differs from the course's and stays as it is", err=True)
+        if as_json:
+            _print_json({"lesson": number, "path": os.fspath(notebook)})
+            return
+        click.echo(os.fspath(notebook))
+        course.show(notebook)
+        return
+    found = course.lessons()
+    if as_json:
+        _print_json([lesson._asdict() for lesson in found])
+        return
+    for lesson in found:
+        click.echo(f"{lesson.number:>3}  {lesson.title}\n     {lesson.summary}")
+    click.echo("\nchainrule lessons 1 opens the first one in Jupyter.")
 
 
 @main.command()

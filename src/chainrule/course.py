@@ -1,0 +1,112 @@
+"""The course: which lessons there are, and where they are opened.
+
+In a clone the lessons are the folder `lessons/` beside `src/`. An installed package carries them
+inside itself, and copies them to where the learner works: notebooks are written into, and
+`from lessons.by_hand import ...` wants a folder of that name.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from chainrule.errors import ArgumentError, ChainruleError, missing_dependency
+
+_PACKAGE = Path(__file__).parent
+CLONE = _PACKAGE.parent.parent / "lessons"
+CARRIED = _PACKAGE / "_lessons"
+_JUPYTERS = ("jupyterlab", "notebook")
+_TITLE = re.compile(r"^# # (\d+)\. (.+)$", re.M)
+
+
+class Lesson(NamedTuple):
+    """A lesson: its number and title, what its first sentence says, and the name of its file."""
+
+    number: int
+    title: str
+    summary: str
+    name: str
+
+
+def folder() -> Path:
+    """Where the course of this installation is."""
+    for place in (CLONE, CARRIED):
+        if any(place.glob("[0-9][0-9]_*.py")):
+            return place
+    raise ChainruleError(
+        "this installation has no lessons", expected=f"{CLONE} or {CARRIED}",
+        instead="Install the package again, or work in a clone.",
+    )  # fmt: skip
+
+
+def lessons(place: Path | None = None) -> list[Lesson]:
+    """The lessons in their order, as their files say."""
+    files = sorted((place or folder()).glob("[0-9][0-9]_*.py"))
+    return [lesson for file in files if (lesson := _read(file)) is not None]
+
+
+def _read(file: Path) -> Lesson | None:
+    """Number, title and first sentence of the text form of a notebook."""
+    text = file.read_text(encoding="utf-8")
+    title = _TITLE.search(text)
+    if title is None:
+        return None
+    lines = []
+    for line in text[title.end() :].lstrip("\n#").splitlines():
+        if not line.strip("# ") or line.startswith("# %%"):
+            break
+        lines.append(line.removeprefix("#").strip())
+    paragraph = " ".join(lines)
+    sentence = re.match(r".*?[.!?](?=\s+[A-Z`$]|$)", paragraph)
+    return Lesson(
+        int(title[1]), title[2].strip(), sentence[0] if sentence else paragraph, file.stem
+    )
+
+
+def at_hand(number: int, target: Path | None = None) -> tuple[Path, list[Path]]:
+    """The notebook of a lesson where it can be worked in, and the files that were left as they are.
+
+    In a clone that is the clone's own; otherwise the course is copied to `target` (./lessons). A
+    file that is there and differs is never written over.
+    """
+    place, kept = folder(), list[Path]()
+    lesson = next((x for x in lessons(place) if x.number == number), None)
+    if lesson is None:
+        numbers = ", ".join(str(x.number) for x in lessons(place))
+        raise ArgumentError("there is no such lesson", given=number, expected=numbers)
+    if place != CLONE:
+        place, kept = _copied(place, target or Path("lessons"))
+    notebook = place / f"{lesson.name}.ipynb"
+    return (notebook if notebook.exists() else place / f"{lesson.name}.py"), kept
+
+
+def _copied(source: Path, target: Path) -> tuple[Path, list[Path]]:
+    """The course in `target`; what differs there already, and so was kept."""
+    kept = []
+    for file in sorted(source.rglob("*")):
+        if file.is_dir() or "__pycache__" in file.parts:
+            continue
+        copy = target / file.relative_to(source)
+        if not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        elif copy.read_bytes() != file.read_bytes():
+            kept.append(copy)
+    return target, kept
+
+
+def show(notebook: Path) -> None:
+    """Become Jupyter with this notebook, so that Ctrl-C and the exit code are Jupyter's.
+
+    Raises MissingDependencyError if there is no Jupyter beside this Python.
+    """
+    found = [name for name in _JUPYTERS if importlib.util.find_spec(name)]
+    if not found:
+        raise missing_dependency("Jupyter", "lessons", "opening a lesson")
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", found[0], os.fspath(notebook)])
