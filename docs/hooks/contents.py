@@ -1,0 +1,179 @@
+"""The contents of the API reference: which page shows what, in which order."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+FACES = (
+    "chainrule", "chainrule.nn", "chainrule.nn.functional", "chainrule.nn.init",
+    "chainrule.optim", "chainrule.data", "chainrule.train", "chainrule.errors",
+)  # fmt: skip
+"""The faces of which every public name must be on a page."""
+
+
+class Section(NamedTuple):
+    """A heading, with objects of one face: some by name, or all that come from some modules."""
+
+    title: str
+    face: str = "chainrule"
+    names: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    intro: str = ""
+
+
+class Page(NamedTuple):
+    name: str
+    title: str
+    intro: str
+    sections: tuple[Section, ...]
+
+
+def some(title: str, names: str, face: str = "chainrule", intro: str = "") -> Section:
+    return Section(title, face, names=tuple(names.split()), intro=intro)
+
+
+def all_of(title: str, modules: str, face: str = "chainrule", intro: str = "") -> Section:
+    return Section(title, face, modules=tuple(modules.split()), intro=intro)
+
+
+NN, F, DATA, TRAIN = "chainrule.nn", "chainrule.nn.functional", "chainrule.data", "chainrule.train"
+
+PAGES = (
+    Page(
+        "tensor", "Tensor", "The tensor, and the ways to make one. The element types are "
+        "`cr.float16`, `float32`, `float64`, `int8`, `int16`, `int32`, `int64`, `uint8`, `bool`.",
+        (
+            some("The tensor", "Tensor"),
+            all_of("Making tensors", "ops.creation"),
+            some("From and to NumPy", "from_numpy"),
+        ),
+    ),
+    Page(
+        "functions", "Functions", "Elementwise functions, comparisons and reductions. Each op is "
+        "one record: formula, rule for the shape, NumPy reference, derivative. Unfold it to read "
+        "all that is known of the op.",
+        (
+            all_of("Elementwise", "ops.elementwise ops.special"),
+            all_of("Comparisons, choices, casts", "ops.compare"),
+            all_of("Reductions", "ops.reduce"),
+            all_of("Order", "ops.order"),
+        ),
+    ),
+    Page(
+        "shapes", "Shapes, indices, products", "What moves numbers, what multiplies them, and "
+        "what draws them.",
+        (
+            all_of("Shapes", "ops.shape"),
+            all_of("Indices", "ops.index"),
+            all_of("Products", "ops.contract"),
+            all_of("Softmax", "ops.fused"),
+            all_of("Random numbers", "ops.random"),
+        ),
+    ),
+    Page(
+        "autograd", "Derivatives", "Derivatives of functions of tensors, of any order, and the "
+        "checks that compare them with finite differences.",
+        (
+            some("Derivatives", "grad value_and_grad gradients vjp jvp jacobian hessian"),
+            some("Recording", "no_grad enable_grad set_grad_enabled is_grad_enabled "
+                              "detect_anomaly"),
+            some("Checks", "gradcheck gradgradcheck"),
+        ),
+    ),
+    Page(
+        "nn", "Layers and losses", "`from chainrule import nn`",
+        (
+            some("Module", "Module Parameter Buffer summary Summary", NN),
+            some("Containers", "Sequential ModuleList ModuleDict ParameterList", NN),
+            all_of("Linear layers", "nn.linear nn.embedding", NN),
+            all_of("Convolution and pooling", "nn.conv nn.pool", NN),
+            all_of("Activations", "nn.activations", NN),
+            all_of("Normalization and dropout", "nn.norm nn.dropout", NN),
+            all_of("Recurrent layers and attention", "nn.recurrent nn.attention", NN),
+            all_of("Shapes", "nn.reshaping", NN),
+            all_of("Losses", "nn.losses", NN),
+        ),
+    ),
+    Page(
+        "functional", "Layers as functions", "`from chainrule.nn import functional as F`. Beside "
+        "these it has `relu`, `sigmoid`, `tanh`, `softmax` and `log_softmax`, the same as in `cr`.",
+        (
+            Section("Activations", F, ("silu",), ("nn.functional.activation",)),
+            all_of("Layers", "nn.functional.layers", F),
+            all_of("Losses", "nn.functional.losses", F),
+        ),
+    ),
+    Page(
+        "init", "Initialization", "`from chainrule.nn import init`: starting values, written "
+        "into a parameter.",
+        (all_of("Starting values", "nn.init", "chainrule.nn.init"),),
+    ),
+    Page(
+        "optim", "Optimizers", "`from chainrule import optim`",
+        (
+            all_of("Optimizers", "optim.optimizer optim.group optim.sgd optim.adam optim.rmsprop "
+                                 "optim.adagrad", "chainrule.optim"),
+            all_of("Schedules of the learning rate", "optim.schedules optim.combined",
+                   "chainrule.optim"),
+            all_of("Clipping", "optim.clip", "chainrule.optim"),
+        ),
+    ),
+    Page(
+        "data", "Data", "`from chainrule import data`: datasets, the loader, readers, transforms.",
+        (
+            all_of("Data that ships with the package", "data.shipped", DATA),
+            all_of("Data that is downloaded once", "data.mnist", DATA),
+            all_of("Data that is made", "data.synthetic", DATA),
+            all_of("Datasets and the loader", "data.dataset data.loader", DATA),
+            all_of("Readers", "data.catalog data.sources data.tables data.images data.idx "
+                              "data.numpy_files", DATA),
+            all_of("Transforms", "data.transforms data.augment", DATA),
+        ),
+    ),
+    Page(
+        "train", "Training", "The Trainer, and what it works with.",
+        (
+            some("Trainer", "Trainer save load"),
+            some("History", "History", TRAIN),
+            all_of("Metrics", "train.metrics", TRAIN),
+            all_of("Callbacks", "train.callbacks train.checkpoint train.progress", TRAIN),
+        ),
+    ),
+    Page(
+        "compile", "Compiling and tracing", "From functions to programs that can be read.",
+        (
+            some("Compiling", "compile Compiled"),
+            some("One program", "Program", "chainrule.compiler.program"),
+            some("Tracing", "trace Trace Graph spec"),
+        ),
+    ),
+    Page(
+        "core", "Ops of one's own", "The record of an op, and the gateway that every computation "
+        "passes.",
+        (
+            some("Ops", "primitive Spec apply require"),
+            some("The record", "Primitive", "chainrule.primitive"),
+        ),
+    ),
+    Page(
+        "errors", "Errors", "Every error says what was given, what was expected, and what to "
+        "write instead. Each is also the built-in exception that one would catch.",
+        (
+            some("The base", "ChainruleError"),
+            Section("Errors", "chainrule.errors", tuple(
+                "ShapeError DTypeError ArgumentError OutOfRangeError GradientError "
+                "NotDifferentiableError NonFiniteError CaptureError GraphError FormatError "
+                "DownloadError CheckpointError MissingDependencyError".split())),
+            some("Building messages", "LayerTrail listing missing_dependency", "chainrule.errors"),
+        ),
+    ),
+    Page(
+        "settings", "Settings", "The only settings, scoped to the context, and so to the thread. "
+        "From outside: `CHAINRULE_ENGINE=off` runs everything on NumPy, `CHAINRULE_NUM_THREADS` "
+        "sets the engine's threads, `CHAINRULE_DATA` is where data is looked for first.",
+        (
+            some("The default dtype", "get_default_dtype set_default_dtype"),
+            some("The record", "Settings use change", "chainrule.settings"),
+        ),
+    ),
+)  # fmt: skip

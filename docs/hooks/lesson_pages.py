@@ -1,0 +1,122 @@
+"""From a lesson to a page: its text, its code, and what the code printed and drew."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+
+LIST_ITEM = re.compile(r"^ {0,3}([-*+]|\d+\.) ")
+LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+LONGEST = 60
+"""Lines of printed output that a page shows."""
+
+Pictures = dict[str, bytes]
+
+
+def notebook(text_form: Path) -> Any:
+    """The notebook with outputs if there is one, else the text."""
+    ipynb = text_form.with_suffix(".ipynb")
+    if ipynb.exists():
+        return nbformat.read(ipynb, as_version=4)
+    return jupytext.read(text_form)
+
+
+def page(text_form: Path) -> tuple[str, Pictures]:
+    """The Markdown of a lesson, and its pictures by the names that it refers to."""
+    pictures: Pictures = {}
+    parts = []
+    for cell in notebook(text_form).cells:
+        if cell.cell_type == "markdown":
+            parts.append(prose(cell.source))
+        elif cell.source.strip():
+            parts.append(fenced(cell.source, "python"))
+            parts += outputs(cell.get("outputs", []), text_form.stem, pictures)
+    return "\n\n".join(parts) + "\n", pictures
+
+
+def prose(source: str) -> str:
+    """Markdown as Jupyter reads it, for a parser that wants blank lines around lists and math."""
+    lines: list[str] = []
+    for line in source.splitlines():
+        before = lines[-1] if lines else ""
+        starts = LIST_ITEM.match(line) or line.startswith("|")
+        goes_on = LIST_ITEM.match(before) or before.startswith(("|", " "))
+        if starts and before.strip() and not goes_on:
+            lines.append("")
+        lines.append(_indented(line))
+    return "\n".join(lines)
+
+
+def _indented(line: str) -> str:
+    """What stands below a list item is indented by 4."""
+    return re.sub(r"^ {2,3}(?=\S)", "    ", line)
+
+
+def fenced(text: str, language: str) -> str:
+    fence = "````" if "```" in text else "```"
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def outputs(found: list[Any], name: str, pictures: Pictures) -> Iterator[str]:
+    """What a cell printed, showed and drew."""
+    for output in found:
+        if output.output_type == "stream":
+            yield printed(output.text)
+        elif output.output_type in ("display_data", "execute_result"):
+            yield shown(output.data, name, pictures)
+
+
+def printed(text: str) -> str:
+    lines = ANSI.sub("", text).rstrip().splitlines()
+    if len(lines) > LONGEST:
+        rest = len(lines) - LONGEST
+        lines = [*lines[:LONGEST], f"... and {rest} more lines"]
+    return '<div class="output" markdown>\n\n' + fenced("\n".join(lines), "text") + "\n\n</div>"
+
+
+def shown(data: dict[str, str], name: str, pictures: Pictures) -> str:
+    """The richest form of a result that a page can show."""
+    for kind, ending in (("image/png", "png"), ("image/gif", "gif"), ("image/jpeg", "jpg")):
+        if kind in data:
+            return _picture(base64.b64decode(data[kind]), ending, name, pictures)
+    if "image/svg+xml" in data:
+        return _picture(data["image/svg+xml"].encode(), "svg", name, pictures)
+    if "text/html" in data:
+        html = re.sub(r"\n\s*\n", "\n", data["text/html"]).strip()
+        return f'<div class="output">\n{html}\n</div>'
+    if "text/markdown" in data:
+        return prose(data["text/markdown"])
+    if "text/latex" in data:
+        return data["text/latex"]
+    text = data.get("text/plain", "")
+    return "" if re.match(r"^<(Figure|IPython|matplotlib)", text) else printed(text)
+
+
+def _picture(content: bytes, ending: str, name: str, pictures: Pictures) -> str:
+    file = f"{name}-{len(pictures) + 1}.{ending}"
+    pictures[file] = content
+    return f"![What the code above draws](pictures/{file}){{ .drawn }}"
+
+
+def links(text: str, folder: Path) -> tuple[str, set[str]]:
+    """Links to lessons lead to their pages; the files that other links lead to."""
+    others: set[str] = set()
+
+    def follow(match: re.Match[str]) -> str:
+        target, anchor = match[1], match[2] or ""
+        if re.match(r"^\d\d_\w+\.(py|ipynb|md)$", target):
+            return f"]({Path(target).stem}.md{anchor})"
+        if target == "README.md":
+            return f"](index.md{anchor})"
+        if not target.startswith("pictures/") and (folder / target).is_file():
+            others.add(target)
+        return match[0]
+
+    return LINK.sub(follow, text), others
