@@ -60,7 +60,7 @@ def draw_cell(ax):
     ax.text(-2.9, 1.55, "dendrites", ha="center")
     ax.text(0, 0.75, "body: sum,\nthreshold", ha="center")
     ax.text(1.7, 0.3, "axon", ha="center")
-    ax.text(-1.35, -1.35, "thickness: strength\nof the synapse", ha="center", fontsize=9)
+    ax.text(-1.0, -1.75, "thickness: strength\nof the synapse", ha="center", fontsize=9)
 
 
 def draw_neuron(ax):
@@ -145,7 +145,7 @@ for name, column in list(zip(train.feature_names, raw_train.T, strict=True))[:5]
     print(f"{name:18s} mean {column.mean():8.2f}   deviation {column.std():8.2f}")
 
 # %% [markdown]
-# The areas are ten thousand times as large as the smoothnesses, so one step of learning would be
+# The areas are thousands of times as large as the smoothnesses, so one step of learning would be
 # far too long for some weights and too short for others. **Standardizing** gives all columns one
 # scale: subtract the mean, divide by the standard deviation. Both come from the *training part
 # only*. Had we used the test part too, something about it would have leaked into the training.
@@ -278,7 +278,7 @@ assert history[-1, 1] > 0.94
 # negative one speaks for malignant.
 
 # %%
-fig, axes = plt.subplots(1, 3, figsize=(10, 2.9), width_ratios=(1, 1.1, 0.9))
+fig, axes = plt.subplots(1, 3, figsize=(9.6, 2.8), width_ratios=(1, 1.1, 0.9))
 axes[0].plot(history[:, 0])
 axes[0].set(xlabel="step", ylabel="training loss", ylim=0)
 
@@ -286,14 +286,14 @@ a, bins = forward(x_test, w, b), np.linspace(0, 1, 21)
 groups = [a[y_test == label] for label in (0, 1)]
 axes[1].hist(groups, bins, stacked=True, color=[material.RED, material.BLUE],
              label=["malignant", "benign"])  # fmt: skip
-axes[1].axvline(0.5, color="black", lw=1, ls=":")
+axes[1].axvline(0.5, 0, 0.74, color="black", lw=1, ls=":")
 axes[1].set(xlabel="$a$, the probability of benign", ylabel="test tumours")
-axes[1].legend(loc="upper center")
+axes[1].legend(loc=(0.09, 0.76))
 
 largest = np.argsort(-np.abs(w[:, 0]))[:8][::-1]
 axes[2].barh([train.feature_names[i] for i in largest], w[largest, 0],
              color=[material.BLUE if w[i, 0] > 0 else material.RED for i in largest])  # fmt: skip
-axes[2].set(xlabel="weight")
+axes[2].set(xlabel="weight", xticks=[-1, -0.5, 0])
 plt.show()
 
 # %% [markdown]
