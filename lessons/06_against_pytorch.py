@@ -27,7 +27,7 @@ import inspect
 import json
 import os
 
-for library in ("OPENBLAS", "OMP", "MKL"):  # The race below is one of one thread each.
+for library in ("OPENBLAS", "OMP", "MKL"):  # In the race below, each has one.
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 
 import matplotlib.pyplot as plt
@@ -63,8 +63,8 @@ print("PyTorch is here." if with_torch else "PyTorch is not installed: its store
 # - **the start**: the same weights for all, drawn once from $U(-1/\sqrt n, 1/\sqrt n)$ with $n$
 #   inputs;
 # - **the batches**: 32 images, in the same order for all, another one in each epoch;
-# - **the rule**: every program with SGD ($\eta = 0.1$), and every program with Adam ($\eta =
-#   10^{-3}$);
+# - **the rule**: every program once with SGD, learning rate $\eta = 0.1$, and once with Adam,
+#   $\eta = 10^{-3}$;
 # - **the threads**: as many for all.
 
 # %%
@@ -237,8 +237,8 @@ assert min(last["SGD"]) > 0.9065 + 0.04
 # - **Not the accuracy of a program.** With the same rule, NumPy and PyTorch reach the same.
 # - **Not that of a rule either.** SGD, with a sensible rate, comes within a percent of Adam here.
 #   No contestant of ours shows the gap of the published row, 99.15 % against 90.65 %. The cause
-#   must lie in something that was not written down. (Exercise 4 tries the most likely one, the
-#   start of the weights.) A table that does not name its start, batches and rates cannot be
+#   must lie in something that was not written down. (Exercise 4 tries one candidate, the start
+#   of the weights.) A table that does not name its start, batches and rates cannot be
 #   checked.
 # - **Its seconds** were for two different rules, and perhaps for different numbers of steps.
 #

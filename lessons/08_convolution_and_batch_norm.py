@@ -472,7 +472,7 @@ for axis, lr in zip(axes, RATES, strict=True):
         axis.plot(np.arange(len(smooth)) + 10, smooth, label=label)
     axis.set(title=f"learning rate {lr}", xlabel="step", ylim=(0, 3))
 axes[0].set_ylabel("loss (mean of 10 steps)")
-axes[0].legend(loc="lower left")
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
 plt.show()
 
 last = {key: np.mean(values[-20:]) for key, values in curves.items()}
@@ -647,7 +647,7 @@ if "ipykernel" in sys.modules:
 # Answers: `lessons/answers/lesson_08.py`.
 
 # %%
-from lessons.answers import lesson_08 as answers  # noqa: E402
+from lessons.answers import lesson_08 as answers
 
 field = answers.receptive_field([(5, 1), (2, 2)] * 2)
 print(f"one output of the second pooling sees {field} × {field} pixels")
