@@ -1,0 +1,503 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 2. A network by hand
+#
+# One neuron draws one straight border through its inputs. This lesson puts neurons side by side and
+# in layers, and writes all that is needed to train them in NumPy: first one network with every
+# gradient on its own line, then layers as objects that can be put together at will. It ends with
+# a 784-128-64-10 network that reads handwritten digits, and with the package `lessons.by_hand`.
+
+# %%
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path.cwd().parent if Path.cwd().name == "lessons" else Path.cwd()))
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+from lessons import material
+from lessons.by_hand import (
+    Activation_ReLU,
+    Activation_Sigmoid,
+    Activation_Softmax,
+    Activation_Softmax_Loss_CategoricalCrossentropy,
+    DenseLayer,
+    Loss_BinaryCrossentropy,
+    Loss_CategoricalCrossentropy,
+    Model,
+    Optimizer_SGD,
+    TwoLayerNetwork,
+    one_hot,
+    prepare,
+)
+
+material.style()
+
+# %% [markdown]
+# ## Layers
+#
+# A network has an **input layer**, which only holds the numbers of the example; one or more
+# **hidden layers**, whose neurons look at the layer before; and an **output layer**, here with one
+# neuron for each digit. In a *dense* layer each neuron is connected to all values before it, and
+# each connection has a weight.
+
+
+# %%
+def draw_network(ax, layers):
+    """Layers as columns of circles: (title, heights of the circles, colour)."""
+    for x, (title, heights, color) in enumerate(layers):
+        for y in heights:
+            for y_next in layers[x + 1][1] if x + 1 < len(layers) else ():
+                ax.plot([x, x + 1], [y, y_next], color="#bbbbbb", lw=0.6, zorder=1)
+            ax.plot(x, y, "o", ms=13, color=color, zorder=2)
+        ax.text(x, max(heights) + 0.8, title, ha="center", va="bottom")
+        ax.text(x, 0, "⋮", ha="center", va="center", fontsize=15)
+    ax.set(xlim=(-0.5, len(layers) - 0.5), ylim=(-3.6, 5.6))
+    ax.axis("off")
+
+
+fig, ax = plt.subplots(figsize=(6.4, 2.9))
+draw_network(ax, [
+    ("input\n784 pixels", (-3, -2, -1, 1, 2, 3), material.SKY),
+    ("hidden\n$h$ neurons, ReLU", (-2, -1, 1, 2), material.ORANGE),
+    ("output\n10 neurons, softmax", (-2.5, -1.5, 1.5, 2.5), material.GREEN),
+])  # fmt: skip
+ax.text(0.5, -3.5, "$W_1, b_1$", ha="center")
+ax.text(1.5, -3.5, "$W_2, b_2$", ha="center")
+plt.show()
+
+# %% [markdown]
+# Between two layers there must be a function that is not a straight line. Otherwise
+# $(XW_1)W_2 = X(W_1W_2)$, and all layers together are worth one. The simplest is **ReLU**,
+# $\max(0, z)$: pass what is positive, stop what is negative.
+#
+# Learning is five steps, again and again:
+#
+# 1. **Forward**: from the inputs, layer after layer, to the outputs.
+# 2. **Loss**: how wrong are they? One number.
+# 3. **Backward**: from the loss, layer after layer, to the gradient of each weight.
+# 4. **Update**: each weight takes a small step against its gradient.
+# 5. **Repeat**.
+#
+# ## The data
+#
+# Image files hold whole numbers from 0 to 255. Divided by 255 they lie in $[0, 1]$, a size that
+# suits the weights to come. The images are shuffled; 80 % are for training, 20 % are set aside.
+
+# %%
+images = material.handwritten()
+pixels = np.round(255 * np.concatenate([images[0], images[2]])).astype(np.uint8)
+labels = np.concatenate([images[1], images[3]])
+
+x_train, y_train, x_test, y_test = prepare(pixels, labels, test_size=0.2, seed=0)
+print(material.source(), "training", x_train.shape, y_train.shape, " test", x_test.shape)
+assert len(x_test) == round(0.2 * len(pixels))
+assert x_train.min() == 0 and x_train.max() == 1
+
+fig, axes = plt.subplots(1, 10, figsize=(8, 1.1))
+for ax, image, label in zip(axes, x_train, y_train, strict=False):
+    material.picture(ax, image, str(label))
+plt.show()
+
+# %% [markdown]
+# ## First form: one network, all formulas in sight
+#
+# ### Forward
+#
+# $n$ images are the rows of $X$. The hidden layer has $h$ neurons, and column $j$ of $W_1$ holds
+# the weights of neuron $j$. All weights and biases start as random numbers, uniform in
+# $[-0.5, 0.5]$.
+#
+# $$\underset{(n,h)}{Z_1} = \underset{(n,784)}{X}\,\underset{(784,h)}{W_1} + \underset{(1,h)}{b_1},
+# \quad A_1 = \max(0, Z_1), \quad
+# \underset{(n,10)}{Z_2} = A_1\,\underset{(h,10)}{W_2} + \underset{(1,10)}{b_2}, \quad
+# A_2 = \mathrm{softmax}(Z_2).$$
+#
+# The ten numbers of a row of $Z_2$ are **scores**. **Softmax** turns them into probabilities,
+# positive and with the sum 1:
+#
+# $$a_i = \frac{e^{z_i}}{\sum_j e^{z_j}}.$$
+#
+# Adding one constant to all scores of a row changes nothing, so we subtract the largest: no power
+# can overflow.
+
+# %%
+rng = np.random.default_rng(0)
+h, n = 10, 100
+X, Y = x_train[:n].astype(np.float64), y_train[:n]
+W1, b1 = rng.uniform(-0.5, 0.5, (784, h)), rng.uniform(-0.5, 0.5, (1, h))
+W2, b2 = rng.uniform(-0.5, 0.5, (h, 10)), rng.uniform(-0.5, 0.5, (1, 10))
+
+
+def softmax(z):
+    powers = np.exp(z - z.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def forward(W1, b1, W2, b2):
+    Z1 = X @ W1 + b1
+    A1 = np.maximum(0, Z1)
+    Z2 = A1 @ W2 + b2
+    return Z1, A1, softmax(Z2)
+
+
+Z1, A1, A2 = forward(W1, b1, W2, b2)
+print("Z1", Z1.shape, " A1", A1.shape, " A2", A2.shape)
+print("first image: label", Y[0], " probabilities", A2[0].round(3), " sum", A2[0].sum())
+assert np.allclose(A2.sum(axis=1), 1)
+
+# %% [markdown]
+# ### Loss
+#
+# **Cross-entropy** asks how probable the network found what is true. With the label of image $i$
+# called $y_i$,
+#
+# $$L = -\frac{1}{n}\sum_{i=1}^{n} \ln a_{i,\,y_i}.$$
+#
+# Written with **one-hot** labels, rows of zeros with a single one, it is
+# $-\frac{1}{n}\sum_i\sum_k y_{ik}\ln a_{ik}$: the same number, since all other terms are 0.
+
+
+# %%
+def cross_entropy(A2):
+    return -np.log(A2[np.arange(len(Y)), Y]).mean()
+
+
+rows = one_hot(Y, 10)
+print("label", Y[0], " one-hot", rows[0])
+print("loss", cross_entropy(A2), " with one-hot labels", -(rows * np.log(A2)).sum(axis=1).mean())
+assert np.isclose(cross_entropy(A2), -(rows * np.log(A2)).sum(axis=1).mean())
+
+# %% [markdown]
+# ### Backward
+#
+# We go from the loss to the weights, one formula of the forward pass at a time. Write $dM$ for
+# $\partial L / \partial M$; it has the shape of $M$.
+#
+# *Scores.* Softmax and cross-entropy together have a derivative as simple as that of the single
+# neuron: probability minus truth. (Why, we shall see below.)
+#
+# $$dZ_2 = \frac{1}{n}(A_2 - Y).$$
+#
+# *Second layer.* In $Z_2 = A_1W_2 + b_2$, the weight $w_{jk}$ has an effect on score $k$ of each
+# image, $a_{ij}$ times as large as its own change. Collect over the images:
+#
+# $$dW_2 = A_1^\top\, dZ_2, \qquad db_2 = \sum_i (dZ_2)_i, \qquad dA_1 = dZ_2\, W_2^\top.$$
+#
+# *ReLU* lets a change pass where it let the value pass:
+#
+# $$dZ_1 = dA_1 \odot [Z_1 > 0].$$
+#
+# *First layer.* The same as the second:
+#
+# $$dW_1 = X^\top\, dZ_1, \qquad db_1 = \sum_i (dZ_1)_i.$$
+
+
+# %%
+def backward(Z1, A1, A2):
+    dZ2 = (A2 - one_hot(Y, 10)) / len(Y)
+    dW2, db2 = A1.T @ dZ2, dZ2.sum(axis=0, keepdims=True)
+    dZ1 = dZ2 @ W2.T * (Z1 > 0)
+    dW1, db1 = X.T @ dZ1, dZ1.sum(axis=0, keepdims=True)
+    return dW1, db1, dW2, db2
+
+
+parameters = {"W1": W1, "b1": b1, "W2": W2, "b2": b2}
+gradients = dict(zip(parameters, backward(Z1, A1, A2), strict=True))
+for name, value in parameters.items():
+    print(name, value.shape, "  gradient", gradients[name].shape)
+    assert gradients[name].shape == value.shape
+
+# %% [markdown]
+# Is it right? The derivative is the limit of a difference quotient, so we compare with one, for
+# twenty weights of each matrix. (A pixel that is black in all images has weights with gradient 0;
+# we take the largest gradients.)
+
+# %%
+step, worst = 1e-5, 0.0
+for name, value in parameters.items():
+    for place in np.argsort(-np.abs(gradients[name]), axis=None)[:20]:
+        losses = []
+        for sign in (+1, -1):
+            changed = value.copy()
+            changed.flat[place] += sign * step
+            losses.append(cross_entropy(forward(**(parameters | {name: changed}))[2]))
+        quotient = (losses[0] - losses[1]) / (2 * step)
+        worst = max(worst, abs(quotient - gradients[name].flat[place]))
+print("largest difference:", worst)
+assert worst < 1e-6
+
+# %% [markdown]
+# ### Update, repeat
+#
+# `TwoLayerNetwork` in `lessons/by_hand/two_layer.py` is these cells as one class:
+# `forward_propagation`, `backward_propagation`, `update_parameters`, and `train`, which repeats
+# them. It gives the same gradients:
+
+# %%
+network = TwoLayerNetwork(n_inputs=784, n_hidden=h, n_outputs=10, seed=0, dtype=np.float64)
+network.W1, network.b1, network.W2, network.b2 = W1, b1, W2, b2
+network.forward_propagation(X)
+same = zip(network.backward_propagation(Y), gradients.values(), strict=True)
+assert all(np.allclose(one, other, atol=1e-15) for one, other in same)
+
+# %% [markdown]
+# Now it learns. It sees the images in portions of 64, shuffled anew each time; an **epoch** is once
+# through all of them. Lesson 3 compares this with other ways.
+
+# %%
+network = TwoLayerNetwork(n_hidden=10, seed=0)
+print("before: accuracy on the test part", network.accuracy(x_test, y_test))
+epochs = 5 if material.source() == "MNIST" else 80
+history = network.train(x_train, y_train, epochs=epochs, learning_rate=0.1)
+score = network.accuracy(x_test, y_test)
+print("after:  accuracy on the test part", score, " loss", history[0], "→", history[-1])
+assert score >= 0.85
+assert history[-1] < history[0]
+
+# %% [markdown]
+# Ten hidden neurons are few, and yet the network reads most digits. Above: some that it got
+# wrong, with what it answered. Below: the weights of the ten hidden neurons, as pictures: blue
+# pixels speak for the neuron, red ones against it.
+
+# %%
+answers_given = network.predict(x_test)
+mistakes = np.flatnonzero(answers_given != y_test)[:10]
+fig, axes = plt.subplots(2, 10, figsize=(8, 2.2))
+for ax, place in zip(axes[0], mistakes, strict=False):
+    material.picture(ax, x_test[place], f"{y_test[place]}, not {answers_given[place]}")
+    ax.title.set_fontsize(8)
+limit = 0.7 * np.abs(network.W1).max()
+for ax, column in zip(axes[1], network.W1.T, strict=True):
+    material.picture(ax, column, cmap="RdBu", vmin=-limit, vmax=limit)
+plt.show()
+
+# %% [markdown]
+# ## Second form: layers as objects
+#
+# The class above is finished: a third layer means new formulas. But look at the backward pass
+# again. Every part needs only two things: what it saw on the way forward, and **the gradient of its
+# output**. From these it computes the gradient of its own weights, and **the gradient of its
+# input**, which is the gradient of the output of the part before. So each part can be an object:
+#
+# | | keeps or leaves | dense layer | activation |
+# |---|---|---|---|
+# | `forward(inputs)` | `inputs`, `output` | $XW + b$ | $g(Z)$ |
+# | `backward(dvalues)` | `dinputs` | $dZ\,W^\top$ | see below |
+# | | `dweights`, `dbiases` | $X^\top dZ$, $\sum_i dZ_i$ | – |
+#
+# A `Model` calls `forward` from the first to the last and `backward` from the last to the first.
+# That is all of backpropagation (Rumelhart, Hinton and Williams, 1986).
+
+# %%
+layer, activation = DenseLayer(784, 10, seed=0), Activation_ReLU()
+layer.weights, layer.biases = W1, b1
+activation.forward(layer.forward(X))
+activation.backward(np.ones((n, 10)))
+layer.backward(activation.dinputs)
+print("dweights", layer.dweights.shape, " dbiases", layer.dbiases.shape, " dinputs",
+      layer.dinputs.shape)  # fmt: skip
+assert np.allclose(activation.output, A1)
+
+# %% [markdown]
+# ### True derivatives
+#
+# **Sigmoid**, for yes or no: $a = \sigma(z)$ and $\partial a/\partial z = a(1-a)$, for each number
+# by itself, so `backward` multiplies: $dz = da \cdot a(1-a)$.
+#
+# **Softmax** is another matter. Raise one score, and *all ten* probabilities of that image change:
+# one goes up, and the others must go down. The derivative of one image is a matrix, the
+# **Jacobian**
+#
+# $$J_{ij} = \frac{\partial a_i}{\partial z_j} = a_i(\delta_{ij} - a_j),$$
+#
+# with $\delta_{ij} = 1$ where $i = j$, else 0. The chain rule multiplies the gradient $g = da$ with
+# it:
+#
+# $$dz_j = \sum_i g_i J_{ij} = a_j \Bigl(g_j - \sum_i g_i a_i\Bigr).$$
+#
+# On the right the matrix is gone: `backward` needs no more than a product and a sum for each row.
+
+# %%
+scores = np.array([[2.0, 1.0, 0.5, 0.0, -1.0, -1.0, -2.0, 0.0, 1.5, 0.2]])
+activation = Activation_Softmax()
+probabilities = activation.forward(scores)
+jacobian = activation.jacobian()[0]
+assert np.allclose(jacobian.sum(axis=0), 0)  # what one wins, the others lose
+
+g = rng.standard_normal((1, 10))
+assert np.allclose(activation.backward(g)[0], g[0] @ jacobian, atol=1e-15)
+
+fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.9))
+axes[0].bar(range(10), probabilities[0])
+axes[0].set(xlabel="class $i$", ylabel="$a_i$", xticks=range(10), title="probabilities")
+limit = np.abs(jacobian).max()
+image = axes[1].imshow(jacobian, cmap="RdBu", vmin=-limit, vmax=limit)
+axes[1].set(xlabel="score $j$ that is raised", ylabel="probability $i$", title="Jacobian $J_{ij}$",
+            xticks=range(10), yticks=range(0, 10, 2))  # fmt: skip
+axes[1].grid(False)
+fig.colorbar(image, ax=axes[1])
+plt.show()
+
+# %% [markdown]
+# ### The shortcut, explained
+#
+# **Cross-entropy** after softmax: $L = -\sum_i y_i \ln a_i$, so
+# $g_i = \partial L/\partial a_i = -y_i / a_i$. Put that into the formula above:
+#
+# $$dz_j = a_j\Bigl(-\frac{y_j}{a_j} + \sum_i \frac{y_i}{a_i} a_i\Bigr)
+# = -y_j + a_j\sum_i y_i = a_j - y_j.$$
+#
+# The division and the multiplication by $a$ cancel, and the labels add up to 1. This is where the
+# $A_2 - Y$ of the first form came from. Two true derivatives one after the other, or the merged
+# one: the numbers are the same.
+
+# %%
+Z2 = 2 * rng.standard_normal((n, 10))
+separate, loss = Activation_Softmax(), Loss_CategoricalCrossentropy()
+merged = Activation_Softmax_Loss_CategoricalCrossentropy()
+
+value = loss.calculate(separate.forward(Z2), Y)
+separate.backward(loss.backward(separate.output, Y))
+merged_value = merged.calculate(Z2, Y)
+merged.backward(Z2, Y)
+print("loss", value, merged_value)
+print("largest difference of the gradients:", np.abs(separate.dinputs - merged.dinputs).max())
+assert np.isclose(value, merged_value)
+assert np.allclose(separate.dinputs, merged.dinputs, atol=1e-12)
+
+# %% [markdown]
+# So why have both? They differ at the end of the number range. Here a network is quite sure of
+# class 0, with score 1000, and the truth is class 1. Its probability, $e^{-1000}$, is 0 in floating
+# point: two separate steps see a 0 and pass nothing back. The merged step works on the scores. It
+# gives the true loss, 1000, and the true gradient.
+
+# %%
+extreme, truth = np.array([[1000.0, 0.0, -1000.0]]), np.array([1])
+value = loss.calculate(separate.forward(extreme), truth)
+separate.backward(loss.backward(separate.output, truth))
+print("separate: loss", value, "   gradient", separate.dinputs)
+print("merged:   loss", merged.calculate(extreme, truth), "  gradient",
+      merged.backward(extreme, truth))  # fmt: skip
+assert merged.calculate(extreme, truth) == 1000 and merged.dinputs.tolist() == [[1, -1, 0]]
+assert not separate.dinputs.any()
+
+# %% [markdown]
+# Labels may be integers or one-hot rows; the loss is the same. And a column of labels $(n, 1)$, the
+# trap of lesson 1, is refused, by the loss for classes as by that for yes or no:
+
+# %%
+p = separate.forward(Z2)
+assert loss.calculate(p, Y) == loss.calculate(p, one_hot(Y, 10))
+
+question = Activation_Sigmoid().forward(Z2[:, :1])  # (n, 1)
+for attempt in (
+    lambda: loss.calculate(p, Y.reshape(-1, 1)),
+    lambda: Loss_BinaryCrossentropy().calculate(question, Y == 3),
+):
+    try:
+        attempt()
+    except ValueError as error:
+        print(error)
+    else:
+        raise AssertionError("labels of a wrong shape were taken")
+
+# %% [markdown]
+# ### The quick start: 784-128-64-10
+#
+# Three layers are now as easy as two. The loop is the five steps, one a line; it takes all its
+# images at once.
+
+# %%
+np.random.seed(0)
+X, y = x_train[:1000], y_train[:1000]
+
+model = Model()
+model.add(DenseLayer(784, 128))
+model.add(Activation_ReLU())
+model.add(DenseLayer(128, 64))
+model.add(Activation_ReLU())
+model.add(DenseLayer(64, 10))
+model.add(Activation_Softmax())
+
+loss_function = Loss_CategoricalCrossentropy()
+optimizer = Optimizer_SGD(learning_rate=0.1)
+
+losses = []
+for _ in range(60):
+    output = model.forward(X)
+    losses.append(loss_function.calculate(output, y))
+    loss_function.backward(output, y)
+    model.backward(loss_function.dinputs)
+    for layer in model.layers:
+        optimizer.update_params(layer)
+
+quick = model.accuracy(x_test, y_test)
+print("loss", losses[0], "→", losses[-1], " accuracy on the test part", quick)
+assert losses[-1] < losses[0] / 2
+
+# %% [markdown]
+# `model.train` does the same in mini-batches. The same network, now with all images:
+
+# %%
+epochs = 3 if material.source() == "MNIST" else 20
+curve = model.train(x_train, y_train, epochs=epochs, batch_size=32, optimizer=optimizer)
+final = model.accuracy(x_test, y_test)
+print("loss", curve, " accuracy on the test part", final)
+assert final >= 0.9 and final > quick
+
+correct = model.predict(x_test) == y_test
+chosen = [*np.flatnonzero(~correct)[:2], *np.flatnonzero(correct)[:2]]
+fig, axes = plt.subplots(2, 4, figsize=(8, 2.9), height_ratios=(1.2, 1))
+for (upper, lower), place in zip(axes.T, chosen, strict=True):
+    material.picture(upper, x_test[place], f"truth: {y_test[place]}")
+    p = model.forward(x_test[place : place + 1])[0]
+    lower.bar(range(10), p, color=[material.GREEN if k == y_test[place] else material.RED
+                                   for k in range(10)])  # fmt: skip
+    lower.set(ylim=(0, 1), xticks=range(0, 10, 3))
+plt.show()
+
+# %% [markdown]
+# Two mistakes and two right answers, with the probability that the network gives to each digit
+# (green: the right one).
+#
+# ## Exercises
+#
+# 1. **Tanh.** Write `Activation_Tanh` with `forward` and `backward`. Check: a difference quotient.
+#    Put it in place of ReLU in the quick start.
+# 2. **Mean squared error.** Write `Loss_MeanSquaredError` for outputs and targets $(n, k)$. Check:
+#    one dense layer of one neuron, trained on $y = 3x - 2$, finds 3 and −2.
+# 3. **Counting.** How many numbers does a dense network of given layer sizes learn? Check: the sum
+#    of `weights.size + biases.size` of the quick start's layers.
+# 4. **Which for which?** Compute the matrix whose entry $(i, j)$ counts the images of digit $i$
+#    taken for digit $j$. Check: its trace is the accuracy times the number of images.
+# 5. **Why random?** Let all weights of `TwoLayerNetwork` start at the same number, and train. How
+#    many different columns has `W1` after that, and why?
+#
+# Answers: `lessons/answers/lesson_02.py`.
+
+# %%
+from lessons.answers import lesson_02 as answers
+
+count = sum(layer.weights.size + layer.biases.size for layer in model.layers[::2])
+print("3. parameters of 784-128-64-10:", answers.n_parameters(784, 128, 64, 10))
+assert answers.n_parameters(784, 128, 64, 10) == count
+
+matrix = answers.confusion_matrix(y_test, model.predict(x_test))
+print("4. which for which:\n", matrix)
+assert np.trace(matrix) == round(final * len(y_test))
+
+numbers = [answers.different_neurons(x_train[:500], y_train[:500], start) for start in (None, 0.1)]
+print("5. different hidden neurons, random start and one number for all:", numbers)
+assert numbers == [8, 1]
