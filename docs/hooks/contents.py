@@ -83,7 +83,7 @@ PAGES = (
     Page(
         "nn", "Layers and losses", "`from chainrule import nn`",
         (
-            some("Module", "Module Parameter Buffer summary Summary", NN),
+            some("Modules", "Module Parameter Buffer summary Summary", NN),
             some("Containers", "Sequential ModuleList ModuleDict ParameterList", NN),
             all_of("Linear layers", "nn.linear nn.embedding", NN),
             all_of("Convolution and pooling", "nn.conv nn.pool", NN),
@@ -133,8 +133,8 @@ PAGES = (
     Page(
         "train", "Training", "The Trainer, and what it works with.",
         (
-            some("Trainer", "Trainer save load"),
-            some("History", "History", TRAIN),
+            some("The Trainer", "Trainer save load"),
+            some("The history", "History", TRAIN),
             all_of("Metrics", "train.metrics", TRAIN),
             all_of("Callbacks", "train.callbacks train.checkpoint train.progress", TRAIN),
         ),
@@ -160,10 +160,9 @@ PAGES = (
         "write instead. Each is also the built-in exception that one would catch.",
         (
             some("The base", "ChainruleError"),
-            Section("Errors", "chainrule.errors", tuple(
-                "ShapeError DTypeError ArgumentError OutOfRangeError GradientError "
-                "NotDifferentiableError NonFiniteError CaptureError GraphError FormatError "
-                "DownloadError CheckpointError MissingDependencyError".split())),
+            some("Errors", "ShapeError DTypeError ArgumentError OutOfRangeError GradientError "
+                 "NotDifferentiableError NonFiniteError CaptureError GraphError FormatError "
+                 "DownloadError CheckpointError MissingDependencyError", "chainrule.errors"),
             some("Building messages", "LayerTrail listing missing_dependency", "chainrule.errors"),
         ),
     ),

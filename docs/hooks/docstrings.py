@@ -94,6 +94,8 @@ def block(lines: list[str], link: Linker) -> str:
         return "```text\n" + inspect.cleandoc("\n".join(lines)) + "\n```"
     if FIELD.match(first):
         return fields(lines, link)
+    if first.endswith(":") and len(lines) > 1 and FIELD.match(lines[1]):
+        return f"{inline(first, link)}\n\n{fields(lines[1:], link)}"
     text = inline(joined(lines), link)
     return re.sub(r"::$", ":", text)
 

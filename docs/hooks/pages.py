@@ -6,7 +6,6 @@ the page of commands from the command line itself. None of them is written twice
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,8 @@ from typing import Any
 import click
 from mkdocs.structure.files import File, Files
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.dont_write_bytecode = True
-
 import lesson_pages
 import reference
-
 from chainrule.cli import main as command_line
 from chainrule.course import lessons
 
@@ -50,6 +45,7 @@ def project_pages() -> dict[str, str]:
                          ("lessons/README.md", "lessons/index.md")):  # fmt: skip
             text = text.replace(f"]({old}", f"]({new}")
         found[target] = text
+    found["index.md"] = "---\nhide: [navigation]\n---\n\n" + found["index.md"]
     return found
 
 
@@ -77,8 +73,8 @@ def commands() -> str:
         text = command.get_help(click.Context(command, info_name=name, parent=context))
         parts.append(f"## {name}\n\n```text\n{text}\n```")
     parts.append(
-        "## Exit codes\n\n0 done · 1 an error · 2 wrong usage · 130 stopped by Ctrl-C · 143 stopped "
-        "by SIGTERM. Results go to standard output (with `--json`: nothing but JSON), progress and "
-        "errors to standard error."
+        "## Exit codes\n\n0 done · 1 an error · 2 wrong usage · 130 stopped by Ctrl-C · "
+        "143 stopped by SIGTERM. Results go to standard output (with `--json`: nothing but JSON), "
+        "progress and errors to standard error."
     )
     return "\n\n".join(parts) + "\n"

@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import docstrings
-from contents import FACES, PAGES, Page, Section
-
 import chainrule as cr
+import docstrings
 from chainrule.primitive import Primitive
+from contents import FACES, PAGES, Page, Section
 
 SOURCE = Path(cr.__file__).parent
 WIDTH = 84
@@ -93,7 +92,7 @@ def entries() -> dict[str, Entry]:
 
 @functools.cache
 def by_short_name() -> dict[str, Entry]:
-    """Entries by the last part of their name, where the first has it, and by how they are called."""
+    """Entries by the last part of their name, the first that has it, and by how they are called."""
     found: dict[str, Entry] = {}
     for entry in entries().values():
         found.setdefault(entry.name, entry)
@@ -171,7 +170,8 @@ def entry_text(entry: Entry) -> str:
     record = source_of_record(value) if isinstance(value, Primitive) else None
     if record:
         place, source = record
-        parts.append(f'??? quote "The record, in {place}"\n\n' + indented(f"```python\n{source}\n```"))
+        code = indented(f"```python\n{source}\n```")
+        parts.append(f'??? quote "The record, in {place}"\n\n{code}')
     return "\n\n".join(part for part in parts if part)
 
 
@@ -254,8 +254,8 @@ def pages() -> dict[str, str]:
     rows = []
     for page in PAGES:
         found = [e for e in entries().values() if e.page == page.name]
-        links = " · ".join(f"[{docstrings.escaped(e.name)}]({page.name}.md#{e.anchor})" for e in found)
-        rows.append(f"## [{page.title}]({page.name}.md)\n\n{page.intro}\n\n{links}")
+        links = [f"[{docstrings.escaped(e.name)}]({page.name}.md#{e.anchor})" for e in found]
+        rows.append(f"## [{page.title}]({page.name}.md)\n\n{page.intro}\n\n{' · '.join(links)}")
     head = (
         "# Reference\n\nEvery public name, from its docstring. `import chainrule as cr`, "
         "`from chainrule import nn, optim`, `from chainrule.nn import functional as F`."
