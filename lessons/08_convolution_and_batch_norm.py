@@ -396,7 +396,7 @@ def accuracy(model):
 epochs = 1 if full else 30  # The shipped digits have only 14 batches an epoch.
 steps = epochs * (len(x_train) // BATCH)
 optimizer = optim.Adam(model.parameters(), lr=0.02)
-schedule = optim.OneCycleLR(optimizer, max_lr=0.02, total_steps=steps)
+schedule = optim.OneCycleLR(optimizer, max_lr=0.02, total_steps=steps, pct_start=0.2)
 start = time.perf_counter()
 losses = train(model, optimizer, steps, schedule)
 seconds = time.perf_counter() - start
