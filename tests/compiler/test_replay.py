@@ -232,3 +232,41 @@ def test_nested_arguments_are_matched():
         assert run({"x": one, "y": [two]}, scale).tolist() == [scale + 2.0] * 2
     assert run({"y": [two], "x": one}, 2).tolist() == [4.0] * 2
     assert run({"x": one, "y": (two,)}, 2).tolist() == [4.0] * 2
+
+
+def test_weights_kept_transposed_follow_every_change():
+    """In inference, layers read a transposed copy of their weights; a stale one would be a lie."""
+    layer = nn.Linear(6, 5).eval()
+    given = np.ones((5, 6), np.float32)
+    x = cr.randn(2, 6)
+    optimizer = optim.SGD(layer.parameters(), lr=0.1)
+
+    @cr.compile
+    def step():
+        optimizer.zero_grad()
+        layer(x).sum().backward()
+        optimizer.step()
+
+    def agree():
+        with cr.no_grad():
+            got, expected = predict(x).numpy(), layer(x).numpy()
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+    predict = cr.compile(layer)
+    agree()
+    step(), step()
+    agree()
+    with cr.no_grad():
+        layer.weight.assign(layer.weight * 2)
+    agree()
+    held = layer.weight.detach().numpy()
+    agree(), step(), agree()
+    assert held is not None
+    layer.load_state_dict({"weight": cr.ones(5, 6), "bias": cr.zeros(5)})
+    agree()
+    layer.weight = nn.Parameter(cr.from_numpy(given))
+    agree()
+    given[:] = 3.0  # the memory is shared: a change from outside is seen
+    agree()
+    given[:] = 4.0
+    agree()
