@@ -116,6 +116,28 @@ def test_tensors_that_share_an_array_part():
     np.testing.assert_array_equal(a.detach().numpy(), np.zeros(3))
 
 
+def test_a_gradient_that_is_another_tensor_itself():
+    """∂(w·x)/∂w = x: the gradient is the array of an argument, or of state, as it is."""
+    w, x, y = cr.ones(3, requires_grad=True), cr.full((3,), 7.0), cr.full((3,), 5.0)
+
+    @cr.compile
+    def step(x):
+        w.grad = None
+        (w * x + w * y).sum().backward()
+        return x * 2.0
+
+    @cr.compile
+    def plain(x):
+        w.grad = None
+        (w * x).sum().backward()
+        return x * 2.0
+
+    for _ in range(3):
+        assert step(x).tolist() == plain(x).tolist() == [14.0] * 3
+        assert w.grad.tolist() == x.tolist() == [7.0] * 3
+        assert y.tolist() == [5.0] * 3
+
+
 def test_a_parameter_passed_as_an_argument_is_read_before_it_is_written():
     w = cr.ones(3, requires_grad=True)
     optimizer = optim.SGD([w], lr=0.5)

@@ -46,7 +46,8 @@ class Replay:
         slots = [at for kind, at in plan.places if kind == "slot"]
         for slot, place in zip(trace.writes, plan.places[answers:], strict=True):
             kind, at = place
-            if slot.is_grad and kind == "slot" and slot.key not in known and slots.count(at) == 1:
+            own = kind == "slot" and at >= first_result and slots.count(at) == 1
+            if own and slot.is_grad and slot.key not in known:
                 self._state.append((at, slot.tensor, GRADIENT | WRITTEN | KEPT))
             elif not (kind == "slot" and at in plan.in_place):
                 self._stores.append((slot, place))
