@@ -33,12 +33,10 @@ class _GradientMode(ContextDecorator):
         self._entered: list[Any] = []
 
     def __enter__(self) -> None:
-        scope = settings.use(gradients=self.enabled)
-        scope.__enter__()
-        self._entered.append(scope)
+        self._entered.append(settings.switch_gradients(self.enabled))
 
     def __exit__(self, *error: Any) -> None:
-        self._entered.pop().__exit__(*error)
+        settings.restore(self._entered.pop())
 
     def _recreate_cm(self) -> _GradientMode:
         return _GradientMode(self.enabled)

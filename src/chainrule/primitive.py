@@ -86,12 +86,13 @@ DTYPES = {
     )
 }  # fmt: skip
 """The element types of tensors, in the byte order of the machine."""
+_SAME = {dtype: dtype for dtype in DTYPES.values()}
 
 
 def supported(dtype: Any) -> DType:
     """The dtype, once it is sure that tensors can have it; byte order is the machine's."""
     try:
-        return DTYPES[np.dtype(dtype).name]
+        return _SAME.get(dtype) or DTYPES[np.dtype(dtype).name]
     except (KeyError, TypeError):
         raise DTypeError(
             "this dtype is not supported", given=dtype, expected=", ".join(DTYPES)

@@ -9,7 +9,7 @@ False
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,6 +75,15 @@ class use:
 
     def __exit__(self, *error: object) -> None:
         _current.reset(self._token)
+
+
+def switch_gradients(on: bool) -> Token[Settings]:
+    """Record gradients or not from here on; the token undoes it, see `restore`."""
+    now = _current.get()
+    return _current.set(Settings(on, now.default_dtype, now.interpreter, now.engine))
+
+
+restore = _current.reset
 
 
 def change(**changes: Any) -> None:

@@ -116,6 +116,28 @@ def test_tensors_that_share_an_array_part():
     np.testing.assert_array_equal(a.detach().numpy(), np.zeros(3))
 
 
+def test_a_gradient_that_is_another_tensor_itself():
+    """∂(w·x)/∂w = x: the gradient is the array of an argument, or of state, as it is."""
+    w, x, y = cr.ones(3, requires_grad=True), cr.full((3,), 7.0), cr.full((3,), 5.0)
+
+    @cr.compile
+    def step(x):
+        w.grad = None
+        (w * x + w * y).sum().backward()
+        return x * 2.0
+
+    @cr.compile
+    def plain(x):
+        w.grad = None
+        (w * x).sum().backward()
+        return x * 2.0
+
+    for _ in range(3):
+        assert step(x).tolist() == plain(x).tolist() == [14.0] * 3
+        assert w.grad.tolist() == x.tolist() == [7.0] * 3
+        assert y.tolist() == [5.0] * 3
+
+
 def test_a_parameter_passed_as_an_argument_is_read_before_it_is_written():
     w = cr.ones(3, requires_grad=True)
     optimizer = optim.SGD([w], lr=0.5)
@@ -232,3 +254,41 @@ def test_nested_arguments_are_matched():
         assert run({"x": one, "y": [two]}, scale).tolist() == [scale + 2.0] * 2
     assert run({"y": [two], "x": one}, 2).tolist() == [4.0] * 2
     assert run({"x": one, "y": (two,)}, 2).tolist() == [4.0] * 2
+
+
+def test_weights_kept_transposed_follow_every_change():
+    """In inference, layers read a transposed copy of their weights; a stale one would be a lie."""
+    layer = nn.Linear(6, 5).eval()
+    given = np.ones((5, 6), np.float32)
+    x = cr.randn(2, 6)
+    optimizer = optim.SGD(layer.parameters(), lr=0.1)
+
+    @cr.compile
+    def step():
+        optimizer.zero_grad()
+        layer(x).sum().backward()
+        optimizer.step()
+
+    def agree():
+        with cr.no_grad():
+            got, expected = predict(x).numpy(), layer(x).numpy()
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+    predict = cr.compile(layer)
+    agree()
+    step(), step()
+    agree()
+    with cr.no_grad():
+        layer.weight.assign(layer.weight * 2)
+    agree()
+    held = layer.weight.detach().numpy()
+    agree(), step(), agree()
+    assert held is not None
+    layer.load_state_dict({"weight": cr.ones(5, 6), "bias": cr.zeros(5)})
+    agree()
+    layer.weight = nn.Parameter(cr.from_numpy(given))
+    agree()
+    given[:] = 3.0  # the memory is shared: a change from outside is seen
+    agree()
+    given[:] = 4.0
+    agree()

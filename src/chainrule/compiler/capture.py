@@ -137,6 +137,10 @@ class Trace:
     requirements: list[Exception]
     structure: Any
 
+    def __post_init__(self) -> None:
+        shape = self.structure
+        self._is_flat = type(shape) is tuple and all(x is _RESULT for x in shape)
+
     def __call__(self, *args: Any) -> Any:
         tensors = [leaf for leaf in tree.flatten(args) if isinstance(leaf, Tensor)]
         arrays = [x._numbers("a trace") for x in tensors]
@@ -159,6 +163,8 @@ class Trace:
         """What the function returned, with these arrays as its tensors."""
         if self.structure is _RESULT:
             return wrap(arrays[0])
+        if self._is_flat:
+            return tuple([wrap(array) for array in arrays])
         tensors = iter([wrap(array) for array in arrays])
         return tree.map_leaves(lambda y: next(tensors) if y is _RESULT else y, self.structure)
 

@@ -9,7 +9,7 @@ call.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,10 +21,15 @@ from chainrule.compiler.memory import Arena, last_readers
 from chainrule.compiler.passes.fusion import CHAIN
 from chainrule.engine import Layout, in_order
 from chainrule.graph import Equation, Graph, Value
-from chainrule.primitive import Array, Primitive, lookup
+from chainrule.primitive import Array, Primitive, Spec, lookup
 
 VIEWS = ("reshape", "permute", "expand", "slice")
 
+
+LAYERS = {"linear": "none", "linear_relu": "relu"}
+"""Products with a transposed matrix of weights, and the activation that follows."""
+FEW_ROWS = 256
+"""With more rows than this, transposing the weights anew is a small part of the product."""
 
 Place = tuple[str, Any]
 """Where an output is: ("slot", its number), or ("constant", the array)."""
@@ -47,11 +52,20 @@ class NativePlan:
     slots: inputs, then results, as the program takes them.
     places: of each output but those that are required.
     in_place: the slots of inputs that the program writes.
+    packed: for weights among the `frozen` inputs, which this program does not change, the array
+        in which whoever runs it keeps their transpose: products read it in place.
     """
 
-    def __init__(self, graph: Graph, updates: Sequence[int | None] = (), required: int = 0) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        updates: Sequence[int | None] = (),
+        required: int = 0,
+        frozen: Collection[Value] = (),
+    ) -> None:
         self.graph = graph
         self.steps: list[Step] = []
+        self._frozen, self._packed = frozen, dict[Value, Value]()
         self._seen: dict[Value, Seen] = {}
         for value in [*graph.inputs, *graph.constants]:
             self._own(value)
@@ -72,6 +86,7 @@ class NativePlan:
             ("slot", numbers[v]) if v in numbers else ("constant", graph.constants[v])
             for v in homes
         ]
+        self.packed = {numbers[w]: graph.constants[v] for w, v in self._packed.items()}
         self._assemble(numbers)
 
     # -- from equations to steps -------------------------------------------------------------------
@@ -89,9 +104,25 @@ class NativePlan:
             for part in equation.params["body"].equations:
                 self._lower(part)
             return
+        if equation.primitive.name in LAYERS and self._multiply_packed(equation):
+            return
         self._emit(
             equation.primitive, equation.inputs, equation.outputs, equation.params, equation
         )
+
+    def _multiply_packed(self, equation: Equation) -> bool:
+        """A layer on few rows with frozen weights, as a product with their transpose."""
+        x, w, b = equation.inputs
+        plain = len(x.shape) == 2 and self._seen[x].layout.in_order()
+        if w not in self._frozen or not plain or x.shape[0] > FEW_ROWS:
+            return False
+        if w not in self._packed:
+            packed = self._packed[w] = Value(Spec(w.shape[::-1], w.dtype))
+            self.graph.constants[packed] = np.empty(packed.shape, packed.dtype)
+            self._own(packed)
+        params = {"bias": True, "activation": LAYERS[equation.primitive.name]}
+        self._emit("product", (x, self._packed[w], b), equation.outputs, params, equation)
+        return True
 
     def _has_kernel(self, equation: Equation) -> bool:
         inputs = [self._seen[v].layout for v in equation.inputs]

@@ -84,7 +84,10 @@ def native_plan(graph: Graph, trace: Trace) -> NativePlan:
     first = len(graph.inputs) - len(trace.reads)
     numbers = {slot.key: first + i for i, slot in enumerate(trace.reads)}
     updates = [numbers.get(slot.key) for slot in trace.writes]
-    return NativePlan(graph, updates, len(trace.requirements))
+    changed = {slot.key for slot in trace.writes}
+    weights = zip(graph.inputs[first:], trace.reads, strict=True)
+    frozen = {v for v, slot in weights if not slot.is_grad and slot.key not in changed}
+    return NativePlan(graph, updates, len(trace.requirements), frozen)
 
 
 class Compiled:

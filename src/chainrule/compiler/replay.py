@@ -22,8 +22,9 @@ from chainrule.errors import GraphError
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor, wrap
 
-GRADIENT, WRITTEN, KEPT = 1, 2, 4
-"""Of an array of state: a tensor's gradient; the program writes it; its memory is kept here."""
+GRADIENT, WRITTEN, KEPT, PACKED = 1, 2, 4, 8
+"""Of an array of state: a tensor's gradient; the program writes it; its memory is kept here; the
+program reads a transposed copy, made anew when the tensor has changed."""
 
 
 class Replay:
@@ -34,9 +35,10 @@ class Replay:
         given = len(plan.graph.inputs) - len(trace.reads)
         first_result = len(plan.graph.inputs)
         self._state: list[tuple[int, Tensor, int]] = [
-            (given + i, s.tensor, s.is_grad * GRADIENT | (given + i in plan.in_place) * WRITTEN)
-            for i, s in enumerate(trace.reads)
-        ]
+            (at, s.tensor, s.is_grad * GRADIENT | (at in plan.in_place) * WRITTEN
+             | (at in plan.packed) * PACKED)
+            for at, s in enumerate(trace.reads, given)
+        ]  # fmt: skip
         answers = len(plan.places) - len(trace.writes)
         self._answers = plan.places[:answers]
         self._stores: list[tuple[Slot, Place]] = []
@@ -44,7 +46,8 @@ class Replay:
         slots = [at for kind, at in plan.places if kind == "slot"]
         for slot, place in zip(trace.writes, plan.places[answers:], strict=True):
             kind, at = place
-            if slot.is_grad and kind == "slot" and slot.key not in known and slots.count(at) == 1:
+            own = kind == "slot" and at >= first_result and slots.count(at) == 1
+            if own and slot.is_grad and slot.key not in known:
                 self._state.append((at, slot.tensor, GRADIENT | WRITTEN | KEPT))
             elif not (kind == "slot" and at in plan.in_place):
                 self._stores.append((slot, place))
@@ -100,7 +103,7 @@ class Replay:
         return self.plan.program.bound(at) if array is None else array
 
     def _own(self, number: int) -> Array | None:
-        """An array that the program may write, for the state of this number; None if there is none.
+        """An array that is nobody else's, for the state of this number; None if there is none.
 
         Called by the engine, which holds no reference to the array before.
         """
@@ -116,7 +119,12 @@ class Replay:
         flags = array.flags
         plain = flags.owndata and flags.c_contiguous and flags.aligned and flags.writeable
         if not plain or sys.getrefcount(array) > 3:
-            holder._data = array = array.copy()
+            array = array.copy()
+            if flags.owndata or role & WRITTEN:
+                holder._data = array
+            # Else others may write into this memory: it is read, and packed, at each call.
+        if role & PACKED:
+            engine.copy(array.T, self.plan.packed[at])
         return array
 
     def _gradient(self, at: int, tensor: Tensor) -> Array:

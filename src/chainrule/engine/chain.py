@@ -147,7 +147,8 @@ def fused_call(
         shape = np.broadcast_shapes(*[x.shape for x in inputs])
     if any(x.dtype.str not in KNOWN for x in (*inputs, *outputs)):
         raise GraphError("the elementwise machine does not know one of the dtypes")
-    mode, order, kept = _iteration(len(shape), tuple(sorted(dims)), bool(reductions))
+    flat_rest = not results and all(shape[d] == 1 for d in range(len(shape)) if d not in dims)
+    mode, order, kept = _iteration(len(shape), tuple(sorted(dims)), bool(reductions), flat_rest)
     if results and order != tuple(range(len(shape))):
         raise GraphError("a chain writes whole results only when it reduces leading or last dims")
     seen = [broadcast_to(x, shape).permuted(order) for x in inputs]
@@ -169,11 +170,16 @@ def fused_call(
     return native_call("fused64" if wide else "fused", seen, flat, ints, floats)
 
 
-def _iteration(ndim: int, dims: tuple[int, ...], reduces: bool) -> tuple[str, tuple[int, ...], int]:
-    """The mode, the order of dimensions, and how many of them are the outer index."""
+def _iteration(
+    ndim: int, dims: tuple[int, ...], reduces: bool, flat_rest: bool
+) -> tuple[str, tuple[int, ...], int]:
+    """The mode, the order of dimensions, and how many of them are the outer index.
+
+    `flat_rest`: what is not reduced has one element, so that all is a single row.
+    """
     if not reduces:
         return "none", tuple(range(ndim)), ndim
     rest = tuple(d for d in range(ndim) if d not in dims)
-    if rest and rest[-1] == ndim - 1:  # the last dimension stays: add up rows, as vectors
+    if rest and rest[-1] == ndim - 1 and not flat_rest:  # the last dimension stays: add up rows, as vectors
         return "columns", (*dims, *rest), len(dims)
     return "rows", (*rest, *dims), len(rest)

@@ -75,6 +75,13 @@ def _prepare(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, 
     return call, [Spares(*spec) for spec in specs], isinstance(derived, tuple)
 
 
+def copy(source: Array, target: Array) -> None:
+    """Copy the numbers of an array into another of its shape and dtype, whatever their strides."""
+    status = module().call("copy", (source,), (target,), (), ())
+    if status is not None:
+        raise_status(status, "copy")
+
+
 def serve(*primitives: Primitive) -> None:
     """Let plain evaluation use the native kernels of these where the arrays are large enough."""
     if available():

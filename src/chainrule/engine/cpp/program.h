@@ -42,6 +42,7 @@ class Program {
     bool bind(i64 slot, PyObject* array);
     // The array that a slot has now, or null; and letting go of it.
     PyObject* bound(i64 slot) const { return bases_[slots_[slot].base].array->object(); }
+    i64& version(i64 slot) { return slots_[slot].version; }  // of what was bound, for the caller
     void release(i64 slot) { bases_[slots_[slot].base].array->release(); }
     // With the lock released; it is taken around `callback` only. Times, if wanted, in seconds.
     Outcome run(PyObject* callback, double* times);
@@ -61,6 +62,7 @@ class Program {
         View like;
         int base;
         bool written;
+        i64 version = -1;
     };
     struct Instruction {
         KernelFn kernel;  // null for a callback

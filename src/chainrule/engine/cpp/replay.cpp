@@ -126,10 +126,16 @@ class Arguments {
     i64 slot_ = 0;
 };
 
-enum Role { GRADIENT = 1, WRITTEN = 2, KEPT = 4 };
+enum Role { GRADIENT = 1, WRITTEN = 2, KEPT = 4, PACKED = 8 };
 
-// (slot, tensor, role): bind the tensor's array, or its gradient's. One that the program writes
-// must be nobody else's: else `own` gives the tensor an array of its own first.
+i64 version_of(PyObject* tensor) {
+    const Held version(PyObject_GetAttr(tensor, names().version));
+    return version ? PyLong_AsLongLong(version) : -1;
+}
+
+// (slot, tensor, role): bind the tensor's array, or its gradient's. One that the program writes, or
+// reads as a transposed copy, must be nobody else's: else `own` gives the tensor an array of its own
+// first. It also makes the copy, when the tensor has another version than in the last call.
 Answer bind_state(Program& program, PyObject* entry, PyObject* own, Py_ssize_t number) {
     const i64 slot = PyLong_AsLongLong(PyTuple_GET_ITEM(entry, 0));
     PyObject* tensor = PyTuple_GET_ITEM(entry, 1);
@@ -140,7 +146,7 @@ Answer bind_state(Program& program, PyObject* entry, PyObject* own, Py_ssize_t n
         if (!holder) return Answer::error;
         const Held array(holder == Py_None ? nullptr : PyObject_GetAttr(holder, names().data));
         if (!array && holder != Py_None) return Answer::error;
-        if (!(role & WRITTEN)) {
+        if (!(role & (WRITTEN | PACKED))) {
             if (!array) return Answer::no;
             return program.bind(slot, array) ? Answer::yes : Answer::error;
         }
@@ -149,20 +155,21 @@ Answer bind_state(Program& program, PyObject* entry, PyObject* own, Py_ssize_t n
         const int holders = 3 + (role & KEPT ? 1 : 0);
         const bool alone = array && program.bound(slot) == array && Py_REFCNT(array) == holders &&
                            (!gradient || Py_REFCNT(holder) == 2);
-        if (alone) return Answer::yes;
+        const bool same = !(role & PACKED) || program.version(slot) == version_of(tensor);
+        if (alone && same) return Answer::yes;
     }
     program.release(slot);
     const Held index(PyLong_FromSsize_t(number));
     const Held array(index ? PyObject_CallOneArg(own, index) : nullptr);
     if (array == Py_None) return Answer::no;
+    if (role & PACKED) program.version(slot) = version_of(tensor);
     return array && program.bind(slot, array) ? Answer::yes : Answer::error;
 }
 
 bool raise_version(PyObject* entry) {
     if (PyLong_AsLong(PyTuple_GET_ITEM(entry, 2)) != WRITTEN) return true;
     PyObject* tensor = PyTuple_GET_ITEM(entry, 1);
-    const Held version(PyObject_GetAttr(tensor, names().version));
-    const Held next(version ? PyLong_FromLongLong(PyLong_AsLongLong(version) + 1) : nullptr);
+    const Held next(PyLong_FromLongLong(version_of(tensor) + 1));
     return next && PyObject_SetAttr(tensor, names().version, next) == 0;
 }
 
