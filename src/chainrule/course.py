@@ -19,7 +19,7 @@ from chainrule.errors import ArgumentError, ChainruleError, missing_dependency
 
 _PACKAGE = Path(__file__).parent
 CLONE = _PACKAGE.parent.parent / "lessons"
-CARRIED = _PACKAGE / "_lessons"
+CARRIED = _PACKAGE / "lessons"
 _JUPYTERS = ("jupyterlab", "notebook")
 _TITLE = re.compile(r"^# # (\d+)\. (.+)$", re.M)
 
