@@ -258,6 +258,7 @@ assert all(np.allclose(one, other, atol=1e-15) for one, other in same)
 
 # %%
 network = TwoLayerNetwork(n_hidden=10, seed=0)
+W1_start = network.W1
 print("before: accuracy on the test part", network.accuracy(x_test, y_test))
 epochs = 5 if material.source() == "MNIST" else 80
 history = network.train(x_train, y_train, epochs=epochs, learning_rate=0.1)
@@ -267,9 +268,9 @@ assert score >= 0.85
 assert history[-1] < history[0]
 
 # %% [markdown]
-# Ten hidden neurons are few, and yet the network reads most digits. Above: some that it got
-# wrong, with what it answered. Below: the weights of the ten hidden neurons, as pictures: blue
-# pixels speak for the neuron, red ones against it.
+# Ten hidden neurons are few, and yet the network reads most digits. Above: some that it got wrong,
+# with what it answered. Below: what training added to the weights of the ten hidden neurons, as
+# pictures. Ink on a blue pixel speaks for the neuron, on a red one against it.
 
 # %%
 answers_given = network.predict(x_test)
@@ -278,8 +279,9 @@ fig, axes = plt.subplots(2, 10, figsize=(8, 2.2))
 for ax, place in zip(axes[0], mistakes, strict=False):
     material.picture(ax, x_test[place], f"{y_test[place]}, not {answers_given[place]}")
     ax.title.set_fontsize(8)
-limit = 0.7 * np.abs(network.W1).max()
-for ax, column in zip(axes[1], network.W1.T, strict=True):
+learned = network.W1 - W1_start
+limit = 0.7 * np.abs(learned).max()
+for ax, column in zip(axes[1], learned.T, strict=True):
     material.picture(ax, column, cmap="RdBu", vmin=-limit, vmax=limit)
 plt.show()
 
