@@ -164,6 +164,20 @@ bool batch_stride(const View& v, const View& c, int d, i64 size, i64& stride) {
     return own < 0 || v.shape[own] == 1 || v.shape[own] == c.shape[d];
 }
 
+}  // namespace
+
+template <class T> void multiply(const Product<T>& p) {
+    Job<T> job{};
+    job.product = p;
+    cut(job, 1);
+    run_pieces(job.row_parts * job.column_parts, run_piece<T>, &job);
+}
+
+template void multiply(const Product<float>&);
+template void multiply(const Product<double>&);
+
+namespace {
+
 template <class T> Status matmul_of(const Call& call) {
     const View &a = call.in[0], &b = call.in[1], &c = call.out[0];
     const bool has_bias = call.ints[1], has_residual = call.ints[2];
