@@ -8,10 +8,10 @@
 //
 // An element's sum runs over k in order, as in every tile: its bits depend on its row alone.
 #pragma once
+#include "gates.h"
 #include "gemm.h"
 #include "operands.h"
 #include "pack.h"
-#include "vecmath.h"
 
 namespace cr::CR_ISA {
 
