@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.engine.helpers import THREADS, native, reference, same_bits
+from tests.engine.helpers import THREADS, native, reference, same_bits, ulps
 
 import chainrule as cr
 from chainrule import engine, nn
@@ -169,9 +169,29 @@ def test_large_and_odd_numbers(name: str, more: Any) -> None:
         np.testing.assert_allclose(y, truth, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gates_within_four_units_in_the_last_place(dtype: Any) -> None:
+    """With no weights the first state of a plain network is tanh p, and a GRU's r is σ(p)."""
+    x = np.concatenate([np.linspace(-30, 30, 4001), np.logspace(-9, 0, 500), [0, 1e30, -1e30]])
+    x = np.concatenate([x, -x]).astype(dtype)
+    wide = x.astype(np.longdouble)
+    zero = np.zeros((len(x), 1), dtype)
+    params = {"nonlinearity": "tanh", "reverse": False}
+    y = native("rnn_sequence", x.reshape(1, -1, 1), zero[:1], zero, **params)
+    assert ulps(y.ravel(), np.tanh(wide)).max() <= 4
+    p = np.repeat(x, 3).reshape(1, -1, 3)
+    gates = native("gru_sequence", p, zero[:3], zero[:3, 0], zero, reverse=False)[1]
+    inside = np.abs(x) < 87
+    with np.errstate(over="ignore"):
+        truth = 1 / (1 + np.exp(-wide))
+    assert ulps(gates[0, inside, 0], truth[inside]).max() <= 4
+    np.testing.assert_allclose(gates[0, :, 0], truth.astype(dtype), rtol=0, atol=2e-7)
+
+
 @pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU, nn.RNN])
-def test_a_compiled_step_runs_natively(layer: Any) -> None:
-    model = layer(5, 11, batch_first=True)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_compiled_step_runs_natively(layer: Any, bidirectional: bool) -> None:
+    model = layer(5, 11, batch_first=True, bidirectional=bidirectional)
     optimizer = cr.optim.SGD(model.parameters(), lr=0.1)
 
     @cr.compile
