@@ -141,7 +141,9 @@ template <class T> void cut(Job<T>& job, i64 matrices) {
     const double copying = p.b_column == 1 ? 0.0 : 0.1 * p.n * p.k;
     const double work = (per_product * p.m * p.n * (p.k + 8.0) + copying) * matrices;
     const int threads = useful_threads(work);
-    const double wanted = threads == 1 ? 1 : least(threads * 4, static_cast<i64>(work / 2000) + 1);
+    const bool ragged = p.n < PANEL<T> && p.n % WIDTH<T>;  // every piece copies all of B
+    const i64 most = threads * (ragged ? 2 : 4);
+    const double wanted = threads == 1 ? 1 : least(most, static_cast<i64>(work / 2000) + 1);
     auto pieces = [&] { return matrices * parts(p.m, job.rows) * parts(p.n, job.columns); };
     while (pieces() < wanted && job.columns > PANEL<T>)
         job.columns = parts(job.columns / 2, PANEL<T>) * PANEL<T>;
