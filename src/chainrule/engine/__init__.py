@@ -53,8 +53,8 @@ __all__ = [
     "KERNELS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction", "Spares",
     "Step", "Unmet", "arena", "available", "constant", "copy", "default_threads", "describe",
     "external", "fused_call", "in_order", "layout_of", "lower", "machine_code", "num_threads",
-    "run", "run_native", "serve", "set_num_threads", "steps_of", "usable_cpus", "use_instruction_set",
-    "why_not",
+    "run", "run_native", "serve", "set_num_threads", "steps_of", "usable_cpus",
+    "use_instruction_set", "why_not",
 ]  # fmt: skip
 
 
