@@ -52,6 +52,24 @@ def test_slice_into(shape: Any, index: Any, dtype: Any) -> None:
     assert same_bits(native("slice_into", turned, shape=shape, index=index), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int64, np.bool_])
+@pytest.mark.parametrize("shape, sizes, dim", [
+    ((4, 0, 5), (3, 1, 70), 1), ((0, 3), (2,), 0), ((3, 4, 0), (2, 0, 9), 2), ((0,), (1,) * 31, 0),
+    ((40, 50, 0), (60, 60), 2), ((0, 2), (0, 0), 0),
+])  # fmt: skip
+def test_cat(shape: Any, sizes: Any, dim: int, dtype: Any) -> None:
+    rng = np.random.default_rng(3)
+    xs = [(rng.random((*shape[:dim], n, *shape[dim + 1 :])) * 2).astype(dtype) for n in sizes]
+    expected = reference("cat", *xs, dim=dim)
+    assert same_bits(native("cat", *xs, dim=dim), expected)
+    turned = [x.T.copy().T for x in xs]
+    assert same_bits(native("cat", *turned, dim=dim), expected)
+
+
+def test_cat_of_too_many() -> None:
+    assert engine.run_native(lookup("cat"), tuple([np.ones(3)] * 32), {"dim": 0}) is None
+
+
 @pytest.mark.parametrize("shape, dims", [
     ((12, 4, 64, 64), (3,)), ((3, 5), (1,)), ((3, 5), (0, 1)), ((4, 0), (1,)), ((0, 4), (1,)),
     ((), ()), ((2, 3, 700), (1, 2)),

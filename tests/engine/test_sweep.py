@@ -22,7 +22,7 @@ MUST_HAVE = {
     "softmax_cross_entropy", "take", "put_into", "scatter_add", "random_uniform",
     "softmax_cross_entropy_gradient", "sgd_update", "momentum_update", "adam_update", "embedding",
     "linear_weight", "gate", "leaky_relu", "power", "bitwise_and", "bitwise_or", "bitwise_xor",
-    "bitwise_not", "astype",
+    "bitwise_not", "astype", "cat",
 }  # fmt: skip
 
 
@@ -65,7 +65,7 @@ ELEMENTWISE = sorted(
         "matmul", "linear", "sum", "mean", "amax", "amin", "softmax", "log_softmax", "astype",
         "softmax_cross_entropy", "take", "put_into", "scatter_add", "random_uniform", "embedding",
         "softmax_cross_entropy_gradient", "sgd_update", "momentum_update", "adam_update",
-        "linear_weight",
+        "linear_weight", "cat",
     }
 )  # fmt: skip
 LOGIC = {"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"}

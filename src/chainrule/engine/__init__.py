@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from chainrule.engine import lowering_checks as lowering_checks  # these register lowerings
 from chainrule.engine import lowering_images as lowering_images
+from chainrule.engine import lowering_recurrent as lowering_recurrent
 from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
 from chainrule.engine.elementwise import steps_of
 from chainrule.engine.evaluate import copy, run, run_native, serve
@@ -51,9 +52,9 @@ from chainrule.errors import ArgumentError
 __all__ = [
     "KERNELS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction", "Spares",
     "Step", "Unmet", "arena", "available", "constant", "copy", "default_threads", "describe",
-    "external", "fused_call", "in_order", "layout_of", "lower", "machine_code", "num_threads", "run",
-    "run_native", "serve", "set_num_threads", "steps_of", "usable_cpus", "use_instruction_set",
-    "why_not",
+    "external", "fused_call", "in_order", "layout_of", "lower", "machine_code", "num_threads",
+    "run", "run_native", "serve", "set_num_threads", "steps_of", "usable_cpus",
+    "use_instruction_set", "why_not",
 ]  # fmt: skip
 
 

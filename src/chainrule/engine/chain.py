@@ -180,6 +180,6 @@ def _iteration(
     if not reduces:
         return "none", tuple(range(ndim)), ndim
     rest = tuple(d for d in range(ndim) if d not in dims)
-    if rest and rest[-1] == ndim - 1 and not flat_rest:  # the last dimension stays: add up rows, as vectors
+    if rest and rest[-1] == ndim - 1 and not flat_rest:  # add up rows, as vectors
         return "columns", (*dims, *rest), len(dims)
     return "rows", (*rest, *dims), len(rest)

@@ -1,4 +1,4 @@
-"""Checks of values, truth over the last dimensions, and slices that are written."""
+"""Checks of values, truth over the last dimensions, slices that are written, and `cat`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,13 @@ def _slice_into(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> Na
         return None
     start = part.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
     return native_call("slice_into", inputs, outputs, (start, *part.strides))
+
+
+@lowering("cat")
+def _cat(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
+    if len(inputs) > MAX_OPERANDS or not outputs[0].in_order():
+        return None
+    return native_call("cat", inputs, outputs, (params["dim"],))
 
 
 @lowering("all")

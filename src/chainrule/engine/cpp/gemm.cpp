@@ -179,7 +179,9 @@ template <class T> void cut(Job<T>& job, i64 matrices) {
     const double copying = p.b_column == 1 ? 0.0 : 0.1 * p.n * p.k;
     const double work = (per_product * p.m * p.n * (p.k + 8.0) + copying) * matrices;
     const int threads = useful_threads(work);
-    const double wanted = threads == 1 ? 1 : least(threads * 4, static_cast<i64>(work / 2000) + 1);
+    const bool ragged = p.n < PANEL<T> && p.n % WIDTH<T>;  // every piece copies all of B
+    const i64 most = threads * (ragged ? 2 : 4);
+    const double wanted = threads == 1 ? 1 : least(most, static_cast<i64>(work / 2000) + 1);
     auto pieces = [&] { return matrices * parts(p.m, job.rows) * parts(p.n, job.columns); };
     while (pieces() < wanted && job.columns > PANEL<T>)
         job.columns = parts(job.columns / 2, PANEL<T>) * PANEL<T>;
@@ -203,6 +205,20 @@ bool batch_stride(const View& v, const View& c, int d, i64 size, i64& stride) {
     stride = own >= 0 && v.shape[own] != 1 ? v.strides[own] / size : 0;
     return own < 0 || v.shape[own] == 1 || v.shape[own] == c.shape[d];
 }
+
+}  // namespace
+
+template <class T> void multiply(const Product<T>& p) {
+    Job<T> job{};
+    job.product = p;
+    cut(job, 1);
+    run_pieces(job.row_parts * job.column_parts, run_piece<T>, &job);
+}
+
+template void multiply(const Product<float>&);
+template void multiply(const Product<double>&);
+
+namespace {
 
 template <class T> Status matmul_of(const Call& call) {
     const View &a = call.in[0], &b = call.in[1], &c = call.out[0];

@@ -1,4 +1,4 @@
-// One matrix product, described; used by the kernels `matmul` and `conv2d`.
+// One matrix product, described; used by the kernels `matmul` and `conv2d`, and by recurrences.
 #pragma once
 #include "gemm_tile.h"
 
@@ -17,5 +17,8 @@ template <class T> struct Product {
 constexpr i64 PIECE_COLUMNS = 256, PIECE_ROWS = 448;
 template <class T>
 void multiply_part(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns, T* packed);
+
+// The whole product, on as many threads as it is worth. own_scratch() must have been had before.
+template <class T> void multiply(const Product<T>& p);
 
 }  // namespace cr::CR_ISA

@@ -49,8 +49,8 @@ template <int W, int S, class V> CR_INLINE void transpose_round(V (&rows)[W]) {
 
 // packed[k · stride + j] = b[k · b_k + j · b_column] for depth × columns numbers; columns up to
 // `padded` are zero.
-template <class T>
-void pack_panel(const T* b, i64 b_k, i64 b_column, i64 depth, i64 columns, i64 padded, T* packed) {
+template <class T> void pack_strip(const T* b, i64 b_k, i64 b_column, i64 depth, i64 columns,
+                                   i64 padded, i64 stride, T* packed) {
     constexpr int W = WIDTH<T>;
     i64 j = 0;
     if (b_k == 1 && b_column != 1) {
@@ -62,20 +62,31 @@ void pack_panel(const T* b, i64 b_k, i64 b_column, i64 depth, i64 columns, i64 p
                 for (int i = 0; i < W; ++i) rows[i] = load(b + (j + i) * b_column + k);
                 transpose_round<W, W / 2>(rows);
 #pragma GCC unroll 16
-                for (int i = 0; i < W; ++i) store(packed + (k + i) * padded + j, rows[i]);
+                for (int i = 0; i < W; ++i) store(packed + (k + i) * stride + j, rows[i]);
             }
             for (; k < depth; ++k)
                 for (int i = 0; i < W; ++i)
-                    packed[k * padded + j + i] = b[(j + i) * b_column + k];
+                    packed[k * stride + j + i] = b[(j + i) * b_column + k];
         }
     } else if (b_column == 1) {
         for (; j + W <= columns; j += W)
-            for (i64 k = 0; k < depth; ++k) store(packed + k * padded + j, load(b + k * b_k + j));
+            for (i64 k = 0; k < depth; ++k) store(packed + k * stride + j, load(b + k * b_k + j));
+        if (columns > j && j + W <= padded) {
+            for (i64 k = 0; k < depth; ++k)
+                store(packed + k * stride + j, load_some(b + k * b_k + j, columns - j, T(0)));
+            j += W;
+        }
     }
     for (i64 k = 0; k < depth; ++k) {
-        for (i64 r = j; r < columns; ++r) packed[k * padded + r] = b[k * b_k + r * b_column];
-        for (i64 r = columns; r < padded; ++r) packed[k * padded + r] = T(0);
+        for (i64 r = j; r < columns; ++r) packed[k * stride + r] = b[k * b_k + r * b_column];
+        for (i64 r = j > columns ? j : columns; r < padded; ++r) packed[k * stride + r] = T(0);
     }
+}
+
+// The same where a row of the panel holds nothing else.
+template <class T>
+void pack_panel(const T* b, i64 b_k, i64 b_column, i64 depth, i64 columns, i64 padded, T* packed) {
+    pack_strip(b, b_k, b_column, depth, columns, padded, padded, packed);
 }
 
 // Several panels at once, of a B whose columns are adjacent: row by row, as it lies in memory, so
