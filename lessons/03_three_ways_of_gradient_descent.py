@@ -130,6 +130,8 @@ for name, (epochs, seconds, losses, _, accuracies) in ways.items():
 at_three = {name: way[2][np.searchsorted(way[0], 3)] for name, way in ways.items()}
 assert at_three["full batch"] > 3 * at_three["mini-batch of 32"]
 assert ways["mini-batch of 32"][4, -1] > 0.85
+an_epoch = {name: way[1, -1] / way[0, -1] for name, way in ways.items()}
+assert an_epoch["one example"] > 3 * an_epoch["mini-batch of 32"]
 
 fig, axes = plt.subplots(1, 2, figsize=(8.4, 3.1), sharey=True)
 for name, (epochs, seconds, losses, _, _) in ways.items():
@@ -209,6 +211,7 @@ assert np.allclose(errors, variance / np.array(sizes), rtol=0.25)
 fig, axes = plt.subplots(1, 3, figsize=(9.6, 2.9))
 axes[0].loglog(sizes, 1e6 * np.array(costs), "o-")
 axes[0].set(ylabel="µs an example", title="what an example costs")
+axes[0].yaxis.set_minor_formatter("")
 axes[1].loglog(sizes, errors / (exact @ exact), "o", label="measured")
 axes[1].loglog(sizes, variance / np.array(sizes) / (exact @ exact), "k:", label="formula")
 axes[1].set(title=r"squared error, relative to $\Vert\nabla L\Vert^2$")
@@ -261,8 +264,8 @@ plt.show()
 rates = [0.001, 0.01, 0.1, 0.3, 1.0, 3.0]
 runs = {rate: descend(32, rate, epochs=3) for rate in rates}
 plt.figure(figsize=(5.6, 3))
-for rate, color in zip(rates, plt.cm.viridis(np.linspace(0, 0.95, len(rates))), strict=True):
-    plt.plot(runs[rate][0], runs[rate][2], color=color, label=rf"$\eta = {rate:g}$")
+for rate in rates:
+    plt.plot(runs[rate][0], runs[rate][2], label=rf"$\eta = {rate:g}$")
     print(f"rate {rate:5g}: training loss {runs[rate][2, -1]:.3f}")
 plt.xlabel("epochs")
 plt.ylabel("training loss")
