@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path.cwd().parent if Path.cwd().name == "lessons" else Pa
 
 # %%
 import os
+import shutil
 import tempfile
 from itertools import pairwise
 
@@ -44,7 +45,7 @@ program = bridge.build(folder) if bridge.compiler() else None
 if program is None:
     print("No C++ compiler and make were found: the stored results of another machine are shown.")
 else:
-    print(f"lessons/cpp/network.cpp is compiled; the code is for {measure.machine()}")
+    print(f"lessons/cpp/network.cpp is compiled. Here: {measure.described(measure.machine())}.")
 
 # %% [markdown]
 # In a terminal, `make -C lessons/cpp` does the same, and `make -C lessons/cpp train` trains on the
@@ -162,8 +163,8 @@ for tile in [(1, 1), (4, 24), (8, 32)]:
 # The same thought once more, one size larger. Registers are filled from the caches: a small fast
 # one (L1), a larger slower one (L2). So $B$ is cut into panels of 256 rows and as many columns as
 # the tile has. A panel is copied together so that its rows lie side by side; with 32 columns it
-# has 32 KiB, fits L1, and serves 256 rows of $A$ before the next one comes. This is the way of all
-# fast libraries (Goto and van de Geijn, 2008).
+# has 32 KiB, about what L1 holds, and serves 256 rows of $A$ before the next one comes. This is the
+# way of all fast libraries (Goto and van de Geijn, 2008).
 
 # %%
 print(bridge.part(4))
@@ -330,7 +331,7 @@ if program:
         measure.store(result)
 else:
     result = measure.stored()
-    print(f"Stored result, measured on {result['machine']}")
+    print(f"Stored on {result['machine']['date']}: {measure.described(result['machine'])}.")
 print(measure.table(result))
 
 # %%
@@ -339,10 +340,11 @@ colors = [material.SKY] * 3 + [material.BLUE] + [material.ORANGE] + [material.GR
 figure, axes = plt.subplots(1, 3, figsize=(9, 3), sharey=True)
 for ax, (name, row) in zip(axes, rates.items(), strict=True):
     places = np.arange(len(row))[::-1]
-    ax.barh(places, list(row.values()), color=colors)
+    ax.hlines(places, 0.1, list(row.values()), color=colors, lw=1)
+    ax.scatter(list(row.values()), places, color=colors, s=40)
     for place, rate in zip(places, row.values(), strict=True):
-        ax.text(rate * 1.1, place, f"{rate:,.3g}", va="center", fontsize=8)
-    ax.set(xscale="log", title=name, xlabel="GFLOP/s", xlim=(0.3, 3000))
+        ax.text(rate * 1.5, place, f"{rate:,.3g}", va="center", fontsize=8)
+    ax.set(xscale="log", title=name, xlabel="GFLOP/s", xlim=(0.1, 4000), ylim=(-0.6, 6.6))
     ax.grid(axis="y", visible=False)
 axes[0].set_yticks(places, list(row))
 plt.show()
@@ -423,3 +425,4 @@ for order in ("ijk", "ikj"):
     print(f"{order:20}" + "".join(f"{lesson_05.misses(order, 32, n):8,}" for n in lines))
 assert lesson_05.misses("ijk", 32, 256) == lesson_05.misses("ikj", 32, 256) == 6 * 32
 assert lesson_05.misses("ijk", 32, 16) > 5 * lesson_05.misses("ikj", 32, 16)
+shutil.rmtree(folder)

@@ -99,10 +99,10 @@ def chainrule_step(what: str, batch: int, compiled: bool) -> Callable[[], Any]:
 
 
 def timed(step: Callable[[], Any], seconds: float) -> float:
-    """The least time of one call, among the calls that fit into `seconds` (at least two)."""
+    """The least time of one call, among the calls that fit into `seconds` (at least three)."""
     times: list[float] = []
     end = time.perf_counter() + seconds
-    while len(times) < 2 or time.perf_counter() < end:
+    while len(times) < 3 or time.perf_counter() < end:
         start = time.perf_counter()
         step()
         times.append(time.perf_counter() - start)
@@ -129,7 +129,7 @@ def timer(candidate: str, what: str, batch: int, program: Path) -> Callable[[flo
     return functools.partial(timed, step)
 
 
-def measure(program: Path, rounds: int = 4, seconds: float = 0.03) -> dict[str, Any]:
+def measure(program: Path, rounds: int = 5, seconds: float = 0.02) -> dict[str, Any]:
     """Seconds of one step for all workloads and candidates, which take turns in every round."""
     engine.set_num_threads(min(2, os.cpu_count() or 1))
     times: dict[str, dict[str, list[float]]] = {}
@@ -156,6 +156,16 @@ def machine() -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%d"), "architecture": platform.machine(),
         "cores": os.cpu_count(), "floats in a vector register": lanes(), "caches": caches,
     }  # fmt: skip
+
+
+def described(machine: dict[str, Any]) -> str:
+    """The machine in one line."""
+    width = machine["floats in a vector register"]
+    caches = ", ".join(f"{name} {size or 'not told'}" for name, size in machine["caches"].items())
+    return (
+        f"{machine['architecture']}, {machine['cores']} cores, "
+        f"{width or 'an unknown number of'} float32 in a vector register, caches {caches}"
+    )
 
 
 def lanes() -> int | None:

@@ -302,7 +302,7 @@ Network read_weights(const std::string& path) {
 
 // ---- 9. The commands ---------------------------------------------------------------------------
 const std::string usage =
-    "commands:\n  network train IMAGES LABELS [--from WEIGHTS] [--out WEIGHTS] [--epochs 1] [--lr 0.1]\n"
+    "  network train IMAGES LABELS [--from WEIGHTS] [--out WEIGHTS] [--epochs 1] [--lr 0.1]\n"
     "  network predict WEIGHTS IMAGES      prints for each image its class and the probabilities\n"
     "  network bench train|predict         prints seconds for one batch: the least, the median\n"
     "  each: [--batch 64] [--stage naive|reordered|blocked|threads] [--threads 2]\n";
@@ -387,13 +387,13 @@ int main(int count, char** given) try {
     else options[word] = given[++i];
   }
   const std::string stage = options["--stage"], command = words.empty() ? "" : words[0];
-  if (stages.count(stage) == 0) fail("--stage " + stage + ": no such stage; " + usage);
+  if (stages.count(stage) == 0) fail("--stage " + stage + ": no such stage;\n" + usage);
   const Product product{stages.at(stage), stage == "threads" ? whole("--threads", 64) : 1};
   if (command == "train" && words.size() == 3) train(product, words[1], words[2]);
   else if (command == "predict" && words.size() == 3) predict(product, words[1], words[2]);
   else if (command == "bench" && words.back() == "train") bench(product, true);
   else if (command == "bench" && words.back() == "predict") bench(product, false);
-  else fail(usage);
+  else fail("the commands are\n" + usage);
 } catch (const std::exception& error) {
   std::cerr << "network: " << error.what() << '\n';
   return 1;

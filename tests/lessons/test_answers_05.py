@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,11 @@ def test_misses_of_a_column_walk() -> None:
 def test_threads_that_stay_leave_the_same_bits(tmp_path: Path) -> None:
     source = tmp_path / "team.cpp"
     source.write_text(lesson_05.with_a_team(bridge.SOURCE.read_text(encoding="utf-8")))
-    programs = [bridge.build(tmp_path / "team", source), bridge.build(tmp_path / "plain")]
+    flags = os.environ.get("CXXFLAGS", "-O1")
+    programs = [
+        bridge.build(tmp_path / "team", source, CXXFLAGS=flags),
+        bridge.build(tmp_path / "plain", CXXFLAGS=flags),
+    ]
     random = np.random.default_rng(0)
     images = bridge.write_idx(tmp_path / "images", random.integers(0, 256, (400, 28, 28)))
     labels = bridge.write_idx(tmp_path / "labels", random.integers(0, 10, 400))

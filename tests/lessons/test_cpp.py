@@ -189,10 +189,10 @@ def test_damaged_weights_are_refused(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "commands:"),
-        (["dance"], "commands:"),
-        (["train", "one"], "commands:"),
-        (["bench", "sleep"], "commands:"),
+        ([], "the commands are"),
+        (["dance"], "the commands are"),
+        (["train", "one"], "the commands are"),
+        (["bench", "sleep"], "the commands are"),
         (["bench", "train", "--stage", "magic"], "no such stage"),
         (["bench", "train", "--colour", "red"], "no option, or no value"),
         (["bench", "train", "--batch"], "no option, or no value"),
