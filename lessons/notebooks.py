@@ -7,6 +7,7 @@ of the machine's Python) is left out, so that a change of a lesson is a small ch
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,8 @@ import nbformat
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent
+DRAWN = re.compile(r"^[\[(]*(<(matplotlib|Axes)|Text\(|<[\w.]+ at 0x)")
+"""How what the last line of a drawing cell returns prints itself: nothing that a reader needs."""
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -33,7 +36,8 @@ def executed(path: Path) -> Any:
         cell.id = f"cell-{place:03}"
     client = NotebookClient(
         notebook, timeout=600, kernel_name="python3", record_timing=False,
-        coalesce_streams=True, resources={"metadata": {"path": str(FOLDER)}},
+        coalesce_streams=True, extra_arguments=["--log-level=ERROR"],
+        resources={"metadata": {"path": str(FOLDER)}},
     )  # fmt: skip
     client.execute()
     return notebook
@@ -50,7 +54,14 @@ def plain(notebook: Any) -> Any:
     )
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_drawn(output)]
     return notebook
+
+
+def _is_drawn(output: Any) -> bool:
+    data = output.get("data", {})
+    return set(data) == {"text/plain"} and bool(DRAWN.match(data["text/plain"]))
 
 
 def main(numbers: list[str]) -> None:

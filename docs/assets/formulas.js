@@ -1,6 +1,6 @@
 /* Typeset the formulas; what KaTeX cannot read stays as it is and is shown in red. */
 document.addEventListener("DOMContentLoaded", () => {
-  for (const element of document.querySelectorAll(".arithmatex")) {
+  for (const element of document.querySelectorAll(".arithmatex, .md-nav .md-ellipsis")) {
     renderMathInElement(element, {
       delimiters: [
         { left: "\\(", right: "\\)", display: false },

@@ -90,7 +90,7 @@ def shown(data: dict[str, str], name: str, pictures: Pictures) -> str:
         return _picture(data["image/svg+xml"].encode(), "svg", name, pictures)
     if "text/html" in data:
         html = re.sub(r"\n\s*\n", "\n", data["text/html"]).strip()
-        return f'<div class="output">\n{html}\n</div>'
+        return f'<div class="output">{html}</div>'
     if "text/markdown" in data:
         return prose(data["text/markdown"])
     if "text/latex" in data:
