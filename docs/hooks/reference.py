@@ -165,6 +165,9 @@ def entry_text(entry: Entry) -> str:
     if not (inspect.isclass(value) and issubclass(value, BaseException)):
         parts.append(docstrings_block(signature(value, entry.call)))
     parts.append(docstrings.markdown(value.__doc__ or "", link))
+    if inspect.isclass(value) and issubclass(value, BaseException):
+        others = [f"`{base.__name__}`" for base in value.__bases__ if base is not cr.ChainruleError]
+        parts.append(f"Also a {' and a '.join(others)}." if others != ["`Exception`"] else "")
     if inspect.isclass(value):
         parts += [method_text(entry, name, what, link) for name, what in methods(value)]
     record = source_of_record(value) if isinstance(value, Primitive) else None
