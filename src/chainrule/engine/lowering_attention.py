@@ -52,5 +52,7 @@ def _call(
 def _in_rows(x: Layout) -> bool:
     """Whether columns are adjacent and rows a whole number of elements apart."""
     size = x.dtype.itemsize
+    if x.size == 0:
+        return True
     adjacent = x.shape[-1] <= 1 or x.strides[-1] == size
     return adjacent and all(stride % size == 0 for stride in x.strides)
