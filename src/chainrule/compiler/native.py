@@ -75,12 +75,25 @@ class NativePlan:
             for part in equation.params["body"].equations:
                 self._lower(part)
             return
-        self._emit(
-            equation.primitive, equation.inputs, equation.outputs, equation.params, equation
-        )
+        inputs = self._readable(equation)
+        self._emit(equation.primitive, inputs, equation.outputs, equation.params, equation)
 
-    def _has_kernel(self, equation: Equation) -> bool:
-        inputs = [self._seen[v].layout for v in equation.inputs]
+    def _readable(self, equation: Equation) -> list[Value]:
+        """The inputs, copied into C order where there is a kernel for just that."""
+        apart = [v for v in equation.inputs if not self._seen[v].layout.in_order()]
+        if not apart or self._has_kernel(equation) or not self._has_kernel(equation, True):
+            return list(equation.inputs)
+        copies = {v: self._copied(v, equation) for v in dict.fromkeys(apart)}
+        return [copies.get(v, v) for v in equation.inputs]
+
+    def _copied(self, value: Value, equation: Equation) -> Value:
+        copied = Value(value)
+        self._emit("copy", (value,), (copied,), {}, equation)
+        return copied
+
+    def _has_kernel(self, equation: Equation, copied: bool = False) -> bool:
+        plain = [in_order(v.shape, v.dtype) for v in equation.inputs]
+        inputs = plain if copied else [self._seen[v].layout for v in equation.inputs]
         outputs = [in_order(v.shape, v.dtype) for v in equation.outputs]
         return engine.lower(equation.primitive.name, equation.params, inputs, outputs) is not None
 
@@ -101,13 +114,11 @@ class NativePlan:
         """A view equation: the same memory in another layout; copied first if it must be."""
         source, (output,) = self._seen[equation.inputs[0]], equation.outputs
         if equation.primitive.name == "reshape":
-            if not source.layout.in_order():
-                copied = Value(equation.inputs[0])
-                self._emit("copy", equation.inputs[:1], (copied,), {}, equation)
-                source = self._seen[copied]
-            self._seen[output] = Seen(
-                source.root, source.offset, in_order(output.shape, output.dtype)
-            )
+            layout = source.layout.reshaped(output.shape)
+            if layout is None:
+                source = self._seen[self._copied(equation.inputs[0], equation)]
+                layout = in_order(output.shape, output.dtype)
+            self._seen[output] = Seen(source.root, source.offset, layout)
             return
         layout = source.layout
         phantom = as_strided(np.zeros((), layout.dtype), layout.shape, layout.strides)

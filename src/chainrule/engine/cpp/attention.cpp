@@ -123,8 +123,9 @@ bool leads(const View& v, const View& q, bool broadcasts) {
     if (v.ndim != q.ndim) return false;
     for (int d = 0; d < q.ndim - 2; ++d)
         if (v.shape[d] != q.shape[d]) return false;
-    return broadcasts || v.ndim < 2 || v.shape[v.ndim - 1] <= 1 ||
-           v.strides[v.ndim - 1] == item_size(v.dtype);
+    const int last = q.ndim - 1;
+    return broadcasts || count(v) == 0 || v.shape[last] == 1 ||
+           v.strides[last] == item_size(v.dtype);
 }
 
 }  // namespace

@@ -152,7 +152,7 @@ template <class T> Status gradients(const Heads& h) {
 bool like(const View& v, const View& other, const View& q) {
     const int last = q.ndim - 1;
     if (v.dtype != q.dtype || !same_shape(v, other)) return false;
-    return v.shape[last] <= 1 || v.strides[last] == item_size(v.dtype);
+    return count(v) == 0 || v.shape[last] == 1 || v.strides[last] == item_size(v.dtype);
 }
 
 bool row_numbers(const View& v, const View& q) {
