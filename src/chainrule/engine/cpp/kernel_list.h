@@ -7,4 +7,4 @@
     X(put_into) X(scatter_add) X(copy) X(fill_zero) X(conv2d) X(conv2d_input)               \
     X(conv2d_weight) X(max_pool2d_with_positions) X(avg_pool2d) X(avg_pool2d_input)         \
     X(normalize) X(all_finite) X(binary_cross_entropy_with_logits) X(truth) X(slice_into)   \
-    X(attention) X(attention_gradient)
+    X(attention) X(attention_gradient) X(join_slices)
