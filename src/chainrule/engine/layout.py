@@ -36,7 +36,7 @@ class Layout(NamedTuple):
         """The same memory in another shape, or None where its strides do not allow that."""
         if self.in_order():
             return in_order(shape, self.dtype)
-        runs: list[tuple[int, int]] = []  # neighbours that one stride walks through, and that stride
+        runs: list[tuple[int, int]] = []  # what one stride walks through, and that stride
         for n, stride in zip(self.shape, self.strides, strict=True):
             if runs and runs[-1][1] == n * stride:
                 runs[-1] = (runs[-1][0] * n, stride)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,6 +89,6 @@ def _apart(indices: tuple[Index, ...], shape: Shape) -> bool:
     """Whether there is a dimension in which no two runs meet."""
     for runs in zip(*[_runs(index, shape) for index in indices], strict=True):
         ordered = sorted(runs)
-        if all(a[1] <= b[0] for a, b in zip(ordered, ordered[1:], strict=False)):
+        if all(a[1] <= b[0] for a, b in pairwise(ordered)):
             return True
     return False
