@@ -26,14 +26,14 @@ template <class T> void exponentials(Queries<T>& q, i64 key, i64 width) {
     constexpr i64 W = WIDTH<T>;
     const T hidden = -Format<T>::infinity;
     for (i64 group = 0; group < q.m; group += W) {
+        const auto [rows, seen] = group_at<T>(q.h, group, q.m, q.query, key);
+        T* x = q.scores + group * KEYS;
         Vec<T> part[W];
-        i64 seen[W];
-        for (i64 r = 0; r < W; ++r) {
-            T* x = q.scores + (group + r) * KEYS;
-            part[r] = splat(hidden);
-            seen[r] = group + r < q.m ? q.h.seen(q.query + group + r, key) : 0;
-            mask_row(q.h, x, seen[r], q.head, q.query + group + r, key);
-            for (i64 j = 0; j < seen[r]; j += W) part[r] = larger(load(x + j), part[r]);
+        for (i64 r = 0; r < W; ++r) part[r] = splat(hidden);
+        for (i64 r = 0; r < rows; ++r) {
+            const i64 query = q.query + group + r;
+            mask_row(q.h, x + r * KEYS, q.h.seen(query, key), seen, q.head, query, key);
+            for (i64 j = 0; j < seen; j += W) part[r] = larger(load(x + r * KEYS + j), part[r]);
         }
         const Vec<T> old = load(q.top + group);
         const Vec<T> top = larger(fold_each<T>(part, larger<Vec<T>>), old);
@@ -41,17 +41,14 @@ template <class T> void exponentials(Queries<T>& q, i64 key, i64 width) {
         store(q.top + group, top);
         T bases[W];
         store(bases, base);
-        for (i64 r = 0; r < W; ++r) {
-            T* x = q.scores + (group + r) * KEYS;
-            part[r] = Vec<T>{};
-            i64 j = 0;
-            for (; j < seen[r]; j += W) {
-                const Vec<T> e = exp<T>(load(x + j) - bases[r]);
-                store(x + j, e);
+        for (i64 r = 0; r < W; ++r) part[r] = Vec<T>{};
+        for (i64 j = 0; j < seen; j += W)
+            for (i64 r = 0; r < rows; ++r) {
+                const Vec<T> e = exp<T>(load(x + r * KEYS + j) - bases[r]);
+                store(x + r * KEYS + j, e);
                 part[r] += e;
             }
-            for (; j < width; j += W) store(x + j, Vec<T>{});
-        }
+        hide(x, rows, seen, width);
         const Vec<T> shrink = exp<T>(old - base);
         store(q.shrink + group, shrink);
         store(q.sum + group, load(q.sum + group) * shrink +

@@ -134,14 +134,24 @@ template <class T> CR_INLINE Vec<T> first_lanes(Vec<T> v, i64 n, T rest) {
     return lane < Int(n) ? v : splat(rest);
 }
 
-// Scores of one row times the scale, masked: −∞ where a key is not seen, up to a whole vector.
+// Rows are worked on in groups of WIDTH, all of them as far as the last one sees, in whole vectors:
+// equal loops over independent rows keep the processor busy.
+template <class T> struct Group {
+    i64 rows, width;
+};
+template <class T> CR_INLINE Group<T> group_at(const Heads& h, i64 row, i64 m, i64 query, i64 key) {
+    const i64 rows = smallest(WIDTH<T>, m - row);
+    return {rows, parts_of(h.seen(query + row + rows - 1, key), WIDTH<T>) * WIDTH<T>};
+}
+
+// Scores of one row times the scale, masked: −∞ from key n on, up to `width`.
 template <class T>
-void mask_row(const Heads& h, T* x, i64 n, i64 head, i64 query, i64 key) {
+CR_INLINE void mask_row(const Heads& h, T* x, i64 n, i64 width, i64 head, i64 query, i64 key) {
     constexpr i64 W = WIDTH<T>;
     const T scale = T(h.scale), hidden = -Format<T>::infinity;
     i64 j = 0;
     for (; j + W <= n; j += W) store(x + j, load(x + j) * scale);
-    if (j < n) store(x + j, first_lanes<T>(load(x + j) * scale, n - j, hidden));
+    for (; j < width; j += W) store(x + j, first_lanes<T>(load(x + j) * scale, n - j, hidden));
     for (int i = 0; i < h.masks; ++i) {
         const View& mask = h.call->in[h.first_mask + i];
         const i64 step = mask.strides[h.dims + 1];
@@ -154,6 +164,12 @@ void mask_row(const Heads& h, T* x, i64 n, i64 head, i64 query, i64 key) {
             for (j = 0; j < n; ++j) x[j] += *reinterpret_cast<const T*>(m + j * step);
         }
     }
+}
+
+// Zeros from `width` to `end` in some rows of a block.
+template <class T> CR_INLINE void hide(T* x, i64 rows, i64 width, i64 end) {
+    for (i64 j = width; j < end; j += WIDTH<T>)
+        for (i64 r = 0; r < rows; ++r) store(x + r * KEYS + j, Vec<T>{});
 }
 
 // WIDTH vectors folded to one: lane r holds the fold of all lanes of part[r].

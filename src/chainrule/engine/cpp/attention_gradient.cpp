@@ -44,19 +44,23 @@ template <class T> Head<T> head_of(const Heads& h, i64 n) {
 template <class T> void probabilities(const Head<T>& o, i64 query, i64 m, i64 key, i64 width) {
     constexpr i64 W = WIDTH<T>;
     const T scale = T(o.h.scale);
-    for (i64 r = 0; r < m; ++r) {
-        T *p = o.p + r * KEYS, *t = o.t + r * KEYS;
-        const T level = o.level[query + r], delta = o.delta[query + r];
-        const i64 seen = o.h.seen(query + r, key);
-        mask_row(o.h, p, seen, o.number, query + r, key);
-        i64 j = 0;
-        for (; j < seen; j += W) {
-            const Vec<T> e = exp<T>(load(p + j) - level);
-            const Vec<T> by_score = (load(t + j) - delta) * e * scale;
-            store(p + j, e);
-            store(t + j, j + W <= seen ? by_score : first_lanes<T>(by_score, seen - j, T(0)));
+    for (i64 group = 0; group < m; group += W) {
+        const auto [rows, seen] = group_at<T>(o.h, group, m, query, key);
+        T *p = o.p + group * KEYS, *t = o.t + group * KEYS;
+        const T *level = o.level + query + group, *delta = o.delta + query + group;
+        for (i64 r = 0; r < rows; ++r) {
+            const i64 at = query + group + r;
+            mask_row(o.h, p + r * KEYS, o.h.seen(at, key), seen, o.number, at, key);
         }
-        for (; j < width; j += W) store(p + j, Vec<T>{}), store(t + j, Vec<T>{});
+        for (i64 j = 0; j < seen; j += W)
+            for (i64 r = 0; r < rows; ++r) {
+                const Vec<T> e = exp<T>(load(p + r * KEYS + j) - level[r]);
+                const Vec<T> by_score = (load(t + r * KEYS + j) - delta[r]) * e * scale;
+                store(p + r * KEYS + j, e);
+                store(t + r * KEYS + j, e == T(0) ? Vec<T>{} : by_score);
+            }
+        hide(p, rows, seen, width);
+        hide(t, rows, seen, width);
     }
 }
 
