@@ -268,6 +268,15 @@ class NativePlan:
 
     # -- running -----------------------------------------------------------------------------------
 
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """The outputs but those required, for input arrays of exactly its specs in C order."""
+        slots = self._filled(arrays)
+        self.program.run(slots)
+        return [slots[at] if kind == "slot" else at for kind, at in self.places]
+
+    def _filled(self, arrays: Sequence[Array]) -> list[Array]:
+        return [*arrays, *[np.empty(v.shape, v.dtype) for v in self.slots[len(arrays) :]]]
+
     def describe(self) -> str:
         """How many buffers, how much memory, and what has no kernel."""
         program = self.program
@@ -280,8 +289,7 @@ class NativePlan:
 
     def times(self, arrays: Sequence[Array], rounds: int = 20) -> list[tuple[Equation, float]]:
         """Each step's equation with its median seconds, over several runs on copies."""
-        results = [np.empty(v.shape, v.dtype) for v in self.slots[len(arrays) :]]
-        slots = [np.array(x, order="C") for x in arrays] + results
+        slots = self._filled([np.array(x, order="C") for x in arrays])
         samples = [self.program.times(slots) for _ in range(rounds)]
         medians = np.median(np.array(samples), axis=0).tolist()
         return [
