@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import engine
+from chainrule.compiler.native import NativePlan
 from chainrule.compiler.passes import PASSES, optimize
 from chainrule.compiler.passes.algebra import simplify
 from chainrule.compiler.passes.common import merge_common
 from chainrule.compiler.passes.constants import fold_constants
 from chainrule.compiler.passes.dead import remove_dead
 from chainrule.compiler.passes.fusion import fuse_elementwise
+from chainrule.compiler.passes.join import join_slices
+from chainrule.compiler.passes.reductions import fuse_reductions
 from chainrule.graph import Graph
+
+on_the_engine = pytest.mark.skipif(not engine.available(), reason="the native engine is not built")
 
 
 def graph_of(function, *shapes) -> Graph:
@@ -140,3 +146,102 @@ def test_random_programs_keep_their_bits_through_every_pass():
         for one in PASSES:
             same_numbers(graph, one(graph))
         same_numbers(graph, optimize(graph))
+
+
+def test_the_gradients_of_a_split_are_written_side_by_side():
+    def function(x):
+        def loss(x):
+            a, b, c = x.split([2, 3, 1], 1)
+            return (a.exp().sum() + (b * b).reshape(3, 4).sum() + c.sum()).sum()
+
+        return cr.grad(loss)(x)
+
+    graph = merge_common(simplify(graph_of(function, (4, 6))))
+    after = remove_dead(join_slices(graph))
+    assert names(after).count("joined_slices") == 1
+    assert "slice_into" not in names(after)
+    same_numbers(graph, after)
+
+
+def test_slices_that_overlap_are_added():
+    def function(x):
+        return cr.grad(lambda x: (x[:3].exp() * x[1:4].exp()).sum())(x)
+
+    graph = graph_of(function, (5,))
+    after = remove_dead(join_slices(graph))
+    assert "joined_slices" not in names(after)
+    assert names(after).count("slice_into") == 2
+    same_numbers(graph, after)
+
+
+@on_the_engine
+def test_joined_slices_add_to_zeros():
+    """−0 becomes 0, as in the sum; where no slice lies there are zeros."""
+
+    def function(x, y):
+        def loss(z):
+            return (z[:, :2] * x).sum() + (z[:, 3:] * y).sum()
+
+        return cr.grad(loss)(cr.zeros(2, 6))
+
+    graph = graph_of(function, (2, 2), (2, 3))
+    after = remove_dead(join_slices(graph))
+    assert "joined_slices" in names(after)
+    arrays = [np.full(v.shape, -0.0, np.float32) for v in graph.inputs]
+    (before,), (joined,) = graph.run(*arrays), after.run(*arrays)
+    assert before.tobytes() == joined.tobytes()
+    (native,) = NativePlan(after).run(arrays)
+    assert native.tobytes() == before.tobytes()
+
+
+@on_the_engine
+def test_reductions_are_found_in_the_sweep_of_their_chain():
+    def function(x, y):
+        z = (x * y).exp()
+        return z + 1, z.sum(1), z.sum(-1, keepdim=True), (x - y).amax(0), (x + y).mean((0, 1))
+
+    graph = graph_of(function, (5, 700), (5, 700))
+    after = fuse_reductions(fuse_elementwise(graph))
+    assert set(names(after)) == {"chain"}
+    assert len(names(after)) < len(names(fuse_elementwise(graph)))
+    same_numbers(graph, after)
+    rng = np.random.default_rng(1)
+    arrays = [rng.standard_normal(v.shape).astype(v.dtype) for v in graph.inputs]
+    fused, plain = NativePlan(after), NativePlan(graph)
+    assert "references" not in fused.describe()
+    for a, b in zip(fused.run(arrays), plain.run(arrays), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_reductions_of_other_dimensions_stay_by_themselves():
+    """In the middle, of integers, or of what is not elementwise."""
+
+    def function(x):
+        y = x.exp()
+        return y.sum(1), (x > 0).sum(0), (x @ x.mT).sum(0)
+
+    graph = graph_of(function, (3, 4, 5))
+    after = fuse_reductions(fuse_elementwise(graph))
+    assert names(after).count("sum") == 3
+    same_numbers(graph, after)
+
+
+@on_the_engine
+def test_a_reshaped_view_is_not_copied_and_a_kernel_gets_what_it_needs():
+    """The heads of attention are views; normalization of a transposed array gets a copy."""
+
+    def heads(x):
+        return x[:, :4].reshape(3, 2, 2).transpose(0, 1).exp()
+
+    graph = graph_of(heads, (3, 12))
+    plan = NativePlan(graph)
+    assert [step.equation.primitive.name for step in plan.steps] == ["exp"]
+    x = np.random.default_rng(0).standard_normal((3, 12)).astype(np.float32)
+    np.testing.assert_allclose(plan.run([x])[0], graph.run(x)[0], 1e-6)
+
+    def normalized(x):
+        return cr.nn.functional.layer_norm(x.transpose(0, 1), 3)
+
+    plan = NativePlan(graph_of(normalized, (3, 12)))
+    assert "references" not in plan.describe()
+    np.testing.assert_allclose(plan.run([x])[0], plan.graph.run(x)[0], 0, 1e-5)

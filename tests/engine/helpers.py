@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-import chainrule.ops.update  # noqa: F401  (its rules are registered by the import)
+import chainrule.ops.attention
+import chainrule.ops.update  # noqa: F401  (these register by the import)
 from chainrule import engine
 from chainrule.primitive import registry
 

@@ -12,9 +12,10 @@ from chainrule import engine
 RANGES = {
     "exp": (-103, 88.7), "expm1": (-20, 88.7), "log": (1e-38, 1e38), "log1p": (-0.999, 1e6),
     "tanh": (-12, 12), "sigmoid": (-87, 87), "softplus": (-87, 87), "erf": (-5, 5),
-    "gelu": (-12, 12), "silu": (-80, 80), "normal_cdf": (-12, 12),
+    "gelu": (-12, 12), "gelu_slope": (-0.5, 12), "silu": (-80, 80), "normal_cdf": (-12, 12),
 }  # fmt: skip
-LIMIT = {"gelu": 8, "normal_cdf": 8}
+# The slope of gelu is 0 at −0.75: near there its two terms cancel.
+LIMIT = {"gelu": 8, "gelu_slope": 8, "normal_cdf": 8}
 
 
 def truth(name: str, x: Any) -> Any:
@@ -25,6 +26,7 @@ def truth(name: str, x: Any) -> Any:
         "sigmoid": lambda: one / (1 + e(-x)), "softplus": lambda: mpmath.log1p(e(x)),
         "erf": lambda: mpmath.erf(x), "silu": lambda: x / (1 + e(-x)),
         "gelu": lambda: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
+        "gelu_slope": lambda: mpmath.erfc(-x / mpmath.sqrt(2)) / 2 + x * mpmath.npdf(x),
         "normal_cdf": lambda: mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
     }[name]()  # fmt: skip
 

@@ -249,3 +249,22 @@ def test_a_run_allocates_nothing() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4096
+
+
+def test_layouts_are_reshaped_as_numpy_does() -> None:
+    """The strides of a view, or None exactly where NumPy would copy."""
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        x = np.arange(4 * 6 * 2 * 8).reshape(4, 6, 2, 8).transpose(rng.permutation(4))
+        x = x[: rng.integers(1, 5), ..., :: rng.choice([1, 2, -1])]
+        factors, left = [], x.size
+        while left > 1:
+            factors.append(int(rng.choice([n for n in (1, 2, 3, 4, 6, 12, left) if left % n == 0])))
+            left //= factors[-1]
+        layout = engine.layout_of(x).reshaped(tuple(factors))
+        view = x.reshape(factors)
+        if layout is None:
+            assert not np.shares_memory(view, x)
+        else:
+            pairs = zip(layout.strides, view.strides, factors, strict=True)
+            assert np.shares_memory(view, x) and all(a == b for a, b, n in pairs if n > 1)

@@ -16,9 +16,10 @@ assert cr.__name__
 MUST_HAVE = {
     "add", "sub", "mul", "div", "maximum", "minimum", "neg", "abs", "sign", "square", "floor",
     "ceil", "round", "trunc", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "relu",
-    "sigmoid", "softplus", "silu", "erf", "normal_cdf", "normal_pdf", "gelu", "gelu_tanh", "elu",
-    "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "where", "clamp", "clone",
-    "matmul", "linear", "sum", "mean", "amax", "amin", "softmax", "log_softmax",
+    "sigmoid", "softplus", "silu", "erf", "normal_cdf", "normal_pdf", "gelu", "gelu_slope",
+    "gelu_tanh", "elu", "eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "where",
+    "clamp", "clone", "attention", "attention_gradient", "matmul", "linear", "sum", "mean", "amax",
+    "amin", "softmax", "log_softmax",
     "softmax_cross_entropy", "take", "put_into", "scatter_add", "random_uniform",
     "softmax_cross_entropy_gradient", "sgd_update", "momentum_update", "adam_update", "embedding",
     "linear_weight", "gate", "leaky_relu", "power", "bitwise_and", "bitwise_or", "bitwise_xor",
@@ -65,7 +66,7 @@ ELEMENTWISE = sorted(
         "matmul", "linear", "sum", "mean", "amax", "amin", "softmax", "log_softmax", "astype",
         "softmax_cross_entropy", "take", "put_into", "scatter_add", "random_uniform", "embedding",
         "softmax_cross_entropy_gradient", "sgd_update", "momentum_update", "adam_update",
-        "linear_weight", "cat",
+        "linear_weight", "cat", "attention", "attention_gradient",
     }
 )  # fmt: skip
 LOGIC = {"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"}

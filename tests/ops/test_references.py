@@ -198,6 +198,10 @@ PLAIN = {
     "leaky_relu": each(lambda x, slope: x if x > 0 else slope * x),
     "elu": each(lambda x, alpha: x if x > 0 else alpha * math.expm1(x)),
     "erf": each(math.erf), "gelu": each(lambda x: x * 0.5 * (1 + math.erf(x / math.sqrt(2)))),
+    "gelu_slope": each(
+        lambda x: 0.5 * (1 + math.erf(x / math.sqrt(2)))
+        + x * math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    ),
     "gelu_tanh": each(
         lambda x: 0.5 * x * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
     ),

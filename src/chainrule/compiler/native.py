@@ -106,9 +106,8 @@ class NativePlan:
             return
         if equation.primitive.name in LAYERS and self._multiply_packed(equation):
             return
-        self._emit(
-            equation.primitive, equation.inputs, equation.outputs, equation.params, equation
-        )
+        inputs = self._readable(equation)
+        self._emit(equation.primitive, inputs, equation.outputs, equation.params, equation)
 
     def _multiply_packed(self, equation: Equation) -> bool:
         """A layer on few rows with frozen weights, as a product with their transpose."""
@@ -124,8 +123,24 @@ class NativePlan:
         self._emit("product", (x, self._packed[w], b), equation.outputs, params, equation)
         return True
 
-    def _has_kernel(self, equation: Equation) -> bool:
-        inputs = [self._seen[v].layout for v in equation.inputs]
+    def _readable(self, equation: Equation) -> list[Value]:
+        """The inputs, copied into C order where there is a kernel for just that."""
+        apart = [v for v in equation.inputs if not self._seen[v].layout.in_order()]
+        if not apart or self._has_kernel(equation) or not self._has_kernel(equation, True):
+            return list(equation.inputs)
+        copies = {v: self._copied(v, equation) for v in dict.fromkeys(apart)}
+        return [copies.get(v, v) for v in equation.inputs]
+
+    def _copied(self, value: Value, reader: Equation | None = None) -> Value:
+        """A copy in C order, for an equation that reads it, or as a result."""
+        copied = Value(value)
+        equation = reader or Equation(lookup("clone"), (value,), {}, (copied,))
+        self._emit("copy", (value,), (copied,), {}, equation)
+        return copied
+
+    def _has_kernel(self, equation: Equation, copied: bool = False) -> bool:
+        plain = [in_order(v.shape, v.dtype) for v in equation.inputs]
+        inputs = plain if copied else [self._seen[v].layout for v in equation.inputs]
         outputs = [in_order(v.shape, v.dtype) for v in equation.outputs]
         return engine.lower(equation.primitive.name, equation.params, inputs, outputs) is not None
 
@@ -146,13 +161,11 @@ class NativePlan:
         """A view equation: the same memory in another layout; copied first if it must be."""
         source, (output,) = self._seen[equation.inputs[0]], equation.outputs
         if equation.primitive.name == "reshape":
-            if not source.layout.in_order():
-                copied = Value(equation.inputs[0])
-                self._emit("copy", equation.inputs[:1], (copied,), {}, equation)
-                source = self._seen[copied]
-            self._seen[output] = Seen(
-                source.root, source.offset, in_order(output.shape, output.dtype)
-            )
+            layout = source.layout.reshaped(output.shape)
+            if layout is None:
+                source = self._seen[self._copied(equation.inputs[0], equation)]
+                layout = in_order(output.shape, output.dtype)
+            self._seen[output] = Seen(source.root, source.offset, layout)
             return
         layout = source.layout
         phantom = as_strided(np.zeros((), layout.dtype), layout.shape, layout.strides)
@@ -170,12 +183,6 @@ class NativePlan:
         if self._seen[home].root is home:
             return home
         return self._copied(home)  # a part of other memory
-
-    def _copied(self, value: Value) -> Value:
-        copied = Value(value)
-        copying = Equation(lookup("clone"), (value,), {}, (copied,))
-        self._emit("copy", (value,), (copied,), {}, copying)
-        return copied
 
     def _order(
         self, homes: Sequence[Value], checked: Sequence[Value], updates: Sequence[int | None]
@@ -261,6 +268,15 @@ class NativePlan:
 
     # -- running -----------------------------------------------------------------------------------
 
+    def run(self, arrays: Sequence[Array]) -> list[Array]:
+        """The outputs but those required, for input arrays of exactly its specs in C order."""
+        slots = self._filled(arrays)
+        self.program.run(slots)
+        return [slots[at] if kind == "slot" else at for kind, at in self.places]
+
+    def _filled(self, arrays: Sequence[Array]) -> list[Array]:
+        return [*arrays, *[np.empty(v.shape, v.dtype) for v in self.slots[len(arrays) :]]]
+
     def describe(self) -> str:
         """How many buffers, how much memory, and what has no kernel."""
         program = self.program
@@ -273,8 +289,7 @@ class NativePlan:
 
     def times(self, arrays: Sequence[Array], rounds: int = 20) -> list[tuple[Equation, float]]:
         """Each step's equation with its median seconds, over several runs on copies."""
-        results = [np.empty(v.shape, v.dtype) for v in self.slots[len(arrays) :]]
-        slots = [np.array(x, order="C") for x in arrays] + results
+        slots = self._filled([np.array(x, order="C") for x in arrays])
         samples = [self.program.times(slots) for _ in range(rounds)]
         medians = np.median(np.array(samples), axis=0).tolist()
         return [

@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.engine.chain import Step
+from chainrule.engine.chain import Reduction, Step
 from chainrule.engine.layout import BOOL, FLOATS, KNOWN
 from chainrule.graph import Graph, Value
-from chainrule.primitive import DType
+from chainrule.primitive import DType, Shape
 
 DIRECT = frozenset({
     "add", "sub", "mul", "div", "maximum", "minimum", "neg", "abs", "sign", "square", "floor",
     "ceil", "round", "trunc", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "relu",
-    "sigmoid", "softplus", "silu", "erf", "normal_cdf", "gelu", "eq", "ne", "lt", "le", "gt", "ge",
-    "isnan", "isinf", "isfinite", "gate",
+    "sigmoid", "softplus", "silu", "erf", "normal_cdf", "gelu", "gelu_slope", "eq", "ne", "lt",
+    "le", "gt", "ge", "isnan", "isinf", "isfinite", "gate",
 })  # fmt: skip
 LOGIC = frozenset({"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"})
 
@@ -103,15 +103,31 @@ def steps_of(name: str, params: dict[str, Any], dtypes: Sequence[DType]) -> tupl
     return COMPOSED[name](params) if name in COMPOSED else None
 
 
+REDUCTIONS = {"sum": "sum", "mean": "sum", "amax": "max", "amin": "min"}
+"""What a chain can do with its results, and by which fold of the machine."""
+
+
+def reduction_of(name: str, params: dict[str, Any], shape: Shape, operand: int) -> Reduction:
+    """A primitive of REDUCTIONS on an operand of a shape without zeros."""
+    number = math.prod(shape[d] for d in params["dims"])
+    return Reduction(REDUCTIONS[name], operand, float(number) if name == "mean" else 1.0)
+
+
 class ChainSteps(NamedTuple):
-    """A whole graph of elementwise equations as steps, and which operands its outputs are."""
+    """A whole graph of elementwise equations as steps, and which operands its outputs are.
+
+    Outputs that are reductions come last; all reduce the same dimensions of the same shape.
+    """
 
     steps: tuple[Step, ...]
     results: tuple[int, ...]
+    reductions: tuple[Reduction, ...] = ()
+    dims: tuple[int, ...] = ()
 
 
 def chain_steps(body: Graph) -> ChainSteps | None:
-    """The steps of a graph whose equations are all elementwise, or None when one is not ours.
+    """The steps of a graph of elementwise equations, perhaps with reductions at the end, or None
+    when one is not ours.
 
     Constants are single numbers; all values have one floating dtype or are booleans, so that the
     machine rounds where the separate ops would.
@@ -125,19 +141,26 @@ def chain_steps(body: Graph) -> ChainSteps | None:
     if len({v.dtype for v in values} - {BOOL}) > 1:
         return None
     steps: list[Step] = []
+    reductions: list[Reduction] = []
+    dims: tuple[int, ...] = ()
     for equation in body.equations:
+        name, params = equation.primitive.name, equation.params
+        if name in REDUCTIONS:
+            source, dims = equation.inputs[0], params["dims"]
+            reductions.append(reduction_of(name, params, source.shape, int(operands[source])))
+            continue
         dtypes = [v.dtype for v in equation.inputs]
-        own = steps_of(equation.primitive.name, equation.params, dtypes)
+        own = steps_of(name, params, dtypes)
         if own is None:
             return None
         first = len(body.inputs) + len(steps)
         places = [operands[v] for v in equation.inputs]
         steps += [_placed(step, places, first) for step in own]
         operands[equation.outputs[0]] = len(body.inputs) + len(steps) - 1
-    results = [operands[v] for v in body.outputs]
+    results = [operands[v] for v in body.outputs[: len(body.outputs) - len(reductions)]]
     if any(isinstance(r, float) for r in results):
         return None
-    return ChainSteps(tuple(steps), tuple(int(r) for r in results))
+    return ChainSteps(tuple(steps), tuple(int(r) for r in results), tuple(reductions), dims)
 
 
 def _placed(step: Step, places: Sequence[int | float], first: int) -> Step:

@@ -32,6 +32,28 @@ class Layout(NamedTuple):
             tuple(self.shape[d] for d in order), self.dtype, tuple(self.strides[d] for d in order)
         )
 
+    def reshaped(self, shape: Shape) -> Layout | None:
+        """The same memory in another shape, or None where its strides do not allow that."""
+        if self.in_order():
+            return in_order(shape, self.dtype)
+        runs: list[tuple[int, int]] = []  # what one stride walks through, and that stride
+        for n, stride in zip(self.shape, self.strides, strict=True):
+            if runs and runs[-1][1] == n * stride:
+                runs[-1] = (runs[-1][0] * n, stride)
+            elif n > 1:
+                runs.append((n, stride))
+        strides = [self.dtype.itemsize] * len(shape)
+        left, step = runs.pop()
+        for d in range(len(shape) - 1, -1, -1):
+            if shape[d] == 1:
+                continue
+            if left == 1:
+                left, step = runs.pop()
+            if left % shape[d]:
+                return None
+            strides[d], step, left = step, step * shape[d], left // shape[d]
+        return Layout(tuple(shape), self.dtype, tuple(strides))
+
     def in_order(self) -> bool:
         """Whether the elements lie one after the other, in C order."""
         expected = self.dtype.itemsize

@@ -7,12 +7,11 @@ a primitive, alone or in a program, asks `lower`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chainrule.engine.chain import Reduction, fused_call
-from chainrule.engine.elementwise import chain_steps, steps_of
+from chainrule.engine.chain import fused_call
+from chainrule.engine.elementwise import chain_steps, reduction_of, steps_of
 from chainrule.engine.layout import (
     BOOL,
     FLOAT64,
@@ -154,23 +153,23 @@ def _chain(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeC
     if chain is None or not all(x.in_order() for x in outputs):
         return None
     dtype = next((v.dtype for v in (*inputs, *outputs) if v.dtype in FLOATS), None)
-    shape = outputs[0].shape
-    return fused_call(inputs, outputs, chain.steps, chain.results, shape=shape, dtype=dtype)
+    shape = params["body"].equations[0].outputs[0].shape
+    return fused_call(
+        inputs, outputs, *chain[:2], chain.reductions, chain.dims, shape=shape, dtype=dtype
+    )  # fmt: skip
 
 
 # -- reductions ----------------------------------------------------------------------------------
 
 
-def _reduction(fold: str, params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> Any:
+def _reduction(name: str, params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> Any:
     x, y = inputs[0], outputs[0]
     if x.dtype not in FLOATS or not y.in_order():
         return None
     dims = params["dims"]
-    number = math.prod(x.shape[d] for d in dims)
-    divisor = float(number) if fold == "mean" else 1.0
-    if fold == "mean" and number == 0:
+    if name == "mean" and 0 in x.shape:
         return None
-    reduction = Reduction("sum" if fold == "mean" else fold, 0, divisor)
+    reduction = reduction_of(name, params, x.shape, 0)
     return fused_call(inputs, outputs, (), (), [reduction], dims, x.shape, x.dtype)
 
 
@@ -186,12 +185,12 @@ def _mean(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCa
 
 @lowering("amax")
 def _amax(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return _reduction("max", params, inputs, outputs)
+    return _reduction("amax", params, inputs, outputs)
 
 
 @lowering("amin")
 def _amin(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return _reduction("min", params, inputs, outputs)
+    return _reduction("amin", params, inputs, outputs)
 
 
 # -- softmax and cross-entropy -------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from chainrule.engine.layout import BOOL, FLOATS, NativeCall, native_call
+from chainrule.engine.layout import BOOL, FLOATS, Layout, NativeCall, layout_of, native_call
 from chainrule.engine.lowering import Layouts, lowering
 
 MAX_OPERANDS = 31
@@ -37,12 +37,9 @@ def _slice_into(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> Na
     x, y = inputs[0], outputs[0]
     if not y.in_order():
         return None
-    whole = as_strided(np.empty(1, y.dtype), y.shape, y.strides)  # only its places are looked at
-    index = params["index"]
-    part = whole[index if Ellipsis in index else (*index, Ellipsis)]  # never a number: a view
+    start, part = _place(y, params["index"])
     if part.shape != x.shape:  # it broadcasts
         return None
-    start = part.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
     return native_call("slice_into", inputs, outputs, (start, *part.strides))
 
 
@@ -51,6 +48,35 @@ def _cat(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCal
     if len(inputs) > MAX_OPERANDS or not outputs[0].in_order():
         return None
     return native_call("cat", inputs, outputs, (params["dim"],))
+
+
+def _place(y: Layout, index: tuple[Any, ...]) -> tuple[int, Layout]:
+    """Where a slice of y begins, in bytes, and how it lies."""
+    whole = as_strided(np.empty(1, y.dtype), y.shape, y.strides)  # only its places are looked at
+    part = whole[index if Ellipsis in index else (*index, Ellipsis)]  # never a number: a view
+    start = part.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+    return start, layout_of(part)
+
+
+@lowering("joined_slices")
+def _joined_slices(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
+    """Each part in the shape of its input, or the input in the shape of its part."""
+    y, seen, ints = outputs[0], [], []
+    if not y.in_order() or y.dtype not in FLOATS or len(inputs) > MAX_OPERANDS:
+        return None
+    for x, index in zip(inputs, params["indices"], strict=True):
+        start, part = _place(y, index)
+        shaped = part.reshaped(x.shape)
+        if shaped is None:
+            again = x.reshaped(part.shape)
+            if again is None:
+                return None
+            x, shaped = again, part
+        if not x.shape:
+            return None
+        seen.append(x)
+        ints += [start, *shaped.strides]
+    return native_call("join_slices", seen, outputs, ints)
 
 
 @lowering("all")

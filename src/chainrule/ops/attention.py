@@ -2,8 +2,8 @@
 
 The forward pass keeps z, the logarithm of each row's sum of exponentials; from q, k and z the
 gradient finds every probability again, pᵢⱼ = e^(s·qᵢ·kⱼ + mᵢⱼ − zᵢ). So an engine can work block by
-block with memory linear in the length (Rabe & Staats, 2021; Dao et al., 2022). The references here
-are the plain formulas.
+block with memory linear in the length (Rabe & Staats, 2021; Dao et al., 2022), and ours does:
+engine/cpp/attention.h. The references here are the plain formulas.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import engine
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.gateway import apply
 from chainrule.ops.compare import where
@@ -182,3 +183,6 @@ class attention_gradient:
             matmul(by_rest.mT, u),
             -by_rest.sum(-1), -by_a.sum(-1), *[by_a for _ in mask],
         )  # fmt: skip
+
+
+engine.serve(attention, attention_gradient)

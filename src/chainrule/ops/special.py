@@ -102,7 +102,17 @@ class gelu:
     """
     infer, samples = floating, uniform(-3, 3)
     def forward(x): return (x * normal_cdf_reference(x)).astype(x.dtype)
-    def vjp(g, x): return g * (normal_cdf(x) + x * normal_pdf(x)),
+    def vjp(g, x): return g * gelu_slope(x),
+
+
+@primitive
+class gelu_slope:
+    """y = Φ(x) + x·φ(x), the derivative of gelu.   ∂y/∂x = φ(x)·(2 − x²)."""
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    def forward(x):
+        density = gaussian(x, 0.5) / math.sqrt(2 * math.pi)
+        return (normal_cdf_reference(x) + x * density).astype(x.dtype)
+    def vjp(g, x): return g * (normal_pdf(x) * (2 - x * x)),
 
 
 @primitive

@@ -1,8 +1,9 @@
 """Passes: small pure functions from graph to graph, each checked after it ran.
 
 `optimize` runs them in order: constants are folded and identities removed first, then equal
-equations are merged, activations join their products, elementwise chains become one sweep, and
-what nobody reads goes last.
+equations are merged, slices are written side by side, activations join their products,
+elementwise chains become one sweep, sums of their results are found on the way, and what nobody
+reads goes last.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from chainrule.compiler.passes.constants import fold_constants
 from chainrule.compiler.passes.dead import remove_dead
 from chainrule.compiler.passes.epilogue import fuse_epilogues
 from chainrule.compiler.passes.fusion import fuse_elementwise
+from chainrule.compiler.passes.join import join_slices
+from chainrule.compiler.passes.reductions import fuse_reductions
 from chainrule.graph import Graph
 
 Pass = Callable[[Graph], Graph]
 
 PASSES: tuple[Pass, ...] = (
-    remove_dead, fold_constants, simplify, merge_common, fuse_epilogues, fuse_elementwise,
-    remove_dead,
+    remove_dead, fold_constants, simplify, merge_common, join_slices, fuse_epilogues,
+    fuse_elementwise, fuse_reductions, remove_dead,
 )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ namespace {
 
 enum class Mode : i64 { none, rows, columns };
 enum class Fold : i64 { sum, maximum, minimum };
-constexpr i64 ROW_BLOCK = 16384, COLUMN_ROWS = 256;
+constexpr i64 ROW_BLOCK = 16384;
+i64 column_block(i64 rows) { return rows > 4096 ? 256 : 64; }  // short columns: enough pieces
 constexpr int MAX_REDUCTIONS = 4;
 
 double identity(Fold fold) {
@@ -59,7 +60,7 @@ template <class T> struct Fused {
     i64 slots[MAX_REDUCTIONS];
     double divisors[MAX_REDUCTIONS];
     double* partial;      // [reduction][block][row] or [reduction][block][column]
-    i64 blocks;           // into how many parts each reduced row or column is cut
+    i64 block, blocks;    // each reduced row or column is cut into so many parts of this length
     i64 step;             // elements, rows or column chunks of a piece
     i64 per_tile;         // whole rows that fit a tile
     i64 column_chunks;
@@ -134,11 +135,11 @@ template <class T> void columns_piece(void* context, i64 piece) {
     f.machine.begin(at);
     const i64 block = piece / f.column_chunks, from = piece % f.column_chunks * TILE;
     const i64 n = f.columns - from < TILE ? f.columns - from : TILE;
-    const i64 end = (block + 1) * COLUMN_ROWS < f.rows ? (block + 1) * COLUMN_ROWS : f.rows;
+    const i64 end = (block + 1) * f.block < f.rows ? (block + 1) * f.block : f.rows;
     double sums[MAX_REDUCTIONS][TILE];
     for (i64 r = 0; r < f.n_reductions; ++r)
         for (i64 i = 0; i < n; ++i) sums[r][i] = identity(f.folds[r]);
-    for (i64 row = block * COLUMN_ROWS; row < end; row += f.per_tile) {
+    for (i64 row = block * f.block; row < end; row += f.per_tile) {
         const i64 height = end - row < f.per_tile ? end - row : f.per_tile;
         f.machine.run(at, row * f.columns + from, f.per_tile > 1 ? height * n : n);
         for (i64 r = 0; r < f.n_reductions; ++r)
@@ -154,7 +155,8 @@ i64 parts(i64 whole, i64 part) { return (whole + part - 1) / part; }
 template <class T> Status reduce(Fused<T>& f) {
     const i64 results = f.mode == Mode::rows ? f.rows : f.columns;
     const i64 length = f.mode == Mode::rows ? f.columns : f.rows;
-    f.blocks = parts(length, f.mode == Mode::rows ? ROW_BLOCK : COLUMN_ROWS);
+    f.block = f.mode == Mode::rows ? ROW_BLOCK : column_block(f.rows);
+    f.blocks = parts(length, f.block);
     if (results == 0) return OK;
     if (f.machine.size == 0) {
         for (i64 r = 0; r < f.n_reductions; ++r)

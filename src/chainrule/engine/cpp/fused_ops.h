@@ -34,7 +34,8 @@
     X(silu, 1, a * sigmoid<T>(a))                                                         \
     X(erf, 1, erf(a))                                                                     \
     X(normal_cdf, 1, normal_cdf(a))                                                       \
-    X(gelu, 1, gelu(a))                                                                   \
+    X(gelu, 1, gelu<T>(a))                                                                \
+    X(gelu_slope, 1, gelu_slope(a))                                                       \
     X(eq, 2, truth(a == b))                                                               \
     X(ne, 2, truth(a != b))                                                               \
     X(lt, 2, truth(a < b))                                                                \

@@ -8,4 +8,5 @@
     X(conv2d_weight) X(max_pool2d_with_positions) X(avg_pool2d) X(avg_pool2d_input)         \
     X(normalize) X(all_finite) X(binary_cross_entropy_with_logits) X(truth) X(slice_into)   \
     X(require) X(lstm_sequence) X(gru_sequence) X(rnn_sequence) X(lstm_sequence_gradient)   \
-    X(gru_sequence_gradient) X(rnn_sequence_gradient) X(cat)
+    X(gru_sequence_gradient) X(rnn_sequence_gradient) X(cat) X(attention)                   \
+    X(attention_gradient) X(join_slices)

@@ -79,10 +79,6 @@ inline ErrorFunction error_function(Vec<double> x, Vec<double> bell) {
 }
 
 CR_INLINE Vec<double> erf64(Vec<double> x) { return error_function(x, gauss(x, 1.0)).erf; }
-CR_INLINE Vec<double> normal_cdf64(Vec<double> x) {
-    return error_function(x * -0.70710678118654752440, gauss(x, 0.5)).erfc * 0.5;
-}
-CR_INLINE Vec<double> gelu64(Vec<double> x) { return x * normal_cdf64(x); }
 
 // A float64 function on a float32 vector, half by half.
 template <Vec<double> (*F)(Vec<double>)> CR_INLINE Vec<float> through_double(Vec<float> x) {
@@ -96,9 +92,14 @@ template <Vec<double> (*F)(Vec<double>)> CR_INLINE Vec<float> through_double(Vec
     return y;
 }
 
+// Φ and e^(−x²/2), of which Φ is made and which the density is but for a factor.
+template <class T> struct Normal {
+    Vec<T> cdf, bell;
+};
+
 // Φ in float32. Its left tail is e^(−x²/2)/(1 + |x|) times a function that hardly changes, here a
 // polynomial in (|x| − 3)/(|x| + 3) where Φ is not 0 as a float32.
-CR_INLINE Vec<float> normal_cdf32(Vec<float> x) {
+CR_INLINE Normal<float> normal32(Vec<float> x) {
     static constexpr float ratio[] = {
         4.535715826e-5f, 9.85605466e-6f, -0.0004698184447f, -0.0003385688071f,
         0.00299164522f, 0.001154646397f, -0.02272679352f, 0.04516468293f,
@@ -113,14 +114,24 @@ CR_INLINE Vec<float> normal_cdf32(Vec<float> x) {
     const Vec<float> lost = lost_from_square<float>(size, square);
     const Vec<float> bell = exp<float>(square * -0.5f) * (1.0f - lost * 0.5f);
     const Vec<float> tail = bell * (p / (size + 1.0f));
-    return x > 0.0f ? 1.0f - tail : tail;
+    return {x > 0.0f ? 1.0f - tail : tail, bell};
+}
+CR_INLINE Normal<double> normal64(Vec<double> x) {
+    const Vec<double> bell = gauss(x, 0.5);
+    return {error_function(x * -0.70710678118654752440, bell).erfc * 0.5, bell};
 }
 
 CR_INLINE Vec<double> erf(Vec<double> x) { return erf64(x); }
 CR_INLINE Vec<float> erf(Vec<float> x) { return through_double<erf64>(x); }
-CR_INLINE Vec<double> normal_cdf(Vec<double> x) { return normal_cdf64(x); }
-CR_INLINE Vec<float> normal_cdf(Vec<float> x) { return normal_cdf32(x); }
-CR_INLINE Vec<double> gelu(Vec<double> x) { return gelu64(x); }
-CR_INLINE Vec<float> gelu(Vec<float> x) { return x * normal_cdf32(x); }
+CR_INLINE Vec<double> normal_cdf(Vec<double> x) { return normal64(x).cdf; }
+CR_INLINE Vec<float> normal_cdf(Vec<float> x) { return normal32(x).cdf; }
+template <class T> CR_INLINE Vec<T> gelu(Vec<T> x) { return x * normal_cdf(x); }
+
+// Φ(x) + x·φ(x), the slope of gelu.
+template <class T> CR_INLINE Vec<T> slope_from(Vec<T> x, const Normal<T>& n) {
+    return n.cdf + x * (n.bell * T(0.39894228040143267794));
+}
+CR_INLINE Vec<double> gelu_slope(Vec<double> x) { return slope_from<double>(x, normal64(x)); }
+CR_INLINE Vec<float> gelu_slope(Vec<float> x) { return slope_from<float>(x, normal32(x)); }
 
 }  // namespace cr::CR_ISA

@@ -97,13 +97,15 @@ template <class T> CR_INLINE Vec<T> small_expm1(Vec<T> r) {
 template <class T> CR_INLINE Vec<T> exp(Vec<T> x) {
     using F = Format<T>;
     Vec<T> r, inside = x;
-    inside = inside < F::exp_low ? splat(F::exp_low) : inside;
+    const Mask<T> nothing = x < F::exp_low;  // 0 without underflow, which takes processors long
+    inside = nothing ? Vec<T>{} : inside;
     inside = inside > F::exp_high ? splat(F::exp_high) : inside;
     const Mask<T> n = reduce_exponent<T>(inside, r);
     const Vec<T> p = small_expm1<T>(r) + T(1);
     // In two factors, so that the ends of the range, subnormal numbers and ∞, come out right.
     const Mask<T> half = n >> 1;
-    return p * power_of_two<T>(half) * power_of_two<T>(wrapping_difference<T>(n, half));
+    const Vec<T> y = p * power_of_two<T>(half) * power_of_two<T>(wrapping_difference<T>(n, half));
+    return nothing ? Vec<T>{} : y;
 }
 
 template <class T> CR_INLINE Vec<T> expm1(Vec<T> x) {

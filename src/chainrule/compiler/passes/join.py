@@ -1,0 +1,94 @@
+"""Slices side by side: the gradients of the parts of a split become one array in one sweep."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.graph import Equation, Graph, Value
+from chainrule.primitive import Primitive, Shape, Spec, SpecLike
+
+Index = tuple[Any, ...]
+
+
+class _Joined:
+    """y = the sum of zeros with y[indexᵢ] = xᵢ, for slices that do not overlap.
+
+    An input may come in another shape than its slice; it is reshaped.
+    """
+
+    name = "joined_slices"
+
+    def infer(*xs: SpecLike, shape: Shape, indices: tuple[Index, ...]) -> Spec:
+        return Spec(shape, xs[0].dtype)
+
+    def forward(*xs: Any, shape: Shape, indices: tuple[Index, ...]) -> Any:
+        y = np.zeros(shape, xs[0].dtype)
+        for x, index in zip(xs, indices, strict=True):
+            part = y[index]
+            part += x.reshape(part.shape)  # not set: in a sum with zeros, −0 becomes 0
+        return y
+
+
+JOINED = Primitive(_Joined)
+"""Made by this pass alone, so it is no entry of the registry."""
+
+
+class _Parts(NamedTuple):
+    inputs: tuple[Value, ...]
+    indices: tuple[Index, ...]
+
+
+def join_slices(graph: Graph) -> Graph:
+    """Sums of arrays that are zero but for one slice each, where the slices do not overlap."""
+    made_by: dict[Value, Equation] = {v: e for e in graph.equations for v in e.outputs}
+    parts: dict[Value, _Parts] = {}
+    equations = []
+    for equation in graph.equations:
+        (output, *_) = equation.outputs
+        name = equation.primitive.name
+        if name == "slice_into" and _is_plain(equation, output):
+            x = equation.inputs[0]
+            source = made_by.get(x)
+            if source is not None and source.primitive.name == "reshape":
+                x = source.inputs[0]
+            parts[output] = _Parts((x,), (equation.params["index"],))
+        elif name == "add" and all(v in parts for v in equation.inputs):
+            a, b = (parts[v] for v in equation.inputs)
+            both = _Parts(a.inputs + b.inputs, a.indices + b.indices)
+            if equation.inputs[0].shape == output.shape and _apart(both.indices, output.shape):
+                parts[output] = both
+                params = {"shape": output.shape, "indices": both.indices}
+                equation = replace(
+                    equation, primitive=JOINED, inputs=both.inputs, params=params
+                )  # fmt: skip
+        equations.append(equation)
+    return replace(graph, equations=equations)
+
+
+def _is_plain(equation: Equation, output: Value) -> bool:
+    """Whether the slice is a run of each dimension, and its input not broadcast to it."""
+    index = equation.params["index"]
+    if output.dtype.kind != "f" or not all(isinstance(i, slice) for i in index):
+        return False
+    runs = _runs(index, output.shape)
+    sizes = tuple(max(end - start, 0) for start, end, _ in runs)
+    return all(step == 1 for _, _, step in runs) and sizes == equation.inputs[0].shape
+
+
+def _runs(index: Index, shape: Shape) -> list[tuple[int, int, int]]:
+    """Start, end and step in every dimension."""
+    whole = (*index, *[slice(None)] * (len(shape) - len(index)))
+    return [i.indices(n) for i, n in zip(whole, shape, strict=True)]
+
+
+def _apart(indices: tuple[Index, ...], shape: Shape) -> bool:
+    """Whether there is a dimension in which no two runs meet."""
+    for runs in zip(*[_runs(index, shape) for index in indices], strict=True):
+        ordered = sorted(runs)
+        if all(a[1] <= b[0] for a, b in pairwise(ordered)):
+            return True
+    return False

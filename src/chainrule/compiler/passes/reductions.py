@@ -1,0 +1,77 @@
+"""Sums and extremes of an elementwise chain's results, found in the sweep that computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from chainrule.compiler.passes.fusion import CHAIN
+from chainrule.compiler.passes.rewrite import is_elementwise
+from chainrule.engine.elementwise import REDUCTIONS
+from chainrule.graph import Equation, Graph, Value
+
+MOST = 4
+"""How many reductions one sweep takes: see engine/cpp/fused.cpp."""
+
+
+def fuse_reductions(graph: Graph) -> Graph:
+    """Put reductions over the first or the last dimensions into the chain whose result they read;
+    a result that only they read is never written."""
+    made_by = {v: e for e in graph.equations for v in e.outputs if _is_sweep(e)}
+    taken: dict[Equation, list[Equation]] = {}
+    for equation in graph.equations:
+        source = made_by.get(equation.inputs[0]) if _is_reduction(equation) else None
+        if source is None:
+            continue
+        others = taken.setdefault(source, [])
+        if len(others) < MOST and all(_dims(e) == _dims(equation) for e in others):
+            others.append(equation)
+    inside = {e for reductions in taken.values() for e in reductions}
+    kept = {v for e in graph.equations if e not in inside for v in e.inputs} | {*graph.outputs}
+    equations = [
+        _with_reductions(graph, e, taken[e], kept) if e in taken else e
+        for e in graph.equations if e not in inside
+    ]  # fmt: skip
+    return replace(graph, equations=equations)
+
+
+def _dims(reduction: Equation) -> tuple[int, ...]:
+    return tuple(sorted(reduction.params["dims"]))
+
+
+def _is_sweep(equation: Equation) -> bool:
+    return equation.primitive is CHAIN or is_elementwise(equation)
+
+
+def _is_reduction(equation: Equation) -> bool:
+    """Whether it reduces the first or the last dimensions of floats, and something is there."""
+    if equation.primitive.name not in REDUCTIONS:
+        return False
+    x, dims = equation.inputs[0], _dims(equation)
+    first, last = tuple(range(len(dims))), tuple(range(x.ndim - len(dims), x.ndim))
+    floats = x.dtype.kind == "f" and equation.outputs[0].dtype == x.dtype
+    return floats and bool(dims) and 0 not in x.shape and dims in (first, last)
+
+
+def _with_reductions(
+    graph: Graph, equation: Equation, reductions: Sequence[Equation], kept: set[Value]
+) -> Equation:
+    """One chain: the equation's results that somebody else reads, then the reductions."""
+    inputs: Sequence[Value]
+    constants: dict[Value, Any]
+    if equation.primitive is CHAIN:
+        body: Graph = equation.params["body"]
+        inputs, constants, own = equation.inputs, dict(body.constants), list(body.equations)
+    else:
+        scalars = [v for v in equation.inputs if v.shape == () and v in graph.constants]
+        constants = {v: graph.constants[v] for v in scalars}
+        inputs = [v for v in dict.fromkeys(equation.inputs) if v not in constants]
+        own = [equation]
+    results = [v for v in equation.outputs if v in kept]
+    outputs = [*results, *(e.outputs[0] for e in reductions)]
+    whole = Graph(list(inputs), constants, [*own, *reductions], outputs, [""] * len(outputs))
+    places = dict.fromkeys(e.place for e in (equation, *reductions) if e.place)
+    return Equation(
+        CHAIN, tuple(inputs), {"body": whole}, tuple(outputs), ", ".join(places)
+    )  # fmt: skip
