@@ -106,7 +106,7 @@ struct Product {
   decltype(&multiply_naive) multiply;
   Index threads;
   void add(const View& a, const Matrix& b, Matrix& c) const {  // C += A·B, rows of C shared out
-    if (threads == 1 || a.rows * a.cols * b.cols < 2'000'000)  // less than a thread's start takes
+    if (threads == 1 || a.rows * a.cols * b.cols < 10'000'000)  // less won than threads cost
       return multiply(a, b, c, 0, a.rows);
     const Index tiles = (a.rows + tile_rows - 1) / tile_rows;
     const auto edge = [&](Index p) { return std::min(a.rows, tiles * p / threads * tile_rows); };
