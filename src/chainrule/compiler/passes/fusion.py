@@ -36,7 +36,7 @@ class _Chain:
 
 
 MOST_MEMBERS = 24
-"""Equations in one chain: a longer one gains nothing, and needs more operands than a kernel takes."""
+"""Equations in one chain: a longer one gains nothing, and needs more operands than kernels take."""
 
 CHAIN = Primitive(_Chain)
 """Made by this pass alone, so it is no entry of the registry."""
