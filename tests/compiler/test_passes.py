@@ -245,3 +245,23 @@ def test_a_reshaped_view_is_not_copied_and_a_kernel_gets_what_it_needs():
     plan = NativePlan(graph_of(normalized, (3, 12)))
     assert "references" not in plan.describe()
     np.testing.assert_allclose(plan.run([x])[0], plan.graph.run(x)[0], 0, 1e-5)
+
+
+def test_a_value_used_very_often_makes_no_chain_without_end():
+    """Its gradient is one long sum; so is a long chain of ops with an operand each."""
+    w = cr.tensor([0.5, -0.25, 0.125], requires_grad=True)
+    others = [cr.full((3,), 0.01 * i) for i in range(120)]
+
+    def step():
+        w.grad = None
+        y = w
+        for other in others:
+            y = y * 0.5 + w * other
+        y.sum().backward()
+        return y.detach()
+
+    expected, gradient = step().numpy(), w.grad.numpy()
+    run = cr.compile(step)
+    run()
+    np.testing.assert_allclose(run().numpy(), expected, rtol=1e-5)
+    np.testing.assert_allclose(w.grad.numpy(), gradient, rtol=1e-5)

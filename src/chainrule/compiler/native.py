@@ -203,6 +203,7 @@ class NativePlan:
             value = value if self._seen[value].layout.in_order() else self._copied(value)
             required = Equation(lookup("all"), (value,), {}, ())
             self.steps.append(Step("require", (value,), (), {"number": i}, required))
+        self._committed = len(self.steps)
         self.steps += last
         return replaced
 
@@ -233,7 +234,7 @@ class NativePlan:
             for step in self.steps
         ]
         self.program = engine.Program(
-            instructions, buffers, [value.spec for value in self.slots], size
+            instructions, buffers, [value.spec for value in self.slots], size, self._committed
         )
 
     def _arena_offsets(self, slots: dict[Value, int]) -> tuple[dict[Value, int], int]:

@@ -25,7 +25,7 @@ from chainrule.engine.layout import (
 
 Layouts = Sequence[Layout]
 Lowering = Callable[[dict[str, Any], Layouts, Layouts], NativeCall | None]
-MAX_DIMS = 8
+MAX_DIMS, MAX_OPERANDS = 8, 32  # see engine/cpp/call.h
 INTEGERS = "iu"
 
 LOWERINGS: dict[str, Lowering] = {}
@@ -46,6 +46,8 @@ def lower(
 ) -> NativeCall | None:
     """The native call that computes this primitive on these layouts, or None."""
     operands = (*inputs, *outputs)
+    if max(len(inputs), len(outputs)) > MAX_OPERANDS:
+        return None
     if any(x.dtype.str not in KNOWN or len(x.shape) > MAX_DIMS for x in operands):
         return None
     special = LOWERINGS.get(name)

@@ -156,6 +156,8 @@ class Program:
     instructions, buffers: what to do, on what.
     slots: the spec of the array that each external slot takes; arrays come in C order.
     arena_bytes: the size of the arena.
+    committed: the number of the first instruction that writes what must not be left half-written;
+        before it, Ctrl-C stops a run between two instructions.
 
     Arrays of slots that an instruction writes must be writable.
     Raises GraphError for an instruction or buffer that does not fit.
@@ -167,6 +169,7 @@ class Program:
         buffers: Sequence[Buffer],
         slots: Sequence[Spec] = (),
         arena_bytes: int = 0,
+        committed: int | None = None,
     ) -> None:
         self.instructions = tuple(instructions)
         self.buffers = tuple(buffers)
@@ -184,6 +187,7 @@ class Program:
             if isinstance(error, GraphError):
                 raise
             raise GraphError(f"the program does not fit together: {error}") from None
+        self._native.committed = len(self.instructions) if committed is None else committed
         self._native.seal()
 
     @property

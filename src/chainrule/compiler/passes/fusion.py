@@ -35,6 +35,9 @@ class _Chain:
         return results if len(results) > 1 else results[0]
 
 
+MOST_MEMBERS = 24
+"""Equations in one chain: a longer one gains nothing, and needs more operands than kernels take."""
+
 CHAIN = Primitive(_Chain)
 """Made by this pass alone, so it is no entry of the registry."""
 
@@ -71,7 +74,8 @@ def _groups(graph: Graph) -> list[int]:
     readers: dict[Value, set[int]] = {}
     groups = [0] * len(graph.equations)
     descendants: list[int] = []  # by group
-    shapes: list[Any] = []  # by group; None for what is not elementwise
+    shapes: list[Any] = []  # by group; None for what is not elementwise, or has members enough
+    sizes: list[int] = []
     for position in range(len(graph.equations) - 1, -1, -1):
         equation = graph.equations[position]
         reading = {g for v in equation.outputs for g in readers.get(v, ())}
@@ -83,6 +87,10 @@ def _groups(graph: Graph) -> list[int]:
             own = len(shapes)
             descendants.append(0)
             shapes.append(shape)
+            sizes.append(0)
+        sizes[own] += 1
+        if sizes[own] == MOST_MEMBERS:
+            shapes[own] = None
         below = 0
         for group in reading:
             below |= descendants[group] | (1 << group)

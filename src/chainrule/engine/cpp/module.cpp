@@ -114,6 +114,7 @@ NB_MODULE(_native, m) {
                        std::move(floats));
             expect_sound(p);
         })
+        .def_rw("committed", &Program::committed)
         .def("add_callback", &Program::add_callback)
         .def("bound", [](const Program& p, i64 slot) {
             PyObject* array = slot >= 0 && slot < p.slots() ? p.bound(slot) : nullptr;

@@ -1,5 +1,7 @@
 #include "program.h"
 
+#include <time.h>
+
 #include <chrono>
 
 namespace cr {
@@ -113,12 +115,41 @@ bool Program::bind(i64 slot, PyObject* array) {
     return true;
 }
 
+namespace {
+
+// Milliseconds of a clock that costs next to nothing to read.
+i64 coarse_milliseconds() {
+    timespec now;
+#if defined(CLOCK_MONOTONIC_COARSE)
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+#else
+    clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+constexpr i64 PATIENCE = 100;  // milliseconds between two looks for Ctrl-C
+
+bool interrupted() {
+    const PyGILState_STATE lock = PyGILState_Ensure();
+    const bool raised = PyErr_CheckSignals() != 0;
+    PyGILState_Release(lock);
+    return raised;
+}
+
+}  // namespace
+
 Program::Outcome Program::run(PyObject* callback, double* times) {
     using Clock = std::chrono::steady_clock;
     Outcome outcome;
     auto before = times ? Clock::now() : Clock::time_point{};
+    i64 looked = coarse_milliseconds();
     for (std::size_t i = 0; i < calls_.size(); ++i) {
         const Instruction& c = calls_[i];
+        if (i < committed && coarse_milliseconds() - looked > PATIENCE) {
+            looked = coarse_milliseconds();
+            if (interrupted()) return {OK, static_cast<int>(i), true};
+        }
         if (c.kernel) {
             outcome.status = c.kernel(c.call);
         } else {

@@ -4,6 +4,7 @@
 // program is built. Running it binds the arrays of this call to their slots, and then only calls
 // functions: nothing is allocated, and Python's lock is not held.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -49,6 +50,8 @@ class Program {
 
     i64 instructions() const { return static_cast<i64>(calls_.size()); }
     i64 slots() const { return static_cast<i64>(slots_.size()); }
+    // From this instruction on a run goes to its end: there, Ctrl-C waits.
+    std::size_t committed = SIZE_MAX;
     std::string problem;  // why the last add_… failed; empty when all is well
 
   private:
