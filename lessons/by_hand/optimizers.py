@@ -53,7 +53,7 @@ class Optimizer_SGD:
 
     def _stepped(self, values: Array, gradient: Array) -> Array:
         """A new array: whoever still holds the old one, a start to compare with say, keeps it."""
-        return (values - self.current_learning_rate * gradient).astype(values.dtype)
+        return (values - self.current_learning_rate * gradient).astype(values.dtype, copy=False)
 
     def post_update_params(self) -> None:
         """A step is done: t ← t + 1."""
