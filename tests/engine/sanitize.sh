@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the engine with sanitizers into a folder of its own and runs the engine's tests under them.
+# Builds the engine with sanitizers into a folder of its own and runs the tests of the engine and of
+# compiled programs under them.
 #
 #     tests/engine/sanitize.sh address,undefined [PYTHON]
 #     tests/engine/sanitize.sh thread [PYTHON]
@@ -20,6 +21,10 @@ cp "$root/CMakeLists.txt" "$work/"
     -DCHAINRULE_SANITIZE="$kind" >"$work/log"
 nice -n 10 "$python" -m cmake --build "$work/build" -j2 >>"$work/log" || { cat "$work/log"; exit 1; }
 cp "$work"/build/_native*.so "$work/src/chainrule/engine/"
+# An environment of its own: one with an editable install would import the engine installed there.
+"$python" -m venv --without-pip "$work/venv"
+packages=$("$python" -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+printf '%s\n' "$work/src" "$root" "$packages" >"$(echo "$work"/venv/lib/python3*/site-packages)/instrumented.pth"
 case $kind in
     *address*) library=libasan.so ;;
     *) library=libtsan.so ;;
@@ -27,9 +32,10 @@ esac
 # Python itself is not instrumented and keeps memory until it ends, so leaks are not looked for;
 # what matters is found where it happens, and ends the run.
 cd "$root"
-LD_PRELOAD="$(g++ -print-file-name=$library) $(g++ -print-file-name=libstdc++.so)" \
-    ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 \
-    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-    TSAN_OPTIONS=halt_on_error=1:die_after_fork=0:suppressions="$root/tests/engine/tsan.supp" \
-    PYTHONPATH="$work/src:$root" \
-    "$python" -m pytest "$root/tests/engine" -q -p no:cacheprovider -x --capture=sys --rootdir "$root"
+export LD_PRELOAD="$(g++ -print-file-name=$library) $(g++ -print-file-name=libstdc++.so)"
+export ASAN_OPTIONS=detect_leaks=0:halt_on_error=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export TSAN_OPTIONS="halt_on_error=1:die_after_fork=0:suppressions=$root/tests/engine/tsan.supp"
+"$work/venv/bin/python" -c "from chainrule import engine; print(engine.module().__file__)"
+"$work/venv/bin/python" -m pytest "$root/tests/engine" "$root/tests/compiler" -q -p no:cacheprovider \
+    -x --capture=sys --rootdir "$root"
