@@ -79,11 +79,14 @@ def lesson(tmp_path: Path) -> Path:
         new.new_output("execute_result", {"text/plain": "<matplotlib.legend.Legend at 0x7f>"}),
     ]
     cells = [
-        new.new_markdown_cell("# 1. A neuron\nText:\n- one\n- [two](02_a_net.ipynb#x)"),
+        new.new_markdown_cell(
+            "# 1. A neuron\nText:\n- one\n- [two](02_a_net.ipynb#x) [three](03_more.py)"
+        ),
         new.new_code_cell("print(1)", outputs=outputs),
         new.new_markdown_cell("[answers](answers/a.py), [site](https://example.org)"),
     ]
     path = tmp_path / "01_a_neuron.py"
+    (tmp_path / "02_a_net.py").touch()
     nbformat.write(new.new_notebook(cells=cells), path.with_suffix(".ipynb"))
     (tmp_path / "answers").mkdir()
     (tmp_path / "answers" / "a.py").touch()
@@ -98,6 +101,7 @@ def test_a_lesson_becomes_a_page(lesson: Path) -> None:
     assert '<div class="output"><table>\n</table></div>' in text
     linked, others = lesson_pages.links(text, lesson.parent)
     assert "(02_a_net.md#x)" in linked and others == {"answers/a.py"}
+    assert "[two](02_a_net.md#x) three" in linked, "a lesson that is not there has no link"
 
 
 def test_a_lesson_without_a_notebook_is_its_text(tmp_path: Path) -> None:

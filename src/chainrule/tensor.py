@@ -1,7 +1,8 @@
 """The Tensor: an array, where it came from, and the one way to change it.
 
-A tensor's array is never written in place: `assign` replaces it. So views, saved values and arrays
-handed out by `.numpy()` keep the numbers they had, and a capture sees every write.
+`assign` replaces a tensor's array and writes nothing in place. So views, saved values and arrays
+handed out by `.numpy()` keep the numbers they had, and a capture sees every write. A compiled step
+writes in place only into an array that nobody else holds.
 """
 
 from __future__ import annotations
