@@ -484,3 +484,24 @@ def test_a_requirement_that_fails_changes_nothing():
         else:
             Agreement.check(eager(x, y).detach().numpy(), compiled(x, y).numpy())
         same_state(model_a, model_b)
+
+
+def test_eval_and_train_again_needs_no_third_capture():
+    model = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5))
+
+    @cr.compile
+    def run(x):
+        return model(x).detach()
+
+    for _ in range(3):
+        model.train()
+        run(cr.ones(1, 3))
+        model.eval()
+        run(cr.ones(1, 3))
+    assert run.captures == 2
+    fresh = cr.compile(lambda x: net(x).detach())
+    net = nn.Linear(3, 2)
+    for mode in (True, False, True):
+        fresh(cr.ones(1, 3))
+        net.train(not mode)
+    assert fresh.captures == 2

@@ -109,6 +109,7 @@ class Guards:
                 if read and self._is_new(value, f".{key}"):
                     self._guard(attributes, key, f"{name}.{key}")
             if isinstance(value, Module) and self._is_new(value, ".training"):
+                attributes.setdefault("training", value.training)  # as after a call of train()
                 self._guard(attributes, "training", f"{name}.training")
         return len(self._followed) > before
 
