@@ -16,7 +16,7 @@ test: $(VENV)/.dev
 check: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks lessons docs
 	$(BIN)/mypy
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # Runs the lessons one after the other and writes the notebooks; `make lessons ONLY="4 5"` some.
 lessons: $(VENV)/.lessons
@@ -24,7 +24,7 @@ lessons: $(VENV)/.lessons
 
 # The documentation in site/, a folder that any web server shows; `make serve` shows it while you write.
 docs: $(VENV)/.dev
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "the documentation is site/index.html"
 
 serve: $(VENV)/.dev
