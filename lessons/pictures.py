@@ -12,6 +12,7 @@ from chainrule.compiler.memory import Arena
 from chainrule.compiler.plan import last_uses
 from chainrule.graph import Equation, Graph, Value
 from lessons import material
+from lessons.flow import draw_graph as draw_graph
 
 PHASES = {"forward": material.BLUE, "backward": material.ORANGE, "update": material.GREEN}
 VIEWS = ("reshape", "permute", "expand", "slice")
