@@ -9,7 +9,7 @@ from typing import Any
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.nn import functional as F
-from workloads import Workload
+from workloads import PARTS, Workload
 
 
 class Block(nn.Module):
@@ -57,7 +57,7 @@ class LastLSTM(nn.Module):
 
 
 def model_of(w: Workload) -> nn.Module:
-    if w.kind in ("mlp", "binary", "inference"):
+    if w.kind in ("mlp", "binary", "inference", "epoch"):
         layers: list[nn.Module] = []
         for a, b in pairwise(w.sizes):
             layers += [nn.Linear(a, b), nn.ReLU()]
@@ -77,8 +77,21 @@ def model_of(w: Workload) -> nn.Module:
     return GPT(w.classes, w.inputs[0]) if w.kind == "gpt" else LastLSTM(*w.sizes)
 
 
+def epochs(w: Workload) -> Callable[[], Any]:
+    """A function that trains for an epoch of MNIST and validates, by the Trainer."""
+    train, _ = cr.data.MNIST(flat=True)
+    first, second = PARTS
+    parts = cr.data.random_split(train, [first, second, len(train) - first - second])
+    model = model_of(w)
+    optimizer = getattr(optim, w.optimizer)(model.parameters(), **dict(w.options))
+    trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optimizer, progress=False)
+    return lambda: trainer.fit(parts[0], valid=parts[1], epochs=1, batch_size=w.batch)
+
+
 def build(w: Workload, mode: str) -> Callable[[], Any]:
     """A function that runs one step; the result is ready when it returns."""
+    if w.kind == "epoch":
+        return epochs(w)
     model = model_of(w)
     x, y = (cr.from_numpy(a) for a in w.data())
     if w.kind == "inference":

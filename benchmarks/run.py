@@ -14,10 +14,14 @@ from typing import Any
 
 import numpy as np
 
+import agreement
 import eager
+import epoch
 import gateway
 import imports
+import scaling
 import steps
+import threads
 from chainrule import engine
 
 RESULTS = Path(__file__).parent / "results"
@@ -61,7 +65,9 @@ def main(rounds: int) -> None:
     RESULTS.mkdir(exist_ok=True)
     result = {
         "machine": machine(), "imports": imports.main(), "gateway": gateway.main(),
-        "eager": eager.main(), "steps": steps.main([], rounds),
+        "eager": eager.main(), "steps": steps.main([], rounds), "epoch": epoch.main(),
+        "agreement": agreement.main(), "threads": threads.main(),
+        "scaling": scaling.main(picture=RESULTS / "scaling.png"),
     }  # fmt: skip
     (RESULTS / "results.json").write_text(json.dumps(result, indent=1) + "\n")
     plot(result["steps"], RESULTS / "steps.png")

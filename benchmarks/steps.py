@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +35,15 @@ TURN = 0.08
 class Worker:
     """A process with one framework and one workload, which times steps on request."""
 
-    def __init__(self, framework: str, mode: str, workload: str) -> None:
-        self.name = f"{framework} {mode}"
+    def __init__(
+        self, framework: str, mode: str, workload: str, threads: int | None = None
+    ) -> None:
+        self.name = f"{framework} {mode}" + (f" {threads}" if threads else "")
+        limit = {"CHAINRULE_NUM_THREADS": str(threads)} if threads else {}
         command = [sys.executable, str(HERE / "worker.py"), framework, mode, workload]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True,
+            text=True, env={**os.environ, **limit},
         )  # fmt: skip
         self.started = self._read()
         self.failed = not self.started
@@ -67,11 +72,16 @@ class Worker:
         return errors.strip().splitlines()[-1] if errors.strip() else ""
 
 
-def measure(workload: Workload, rounds: int) -> dict[str, dict[str, float]]:
-    """Median microseconds a step of each candidate, with first-step time and peak memory."""
+def measure(
+    workload: Workload, rounds: int, candidates: Sequence[tuple[Any, ...]] = CANDIDATES
+) -> dict[str, dict[str, float]]:
+    """Median microseconds a step of each candidate, with first-step time and peak memory.
+
+    A candidate is (framework, mode), or (framework, mode, threads).
+    """
     workers = []
-    for framework, mode in CANDIDATES:
-        worker = Worker(framework, mode, workload.name)
+    for framework, mode, *threads in candidates:
+        worker = Worker(framework, mode, workload.name, *threads)
         if worker.failed:
             print(f"  {worker.name} does not run here: {worker.stop()}")
             continue
@@ -116,12 +126,24 @@ def report(workload: Workload, result: dict[str, dict[str, float]], limit: float
     return {"candidates": result, "best_peer": best, "ratio": ratio, "share_of_limit": share}
 
 
+def first_steps(rows: dict[str, Any]) -> None:
+    """What a first step takes, with all that is compiled for it, and how much memory in all."""
+    print("\nseconds to the first step; peak memory in MB, the framework included")
+    for name, row in rows.items():
+        cells = [
+            f"{candidate} {x['first_s']:.3f} s, {x['peak_mb']:.0f} MB"
+            for candidate, x in row["candidates"].items()
+        ]
+        print(f"{name:11s} {'; '.join(cells)}")
+
+
 def main(names: list[str], rounds: int = 15) -> dict[str, Any]:
     limit = machine_gflops()
     print(f"a large product reaches {limit:.0f} GFLOP/s")
     rows = {}
     for name in names or list(WORKLOADS):
         rows[name] = report(WORKLOADS[name], measure(WORKLOADS[name], rounds), limit)
+    first_steps(rows)
     return {"limit_gflops": limit, "workloads": rows}
 
 

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 def main(framework: str, mode: str, name: str) -> None:
     if framework == "torch":
         importlib.import_module("torch").set_num_threads(2)
-    workload = importlib.import_module("workloads").WORKLOADS[name]
+    workload = importlib.import_module("workloads").workload(name)
     build = importlib.import_module(f"peer_{framework}").build
     step = build(workload, mode)
     start = time.perf_counter()

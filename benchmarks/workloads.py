@@ -75,3 +75,19 @@ WORKLOADS = {
 }  # fmt: skip
 """`conv` is 32 and 64 channels, 3×3 without padding, each with ReLU and 2×2 pooling, then
 1600-128-10; `conv-small` 1-4-8 channels, 3×3 padded, each with batch norm, ReLU and pooling."""
+
+EPOCH = Workload("mnist-epoch", "epoch", 32, "Adam", ADAM, SMALL, (784,))
+"""Not a step, but an epoch of MNIST with its validation: 33,600 and 8,400 images."""
+PARTS = (33_600, 8_400)
+
+
+def workload(name: str) -> Workload:
+    """A workload by name; "mlp 64 784-128-10" is a net of these sizes at this batch, with SGD."""
+    if name == EPOCH.name:
+        return EPOCH
+    if name in WORKLOADS:
+        return WORKLOADS[name]
+    _, batch, layers = name.split()
+    sizes = tuple(int(n) for n in layers.split("-"))
+    flops = dense(sizes, int(batch))
+    return Workload(name, "mlp", int(batch), "SGD", SGD, sizes, sizes[:1], flops=flops)

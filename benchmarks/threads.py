@@ -1,0 +1,25 @@
+"""One thread against two: each workload as a compiled program, by turns.
+
+    python benchmarks/threads.py
+"""
+
+from __future__ import annotations
+
+from steps import measure
+from workloads import WORKLOADS
+
+BOTH = (("chainrule", "compile", 1), ("chainrule", "compile", 2))
+
+
+def main(rounds: int = 7) -> dict[str, dict[str, float]]:
+    """Median microseconds a step on one thread and on two."""
+    rows = {}
+    for name, workload in WORKLOADS.items():
+        one, two = (row["us"] for row in measure(workload, rounds, BOTH).values())
+        rows[name] = {"one_us": one, "two_us": two, "ratio": one / two}
+        print(f"{name:11s} 1 thread {one:9.1f} us, 2 threads {two:9.1f} us, {one / two:.2f}x")
+    return rows
+
+
+if __name__ == "__main__":
+    main()
