@@ -298,9 +298,15 @@ def run(race: Race, epochs: int, names: Sequence[str], rules: Sequence[str]) -> 
     return result
 
 
+def seconds(curve: Curves) -> float:
+    """Training time of all epochs: their number times the median, so that an epoch during which
+    the machine did something else does not count."""
+    return float(np.median(curve["seconds"])) * len(curve["seconds"])
+
+
 def table(curves: dict[str, Curves]) -> str:
     """Accuracies after the last epoch, seconds in all, and time in units of the fastest."""
-    total = {name: sum(curve["seconds"]) for name, curve in curves.items()}
+    total = {name: seconds(curve) for name, curve in curves.items()}
     fastest = min(total.values())
     lines = [f"{'':20s}{'train':>9s}{'validation':>12s}{'seconds':>10s}{'× fastest':>11s}"]
     for name, curve in curves.items():

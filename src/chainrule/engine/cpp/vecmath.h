@@ -18,7 +18,7 @@ template <> struct Format<float> {
     static constexpr float least_normal = 1.17549435e-38f, infinity = __builtin_inff();
     static constexpr float tanh_limit = 10.0f;
     static constexpr int exp_terms = 5, log_terms = 4;
-    // (eʳ − 1 − r)/r² on |r| ≤ ½·ln 2, highest power first; relative error of eʳ 8e-9.
+    // (eʳ − 1 − r)/r² on |r| ≤ ½·ln 2, highest power first; relative error of eʳ 1e-8.
     static constexpr float exp_poly[] = {0.0013926213466332443f, 0.0083632029715758550f,
                                          0.041666554437685939f, 0.16666576845993976f, 0.5f};
     // (ln((1+s)/(1−s)) − 2s)/s³ in powers of s², highest first (fdlibm, Sun Microsystems, 1993).
