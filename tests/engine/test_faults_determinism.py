@@ -1,4 +1,4 @@
-"""Faults D1-D5 and D10: the same bits, whatever runs them; and memory that stays flat."""
+"""Faults D1-D5, D9, D10 and C18: the same bits, whatever runs them; memory that stays flat."""
 
 from __future__ import annotations
 
@@ -290,7 +290,63 @@ assert kept == 1000 and after - before < 50_000, (before, after)
 
 def test_d10_memory_is_flat_over_1000_compiled_steps() -> None:
     """Every second step is followed by one that fails; the losses are kept as tensors."""
-    done = subprocess.run(
-        [sys.executable, "-c", FLAT], capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-c", FLAT], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+MODES = """
+import ctypes, ctypes.util, platform
+libm = ctypes.CDLL(ctypes.util.find_library("m"))
+def modes():
+    # fenv_t of x86-64: x87 control word first, MXCSR last. Exception flags may differ.
+    state = (ctypes.c_uint32 * 8)()
+    assert libm.fegetenv(ctypes.byref(state)) == 0
+    return state[0] & 0xffff, state[7] & ~0x3f
+before = modes()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the layout of glibc's fenv_t")
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the layout of x86-64's fenv_t")
+def test_c18_floating_point_modes_stay_as_they_were() -> None:
+    code = """
+import chainrule as cr
+from chainrule import nn
+assert modes() == before
+layer = nn.Linear(100, 100)
+step = cr.compile(lambda x: layer(x).exp().detach())
+step(cr.ones(100, 100))
+assert modes() == before, (modes(), before)
+"""
+    subprocess.run([sys.executable, "-c", MODES + code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("name", ["CHAINRULE_NUM_THREADS", "OMP_NUM_THREADS"])
+@pytest.mark.parametrize("text", ["0", "-1", "abc", "1000000"])
+def test_d9_nonsense_numbers_of_threads(name: str, text: str) -> None:
+    """One warning that names the variable, a number that makes sense, and steps that run."""
+    code = """
+import warnings
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    from chainrule import engine
+import chainrule as cr
+assert 1 <= engine.num_threads() <= engine.usable_cpus()
+assert cr.compile(lambda x: x @ x)(cr.ones(100, 100)).sum().item() == 1e6
+print([str(w.message) for w in seen])
+"""
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("NUM_THREADS")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
+        env={**environment, "OPENBLAS_NUM_THREADS": "1", name: text},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("makes no sense") == 1 and f"{name}='{text}'" in done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_d9_the_affinity_is_honoured() -> None:
+    code = "import os\nos.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
+    code += "from chainrule import engine\nassert engine.num_threads() == 1"
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("NUM_THREADS")}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=environment)
