@@ -12,7 +12,9 @@ buffers may show the same memory in different shapes and strides, so a transpose
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -332,6 +334,11 @@ class _Alone:
     """Lets one run in at a time: another thread waits, a run inside a run is an error."""
 
     def __init__(self) -> None:
+        self.reset()
+        _doors.add(self)
+
+    def reset(self) -> None:
+        """As if nobody were inside."""
         self._lock = threading.RLock()
         self._running = False
 
@@ -345,6 +352,19 @@ class _Alone:
     def __exit__(self, *error: object) -> None:
         self._running = False
         self._lock.release()
+
+
+_doors: weakref.WeakSet[_Alone] = weakref.WeakSet()
+
+
+def _open_all() -> None:
+    """In a forked child only the forking thread lives on: whoever else was inside is gone."""
+    for door in _doors:
+        door.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open_all)
 
 
 def aligned_bytes(size: int) -> Array:

@@ -173,10 +173,18 @@ bool raise_version(PyObject* entry) {
     return next && PyObject_SetAttr(tensor, names().version, next) == 0;
 }
 
-// None for "not as it was"; what only Python can judge is left to it, errors too.
+// None for "not as it was"; what only Python can judge is left to it, errors of what it was given
+// too. Others, such as no memory or Ctrl-C, are raised.
 PyObject* miss(Answer answer) {
-    if (answer == Answer::error && !PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) PyErr_Clear();
-    if (PyErr_Occurred()) return nullptr;
+    if (answer == Answer::error) {
+        const bool ours = PyErr_ExceptionMatches(PyExc_TypeError) ||
+                          PyErr_ExceptionMatches(PyExc_ValueError) ||
+                          PyErr_ExceptionMatches(PyExc_BufferError) ||
+                          PyErr_ExceptionMatches(PyExc_LookupError) ||
+                          PyErr_ExceptionMatches(PyExc_AttributeError);
+        if (!ours) return nullptr;
+        PyErr_Clear();
+    }
     Py_RETURN_NONE;
 }
 
