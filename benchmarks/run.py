@@ -1,6 +1,8 @@
 """All benchmarks, one after the other: tables here, JSON and a plot in benchmarks/results/.
 
-    python benchmarks/run.py [--rounds 15]
+    python benchmarks/run.py [--rounds 15] [--only NAME] [--results FOLDER]
+
+`--only` measures one and merges it into the results that are there; each carries its machine.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import argparse
 import json
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,20 +64,41 @@ def plot(result: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def main(rounds: int) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    result = {
-        "machine": machine(), "imports": imports.main(), "gateway": gateway.main(),
-        "eager": eager.main(), "steps": steps.main([], rounds), "epoch": epoch.main(),
-        "agreement": agreement.main(), "threads": threads.main(),
-        "scaling": scaling.main(picture=RESULTS / "scaling.png"),
+def benchmarks(results: Path, rounds: int) -> dict[str, Callable[[], Any]]:
+    """What is measured, by name, in this order; scaling and threads have a third of the rounds."""
+    few = max(1, rounds // 3)
+    return {
+        "imports": imports.main, "gateway": gateway.main, "eager": eager.main,
+        "steps": lambda: steps.main([], rounds), "epoch": lambda: epoch.main(max(1, rounds // 2)),
+        "agreement": agreement.main, "threads": lambda: threads.main(few),
+        "scaling": lambda: scaling.main(few, results / "scaling.png"),
     }  # fmt: skip
-    (RESULTS / "results.json").write_text(json.dumps(result, indent=1) + "\n")
-    plot(result["steps"], RESULTS / "steps.png")
-    print(f"written to {RESULTS}")
+
+
+def main(rounds: int, only: list[str], results: Path) -> None:
+    """Run them, and write after each what there is: one alone leaves the others' numbers."""
+    results.mkdir(exist_ok=True, parents=True)
+    path = results / "results.json"
+    result = json.loads(path.read_text()) if only and path.exists() else {}
+    measured = result.setdefault("measured", {})
+    for name, run in benchmarks(results, rounds).items():
+        if only and name not in only:
+            continue
+        print(f"\n== {name}", flush=True)
+        start = time.perf_counter()
+        result[name] = run()
+        measured[name] = {**machine(), "seconds": round(time.perf_counter() - start)}
+        path.write_text(json.dumps(result, indent=1) + "\n")
+        if name == "steps":
+            plot(result["steps"], results / "steps.png")
+    print(f"\nwritten to {results}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    main(parser.parse_args().rounds)
+    parser.add_argument("--only", action="append", default=[], metavar="NAME",
+                        choices=list(benchmarks(RESULTS, 1)), help="one of them; may be repeated")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder to write to")
+    options = parser.parse_args()
+    main(options.rounds, options.only, options.results)

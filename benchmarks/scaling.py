@@ -1,59 +1,79 @@
 """How a step's time grows with the batch, the width and the depth of a net: ours and PyTorch's.
 
-    python benchmarks/scaling.py
+    python benchmarks/scaling.py [--rounds 5]
 """
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
-from steps import measure
+from steps import machine_gflops, measure
 from workloads import workload
 
 PAIR = (("chainrule", "compile"), ("torch", "eager"))
 AXES = {
-    "batch": [f"mlp {n} 784-128-64-10" for n in (8, 32, 128, 512, 2048)],
-    "width": [f"mlp 64 784-{n}-10" for n in (32, 128, 512, 2048)],
-    "depth": [f"mlp 64 784-{'128-' * n}10" for n in (1, 2, 4, 8, 16)],
+    "batch": {n: f"mlp {n} 784-128-64-10" for n in (8, 32, 128, 512, 2048, 4096)},
+    "width": {n: f"mlp 64 784-{n}-{n}-10" for n in (32, 128, 512, 2048)},
+    "depth": {n: f"mlp 64 784-{'128-' * n}10" for n in (1, 2, 4, 8, 16)},
 }
+NETS = {
+    "batch": "784-128-64-10", "width": "784-width-width-10, batch 64",
+    "depth": "784, then 128 so many times, 10; batch 64",
+}  # fmt: skip
 
 
-def main(rounds: int = 5, picture: Path | None = None) -> dict[str, list[dict[str, Any]]]:
+def main(rounds: int = 5, picture: Path | None = None) -> dict[str, Any]:
     """Median microseconds a step at each point, and a plot of them against the operations."""
-    result: dict[str, list[dict[str, Any]]] = {}
+    result: dict[str, Any] = {"limit_gflops": machine_gflops()}
     for axis, names in AXES.items():
         result[axis] = []
-        for name in names:
+        for size, name in names.items():
             w = workload(name)
-            ours, theirs = (row["us"] for row in measure(w, rounds, PAIR).values())
-            point = {"net": name, "flops": w.flops, "chainrule_us": ours, "torch_us": theirs}
-            result[axis].append(point)
-            print(f"{axis} {name:50.50s} Chainrule {ours:9.1f} us, PyTorch {theirs:9.1f} us, "
-                  f"{theirs / ours:.2f}x")
+            measured = measure(w, rounds, PAIR)
+            us = {" ".join(pair): measured.get(" ".join(pair), {}).get("us") for pair in PAIR}
+            ours, theirs = us.values()
+            ratio = theirs / ours if ours and theirs else None
+            result[axis].append({axis: size, "flops": w.flops, "us": us, "ratio": ratio})
+            cells = "  ".join(f"{who} {t or float('nan'):9.1f} us" for who, t in us.items())
+            print(f"{axis} {size:5d} {w.flops / 1e6:9.1f} MFLOP  {cells}  "
+                  f"{ratio or float('nan'):5.2f}x", flush=True)
     if picture is not None:
         plot(result, picture)
     return result
 
 
-def plot(result: dict[str, list[dict[str, Any]]], path: Path) -> None:
+def plot(result: dict[str, Any], path: Path) -> None:
     """Microseconds against floating-point operations, a panel for each axis."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained", sharey=True)
-    for panel, (axis, points) in zip(panels, result.items(), strict=True):
+    figure, panels = plt.subplots(1, 3, figsize=(11, 4.2), layout="constrained", sharey=True)
+    for panel, axis in zip(panels, AXES, strict=True):
+        points = result[axis]
         x = [point["flops"] / 1e6 for point in points]
-        for key, label in (("chainrule_us", "Chainrule compiled"), ("torch_us", "PyTorch eager")):
-            panel.plot(x, [point[key] for point in points], marker="o", label=label)
-        panel.set(xscale="log", yscale="log", title=axis, xlabel="MFLOP a step")
+        for name, label in zip(points[0]["us"], ("Chainrule compiled", "PyTorch eager"),
+                               strict=True):
+            y = [point["us"][name] or float("nan") for point in points]
+            panel.plot(x, y, marker="o", label=label)
+        for point, place in zip(points, x, strict=True):
+            panel.annotate(str(point[axis]), (place, point["us"]["chainrule compile"]), (0, -14),
+                           textcoords="offset points", ha="center", fontsize=8)
+        floor = [point["flops"] / result["limit_gflops"] / 1e3 for point in points]
+        panel.plot(x, floor, "--", color="gray", label="at the speed of a large product")
+        panel.set(xscale="log", yscale="log", xlabel="MFLOP a step")
+        panel.set_title(f"{axis}: {NETS[axis]}", fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("microseconds a step")
-    panels[0].legend(frameon=False)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, ncols=3, loc="outside upper center")
     figure.savefig(path, dpi=120)
 
 
 if __name__ == "__main__":
-    main(picture=Path(__file__).parent / "results" / "scaling.png")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    main(parser.parse_args().rounds, Path(__file__).parent / "results" / "scaling.png")

@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ CANDIDATES = (
 )  # fmt: skip
 TURN = 0.08
 """Seconds of one turn: long enough for the clock, short enough for many turns."""
+THREADS = 2
+"""Of Chainrule here; `worker.py` gives PyTorch as many. JAX takes all that the machine has."""
 
 
 class Worker:
@@ -39,7 +41,7 @@ class Worker:
         self, framework: str, mode: str, workload: str, threads: int | None = None
     ) -> None:
         self.name = f"{framework} {mode}" + (f" {threads}" if threads else "")
-        limit = {"CHAINRULE_NUM_THREADS": str(threads)} if threads else {}
+        limit = {"CHAINRULE_NUM_THREADS": str(threads or THREADS)}
         command = [sys.executable, str(HERE / "worker.py"), framework, mode, workload]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -50,6 +52,7 @@ class Worker:
         self.calls = 1
         self.samples: list[float] = []
         self.peak_mb = 0.0
+        self.value: float | None = None
 
     def _read(self) -> dict[str, float]:
         line = self._process.stdout.readline()
@@ -61,7 +64,7 @@ class Worker:
         self._process.stdin.flush()
         answer = self._read()
         per_step = answer["seconds"] / self.calls
-        self.peak_mb = answer["peak_mb"]
+        self.peak_mb, self.value = answer["peak_mb"], answer["value"]
         self.calls = max(1, int(TURN / per_step))
         return per_step * 1e6
 
@@ -97,6 +100,8 @@ def measure(
         w.name: {
             "us": statistics.median(w.samples), "min_us": min(w.samples),
             "first_s": w.started["first_s"], "peak_mb": w.peak_mb,
+            "above_import_mb": w.peak_mb - w.started["import_mb"],
+            **({} if w.value is None else {"value": w.value}),
         }
         for w in workers
     }  # fmt: skip
@@ -126,15 +131,33 @@ def report(workload: Workload, result: dict[str, dict[str, float]], limit: float
     return {"candidates": result, "best_peer": best, "ratio": ratio, "share_of_limit": share}
 
 
-def first_steps(rows: dict[str, Any]) -> None:
-    """What a first step takes, with all that is compiled for it, and how much memory in all."""
-    print("\nseconds to the first step; peak memory in MB, the framework included")
-    for name, row in rows.items():
-        cells = [
-            f"{candidate} {x['first_s']:.3f} s, {x['peak_mb']:.0f} MB"
-            for candidate, x in row["candidates"].items()
-        ]
-        print(f"{name:11s} {'; '.join(cells)}")
+def table(title: str, rows: dict[str, Any], cell: Callable[[dict[str, float]], str]) -> None:
+    """A line for each workload, a column for each candidate."""
+    names = list(dict.fromkeys(c for row in rows.values() for c in row["candidates"]))
+    print(f"\n{title}\n{'':11}" + "".join(f"{name:>19}" for name in names))
+    for workload, row in rows.items():
+        cells = (row["candidates"].get(name) for name in names)
+        print(f"{workload:11}" + "".join(f"{cell(x) if x else '-':>19}" for x in cells))
+
+
+def first_steps_and_memory(rows: dict[str, Any]) -> None:
+    """Time to the first step, and peaks of memory; where ours is above PyTorch's, it is said.
+
+    Both count the process itself; what torch.compile starts beside it for compiling is not in.
+    """
+    table("milliseconds to the first step, with capture and compilation", rows,
+          lambda x: f"{x['first_s'] * 1e3:.1f}")
+    table("peak memory, MB: the whole process / above what it had after its imports", rows,
+          lambda x: f"{x['peak_mb']:.0f} / {x['above_import_mb']:.0f}")
+    for key, words in (("peak_mb", "whole"), ("above_import_mb", "above imports")):
+        more = []
+        for name, row in rows.items():
+            ours, theirs = (row["candidates"].get(c) for c in ("chainrule compile", "torch eager"))
+            if theirs:
+                row[f"{key}_at_most_torch"] = ours[key] <= theirs[key]
+                more += [name] * (ours[key] > theirs[key])
+        verdict = f"above PyTorch eager on {', '.join(more)}" if more else "nowhere above PyTorch's"
+        print(f"peak of Chainrule compiled, {words}: {verdict}")
 
 
 def main(names: list[str], rounds: int = 15) -> dict[str, Any]:
@@ -143,7 +166,7 @@ def main(names: list[str], rounds: int = 15) -> dict[str, Any]:
     rows = {}
     for name in names or list(WORKLOADS):
         rows[name] = report(WORKLOADS[name], measure(WORKLOADS[name], rounds), limit)
-    first_steps(rows)
+    first_steps_and_memory(rows)
     return {"limit_gflops": limit, "workloads": rows}
 
 

@@ -1,9 +1,11 @@
 """One thread against two: each workload as a compiled program, by turns.
 
-    python benchmarks/threads.py
+    python benchmarks/threads.py [--rounds 7]
 """
 
 from __future__ import annotations
+
+import argparse
 
 from steps import measure
 from workloads import WORKLOADS
@@ -22,4 +24,6 @@ def main(rounds: int = 7) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    main(parser.parse_args().rounds)

@@ -1,7 +1,8 @@
 """One framework on one workload, in a process of its own; times calls when told how many.
 
 Says on standard output, as JSON lines: first the seconds until the first step was done and the
-peak memory, then for each number read from standard input the seconds that so many steps took.
+memory after the imports, then for each number read from standard input the seconds that so many
+steps took, the peak of the memory, and the number that the last step gave, if it did.
 """
 
 from __future__ import annotations
@@ -14,6 +15,21 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+STATUS = Path("/proc/self/status")
+
+
+def memory_mb(field: str) -> float:
+    """Resident memory of this process: "VmRSS" is now, "VmHWM" the peak.
+
+    The peak of `getrusage` would not do: on Linux a process inherits it from the one that started
+    it. It is for other systems, which have no /proc, and no memory now either: that is 0 there.
+    """
+    if STATUS.exists():
+        line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field))
+        return int(line.split()[1]) / 1024
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return peak if field == "VmHWM" else 0.0
 
 
 def main(framework: str, mode: str, name: str) -> None:
@@ -21,24 +37,22 @@ def main(framework: str, mode: str, name: str) -> None:
         importlib.import_module("torch").set_num_threads(2)
     workload = importlib.import_module("workloads").workload(name)
     build = importlib.import_module(f"peer_{framework}").build
+    imported = memory_mb("VmRSS")
     step = build(workload, mode)
     start = time.perf_counter()
     step()
     first = time.perf_counter() - start
-    for _ in range(4):
+    for _ in range(workload.warmup):
         step()
-
-    def peak_mb() -> float:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-    print(json.dumps({"first_s": first, "peak_mb": peak_mb()}), flush=True)
+    print(json.dumps({"first_s": first, "import_mb": imported}), flush=True)
     for line in sys.stdin:
         calls = int(line)
         start = time.perf_counter()
         for _ in range(calls):
-            step()
-        seconds = time.perf_counter() - start
-        print(json.dumps({"seconds": seconds, "peak_mb": peak_mb()}), flush=True)
+            value = step()
+        answer = {"seconds": time.perf_counter() - start, "peak_mb": memory_mb("VmHWM")}
+        value = value if isinstance(value, float) else None
+        print(json.dumps({**answer, "value": value}), flush=True)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ class Workload:
     classes: int = 10
     flops: float = 0.0
     """Floating-point operations of one step, products and convolutions only."""
+    warmup: int = 4
+    """Steps after the first that nobody times."""
 
     def data(self) -> tuple[Any, Any]:
         """Inputs and targets, the same in every process."""
@@ -76,7 +78,7 @@ WORKLOADS = {
 """`conv` is 32 and 64 channels, 3×3 without padding, each with ReLU and 2×2 pooling, then
 1600-128-10; `conv-small` 1-4-8 channels, 3×3 padded, each with batch norm, ReLU and pooling."""
 
-EPOCH = Workload("mnist-epoch", "epoch", 32, "Adam", ADAM, SMALL, (784,))
+EPOCH = Workload("mnist-epoch", "epoch", 32, "Adam", ADAM, SMALL, (784,), warmup=0)
 """Not a step, but an epoch of MNIST with its validation: 33,600 and 8,400 images."""
 PARTS = (33_600, 8_400)
 
