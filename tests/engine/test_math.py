@@ -13,6 +13,7 @@ RANGES = {
     "exp": (-103, 88.7), "expm1": (-20, 88.7), "log": (1e-38, 1e38), "log1p": (-0.999, 1e6),
     "tanh": (-12, 12), "sigmoid": (-87, 87), "softplus": (-87, 87), "erf": (-5, 5),
     "gelu": (-12, 12), "gelu_slope": (-0.5, 12), "silu": (-80, 80), "normal_cdf": (-12, 12),
+    "sin": (-30, 30), "cos": (-30, 30),
 }  # fmt: skip
 # The slope of gelu is 0 at −0.75: near there its two terms cancel.
 LIMIT = {"gelu": 8, "gelu_slope": 8, "normal_cdf": 8}
@@ -28,6 +29,7 @@ def truth(name: str, x: Any) -> Any:
         "gelu": lambda: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
         "gelu_slope": lambda: mpmath.erfc(-x / mpmath.sqrt(2)) / 2 + x * mpmath.npdf(x),
         "normal_cdf": lambda: mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
+        "sin": lambda: mpmath.sin(x), "cos": lambda: mpmath.cos(x),
     }[name]()  # fmt: skip
 
 
@@ -57,3 +59,31 @@ def test_accuracy(name: str, dtype: Any, isa: str) -> None:
     error = ulps(native(name, x), wide)
     worst = int(np.argmax(error))
     assert error[worst] <= LIMIT.get(name, 4), f"{name}({x[worst]!r}): {error[worst]:.1f} ulp"
+
+
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "baseline"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_large_angles(name: str, dtype: Any, isa: str) -> None:
+    """All but multiples of π/2, where nearly all digits cancel; and where the C library takes over.
+
+    Not the very worst, 6381956970095103·2⁷⁹⁷: there the cosine of glibc is itself 8 ulp off."""
+    if isa not in engine.describe()["instruction_sets"]:  # type: ignore[operator]
+        pytest.skip(f"this machine has no {isa}")
+    engine.use_instruction_set(isa)
+    rng = np.random.default_rng(2)
+    turns = np.concatenate([np.arange(-40, 40), rng.integers(-(10**9), 10**9, 400)])
+    exact = turns[np.abs(turns) < 2**20] * (np.pi / 2)
+    x = np.concatenate(
+        [exact, np.nextafter(exact, 0), turns * (np.pi / 2), rng.uniform(-8.1e5, 8.1e5, 500),
+         [8e5, -8e5, 1e22, 1e300, 1e-300, 5e-324]]
+    )  # fmt: skip
+    with np.errstate(all="ignore"):
+        x = x.astype(dtype)
+    x = x[np.isfinite(x)]
+    with mpmath.workdps(1200):
+        values = [truth(name, mpmath.mpf(float(v))) for v in x]
+        wide = np.array([np.longdouble(mpmath.nstr(v, 25)) for v in values])
+    error = ulps(native(name, x), wide)
+    worst = int(np.argmax(error))
+    assert error[worst] <= 4, f"{name}({x[worst]!r}): {error[worst]:.1f} ulp"

@@ -128,13 +128,13 @@ def test_a_bad_label_names_instruction_and_position() -> None:
 
 def test_reference_instructions() -> None:
     """What has no kernel runs its NumPy reference, with arena, constant and external operands."""
-    sin, add = lookup("sin"), lookup("add")
+    arctan, add = lookup("arctan"), lookup("add")
     x, y = np.linspace(-2, 2, 30).astype("f4").reshape(5, 6), np.zeros((5, 6), "f4")
     program = Program(
         [
-            Instruction(sin, (0,), (1,)),
+            Instruction(arctan, (0,), (1,)),
             Instruction(add, (1, 3), (1,)),
-            Instruction(sin, (1,), (2,)),
+            Instruction(arctan, (1,), (2,)),
         ],
         [external(0, (6, 5), "f4", strides=(4, 24)), arena(64, (6, 5), "f4"),
          external(1, (6, 5), "f4", strides=(4, 24)), constant(np.ones((6, 5), "f4"))],
@@ -143,7 +143,7 @@ def test_reference_instructions() -> None:
     assert program.references == (0, 2)
     for shift in (0, 1):
         program.run([x + np.float32(shift), y])
-        np.testing.assert_allclose(y, np.sin(np.sin(x + np.float32(shift)) + 1), atol=1e-6)
+        np.testing.assert_allclose(y, np.arctan(np.arctan(x + np.float32(shift)) + 1), atol=1e-6)
 
 
 def test_an_error_in_a_reference_comes_out() -> None:
@@ -179,7 +179,7 @@ def test_malformed_programs_are_refused() -> None:
     for instruction in (
         Instruction("no_such", (0,), (1,)), Instruction("copy", (0,), (2,)),
         Instruction("copy", (-1,), (1,)),
-        Instruction("fused", (0,), (1,), {"steps": (("sin", 0),)}),
+        Instruction("fused", (0,), (1,), {"steps": (("tan", 0),)}),
         Instruction("fused", (0,), (1,), {"steps": (("add", 0, 5),), "results": (1,)}),
     ):  # fmt: skip
         with pytest.raises(GraphError):

@@ -23,7 +23,8 @@ MUST_HAVE = {
     "softmax_cross_entropy", "take", "put_into", "scatter_add", "random_uniform",
     "softmax_cross_entropy_gradient", "sgd_update", "momentum_update", "adam_update", "embedding",
     "linear_weight", "gate", "leaky_relu", "power", "bitwise_and", "bitwise_or", "bitwise_xor",
-    "bitwise_not", "astype", "cat",
+    "bitwise_not", "astype", "cat", "sin", "cos", "argmax", "argmin", "var", "logsumexp",
+    "rmsprop_update", "adagrad_update",
 }  # fmt: skip
 
 
@@ -66,7 +67,8 @@ ELEMENTWISE = sorted(
         "matmul", "linear", "sum", "mean", "amax", "amin", "softmax", "log_softmax", "astype",
         "softmax_cross_entropy", "take", "put_into", "scatter_add", "random_uniform", "embedding",
         "softmax_cross_entropy_gradient", "sgd_update", "momentum_update", "adam_update",
-        "linear_weight", "cat", "attention", "attention_gradient",
+        "linear_weight", "cat", "attention", "attention_gradient", "argmax", "argmin", "var",
+        "logsumexp", "rmsprop_update", "adagrad_update",
     }
 )  # fmt: skip
 LOGIC = {"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"}

@@ -61,6 +61,45 @@ def test_update_rules_have_the_bits_of_their_references(
                 arrays = list(result[: 1 + states])
 
 
+OTHERS: list[Any] = [  # rule, flags, states before the numbers and after them, the numbers
+    *[
+        ("adam_update", {"decoupled": d, "maximize": d}, 2, 1, RULES["adam_update"][1])
+        for d in (False, True)
+    ],
+    *[
+        ("rmsprop_update", {"centered": c, "maximize": m}, 1, c + b,
+         ("lr", "alpha", "eps", "decay", "momentum"))
+        for c in (False, True) for m in (False, True) for b in (0, 1)
+    ],
+    *[
+        ("adagrad_update", {"maximize": m}, 1, 0, ("step", "lr", "slower", "eps", "decay"))
+        for m in (False, True)
+    ],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [0, 1, 17, 1000, 100_003])
+@pytest.mark.parametrize("rule, flags, before, after, names", OTHERS)
+def test_adaptive_rules_have_the_bits_of_their_references(
+    rule: str, flags: Any, before: int, after: int, names: Any, n: int, dtype: Any, decay: float
+) -> None:
+    """AMSGrad, RMSprop and Adagrad; some of their states come after the numbers."""
+    numbers = {**NUMBERS, "decay": decay, "alpha": 0.99, "slower": 0.05}
+    for threads in THREADS:
+        engine.set_num_threads(threads)
+        w, *states = [rand(n, dtype=dtype), *(np.zeros(n, dtype) for _ in range(before + after))]
+        for t in range(3):
+            g = np.cos(w * (t + 1)).astype(dtype)
+            values = [np.array(t if x == "step" else numbers[x]) for x in names]
+            inputs = (w, g, *states[:before], *values, *states[before:])
+            expected = reference(rule, *inputs, **flags)
+            result = native(rule, *inputs, **flags)
+            assert all(same_bits(r, e) for r, e in zip(result, expected, strict=True))
+            w, *states = [y for y in result if y.dtype != np.int64]
+
+
 def test_update_in_place() -> None:
     """A program updates weights, state and counter where they are."""
     w, g, m, v = (abs(rand(1000)) for _ in range(4))

@@ -15,7 +15,7 @@ from typing import Any
 from chainrule.graph import Equation, Value
 from chainrule.primitive import Primitive
 
-UPDATES = ("sgd_update", "momentum_update", "adam_update")
+UPDATES = ("sgd_update", "momentum_update", "adam_update", "rmsprop_update", "adagrad_update")
 """Primitives whose native kernels may write an output over the input of the same place in memory:
 each element of an output depends on just that element of the arrays that are updated."""
 

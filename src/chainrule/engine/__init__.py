@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from chainrule.engine import lowering_attention as lowering_attention  # these register lowerings
 from chainrule.engine import lowering_checks as lowering_checks
+from chainrule.engine import lowering_groups as lowering_groups
 from chainrule.engine import lowering_images as lowering_images
 from chainrule.engine import lowering_recurrent as lowering_recurrent
 from chainrule.engine.chain import Reduction, Step, fused_call, machine_code

@@ -20,8 +20,8 @@ from chainrule.primitive import DType, Shape
 DIRECT = frozenset({
     "add", "sub", "mul", "div", "maximum", "minimum", "neg", "abs", "sign", "square", "floor",
     "ceil", "round", "trunc", "exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "tanh", "relu",
-    "sigmoid", "softplus", "silu", "erf", "normal_cdf", "gelu", "gelu_slope", "eq", "ne", "lt",
-    "le", "gt", "ge", "isnan", "isinf", "isfinite", "gate",
+    "sigmoid", "softplus", "silu", "erf", "normal_cdf", "gelu", "gelu_slope", "sin", "cos", "eq",
+    "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "gate",
 })  # fmt: skip
 LOGIC = frozenset({"bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"})
 

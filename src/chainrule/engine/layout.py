@@ -81,6 +81,18 @@ def layout_of(array: Array) -> Layout:
     return Layout(array.shape, array.dtype, array.strides)
 
 
+def grouped(shape: Shape, dims: Iterable[int]) -> tuple[int, int, int] | None:
+    """(outer, n, inner): an array in order whose n runs over neighbouring dimensions, or None where
+    a larger one stands between them."""
+    chosen = sorted(dims)
+    if not chosen:
+        return None
+    first, last = chosen[0], chosen[-1] + 1
+    if any(shape[d] != 1 for d in range(first, last) if d not in chosen):
+        return None
+    return math.prod(shape[:first]), math.prod(shape[first:last]), math.prod(shape[last:])
+
+
 def broadcast_to(layout: Layout, shape: Shape) -> Layout:
     """The layout repeated (stride 0) over a larger shape, as NumPy broadcasts."""
     extra = len(shape) - len(layout.shape)

@@ -12,6 +12,7 @@ from typing import Any
 
 from chainrule.engine.chain import fused_call
 from chainrule.engine.elementwise import chain_steps, reduction_of, steps_of
+from chainrule.engine.integers import integer_call, integer_sum_call
 from chainrule.engine.layout import (
     BOOL,
     FLOAT64,
@@ -19,6 +20,7 @@ from chainrule.engine.layout import (
     KNOWN,
     Layout,
     NativeCall,
+    grouped,
     in_order,
     native_call,
 )
@@ -54,7 +56,9 @@ def lower(
     if special is not None:
         return special(params, inputs, outputs)
     steps = steps_of(name, params, [x.dtype for x in inputs])
-    if steps is None or not all(x.in_order() for x in outputs):
+    if steps is None:
+        return integer_call(name, inputs, outputs)
+    if not all(x.in_order() for x in outputs):
         return None
     dtype = next((x.dtype for x in operands if x.dtype in FLOATS), None)
     if name == "astype" and FLOAT64 in (inputs[0].dtype, outputs[0].dtype):
@@ -177,6 +181,8 @@ def _reduction(name: str, params: dict[str, Any], inputs: Layouts, outputs: Layo
 
 @lowering("sum")
 def _sum(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
+    if inputs[0].dtype.kind != "f":
+        return integer_sum_call(grouped(inputs[0].shape, params["dims"]), inputs, outputs)
     return _reduction("sum", params, inputs, outputs)
 
 
@@ -269,10 +275,19 @@ def _momentum(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> Nati
 
 @lowering("adam_update")
 def _adam(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    if len(inputs) > 9:  # AMSGrad
-        return None
     ints = (params["decoupled"], params["maximize"])
-    return _update("adam_update", inputs, outputs, ints)
+    return _update("amsgrad_update" if len(inputs) > 9 else "adam_update", inputs, outputs, ints)
+
+
+@lowering("rmsprop_update")
+def _rmsprop(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
+    ints = (params["centered"], params["maximize"])
+    return _update("rmsprop_update", inputs, outputs, ints)
+
+
+@lowering("adagrad_update")
+def _adagrad(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
+    return _update("adagrad_update", inputs, outputs, (params["maximize"],))
 
 
 def _update(kernel: str, inputs: Layouts, outputs: Layouts, flags: tuple[bool, ...]) -> Any:

@@ -73,6 +73,8 @@ class random_uniform:
         return y.reshape(shape).astype(dtype, copy=False)
 
 
+# No native kernel: log1p, cos and sin of NumPy differ in their last bits from one processor to the
+# next (it chooses among implementations), so a kernel could not promise the same numbers.
 @primitive
 class random_normal:
     """y ~ N(0, 1): √(−2 ln(1 − u))·cos 2πv and ·sin 2πv of uniform pairs (Box & Muller, 1958)."""

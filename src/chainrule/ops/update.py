@@ -283,4 +283,4 @@ class global_norm:
         return np.asarray(top * sum(power_sum(g / top, p) for g in gs) ** (1 / p), dtype)
 
 
-engine.serve(sgd_update, momentum_update, adam_update)
+engine.serve(sgd_update, momentum_update, adam_update, rmsprop_update, adagrad_update)

@@ -28,6 +28,8 @@
     X(sqrt, 1, sqrt(a))                                                                   \
     X(rsqrt, 1, T(1) / sqrt(a))                                                           \
     X(tanh, 1, tanh<T>(a))                                                                \
+    X(sin, 1, sin(a))                                                                     \
+    X(cos, 1, cos(a))                                                                     \
     X(relu, 1, larger(a, Vec<T>{}))                                                       \
     X(sigmoid, 1, sigmoid<T>(a))                                                          \
     X(softplus, 1, softplus<T>(a))                                                        \

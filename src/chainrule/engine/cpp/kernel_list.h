@@ -9,4 +9,5 @@
     X(normalize) X(all_finite) X(binary_cross_entropy_with_logits) X(truth) X(slice_into)   \
     X(require) X(lstm_sequence) X(gru_sequence) X(rnn_sequence) X(lstm_sequence_gradient)   \
     X(gru_sequence_gradient) X(rnn_sequence_gradient) X(cat) X(attention)                   \
-    X(attention_gradient) X(join_slices)
+    X(attention_gradient) X(join_slices) X(integers) X(integer_sum) X(position)             \
+    X(variance) X(logsumexp) X(amsgrad_update) X(rmsprop_update) X(adagrad_update)

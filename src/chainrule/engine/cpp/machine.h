@@ -13,8 +13,8 @@
 // rounded in between, so a fused chain has the bits of the separate ops.
 #pragma once
 #include "fused_ops.h"
-#include "normal.h"
 #include "operands.h"
+#include "trigonometry.h"
 
 namespace cr::CR_ISA {
 

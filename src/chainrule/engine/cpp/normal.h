@@ -82,14 +82,12 @@ CR_INLINE Vec<double> erf64(Vec<double> x) { return error_function(x, gauss(x, 1
 
 // A float64 function on a float32 vector, half by half.
 template <Vec<double> (*F)(Vec<double>)> CR_INLINE Vec<float> through_double(Vec<float> x) {
-    constexpr int half = WIDTH<double>;
-    Vec<double> low, high;
-    for (int i = 0; i < half; ++i) low[i] = x[i], high[i] = x[i + half];
-    low = F(low);
-    high = F(high);
-    Vec<float> y;
-    for (int i = 0; i < half; ++i) y[i] = float(low[i]), y[i + half] = float(high[i]);
-    return y;
+    typedef float Half __attribute__((vector_size(CR_VECTOR_BYTES / 2)));
+    Half half[2];
+    __builtin_memcpy(half, &x, sizeof x);
+    for (Half& h : half) h = __builtin_convertvector(F(__builtin_convertvector(h, Vec<double>)), Half);
+    __builtin_memcpy(&x, half, sizeof x);
+    return x;
 }
 
 // Φ and e^(−x²/2), of which Φ is made and which the density is but for a factor.

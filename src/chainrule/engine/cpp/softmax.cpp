@@ -1,6 +1,6 @@
-// Softmax and its logarithm over the rows of a matrix.
+// Softmax, its logarithm, and ln Σ eˣ over the rows of a matrix.
 //
-// Both subtract the row's maximum first, so no exponential overflows. A row is read two or three
+// All subtract the row's maximum first, so no exponential overflows. A row is read two or three
 // times while it is in the L1 cache; rows are independent, so threads share them out.
 #include "rows.h"
 
@@ -31,6 +31,18 @@ template <class T> void softmax_piece(void* context, i64 piece) {
     }
 }
 
+// An infinite maximum is not subtracted: ∞ − ∞ is no number.
+template <class T> void logsumexp_piece(void* context, i64 piece) {
+    const Job& job = *static_cast<Job*>(context);
+    T* y = data<T>(job.call->out[0]);
+    for (i64 row = piece * job.step; row < (piece + 1) * job.step && row < job.rows; ++row) {
+        const T* x = row_of<T>(job.call->in[0], row);
+        const T top = row_maximum(x, job.columns), infinity = Format<T>::infinity;
+        const T level = top < infinity && top > -infinity ? top : T(0);
+        y[row] = logarithm(row_exponentials<T>(x, level, nullptr, job.columns)) + level;
+    }
+}
+
 void run_rows(Job& job, PieceFn piece) {
     const double nanoseconds = job.rows * (15.0 + 0.5 * job.columns);
     const i64 pieces = useful_threads(nanoseconds) == 1 ? 1 : 12;
@@ -56,5 +68,19 @@ Status softmax_kernel(const Call& call, bool logarithmic) {
 
 CR_KERNEL(softmax) { return softmax_kernel(call, false); }
 CR_KERNEL(log_softmax) { return softmax_kernel(call, true); }
+
+// logsumexp(x) → y, one number for each row of a matrix.
+CR_KERNEL(logsumexp) {
+    if (call.n_in != 1 || call.n_out != 1) return bad_call("logsumexp: takes x and gives y");
+    const View &x = call.in[0], &y = call.out[0];
+    if (x.dtype != y.dtype || !rows_adjacent(x, item_size(x.dtype)) || !contiguous(y) ||
+        count(y) != x.shape[0] || x.shape[1] == 0)
+        return bad_call("logsumexp: x is a matrix with adjacent columns, y has its rows");
+    Job job{&call, x.shape[0], x.shape[1], 1, true};
+    if (x.dtype == DType::f32) run_rows(job, logsumexp_piece<float>);
+    else if (x.dtype == DType::f64) run_rows(job, logsumexp_piece<double>);
+    else return bad_call("logsumexp: float32 or float64");
+    return OK;
+}
 
 }  // namespace cr::CR_ISA
