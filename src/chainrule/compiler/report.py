@@ -10,28 +10,18 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph import Equation, Graph
+from chainrule.ops.cost import product_flops
 from chainrule.primitive import Array
-
-PRODUCTS = {"matmul", "matmul_gate", "linear", "linear_relu", "linear_weight"}
-CONVOLUTIONS = {"conv2d", "conv2d_input", "conv2d_weight"}
 
 
 def flops(equation: Equation) -> float:
-    """Floating-point operations: 2 for each multiplication of a sum of products, 1 for an element
-    of anything else."""
-    name, inputs, output = equation.primitive.name, equation.inputs, equation.outputs[0]
-    if name == "linear_weight":
-        return 2.0 * inputs[0].spec.size * inputs[1].shape[-1]
-    if name in PRODUCTS:
-        return 2.0 * output.spec.size * inputs[0].shape[-1]
-    if name in CONVOLUTIONS:
-        kernel = inputs[1].shape if name != "conv2d_weight" else output.shape
-        image = {"conv2d": output, "conv2d_input": inputs[0], "conv2d_weight": inputs[1]}[name]
-        return 2.0 * image.spec.size * math.prod(kernel[1:])
+    """Floating-point operations: those of its products (`product_flops`, which has the formulas); 1
+    for an element of an op without."""
     body = equation.params.get("body")
     if isinstance(body, Graph):
         return sum(flops(part) for part in body.equations)
-    return float(output.spec.size)
+    name, inputs, outputs = equation.primitive.name, equation.inputs, equation.outputs
+    return float(product_flops(name, inputs, outputs, equation.params) or outputs[0].spec.size)
 
 
 def moved(equation: Equation) -> int:

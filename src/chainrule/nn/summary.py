@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError
+from chainrule.graph import as_tuple
 from chainrule.nn.module import Module, watch
-from chainrule.ops.contract import letter_sizes
+from chainrule.ops.cost import product_flops
 from chainrule.ops.creation import zeros
 from chainrule.primitive import Primitive, Spec
 from chainrule.settings import get_default_dtype, use
@@ -110,8 +111,8 @@ class _Meter:
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
         result = primitive.forward(*[x._data for x in inputs], **params)
         if self.running:
-            first = result[0] if isinstance(result, tuple) else result
-            self.running[-1].flops += flops(primitive, inputs, params, np.size(first))
+            outputs = [Spec(np.shape(y), y.dtype) for y in as_tuple(result)]
+            self.running[-1].flops += flops(primitive, inputs, params, outputs)
         return result
 
     def read(self, tensor: Tensor) -> Any:
@@ -127,15 +128,13 @@ class _Meter:
         """Gradients stay as they are."""
 
 
-def flops(primitive: Primitive, inputs: Sequence[Tensor], params: Any, size: int) -> int:
-    """Additions and multiplications of one op with an output of `size` elements."""
-    name = primitive.name
-    if name in ("matmul", "linear"):
-        return 2 * size * inputs[0].shape[-1] + (size if name == "linear" else 0)
-    if name == "conv2d":
-        return 2 * size * math.prod(inputs[1].shape[1:])
-    if name == "einsum":
-        return 2 * math.prod(letter_sizes(params["formula"], inputs).values())
+def flops(
+    primitive: Primitive, inputs: Sequence[Tensor], params: Any, outputs: Sequence[Spec]
+) -> int:
+    """Additions and multiplications of one op."""
+    name, size = primitive.name, outputs[0].size
+    if products := product_flops(name, inputs, outputs, params):
+        return products + (size if name == "linear" else 0)
     if "kernel" in params:
         return size * math.prod(params["kernel"])
     if primitive.view or name in _MOVING:
