@@ -7,6 +7,7 @@ import pytest
 import chainrule as cr
 from chainrule import engine, nn, optim
 from chainrule.nn import functional as F
+from chainrule.primitive import operations, registry
 
 pytestmark = pytest.mark.skipif(not engine.available(), reason="the native engine is not built")
 
@@ -74,3 +75,43 @@ def test_updates_in_place_are_those_of_the_references(name: str) -> None:
     (program,) = step.programs  # type: ignore[attr-defined]
     assert len(program.plan.in_place) == len(found[0])  # the weights and all their state
     assert found[0] == found[1]
+
+
+def test_what_the_machine_does_not_compute_leaves_the_chain_around_it_whole() -> None:
+    """An op without a kernel, and integers, stand alone; all else is one sweep."""
+
+    @cr.compile
+    def run(x: Any, t: Any) -> Any:
+        y = (t != 0).float() * x * 2
+        return y.exp() + (x.tan() * 2 + x)
+
+    x, t = cr.linspace(-1, 1, 100), cr.arange(100)
+    result = run(x, t)
+    (program,) = run.programs
+    names = sorted(step.equation.primitive.name for step in program.plan.steps)
+    assert names == ["chain", "ne", "tan"]
+    assert program.plan.describe().endswith("NumPy references: tan")
+    plain = ((t != 0).float() * x * 2).exp() + (x.tan() * 2 + x)
+    assert (result - plain).abs().max().item() <= 1e-5  # exp to a few ulp of e
+
+
+def test_an_op_of_ones_own_runs_its_reference_and_the_report_names_it() -> None:
+    @cr.primitive
+    class cube_of_ones_own:
+        """y = x³.   ∂y/∂x = 3x²."""
+
+        def infer(x):
+            return x
+
+        def forward(x):
+            return x * x * x
+
+        def vjp(g, x):
+            return (g * 3 * x * x,)
+
+    try:
+        run = cr.compile(lambda x: (cube_of_ones_own(x) + 1) * 2)
+        assert run(cr.tensor([2.0])).tolist() == [18.0]
+        assert run.programs[0].report().endswith("NumPy references: cube_of_ones_own")
+    finally:
+        del operations["cube_of_ones_own"], registry["cube_of_ones_own"]

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from chainrule.compiler.passes.fusion import CHAIN
-from chainrule.compiler.passes.rewrite import is_elementwise
+from chainrule.compiler.passes.fusion import CHAIN, is_fusible
 from chainrule.engine.elementwise import REDUCTIONS
 from chainrule.graph import Equation, Graph, Value
 
@@ -41,7 +40,7 @@ def _dims(reduction: Equation) -> tuple[int, ...]:
 
 
 def _is_sweep(equation: Equation) -> bool:
-    return equation.primitive is CHAIN or is_elementwise(equation)
+    return equation.primitive is CHAIN or is_fusible(equation)
 
 
 def _is_reduction(equation: Equation) -> bool:
