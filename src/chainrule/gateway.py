@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import tape
+from chainrule import engine, tape
 from chainrule.errors import DTypeError
 from chainrule.primitive import SCALARS, Array, DType, Primitive, array_of, lookup, registry
 from chainrule.settings import current
@@ -59,6 +59,7 @@ def apply(op: Primitive | str, *inputs: Any, **params: Any) -> Any:
 
 
 Primitive.gateway = staticmethod(apply)
+Primitive.evaluator = staticmethod(engine.evaluator)
 
 
 def require(condition: Tensor, error: Exception) -> None:

@@ -155,7 +155,9 @@ class Primitive:
     """
 
     gateway: ClassVar[Callable[..., Any]]
-    """`apply`, put here by tensor.py, so that a record can be called like what it describes."""
+    """`apply`, put here by gateway.py, so that a record can be called like what it describes."""
+    evaluator: ClassVar[Callable[[Primitive], Callable[..., Any]]] = lambda record: record.forward
+    """Makes a record's `evaluate`; put here by gateway.py, as the engine is on a higher floor."""
 
     def __init__(self, source: type) -> None:
         fields = vars(source)
@@ -170,8 +172,6 @@ class Primitive:
         self.forward: Callable[..., Any] = fields["forward"]
         if not self.view:
             self.forward = np.errstate(all="ignore")(self.forward)
-        self.evaluate = self.forward
-        """What plain evaluation calls: the reference, unless the engine serves the same bits."""
         self.vjp: Callable[..., Any] | None = fields.get("vjp")
         self.arguments: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] | None = fields.get(
             "arguments"
@@ -214,6 +214,11 @@ class Primitive:
         if self.arguments is not None:
             args, kwargs = self.arguments(*args, **kwargs)
         return Primitive.gateway(self, *args, **kwargs)
+
+    @functools.cached_property
+    def evaluate(self) -> Callable[..., Any]:
+        """What plain evaluation calls: the reference, or a native kernel where that is faster."""
+        return Primitive.evaluator(self)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}: {self.formula.splitlines()[0] if self.formula else ''}>"

@@ -8,6 +8,8 @@ from tests.engine.helpers import THREADS, native, reference, same_bits
 
 from chainrule import engine
 from chainrule.engine import Instruction, Program, external
+from chainrule.engine.evaluate import prepared
+from chainrule.engine.layout import layout_of, native_call
 from chainrule.engine.native import module
 from chainrule.errors import OutOfRangeError
 from chainrule.primitive import Spec, registry
@@ -117,7 +119,9 @@ def test_random_numbers_are_those_of_numpy(state: Any, n: int) -> None:
     """Raw words and uniform numbers, bit for bit, across the carry of the counter too."""
     words = np.zeros(n, np.int64)
     array = np.array(state)
-    assert module().call("random_uniform", (array,), (words,), [], []) is None
+    layouts = [layout_of(array)], [layout_of(words)]
+    call = prepared(native_call("random_uniform", *layouts), *layouts)
+    assert module().call(call, (array,), (words,)) is None
     key, counter = (np.array([int(s) % 2**64, 0, 0, 0], np.uint64) for s in state)
     numpy = np.random.Philox(key=key[:2], counter=counter).random_raw(n)
     np.testing.assert_array_equal(words.view(np.uint64), numpy)

@@ -174,7 +174,7 @@ def test_infinities_and_nan_are_pytorchs(name):
     else:
         ours = getattr(cr, name)(cr.tensor(odd)[:, None], cr.tensor(odd))
         theirs = getattr(torch, name)(torch.tensor(odd)[:, None], torch.tensor(odd))
-    np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    np.testing.assert_array_max_ulp(ours.numpy(), theirs.numpy(), 4 if name == "exp" else 0)
 
 
 def test_clamp_of_nan_and_its_gradient():

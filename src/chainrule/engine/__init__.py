@@ -33,7 +33,7 @@ from chainrule.engine import lowering_images as lowering_images
 from chainrule.engine import lowering_recurrent as lowering_recurrent
 from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
 from chainrule.engine.elementwise import steps_of
-from chainrule.engine.evaluate import copy, run, run_native, serve
+from chainrule.engine.evaluate import copy, evaluator, run, run_native
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
 from chainrule.engine.lowering import lower
 from chainrule.engine.native import available, module, why_not
@@ -54,8 +54,8 @@ from chainrule.errors import ArgumentError
 __all__ = [
     "KERNELS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction", "Spares",
     "Step", "Unmet", "arena", "available", "constant", "copy", "default_threads", "describe",
-    "external", "fused_call", "in_order", "layout_of", "lower", "machine_code", "num_threads",
-    "run", "run_native", "serve", "set_num_threads", "steps_of", "usable_cpus",
+    "evaluator", "external", "fused_call", "in_order", "layout_of", "lower", "machine_code",
+    "num_threads", "run", "run_native", "set_num_threads", "steps_of", "usable_cpus",
     "use_instruction_set", "why_not",
 ]  # fmt: skip
 

@@ -77,6 +77,9 @@ COMPOSED: dict[str, Callable[[dict[str, Any]], tuple[Step, ...] | None]] = {
     "normal_pdf": _normal_pdf,
 }
 
+ELEMENTWISE = frozenset({*DIRECT, *LOGIC, *COMPOSED, "clone", "astype", "where"})
+"""The primitives that the machine knows."""
+
 
 def steps_of(name: str, params: dict[str, Any], dtypes: Sequence[DType]) -> tuple[Step, ...] | None:
     """The machine's steps for one primitive, given its parameters and its inputs' dtypes.

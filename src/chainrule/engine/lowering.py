@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule.engine.chain import fused_call
-from chainrule.engine.elementwise import chain_steps, reduction_of, steps_of
+from chainrule.engine.elementwise import ELEMENTWISE, chain_steps, reduction_of, steps_of
 from chainrule.engine.integers import integer_call, integer_sum_call
 from chainrule.engine.layout import (
     BOOL,
@@ -41,6 +41,11 @@ def lowering(*names: str) -> Callable[[Lowering], Lowering]:
         return function
 
     return register
+
+
+def has_kernel(name: str) -> bool:
+    """Whether some kernel computes this primitive, for some layouts and dtypes."""
+    return name in LOWERINGS or name in ELEMENTWISE
 
 
 def lower(

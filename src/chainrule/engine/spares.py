@@ -9,7 +9,10 @@ import numpy as np
 
 from chainrule.primitive import Array, Shape
 
-MOST = 3
+MOST = 16
+"""Arrays of one kind that are looked after; a step that holds more gets the others anew."""
+LARGEST, ALL_TOGETHER = 2**26, 2**28
+"""Bytes of one array, and of all, that are kept while nobody uses them."""
 
 
 class Spares:
@@ -39,6 +42,33 @@ class Spares:
             if sys.getrefcount(array) <= 3:
                 return array
         array = np.empty(self._shape, self._dtype)
-        if len(self._arrays) < MOST:
+        if len(self._arrays) < MOST and array.nbytes <= LARGEST:
             self._arrays.append(array)
         return array
+
+    @property
+    def nbytes(self) -> int:
+        return sum([array.nbytes for array in self._arrays])
+
+    def forget(self) -> None:
+        """Leave the arrays to whoever holds them."""
+        self._arrays = []
+
+
+_shared: dict[tuple[Shape, Any], Spares] = {}
+
+
+def shared_spares(shape: Shape, dtype: Any) -> Spares:
+    """The spares of this kind that all plain evaluation shares.
+
+    Programs whose sizes change all the time would gather spares without end, so a new kind lets go
+    of all when they have become too much.
+    """
+    spares = _shared.get((shape, dtype))
+    if spares is None:
+        if sum([other.nbytes for other in _shared.values()]) > ALL_TOGETHER:
+            for other in _shared.values():
+                other.forget()
+            _shared.clear()
+        spares = _shared[shape, dtype] = Spares(shape, dtype)
+    return spares

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import engine
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.gateway import apply
 from chainrule.ops.compare import where
@@ -183,6 +182,3 @@ class attention_gradient:
             matmul(by_rest.mT, u),
             -by_rest.sum(-1), -by_a.sum(-1), *[by_a for _ in mask],
         )  # fmt: skip
-
-
-engine.serve(attention, attention_gradient)

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import engine
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.gateway import apply
 from chainrule.ops.contract import same_float
@@ -371,7 +370,3 @@ class rnn_sequence_gradient:
             dp[t] *= dh
             np.matmul(dp[t], w, out=dh)
         return dp, by_weights(dp, h, h0, reverse), dh
-
-
-engine.serve(lstm_sequence, lstm_sequence_gradient, gru_sequence, gru_sequence_gradient)
-engine.serve(rnn_sequence, rnn_sequence_gradient)

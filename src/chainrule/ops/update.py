@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import engine
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.primitive import Array, Spec, SpecLike, primitive
 from chainrule.samples import Samples
@@ -281,6 +280,3 @@ class global_norm:
         if p == float("inf") or not 0 < top < float("inf"):
             return np.asarray(top, dtype)
         return np.asarray(top * sum(power_sum(g / top, p) for g in gs) ** (1 / p), dtype)
-
-
-engine.serve(sgd_update, momentum_update, adam_update, rmsprop_update, adagrad_update)

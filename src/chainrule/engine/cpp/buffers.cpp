@@ -90,4 +90,15 @@ bool reach(const View& view, i64& lowest, i64& highest) {
     return true;
 }
 
+bool same_layout(const View& a, const View& b) {
+    if (a.dtype != b.dtype || a.ndim != b.ndim) return false;
+    bool empty = false, same_strides = true;  // of an empty array strides say nothing
+    for (int d = 0; d < a.ndim; ++d) {
+        if (a.shape[d] != b.shape[d]) return false;
+        empty = empty || a.shape[d] == 0;
+        same_strides = same_strides && (a.strides[d] == b.strides[d] || a.shape[d] == 1);
+    }
+    return empty || same_strides;
+}
+
 }  // namespace cr

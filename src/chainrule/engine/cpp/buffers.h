@@ -28,6 +28,9 @@ class Array {
 // The bytes from `view.data` that the view may touch, relative to it; false on overflow.
 bool reach(const View& view, i64& lowest, i64& highest);
 
+// Whether the two have one dtype and shape, and the same strides where these mean anything.
+bool same_layout(const View& a, const View& b);
+
 i64 dtype_size(DType type);
 bool dtype_named(const char* format, i64 item_size, DType& type);
 

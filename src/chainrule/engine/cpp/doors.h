@@ -2,10 +2,12 @@
 #pragma once
 #include <Python.h>
 
+#include "call.h"
+
 namespace cr {
 
-// call(kernel name, inputs, outputs, ints, floats) → None, or what went wrong.
-PyObject* call_kernel(PyObject* self, PyObject* const* arguments, Py_ssize_t count);
+// None when all is well, else (code, problem, position, value, limit, instruction).
+PyObject* report(const Status& status, int instruction);
 
 class Program;
 // run(arrays, callback, timed) → None, times, or what went wrong.

@@ -5,6 +5,7 @@
 
 #include "doors.h"
 #include "pool.h"
+#include "prepared.h"
 #include "program.h"
 #include "selection.h"
 
@@ -12,6 +13,15 @@ namespace nb = nanobind;
 using namespace cr;
 
 namespace {
+
+PyObject* call_of_prepared(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 3 || !nb::isinstance<Prepared>(arguments[0]) || !PyTuple_Check(arguments[1]) ||
+        !PyTuple_Check(arguments[2])) {
+        PyErr_SetString(PyExc_TypeError, "call(prepared, inputs, outputs), with tuples of arrays");
+        return nullptr;
+    }
+    return nb::inst_ptr<Prepared>(arguments[0])->call(arguments[1], arguments[2]);
+}
 
 PyObject* run_of_program(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (count != 4 || !nb::isinstance<Program>(arguments[0])) {
@@ -31,8 +41,8 @@ PyObject* replay_of_program(PyObject*, PyObject* const* arguments, Py_ssize_t co
 }
 
 PyMethodDef doors[] = {
-    {"call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call_kernel)),
-     METH_FASTCALL, "call(kernel, inputs, outputs, ints, floats): run one kernel."},
+    {"call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call_of_prepared)),
+     METH_FASTCALL, "call(prepared, inputs, outputs): run one kernel."},
     {"run", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&run_of_program)),
      METH_FASTCALL, "run(program, arrays, callback, timed): run a program."},
     {"replay", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&replay_of_program)),
@@ -50,6 +60,12 @@ View layout(const std::vector<i64>& shape, const std::vector<i64>& strides,
     view.ndim = static_cast<int>(shape.size());
     for (int d = 0; d < view.ndim; ++d) view.shape[d] = shape[d], view.strides[d] = strides[d];
     return view;
+}
+
+KernelFn existing(const std::string& name) {
+    const KernelFn kernel = kernel_named(name.c_str());
+    if (!kernel) throw nb::value_error("no such kernel");
+    return kernel;
 }
 
 void expect_sound(const Program& program) {
@@ -85,6 +101,19 @@ NB_MODULE(_native, m) {
             ops.append(nb::make_tuple(op->name, op->operands));
         return ops;
     });
+    nb::class_<Prepared>(m, "Prepared")
+        .def("__init__", [](Prepared* self, const std::string& kernel, std::vector<i64> ints,
+                            std::vector<double> floats) {
+            new (self) Prepared(existing(kernel), std::move(ints), std::move(floats));
+        })
+        .def("add_array", [](Prepared& p, const std::vector<i64>& shape,
+                             const std::vector<i64>& strides, const std::string& format,
+                             bool written) { p.add_array(layout(shape, strides, format), written); })
+        .def("add_operand", [](Prepared& p, i64 array, const std::vector<i64>& shape,
+                               const std::vector<i64>& strides, const std::string& format) {
+            if (!p.add_operand(array, layout(shape, strides, format)))
+                throw nb::value_error("an operand does not lie inside its array");
+        });
     nb::class_<Program>(m, "Program")
         .def(nb::init<>())
         .def("add_base", [](Program& p, nb::handle array, bool writable) {
@@ -108,9 +137,7 @@ NB_MODULE(_native, m) {
         .def("add_call", [](Program& p, const std::string& kernel, std::vector<int> in,
                             std::vector<int> out, std::vector<i64> ints,
                             std::vector<double> floats) {
-            const KernelFn run = kernel_named(kernel.c_str());
-            if (!run) throw nb::value_error("no such kernel");
-            p.add_call(run, std::move(in), std::move(out), std::move(ints),
+            p.add_call(existing(kernel), std::move(in), std::move(out), std::move(ints),
                        std::move(floats));
             expect_sound(p);
         })
