@@ -5,7 +5,11 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import shlex
+import shutil
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,12 +39,54 @@ def examine() -> dict[str, Any]:
 def _engine() -> dict[str, Any]:
     facts: dict[str, Any] = engine.describe()
     if not facts["available"]:
-        return {"native": f"no, NumPy references only ({facts['reason']})"}
+        return _no_engine(str(facts["reason"]))
     sets = ", ".join(facts["instruction_sets"])
     return {
         "native": f"yes, {facts['instruction_set']} (this machine runs {sets})",
         "threads": facts["threads"],
     }
+
+
+_REBUILD = "in the clone: pip install -v --force-reinstall --no-deps ."
+_GET_COMPILER = (
+    "install GCC or Clang with C++20 (Debian: apt install g++; Fedora: dnf install gcc-c++; "
+    "macOS: xcode-select --install; conda: conda install -c conda-forge cxx-compiler)"
+)
+_COMPILERS = ("c++", "g++", "clang++")
+_LIBRARIES = (".so", ".pyd", ".dylib")
+
+
+def _no_engine(reason: str) -> dict[str, Any]:
+    """Why there are no kernels, whether they could be built here, and what to do about it."""
+    facts = {"native": f"no, NumPy references only ({reason})"}
+    if "CHAINRULE_ENGINE" in reason:
+        return {**facts, "to do": "unset CHAINRULE_ENGINE, and the kernels are used"}
+    folder = Path(engine.__file__).parent
+    built = ", ".join(sorted(x.name for x in folder.glob("_native.*") if x.suffix in _LIBRARIES))
+    facts["built"] = f"{built}, which this Python cannot load" if built else "nothing"
+    facts["compiler"], works = _compiler()
+    facts["to do"] = _REBUILD if works else f"{_GET_COMPILER}, then {_REBUILD}"
+    facts["log"] = "with -v, pip shows what CMake and the compiler say; without, it hides it"
+    return facts
+
+
+def _compiler() -> tuple[str, bool]:
+    """The C++ compiler that a build would take, and whether it compiles C++20."""
+    asked = os.environ.get("CXX", "")
+    command = shlex.split(asked) or [next(filter(shutil.which, _COMPILERS), "")]
+    if not shutil.which(command[0]):
+        return f"none ({f'CXX={asked}' if asked else ', '.join(_COMPILERS)} not found)", False
+    try:
+        done = subprocess.run(
+            [*command, "-std=c++20", "-fsyntax-only", "-x", "c++", "-"], input="int main() {}",
+            capture_output=True, text=True, timeout=30,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"{command[0]} does not run: {error}", False
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
+        return f"{command[0]} does not compile C++20: {said.splitlines()[0]}", False
+    return f"{command[0]} compiles C++20", True
 
 
 def _version(package: str) -> str:
