@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph import Equation, Graph
+from chainrule.ops.cost import PRODUCTS as PRODUCTS
 from chainrule.ops.cost import product_flops
 from chainrule.primitive import Array
 

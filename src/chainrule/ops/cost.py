@@ -9,7 +9,7 @@ from typing import Any
 from chainrule.ops.contract import letter_sizes
 from chainrule.primitive import Shape, SpecLike
 
-PRODUCTS = {"matmul", "matmul_gate", "linear", "linear_relu"}
+PRODUCTS = {"matmul", "matmul_gate", "linear", "linear_relu", "linear_weight"}
 RECURRENCES = {f"{cell}_sequence" for cell in ("rnn", "gru", "lstm")}
 
 
@@ -31,10 +31,10 @@ def product_flops(
     """
     seen, made = [x.shape for x in inputs], [y.shape for y in outputs]
     size = math.prod(made[0])
-    if name in PRODUCTS:
-        return 2 * size * seen[0][-1]
     if name == "linear_weight":
         return 2 * math.prod(seen[0]) * seen[1][-1]
+    if name in PRODUCTS:
+        return 2 * size * seen[0][-1]
     if name == "conv2d":
         return 2 * size * math.prod(seen[1][1:])
     if name == "conv2d_input":
