@@ -33,7 +33,7 @@ from chainrule.engine import lowering_images as lowering_images
 from chainrule.engine import lowering_recurrent as lowering_recurrent
 from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
 from chainrule.engine.elementwise import steps_of
-from chainrule.engine.evaluate import copy, evaluator, run, run_native
+from chainrule.engine.evaluate import copy, evaluator, forget_calls, run, run_native
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
 from chainrule.engine.lowering import lower
 from chainrule.engine.native import available, module, why_not
@@ -94,6 +94,7 @@ def use_instruction_set(name: str) -> None:
             f"this machine cannot run the instruction set {name!r}", expected=", ".join(sets)
         )
     module().use_instruction_set(name)
+    forget_calls()
 
 
 if available():

@@ -7,16 +7,16 @@ from typing import Any
 
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
 from chainrule.engine.lowering import copy_call, has_kernel, lower
-from chainrule.engine.native import available, module
+from chainrule.engine.native import available, module, native_evaluate
 from chainrule.engine.program import REFUSED, raise_status
 from chainrule.engine.spares import shared_spares
 from chainrule.errors import OutOfRangeError
 from chainrule.graph import as_tuple
 from chainrule.primitive import Array, Primitive
 
-_UNKNOWN = object()
-_calls: dict[Any, Any] = {}
-_MOST_CALLS = 4096
+_MOST_PARAMS = 1024
+_variants: dict[str, dict[Any, Any]] = {}
+"""The prepared calls of each primitive: for its parameters, for layouts (engine/cpp/prepared.h)."""
 
 
 def run(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
@@ -47,64 +47,71 @@ def evaluator(primitive: Primitive) -> Callable[..., Any]:
 
 def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
     """The value computed by the native kernel, or None when there is none for these operands."""
-    key: Any = (primitive.name, *params.values(), *[(x.shape, x.strides, x.dtype) for x in arrays])
+    known = _variants.get(primitive.name) or _variants.setdefault(primitive.name, {})
+    key: Any = (*params.values(),)
+    if float in map(type, key) and 0.0 in key:
+        key = repr(key)  # −0.0 equals 0.0, and is not the same
     try:
-        ready = _calls.get(key, _UNKNOWN)
-    except TypeError:  # a parameter that does not hash
-        ready, key = _UNKNOWN, None
-    if ready is _UNKNOWN:
-        ready = _prepare(primitive, arrays, params)
-        if len(_calls) >= _MOST_CALLS:
-            _calls.clear()
-        if key is not None:
-            _calls[key] = ready
-    if ready is None:
-        return None
-    call, spares, several = ready
-    outputs = tuple([spare.take() for spare in spares])
-    try:
-        status = module().call(call, arrays, outputs)
-    except ValueError:  # an array that is not aligned to its elements
-        return None
-    if status is not None:
-        if status[0] == REFUSED:
+        found = known.get(key)
+    except TypeError:  # slices do not hash
+        key = repr(key)
+        found = known.get(key)
+    if found is None:
+        if len(known) >= _MOST_PARAMS:
+            known.clear()
+        several = isinstance(primitive.infer(*arrays, **params), tuple)
+        found = known[key] = module().Variants(), several
+    variants, several = found
+    outputs = native_evaluate(variants, arrays)
+    if outputs is False:
+        _prepare(variants, primitive, arrays, params)
+        outputs = native_evaluate(variants, arrays)
+    if outputs.__class__ is tuple:
+        return outputs if several else outputs[0]
+    if outputs is not None:
+        if outputs[0] == REFUSED:
             primitive.forward(*arrays, **params)  # raises, and says why
-        raise_status(status, primitive.name)
-    return outputs if several else outputs[0]
+        raise_status(outputs, primitive.name)
+    return None
 
 
-def _prepare(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
-    """(native call, memory for the outputs, whether they are a tuple), made once for each shape."""
-    if any(not x.dtype.isnative for x in arrays):
-        return None
-    derived = primitive.infer(*arrays, **params)
-    specs = [(s.shape, s.dtype) for s in as_tuple(derived)]
+def _prepare(
+    variants: Any, primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]
+) -> None:
+    """Add the call for arrays of these layouts, or that there is none."""
+    specs = [(s.shape, s.dtype) for s in as_tuple(primitive.infer(*arrays, **params))]
     inputs, outputs = [layout_of(x) for x in arrays], [in_order(*spec) for spec in specs]
     call = lower(primitive.name, params, inputs, outputs)
-    if call is None:
-        return None
-    spares = [shared_spares(*spec) for spec in specs]
-    return prepared(call, inputs, outputs), spares, isinstance(derived, tuple)
+    spares = [shared_spares(*spec) for spec in specs] if call else ()
+    variants.add(prepared(call, inputs, outputs), tuple([(s.arrays, s.make) for s in spares]))
 
 
-def prepared(call: NativeCall, inputs: Sequence[Layout], outputs: Sequence[Layout]) -> Any:
+_NO_CALL = NativeCall("", (), (), (), ())
+
+
+def prepared(
+    call: NativeCall | None, inputs: Sequence[Layout], outputs: Sequence[Layout]
+) -> Any:
     """The call as the native engine takes it, for arrays of these layouts."""
-    ready = module().Prepared(call.kernel, call.ints, call.floats)
+    kernel, ints, floats, seen, made = call or _NO_CALL
+    ready = module().Prepared(kernel, ints, floats)
     for layout in inputs:
         ready.add_array(layout.shape, layout.strides, layout.dtype.char, False)
-    for layout in outputs:
+    for layout in outputs if call else ():
         ready.add_array(layout.shape, layout.strides, layout.dtype.char, True)
-    for number, seen in call.inputs:
-        ready.add_operand(number, seen.shape, seen.strides, seen.dtype.char)
-    for number, seen in call.outputs:
-        ready.add_operand(len(inputs) + number, seen.shape, seen.strides, seen.dtype.char)
+    for number, layout in seen:
+        ready.add_operand(number, layout.shape, layout.strides, layout.dtype.char)
+    for number, layout in made:
+        ready.add_operand(len(inputs) + number, layout.shape, layout.strides, layout.dtype.char)
     return ready
+
+
+def forget_calls() -> None:
+    """Prepare all calls anew: the kernels are others now."""
+    _variants.clear()
 
 
 def copy(source: Array, target: Array) -> None:
     """Copy the numbers of an array into another of its shape and dtype, whatever their strides."""
     inputs, outputs = [layout_of(source)], [layout_of(target)]
-    call = prepared(copy_call(*inputs, *outputs), inputs, outputs)
-    status = module().call(call, (source,), (target,))
-    if status is not None:
-        raise_status(status, "copy")
+    prepared(copy_call(*inputs, *outputs), inputs, outputs).run([source, target])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from types import ModuleType
+from typing import Any
 
 _native: ModuleType | None
 _reason = ""
@@ -30,3 +31,7 @@ def module() -> ModuleType:
     if _native is None:
         raise ImportError(f"the native engine is not available: {_reason}")
     return _native
+
+
+native_evaluate: Any = getattr(_native, "evaluate", None)
+"""`evaluate(variants, arrays)` of engine/cpp/prepared.h, at hand without a look-up."""

@@ -29,30 +29,30 @@ class Spares:
     True
     """
 
-    __slots__ = ("_arrays", "_dtype", "_shape")
+    __slots__ = ("_dtype", "_shape", "arrays")
 
     def __init__(self, shape: Shape, dtype: Any) -> None:
         self._shape, self._dtype = shape, dtype
-        self._arrays: list[Array] = []
+        self.arrays: list[Array] = []
 
     def take(self) -> Array:
         """An array with undefined numbers that is nobody else's."""
-        for array in self._arrays:
+        for array in self.arrays:
             # The list, the loop's name and the argument of getrefcount hold it.
             if sys.getrefcount(array) <= 3:
                 return array
+        return self.make()
+
+    def make(self) -> Array:
+        """A new array, to be handed out again later."""
         array = np.empty(self._shape, self._dtype)
-        if len(self._arrays) < MOST and array.nbytes <= LARGEST:
-            self._arrays.append(array)
+        if len(self.arrays) < MOST and array.nbytes <= LARGEST:
+            self.arrays.append(array)
         return array
 
     @property
     def nbytes(self) -> int:
-        return sum([array.nbytes for array in self._arrays])
-
-    def forget(self) -> None:
-        """Leave the arrays to whoever holds them."""
-        self._arrays = []
+        return sum([array.nbytes for array in self.arrays])
 
 
 _shared: dict[tuple[Shape, Any], Spares] = {}
@@ -68,7 +68,7 @@ def shared_spares(shape: Shape, dtype: Any) -> Spares:
     if spares is None:
         if sum([other.nbytes for other in _shared.values()]) > ALL_TOGETHER:
             for other in _shared.values():
-                other.forget()
+                other.arrays.clear()
             _shared.clear()
         spares = _shared[shape, dtype] = Spares(shape, dtype)
     return spares

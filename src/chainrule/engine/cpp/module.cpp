@@ -14,13 +14,12 @@ using namespace cr;
 
 namespace {
 
-PyObject* call_of_prepared(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    if (count != 3 || !nb::isinstance<Prepared>(arguments[0]) || !PyTuple_Check(arguments[1]) ||
-        !PyTuple_Check(arguments[2])) {
-        PyErr_SetString(PyExc_TypeError, "call(prepared, inputs, outputs), with tuples of arrays");
+PyObject* evaluate_variants(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != 2 || !nb::isinstance<Variants>(arguments[0]) || !PyTuple_Check(arguments[1])) {
+        PyErr_SetString(PyExc_TypeError, "evaluate(variants, inputs), with a tuple of arrays");
         return nullptr;
     }
-    return nb::inst_ptr<Prepared>(arguments[0])->call(arguments[1], arguments[2]);
+    return nb::inst_ptr<Variants>(arguments[0])->evaluate(arguments[1]);
 }
 
 PyObject* run_of_program(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
@@ -41,8 +40,8 @@ PyObject* replay_of_program(PyObject*, PyObject* const* arguments, Py_ssize_t co
 }
 
 PyMethodDef doors[] = {
-    {"call", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call_of_prepared)),
-     METH_FASTCALL, "call(prepared, inputs, outputs): run one kernel."},
+    {"evaluate", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&evaluate_variants)),
+     METH_FASTCALL, "evaluate(variants, inputs): run one kernel."},
     {"run", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&run_of_program)),
      METH_FASTCALL, "run(program, arrays, callback, timed): run a program."},
     {"replay", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&replay_of_program)),
@@ -104,7 +103,8 @@ NB_MODULE(_native, m) {
     nb::class_<Prepared>(m, "Prepared")
         .def("__init__", [](Prepared* self, const std::string& kernel, std::vector<i64> ints,
                             std::vector<double> floats) {
-            new (self) Prepared(existing(kernel), std::move(ints), std::move(floats));
+            const KernelFn run = kernel.empty() ? nullptr : existing(kernel);
+            new (self) Prepared(run, std::move(ints), std::move(floats));
         })
         .def("add_array", [](Prepared& p, const std::vector<i64>& shape,
                              const std::vector<i64>& strides, const std::string& format,
@@ -113,6 +113,16 @@ NB_MODULE(_native, m) {
                                const std::vector<i64>& strides, const std::string& format) {
             if (!p.add_operand(array, layout(shape, strides, format)))
                 throw nb::value_error("an operand does not lie inside its array");
+        })
+        .def("run", [](const Prepared& p, nb::list arrays) {
+            PyObject* problem = p.call(arrays.ptr());
+            if (!problem) throw nb::python_error();
+            return nb::steal(problem);
+        });
+    nb::class_<Variants>(m, "Variants")
+        .def(nb::init<>())
+        .def("add", [](Variants& v, const Prepared& call, nb::tuple spares) {
+            v.add(call, spares.ptr());
         });
     nb::class_<Program>(m, "Program")
         .def(nb::init<>())

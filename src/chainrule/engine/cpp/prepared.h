@@ -1,6 +1,7 @@
-// One kernel call, prepared: how its operands lie in the arrays is settled and checked once, so
-// that calling it on other arrays of the same layouts only looks where their memory is.
+// Kernel calls, prepared: how operands lie in arrays is settled and checked once, so that a call on
+// other arrays of the same layouts only looks where their memory is.
 #pragma once
+#include <memory>
 #include <vector>
 
 #include "buffers.h"
@@ -9,18 +10,21 @@ namespace cr {
 
 class Prepared {
   public:
+    // Without a kernel it says that there is none for arrays of these layouts.
     Prepared(KernelFn kernel, std::vector<i64> ints, std::vector<double> floats)
         : kernel_(kernel), ints_(std::move(ints)), floats_(std::move(floats)) {}
 
     // The arrays of each call, in order: first those that are read, then those that are written.
-    void add_array(const View& like, bool written) { arrays_.push_back({like, written}); }
+    void add_array(const View& like, bool written);
     // An operand of the kernel, as it sees one of the arrays; inputs before outputs. False where it
     // does not lie inside that array.
     bool add_operand(i64 array, const View& seen);
 
-    // Python's lock is held; it is released while the kernel runs. None, or what went wrong; null
-    // with a Python error when an array is not what was announced.
-    PyObject* call(PyObject* inputs, PyObject* outputs) const;
+    bool has_kernel() const { return kernel_; }
+    bool takes(const View* arrays, Py_ssize_t count) const;  // whether the inputs lie like these
+    Status run(char* const* memory) const;  // on the memory of all arrays
+    // On a list of all arrays, with Python's lock held all the time. None, or what went wrong.
+    PyObject* call(PyObject* arrays) const;
 
   private:
     struct Expected {
@@ -36,7 +40,30 @@ class Prepared {
     std::vector<double> floats_;
     std::vector<Expected> arrays_;
     std::vector<Operand> operands_;
+    Py_ssize_t n_inputs_ = 0;
     int n_in_ = 0;
+};
+
+// The calls of one op with certain parameters: one for each combination of layouts it has met.
+class Variants {
+  public:
+    Variants() = default;
+    Variants(const Variants&) = delete;
+    ~Variants();
+
+    // `spares` holds, for each output, a list of arrays to write into, and a function that makes one.
+    void add(const Prepared& call, PyObject* spares);
+
+    // A tuple of the outputs; False for layouts not met before; None where no kernel takes them;
+    // a list that says what went wrong (see `report`).
+    PyObject* evaluate(PyObject* inputs);
+
+  private:
+    struct Variant {
+        std::shared_ptr<const Prepared> call;
+        PyObject* spares;
+    };
+    std::vector<Variant> variants_;
 };
 
 }  // namespace cr
