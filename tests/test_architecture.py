@@ -22,8 +22,8 @@ FLOORS = [
     # A module imports only what stands above it here; folders of one line do not know each other.
     ["errors"], ["tree"], ["settings"], ["primitive"], ["samples"], ["graph"], ["engine"],
     ["tape"], ["methods"], ["display"], ["reading"], ["tensor"], ["gateway"], ["ops"],
-    ["autograd"], ["gradcheck"], ["nn", "optim", "compiler", "data"], ["train"],
-    ["course"], ["cli"], ["__init__", "__main__"],
+    ["autograd"], ["gradcheck", "witness"], ["checkpoint"], ["nn", "optim", "compiler", "data"],
+    ["train"], ["course"], ["cli"], ["__init__", "__main__"],
 ]  # fmt: skip
 RANK = {module: rank for rank, modules in enumerate(FLOORS) for module in modules}
 OPS = re.findall(r"`(\w+)`", cr.ops.__doc__ or "")

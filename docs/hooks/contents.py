@@ -77,6 +77,7 @@ PAGES = (
             some("Derivatives", "grad value_and_grad gradients vjp jvp jacobian hessian"),
             some("Recording", "no_grad enable_grad set_grad_enabled is_grad_enabled "
                               "detect_anomaly"),
+            some("Memory", "checkpoint"),
             some("Checks", "gradcheck gradgradcheck"),
         ),
     ),

@@ -88,7 +88,27 @@ def is_grad_enabled() -> bool:
     return settings.current().gradients
 
 
-class AnomalyDetector:
+class OnNumbers:
+    """What interpreters share that work on numbers: state is read and written at once."""
+
+    def read(self, tensor: Tensor) -> Any:
+        return tensor._data
+
+    def write(self, tensor: Tensor, value: Tensor) -> None:
+        tensor._put(value._data)
+
+    def read_grad(self, tensor: Tensor) -> Tensor | None:
+        return tensor._grad
+
+    def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
+        tensor._grad = g
+
+    def require(self, condition: Tensor, error: Exception) -> None:
+        if not condition._data:
+            raise error
+
+
+class AnomalyDetector(OnNumbers):
     """An interpreter that evaluates, and stops at the first result that is not finite."""
 
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
@@ -101,22 +121,6 @@ class AnomalyDetector:
                     instead="Look at the inputs' ranges: is a logarithm, root or quotient at 0?",
                 )
         return result
-
-    def read(self, tensor: Tensor) -> Any:
-        return tensor._data
-
-    def write(self, tensor: Tensor, value: Tensor) -> None:
-        tensor._data = value._data
-
-    def read_grad(self, tensor: Tensor) -> Tensor | None:
-        return tensor._grad
-
-    def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
-        tensor._grad = g
-
-    def require(self, condition: Tensor, error: Exception) -> None:
-        if not condition._data:
-            raise error
 
 
 def _range(x: Tensor) -> str:

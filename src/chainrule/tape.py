@@ -25,7 +25,8 @@ Edge = tuple[Any, int] | None
 """(node, which of its outputs), or (leaf tensor, 0), or None where no gradient is wanted."""
 
 _PACKAGE = str(Path(__file__).parent)
-_clock = count().__next__
+tick = count().__next__
+"""The next moment, as nodes count them."""
 
 
 def caller(depth: int = 2) -> Place:
@@ -50,11 +51,14 @@ def describe(place: Place) -> str:
 
 
 class Node:
-    """One op on the tape: its record and parameters, where it came from, and what it keeps."""
+    """One op on the tape: its record and parameters, where it came from, and what it keeps.
+
+    `recall`, if any, puts back for a while what the node does not keep (see checkpoint.py).
+    """
 
     __slots__ = (
         "__weakref__", "edges", "hooks", "input_specs", "order", "outputs", "params", "place",
-        "primitive", "saved", "specs", "versions",
+        "primitive", "recall", "saved", "specs", "versions",
     )  # fmt: skip
 
     primitive: Primitive
@@ -66,6 +70,7 @@ class Node:
     specs: Sequence[tuple[Any, Any]]
     input_specs: Sequence[tuple[Any, Any]]
     hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None
+    recall: Callable[[Node], None] | None
     order: int
     place: Place | None
 
@@ -101,7 +106,8 @@ def record(
     node.outputs = [y._data for y in outputs] if primitive.saved_outputs else ()
     node.specs = [(y._data.shape, y._data.dtype) for y in outputs]
     node.hooks = None
-    node.order = _clock()
+    node.recall = None
+    node.order = tick()
     for position, y in enumerate(outputs):
         if y._data.dtype.kind == "f":
             y._node, y._output, y._requires_grad = node, position, True
@@ -121,13 +127,15 @@ def named_values(node: Node) -> dict[str, Any]:
     return named
 
 
-def _reachable(starts: Iterable[Any]) -> list[Node]:
-    """All nodes that lead to the starts, the last recorded first."""
-    seen = {start for start in starts if isinstance(start, Node)}
+def reachable(starts: Iterable[Any], since: int = 0) -> list[Node]:
+    """All nodes not older than `since` that lead to the starts, the last recorded first."""
+    seen = {start for start in starts if isinstance(start, Node) and start.order >= since}
     stack = list(seen)
     while stack:
         for edge in stack.pop().edges:
-            if edge is not None and edge[0].__class__ is Node and edge[0] not in seen:
+            if edge is None or edge[0].__class__ is not Node or edge[0] in seen:
+                continue
+            if edge[0].order >= since:
                 seen.add(edge[0])
                 stack.append(edge[0])
     return sorted(seen, key=lambda node: node.order, reverse=True)
@@ -137,7 +145,7 @@ def leaves(outputs: Iterable[Tensor]) -> list[Tensor]:
     """The leaf tensors that require gradients and that the outputs depend on."""
     starts = [y._node or y for y in outputs if y._requires_grad]
     found = {id(s): s for s in starts if not isinstance(s, Node)}
-    for node in _reachable(starts):
+    for node in reachable(starts):
         found.update(
             {id(e[0]): e[0] for e in node.edges if e is not None and e[0].__class__ is not Node}
         )
@@ -194,7 +202,7 @@ def walk(
     totals = _Totals()
     for output, g in seeds:
         totals.add((output._node or output, output._output), g)
-    nodes = _reachable(output._node or output for output, _ in seeds)
+    nodes = reachable(output._node or output for output, _ in seeds)
     aims = {id(t._node or t) for t in targets or ()}
     wanted = None if targets is None else _leading(nodes, aims)
     kept: dict[tuple[int, int], Tensor] = {}
@@ -207,12 +215,16 @@ def walk(
         needs = [e is not None and (wanted is None or id(e[0]) in wanted) for e in node.edges]
         if True not in needs:
             continue
+        if node.recall is not None:
+            node.recall(node)
         derived = _derive(node, gradients, tuple(needs), wrap)
         for edge, needed, total in zip(node.edges, needs, derived, strict=True):
             if needed and edge is not None and total is not None:
                 totals.add(edge, total)
         if not keep_graph:
-            node.saved, node.outputs, node.versions = None, (), ()
+            node.saved, node.outputs, node.versions, node.recall = None, (), (), None
+        elif node.recall is not None:
+            node.saved, node.outputs, node.versions = (), (), ()
     totals.finish()
     if targets is None:
         return [(leaf, totals.sums[key, 0]) for key, leaf in totals.leaves.items()]

@@ -146,6 +146,78 @@ def test_batch_norm_statistics_move_on():
     agree(trainer(model), [data(seed=i) for i in range(4)])
 
 
+class Checkpointed(nn.Module):
+    """Blocks with random numbers and running statistics, of which each runs twice a step."""
+
+    def __init__(self):
+        def block():
+            return nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Dropout(0.5), nn.GELU())
+
+        self.first, self.second, self.last = block(), block(), nn.Linear(6, 3)
+        self.depth = 2
+
+    def forward(self, x):
+        def both(x):
+            return x + cr.checkpoint(self.second, cr.checkpoint(self.first, x))
+
+        return self.last(cr.checkpoint(both, x) if self.depth == 2 else both(x))
+
+
+def test_checkpoints():
+    def between(i, *models):
+        for m in models:
+            m.train(i != 3)
+            m.depth = 1 + (i < 4)
+            m.first[2].p = 0.5 if i < 5 else 0.1
+
+    agree(trainer(Checkpointed), [data(seed=i) for i in range(7)], between)
+
+
+def test_a_checkpoint_gives_what_there_is_without(monkeypatch):
+    """Compiled with checkpoints against eager without."""
+    batches = [data(seed=i) for i in range(4)]
+    (model_b, compiled) = pair(trainer(Checkpointed))[1]
+    losses = [compiled(*batch) for batch in batches]
+    monkeypatch.setattr(cr, "checkpoint", lambda function, *args: function(*args))
+    (model_a, eager) = pair(trainer(Checkpointed))[0]
+    for batch, loss in zip(batches, losses, strict=True):
+        Agreement.check(eager(*batch).detach().numpy(), loss.numpy())
+    same_state(model_a, model_b)
+
+
+def test_a_checkpoint_of_state_that_is_an_argument_or_carries_a_gradient():
+    def make():
+        model, count, hidden = mlp(), cr.zeros(()), cr.zeros(8, 6)
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+        def counted(x, count):
+            with cr.no_grad():
+                count.assign(count + 1)
+            hidden.assign((hidden.detach() + x * model[0].weight[0]).tanh())
+            return (hidden * hidden).sin() * (count * 1.0)
+
+        def step(x, y):
+            optimizer.zero_grad()
+            h = cr.checkpoint(counted, x, count)
+            loss = nn.functional.cross_entropy(model(h), y)
+            loss.backward()
+            optimizer.step()
+            with cr.no_grad():
+                hidden.assign(hidden.detach())
+            return loss
+
+        model.hidden, model.count = hidden, count
+        return model, step
+
+    (model_a, eager), (model_b, compiled) = pair(make)
+    for i in range(4):
+        x, y = data(seed=i)
+        Agreement.check(eager(x, y).detach().numpy(), compiled(x, y).numpy())
+        same_state(model_a, model_b)
+        Agreement.check(model_a.count.numpy(), model_b.count.numpy())
+        Agreement.check(model_a.hidden.detach().numpy(), model_b.hidden.detach().numpy())
+
+
 def test_switching_between_train_and_eval():
     def model():
         return nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Dropout(0.5), nn.Linear(5, 3))

@@ -23,7 +23,7 @@ from chainrule.engine import Layout, in_order
 from chainrule.graph import Equation, Graph, Value
 from chainrule.primitive import Array, Primitive, Spec, lookup
 
-VIEWS = ("reshape", "permute", "expand", "slice")
+VIEWS = ("reshape", "permute", "expand", "slice", "barrier")
 
 
 LAYERS = {"linear": "none", "linear_relu": "relu"}

@@ -9,7 +9,7 @@ from chainrule.graph import Equation, Graph, Value
 
 
 def merge_common(graph: Graph) -> Graph:
-    """Merge equal equations, and equal 0-d constants."""
+    """Merge equal equations, and equal 0-d constants; a barrier equals no other."""
     first: dict[Any, tuple[Value, ...]] = {}
     replaced_constants: Replacement = {}
     for value, array in graph.constants.items():
@@ -19,6 +19,8 @@ def merge_common(graph: Graph) -> Graph:
                 replaced_constants[value] = same
 
     def visit(equation: Equation, replaced: Replacement) -> Equation | None:
+        if equation.primitive.name == "barrier":
+            return equation
         key = (equation.primitive.name, tuple(map(id, equation.inputs)), repr(equation.params))
         earlier = first.setdefault(key, equation.outputs)
         if earlier is equation.outputs:
