@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
 from numpy import dtype as _dtype
 
+if _TYPE_CHECKING:  # the records' type; mypy keeps the first definition of a name
+    from chainrule.records import *  # noqa: F403
 from chainrule.errors import ChainruleError as ChainruleError
 from chainrule.settings import (
     get_default_dtype as get_default_dtype, set_default_dtype as set_default_dtype,
@@ -21,13 +23,13 @@ from chainrule.autograd import (
 )
 from chainrule.checkpoint import checkpoint as checkpoint
 from chainrule.gradcheck import gradcheck as gradcheck, gradgradcheck as gradgradcheck
-from chainrule.ops.compare import (
+from chainrule.ops.compare import (  # type: ignore[assignment]
     astype as astype, bitwise_and as bitwise_and, bitwise_not as bitwise_not,
     bitwise_or as bitwise_or, bitwise_xor as bitwise_xor, clamp as clamp, eq as eq, ge as ge,
     gt as gt, isfinite as isfinite, isinf as isinf, isnan as isnan, le as le, lt as lt, ne as ne,
     where as where,
 )
-from chainrule.ops.elementwise import (
+from chainrule.ops.elementwise import (  # type: ignore[assignment]
     abs as abs, add as add, arctan as arctan, ceil as ceil, clone as clone, cos as cos,
     cosh as cosh, div as div, exp as exp, expm1 as expm1, floor as floor,
     floor_divide as floor_divide, log as log, log1p as log1p, maximum as maximum,
@@ -35,28 +37,30 @@ from chainrule.ops.elementwise import (
     rsqrt as rsqrt, sign as sign, sin as sin, sinh as sinh, sqrt as sqrt, square as square,
     sub as sub, tan as tan, tanh as tanh, trunc as trunc,
 )
-from chainrule.ops.special import (
+from chainrule.ops.special import (  # type: ignore[assignment]
     erf as erf, normal_cdf as normal_cdf, relu as relu, sigmoid as sigmoid,
 )
-from chainrule.ops.reduce import (
+from chainrule.ops.reduce import (  # type: ignore[assignment]
     all as all, all_finite as all_finite, amax as amax, amin as amin, any as any, argmax as argmax,
     argmin as argmin, cumsum as cumsum, mean as mean, norm as norm, prod as prod, std as std,
     sum as sum, sum_to_size as sum_to_size, var as var,
 )
-from chainrule.ops.shape import (
+from chainrule.ops.shape import (  # type: ignore[assignment]
     cat as cat, chunk as chunk, expand as expand, flatten as flatten, flip as flip,
     movedim as movedim, pad as pad, permute as permute, reshape as reshape, roll as roll,
     split as split, squeeze as squeeze, stack as stack, tile as tile, transpose as transpose,
     tril as tril, triu as triu, unsqueeze as unsqueeze,
 )
-from chainrule.ops.index import (
+from chainrule.ops.index import (  # type: ignore[assignment]
     gather as gather, index_put as index_put, nonzero as nonzero, scatter_add as scatter_add,
 )
-from chainrule.ops.order import (
+from chainrule.ops.order import (  # type: ignore[assignment]
     argsort as argsort, max as max, min as min, sort as sort, topk as topk,
 )
-from chainrule.ops.contract import einsum as einsum, matmul as matmul
-from chainrule.ops.fused import (
+from chainrule.ops.contract import (  # type: ignore[assignment]
+    einsum as einsum, matmul as matmul,
+)
+from chainrule.ops.fused import (  # type: ignore[assignment]
     log_softmax as log_softmax, logsumexp as logsumexp, softmax as softmax,
 )
 from chainrule.ops.random import (

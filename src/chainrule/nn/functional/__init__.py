@@ -36,9 +36,7 @@ from chainrule.nn.functional.losses import (
     nll_loss,
     smooth_l1_loss,
 )
-from chainrule.ops.elementwise import tanh
-from chainrule.ops.fused import log_softmax, softmax
-from chainrule.ops.special import relu, sigmoid, silu
+from chainrule.nn.functional.records import log_softmax, relu, sigmoid, silu, softmax, tanh
 
 __all__ = [
     "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",

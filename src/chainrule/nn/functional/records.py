@@ -1,4 +1,4 @@
-"""The primitives that functions of layers and losses call.
+"""The primitives that functions of layers and losses call, and those that are such a function.
 
 A record is written as a class, and a type checker takes it for one; here it gets its true type.
 """
@@ -6,7 +6,7 @@ A record is written as a class, and a type checker takes it for one; here it get
 from typing import cast
 
 from chainrule.ops import attention as attention_ops
-from chainrule.ops import compare, contract, fused, labels, shape, special, window
+from chainrule.ops import compare, contract, elementwise, fused, labels, shape, special, window
 from chainrule.primitive import Primitive
 
 where = cast(Primitive, compare.where)
@@ -21,6 +21,10 @@ class_labels = cast(Primitive, labels.class_labels)
 embedding = cast(Primitive, labels.embedding)
 one_hot = cast(Primitive, labels.one_hot)
 pad = cast(Primitive, shape.pad)
+tanh = cast(Primitive, elementwise.tanh)
+relu = cast(Primitive, special.relu)
+sigmoid = cast(Primitive, special.sigmoid)
+silu = cast(Primitive, special.silu)
 leaky_relu = cast(Primitive, special.leaky_relu)
 elu = cast(Primitive, special.elu)
 gelu = cast(Primitive, special.gelu)
