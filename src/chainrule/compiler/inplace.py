@@ -1,4 +1,7 @@
-"""In place: the steps that may write new state over the old one, put at the end of a program.
+"""In place: results that are written over what they are computed from.
+
+A value of a program may lie over an input that nobody reads afterwards: `overlay`. New state may lie
+over the old one as well: `updates_last` puts such steps at the end of a program.
 
 A step of a compiled function is a transaction: when it fails, no state has changed. So only what
 cannot fail any more may write in place: optimizer updates, after everything else has run and after
@@ -12,12 +15,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chainrule import engine
 from chainrule.graph import Equation, Value
 from chainrule.primitive import Primitive
 
 UPDATES = ("sgd_update", "momentum_update", "adam_update", "rmsprop_update", "adagrad_update")
 """Primitives whose native kernels may write an output over the input of the same place in memory:
 each element of an output depends on just that element of the arrays that are updated."""
+
+OVERLAYS = {"lstm_sequence": (2, 0), "lstm_sequence_gradient": (0, 6), "rnn_sequence": (0, 0)}
+"""(output, input): the gates over their pre-activations p, dp over the gates, h over p. Each kernel
+reads the row of a step and an example before it writes that row, and never again."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -56,3 +64,23 @@ def updates_last(
         own = {root[v] for v in step.inputs}
         replaced |= {v: old[v] for v in step.outputs if old[v] in own and old[v] not in later}
     return first, last, replaced
+
+
+def overlay(step: Step, is_native: Callable[[Step], bool]) -> list[tuple[Value, Value]]:
+    """The pairs (output, input) of which the output may lie over the input, if that ends here.
+
+    An elementwise sweep reads each tile before it writes it; a sum in the same sweep would read it
+    once more.
+    """
+    if not isinstance(step.op, Primitive) or not is_native(step):
+        return []
+    if step.op.name in OVERLAYS:
+        at, over = OVERLAYS[step.op.name]
+        return [(step.outputs[at], step.inputs[over])]
+    body = step.params.get("body")
+    equations = [step.equation] if body is None else body.equations
+    if not all(engine.is_elementwise(e.primitive.name) for e in equations):
+        return []
+    return [
+        (y, x) for y in step.outputs for x in step.inputs if x.spec == y.spec and x.dtype.kind == "f"
+    ]

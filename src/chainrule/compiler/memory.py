@@ -35,6 +35,10 @@ class Arena:
         self.size = max(self.size, start + needed)
         return start
 
+    def hand_over(self, name: Hashable, heir: Hashable) -> None:
+        """The bytes of a value are another's from now on."""
+        self._taken[heir] = self._taken.pop(name)
+
     def give_back(self, name: Hashable) -> None:
         """The bytes of a value are free again."""
         del self._taken[name]

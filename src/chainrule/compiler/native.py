@@ -16,7 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from chainrule import engine
-from chainrule.compiler.inplace import Step, updates_last
+from chainrule.compiler.inplace import Step, overlay, updates_last
 from chainrule.compiler.memory import Arena, last_readers
 from chainrule.compiler.passes.fusion import CHAIN
 from chainrule.engine import Layout, in_order
@@ -245,13 +245,28 @@ class NativePlan:
         last = last_readers(touched)
         memory, offsets = Arena(), dict[Value, int]()
         for i, (step, roots) in enumerate(zip(self.steps, touched, strict=True)):
+            alone = {r for r in roots if last[r] == i and r in offsets and roots.count(r) == 1}
+            heirs: dict[Value, Value] = {}
+            for value, source in overlay(step, self._is_native):
+                root = self._whole(source)
+                if root in alone and value not in slots and value not in heirs:
+                    heirs[value] = root
+                    alone.remove(root)
             for value in step.outputs:
-                if value not in slots:
+                if value in heirs:
+                    memory.hand_over(heirs[value], value)
+                    offsets[value] = offsets[heirs[value]]
+                elif value not in slots:
                     offsets[value] = memory.take(value, value.spec.nbytes)
             for root in dict.fromkeys(roots):
-                if last[root] == i and root in offsets:
+                if last[root] == i and root in offsets and root not in heirs.values():
                     memory.give_back(root)
         return offsets, memory.size
+
+    def _whole(self, value: Value) -> Value | None:
+        """The value whose whole memory this one shows in order, if it does."""
+        root, _, layout = self._seen[value]
+        return root if layout.in_order() and root.spec.nbytes == value.spec.nbytes else None
 
     def _buffer(
         self, seen: Seen, slots: dict[Value, int], offsets: dict[Value, int]

@@ -35,7 +35,7 @@ from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
 from chainrule.engine.elementwise import steps_of
 from chainrule.engine.evaluate import copy, evaluator, forget_calls, run, run_native
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
-from chainrule.engine.lowering import lower
+from chainrule.engine.lowering import is_elementwise, lower
 from chainrule.engine.native import available, module, why_not
 from chainrule.engine.program import (
     KERNELS,
@@ -54,7 +54,7 @@ from chainrule.errors import ArgumentError
 __all__ = [
     "KERNELS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction", "Spares",
     "Step", "Unmet", "arena", "available", "constant", "copy", "default_threads", "describe",
-    "evaluator", "external", "fused_call", "in_order", "layout_of", "lower", "machine_code",
+    "evaluator", "external", "fused_call", "in_order", "is_elementwise", "layout_of", "lower", "machine_code",
     "num_threads", "run", "run_native", "set_num_threads", "steps_of", "usable_cpus",
     "use_instruction_set", "why_not",
 ]  # fmt: skip

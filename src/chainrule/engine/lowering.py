@@ -48,6 +48,11 @@ def has_kernel(name: str) -> bool:
     return name in LOWERINGS or name in ELEMENTWISE
 
 
+def is_elementwise(name: str) -> bool:
+    """Whether the elementwise machine computes this primitive, for some dtypes."""
+    return name in ELEMENTWISE and name not in LOWERINGS
+
+
 def lower(
     name: str, params: dict[str, Any], inputs: Layouts, outputs: Layouts
 ) -> NativeCall | None:
