@@ -177,3 +177,17 @@ def test_copies_of_any_view(dtype: Any) -> None:
     x = (rand(37, 70, 5) * 100).astype(dtype)
     for view in (x, x.T, x[::-1, 3:, ::2], x.transpose(1, 2, 0), x[:, :1], x[0, 0, 0]):
         assert same_bits(native("clone", view), np.array(view, order="C"))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_moments_die_out(dtype: Any) -> None:
+    """Multiplied by 0.9 again and again they reach 0, and do not stay below the normal numbers."""
+    w, zero, small = np.ones(40, dtype), np.zeros(40, dtype), np.finfo(dtype).tiny
+    m = v = np.full(40, small * 1.05, dtype)
+    numbers = [np.array(x) for x in (4, 0.1, (0.9, 0.9), 1e-8, 0.0)]
+    flags = {"decoupled": False, "maximize": False}
+    for update in (native, reference):
+        _, m_next, v_next, _ = update("adam_update", w, zero, m, v, *numbers, **flags)
+        assert not m_next.any() and not v_next.any()
+        _, m_next, _, _ = update("adam_update", w, zero, 2 * m, v, *numbers, **flags)
+        assert (m_next > small).all()

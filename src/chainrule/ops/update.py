@@ -82,7 +82,17 @@ def averaged(m: Array, x: Array, beta: float, scratch: Array) -> Array:
     """β·m + (1 − β)·x: the exponential moving average after one more value."""
     np.multiply(x, 1 - beta, out=scratch)
     mean = np.multiply(m, beta, out=fresh(m))
-    return np.add(mean, scratch, out=mean)
+    return settled(np.add(mean, scratch, out=mean))
+
+
+def settled(x: Array) -> Array:
+    """x, with 0 in place of what is below the smallest normal number.
+
+    Repeated multiplication by a β near 1 never takes such an x to 0, since 0.9·(4·2⁻¹⁴⁹) rounds to
+    4·2⁻¹⁴⁹: it would stay for good, and arithmetic on it is slow.
+    """
+    np.copyto(x, 0, where=np.abs(x) < np.finfo(x.dtype).tiny)
+    return x
 
 
 def states(count: int, numbers: tuple[Any, ...], *flags: dict[str, int]) -> Samples:
@@ -138,7 +148,7 @@ class momentum_update:
         keep = 1 - float(dampening) if step > 0 else 1.0
         b = np.multiply(b, float(momentum), out=fresh(w))
         move = fresh(w)
-        np.add(b, d if keep == 1 else np.multiply(d, keep, out=move), out=b)
+        settled(np.add(b, d if keep == 1 else np.multiply(d, keep, out=move), out=b))
         if nesterov:
             np.multiply(b, float(momentum), out=move)
             np.add(move, d, out=move)
@@ -220,7 +230,7 @@ class rmsprop_update:
         kept = (m,) if centered else ()
         if len(buffers) > len(kept):
             b = np.multiply(buffers[-1], float(momentum), out=fresh(w))
-            kept = (*kept, np.add(b, move, out=b))
+            kept = (*kept, settled(np.add(b, move, out=b)))
             np.multiply(b, float(lr), out=move)
         else:
             np.multiply(move, float(lr), out=move)

@@ -4,8 +4,10 @@
 // ops/update.py. Every number that a rule depends on is an operand (0-d), not a parameter, so a
 // schedule changes it without a new program. Outputs may be the inputs: an update in place.
 #pragma once
+#include <array>
+
 #include "operands_read.h"
-#include "vec.h"
+#include "vecmath.h"
 
 namespace cr::CR_ISA {
 
@@ -22,6 +24,17 @@ template <class T> struct Penalty {
     }
 };
 
+// x, and 0 for what is below the smallest normal number. Repeated multiplication by a β near 1 never
+// takes such an x to 0: 0.9·(4·2⁻¹⁴⁹) rounds to 4·2⁻¹⁴⁹. It would stay, and arithmetic on it is slow.
+template <class T> CR_INLINE Vec<T> settled(Vec<T> x) {
+    return magnitude<T>(x) < Format<T>::least_normal ? Vec<T>{} : x;
+}
+
+// β·m + (1 − β)·x
+template <class T> CR_INLINE Vec<T> averaged(Vec<T> m, Vec<T> x, T beta, T rest) {
+    return settled<T>(m * beta + x * rest);
+}
+
 constexpr int MOST_STATES = 3;
 
 template <class T, class Rule> struct Sweep {
@@ -36,7 +49,7 @@ template <class T, class Rule> void sweep_piece(void* context, i64 piece) {
     constexpr i64 W = WIDTH<T>;
     const i64 end = (piece + 1) * s.step < s.n ? (piece + 1) * s.step : s.n;
     i64 i = piece * s.step;
-    Vec<T> state[Rule::states];
+    Vec<T> state[MOST_STATES];
     for (; i + W <= end; i += W) {
         Vec<T> w = load(s.w + i);
         for (int k = 0; k < Rule::states; ++k) state[k] = load(s.state[k] + i);
@@ -57,8 +70,8 @@ template <class T, class Rule> void sweep_piece(void* context, i64 piece) {
 // The rule over the weights in[0], the gradient in[1] and the states in[from[k]], into out[0] and
 // out[to[k]].
 template <class T, class Rule>
-Status sweep(const Call& call, const int (&from)[Rule::states], const int (&to)[Rule::states],
-             const Rule& rule) {
+Status sweep(const Call& call, std::array<int, Rule::states> from,
+             std::array<int, Rule::states> to, const Rule& rule) {
     const View& w = call.in[0];
     auto alike = [&](const View& v) {
         return v.dtype == w.dtype && count(v) == count(w) && contiguous(v);

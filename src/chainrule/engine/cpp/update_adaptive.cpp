@@ -5,21 +5,16 @@ namespace cr::CR_ISA {
 
 namespace {
 
-// β·m + (1 − β)·x
-template <class T> CR_INLINE Vec<T> averaged(Vec<T> m, Vec<T> x, T beta, T rest) {
-    return m * beta + x * rest;
-}
-
 template <class T> struct Amsgrad {
     static constexpr int states = 3;  // m, v, the largest v
     Penalty<T> penalty;
     T beta1, rest1, beta2, rest2, epsilon, rate, shrink;
     bool shrinks;
-    CR_INLINE void operator()(Vec<T>& w, Vec<T> g, Vec<T> (&state)[states]) const {
-        auto& [m, v, largest] = state;
+    CR_INLINE void operator()(Vec<T>& w, Vec<T> g, Vec<T>* state) const {
+        Vec<T>&m = state[0], &v = state[1], &largest = state[2];
         const Vec<T> d = penalty(w, g);
-        m = averaged(m, d, beta1, rest1);
-        v = averaged(v, d * d, beta2, rest2);
+        m = averaged<T>(m, d, beta1, rest1);
+        v = averaged<T>(v, d * d, beta2, rest2);
         largest = larger(largest, v);
         const Vec<T> move = m / (sqrt(largest) + epsilon) * rate;
         if (shrinks) w = w * shrink;
@@ -32,20 +27,20 @@ template <class T, bool centered, bool moving> struct Rmsprop {
     static constexpr int states = 1 + centered + moving;
     Penalty<T> penalty;
     T alpha, rest, epsilon, momentum, rate;
-    CR_INLINE void operator()(Vec<T>& w, Vec<T> g, Vec<T> (&state)[states]) const {
+    CR_INLINE void operator()(Vec<T>& w, Vec<T> g, Vec<T>* state) const {
         const Vec<T> d = penalty(w, g);
         Vec<T>& v = state[0];
-        v = averaged(v, d * d, alpha, rest);
+        v = averaged<T>(v, d * d, alpha, rest);
         Vec<T> square = v;
         if constexpr (centered) {
             Vec<T>& m = state[1];
-            m = averaged(m, d, alpha, rest);
+            m = averaged<T>(m, d, alpha, rest);
             square = larger(v - m * m, Vec<T>{});  // rounding can leave −1e-9 where v = m²
         }
         Vec<T> move = d / (sqrt(square) + epsilon);
         if constexpr (moving) {
             Vec<T>& b = state[states - 1];
-            b = b * momentum + move;
+            b = settled<T>(b * momentum + move);
             move = b;
         }
         w = w - move * rate;
@@ -56,7 +51,7 @@ template <class T> struct Adagrad {
     static constexpr int states = 1;
     Penalty<T> penalty;
     T epsilon, rate;
-    CR_INLINE void operator()(Vec<T>& w, Vec<T> g, Vec<T> (&state)[states]) const {
+    CR_INLINE void operator()(Vec<T>& w, Vec<T> g, Vec<T>* state) const {
         const Vec<T> d = penalty(w, g);
         Vec<T>& s = state[0];
         s = s + d * d;
