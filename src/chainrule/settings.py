@@ -77,10 +77,21 @@ class use:
         _current.reset(self._token)
 
 
+_switched: tuple[Settings | None, Settings] = (None, Settings())
+"""Settings, and the same with gradients switched: the last that were asked for."""
+
+
 def switch_gradients(on: bool) -> Token[Settings]:
     """Record gradients or not from here on; the token undoes it, see `restore`."""
+    global _switched
     now = _current.get()
-    return _current.set(Settings(on, now.default_dtype, now.interpreter, now.engine))
+    if now.gradients is on:
+        return _current.set(now)
+    before, after = _switched
+    if before is not now:
+        after = now._replace(gradients=on)
+        _switched = now, after
+    return _current.set(after)
 
 
 restore = _current.reset

@@ -15,7 +15,7 @@ from chainrule.compiler.guards import Entry, Guards
 from chainrule.compiler.native import NativePlan
 from chainrule.compiler.passes import optimize
 from chainrule.compiler.plan import Plan
-from chainrule.compiler.replay import Replay
+from chainrule.compiler.replay import MISSED, Replay
 from chainrule.compiler.report import table
 from chainrule.errors import CaptureError
 from chainrule.graph import Graph
@@ -103,9 +103,9 @@ class Compiled:
     def __call__(self, *args: Any) -> Any:
         settings = current()
         last = self._last
-        if last is not None and last.settings == settings:
-            done, result = last.replay(args)
-            if done:
+        if last is not None and (last.settings is settings or last.settings == settings):
+            result = last.replay(args)
+            if result is not MISSED:
                 return result
         if settings.interpreter is not None:
             return self.function(*args)  # inside another capture, or watched for anomalies

@@ -26,6 +26,9 @@ GRADIENT, WRITTEN, KEPT, PACKED = 1, 2, 4, 8
 """Of an array of state: a tensor's gradient; the program writes it; its memory is kept here; the
 program reads a transposed copy, made anew when the tensor has changed."""
 
+MISSED = object()
+"""Stands for what a program returns that does not fit any more."""
+
 
 class Replay:
     """A native plan, bound to the state that it reads and writes."""
@@ -53,33 +56,37 @@ class Replay:
                 self._stores.append((slot, place))
         bound = {at for at, _, _ in self._state}
         self._kept: dict[int, Array] = {}
-        self._spares = [
+        spares = [
             None if first_result + i in bound else engine.Spares(v.shape, v.dtype)
             for i, v in enumerate(plan.slots[first_result:])
         ]
+        memory = tuple([s and (s.arrays, s.make) for s in spares])
         self._first_result = first_result
         pattern = tree.map_leaves(lambda x: Tensor if isinstance(x, Tensor) else x, args)
         state = tuple(self._state)
-        self._record = (Tensor, pattern, tuple(watched), state, self._own)
-        self._plain = (Tensor, [Tensor] * given, (), state, self._own)
+        replayed = plan.program.replayed
+        self._record = replayed(Tensor, pattern, tuple(watched), state, self._own, memory)
+        self._plain = replayed(Tensor, [Tensor] * given, (), state, self._own, memory)
 
-    def __call__(self, args: tuple[Any, ...]) -> tuple[bool, Any]:
-        """(True, what the function returns), or (False, None) when something is not as it was."""
+    def __call__(self, args: Any) -> Any:
+        """What the function returns, or MISSED when something is not as it was."""
         return self._run(self._record, args)
 
     def on(self, leaves: list[Tensor]) -> Any:
         """The same for arguments known to fit, whose arrays may lie in any order."""
         arrays = [np.require(x._data, requirements=["C", "ALIGNED"]) for x in leaves]
-        done, result = self._run(self._plain, [wrap(x) for x in arrays])
-        if not done:
+        result = self._run(self._plain, [wrap(x) for x in arrays])
+        if result is MISSED:
             raise GraphError("the state of a compiled function does not fit its program")
         return result
 
-    def _run(self, record: tuple[Any, ...], args: Any) -> tuple[bool, Any]:
-        results = [spares and spares.take() for spares in self._spares]
+    def _run(self, record: tuple[Any, ...], args: Any) -> Any:
         try:
-            if not self.plan.program.replay(record, args, results):
-                return False, None
+            results = engine.native_replay(record, args)
+            if results is None:
+                return MISSED
+            if results.__class__ is not list:
+                self.plan.program.refuse(results)
         except engine.Unmet as unmet:
             raise self.trace.requirements[unmet.number] from None
         except BaseException:
@@ -92,8 +99,8 @@ class Replay:
         for slot in self.trace.cleared:
             slot.tensor._grad = None
         if self._answers:
-            return True, self.trace.rebuild([self._array(p, results) for p in self._answers])
-        return True, self.trace.structure
+            return self.trace.rebuild([self._array(p, results) for p in self._answers])
+        return self.trace.structure
 
     def _array(self, place: Place, results: list[Any]) -> Array:
         kind, at = place

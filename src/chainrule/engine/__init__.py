@@ -36,7 +36,7 @@ from chainrule.engine.elementwise import steps_of
 from chainrule.engine.evaluate import copy, evaluator, forget_calls, run, run_native
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
 from chainrule.engine.lowering import is_elementwise, lower
-from chainrule.engine.native import available, module, why_not
+from chainrule.engine.native import available, module, native_replay, why_not
 from chainrule.engine.program import (
     KERNELS,
     Buffer,

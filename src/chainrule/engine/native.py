@@ -34,4 +34,6 @@ def module() -> ModuleType:
 
 
 native_evaluate: Any = getattr(_native, "evaluate", None)
-"""`evaluate(variants, arrays)` of engine/cpp/prepared.h, at hand without a look-up."""
+native_replay: Any = getattr(_native, "replay", None)
+"""`evaluate(variants, arrays)` and `replay(record, arguments)`, see engine/cpp/prepared.h and
+doors.h: at hand without a look-up, for what happens at every op and every step."""

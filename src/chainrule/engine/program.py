@@ -12,12 +12,9 @@ buffers may show the same memory in different shapes and strides, so a transpose
 
 from __future__ import annotations
 
-import os
-import threading
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -179,7 +176,6 @@ class Program:
         self.arena_bytes = arena_bytes
         self.calls: list[NativeCall | None] = []
         self._native = module().Program()
-        self._alone = _Alone()
         self._arena = aligned_bytes(arena_bytes)
         self._check_numbers()
         try:
@@ -206,15 +202,21 @@ class Program:
         """As `run`; returns the seconds that each instruction took."""
         return list(self._run(arrays, timed=True))
 
-    def replay(self, record: tuple[Any, ...], arguments: Any, results: list[Any]) -> bool:
-        """Run on what a compiled call finds (engine/cpp/replay.cpp); False for "not as it was"."""
-        with self._alone:
-            outcome = module().replay(
-                self._native, *record, self._reference, arguments, results
-            )  # fmt: skip
-        if outcome.__class__ is tuple:
-            self._raise(outcome)
-        return outcome is True
+    def replayed(self, *parts: Any) -> tuple[Any, ...]:
+        """The record that `native_replay` takes, around parts made by whoever replays the program:
+        (tensor type, pattern, watched, state, own, spares), see engine/cpp/doors.h."""
+        *found, spares = parts
+        return (self._native, *found, self._reference, spares)
+
+    def refuse(self, outcome: Any) -> NoReturn:
+        """Raise what went wrong in a run."""
+        if outcome is NotImplemented:
+            raise GraphError("a program cannot run inside itself")
+        if outcome[0] == UNMET:
+            raise Unmet(outcome[3])
+        if outcome[0] == REFUSED:
+            self._reference(outcome[-1])  # raises, and says why
+        raise_status(outcome, self.instructions[outcome[-1]].name, outcome[-1])
 
     def bound(self, slot: int) -> Array:
         """The array that a slot had in the last run."""
@@ -232,21 +234,13 @@ class Program:
         return np.ndarray(shape, dtype, memory.data, buffer.offset, strides)
 
     def _run(self, arrays: Sequence[Array], timed: bool) -> Any:
-        with self._alone:
-            try:
-                result = module().run(self._native, list(arrays), self._reference, timed)
-            except (ValueError, TypeError, BufferError) as error:
-                raise self._explained(error, arrays) from None
-        if result.__class__ is tuple:
-            self._raise(result)
+        try:
+            result = module().run(self._native, list(arrays), self._reference, timed)
+        except (ValueError, TypeError, BufferError) as error:
+            raise self._explained(error, arrays) from None
+        if result is NotImplemented or result.__class__ is tuple:
+            self.refuse(result)
         return result
-
-    def _raise(self, status: tuple[Any, ...]) -> None:
-        if status[0] == UNMET:
-            raise Unmet(status[3])
-        if status[0] == REFUSED:
-            self._reference(status[-1])  # raises, and says why
-        raise_status(status, self.instructions[status[-1]].name, status[-1])
 
     def _explained(self, error: Exception, arrays: Sequence[Array]) -> Exception:
         """Which array does not fit its slot, when that is why a run failed."""
@@ -330,43 +324,6 @@ class Program:
             self._native.add_call(call.kernel, seen, made, list(call.ints), list(call.floats))
 
 
-class _Alone:
-    """Lets one run in at a time: another thread waits, a run inside a run is an error."""
-
-    def __init__(self) -> None:
-        self.reset()
-        _doors.add(self)
-
-    def reset(self) -> None:
-        """As if nobody were inside."""
-        self._lock = threading.RLock()
-        self._running = False
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        if self._running:
-            self._lock.release()
-            raise GraphError("a program cannot run inside itself")
-        self._running = True
-
-    def __exit__(self, *error: object) -> None:
-        self._running = False
-        self._lock.release()
-
-
-_doors: weakref.WeakSet[_Alone] = weakref.WeakSet()
-
-
-def _open_all() -> None:
-    """In a forked child only the forking thread lives on: whoever else was inside is gone."""
-    for door in _doors:
-        door.reset()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_open_all)
-
-
 def aligned_bytes(size: int) -> Array:
     """Zeroed memory that starts at a multiple of 64 bytes."""
     raw = np.zeros(size + ALIGNMENT, np.uint8)
@@ -382,7 +339,7 @@ def described(array: Any) -> str:
     return f"{array.dtype}{array.shape}{order}"
 
 
-def raise_status(status: tuple[Any, ...], name: str, instruction: int | None = None) -> None:
+def raise_status(status: Any, name: str, instruction: int | None = None) -> NoReturn:
     """Turn what a kernel reports into the exception it means."""
     code, problem, position, value, limit = status[:5]
     where = f"`{name}`" if instruction is None else f"instruction {instruction} (`{name}`)"

@@ -17,15 +17,29 @@ PyObject* report(const Status& status, int instruction) {
                          static_cast<long long>(status.limit), instruction);
 }
 
+PyObject* spare(PyObject* list, PyObject* make) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); ++i) {
+        PyObject* array = PyList_GET_ITEM(list, i);
+        if (Py_REFCNT(array) != 1) continue;
+        Py_INCREF(array);
+        return array;
+    }
+    return PyObject_CallNoArgs(make);
+}
+
 PyObject* run_program(Program& program, PyObject* arrays, PyObject* callback, bool timed) {
     const Py_ssize_t n = PyList_Check(arrays) ? PyList_GET_SIZE(arrays) : -1;
     if (n != program.slots()) {
         PyErr_SetString(PyExc_ValueError, "a list with one array per slot");
         return nullptr;
     }
-    for (Py_ssize_t s = 0; s < n; ++s)
-        if (!program.bind(s, PyList_GET_ITEM(arrays, s))) return nullptr;
-    return run_bound(program, callback, timed);
+    if (program.inside()) Py_RETURN_NOTIMPLEMENTED;
+    if (!program.enter()) return nullptr;
+    bool bound = true;
+    for (Py_ssize_t s = 0; bound && s < n; ++s) bound = program.bind(s, PyList_GET_ITEM(arrays, s));
+    PyObject* result = bound ? run_bound(program, callback, timed) : nullptr;
+    program.leave();
+    return result;
 }
 
 PyObject* run_bound(Program& program, PyObject* callback, bool timed) {

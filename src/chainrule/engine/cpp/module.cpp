@@ -32,11 +32,14 @@ PyObject* run_of_program(PyObject*, PyObject* const* arguments, Py_ssize_t count
 }
 
 PyObject* replay_of_program(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    if (count != 1 + REPLAY_ARGUMENTS || !nb::isinstance<Program>(arguments[0])) {
-        PyErr_SetString(PyExc_TypeError, "replay(program, ...): see doors.h");
+    if (count != 2 || !PyTuple_Check(arguments[0]) ||
+        PyTuple_GET_SIZE(arguments[0]) != REPLAY_RECORD ||
+        !nb::isinstance<Program>(PyTuple_GET_ITEM(arguments[0], 0))) {
+        PyErr_SetString(PyExc_TypeError, "replay(record, arguments): see doors.h");
         return nullptr;
     }
-    return replay_program(*nb::inst_ptr<Program>(arguments[0]), arguments + 1);
+    Program& program = *nb::inst_ptr<Program>(PyTuple_GET_ITEM(arguments[0], 0));
+    return replay_program(program, arguments[0], arguments[1]);
 }
 
 PyMethodDef doors[] = {
@@ -45,7 +48,7 @@ PyMethodDef doors[] = {
     {"run", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&run_of_program)),
      METH_FASTCALL, "run(program, arrays, callback, timed): run a program."},
     {"replay", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&replay_of_program)),
-     METH_FASTCALL, "replay(program, ...): find the arrays of a compiled call, and run."},
+     METH_FASTCALL, "replay(record, arguments): find the arrays of a compiled call, and run."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -66,17 +66,6 @@ namespace {
 
 constexpr std::size_t MOST_VARIANTS = 256;
 
-// An array of the list that only the list holds, else a new one: a new reference, or null.
-PyObject* spare(PyObject* list, PyObject* make) {
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); ++i) {
-        PyObject* array = PyList_GET_ITEM(list, i);
-        if (Py_REFCNT(array) != 1) continue;
-        Py_INCREF(array);
-        return array;
-    }
-    return PyObject_CallNoArgs(make);
-}
-
 }  // namespace
 
 Variants::~Variants() {

@@ -1,7 +1,9 @@
 #include "program.h"
 
+#include <pthread.h>
 #include <time.h>
 
+#include <atomic>
 #include <chrono>
 
 namespace cr {
@@ -101,6 +103,36 @@ bool Program::bind(i64 slot, PyObject* array) {
     if (base.data == view.data) return true;
     base.data = view.data;
     refresh(expected.base);
+    return true;
+}
+
+namespace {
+
+std::atomic<unsigned> forks{0};
+
+// In a forked child only the forking thread lives on: whoever else ran a program is gone.
+unsigned forked() {
+    static const int registered = pthread_atfork(nullptr, nullptr, [] { ++forks; });
+    (void)registered;
+    return forks.load();
+}
+
+}  // namespace
+
+bool Program::inside() const {
+    return running_ && runs_in_ == forked() && runner_ == std::this_thread::get_id();
+}
+
+bool Program::enter() {
+    while (running_ && runs_in_ == forked()) {
+        Py_BEGIN_ALLOW_THREADS
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
+        Py_END_ALLOW_THREADS
+        if (PyErr_CheckSignals() != 0) return false;
+    }
+    running_ = true;
+    runner_ = std::this_thread::get_id();
+    runs_in_ = forked();
     return true;
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "buffers.h"
@@ -33,6 +34,12 @@ class Program {
                   std::vector<i64> ints, std::vector<double> floats);
     void add_callback();  // an instruction that calls back into Python with its number
     void seal();
+
+    // One run at a time. `enter` waits, with Python's lock given back, while another thread runs this
+    // program; `inside` says that this thread does.
+    bool inside() const;
+    bool enter();  // false with a Python error: a signal came while it waited
+    void leave() { running_ = false; }
 
     struct Outcome {
         Status status = OK;
@@ -76,6 +83,10 @@ class Program {
         Call call;
     };
     void refresh(int base);
+
+    bool running_ = false;  // these three are read and written under Python's lock
+    std::thread::id runner_;
+    unsigned runs_in_ = 0;  // how often the process had forked when the run began
 
     std::vector<Base> bases_;
     std::vector<Slot> slots_;

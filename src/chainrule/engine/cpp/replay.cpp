@@ -188,12 +188,25 @@ PyObject* miss(Answer answer) {
     Py_RETURN_NONE;
 }
 
-}  // namespace
+// Binds the arrays of the results to the last slots; null with an error.
+PyObject* bind_results(Program& program, PyObject* spares) {
+    const Py_ssize_t n = PyTuple_GET_SIZE(spares), first = program.slots() - n;
+    PyObject* results = PyList_New(n);
+    for (Py_ssize_t i = 0; results && i < n; ++i) {
+        PyObject* pair = PyTuple_GET_ITEM(spares, i);
+        const bool made = pair != Py_None;
+        PyObject* array = made ? spare(PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1))
+                               : Py_NewRef(Py_None);
+        if (array) PyList_SET_ITEM(results, i, array);
+        if (!array || (made && !program.bind(first + i, array))) Py_CLEAR(results);
+    }
+    return results;
+}
 
-PyObject* replay_program(Program& program, PyObject* const* given) {
-    PyObject *type = given[0], *pattern = given[1], *watched = given[2], *state = given[3];
-    PyObject *own = given[4], *callback = given[5];
-    PyObject *arguments = given[6], *results = given[7];
+PyObject* replay(Program& program, PyObject* record, PyObject* arguments) {
+    PyObject *type = PyTuple_GET_ITEM(record, 1), *pattern = PyTuple_GET_ITEM(record, 2);
+    PyObject *watched = PyTuple_GET_ITEM(record, 3), *state = PyTuple_GET_ITEM(record, 4);
+    PyObject *own = PyTuple_GET_ITEM(record, 5), *callback = PyTuple_GET_ITEM(record, 6);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(watched); ++i) {
         const Answer answer = unchanged(PyTuple_GET_ITEM(watched, i));
         if (answer != Answer::yes) return miss(answer);
@@ -205,17 +218,27 @@ PyObject* replay_program(Program& program, PyObject* const* given) {
         const Answer answer = bind_state(program, PyTuple_GET_ITEM(state, i), own, i);
         if (answer != Answer::yes) return miss(answer);
     }
-    const i64 first = program.slots() - PyList_GET_SIZE(results);
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(results); ++i)
-        if (PyList_GET_ITEM(results, i) != Py_None &&
-            !program.bind(first + i, PyList_GET_ITEM(results, i)))
-            return nullptr;
+    PyObject* results = bind_results(program, PyTuple_GET_ITEM(record, 7));
+    if (!results) return nullptr;
     PyObject* failure = run_bound(program, callback);
-    if (failure != Py_None) return failure;
+    if (failure != Py_None) {
+        Py_DECREF(results);
+        return failure;
+    }
     Py_DECREF(failure);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(state); ++i)
-        if (!raise_version(PyTuple_GET_ITEM(state, i))) return nullptr;
-    Py_RETURN_TRUE;
+        if (results && !raise_version(PyTuple_GET_ITEM(state, i))) Py_CLEAR(results);
+    return results;
+}
+
+}  // namespace
+
+PyObject* replay_program(Program& program, PyObject* record, PyObject* arguments) {
+    if (program.inside()) Py_RETURN_NOTIMPLEMENTED;
+    if (!program.enter()) return nullptr;
+    PyObject* outcome = replay(program, record, arguments);
+    program.leave();
+    return outcome;
 }
 
 }  // namespace cr
