@@ -1,7 +1,7 @@
 """In place: results that are written over what they are computed from.
 
-A value of a program may lie over an input that nobody reads afterwards: `overlay`. New state may lie
-over the old one as well: `updates_last` puts such steps at the end of a program.
+A value of a program may lie over an input that nobody reads afterwards: `overlay`. New state may
+lie over the old one as well: `updates_last` puts such steps at the end of a program.
 
 A step of a compiled function is a transaction: when it fails, no state has changed. So only what
 cannot fail any more may write in place: optimizer updates, after everything else has run and after
@@ -81,6 +81,5 @@ def overlay(step: Step, is_native: Callable[[Step], bool]) -> list[tuple[Value, 
     equations = [step.equation] if body is None else body.equations
     if not all(engine.is_elementwise(e.primitive.name) for e in equations):
         return []
-    return [
-        (y, x) for y in step.outputs for x in step.inputs if x.spec == y.spec and x.dtype.kind == "f"
-    ]
+    floats = [x for x in step.inputs if x.dtype.kind == "f"]
+    return [(y, x) for y in step.outputs for x in floats if x.spec == y.spec]

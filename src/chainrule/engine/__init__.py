@@ -54,9 +54,9 @@ from chainrule.errors import ArgumentError
 __all__ = [
     "KERNELS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction", "Spares",
     "Step", "Unmet", "arena", "available", "constant", "copy", "default_threads", "describe",
-    "evaluator", "external", "fused_call", "in_order", "is_elementwise", "layout_of", "lower", "machine_code",
-    "num_threads", "run", "run_native", "set_num_threads", "steps_of", "usable_cpus",
-    "use_instruction_set", "why_not",
+    "evaluator", "external", "fused_call", "in_order", "is_elementwise", "layout_of", "lower",
+    "machine_code", "native_replay", "num_threads", "run", "run_native", "set_num_threads",
+    "steps_of", "usable_cpus", "use_instruction_set", "why_not",
 ]  # fmt: skip
 
 
