@@ -178,11 +178,14 @@ def test_sizes_of_zero() -> None:
 
 
 def test_layouts_that_have_no_kernel() -> None:
-    """Columns apart and half precision run on the reference."""
+    """Columns apart are copied in order first; half precision runs on the reference."""
     q, k, v, _ = operands((2,), (5, 6, 4, 4))
     params = {"causal": False, "scale": 1.0}
     apart = np.asfortranarray(q[0])[None]
-    assert engine.run_native(registry["attention"], (apart, k[:1], v[:1]), params) is None
+    copied = engine.run_native(registry["attention"], (apart, k[:1], v[:1]), params)
+    lying = engine.run_native(registry["attention"], (q[:1], k[:1], v[:1]), params)
+    for y, same in zip(copied, lying, strict=True):
+        assert y.tobytes() == same.tobytes()
     half = tuple(x.astype(np.float16) for x in (q, k, v))
     assert engine.run_native(registry["attention"], half, params) is None
 

@@ -49,9 +49,9 @@ def test_of_nothing_and_of_one_number() -> None:
 
 
 def test_what_has_no_kernel_is_left_to_the_reference() -> None:
-    """Broadcasting along one dimension, views, booleans that are added, other dtypes."""
+    """Broadcasting along one dimension, booleans that are added, other dtypes."""
     a = np.arange(12).reshape(3, 4)
-    pairs = [(a, a[:1]), (a.T, a.T), (a > 3, a > 5), (a.astype(np.int16), a.astype(np.int16))]
+    pairs = [(a, a[:1]), (a > 3, a > 5), (a.astype(np.int16), a.astype(np.int16))]
     for x, y in pairs:
         assert engine.run_native(registry["add"], (x, y), {}) is None
 

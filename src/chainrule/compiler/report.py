@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.graph import Equation, Graph
 from chainrule.ops.cost import PRODUCTS as PRODUCTS
 from chainrule.ops.cost import product_flops
-from chainrule.primitive import Array
+from chainrule.primitive import Array, lookup
 
 
 def flops(equation: Equation) -> float:
@@ -31,12 +31,12 @@ def moved(equation: Equation) -> int:
 
 
 def peak_gflops(size: int = 768, rounds: int = 5) -> float:
-    """What a large float32 product reaches here with NumPy's BLAS."""
+    """What a large float32 product reaches here."""
     a = np.ones((size, size), np.float32)
-    best = math.inf
+    product, best = lookup("matmul").evaluate, math.inf
     for _ in range(rounds):
         start = time.perf_counter()
-        a @ a
+        product(a, a)
         best = min(best, time.perf_counter() - start)
     return 2 * size**3 / best / 1e9
 

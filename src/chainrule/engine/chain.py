@@ -147,9 +147,10 @@ def fused_call(
         shape = np.broadcast_shapes(*[x.shape for x in inputs])
     if any(x.dtype.str not in KNOWN for x in (*inputs, *outputs)):
         raise GraphError("the elementwise machine does not know one of the dtypes")
-    flat_rest = not results and all(shape[d] == 1 for d in range(len(shape)) if d not in dims)
+    flat_rest = all(shape[d] == 1 for d in range(len(shape)) if d not in dims)
     mode, order, kept = _iteration(len(shape), tuple(sorted(dims)), bool(reductions), flat_rest)
-    if results and order != tuple(range(len(shape))):
+    walked = [d for d in order if shape[d] != 1]
+    if results and walked != sorted(walked):
         raise GraphError("a chain writes whole results only when it reduces leading or last dims")
     seen = [broadcast_to(x, shape).permuted(order) for x in inputs]
     flat = [in_order(x.shape, x.dtype) for x in outputs]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
 from chainrule.engine.lowering import copy_call, has_kernel, lower
 from chainrule.engine.native import available, module, native_evaluate
@@ -68,6 +70,8 @@ def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str
         outputs = native_evaluate(variants, arrays)
     if outputs.__class__ is tuple:
         return outputs if several else outputs[0]
+    if outputs is NotImplemented:
+        return run_native(primitive, tuple([np.asarray(x, order="C") for x in arrays]), params)
     if outputs is not None:
         if outputs[0] == REFUSED:
             primitive.forward(*arrays, **params)  # raises, and says why
@@ -83,7 +87,11 @@ def _prepare(
     inputs, outputs = [layout_of(x) for x in arrays], [in_order(*spec) for spec in specs]
     call = lower(primitive.name, params, inputs, outputs)
     spares = [shared_spares(*spec) for spec in specs] if call else ()
-    variants.add(prepared(call, inputs, outputs), tuple([(s.arrays, s.make) for s in spares]))
+    ready = prepared(call, inputs, outputs)
+    if call is None and not all(x.in_order() for x in inputs):
+        copies = [in_order(x.shape, x.dtype) for x in arrays]
+        ready.of_copies = lower(primitive.name, params, copies, outputs) is not None
+    variants.add(ready, tuple([(s.arrays, s.make) for s in spares]))
 
 
 _NO_CALL = NativeCall("", (), (), (), ())

@@ -117,6 +117,7 @@ NB_MODULE(_native, m) {
             if (!p.add_operand(array, layout(shape, strides, format)))
                 throw nb::value_error("an operand does not lie inside its array");
         })
+        .def_rw("of_copies", &Prepared::of_copies)
         .def("run", [](const Prepared& p, nb::list arrays) {
             PyObject* problem = p.call(arrays.ptr());
             if (!problem) throw nb::python_error();

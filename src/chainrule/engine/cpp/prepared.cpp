@@ -99,6 +99,7 @@ PyObject* Variants::evaluate(PyObject* inputs) {
     if (found == variants_.size()) Py_RETURN_FALSE;
     // Another thread may change the list while memory is made and the kernel runs.
     const std::shared_ptr<const Prepared> call = variants_[found].call;
+    if (call->of_copies) Py_RETURN_NOTIMPLEMENTED;
     if (!call->has_kernel()) Py_RETURN_NONE;
     PyObject* spares = variants_[found].spares;
     const Py_ssize_t made = PyTuple_GET_SIZE(spares);

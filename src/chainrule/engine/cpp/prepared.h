@@ -21,6 +21,7 @@ class Prepared {
     bool add_operand(i64 array, const View& seen);
 
     bool has_kernel() const { return kernel_; }
+    bool of_copies = false;  // without a kernel: there is one for copies of the arrays in order
     bool takes(const View* arrays, Py_ssize_t count) const;  // whether the inputs lie like these
     Status run(char* const* memory) const;  // on the memory of all arrays
     // On a list of all arrays, with Python's lock held all the time. None, or what went wrong.
@@ -54,8 +55,8 @@ class Variants {
     // `spares` holds, for each output, a list of arrays to write into, and a function that makes one.
     void add(const Prepared& call, PyObject* spares);
 
-    // A tuple of the outputs; False for layouts not met before; None where no kernel takes them;
-    // a list that says what went wrong (see `report`).
+    // A tuple of the outputs; False for layouts not met before; None where no kernel takes them,
+    // NotImplemented where one takes copies in order; a list of what went wrong (see `report`).
     PyObject* evaluate(PyObject* inputs);
 
   private:
