@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from typing import Any
 
 import numpy as np
@@ -161,6 +162,19 @@ def test_the_meter_gives_what_the_metrics_give() -> None:
     # 100 batches of 7 and 50 of 6, each with its own size as its loss.
     assert results["loss"] == pytest.approx((100 * 7**2 + 50 * 6**2) / 1000, rel=1e-12)
     assert math.isnan(meter.fresh().results()["loss"])
+
+
+def test_large_outputs_do_not_pile_up() -> None:
+    """Small batches wait to be measured together, however many; large ones are not kept."""
+    for shape, kept in (((4, 5), 20), ((64, 5000), 0)):
+        meter, alive = Meter([Accuracy()]), []
+        for _ in range(20):
+            outputs = np.zeros(shape, np.float32)
+            alive.append(weakref.ref(outputs))
+            meter.add(0.0, outputs, np.zeros(shape[0], np.int64))
+            del outputs
+        assert sum(x() is not None for x in alive) == kept
+        assert meter.results()["accuracy"] == 1.0
 
 
 def test_a_meter_refuses_other_metrics_and_double_names() -> None:

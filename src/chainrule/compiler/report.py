@@ -41,9 +41,19 @@ def peak_gflops(size: int = 768, rounds: int = 5) -> float:
     return 2 * size**3 / best / 1e9
 
 
+def times(plan: Any, arrays: Sequence[Array], least: float = 0.1) -> list[tuple[Equation, float]]:
+    """Each instruction with its seconds: the least median of several series of runs, which take
+    `least` seconds together. Caches and clocks need that long to settle."""
+    end = time.perf_counter() + least
+    series = [plan.times(arrays)]
+    while time.perf_counter() < end:
+        series.append(plan.times(arrays))
+    return [(same[0][0], min(seconds for _, seconds in same)) for same in zip(*series, strict=True)]
+
+
 def table(plan: Any, arrays: Sequence[Array]) -> str:
     """A line for each instruction, and the totals; runs the plan some times, writes no state."""
-    rows = plan.times(arrays)
+    rows = times(plan, arrays)
     peak = peak_gflops()
     lines = [f"{'us':>8} {'MFLOP':>8} {'kB':>8} {'share':>6}  instruction"]
     for equation, seconds in rows:

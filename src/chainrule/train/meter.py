@@ -14,13 +14,16 @@ from chainrule.nn.module import Module
 from chainrule.primitive import Array
 from chainrule.train.metrics import R2, Accuracy, Metric
 
-_TOGETHER = 64
+_TOGETHER = 1 << 14
+"""Numbers in outputs that wait: enough that a call of a metric costs little for each batch, few
+enough that they take no memory to speak of, however large the outputs of a model are."""
 
 
 class Meter:
     """Collects the loss and the outputs of batches, and updates the metrics for many at once.
 
-    One call of argmax for 64 batches costs hardly more than for one, so a step only appends.
+    One call of argmax for many small batches costs hardly more than for one, so a step only
+    appends.
 
     >>> meter = Meter([Accuracy()])
     >>> meter.add(0.5, np.array([[2.0, 1.0]]), np.array([0]))
@@ -34,6 +37,7 @@ class Meter:
             raise ArgumentError("two metrics have one name, or are called loss", given=names)
         self.metrics = list(metrics)
         self._waiting: list[tuple[Any, Any]] = []
+        self._numbers = 0
         self._loss, self._count = 0.0, 0
 
     def fresh(self) -> Meter:
@@ -49,12 +53,13 @@ class Meter:
         self._count += count
         if self.metrics:
             self._waiting.append((outputs, targets))
-            if len(self._waiting) >= _TOGETHER:
+            self._numbers += np.size(outputs)
+            if self._numbers >= _TOGETHER:
                 self.flush()
 
     def flush(self) -> None:
         """Give the waiting batches to the metrics."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._numbers = self._waiting, [], 0
         for outputs, targets in _joined(waiting):
             for metric in self.metrics:
                 metric.update(outputs, targets)
@@ -73,7 +78,7 @@ class Meter:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._waiting, self._loss, self._count = [], 0.0, 0
+        self._waiting, self._numbers, self._loss, self._count = [], 0, 0.0, 0
         for metric in self.metrics:
             metric.reset()
 
@@ -90,7 +95,8 @@ class Meter:
             raise CheckpointError(
                 "the saved run had other metrics", given=names, expected=list(state["metrics"])
             )
-        self._waiting, self._loss, self._count = [], state["loss"], state["count"]
+        self._waiting, self._numbers = [], 0
+        self._loss, self._count = state["loss"], state["count"]
         for metric in self.metrics:
             metric.load_state_dict(state["metrics"][metric.name])
 

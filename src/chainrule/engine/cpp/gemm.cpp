@@ -234,6 +234,29 @@ template <class T> void turn(Product<T>& p) {
     p.turned = true;
 }
 
+// A deep product whose last panel of columns would be half empty, where Cᵀ = Bᵀ·Aᵀ has full ones:
+// the weights' gradient of a layer of few inputs. What is saved must pay for turning C; no element's
+// sum changes.
+template <class T> bool better_turned(const Product<T>& p) {
+    constexpr i64 P = PANEL<T>, TO_TURN = 64;  // products in the time of turning an element
+    const i64 padding = parts(p.n, P) * P * p.m - parts(p.m, P) * P * p.n;
+    return p.a_row == 1 && !p.end.bias && !p.end.residual &&
+           p.end.activation == Activation::none && padding * p.k > TO_TURN * p.m * p.n;
+}
+
+template <class T> Status multiply_turned(const Product<T>& p) {
+    T* turned = static_cast<T*>(shared_scratch(p.m * p.n * sizeof(T)));
+    if (!turned) return NO_MEMORY;
+    Product<T> q{};
+    q.a = p.b, q.a_row = p.b_column, q.a_k = p.b_k;
+    q.b = p.a, q.b_k = p.a_k, q.b_column = 1;
+    q.m = p.n, q.n = p.m, q.k = p.k;
+    q.c = turned, q.c_row = p.m;
+    multiply(q);
+    pack_strip(turned, 1, p.m, p.m, p.n, p.n, p.c_row, p.c);
+    return OK;
+}
+
 template <class T> Status matmul_of(const Call& call) {
     const View &a = call.in[0], &b = call.in[1], &c = call.out[0];
     const bool has_bias = call.ints[1], has_residual = call.ints[2];
@@ -280,6 +303,7 @@ template <class T> Status matmul_of(const Call& call) {
     }
     if (p.m == 1 && p.a_k == 1 && p.b_k == 1 && p.b_column != 1 && matrices == 1) turn(p);
     if (!own_scratch()) return NO_MEMORY;
+    if (matrices == 1 && better_turned(p)) return multiply_turned(p);
     cut(job, matrices);
     run_pieces(matrices * job.row_parts * job.column_parts, run_piece<T>, &job);
     return OK;

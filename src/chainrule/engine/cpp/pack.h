@@ -47,6 +47,28 @@ template <int W, int S, class V> CR_INLINE void transpose_round(V (&rows)[W]) {
     if constexpr (S > 1) transpose_round<W, S / 2>(rows);
 }
 
+// packed[k · stride + j] = b[k + j · b_column] for k and j below WIDTH. Where fewer columns are left
+// zeros stand in for them, and where less depth is left the rest is not written.
+template <class T> void pack_block(const T* b, i64 b_column, i64 depth, i64 columns, i64 stride,
+                                   T* packed) {
+    constexpr int W = WIDTH<T>;
+    Vec<T> rows[W];
+    if (depth >= W && columns >= W) {
+#pragma GCC unroll 16
+        for (int i = 0; i < W; ++i) rows[i] = load(b + i * b_column);
+    } else {
+#pragma GCC unroll 16
+        for (int i = 0; i < W; ++i)
+            rows[i] = i >= columns ? Vec<T>{}
+                      : depth >= W ? load(b + i * b_column)
+                                   : load_some(b + i * b_column, depth, T(0));
+    }
+    transpose_round<W, W / 2>(rows);
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i)
+        if (i < depth) store(packed + i * stride, rows[i]);
+}
+
 // packed[k · stride + j] = b[k · b_k + j · b_column] for depth × columns numbers; columns up to
 // `padded` are zero.
 template <class T> void pack_strip(const T* b, i64 b_k, i64 b_column, i64 depth, i64 columns,
@@ -54,20 +76,10 @@ template <class T> void pack_strip(const T* b, i64 b_k, i64 b_column, i64 depth,
     constexpr int W = WIDTH<T>;
     i64 j = 0;
     if (b_k == 1 && b_column != 1) {
-        for (; j + W <= columns; j += W) {
-            i64 k = 0;
-            for (; k + W <= depth; k += W) {
-                Vec<T> rows[W];
-#pragma GCC unroll 16
-                for (int i = 0; i < W; ++i) rows[i] = load(b + (j + i) * b_column + k);
-                transpose_round<W, W / 2>(rows);
-#pragma GCC unroll 16
-                for (int i = 0; i < W; ++i) store(packed + (k + i) * stride + j, rows[i]);
-            }
-            for (; k < depth; ++k)
-                for (int i = 0; i < W; ++i)
-                    packed[k * stride + j + i] = b[(j + i) * b_column + k];
-        }
+        for (; j < columns && j + W <= padded; j += W)
+            for (i64 k = 0; k < depth; k += W)
+                pack_block(b + j * b_column + k, b_column, depth - k, columns - j, stride,
+                           packed + k * stride + j);
     } else if (b_column == 1) {
         for (; j + W <= columns; j += W)
             for (i64 k = 0; k < depth; ++k) store(packed + k * stride + j, load(b + k * b_k + j));

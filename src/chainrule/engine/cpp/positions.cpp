@@ -1,9 +1,10 @@
 // argmax and argmin: where along a dimension the first extreme stands; a NaN counts as extreme.
 //
-// A row is looked at twice, which is faster than to carry positions along: once for its extreme, by
-// vectors, and once for the first place that holds it. The minimum of x is minus the maximum of −x,
+// A long row is looked at twice, which is faster than to carry positions along: once for its extreme,
+// by vectors, and once for the first place that holds it. The minimum of x is minus the maximum of −x,
 // and that is exact, so there is one code for both.
 #include "groups.h"
+#include "pack.h"
 #include "rows.h"
 
 namespace cr::CR_ISA {
@@ -21,9 +22,11 @@ template <class T> CR_INLINE bool beats(T value, T best) {
     return (value > best) | ((value != value) & (best == best));
 }
 
-// Rows of at least K vectors. The last K end where the row ends, and so may overlap those before:
+// A row of at least K vectors. The last K end where the row ends, and so may overlap those before:
 // to look at a number twice does no harm.
-template <class T, int K> i64 position_by_vectors(const T* x, i64 n, T sign) {
+constexpr int K = 4, FEW = 12;  // vectors of a block, and of a row that is better taken by lanes
+
+template <class T> i64 position_in_row(const T* x, i64 n, T sign) {
     constexpr i64 W = WIDTH<T>, BLOCK = K * W;
     const auto block = [=](i64 i) { return i + BLOCK <= n ? i : n - BLOCK; };
     Vec<T> top[K];
@@ -52,20 +55,34 @@ template <class T, int K> i64 position_by_vectors(const T* x, i64 n, T sign) {
     return 0;
 }
 
-template <class T> i64 position_in_row(const T* x, i64 n, T sign) {
-    if (n >= 4 * WIDTH<T>) return position_by_vectors<T, 4>(x, n, sign);
-    if (n >= WIDTH<T>) return position_by_vectors<T, 1>(x, n, sign);
-    T best = x[0] * sign;
-    i64 at = 0;
-    for (i64 i = 1; i < n; ++i)
-        if (beats(x[i] * sign, best)) best = x[i] * sign, at = i;
-    return at;
+// Rows of few numbers: WIDTH of them at a time, a lane for each.
+template <class T> void positions_of_rows(const T* x, i64 n, i64 rows, T sign, i64* y) {
+    constexpr i64 W = WIDTH<T>;
+    for (; rows > 0; x += W * n, y += W, rows -= W) {
+        Vec<T> best = splat(-Format<T>::infinity);
+        Mask<T> at{};
+        alignas(64) T columns[W * W];
+        for (i64 k = 0; k < n; ++k) {
+            if (k % W == 0) pack_block(x + k, n, n - k, rows, W, columns);
+            const Vec<T> value = load(columns + k % W * W) * sign;
+            const Mask<T> better = (value > best) | ((value != value) & (best == best));
+            best = better ? value : best;
+            at = better ? int_splat<T>(k) : at;
+        }
+        for (i64 l = 0; l < W && l < rows; ++l) y[l] = at[l];
+    }
 }
 
 template <class T> void position_piece(void* context, i64 piece) {
     const Job& job = *static_cast<Job*>(context);
     const T sign = job.smallest ? T(-1) : T(1);
     const i64 n = job.groups.n, inner = job.groups.inner;
+    if (inner == 1 && n < FEW * WIDTH<T>) {
+        const i64 first = piece * job.groups.step, rows = job.groups.outer - first;
+        return positions_of_rows(data<T>(job.call->in[0]) + first * n, n,
+                                 rows < job.groups.step ? rows : job.groups.step, sign,
+                                 data<i64>(job.call->out[0]) + first);
+    }
     each_item(job.groups, piece, [&](const Item& item) {
         const T* x = data<T>(job.call->in[0]) + item.first;
         i64* y = data<i64>(job.call->out[0]) + item.result;

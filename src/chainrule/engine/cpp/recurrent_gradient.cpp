@@ -131,22 +131,23 @@ template <class T> struct PlainBack : After<T> {
 
 // -- sums over steps and examples ----------------------------------------------------------------
 
-// ∂L/∂W, product by product: each adds to what the one before left in the other of two matrices,
-// and the last leaves it in `dw`.
+// (∂L/∂W)ᵀ, product by product: each adds to what the one before left in the other of two matrices,
+// and the last leaves it in `result`. Transposed, because all columns of a row of du are then read
+// where they lie.
 template <class T> struct WeightSum {
     i64 rows, columns, left;
-    T *dw, *other;
+    T *result, *other;
     const T* sum;
 
     void add(const T* du, const T* h, i64 h_row, i64 depth) {
-        T* to = --left % 2 ? other : dw;
-        multiply(Product<T>{du, h, to, rows, columns, depth, 1, rows, h_row, 1, columns,
-                            {nullptr, sum, columns, Activation::none}});
+        T* to = --left % 2 ? other : result;
+        multiply(Product<T>{h, du, to, columns, rows, depth, 1, h_row, rows, 1, rows,
+                            {nullptr, sum, rows, Activation::none}});
         sum = to;
     }
 };
 
-// duₜᵀ·hₜ₋₁ of rounds begin … end − 1, whose du lie one after the other from `du` as steps do.
+// hₜ₋₁ᵀ·duₜ of rounds begin … end − 1, whose du lie one after the other from `du` as steps do.
 template <class T>
 void add_rounds(const After<T>& cell, i64 begin, i64 end, const T* du, WeightSum<T>& sum) {
     const bool first = end == cell.time.steps, reverse = cell.time.reverse;
@@ -208,7 +209,7 @@ Status backward(const Call& call, const Cell& given, int gates, i64 block) {
     T* other = job.packed + packed;
     if constexpr (requires { job.cell.products; }) job.cell.products = other + matrix;
     const i64 blocks = parts(steps, block), alone = (steps - 1) % block == 0;
-    WeightSum<T> sum{gates * H, H, blocks + 1 - alone, given.dw, other, nullptr};
+    WeightSum<T> sum{gates * H, H, blocks + 1 - alone, other, given.dw, nullptr};
     for (i64 begin = 0; begin < steps; begin += block) {
         const i64 end = least(begin + block, steps);
         job.begin = begin, job.end = end + (end == steps);
@@ -220,6 +221,7 @@ Status backward(const Call& call, const Cell& given, int gates, i64 block) {
             run_pieces(parts(3 * H, COLUMNS * WIDTH<T>), sum_piece<T>, &columns);
         }
     }
+    pack_strip(other, 1, gates * H, gates * H, H, H, H, given.dw);
     return OK;
 }
 
