@@ -8,7 +8,8 @@
 # The Python given needs nanobind, cmake, ninja, numpy, pytest and mpmath. GCC only.
 set -eu
 kind=$1
-python=${2:-python}
+python=$(command -v "${2:-python}")
+python=$(cd "$(dirname "$python")" && pwd)/$(basename "$python")  # CMake looks from elsewhere
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -16,7 +17,7 @@ mkdir -p "$work/src" "$work/build"
 cp -r "$root/src/chainrule" "$work/src/"
 rm -f "$work"/src/chainrule/engine/_native*.so
 cp "$root/CMakeLists.txt" "$work/"
-"$python" -m cmake -S "$work" -B "$work/build" -G Ninja -DPython_EXECUTABLE="$(command -v "$python")" \
+"$python" -m cmake -S "$work" -B "$work/build" -G Ninja -DPython_EXECUTABLE="$python" \
     -DCMAKE_MAKE_PROGRAM="$(dirname "$(command -v "$python")")/ninja" \
     -DCHAINRULE_SANITIZE="$kind" >"$work/log"
 nice -n 10 "$python" -m cmake --build "$work/build" -j2 >>"$work/log" || { cat "$work/log"; exit 1; }
@@ -38,4 +39,4 @@ export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS="halt_on_error=1:die_after_fork=0:suppressions=$root/tests/engine/tsan.supp"
 "$work/venv/bin/python" -c "from chainrule import engine; print(engine.module().__file__)"
 "$work/venv/bin/python" -m pytest "$root/tests/engine" "$root/tests/compiler" -q -p no:cacheprovider \
-    -x --capture=sys --rootdir "$root"
+    --capture=sys --rootdir "$root" -m "not memory" --ignore "$root/tests/engine/test_faults_build.py"

@@ -148,6 +148,7 @@ def test_an_example_does_not_depend_on_its_batch() -> None:
     assert all(same_bits(a[7:8], b) for a, b in zip(together, alone, strict=True))
 
 
+@pytest.mark.memory
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB on Linux")
 def test_memory_is_linear_in_the_length() -> None:
     """4096 by 4096 scores are 67 MB; the whole of both kernels adds less than 16."""

@@ -288,6 +288,7 @@ assert kept == 1000 and after - before < 50_000, (before, after)
 """
 
 
+@pytest.mark.memory
 def test_d10_memory_is_flat_over_1000_compiled_steps() -> None:
     """Every second step is followed by one that fails; the losses are kept as tensors."""
     done = subprocess.run([sys.executable, "-c", FLAT], capture_output=True, text=True, timeout=120)
