@@ -314,7 +314,7 @@ engine.set_num_threads(3)
 tasks = lambda: len(os.listdir("/proc/self/task"))
 thread = threading.Thread(target=int)
 thread.start()  # where a sanitizer is at work, it starts one of its own here
-thread.join()
+thread.join(), time.sleep(0.1)  # until the system has let it go
 if sys.argv[1:] == ["limited"]:
     resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
     if os.getuid() == 0:
