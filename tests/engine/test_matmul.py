@@ -75,6 +75,20 @@ def test_batch_does_not_matter(n: int) -> None:
         assert same_bits(part, whole[start : start + rows])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_deep_product_in_parts(dtype: Any) -> None:
+    """k is cut where A is too large for a cache; no sum changes, whatever comes after it."""
+    a, b = matrices(64, 300, 9001, dtype)
+    bias = np.arange(300, dtype=dtype)
+    for threads in THREADS:
+        engine.set_num_threads(threads)
+        whole, biased = native("matmul", a, b), native("linear", a, b.T.copy(), bias)
+        for start in range(0, 300, 32):
+            columns = slice(start, start + 32)
+            assert same_bits(native("matmul", a, b[:, columns]), whole[:, columns])
+        assert same_bits(biased, whole + bias)
+
+
 def test_batched_and_broadcast() -> None:
     rng = np.random.default_rng(0)
     for left, right in (((4,), (4,)), ((2, 3), (3,)), ((5,), ()), ((), (5,)), ((2, 1), (1, 3))):

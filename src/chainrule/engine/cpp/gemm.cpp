@@ -95,7 +95,7 @@ void multiply_part(const Product<T>& p, i64 row, i64 rows, i64 column, i64 colum
         const T* b = p.b + block * p.b_k + column * p.b_column;
         Tile<T> t{};
         t.a_row = p.a_row, t.a_k = p.a_k, t.c_row = p.c_row, t.depth = depth;
-        t.first = block == 0, t.last = block + depth >= p.k;
+        t.first = p.first && block == 0, t.last = p.last && block + depth >= p.k;
         t.end = p.end;
         i64 from = 0;
         if (rows == 1) {
@@ -198,6 +198,30 @@ template <class T> void cut(Job<T>& job, i64 matrices) {
     job.column_parts = parts(p.n, job.columns);
 }
 
+// How much of k is done at a time: where the panels of C each would read all of a large A from far
+// away, so much that they find it in a cache.
+template <class T> i64 part_of_k(const Job<T>& job) {
+    constexpr i64 CACHED = 512 * 1024 / sizeof(T);
+    const Product<T>& p = job.product;
+    if (job.column_parts == 1 || p.m * p.k <= 2 * CACHED) return p.k;
+    return least(p.k, parts(CACHED, p.m * K_BLOCK) * K_BLOCK);
+}
+
+template <class T> void run_product(Job<T>& job, i64 matrices) {
+    cut(job, matrices);
+    Product<T>& p = job.product;
+    const i64 k = p.k, part = matrices == 1 && p.n > 1 ? part_of_k(job) : k;
+    const i64 pieces = matrices * job.row_parts * job.column_parts;
+    i64 done = 0;
+    do {
+        p.k = least(part, k - done);
+        p.first = done == 0, p.last = done + p.k == k;
+        run_pieces(pieces, run_piece<T>, &job);
+        p.a += p.k * p.a_k, p.b += p.k * p.b_k;
+        done += p.k;
+    } while (done < k);
+}
+
 bool whole_elements(const View& v, i64 size) {
     for (int d = 0; d < v.ndim; ++d)
         if (v.strides[d] % size) return false;
@@ -216,8 +240,7 @@ bool batch_stride(const View& v, const View& c, int d, i64 size, i64& stride) {
 template <class T> void multiply(const Product<T>& p) {
     Job<T> job{};
     job.product = p;
-    cut(job, 1);
-    run_pieces(job.row_parts * job.column_parts, run_piece<T>, &job);
+    run_product(job, 1);
 }
 
 template void multiply(const Product<float>&);
@@ -304,8 +327,7 @@ template <class T> Status matmul_of(const Call& call) {
     if (p.m == 1 && p.a_k == 1 && p.b_k == 1 && p.b_column != 1 && matrices == 1) turn(p);
     if (!own_scratch()) return NO_MEMORY;
     if (matrices == 1 && better_turned(p)) return multiply_turned(p);
-    cut(job, matrices);
-    run_pieces(matrices * job.row_parts * job.column_parts, run_piece<T>, &job);
+    run_product(job, matrices);
     return OK;
 }
 

@@ -10,6 +10,7 @@ template <class T> struct Product {
     i64 m, n, k;
     i64 a_row, a_k, b_k, b_column, c_row;  // in elements; columns of C are adjacent
     Epilogue<T> end;
+    bool first = true, last = true;  // of the parts of k that a deep product is done in
     bool turned = false;  // Cᵀ = Bᵀ·Aᵀ in place of C = A·B, of one column: bias and residual go down it
 };
 
