@@ -261,7 +261,8 @@ PLAIN = {
 
 
 def test_every_op_has_an_independent_formula():
-    assert not set(registry) - {*PLAIN, *ELSEWHERE}
+    own = {name for name, op in registry.items() if op.__module__.startswith("chainrule.")}
+    assert len(own) > 100 and not own - {*PLAIN, *ELSEWHERE}
 
 
 def samples(name):
