@@ -217,7 +217,7 @@ class Primitive:
 
     @functools.cached_property
     def evaluate(self) -> Callable[..., Any]:
-        """What plain evaluation calls: the reference, or a native kernel where that is faster."""
+        """What plain evaluation calls: the native kernel where there is one, else the reference."""
         return Primitive.evaluator(self)
 
     def __repr__(self) -> str:

@@ -149,8 +149,7 @@ def fused_call(
         raise GraphError("the elementwise machine does not know one of the dtypes")
     flat_rest = all(shape[d] == 1 for d in range(len(shape)) if d not in dims)
     mode, order, kept = _iteration(len(shape), tuple(sorted(dims)), bool(reductions), flat_rest)
-    walked = [d for d in order if shape[d] != 1]
-    if results and walked != sorted(walked):
+    if results and (walked := [d for d in order if shape[d] != 1]) != sorted(walked):
         raise GraphError("a chain writes whole results only when it reduces leading or last dims")
     seen = [broadcast_to(x, shape).permuted(order) for x in inputs]
     flat = [in_order(x.shape, x.dtype) for x in outputs]

@@ -1,4 +1,4 @@
-// Updates whose steps follow one gradient: SGD, momentum, Adam. See update.h.
+// Updates by the gradient and its moments: SGD, momentum, Adam and AMSGrad. See update.h.
 #include "update.h"
 
 namespace cr::CR_ISA {
@@ -27,8 +27,9 @@ template <class T> struct Momentum {
     }
 };
 
-template <class T> struct Adam {
-    static constexpr int states = 2;
+// The states are m and v, and for AMSGrad the largest v.
+template <class T, bool amsgrad> struct Adam {
+    static constexpr int states = 2 + amsgrad;
     Penalty<T> penalty;
     T beta1, rest1, beta2, rest2, epsilon, rate, shrink;
     bool shrinks;
@@ -37,7 +38,9 @@ template <class T> struct Adam {
         const Vec<T> d = penalty(w, g);
         m = averaged<T>(m, d, beta1, rest1);
         v = averaged<T>(v, d * d, beta2, rest2);
-        const Vec<T> move = m / (sqrt(v) + epsilon) * rate;
+        Vec<T> square = v;
+        if constexpr (amsgrad) square = state[2] = larger(state[2], v);
+        const Vec<T> move = m / (sqrt(square) + epsilon) * rate;
         if (shrinks) w = w * shrink;
         w = w - move;
     }
@@ -58,7 +61,7 @@ template <class T> Status momentum(const Call& call) {
     return sweep<T>(call, {2}, {1}, rule);
 }
 
-template <class T> Status adam(const Call& call) {
+template <class T, bool amsgrad> Status adam(const Call& call) {
     const double t = number_in(call.in[4]) + 1, rate = number_in(call.in[5]);
     View betas = call.in[6];
     const double beta1 = number_in(betas);
@@ -68,10 +71,11 @@ template <class T> Status adam(const Call& call) {
     const double correction = __builtin_pow(1 - __builtin_pow(beta2, t), 0.5);
     const double speed = rate * correction / (1 - __builtin_pow(beta1, t));
     const double shrink = decoupled ? rate * decay : 0.0;
-    const Adam<T> rule{{decoupled ? 0.0 : decay, maximize}, T(beta1), T(1 - beta1), T(beta2),
-                       T(1 - beta2), T(number_in(call.in[7]) * correction), T(speed),
-                       T(1 - shrink), shrink != 0.0};
-    return sweep<T>(call, {2, 3}, {1, 2}, rule);
+    const Adam<T, amsgrad> rule{{decoupled ? 0.0 : decay, maximize}, T(beta1), T(1 - beta1),
+                                T(beta2), T(1 - beta2), T(number_in(call.in[7]) * correction),
+                                T(speed), T(1 - shrink), shrink != 0.0};
+    if constexpr (amsgrad) return sweep<T>(call, {2, 3, 9}, {1, 2, 4}, rule);
+    else return sweep<T>(call, {2, 3}, {1, 2}, rule);
 }
 
 }  // namespace
@@ -98,17 +102,25 @@ CR_KERNEL(momentum_update) {
 }
 
 // adam_update(w, g, m, v, step, lr, betas, eps, weight_decay) → w, m, v, step
+// amsgrad_update(the same, largest v) → w, m, v, step, largest v
 // ints: decoupled, maximize
-CR_KERNEL(adam_update) {
-    if (call.n_ints != 2 || call.n_in != 9 || call.n_out != 4 || !numbers(call, 4, 6) ||
-        !numbers(call, 7, 9) || call.in[6].ndim != 1 ||
-        call.in[6].shape[0] != 2 || !is_counter(call.in[4]) || !is_counter(call.out[3]))
+namespace {
+
+template <bool amsgrad> Status any_adam(const Call& call) {
+    if (call.n_ints != 2 || call.n_in != 9 + amsgrad || call.n_out != 4 + amsgrad ||
+        !numbers(call, 4, 6) || !numbers(call, 7, 9) || call.in[6].ndim != 1 ||
+        call.in[6].shape[0] != 2 || !is_counter(call.in[4]) || !is_counter(call.out[3]) ||
+        !floats(call))
         return bad_call("adam_update: takes w, g, m, v, step, lr, betas, eps and weight_decay; "
-                        "gives w, m, v and step");
-    const DType type = call.in[0].dtype;
-    if (type != DType::f32 && type != DType::f64) return bad_call("adam_update: floats only");
-    return counted(type == DType::f32 ? adam<float>(call) : adam<double>(call), call.in[4],
-                   call.out[3]);
+                        "gives w, m, v and step; for AMSGrad the largest v is the last of both");
+    return counted(call.in[0].dtype == DType::f32 ? adam<float, amsgrad>(call)
+                                                  : adam<double, amsgrad>(call),
+                   call.in[4], call.out[3]);
 }
+
+}  // namespace
+
+CR_KERNEL(adam_update) { return any_adam<false>(call); }
+CR_KERNEL(amsgrad_update) { return any_adam<true>(call); }
 
 }  // namespace cr::CR_ISA

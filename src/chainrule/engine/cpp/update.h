@@ -99,6 +99,10 @@ inline bool numbers(const Call& call, int from, int to) {
     return true;
 }
 
+inline bool floats(const Call& call) {
+    return call.in[0].dtype == DType::f32 || call.in[0].dtype == DType::f64;
+}
+
 inline bool is_counter(const View& v) { return v.dtype == DType::i64 && count(v) == 1; }
 
 // The counter, one more, once the weights are done (it may be updated in place).
