@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from chainrule import course
-from chainrule.cli import main
+from chainrule.cli import course, main
 
 TEXT = "# ---\n# jupyter:\n# ---\n\n# %% [markdown]\n# # {n}. {title}\n#\n# {prose}\n\n# %%\n1\n"
 

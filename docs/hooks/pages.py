@@ -16,7 +16,7 @@ from mkdocs.structure.files import File, Files
 import lesson_pages
 import reference
 from chainrule.cli import main as command_line
-from chainrule.course import lessons
+from chainrule.cli.course import lessons
 
 ROOT = Path(__file__).parents[2]
 LESSONS = ROOT / "lessons"

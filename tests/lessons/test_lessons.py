@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrule import course
+from chainrule.cli import course
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "lessons"

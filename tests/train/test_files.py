@@ -22,7 +22,7 @@ from chainrule.errors import (
     FormatError,
 )
 from chainrule.train import load, save
-from chainrule.train.atomic import remove_leftovers, write_atomic
+from chainrule.train.io.atomic import remove_leftovers, write_atomic
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_F12_an_error_of_the_disk_keeps_the_old_file(
         raise OSError(5, "Input/output error")
 
     if call == "close":
-        monkeypatch.setattr("chainrule.train.atomic._new_file", lambda _: _Failing(fails))
+        monkeypatch.setattr("chainrule.train.io.atomic._new_file", lambda _: _Failing(fails))
     else:
         monkeypatch.setattr(os, call, fails)
     with pytest.raises(OSError, match="Input/output error"):

@@ -20,9 +20,9 @@ from chainrule import nn, optim
 from chainrule.data import ArrayDataset, Compose, RandomShift
 from chainrule.errors import ArgumentError, CheckpointError, FormatError
 from chainrule.train import Callback, EarlyStopping, LayerStatistics, ModelCheckpoint, Trainer
-from chainrule.train.atomic import locked
-from chainrule.train.checkpoint import CheckpointFolder
-from chainrule.train.files import load
+from chainrule.train.io.checkpoints import CheckpointFolder
+from chainrule.train.io.files import load
+from chainrule.train.io.lock import locked
 
 HERE = Path(__file__).parent
 EPOCHS, BATCH, STEPS = 5, 8, 12
@@ -213,7 +213,7 @@ def test_another_run_is_not_overwritten(tmp_path: Path, data: ArrayDataset) -> N
 
 def test_F16_a_second_process_is_refused_at_the_start(tmp_path: Path, data: ArrayDataset) -> None:
     code = (
-        "import sys, time\nfrom chainrule.train.atomic import locked\n"
+        "import sys, time\nfrom chainrule.train.io.lock import locked\n"
         "with locked(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(60)"
     )
     holder = subprocess.Popen(
@@ -271,7 +271,7 @@ def test_F12_a_full_disk_is_a_warning_and_the_old_checkpoint_stays(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device", "checkpoints")
 
-    monkeypatch.setattr("chainrule.train.checkpoint.save", full)
+    monkeypatch.setattr("chainrule.train.io.checkpoints.save", full)
     trainer = small_trainer(out=tmp_path, checkpoint_every=1)
     with pytest.warns(UserWarning, match="No space left"):
         trainer.fit(data, epochs=2, batch_size=16, resume=True)
@@ -301,7 +301,7 @@ def test_F18_nothing_is_deleted_before_the_new_one_is_verified(
     def rotten(*_: Any) -> None:
         raise FormatError("read back wrong")
 
-    monkeypatch.setattr("chainrule.train.checkpoint.read", rotten)
+    monkeypatch.setattr("chainrule.train.io.checkpoints.read", rotten)
     folder = CheckpointFolder(tmp_path / "checkpoints", keep_last=1)
     with pytest.raises(FormatError):
         folder.save({"x": 1}, 999)

@@ -18,10 +18,10 @@ from chainrule import nn
 from chainrule.data import digits
 from chainrule.errors import ArgumentError, CheckpointError, FormatError
 from chainrule.train import save
-from chainrule.train.architecture import LAYERS, build, cnn, mlp
-from chainrule.train.config import DataConfig, load_config
-from chainrule.train.page import history_of, summary_rows, write_report
-from chainrule.train.run import Run, plan, safe_name
+from chainrule.train.runs.architecture import LAYERS, build, cnn, mlp
+from chainrule.train.runs.config import DataConfig, load_config
+from chainrule.train.runs.page import history_of, summary_rows, write_report
+from chainrule.train.runs.run import Run, plan, safe_name
 
 
 @pytest.fixture(scope="module")

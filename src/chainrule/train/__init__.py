@@ -1,8 +1,8 @@
 """Training: the Trainer, metrics, callbacks, checkpoints, history.
 
-Modules, in the order in which they may import each other: atomic, files, metrics, meter, history,
-callbacks, checkpoint, diagnose, progress, infer, signals, state, trainer; then, for the command
-line: architecture, config, run, plots, page, doctor.
+Modules, in the order in which they may import each other: the folder `io`, metrics, meter, history,
+callbacks, checkpoint, diagnose, progress, infer, signals, state, step, trainer; then, for the
+command line, the folder `runs`.
 """
 
 from chainrule.train.callbacks import (
@@ -13,8 +13,8 @@ from chainrule.train.callbacks import (
     TensorBoard,
 )
 from chainrule.train.checkpoint import ModelCheckpoint
-from chainrule.train.files import load, save
 from chainrule.train.history import History
+from chainrule.train.io.files import load, save
 from chainrule.train.metrics import (
     F1,
     R2,

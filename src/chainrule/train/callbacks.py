@@ -10,8 +10,9 @@ import numpy as np
 
 from chainrule.data.files import PathLike
 from chainrule.errors import ArgumentError, listing, missing_dependency
-from chainrule.train.atomic import to_json, write_atomic
 from chainrule.train.history import Best
+from chainrule.train.io.atomic import write_atomic
+from chainrule.train.io.strict_json import finite, to_json
 
 if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
@@ -157,15 +158,6 @@ class JSONLHistory(Callback):
 
 def _lines(records: list[dict[str, Any]]) -> bytes:
     return b"".join(to_json(finite(record)) + b"\n" for record in records)
-
-
-def finite(value: Any) -> Any:
-    """`value` with NaN and infinity, which JSON lacks, as None."""
-    if isinstance(value, dict):
-        return {key: finite(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [finite(part) for part in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 class TensorBoard(Callback):

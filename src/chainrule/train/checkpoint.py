@@ -1,9 +1,8 @@
-"""Checkpoints: the whole state of a training in one file, the last few and the best one kept."""
+"""When checkpoints are written, and which one a training goes on from."""
 
 from __future__ import annotations
 
 import os
-import re
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -11,74 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.data.files import PathLike
-from chainrule.errors import ArgumentError, CheckpointError, FormatError, NonFiniteError
-from chainrule.train.atomic import remove_leftovers
+from chainrule.errors import ArgumentError, CheckpointError, NonFiniteError
 from chainrule.train.callbacks import Callback, monitored
-from chainrule.train.files import load, read, save
 from chainrule.train.history import Best
+from chainrule.train.io.checkpoints import CheckpointFolder
+from chainrule.train.io.files import load
 
 if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
 
-_NAME = re.compile(r"step-(\d{9,})\.safetensors", re.ASCII)
 _PAUSE = 1.0
-
-
-class CheckpointFolder:
-    """The files `step-000000120.safetensors` of one folder.
-
-    A new one is written whole, read back and compared with its checksums, and only then are older
-    ones removed: at every moment the folder holds the newest state that was ever complete.
-    """
-
-    def __init__(self, path: PathLike, keep_last: int = 3) -> None:
-        if keep_last < 1:
-            raise ArgumentError("keep_last is too small", given=keep_last, expected=">= 1")
-        self.path, self.keep_last = os.fspath(path), keep_last
-
-    def files(self) -> list[str]:
-        """Paths of the checkpoints, oldest first."""
-        if not os.path.isdir(self.path):
-            return []
-        matches = [m for name in os.listdir(self.path) if (m := _NAME.fullmatch(name))]
-        return [os.path.join(self.path, m[0]) for m in sorted(matches, key=lambda m: int(m[1]))]
-
-    def create(self) -> None:
-        """Make the folder, and clear away what killed processes left behind."""
-        os.makedirs(self.path, exist_ok=True)
-        remove_leftovers(self.path)
-
-    def save(self, state: dict[str, Any], step: int) -> str:
-        """Write the state after `step` updates; returns the path."""
-        path = os.path.join(self.path, f"step-{step:09d}.safetensors")
-        self.write(state, path)
-        for old in self.files()[: -self.keep_last]:
-            if old != path:
-                os.unlink(old)
-        return path
-
-    def write(self, state: dict[str, Any], path: str) -> None:
-        """Write a file of the folder and verify it."""
-        remove_leftovers(self.path)
-        save(state, path)
-        read(path)
-
-    def newest(self) -> tuple[dict[str, Any], str] | None:
-        """The newest state that is sound, and its path; None if there are no checkpoints.
-
-        A damaged file is passed over with a warning; CheckpointError if all are damaged.
-        """
-        files = self.files()
-        for path in reversed(files):
-            try:
-                return load(path), path
-            except FormatError as error:
-                if "format version" in error.problem:
-                    raise
-                warnings.warn(f"passing over a damaged checkpoint: {error}", stacklevel=2)
-        if files:
-            raise CheckpointError(f"all {len(files)} checkpoints in {self.path} are damaged")
-        return None
 
 
 class ModelCheckpoint(Callback):

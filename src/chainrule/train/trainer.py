@@ -18,7 +18,6 @@ from chainrule.ops.random import default_generator
 from chainrule.optim import Optimizer
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor
-from chainrule.train.atomic import locked
 from chainrule.train.callbacks import Callback, JSONLHistory
 from chainrule.train.checkpoint import ModelCheckpoint, find_state
 from chainrule.train.diagnose import explained
@@ -31,6 +30,7 @@ from chainrule.train.infer import (
     outputs_of,
     probabilities,
 )
+from chainrule.train.io.lock import locked
 from chainrule.train.meter import Meter, metrics_for, numbers
 from chainrule.train.metrics import Metric
 from chainrule.train.progress import Progress

@@ -21,7 +21,8 @@ from chainrule.errors import ArgumentError, DTypeError, FormatError, NonFiniteEr
 from chainrule.nn.module import Module
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor, from_numpy
-from chainrule.train.atomic import from_json, to_json, write_atomic
+from chainrule.train.io.atomic import write_atomic
+from chainrule.train.io.strict_json import from_json, to_json
 
 FORMAT = 1
 _DTYPES = {

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from chainrule.errors import ArgumentError, ChainruleError, missing_dependency
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 CLONE = _PACKAGE.parent.parent / "lessons"
 CARRIED = _PACKAGE / "lessons"
 _JUPYTERS = ("jupyterlab", "notebook")

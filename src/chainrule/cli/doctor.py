@@ -1,4 +1,4 @@
-"""What Chainrule finds on this machine."""
+"""`chainrule doctor`: what Chainrule finds on this machine."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from chainrule import engine
-from chainrule.data.download import cache_folder
+from chainrule.cli.group import debug_option, json_option, print_json
 from chainrule.errors import DownloadError
 
 _EXTRAS = {"plot": "matplotlib", "images": "PIL", "logs": "tensorboardX"}
@@ -118,6 +119,8 @@ def _blas() -> str:
 
 
 def _data() -> dict[str, str]:
+    from chainrule.data.download import cache_folder
+
     try:
         cache = _state(cache_folder())
     except DownloadError as error:
@@ -131,3 +134,18 @@ def _state(path: str | None) -> str:
     if not os.path.isdir(path):
         return f"{path} (does not exist yet)"
     return f"{path}{'' if os.access(path, os.W_OK) else ' (read-only)'}"
+
+
+@click.command()
+@json_option
+@debug_option
+def doctor(as_json: bool) -> None:
+    """What Chainrule finds on this machine: versions, threads, BLAS, data, extras, engine."""
+    facts = examine()
+    if as_json:
+        print_json(facts)
+        return
+    for name, value in facts.items():
+        lines = [f"{k}: {v}" for k, v in value.items()] if isinstance(value, dict) else [value]
+        for place, line in enumerate(lines):
+            click.echo(f"{name if place == 0 else '':<10} {line}")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chainrule import engine
-from chainrule.train import doctor
+from chainrule.cli import doctor
 
 
 def examined(monkeypatch: pytest.MonkeyPatch, reason: str) -> Any:

@@ -14,7 +14,8 @@ import numpy as np
 
 from chainrule.data.files import PathLike
 from chainrule.errors import CheckpointError, FormatError, listing
-from chainrule.train.atomic import read_json, to_json, write_atomic
+from chainrule.train.io.atomic import write_atomic
+from chainrule.train.io.strict_json import read_json, to_json
 
 FORMAT = 1
 

@@ -19,7 +19,7 @@ from chainrule.data.files import PathLike
 from chainrule.errors import ArgumentError, CheckpointError, FormatError, listing
 from chainrule.ops.random import manual_seed
 from chainrule.primitive import Array
-from chainrule.train.architecture import (
+from chainrule.train.runs.architecture import (
     build,
     build_from_file,
     cnn,
@@ -27,16 +27,17 @@ from chainrule.train.architecture import (
     file_record,
     mlp,
 )
-from chainrule.train.atomic import to_json, write_atomic
+from chainrule.train.io.atomic import write_atomic
+from chainrule.train.io.strict_json import to_json
 from chainrule.train.callbacks import Callback, EarlyStopping, LayerStatistics
-from chainrule.train.config import (
+from chainrule.train.runs.config import (
     DataConfig,
     RunConfig,
     TrainingConfig,
     load_config,
     versions,
 )
-from chainrule.train.files import load, save
+from chainrule.train.io.files import load, save
 from chainrule.train.history import History
 from chainrule.train.infer import decisions, kind_of, outputs_of, probabilities
 from chainrule.train.trainer import Trainer

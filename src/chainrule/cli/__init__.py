@@ -1,0 +1,34 @@
+"""`chainrule`: train, evaluate, predict, summary, report, lessons, doctor.
+
+Exit codes: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C, 143 by SIGTERM. Results go to
+standard output (with --json: nothing but JSON), progress and errors to standard error.
+Heavy imports are inside the commands, so that `chainrule --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from chainrule.cli import doctor, lessons, runs, train
+from chainrule.cli.group import Commands, debug_option
+
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(cls=Commands, context_settings=_SETTINGS)
+@click.version_option(package_name="chainrule")
+@debug_option
+def main() -> None:
+    """Train small neural networks on this machine, and look inside them."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+for command in (
+    train.train, runs.evaluate, runs.predict, runs.summary, runs.report, lessons.lessons,
+    doctor.doctor,
+):  # fmt: skip
+    main.add_command(command)

@@ -1,0 +1,68 @@
+"""What the commands share: errors as one line, the options --json and --debug, printing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+POSITIVE = click.IntRange(min=1)
+
+
+class Commands(click.Group):
+    """Turns exceptions into one line on standard error, unless --debug asks for the traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            ctx.exit(130)
+        except Exception as error:
+            if ctx.meta.get("chainrule.debug"):
+                raise
+            raise click.ClickException(_message(error)) from error
+
+
+def _message(error: Exception) -> str:
+    """What went wrong, in the words of the error; its kind where the words alone say little."""
+    from chainrule.errors import ChainruleError
+
+    text = str(error).strip()
+    notes = getattr(error, "__notes__", [])
+    if isinstance(error, ChainruleError):
+        return "\n  ".join([text, *notes])
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror or error}"
+    hint = "(--debug shows the traceback)"
+    return "\n  ".join([f"{type(error).__name__}: {text} {hint}", *notes])
+
+
+def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta["chainrule.debug"] = ctx.meta.get("chainrule.debug", False) or value
+
+
+debug_option = click.option(
+    "--debug", is_flag=True, expose_value=False, callback=_set_debug,
+    help="Show the traceback of an error.",
+)  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def numbers(results: dict[str, Any]) -> str:
+    """The numbers of an evaluation as one line, with what matters most first."""
+    shown = {k: v for k, v in results.items() if isinstance(v, float)}
+    first = {k: shown.pop(k) for k in ("accuracy", "r2") if k in shown}
+    parts = [f"{100 * v:.2f} % {k}" if k == "accuracy" else f"{k} {v:.4f}"
+             for k, v in (first | shown).items()]  # fmt: skip
+    return ", ".join(parts)
+
+
+def print_json(value: Any) -> None:
+    """Print strict JSON; NaN and infinity are null."""
+    from chainrule.train.io.strict_json import finite
+
+    click.echo(json.dumps(finite(value), allow_nan=False))

@@ -1,0 +1,39 @@
+"""`chainrule lessons`: the list of the course, and a lesson in Jupyter."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from chainrule.cli import course
+from chainrule.cli.group import POSITIVE, debug_option, json_option, print_json
+
+
+@click.command()
+@click.argument("number", required=False, type=POSITIVE)
+@json_option
+@debug_option
+def lessons(number: int | None, as_json: bool) -> None:
+    """List the lessons of the course, or open lesson NUMBER in Jupyter.
+
+    An installed package copies the course into ./lessons first; files that are there stay as
+    they are.
+    """
+    if number is not None:
+        notebook, kept = course.at_hand(number)
+        for path in kept:
+            click.echo(f"{path} differs from the course's and stays as it is", err=True)
+        if as_json:
+            print_json({"lesson": number, "path": os.fspath(notebook)})
+            return
+        click.echo(os.fspath(notebook))
+        course.show(notebook)
+        return
+    found = course.lessons()
+    if as_json:
+        print_json([lesson._asdict() for lesson in found])
+        return
+    for lesson in found:
+        click.echo(f"{lesson.number:>3}  {lesson.title}\n     {lesson.summary}")
+    click.echo("\nchainrule lessons 1 opens the first one in Jupyter.")

@@ -1,0 +1,91 @@
+"""`chainrule evaluate`, `predict`, `summary` and `report`: what can be done with a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from chainrule.cli.group import debug_option, json_option, numbers, print_json
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@click.argument("dataset", required=False)
+@click.option("--label", help="The label column of a CSV file, by name.")
+@json_option
+@debug_option
+def evaluate(run: str, dataset: str | None, label: str | None, as_json: bool) -> None:
+    """Loss and accuracy of RUN on DATASET (by default on the test part of its own data)."""
+    from chainrule.train.runs.run import Run
+
+    opened = Run.open(run)
+    data = opened.data[1] if dataset is None else opened.open_like(dataset, label)
+    results = opened.evaluate(data)
+    if as_json:
+        print_json({"samples": len(data), **results})
+    else:
+        click.echo(f"{numbers(results)} on {len(data):,} samples")
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@json_option
+@debug_option
+def predict(run: str, files: tuple[str, ...], as_json: bool) -> None:
+    """What RUN says about each FILE: images (.png, .jpg), tables (.csv) or arrays (.npy)."""
+    from chainrule.train.runs.run import Run
+
+    opened, found = Run.open(run), []
+    for path in files:
+        for row, record in enumerate(opened.predict(path)):
+            found.append({"file": path, "row": row, **record})
+    if as_json:
+        print_json(found)
+        return
+    for record in found:
+        where = f"{record['file']}[{record['row']}]"
+        if "value" in record:
+            click.echo(f"{where}  {', '.join(f'{v:.6g}' for v in record['value'])}")
+        else:
+            click.echo(f"{where}  {record['class']}  {100 * record['probability']:.1f} %")
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@json_option
+@debug_option
+def summary(run: str, as_json: bool) -> None:
+    """The layers of RUN, with shapes and parameters, and how it was trained."""
+    from chainrule.train.runs.page import summary_rows
+    from chainrule.train.runs.run import Run
+
+    opened = Run.open(run)
+    rows = summary_rows(opened)
+    if as_json:
+        print_json({"config": _plain(opened.config), "layers": rows})
+        return
+    for row in rows:
+        click.echo(f"{row['layer']:<44} {row['output']:<20} {row['parameters']:>12,}")
+    total = sum(row["parameters"] for row in rows)
+    click.echo(f"{'total':<65} {total:>12,}")
+    t = opened.config.training
+    click.echo(f"{opened.config.data.source}, {t.epochs} epochs, {t.optimizer}, lr {t.lr:g}")
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    import dataclasses
+
+    return dataclasses.asdict(config)
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@debug_option
+def report(run: str) -> None:
+    """Write report.html into RUN: curves, mistakes, gradients, in one page without network."""
+    from chainrule.train.runs.page import write_report
+    from chainrule.train.runs.run import Run
+
+    click.echo(write_report(Run.open(run)))

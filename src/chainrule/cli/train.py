@@ -1,0 +1,177 @@
+"""`chainrule train`: a new run, or one that goes on."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from chainrule.cli.group import POSITIVE, debug_option, json_option, numbers, print_json
+
+_EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
+
+
+def _widths(_: click.Context, __: click.Parameter, value: str | None) -> list[int] | None:
+    if value is None:
+        return None
+    try:
+        widths = [int(part) for part in value.split(",") if part.strip()]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no list of numbers such as 128,64") from None
+    if any(width < 1 for width in widths):
+        raise click.BadParameter("widths are at least 1")
+    return widths
+
+
+_TRAINING = (
+    "epochs", "batch_size", "lr", "optimizer", "schedule", "weight_decay", "clip_norm",
+    "patience", "checkpoint_every", "seed",
+)  # fmt: skip
+
+
+@click.command()
+@click.argument("dataset", required=False)
+@click.option("--model", default="mlp", help="mlp, cnn, or FILE.py:function (runs that file).")
+@click.option("--hidden", callback=_widths, help="Widths of the mlp's hidden layers: 128,64.")
+@click.option("--epochs", type=click.IntRange(min=0))
+@click.option("--batch-size", type=POSITIVE)
+@click.option("--lr", type=click.FloatRange(min=0), help="Learning rate (the highest of a cycle).")
+@click.option("--optimizer", type=click.Choice(["adam", "adamw", "sgd", "rmsprop"]))
+@click.option("--schedule", type=click.Choice(["constant", "cosine", "onecycle"]))
+@click.option("--weight-decay", type=click.FloatRange(min=0))
+@click.option("--clip-norm", type=click.FloatRange(min=0, min_open=True))
+@click.option("--patience", type=POSITIVE, help="Stop after so many epochs without progress.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1))
+@click.option("--label", help="The label column of a CSV file, by name.")
+@click.option("--valid-fraction", type=click.FloatRange(0, 1, max_open=True), default=0.1,
+              show_default=True, help="Part of the training data to validate on.")
+@click.option("--out", type=click.Path(), help="The run's folder. [default: runs/<name>]")
+@click.option("--checkpoint-every", type=POSITIVE, help="Steps. [default: after epochs]")
+@click.option("--resume", type=click.Path(), help="Continue the run in this folder.")
+@click.option("--override", is_flag=True, help="Let options change those of the resumed run.")
+@click.option("--report/--no-report", default=True, help="Write report.html.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@json_option
+@debug_option
+@click.pass_context
+def train(ctx: click.Context, /, **options: Any) -> None:
+    """Train on DATASET and write a run.
+
+    DATASET is a name (digits, breast_cancer, mnist, fashion_mnist, moons, spirals, ...), a folder
+    of IDX files or of one folder of images per class, a .csv or .npz file. Default: digits.
+    """
+    from chainrule.train.runs.page import write_report
+
+    as_json, quiet = options["as_json"], options["quiet"] or options["as_json"]
+    run = _resumed(ctx, options) if options["resume"] else _new_run(options)
+    if not quiet:
+        _introduce(run)
+    history, results = run.train(bool(options["resume"]), options["override"], not quiet)
+    if results is None:
+        ctx.exit(_EXIT_CODES[history.interrupted or "SIGINT"])
+    report = write_report(run) if options["report"] else None
+    if as_json:
+        print_json({"run": run.folder, **results, "report": report})
+    else:
+        _conclude(run, results, report)
+
+
+def _new_run(options: dict[str, Any]) -> Any:
+    from chainrule.train.runs.config import DataConfig
+    from chainrule.train.runs.run import Run, plan
+
+    source = options["dataset"] or "digits"
+    data = DataConfig(
+        source=os.path.abspath(source) if os.path.exists(source) else source,
+        label=options["label"], valid_fraction=options["valid_fraction"],
+        seed=options["seed"] or 0,
+    )  # fmt: skip
+    training = {name: options[name] for name in _TRAINING}
+    config = plan(data, model=options["model"], hidden=options["hidden"], **training)
+    return Run.create(options["out"] or _free_folder(config.name), config)
+
+
+def _free_folder(name: str) -> str:
+    """runs/<name>, or with a number behind it where that is taken."""
+    folder, number = os.path.join("runs", name), 2
+    while os.path.lexists(folder):
+        folder, number = os.path.join("runs", f"{name}-{number}"), number + 1
+    return folder
+
+
+def _resumed(ctx: click.Context, options: dict[str, Any]) -> Any:
+    """The run to continue; what the command line asks for differently needs --override."""
+    import dataclasses
+
+    from chainrule.train.runs.run import Run
+
+    run = Run.open(options["resume"])
+    given = [n for n in options if ctx.get_parameter_source(n) == ParameterSource.COMMANDLINE]
+    fixed = ("dataset", "model", "hidden", "label", "valid_fraction", "out")
+    if strange := [n for n in fixed if n in given]:
+        names = ", ".join("DATASET" if n == "dataset" else f"--{n}" for n in strange)
+        raise click.UsageError(f"{names}: fixed by the run in {run.folder}, leave it out")
+    old = run.config.training
+    changes = {n: options[n] for n in _TRAINING if n in given and options[n] != getattr(old, n)}
+    if changes and not options["override"]:
+        listed = ", ".join(f"{n} was {getattr(old, n)}, now {v}" for n, v in changes.items())
+        raise click.UsageError(f"the run was started differently: {listed}. Pass --override.")
+    if changes:
+        new = dataclasses.replace(run.config, training=dataclasses.replace(old, **changes))
+        new.save(run.folder)
+        run = Run(run.folder, new)
+    return run
+
+
+def _introduce(run: Any) -> None:
+    from chainrule.train.step import how_steps_run
+
+    c, t = run.config, run.config.training
+    train, valid, test = run.parts()
+    parameters = sum(p.spec.size for p in run.build().parameters())
+    rows = [
+        ("data", f"{c.data.source}: {len(train):,} to train, {len(valid or ()):,} to validate, "
+                 f"{len(test):,} to test"),
+        ("model", f"{_chain(c)}  ({parameters:,} parameters)"),
+        ("training", f"{t.epochs} epochs of batches of {t.batch_size}, {t.optimizer}, "
+                     f"lr {t.lr:g} ({t.schedule}), seed {t.seed}"),
+        ("steps", how_steps_run(compiled=True)),
+        ("run", run.folder),
+    ]  # fmt: skip
+    for name, value in rows:
+        click.echo(f"  {name:<9} {value}", err=True)
+
+
+def _chain(config: Any) -> str:
+    """`64 → 128 → 10` for an mlp, else the model's kind."""
+    if config.model["kind"] == "mlp":
+        linear = [x for x in config.model["layers"] if x["layer"] == "Linear"]
+        sizes = [linear[0]["in_features"], *(x["out_features"] for x in linear)]
+        return "mlp " + " → ".join(map(str, sizes))
+    if config.model["kind"] == "file":
+        return f"{config.model['path']}:{config.model['function']}"
+    return str(config.model["kind"])
+
+
+def _conclude(run: Any, results: dict[str, Any], report: str | None) -> None:
+    test, folder = results["test"], _quoted(run.folder)
+    click.echo(f"  {numbers(test)} on the test part, after {results['seconds']:.1f} s")
+    example = "picture.png" if run.config.inputs["image"] else "table.csv"
+    click.echo("\nNext:")
+    commands = [
+        (f"chainrule evaluate {folder}", "the test part once more"),
+        (f"chainrule predict {folder} {example}", "your own data"),
+        (f"chainrule summary {folder}", "layers, sizes, parameters"),
+    ]
+    for command, what in commands:
+        click.echo(f"  {command:<52} {what}")
+    if report:
+        click.echo(f"  {'open ' + _quoted(report):<52} curves, mistakes, gradients")
+
+
+def _quoted(path: str) -> str:
+    import shlex
+
+    return shlex.quote(path)
