@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 BENCH  := .venv-bench
-ENGINE := CMakeLists.txt $(wildcard src/chainrule/engine/cpp/*)
+ENGINE := CMakeLists.txt $(wildcard src/chainrule/engine/cpp/*/*)
 
 .PHONY: train test check parity lessons docs serve bench sanitize clean
 

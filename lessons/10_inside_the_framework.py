@@ -471,7 +471,7 @@ for k in range(300):
 assert np.allclose(tile, A @ B)
 
 NO_SOURCES = "(The C++ is not beside this package; a clone has it, in src/chainrule/engine/cpp.)"
-print(sources.cpp("gemm_tile.h", "template <class T, int M, int N, bool", "    }") or NO_SOURCES)
+print(sources.cpp("kernels/gemm_tile.h", "template <class T, int M, int N, bool", "    }") or NO_SOURCES)
 
 # %% [markdown]
 # The three lines of Python are the middle of this. `sum[M][N]` is the tile; `M` and `N` are known
@@ -542,7 +542,7 @@ print(f"at {sizes[-1]}:", {name: round(g) for name, g in measured[-1].items()})
 # %%
 pieces = (("    // (eʳ", "      "), ("template <class T> CR_INLINE Vec<T> small_expm1", "}"),
           ("template <class T> CR_INLINE Vec<T> exp(", "}"))
-text = [sources.cpp("vecmath.h", first, last) for first, last in pieces]
+text = [sources.cpp("math/vecmath.h", first, last) for first, last in pieces]
 print("\n\n".join(filter(None, text)) or NO_SOURCES)
 
 # %% [markdown]
@@ -554,7 +554,7 @@ print("\n\n".join(filter(None, text)) or NO_SOURCES)
 best = [0.0013926213466332443, 0.0083632029715758550, 0.041666554437685939,
         0.16666576845993976, 0.5]  # fmt: skip
 taylor = [1 / math.factorial(k) for k in range(6, 1, -1)]
-text = sources.cpp("vecmath.h", "    static constexpr float exp_poly[]", "      ")
+text = sources.cpp("math/vecmath.h", "    static constexpr float exp_poly[]", "      ")
 assert not text or [float(c) for c in re.findall(r"(0\.\d+)f", text)] == best
 
 r = np.linspace(-math.log(2) / 2, math.log(2) / 2, 2001)

@@ -158,7 +158,7 @@ def test_k2_a_ccache_whose_path_has_spaces(source: Path, tmp_path: Path) -> None
     log = tmp_path / "log"
     cache = script(tmp_path / "my tools" / "ccache", f'echo "$@" >> "{log}"\nexec "$@"\n')
     build = tmp_path / "the build"
-    target = "CMakeFiles/_native.dir/src/chainrule/engine/cpp/dispatch.cpp.o"
+    target = "CMakeFiles/_native.dir/src/chainrule/engine/cpp/runtime/dispatch.cpp.o"
     for command in (
         ["cmake", "-G", "Ninja", "-S", str(source), "-B", str(build),
          f"-DPython_EXECUTABLE={sys.executable}"],

@@ -81,7 +81,7 @@ def test_tiles_are_those_of_the_engine(registers, lanes, rows):
     most, ratio = answers.tile(registers, lanes)
     assert most == rows
     assert ratio * (rows + 2 * lanes) == pytest.approx(4 * rows * lanes)
-    text = (sources.CPP / "gemm_tile.h").read_text() if sources.CPP.exists() else ""
+    text = (sources.CPP / "kernels/gemm_tile.h").read_text() if sources.CPP.exists() else ""
     assert not text or "MAX_ROWS = CR_REGISTERS == 32 ? 14 : 6" in text
 
 

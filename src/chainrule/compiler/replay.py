@@ -1,7 +1,8 @@
 """Replay: one call of a compiled function on the native engine, from arguments to new state.
 
-The engine finds the arrays, binds them and runs the plan in one call (engine/cpp/replay.cpp); what
-is here prepares that once, helps where an array cannot be used as it is, and hands out results.
+The engine finds the arrays, binds them and runs the plan in one call
+(engine/cpp/runtime/replay.cpp); what is here prepares that once, helps where an array cannot be
+used as it is, and hands out results.
 
 State that the program writes in place must be nobody else's: an array that somebody holds, by
 `.numpy()`, a view or a saved value, keeps its numbers, and the tensor goes on with a copy.

@@ -8,7 +8,8 @@
 - `available`, `describe`, `set_num_threads`, `num_threads`, `use_instruction_set`.
 
 The same call gives the same bits on any number of threads and for an example in any batch. The
-C++ is in `engine/cpp/`; start reading at `gemm_tile.h`, `machine.h` and `pool.h`.
+C++ is in `engine/cpp/`; start reading at `kernels/gemm_tile.h`, `kernels/machine.h` and
+`runtime/pool.h`.
 
 Kernels that a program can name beside primitives:
 
@@ -26,11 +27,6 @@ Kernels that a program can name beside primitives:
 
 from __future__ import annotations
 
-from chainrule.engine import lowering_attention as lowering_attention  # these register lowerings
-from chainrule.engine import lowering_checks as lowering_checks
-from chainrule.engine import lowering_groups as lowering_groups
-from chainrule.engine import lowering_images as lowering_images
-from chainrule.engine import lowering_recurrent as lowering_recurrent
 from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
 from chainrule.engine.elementwise import steps_of
 from chainrule.engine.evaluate import copy, evaluator, forget_calls, run, run_native

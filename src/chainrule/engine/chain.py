@@ -93,7 +93,7 @@ class _Slots:
 
 
 class MachineCode(NamedTuple):
-    """The program of the elementwise machine: see engine/cpp/machine.h."""
+    """The program of the elementwise machine: see engine/cpp/kernels/machine.h."""
 
     ints: tuple[int, ...]
     constants: tuple[float, ...]

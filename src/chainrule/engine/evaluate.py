@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
-from chainrule.engine.lowering import copy_call, has_kernel, lower
+from chainrule.engine.lowering import has_kernel, lower
+from chainrule.engine.lowering.shape import copy_call
 from chainrule.engine.native import available, module, native_evaluate
 from chainrule.engine.program import REFUSED, raise_status
 from chainrule.engine.spares import shared_spares
@@ -18,7 +19,7 @@ from chainrule.primitive import Array, Primitive
 
 _MOST_PARAMS = 1024
 _variants: dict[str, dict[Any, Any]] = {}
-"""The prepared calls of each primitive: for its parameters, for layouts (engine/cpp/prepared.h)."""
+"""The prepared calls of each primitive: for its parameters and layouts (cpp/runtime/prepared.h)."""
 
 
 def run(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:

@@ -35,5 +35,5 @@ def module() -> ModuleType:
 
 native_evaluate: Any = getattr(_native, "evaluate", None)
 native_replay: Any = getattr(_native, "replay", None)
-"""`evaluate(variants, arrays)` and `replay(record, arguments)`, see engine/cpp/prepared.h and
-doors.h: at hand without a look-up, for what happens at every op and every step."""
+"""`evaluate(variants, arrays)` and `replay(record, arguments)`, see prepared.h and doors.h of
+engine/cpp/runtime: at hand without a look-up, for what happens at every op and every step."""

@@ -18,10 +18,14 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from chainrule.engine import lowering
 from chainrule.engine.chain import Reduction, fused_call
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
-from chainrule.engine.lowering_images import conv_call
+from chainrule.engine.lowering import lower
+from chainrule.engine.lowering.contract import product_call
+from chainrule.engine.lowering.fused import cross_entropy_call
+from chainrule.engine.lowering.reduce import require_call
+from chainrule.engine.lowering.shape import copy_call, zero_call
+from chainrule.engine.lowering.window import conv_call
 from chainrule.engine.native import module
 from chainrule.errors import GraphError, OutOfRangeError, ShapeError
 from chainrule.graph import as_tuple
@@ -30,7 +34,7 @@ from chainrule.primitive import Array, Primitive, Shape, Spec
 ALIGNMENT = 64
 REFUSED, UNMET = 4, 5
 """What a kernel reports of data that is not what its op takes, and of a requirement that does not
-hold: see engine/cpp/call.h."""
+hold: see engine/cpp/runtime/call.h."""
 
 
 class Buffer(NamedTuple):
@@ -94,7 +98,7 @@ Encoder = Callable[[dict[str, Any], Sequence[Layout], Sequence[Layout]], NativeC
 
 
 def _product(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall | None:
-    return lowering.product_call(inputs, outputs[0], **params)
+    return product_call(inputs, outputs[0], **params)
 
 
 def _convolution(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall | None:
@@ -110,7 +114,7 @@ def _fused(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall:
 
 
 def _cross_entropy(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall | None:
-    return lowering.cross_entropy_call(inputs, outputs, loss=True, gradient=True, **params)
+    return cross_entropy_call(inputs, outputs, loss=True, gradient=True, **params)
 
 
 KERNELS: dict[str, Encoder] = {
@@ -118,9 +122,9 @@ KERNELS: dict[str, Encoder] = {
     "convolution": _convolution,
     "fused": _fused,
     "cross_entropy_with_gradient": _cross_entropy,
-    "require": lambda params, inputs, outputs: lowering.require_call(inputs[0], **params),
-    "copy": lambda params, inputs, outputs: lowering.copy_call(inputs[0], outputs[0]),
-    "fill_zero": lambda params, inputs, outputs: lowering.zero_call(outputs[0]),
+    "require": lambda params, inputs, outputs: require_call(inputs[0], **params),
+    "copy": lambda params, inputs, outputs: copy_call(inputs[0], outputs[0]),
+    "fill_zero": lambda params, inputs, outputs: zero_call(outputs[0]),
 }
 """Kernels that are not the kernel of one primitive: see docs in `engine/__init__.py`."""
 
@@ -133,7 +137,7 @@ def encode(
 ) -> NativeCall | None:
     """The native call of an instruction, or None when there is no kernel for it."""
     if isinstance(op, Primitive):
-        return lowering.lower(op.name, params, inputs, outputs)
+        return lower(op.name, params, inputs, outputs)
     if op not in KERNELS:
         raise GraphError(f"there is no kernel `{op}`", expected=", ".join(KERNELS))
     return KERNELS[op](params, inputs, outputs)
@@ -204,7 +208,7 @@ class Program:
 
     def replayed(self, *parts: Any) -> tuple[Any, ...]:
         """The record that `native_replay` takes, around parts made by whoever replays the program:
-        (tensor type, pattern, watched, state, own, spares), see engine/cpp/doors.h."""
+        (tensor type, pattern, watched, state, own, spares), see engine/cpp/runtime/doors.h."""
         *found, spares = parts
         return (self._native, *found, self._reference, spares)
 

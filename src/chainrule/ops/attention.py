@@ -3,7 +3,7 @@
 The forward pass keeps z, the logarithm of each row's sum of exponentials; from q, k and z the
 gradient finds every probability again, pᵢⱼ = e^(s·qᵢ·kⱼ + mᵢⱼ − zᵢ). So an engine can work block by
 block with memory linear in the length (Rabe & Staats, 2021; Dao et al., 2022), and ours does:
-engine/cpp/attention.h. The references here are the plain formulas.
+engine/cpp/kernels/attention.h. The references here are the plain formulas.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from chainrule.engine.elementwise import REDUCTIONS
 from chainrule.graph import Equation, Graph, Value
 
 MOST = 4
-"""How many reductions one sweep takes: see engine/cpp/fused.cpp."""
+"""How many reductions one sweep takes: see engine/cpp/kernels/fused.cpp."""
 
 
 def fuse_reductions(graph: Graph) -> Graph:

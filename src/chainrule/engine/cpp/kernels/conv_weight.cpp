@@ -1,0 +1,277 @@
+// The gradient of a convolution by its kernels: what each tap saw, weighted by the pixels u.
+//
+//     y[o, k] = Σₙ Σₚ u[n, o, p] · x̂[n, p, k]
+//
+// A tile holds the sums of some taps k (spread pixels of x) for a panel of output channels o (in
+// the lanes) and runs over all pixels of a band of rows. Images are dealt out in blocks, each with
+// sums of its own; at the end these are added in order. How images are dealt out follows from the
+// sizes alone, so the bits do not depend on the number of threads.
+#include "kernels/conv.h"
+#include "kernels/conv_weight_tile.h"
+
+namespace cr::CR_ISA {
+
+namespace {
+
+constexpr i64 BLOCKS = 16;                       // of images, at most
+constexpr i64 PARTIAL_BYTES = 64 * 1024 * 1024;  // of all blocks' sums, about
+constexpr i64 BAND_PIXELS = 1024;
+constexpr i64 IMAGE_BYTES = 512 * 1024;
+constexpr i64 MAX_TAPS = 8192;                   // taps of a block of channels
+
+template <class T> struct Job {
+    Images<T> x, u;
+    Frame frame;
+    bool framed;
+    i64 groups, in, out;  // channels of a group
+    i64 kh, kw, dilation[2], stride[2];
+    i64 run;              // adjacent taps that a tile takes together: kw or 1
+    bool pixels;          // whether pixels lie in the lanes
+    i64 pitch;            // then: numbers from row to row of u, whole vectors
+    i64 block, band;      // channels laid out together, rows of u in a band
+    i64 blocks, images;   // blocks of images, images of a block
+    T* partial;           // [block][group] of [panel][tap][PANEL] or [out][tap][lane]
+    T* y;
+
+    i64 taps() const { return in * kh * kw; }
+    i64 panels() const { return parts(out, PANEL<T>); }
+    i64 rows_for(i64 rows) const { return (rows - 1) * stride[0] + (kh - 1) * dilation[0] + 1; }
+    i64 size() const {
+        return groups * taps() * (pixels ? out * WIDTH<T> : panels() * PANEL<T>);
+    }
+};
+
+// u for a panel of channels and some rows, channels side by side.
+template <class T>
+void pack_pixels(const Images<T>& u, const T* from, i64 rows, i64 channels, T* to) {
+    constexpr i64 P = PANEL<T>;
+    if (u.column == 1 && u.row == u.width)
+        return pack_panel(from, 1, u.channel, rows * u.width, channels, P, to);
+    for (i64 row = 0; row < rows; ++row)
+        pack_panel(from + row * u.row, u.column, u.channel, u.width, channels, P,
+                   to + row * u.width * P);
+}
+
+// All taps of a block of channels, for a panel of output channels.
+template <class T>
+void run_taps(const Job<T>& job, TapTile<T> t, i64 channels, i64 out_channels, T* sums) {
+    const i64 rows = channels * job.kh * job.kw / job.run, largest = MAX_TILE_TAPS / job.run;
+    const i64 chunks = parts(rows, most(1, largest));
+    const bool narrow = out_channels <= WIDTH<T>;
+    const i64* offset = t.offset;
+    for (i64 i = 0, done = 0; i < chunks; ++i) {
+        const i64 n = parts(rows - done, chunks - i);
+        t.offset = offset + done;
+        t.sums = sums + done * job.run * PANEL<T>;
+        (job.run == 3   ? choose_taps<T, 3>(n, narrow)
+         : job.run == 5 ? choose_taps<T, 5>(n, narrow)
+                        : choose_taps<T, 1>(n, narrow))(t);
+        done += n;
+    }
+}
+
+// The same with pixels in the lanes, for all output channels of the group.
+template <class T>
+void run_pixels(const Job<T>& job, PixelTile<T> t, i64 channels, T* sums) {
+    const i64 rows = channels * job.kh * job.kw / job.run, largest = MAX_PIXEL_TAPS / job.run;
+    const i64 chunks = parts(rows, largest), *offset = t.offset;
+    const T* u = t.u;
+    for (i64 o = 0; o < job.out;) {
+        const i64 n = parts(job.out - o, parts(job.out - o, MAX_PIXEL_CHANNELS));
+        t.u = u + o * t.u_channel;
+        for (i64 i = 0, done = 0; i < chunks; ++i) {
+            const i64 height = parts(rows - done, chunks - i);
+            t.offset = offset + done;
+            t.sums = sums + o * t.sums_channel + done * job.run * WIDTH<T>;
+            (job.run == 3   ? choose_pixels<T, 3>(height, n)
+             : job.run == 5 ? choose_pixels<T, 5>(height, n)
+                            : choose_pixels<T, 1>(height, n))(t);
+            done += height;
+        }
+        o += n;
+    }
+}
+
+template <class T> void add_image(const Job<T>& job, i64 image, i64 group, T* sums, i64* offset) {
+    constexpr i64 P = PANEL<T>;
+    T* packed = reinterpret_cast<T*>(offset + MAX_TAPS);
+    T* laid = packed + BAND_PIXELS * P;
+    for (i64 first = 0; first < job.u.height; first += job.band) {
+        const i64 height = least(job.band, job.u.height - first), rows = job.rows_for(height);
+        for (i64 c = 0; c < job.in; c += job.block) {
+            const i64 channels = least(job.block, job.in - c);
+            const T* planes =
+                job.x.data + image * job.x.image + (group * job.in + c) * job.x.channel;
+            TapTile<T> t{planes + first * job.stride[0] * job.x.row, offset, height, job.u.width,
+                         job.stride[0] * job.x.row, job.stride[1], packed, nullptr};
+            i64 plane = job.x.channel, row = job.x.row;
+            if (job.framed) {
+                lay_out(job.x, planes, channels, job.frame, first * job.stride[0], rows, laid);
+                row = job.frame.width, plane = rows * row;
+                t.x = laid, t.row_step = job.stride[0] * row;
+            }
+            const i64 runs = job.kw / job.run;  // a run of taps starts at every run-th tap
+            const i64 dilation[2] = {job.dilation[0], job.dilation[1] * job.run};
+            tap_offsets(channels, job.kh, runs, dilation, plane, row, false, offset);
+            if (job.pixels) {
+                const T* from = job.u.data + image * job.u.image + group * job.out * job.u.channel;
+                const Frame whole{job.u.height, job.pitch, 0, 0, {1, 1}};
+                lay_out(job.u, from, job.out, whole, first, height, packed);
+                const i64 across = job.pitch / WIDTH<T>, taps = c * job.kh * job.kw;
+                run_pixels(job, PixelTile<T>{t.x, offset, height, across, t.row_step, packed,
+                                             height * job.pitch, job.pitch, nullptr,
+                                             job.taps() * WIDTH<T>},
+                           channels, sums + taps * WIDTH<T>);
+                continue;
+            }
+            for (i64 panel = 0; panel < job.panels(); ++panel) {
+                const i64 channel = group * job.out + panel * P;
+                const i64 n = least(P, job.out - panel * P);
+                pack_pixels(job.u, job.u.data + image * job.u.image + channel * job.u.channel +
+                            first * job.u.row, height, n, packed);
+                run_taps(job, t, channels, n,
+                         sums + (panel * job.taps() + c * job.kh * job.kw) * P);
+            }
+        }
+    }
+}
+
+template <class T> void weight_piece(void* context, i64 piece) {
+    const Job<T>& job = *static_cast<Job<T>*>(context);
+    const i64 block = piece / job.groups, group = piece % job.groups;
+    const i64 size = job.size() / job.groups;
+    T* sums = job.partial + piece * size;
+    __builtin_memset(static_cast<void*>(sums), 0, size * sizeof(T));
+    i64* offset = static_cast<i64*>(own_scratch());
+    for (i64 n = block * job.images; n < least(job.u.n, (block + 1) * job.images); ++n)
+        add_image(job, n, group, sums, offset);
+}
+
+// Adds the blocks' sums of one panel in order, and puts channels and taps in their places.
+template <class T> void combine_piece(void* context, i64 piece) {
+    const Job<T>& job = *static_cast<Job<T>*>(context);
+    constexpr i64 P = PANEL<T>, W = WIDTH<T>;
+    const i64 group = piece / job.panels(), panel = piece % job.panels(), taps = job.taps();
+    const i64 channels = least(P, job.out - panel * P);
+    T* y = job.y + (group * job.out + panel * P) * taps;
+    for (i64 k = 0; k < taps; k += W) {
+        const i64 n = least(W, taps - k);
+        for (i64 j = 0; j * W < channels; ++j) {
+            Vec<T> rows[W];
+            for (i64 i = 0; i < W; ++i) rows[i] = Vec<T>{};
+            for (i64 b = 0; b < job.blocks; ++b) {
+                const T* from = job.partial + b * job.size() + (piece * taps + k) * P + j * W;
+                for (i64 i = 0; i < n; ++i) rows[i] = rows[i] + load(from + i * P);
+            }
+            transpose_round<W, W / 2>(rows);
+            for (i64 i = 0; i < W && j * W + i < channels; ++i)
+                store_some(y + (j * W + i) * taps + k, rows[i], n);
+        }
+    }
+}
+
+// The same for sums whose lanes are parts of one number.
+template <class T> void combine_lanes(void* context, i64 piece) {
+    const Job<T>& job = *static_cast<Job<T>*>(context);
+    constexpr i64 W = WIDTH<T>;
+    const i64 at = piece * job.taps();  // of one output channel
+    for (i64 k = at; k < at + job.taps(); ++k) {
+        Vec<T> sum{};
+        for (i64 b = 0; b < job.blocks; ++b)
+            sum = sum + load(job.partial + b * job.size() + k * W);
+        T lane[W];
+        store(lane, sum);
+        for (i64 half = W / 2; half > 0; half /= 2)
+            for (i64 l = 0; l < half; ++l) lane[l] += lane[l + half];
+        job.y[k] = lane[0];
+    }
+}
+
+// Which way loses fewer lanes; a matter of the geometry alone. With pixels in the lanes rows of x
+// get room for whole vectors, so that a tile sees zeros where u has ended.
+template <class T> bool choose_lanes(Job<T>& job) {
+    constexpr i64 W = WIDTH<T>;
+    job.pitch = parts(job.u.width, W) * W;
+    job.pixels = job.stride[1] == 1 && job.out * job.pitch <= BAND_PIXELS * PANEL<T> &&
+                 2 * job.out * job.pitch < parts(job.out, W) * W * job.u.width;
+    if (job.pixels) job.frame.width += job.pitch - job.u.width;
+    return job.pixels;
+}
+
+template <class T> Status run(Job<T>& job) {
+    const double work = 0.02 * job.taps() * job.out * job.groups * job.u.n * job.u.height *
+                        job.u.width;
+    job.run = (job.kw == 3 || job.kw == 5) && job.dilation[1] == 1 ? job.kw : 1;
+    job.framed = choose_lanes(job) || job.x.column != 1 || job.frame.top != 0 ||
+                 job.frame.left != 0;
+    const i64 room = IMAGE_BYTES / i64(sizeof(T));
+    job.band = least(job.u.height, most(1, BAND_PIXELS / most(1, job.u.width)));
+    job.block = least(job.in, MAX_TAPS / (job.kh * job.kw));
+    if (job.framed)
+        job.block = least(job.block, room / (job.rows_for(1) * job.frame.width));
+    if (job.block < 1 || job.u.width > BAND_PIXELS)
+        return bad_call("conv2d_weight: the image's rows are too long");
+    while (job.framed && job.band > 1 &&
+           job.block * job.rows_for(job.band) * job.frame.width > room)
+        job.band = parts(job.band, 2);
+    while (job.pixels && job.out * job.band * job.pitch > BAND_PIXELS * PANEL<T>)
+        job.band = parts(job.band, 2);
+    const i64 bytes = job.size() * i64(sizeof(T));
+    job.blocks = most(1, least(least(job.u.n, BLOCKS), PARTIAL_BYTES / bytes));
+    job.images = parts(job.u.n, job.blocks);
+    job.partial = static_cast<T*>(shared_scratch(job.blocks * bytes));
+    if (!job.partial || !own_scratch()) return NO_MEMORY;
+    const bool alone = useful_threads(work) == 1;
+    const i64 pieces = job.blocks * job.groups;
+    const i64 panels = job.groups * (job.pixels ? job.out : job.panels());
+    const PieceFn combine = job.pixels ? combine_lanes<T> : combine_piece<T>;
+    if (alone) {
+        for (i64 piece = 0; piece < pieces; ++piece) weight_piece<T>(&job, piece);
+        for (i64 piece = 0; piece < panels; ++piece) combine(&job, piece);
+    } else {
+        run_pieces(pieces, weight_piece<T>, &job);
+        run_pieces(panels, combine, &job);
+    }
+    return OK;
+}
+
+template <class T> Status weight_of(const Call& call, const Geometry& g) {
+    const View& y = call.out[0];
+    Job<T> job{};
+    job.x = images_of<T>(call.in[0]), job.u = images_of<T>(call.in[1]), job.y = data<T>(y);
+    job.groups = g.groups, job.in = y.shape[1], job.out = y.shape[0] / g.groups;
+    job.kh = y.shape[2], job.kw = y.shape[3];
+    for (int d = 0; d < 2; ++d) job.dilation[d] = g.dilation[d], job.stride[d] = g.stride[d];
+    job.frame = {job.x.height + 2 * g.padding[0], job.x.width + 2 * g.padding[1],
+                 g.padding[0], g.padding[1], {1, 1}};
+    const i64 across = (job.u.width - 1) * g.stride[1] + (job.kw - 1) * g.dilation[1];
+    if (job.x.n != job.u.n || job.x.channels != job.in * g.groups ||
+        job.u.channels != y.shape[0] || y.shape[0] % g.groups ||
+        job.rows_for(job.u.height) > job.frame.height || across >= job.frame.width)
+        return bad_call("conv2d_weight: sizes do not fit");
+    return run(job);
+}
+
+}  // namespace
+
+// conv2d_weight(x, u) → y;  ints: the geometry, as for conv2d.
+CR_KERNEL(conv2d_weight) {
+    Geometry g;
+    if (!read_geometry(call, 0, g) || call.n_in != 2 || call.n_out != 1)
+        return bad_call("conv2d_weight: takes x, u and a geometry");
+    const View &x = call.in[0], &u = call.in[1], &y = call.out[0];
+    const i64 size = item_size(x.dtype);
+    bool fits = x.ndim == 4 && u.ndim == 4 && y.ndim == 4 && contiguous(y);
+    for (int d = 0; d < 4; ++d) fits = fits && x.strides[d] % size == 0 && u.strides[d] % size == 0;
+    if (!fits) return bad_call("conv2d_weight: images of four dimensions, results in order");
+    if (count(y) == 0) return OK;
+    if (count(u) == 0) {
+        __builtin_memset(y.data, 0, count(y) * size);
+        return OK;
+    }
+    if (all_of_type(call, DType::f32)) return weight_of<float>(call, g);
+    if (all_of_type(call, DType::f64)) return weight_of<double>(call, g);
+    return bad_call("conv2d_weight: operands are all float32 or all float64");
+}
+
+}  // namespace cr::CR_ISA

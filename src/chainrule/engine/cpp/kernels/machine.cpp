@@ -1,0 +1,244 @@
+// The elementwise machine at work: gathering inputs, interpreting instructions, storing outputs.
+#include "kernels/machine.h"
+
+namespace cr::CR_ISA {
+
+namespace {
+
+// Lays a view over the iteration space (broadcasting from the right) and merges its dimensions.
+bool lay_over(const View& v, const i64* shape, int ndim, Walk& walk) {
+    if (v.ndim > ndim) return false;
+    walk.ndim = 0;
+    for (int d = 0; d < ndim; ++d) {
+        const int own = d - (ndim - v.ndim);
+        if (own >= 0 && v.shape[own] != 1 && v.shape[own] != shape[d]) return false;
+        const i64 stride = own < 0 || v.shape[own] == 1 ? 0 : v.strides[own];
+        if (shape[d] == 1) continue;
+        const int top = walk.ndim - 1;
+        if (top >= 0 && walk.strides[top] == stride * shape[d]) {
+            walk.shape[top] *= shape[d];
+            walk.strides[top] = stride;
+        } else {
+            walk.shape[walk.ndim] = shape[d];
+            walk.strides[walk.ndim++] = stride;
+        }
+    }
+    walk.data = v.data;
+    walk.dtype = v.dtype;
+    return true;
+}
+
+template <class T> constexpr DType own_type() {
+    return sizeof(T) == 4 ? DType::f32 : DType::f64;
+}
+
+template <class T, class S> T converted(S x, bool as_truth) {
+    using Int = typename Format<T>::Int;
+    if (!as_truth) return T(x);
+    const Int mask = x != S(0) ? Int(-1) : Int(0);
+    T y;
+    __builtin_memcpy(&y, &mask, sizeof y);
+    return y;
+}
+
+template <class T, class S>
+void copy_run(const char* from, i64 stride, T* to, i64 n, bool as_truth) {
+    if (stride == 0) {
+        const T value = converted<T, S>(*reinterpret_cast<const S*>(from), as_truth);
+        for (i64 i = 0; i < n; ++i) to[i] = value;
+    } else if (stride == sizeof(S)) {
+        const S* source = reinterpret_cast<const S*>(from);
+        for (i64 i = 0; i < n; ++i) to[i] = converted<T, S>(source[i], as_truth);
+    } else {
+        for (i64 i = 0; i < n; ++i)
+            to[i] = converted<T, S>(*reinterpret_cast<const S*>(from + i * stride), as_truth);
+    }
+}
+
+template <class T>
+void copy_typed(const Walk& w, const char* from, i64 stride, T* to, i64 n) {
+    switch (w.dtype) {
+        case DType::f32: return copy_run<T, float>(from, stride, to, n, w.as_truth);
+        case DType::f64: return copy_run<T, double>(from, stride, to, n, w.as_truth);
+        case DType::i64: return copy_run<T, std::int64_t>(from, stride, to, n, w.as_truth);
+        case DType::i32: return copy_run<T, std::int32_t>(from, stride, to, n, w.as_truth);
+        default: return copy_run<T, std::uint8_t>(from, stride, to, n, w.as_truth);
+    }
+}
+
+// Elements [first, first + n) of an input, in the order of the iteration space, into a tile.
+template <class T> void gather(const Walk& w, i64 first, i64 n, T* to) {
+    if (w.ndim == 0) return copy_typed(w, w.data, 0, to, n);
+    i64 at[MAX_DIMS];
+    const char* from = w.data;
+    for (int d = w.ndim - 1; d >= 0; --d) {
+        at[d] = first % w.shape[d];
+        first /= w.shape[d];
+        from += at[d] * w.strides[d];
+    }
+    const int last = w.ndim - 1;
+    while (n > 0) {
+        const i64 in_row = w.shape[last] - at[last], run = in_row < n ? in_row : n;
+        copy_typed(w, from, w.strides[last], to, run);
+        to += run;
+        n -= run;
+        from += run * w.strides[last];
+        at[last] += run;
+        for (int d = last; d > 0 && at[d] == w.shape[d]; --d) {
+            from += w.strides[d - 1] - at[d] * w.strides[d];
+            at[d] = 0;
+            ++at[d - 1];
+        }
+    }
+}
+
+template <class T>
+void interpret(Op op, T* to, const T* pa, const T* pb, const T* pc, i64 n) {
+    constexpr i64 W = WIDTH<T>;
+    switch (op) {
+#define X(name, operands, value)                                          \
+    case Op::name:                                                        \
+        for (i64 i = 0; i < n; i += W) {                                  \
+            [[maybe_unused]] const Vec<T> a = load(pa + i);               \
+            [[maybe_unused]] const Vec<T> b = operands > 1 ? load(pb + i) : a; \
+            [[maybe_unused]] const Vec<T> c = operands > 2 ? load(pc + i) : a; \
+            store(to + i, value);                                         \
+        }                                                                 \
+        break;
+        CR_FUSED_OPS(X)
+#undef X
+        default: break;
+    }
+}
+
+template <class T> void put(const View& out, i64 first, i64 n, const T* from) {
+    if (out.dtype == own_type<T>()) {
+        __builtin_memcpy(data<T>(out) + first, from, n * sizeof(T));
+    } else if (out.dtype == DType::f32) {
+        for (i64 i = 0; i < n; ++i) data<float>(out)[first + i] = float(from[i]);
+    } else if (out.dtype == DType::f64) {
+        for (i64 i = 0; i < n; ++i) data<double>(out)[first + i] = double(from[i]);
+    } else {
+        using Int = typename Format<T>::Int;
+        Int mask;
+        for (i64 i = 0; i < n; ++i) {
+            __builtin_memcpy(&mask, from + i, sizeof mask);
+            data<std::uint8_t>(out)[first + i] = mask != 0;
+        }
+    }
+}
+
+struct Extent {
+    const char *begin, *end;
+};
+Extent extent(const View& v) {
+    const char *begin = v.data, *end = v.data + item_size(v.dtype);
+    for (int d = 0; d < v.ndim; ++d) {
+        if (v.shape[d] == 0) return {v.data, v.data};
+        const i64 reach = (v.shape[d] - 1) * v.strides[d];
+        (reach < 0 ? begin : end) += reach;
+    }
+    return {begin, end};
+}
+
+}  // namespace
+
+template <class T>
+Status Machine<T>::prepare(const Call& c, const i64* ints, i64 left, const i64* shape, int ndim) {
+    call = &c;
+    if (left < 4) return bad_call("fused: the program is cut off");
+    n_registers = ints[0], n_constants = ints[1], n_instructions = ints[2], n_outputs = ints[3];
+    for (int i = 0; i < 4; ++i)
+        if (ints[i] < 0 || ints[i] > 4096) return bad_call("fused: a count is out of bounds");
+    code = ints + 4;
+    outputs = code + 5 * n_instructions;
+    if (left != 4 + 5 * n_instructions + n_outputs + c.n_in)
+        return bad_call("fused: the program has another length than it says");
+    if (c.n_in > MAX_OPERANDS || c.n_out > MAX_OPERANDS || n_outputs > c.n_out ||
+        slots() > MAX_SLOTS || n_constants > c.n_floats)
+        return bad_call("fused: too many operands or slots");
+    const i64 constants = c.n_in, registers = constants + n_constants;
+    for (i64 i = 0; i < n_instructions; ++i) {
+        const i64* x = code + 5 * i;
+        bool fine = x[0] >= 0 && x[0] < i64(Op::count) && x[1] >= registers && x[1] < slots();
+        for (int k = 2; k < 5; ++k) fine = fine && x[k] >= 0 && x[k] < slots();
+        if (!fine) return bad_call("fused: an instruction names what does not exist");
+    }
+    size = 1;
+    for (int d = 0; d < ndim; ++d) size *= shape[d];
+    const i64* truths = outputs + n_outputs;
+    for (int i = 0; i < c.n_in; ++i) {
+        Walk& w = walks[i];
+        if (!lay_over(c.in[i], shape, ndim, w))
+            return bad_call("fused: an input does not broadcast over the iteration space");
+        w.as_truth = truths[i] != 0;
+        const bool plain = w.dtype == own_type<T>() && !w.as_truth;
+        const bool adjacent = w.ndim == 1 && w.strides[0] == i64(sizeof(T));
+        w.kind = w.ndim == 0 || (w.ndim == 1 && w.strides[0] == 0) ? Walk::one_number
+                 : plain && adjacent                               ? Walk::in_order
+                                                                   : Walk::gathered;
+    }
+    for (i64 o = 0; o < n_outputs; ++o) {
+        const View& out = c.out[o];
+        if (outputs[o] < 0 || outputs[o] >= slots()) return bad_call("fused: no such output slot");
+        if (count(out) != size || !contiguous(out) || out.dtype == DType::i64 ||
+            out.dtype == DType::i32)
+            return bad_call("fused: an output is not laid out in order");
+        direct[o] = outputs[o] >= registers && out.dtype == own_type<T>();
+        for (i64 other = 0; other < o; ++other)
+            direct[o] = direct[o] && outputs[other] != outputs[o];
+        const Extent written = extent(out);
+        for (int i = 0; i < c.n_in; ++i) {
+            const Extent read = extent(c.in[i]);
+            if (written.end <= read.begin || read.end <= written.begin || size == 0) continue;
+            // In place: each tile is read whole before it is written, if read in the same order.
+            direct[o] = false;
+            if (walks[i].kind == Walk::one_number ? size > 1 :
+                c.in[i].data != out.data || c.in[i].dtype != out.dtype || !contiguous(c.in[i]) ||
+                count(c.in[i]) != size)
+                return bad_call("fused: an output overlaps an input other than in place");
+        }
+    }
+    return OK;
+}
+
+template <class T> void Machine<T>::begin(T** at) const {
+    T* memory = static_cast<T*>(own_scratch());
+    for (int s = 0; s < slots(); ++s) at[s] = memory + s * TILE;
+    for (i64 k = 0; k < n_constants; ++k) {
+        const T value = T(call->floats[k]);
+        for (i64 i = 0; i < TILE; ++i) at[call->n_in + k][i] = value;
+    }
+    for (int i = 0; i < call->n_in && size; ++i)
+        if (walks[i].kind == Walk::one_number)
+            copy_typed(walks[i], walks[i].data, 0, at[i], TILE);
+}
+
+template <class T> void Machine<T>::run(T** at, i64 first, i64 n) const {
+    T* memory = static_cast<T*>(own_scratch());
+    const bool whole = n % WIDTH<T> == 0;  // else a vector would reach past the end of an array
+    for (int i = 0; i < call->n_in; ++i) {
+        const Walk& w = walks[i];
+        if (w.kind == Walk::one_number) continue;
+        if (w.kind == Walk::in_order && whole) {
+            at[i] = reinterpret_cast<T*>(const_cast<char*>(w.data)) + first;
+            continue;
+        }
+        at[i] = memory + i * TILE;
+        gather(w, first, n, at[i]);
+    }
+    for (i64 o = 0; o < n_outputs; ++o)
+        if (direct[o])
+            at[outputs[o]] = whole ? data<T>(call->out[o]) + first : memory + outputs[o] * TILE;
+    for (i64 i = 0; i < n_instructions; ++i) {
+        const i64* x = code + 5 * i;
+        interpret(Op(x[0]), at[x[1]], at[x[2]], at[x[3]], at[x[4]], n);
+    }
+    for (i64 o = 0; o < n_outputs; ++o)
+        if (!(direct[o] && whole)) put(call->out[o], first, n, at[outputs[o]]);
+}
+
+template struct Machine<float>;
+template struct Machine<double>;
+
+}  // namespace cr::CR_ISA

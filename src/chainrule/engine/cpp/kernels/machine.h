@@ -1,0 +1,70 @@
+// The elementwise machine: a chain of elementwise ops, run on tiles that stay in the L1 cache.
+//
+// y = tanh(a·x + b)·m as NumPy does it reads and writes memory four times. The machine goes over
+// the elements in tiles of TILE numbers and runs the whole chain on a tile before the next one, so
+// what lies between the ops never leaves the cache. Its program is a list of three-address
+// instructions on slots; a slot is an input, a constant or a register, each one tile long:
+//
+//     ints = slots of registers, constants, instructions, outputs, then
+//            (op, slot to write, slots to read: three) per instruction, (slot) per output
+//
+// An input that lies in order in memory is read in place; any other (broadcast, transposed, of
+// another dtype) is first gathered into a tile. Each lane's arithmetic is that of the single op,
+// rounded in between, so a fused chain has the bits of the separate ops.
+#pragma once
+#include "kernels/fused_ops.h"
+#include "kernels/operands.h"
+#include "math/trigonometry.h"
+
+namespace cr::CR_ISA {
+
+constexpr i64 TILE = 512;
+constexpr int MAX_SLOTS = 128;
+
+CR_INLINE Vec<float> truth(Mask<float> m) { return from_bits<float>(m); }
+CR_INLINE Vec<double> truth(Mask<double> m) { return from_bits<double>(m); }
+
+// To the nearest integer, ties to even: adding and subtracting 1.5·2^digits drops the fraction.
+template <class T> CR_INLINE Vec<T> round_of(Vec<T> x) {
+    const T limit = Format<T>::digits == 23 ? T(8388608) : T(4503599627370496.0);
+    const Vec<T> size = magnitude<T>(x);
+    const Vec<T> near = (size + limit) - limit;
+    return size < limit ? with_sign<T>(near, x) : x;
+}
+template <class T> CR_INLINE Vec<T> floor_of(Vec<T> x) {
+    const Vec<T> near = round_of<T>(x);
+    return near > x ? near - T(1) : near == T(0) ? with_sign<T>(near, x) : near;
+}
+
+// How one input is found in memory, dimensions merged where they are adjacent.
+struct Walk {
+    const char* data;
+    i64 shape[MAX_DIMS], strides[MAX_DIMS];
+    int ndim;
+    DType dtype;
+    enum Kind { in_order, one_number, gathered } kind;
+    bool as_truth;
+};
+
+template <class T> struct Machine {
+    const Call* call;
+    const i64* code;     // instructions, five numbers each
+    const i64* outputs;  // the slot of each output
+    i64 n_registers, n_constants, n_instructions, n_outputs;
+    i64 size;            // elements of the iteration space
+    Walk walks[MAX_OPERANDS];
+    bool direct[MAX_OPERANDS];  // an output whose register may lie in the output itself
+
+    int slots() const { return int(call->n_in + n_constants + n_registers); }
+
+    // Reads and checks the program. `ints` points at the four counts, `left` numbers follow.
+    Status prepare(const Call& c, const i64* ints, i64 left, const i64* shape, int ndim);
+    // Lays out the slots in the thread's work space and fills those that never change.
+    void begin(T** at) const;
+    // Runs the chain on elements [first, first + n) of the iteration space, n ≤ TILE. Afterwards
+    // at[slot] holds each slot's numbers, and the outputs are in memory.
+    void run(T** at, i64 first, i64 n) const;
+    double cost() const { return 0.02 * n_instructions + 0.05 * (call->n_in + n_outputs); }
+};
+
+}  // namespace cr::CR_ISA

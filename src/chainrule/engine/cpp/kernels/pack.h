@@ -1,0 +1,123 @@
+// Packing: copying a piece of B so that the inner loop reads it in order.
+//
+// The tile loop wants, for each k, a row of N·WIDTH adjacent columns. When B is stored that way it
+// is read in place. When it is stored transposed (a Linear layer's weights are), or at the ragged
+// right edge, its panel is copied first: k after k, padded with zeros. The cost is one copy of B
+// against m uses of it.
+#pragma once
+#include "math/vec.h"
+
+namespace cr::CR_ISA {
+
+// Transposes WIDTH vectors of WIDTH lanes: log₂ WIDTH rounds, each exchanging the off-diagonal
+// quarters of blocks half as large as in the round before.
+#define CR_LANES16(F) F(0), F(1), F(2), F(3), F(4), F(5), F(6), F(7), \
+                      F(8), F(9), F(10), F(11), F(12), F(13), F(14), F(15)
+#define CR_LANES8(F) F(0), F(1), F(2), F(3), F(4), F(5), F(6), F(7)
+#define CR_LANES4(F) F(0), F(1), F(2), F(3)
+#define CR_LANES2(F) F(0), F(1)
+
+template <int W, int S, class V> CR_INLINE void exchange(V& a, V& b) {
+    V upper, lower;
+#define CR_UP(l) ((l) & S ? W + (l) - S : (l))
+#define CR_LOW(l) ((l) & S ? W + (l) : (l) + S)
+    if constexpr (W == 16) {
+        upper = __builtin_shufflevector(a, b, CR_LANES16(CR_UP));
+        lower = __builtin_shufflevector(a, b, CR_LANES16(CR_LOW));
+    } else if constexpr (W == 8) {
+        upper = __builtin_shufflevector(a, b, CR_LANES8(CR_UP));
+        lower = __builtin_shufflevector(a, b, CR_LANES8(CR_LOW));
+    } else if constexpr (W == 4) {
+        upper = __builtin_shufflevector(a, b, CR_LANES4(CR_UP));
+        lower = __builtin_shufflevector(a, b, CR_LANES4(CR_LOW));
+    } else {
+        upper = __builtin_shufflevector(a, b, CR_LANES2(CR_UP));
+        lower = __builtin_shufflevector(a, b, CR_LANES2(CR_LOW));
+    }
+#undef CR_UP
+#undef CR_LOW
+    a = upper;
+    b = lower;
+}
+
+template <int W, int S, class V> CR_INLINE void transpose_round(V (&rows)[W]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i)
+        if (!(i & S)) exchange<W, S>(rows[i], rows[i + S]);
+    if constexpr (S > 1) transpose_round<W, S / 2>(rows);
+}
+
+// packed[k · stride + j] = b[k + j · b_column] for k and j below WIDTH. Where fewer columns are left
+// zeros stand in for them, and where less depth is left the rest is not written.
+template <class T> void pack_block(const T* b, i64 b_column, i64 depth, i64 columns, i64 stride,
+                                   T* packed) {
+    constexpr int W = WIDTH<T>;
+    Vec<T> rows[W];
+    if (depth >= W && columns >= W) {
+#pragma GCC unroll 16
+        for (int i = 0; i < W; ++i) rows[i] = load(b + i * b_column);
+    } else {
+#pragma GCC unroll 16
+        for (int i = 0; i < W; ++i)
+            rows[i] = i >= columns ? Vec<T>{}
+                      : depth >= W ? load(b + i * b_column)
+                                   : load_some(b + i * b_column, depth, T(0));
+    }
+    transpose_round<W, W / 2>(rows);
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i)
+        if (i < depth) store(packed + i * stride, rows[i]);
+}
+
+// packed[k · stride + j] = b[k · b_k + j · b_column] for depth × columns numbers; columns up to
+// `padded` are zero.
+template <class T> void pack_strip(const T* b, i64 b_k, i64 b_column, i64 depth, i64 columns,
+                                   i64 padded, i64 stride, T* packed) {
+    constexpr int W = WIDTH<T>;
+    i64 j = 0;
+    if (b_k == 1 && b_column != 1) {
+        for (; j < columns && j + W <= padded; j += W)
+            for (i64 k = 0; k < depth; k += W)
+                pack_block(b + j * b_column + k, b_column, depth - k, columns - j, stride,
+                           packed + k * stride + j);
+    } else if (b_column == 1) {
+        for (; j + W <= columns; j += W)
+            for (i64 k = 0; k < depth; ++k) store(packed + k * stride + j, load(b + k * b_k + j));
+        if (columns > j && j + W <= padded) {
+            for (i64 k = 0; k < depth; ++k)
+                store(packed + k * stride + j, load_some(b + k * b_k + j, columns - j, T(0)));
+            j += W;
+        }
+    }
+    for (i64 k = 0; k < depth; ++k) {
+        for (i64 r = j; r < columns; ++r) packed[k * stride + r] = b[k * b_k + r * b_column];
+        for (i64 r = j > columns ? j : columns; r < padded; ++r) packed[k * stride + r] = T(0);
+    }
+}
+
+// The same where a row of the panel holds nothing else.
+template <class T>
+void pack_panel(const T* b, i64 b_k, i64 b_column, i64 depth, i64 columns, i64 padded, T* packed) {
+    pack_strip(b, b_k, b_column, depth, columns, padded, padded, packed);
+}
+
+// Several panels at once, of a B whose columns are adjacent: row by row, as it lies in memory, so
+// that each page is visited once. Panel j begins at packed + j · panel_size.
+template <class T>
+void pack_rows(const T* b, i64 b_k, i64 depth, i64 columns, i64 width, i64 panel_size, T* packed) {
+    constexpr int W = WIDTH<T>;
+    for (i64 k = 0; k < depth; ++k) {
+        const T* row = b + k * b_k;
+        for (i64 j = 0; j < columns; j += width) {
+            T* to = packed + j / width * panel_size + k * width;
+            for (i64 i = 0; i < width; i += W) {
+                const i64 n = columns - j - i;
+                store(to + i, n >= W  ? load(row + j + i)
+                              : n > 0 ? load_some(row + j + i, n, T(0))
+                                      : Vec<T>{});
+            }
+        }
+    }
+}
+
+}  // namespace cr::CR_ISA

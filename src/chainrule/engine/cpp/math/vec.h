@@ -1,0 +1,132 @@
+// Vectors of floats as one value: `a + b` adds all lanes.
+//
+// GCC's and Clang's vector extensions give arithmetic, comparison and choice on vectors of any
+// width and any processor; what they lack (fused multiply-add, square root) is a few intrinsics.
+// The width is that of the instruction set the file is compiled for.
+#pragma once
+#include "runtime/isa.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#if defined(__AVX512F__)
+#define CR_VECTOR_BYTES 64
+#define CR_REGISTERS 32
+#elif defined(__AVX2__)
+#define CR_VECTOR_BYTES 32
+#define CR_REGISTERS 16
+#elif defined(__aarch64__)
+#define CR_VECTOR_BYTES 16
+#define CR_REGISTERS 32
+#else
+#define CR_VECTOR_BYTES 16
+#define CR_REGISTERS 16
+#endif
+
+#define CR_INLINE inline __attribute__((always_inline))
+
+namespace cr::CR_ISA {
+
+template <class T> struct Lanes;
+template <> struct Lanes<float> {
+    using Int = std::int32_t;
+    typedef float Vec __attribute__((vector_size(CR_VECTOR_BYTES)));
+    typedef Int Mask __attribute__((vector_size(CR_VECTOR_BYTES)));
+    typedef std::uint32_t Word __attribute__((vector_size(CR_VECTOR_BYTES)));
+    typedef float Loose __attribute__((vector_size(CR_VECTOR_BYTES), aligned(4), may_alias));
+};
+template <> struct Lanes<double> {
+    using Int = std::int64_t;
+    typedef double Vec __attribute__((vector_size(CR_VECTOR_BYTES)));
+    typedef Int Mask __attribute__((vector_size(CR_VECTOR_BYTES)));
+    typedef std::uint64_t Word __attribute__((vector_size(CR_VECTOR_BYTES)));
+    typedef double Loose __attribute__((vector_size(CR_VECTOR_BYTES), aligned(8), may_alias));
+};
+template <class T> using Vec = typename Lanes<T>::Vec;
+template <class T> using Mask = typename Lanes<T>::Mask;  // all bits of a lane set, or none
+template <class T> using Word = typename Lanes<T>::Word;  // bit patterns, for arithmetic modulo 2ⁿ
+template <class T> constexpr int WIDTH = CR_VECTOR_BYTES / static_cast<int>(sizeof(T));
+
+template <class T> CR_INLINE Vec<T> load(const T* p) {
+    return *reinterpret_cast<const typename Lanes<T>::Loose*>(p);
+}
+template <class T> CR_INLINE void store(T* p, Vec<T> v) {
+    *reinterpret_cast<typename Lanes<T>::Loose*>(p) = v;
+}
+template <class T> CR_INLINE Vec<T> splat(T x) { return x - Vec<T>{}; }  // −0.0 stays −0.0
+
+// The first n < WIDTH lanes; the others get `rest`, and are not written.
+template <class T> CR_INLINE Vec<T> load_some(const T* p, i64 n, T rest) {
+    Vec<T> v = splat(rest);
+    for (i64 i = 0; i < n; ++i) v[i] = p[i];
+    return v;
+}
+template <class T> CR_INLINE void store_some(T* p, Vec<T> v, i64 n) {
+    for (i64 i = 0; i < n; ++i) p[i] = v[i];
+}
+#if defined(__AVX512F__)
+template <> CR_INLINE Vec<float> load_some(const float* p, i64 n, float rest) {
+    return (Vec<float>)_mm512_mask_loadu_ps(_mm512_set1_ps(rest), (__mmask16)((1u << n) - 1), p);
+}
+template <> CR_INLINE void store_some(float* p, Vec<float> v, i64 n) {
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+}
+#endif
+
+// a·b + c, rounded once where the processor can. Everything else is rounded op by op: the files
+// are compiled with -ffp-contract=off, so results do not depend on what the compiler may fuse.
+CR_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+#if defined(__AVX512F__)
+    return (Vec<float>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+    return (Vec<float>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+    return (Vec<float>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
+CR_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+#if defined(__AVX512F__)
+    return (Vec<double>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__FMA__)
+    return (Vec<double>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__aarch64__)
+    return (Vec<double>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+    return a * b + c;
+#endif
+}
+CR_INLINE Vec<float> sqrt(Vec<float> a) {
+#if defined(__AVX512F__)
+    return (Vec<float>)_mm512_sqrt_ps((__m512)a);
+#elif defined(__AVX2__)
+    return (Vec<float>)_mm256_sqrt_ps((__m256)a);
+#elif defined(__x86_64__)
+    return (Vec<float>)_mm_sqrt_ps((__m128)a);
+#else
+    for (int i = 0; i < WIDTH<float>; ++i) a[i] = __builtin_sqrtf(a[i]);
+    return a;
+#endif
+}
+CR_INLINE Vec<double> sqrt(Vec<double> a) {
+#if defined(__AVX512F__)
+    return (Vec<double>)_mm512_sqrt_pd((__m512d)a);
+#elif defined(__AVX2__)
+    return (Vec<double>)_mm256_sqrt_pd((__m256d)a);
+#elif defined(__x86_64__)
+    return (Vec<double>)_mm_sqrt_pd((__m128d)a);
+#else
+    for (int i = 0; i < WIDTH<double>; ++i) a[i] = __builtin_sqrt(a[i]);
+    return a;
+#endif
+}
+
+// min and max where NaN wins, as in NumPy's maximum and minimum.
+template <class V> CR_INLINE V larger(V a, V b) { return (a > b) | (a != a) ? a : b; }
+template <class V> CR_INLINE V smaller(V a, V b) { return (a < b) | (a != a) ? a : b; }
+
+}  // namespace cr::CR_ISA

@@ -1,0 +1,177 @@
+// Elementary functions on vectors, within a few units in the last place.
+//
+// Each follows the same plan: bring the argument into a small interval by an exact step (a power
+// of two taken out), approximate there by a polynomial, put the power of two back. No branches:
+// lanes differ, so special values are chosen at the end. NaN comes out where NaN went in.
+#pragma once
+#include "math/vec.h"
+
+namespace cr::CR_ISA {
+
+template <class T> struct Format;
+template <> struct Format<float> {
+    using Int = std::int32_t;
+    static constexpr int digits = 23, bias = 127;
+    static constexpr float magic = 12582912.0f;  // 1.5·2²³: adding it rounds to an integer
+    static constexpr float ln2_high = 0.693145751953125f, ln2_low = 1.42860682030941723212e-6f;
+    static constexpr float exp_low = -104.0f, exp_high = 89.0f, expm1_low = -18.0f;
+    static constexpr float least_normal = 1.17549435e-38f, infinity = __builtin_inff();
+    static constexpr float tanh_limit = 10.0f;
+    static constexpr int exp_terms = 5, log_terms = 4;
+    // (eʳ − 1 − r)/r² on |r| ≤ ½·ln 2, highest power first; relative error of eʳ 1e-8.
+    static constexpr float exp_poly[] = {0.0013926213466332443f, 0.0083632029715758550f,
+                                         0.041666554437685939f, 0.16666576845993976f, 0.5f};
+    // (ln((1+s)/(1−s)) − 2s)/s³ in powers of s², highest first (fdlibm, Sun Microsystems, 1993).
+    static constexpr float log_poly[] = {0.24279078841f, 0.28498786688f, 0.40000972152f,
+                                         0.66666662693f};
+};
+template <> struct Format<double> {
+    using Int = std::int64_t;
+    static constexpr int digits = 52, bias = 1023;
+    static constexpr double magic = 6755399441055744.0;  // 1.5·2⁵²
+    static constexpr double ln2_high = 6.93147180369123816490e-01,
+                            ln2_low = 1.90821492927058770002e-10;
+    static constexpr double exp_low = -746.0, exp_high = 710.0, expm1_low = -40.0;
+    static constexpr double least_normal = 2.2250738585072014e-308, infinity = __builtin_inf();
+    static constexpr double tanh_limit = 22.0;
+    static constexpr int exp_terms = 11, log_terms = 7;
+    static constexpr double exp_poly[] = {
+        2.0914717341716375952e-9, 2.5105259538448493419e-8, 2.7557273570102139673e-7,
+        2.7557255297969644392e-6, 2.4801587325605322782e-5, 1.9841269874901259234e-4,
+        1.3888888888883731828e-3, 8.3333333333261120526e-3, 4.1666666666666669767e-2,
+        1.6666666666666671008e-1, 0.5};
+    static constexpr double log_poly[] = {
+        1.479819860511658591e-1, 1.531383769920937332e-1, 1.818357216161805012e-1,
+        2.222219843214978396e-1, 2.857142874366239149e-1, 3.999999999940941908e-1,
+        6.666666666666735130e-1};
+};
+
+template <class T> CR_INLINE Mask<T> bits(Vec<T> v) { return (Mask<T>)v; }
+template <class T> CR_INLINE Vec<T> from_bits(Mask<T> m) { return (Vec<T>)m; }
+template <class T> CR_INLINE Mask<T> int_splat(typename Format<T>::Int x) { return x - Mask<T>{}; }
+
+template <class T> CR_INLINE Vec<T> magnitude(Vec<T> v) {
+    using Int = typename Format<T>::Int;
+    return from_bits<T>(bits<T>(v) & ~(Int(1) << (8 * sizeof(T) - 1)));
+}
+// The magnitude of `v` with the sign of `sign`.
+template <class T> CR_INLINE Vec<T> with_sign(Vec<T> v, Vec<T> sign) {
+    using Int = typename Format<T>::Int;
+    const Int top = Int(1) << (8 * sizeof(T) - 1);
+    return from_bits<T>((bits<T>(v) & ~top) | (bits<T>(sign) & top));
+}
+
+// Sums and differences of bit patterns wrap around, as lanes that hold NaN may do here.
+template <class T> CR_INLINE Mask<T> wrapping_sum(Mask<T> a, Mask<T> b) {
+    return (Mask<T>)((Word<T>)a + (Word<T>)b);
+}
+template <class T> CR_INLINE Mask<T> wrapping_difference(Mask<T> a, Mask<T> b) {
+    return (Mask<T>)((Word<T>)a - (Word<T>)b);
+}
+
+// 2ⁿ for n between the exponents of the smallest and the largest normal number.
+template <class T> CR_INLINE Vec<T> power_of_two(Mask<T> n) {
+    const Mask<T> exponent = wrapping_sum<T>(n, int_splat<T>(Format<T>::bias));
+    return from_bits<T>((Mask<T>)((Word<T>)exponent << Format<T>::digits));
+}
+
+// x = n·ln 2 + r with |r| ≤ ½·ln 2: r is found in two steps, the first of them exact.
+template <class T> CR_INLINE Mask<T> reduce_exponent(Vec<T> x, Vec<T>& r) {
+    using F = Format<T>;
+    const Vec<T> shifted = fma(x, splat(T(1.44269504088896340736)), splat(F::magic));
+    const Vec<T> n = shifted - F::magic;
+    r = fma(n, splat(-F::ln2_high), x);
+    r = fma(n, splat(-F::ln2_low), r);
+    return wrapping_difference<T>(bits<T>(shifted), bits<T>(splat(F::magic)));
+}
+
+// eʳ − 1 for |r| ≤ ½·ln 2.
+template <class T> CR_INLINE Vec<T> small_expm1(Vec<T> r) {
+    using F = Format<T>;
+    Vec<T> p = splat(F::exp_poly[0]);
+#pragma GCC unroll 16
+    for (int i = 1; i < F::exp_terms; ++i) p = fma(p, r, splat(F::exp_poly[i]));
+    return fma(r * r, p, r);
+}
+
+template <class T> CR_INLINE Vec<T> exp(Vec<T> x) {
+    using F = Format<T>;
+    Vec<T> r, inside = x;
+    const Mask<T> nothing = x < F::exp_low;  // 0 without underflow, which takes processors long
+    inside = nothing ? Vec<T>{} : inside;
+    inside = inside > F::exp_high ? splat(F::exp_high) : inside;
+    const Mask<T> n = reduce_exponent<T>(inside, r);
+    const Vec<T> p = small_expm1<T>(r) + T(1);
+    // In two factors, so that the ends of the range, subnormal numbers and ∞, come out right.
+    const Mask<T> half = n >> 1;
+    const Vec<T> y = p * power_of_two<T>(half) * power_of_two<T>(wrapping_difference<T>(n, half));
+    return nothing ? Vec<T>{} : y;
+}
+
+template <class T> CR_INLINE Vec<T> expm1(Vec<T> x) {
+    using F = Format<T>;
+    Vec<T> r, inside = x;
+    inside = inside < F::expm1_low ? splat(F::expm1_low) : inside;
+    inside = inside > F::exp_high ? splat(F::exp_high) : inside;
+    const Mask<T> n = reduce_exponent<T>(inside, r);
+    const Vec<T> scale = power_of_two<T>(wrapping_sum<T>(n, int_splat<T>(-1)));  // half of 2ⁿ, which may be too large itself
+    const Vec<T> y = (fma(scale, small_expm1<T>(r), scale - T(0.5))) * T(2);
+    return x == T(0) ? x : y;
+}
+
+// ln(u + c) for a correction c that is small against u; c = 0 gives ln u.
+template <class T> CR_INLINE Vec<T> log_corrected(Vec<T> u, Vec<T> c) {
+    using F = Format<T>;
+    using Int = typename F::Int;
+    const Mask<T> subnormal = u < F::least_normal;
+    const Vec<T> scaled = subnormal ? u * T(Int(1) << F::digits) : u;
+    // Take out the exponent so that the mantissa lies in [√½, √2).
+    const Int root_half = sizeof(T) == 4 ? Int(0x3f3504f3) : Int(0x3fe6a09e667f3bcdLL);
+    const Mask<T> lifted = wrapping_difference<T>(bits<T>(scaled), int_splat<T>(root_half));
+    Mask<T> e = lifted >> F::digits;
+    const Mask<T> power = (Mask<T>)((Word<T>)e << F::digits);
+    const Vec<T> m = from_bits<T>(wrapping_difference<T>(bits<T>(scaled), power));
+    e = e - (subnormal & Int(F::digits));
+    const Vec<T> n = __builtin_convertvector(e, Vec<T>);
+    const Vec<T> f = m - T(1);
+    const Vec<T> s = f / (f + T(2)), z = s * s, half_square = f * f * T(0.5);
+    Vec<T> p = splat(F::log_poly[0]);
+#pragma GCC unroll 8
+    for (int i = 1; i < F::log_terms; ++i) p = fma(p, z, splat(F::log_poly[i]));
+    const Vec<T> rest = fma(n, splat(F::ln2_low), c / u);
+    const Vec<T> low = fma(s, fma(z, p, half_square), rest);
+    Vec<T> y = fma(n, splat(F::ln2_high), f - (half_square - low));
+    y = u == T(0) ? splat(-F::infinity) : y;
+    y = u == F::infinity ? u : y;
+    return u < T(0) ? splat(T(__builtin_nan(""))) : u != u ? u : y;
+}
+
+template <class T> CR_INLINE Vec<T> log(Vec<T> x) { return log_corrected<T>(x, Vec<T>{}); }
+
+template <class T> CR_INLINE Vec<T> log1p(Vec<T> x) {
+    const Vec<T> u = x + T(1);
+    const Vec<T> lost = x < T(1) ? x - (u - T(1)) : T(1) - (u - x);  // what rounding took from u
+    const Mask<T> exact = (u == T(0)) | (u == Format<T>::infinity);
+    const Vec<T> y = log_corrected<T>(u, exact ? Vec<T>{} : lost);
+    return x == T(0) ? x : y;
+}
+
+// tanh |x| = E/(E + 2) with E = e^2|x| − 1, which is accurate near 0 too.
+template <class T> CR_INLINE Vec<T> tanh(Vec<T> x) {
+    Vec<T> size = magnitude<T>(x);
+    size = size > Format<T>::tanh_limit ? splat(Format<T>::tanh_limit) : size;
+    const Vec<T> e = expm1<T>(size + size);
+    return with_sign<T>(e / (e + T(2)), x);
+}
+
+template <class T> CR_INLINE Vec<T> sigmoid(Vec<T> x) {
+    const Vec<T> decay = exp<T>(-magnitude<T>(x));
+    return (x >= T(0) ? splat(T(1)) : decay) / (decay + T(1));
+}
+
+template <class T> CR_INLINE Vec<T> softplus(Vec<T> x) {
+    const Vec<T> positive = larger(x, Vec<T>{});
+    return positive + log1p<T>(exp<T>(-magnitude<T>(x)));
+}
+
+}  // namespace cr::CR_ISA

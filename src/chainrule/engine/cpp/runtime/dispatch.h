@@ -1,0 +1,28 @@
+// Which instruction set this process uses, and the names its kernels and instructions have.
+#pragma once
+#include "runtime/call.h"
+
+namespace cr {
+
+#if defined(__x86_64__)
+namespace avx512 { extern const Kernel kernels[]; }
+namespace avx2 { extern const Kernel kernels[]; }
+#endif
+namespace baseline { extern const Kernel kernels[]; }
+
+struct InstructionSet {
+    const char* name;
+    const Kernel* kernels;  // ends with a null name
+    bool supported;
+};
+
+constexpr int MAX_SETS = 3;
+int instruction_sets(InstructionSet (&sets)[MAX_SETS]);  // best first; how many
+
+struct FusedOp {
+    const char* name;
+    int operands;
+};
+extern const FusedOp fused_op_names[];  // in the order of their numbers; ends with a null name
+
+}  // namespace cr

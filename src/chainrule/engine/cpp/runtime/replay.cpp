@@ -1,0 +1,244 @@
+// One call of a compiled function, from its arguments to its new state, without Python code in
+// between: look whether all is as it was, find the arrays, bind them, run.
+//
+// It knows four slots of a Tensor by name (see tensor.py), and keeps nothing between calls: what it
+// works on belongs to the Python object that calls it (see compiler/replay.py).
+#include <cstring>
+
+#include "runtime/doors.h"
+#include "runtime/program.h"
+
+namespace cr {
+
+namespace {
+
+struct Names {
+    PyObject* data = PyUnicode_InternFromString("_data");
+    PyObject* grad = PyUnicode_InternFromString("_grad");
+    PyObject* version = PyUnicode_InternFromString("_version");
+    PyObject* requires_grad = PyUnicode_InternFromString("_requires_grad");
+};
+
+const Names& names() {
+    static const Names interned;
+    return interned;
+}
+
+// A reference that is given back at the end of its scope.
+class Held {
+  public:
+    explicit Held(PyObject* object) : object_(object) {}
+    ~Held() { Py_XDECREF(object_); }
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+    operator PyObject*() const { return object_; }
+
+  private:
+    PyObject* object_;
+};
+
+enum class Answer { yes, no, error };
+
+// The same plain value: one object, or equal ones of one type (floats by their bits). A bare
+// `object()` stands for nothing there.
+Answer equal(PyObject* now, PyObject* then) {
+    if (!now) return Py_TYPE(then) == &PyBaseObject_Type ? Answer::yes : Answer::no;
+    if (now == then) return Answer::yes;
+    if (Py_TYPE(now) != Py_TYPE(then)) return Answer::no;
+    if (PyFloat_CheckExact(now)) {
+        const double a = PyFloat_AS_DOUBLE(now), b = PyFloat_AS_DOUBLE(then);
+        return std::memcmp(&a, &b, sizeof a) ? Answer::no : Answer::yes;
+    }
+    if (!PyLong_Check(now) && !PyUnicode_CheckExact(now)) return Answer::no;
+    const int same = PyObject_RichCompareBool(now, then, Py_EQ);
+    return same < 0 ? Answer::error : same ? Answer::yes : Answer::no;
+}
+
+// (container, key, value): is `value` still what stands there? A key of None means the length.
+Answer unchanged(PyObject* entry) {
+    PyObject *container = PyTuple_GET_ITEM(entry, 0), *key = PyTuple_GET_ITEM(entry, 1);
+    PyObject* value = PyTuple_GET_ITEM(entry, 2);
+    if (PyCell_Check(container)) return equal(PyCell_GET(container), value);
+    if (key == Py_None) {
+        const Py_ssize_t n = PyObject_Size(container);
+        if (n < 0) return Answer::error;
+        return n == PyLong_AsSsize_t(value) ? Answer::yes : Answer::no;
+    }
+    if (PyDict_CheckExact(container)) {
+        PyObject* now = PyDict_GetItemWithError(container, key);
+        return !now && PyErr_Occurred() ? Answer::error : equal(now, value);
+    }
+    if (PyLong_CheckExact(key)) {
+        const Held now(PySequence_GetItem(container, PyLong_AsSsize_t(key)));
+        return now ? equal(now, value) : Answer::error;
+    }
+    const Held now(PyObject_GetAttr(container, key));
+    return now ? equal(now, value) : Answer::error;
+}
+
+// Walks the arguments beside their pattern, and binds each tensor's array to the next slot.
+class Arguments {
+  public:
+    Arguments(Program& program, PyObject* tensor_type) : program_(program), type_(tensor_type) {}
+
+    Answer bind(PyObject* pattern, PyObject* value) {
+        if (pattern == type_) return bind_tensor(value);
+        if (Py_TYPE(pattern) != Py_TYPE(value)) return Answer::no;
+        if (PyDict_Check(pattern)) return bind_values(pattern, value);
+        const bool tuple = PyTuple_Check(pattern);
+        if (!tuple && !PyList_Check(pattern)) return equal(value, pattern);
+        const Py_ssize_t n = PySequence_Fast_GET_SIZE(pattern);
+        if (PySequence_Fast_GET_SIZE(value) != n) return Answer::no;
+        for (Py_ssize_t i = 0; i < n; ++i) {
+            const Answer answer = bind(PySequence_Fast_GET_ITEM(pattern, i),
+                                       PySequence_Fast_GET_ITEM(value, i));
+            if (answer != Answer::yes) return answer;
+        }
+        return Answer::yes;
+    }
+    i64 slots() const { return slot_; }
+
+  private:
+    Answer bind_values(PyObject* pattern, PyObject* value) {
+        if (PyDict_Size(pattern) != PyDict_Size(value)) return Answer::no;
+        Py_ssize_t at = 0, here = 0;
+        PyObject *key, *inner, *its_key, *its_value;
+        while (PyDict_Next(pattern, &at, &key, &inner) &&
+               PyDict_Next(value, &here, &its_key, &its_value)) {
+            Answer answer = equal(its_key, key);
+            if (answer == Answer::yes) answer = bind(inner, its_value);
+            if (answer != Answer::yes) return answer;
+        }
+        return Answer::yes;
+    }
+
+    Answer bind_tensor(PyObject* value) {
+        if (!PyObject_TypeCheck(value, reinterpret_cast<PyTypeObject*>(type_))) return Answer::no;
+        const Held wants(PyObject_GetAttr(value, names().requires_grad));
+        const Held array(PyObject_GetAttr(value, names().data));
+        if (!wants || !array) return Answer::error;
+        if (wants != Py_False || slot_ >= program_.slots()) return Answer::no;
+        return program_.bind(slot_++, array) ? Answer::yes : Answer::error;
+    }
+
+    Program& program_;
+    PyObject* type_;
+    i64 slot_ = 0;
+};
+
+enum Role { GRADIENT = 1, WRITTEN = 2, KEPT = 4, PACKED = 8 };
+
+i64 version_of(PyObject* tensor) {
+    const Held version(PyObject_GetAttr(tensor, names().version));
+    return version ? PyLong_AsLongLong(version) : -1;
+}
+
+// (slot, tensor, role): bind the tensor's array, or its gradient's. One that the program writes, or
+// reads as a transposed copy, must be nobody else's: else `own` gives the tensor an array of its own
+// first. It also makes the copy, when the tensor has another version than in the last call.
+Answer bind_state(Program& program, PyObject* entry, PyObject* own, Py_ssize_t number) {
+    const i64 slot = PyLong_AsLongLong(PyTuple_GET_ITEM(entry, 0));
+    PyObject* tensor = PyTuple_GET_ITEM(entry, 1);
+    const long role = PyLong_AsLong(PyTuple_GET_ITEM(entry, 2));
+    {
+        const bool gradient = role & GRADIENT;
+        const Held holder(gradient ? PyObject_GetAttr(tensor, names().grad) : Py_NewRef(tensor));
+        if (!holder) return Answer::error;
+        const Held array(holder == Py_None ? nullptr : PyObject_GetAttr(holder, names().data));
+        if (!array && holder != Py_None) return Answer::error;
+        if (!(role & (WRITTEN | PACKED))) {
+            if (!array) return Answer::no;
+            return program.bind(slot, array) ? Answer::yes : Answer::error;
+        }
+        // Its tensor holds it, the program, this function, and whoever keeps its memory; the
+        // gradient's tensor is held by the tensor that it belongs to, and this function.
+        const int holders = 3 + (role & KEPT ? 1 : 0);
+        const bool alone = array && program.bound(slot) == array && Py_REFCNT(array) == holders &&
+                           (!gradient || Py_REFCNT(holder) == 2);
+        const bool same = !(role & PACKED) || program.version(slot) == version_of(tensor);
+        if (alone && same) return Answer::yes;
+    }
+    program.release(slot);
+    const Held index(PyLong_FromSsize_t(number));
+    const Held array(index ? PyObject_CallOneArg(own, index) : nullptr);
+    if (array == Py_None) return Answer::no;
+    if (role & PACKED) program.version(slot) = version_of(tensor);
+    return array && program.bind(slot, array) ? Answer::yes : Answer::error;
+}
+
+bool raise_version(PyObject* entry) {
+    if (PyLong_AsLong(PyTuple_GET_ITEM(entry, 2)) != WRITTEN) return true;
+    PyObject* tensor = PyTuple_GET_ITEM(entry, 1);
+    const Held next(PyLong_FromLongLong(version_of(tensor) + 1));
+    return next && PyObject_SetAttr(tensor, names().version, next) == 0;
+}
+
+// None for "not as it was"; what only Python can judge is left to it, errors of what it was given
+// too. Others, such as no memory or Ctrl-C, are raised.
+PyObject* miss(Answer answer) {
+    if (answer == Answer::error) {
+        const bool ours = PyErr_ExceptionMatches(PyExc_TypeError) ||
+                          PyErr_ExceptionMatches(PyExc_ValueError) ||
+                          PyErr_ExceptionMatches(PyExc_BufferError) ||
+                          PyErr_ExceptionMatches(PyExc_LookupError) ||
+                          PyErr_ExceptionMatches(PyExc_AttributeError);
+        if (!ours) return nullptr;
+        PyErr_Clear();
+    }
+    Py_RETURN_NONE;
+}
+
+// Binds the arrays of the results to the last slots; null with an error.
+PyObject* bind_results(Program& program, PyObject* spares) {
+    const Py_ssize_t n = PyTuple_GET_SIZE(spares), first = program.slots() - n;
+    PyObject* results = PyList_New(n);
+    for (Py_ssize_t i = 0; results && i < n; ++i) {
+        PyObject* pair = PyTuple_GET_ITEM(spares, i);
+        const bool made = pair != Py_None;
+        PyObject* array = made ? spare(PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1))
+                               : Py_NewRef(Py_None);
+        if (array) PyList_SET_ITEM(results, i, array);
+        if (!array || (made && !program.bind(first + i, array))) Py_CLEAR(results);
+    }
+    return results;
+}
+
+PyObject* replay(Program& program, PyObject* record, PyObject* arguments) {
+    PyObject *type = PyTuple_GET_ITEM(record, 1), *pattern = PyTuple_GET_ITEM(record, 2);
+    PyObject *watched = PyTuple_GET_ITEM(record, 3), *state = PyTuple_GET_ITEM(record, 4);
+    PyObject *own = PyTuple_GET_ITEM(record, 5), *callback = PyTuple_GET_ITEM(record, 6);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(watched); ++i) {
+        const Answer answer = unchanged(PyTuple_GET_ITEM(watched, i));
+        if (answer != Answer::yes) return miss(answer);
+    }
+    Arguments leaves(program, type);
+    const Answer fitting = leaves.bind(pattern, arguments);
+    if (fitting != Answer::yes) return miss(fitting);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(state); ++i) {
+        const Answer answer = bind_state(program, PyTuple_GET_ITEM(state, i), own, i);
+        if (answer != Answer::yes) return miss(answer);
+    }
+    PyObject* results = bind_results(program, PyTuple_GET_ITEM(record, 7));
+    if (!results) return nullptr;
+    PyObject* failure = run_bound(program, callback);
+    if (failure != Py_None) {
+        Py_DECREF(results);
+        return failure;
+    }
+    Py_DECREF(failure);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(state); ++i)
+        if (results && !raise_version(PyTuple_GET_ITEM(state, i))) Py_CLEAR(results);
+    return results;
+}
+
+}  // namespace
+
+PyObject* replay_program(Program& program, PyObject* record, PyObject* arguments) {
+    if (program.inside()) Py_RETURN_NOTIMPLEMENTED;
+    if (!program.enter()) return nullptr;
+    PyObject* outcome = replay(program, record, arguments);
+    program.leave();
+    return outcome;
+}
+
+}  // namespace cr

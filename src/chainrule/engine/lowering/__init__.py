@@ -1,0 +1,22 @@
+"""From primitives to native calls: what has a kernel, and in which layouts.
+
+`table` holds the registry, `lower` and what lowerings share. The other files register lowerings,
+each those of the file of `ops/` that has its name, and `chain` those of the chains that a compiler
+pass makes.
+"""
+
+from chainrule.engine.lowering import attention as attention
+from chainrule.engine.lowering import chain as chain
+from chainrule.engine.lowering import contract as contract
+from chainrule.engine.lowering import fused as fused
+from chainrule.engine.lowering import index as index
+from chainrule.engine.lowering import labels as labels
+from chainrule.engine.lowering import random as random
+from chainrule.engine.lowering import recurrent as recurrent
+from chainrule.engine.lowering import reduce as reduce
+from chainrule.engine.lowering import shape as shape
+from chainrule.engine.lowering import update as update
+from chainrule.engine.lowering import window as window
+from chainrule.engine.lowering.table import has_kernel, is_elementwise, lower
+
+__all__ = ["has_kernel", "is_elementwise", "lower"]
