@@ -13,8 +13,8 @@
 #
 # One neuron draws one straight border through its inputs. This lesson puts neurons side by side and
 # in layers, and writes all that is needed to train them in NumPy: first one network with every
-# gradient on its own line, then layers as objects that can be put together at will. It ends with
-# a 784-128-64-10 network that reads handwritten digits, and with the package `lessons.by_hand`.
+# gradient on its own line, then layers as objects that can be put together at will. It ends with a
+# 784-128-64-10 network that reads handwritten digits, and with the package `lessons.by_hand`.
 
 # %%
 import sys
@@ -40,8 +40,8 @@ from lessons.by_hand import (
     Loss_BinaryCrossentropy,
     Loss_CategoricalCrossentropy,
     Model,
+    NeuralNetwork,
     Optimizer_SGD,
-    TwoLayerNetwork,
     one_hot,
     prepare,
 )
@@ -77,13 +77,13 @@ draw_network(ax, [
     ("hidden\n$h$ neurons, ReLU", (-2, -1, 1, 2), material.ORANGE),
     ("output\n10 neurons, softmax", (-2.5, -1.5, 1.5, 2.5), material.GREEN),
 ])  # fmt: skip
-ax.text(0.5, -3.5, "$W_1, b_1$", ha="center")
-ax.text(1.5, -3.5, "$W_2, b_2$", ha="center")
+ax.text(0.5, -3.5, "$W_1, B_1$", ha="center")
+ax.text(1.5, -3.5, "$W_2, B_2$", ha="center")
 plt.show()
 
 # %% [markdown]
 # Between two layers there must be a function that is not a straight line. Otherwise
-# $(XW_1)W_2 = X(W_1W_2)$, and all layers together are worth one. The simplest is **ReLU**,
+# $W_2(W_1X) = (W_2W_1)X$, and all layers together are worth one. The simplest is **ReLU**,
 # $\max(0, z)$: pass what is positive, stop what is negative.
 #
 # Learning is five steps, again and again:
@@ -119,47 +119,47 @@ plt.show()
 #
 # ### Forward
 #
-# $n$ images are the rows of $X$. The hidden layer has $h$ neurons, and column $j$ of $W_1$ holds
-# the weights of neuron $j$. All weights and biases start as random numbers, uniform in
-# $[-0.5, 0.5]$.
+# As in most derivations on paper, $m$ images are the *columns* of $X$. The hidden layer has $h$
+# neurons, and row $j$ of $W_1$ holds the weights of neuron $j$. All weights and biases start as
+# random numbers, uniform in $[-0.5, 0.5]$.
 #
-# $$\underset{(n,h)}{Z_1} = \underset{(n,784)}{X}\,\underset{(784,h)}{W_1} + \underset{(1,h)}{b_1},
+# $$\underset{(h,m)}{Z_1} = \underset{(h,784)}{W_1}\,\underset{(784,m)}{X} + \underset{(h,1)}{B_1},
 # \quad A_1 = \max(0, Z_1), \quad
-# \underset{(n,10)}{Z_2} = A_1\,\underset{(h,10)}{W_2} + \underset{(1,10)}{b_2}, \quad
+# \underset{(10,m)}{Z_2} = \underset{(10,h)}{W_2}\,A_1 + \underset{(10,1)}{B_2}, \quad
 # A_2 = \mathrm{softmax}(Z_2).$$
 #
-# The ten numbers of a row of $Z_2$ are **scores**. **Softmax** turns them into probabilities,
+# The ten numbers of a column of $Z_2$ are **scores**. **Softmax** turns them into probabilities,
 # positive and with the sum 1:
 #
 # $$a_i = \frac{e^{z_i}}{\sum_j e^{z_j}}.$$
 #
-# Adding one constant to all scores of a row changes nothing, so we subtract the largest: no power
-# can overflow.
+# Adding one constant to all scores of an image changes nothing, so we subtract the largest: no
+# power can overflow.
 
 # %%
 rng = np.random.default_rng(0)
-h, n = 10, 100
-X, Y = x_train[:n].astype(np.float64), y_train[:n]
-W1, b1 = rng.uniform(-0.5, 0.5, (784, h)), rng.uniform(-0.5, 0.5, (1, h))
-W2, b2 = rng.uniform(-0.5, 0.5, (h, 10)), rng.uniform(-0.5, 0.5, (1, 10))
+h, m = 10, 100
+X, Y = x_train[:m].T.astype(np.float64), y_train[:m]
+W1, B1 = rng.uniform(-0.5, 0.5, (h, 784)), rng.uniform(-0.5, 0.5, (h, 1))
+W2, B2 = rng.uniform(-0.5, 0.5, (10, h)), rng.uniform(-0.5, 0.5, (10, 1))
 
 
-def softmax(z):
-    powers = np.exp(z - z.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+def softmax(Z):
+    powers = np.exp(Z - Z.max(axis=0, keepdims=True))
+    return powers / powers.sum(axis=0, keepdims=True)
 
 
-def forward(W1, b1, W2, b2):
-    Z1 = X @ W1 + b1
+def forward(W1, B1, W2, B2):
+    Z1 = W1 @ X + B1
     A1 = np.maximum(0, Z1)
-    Z2 = A1 @ W2 + b2
+    Z2 = W2 @ A1 + B2
     return Z1, A1, softmax(Z2)
 
 
-Z1, A1, A2 = forward(W1, b1, W2, b2)
-print("Z1", Z1.shape, " A1", A1.shape, " A2", A2.shape)
-print("first image: label", Y[0], " probabilities", A2[0].round(3), " sum", A2[0].sum())
-assert np.allclose(A2.sum(axis=1), 1)
+Z1, A1, A2 = forward(W1, B1, W2, B2)
+print("X", X.shape, " Z1", Z1.shape, " A1", A1.shape, " A2", A2.shape)
+print("first image: label", Y[0], " probabilities", A2[:, 0].round(3))
+assert np.allclose(A2.sum(axis=0), 1)
 
 # %% [markdown]
 # ### Loss
@@ -167,21 +167,22 @@ assert np.allclose(A2.sum(axis=1), 1)
 # **Cross-entropy** asks how probable the network found what is true. With the label of image $i$
 # called $y_i$,
 #
-# $$L = -\frac{1}{n}\sum_{i=1}^{n} \ln a_{i,\,y_i}.$$
+# $$L = -\frac{1}{m}\sum_{i=1}^{m} \ln a_{y_i,\,i}.$$
 #
-# Written with **one-hot** labels, rows of zeros with a single one, it is
-# $-\frac{1}{n}\sum_i\sum_k y_{ik}\ln a_{ik}$: the same number, since all other terms are 0.
+# Written with **one-hot** labels, columns of zeros with a single one, it is
+# $-\frac{1}{m}\sum_i\sum_k y_{ki}\ln a_{ki}$: the same number, since all other terms are 0.
 
 
 # %%
 def cross_entropy(A2):
-    return -np.log(A2[np.arange(len(Y)), Y]).mean()
+    return -np.log(A2[Y, np.arange(m)]).mean()
 
 
-rows = one_hot(Y, 10)
-print("label", Y[0], " one-hot", rows[0])
-print("loss", cross_entropy(A2), " with one-hot labels", -(rows * np.log(A2)).sum(axis=1).mean())
-assert np.isclose(cross_entropy(A2), -(rows * np.log(A2)).sum(axis=1).mean())
+one_hot_Y = one_hot(Y, 10).T
+loss = -np.mean(np.sum(one_hot_Y * np.log(A2), axis=0))
+print("label", Y[0], " one-hot", one_hot_Y[:, 0])
+print(f"loss {cross_entropy(A2):.4f}, with one-hot labels {loss:.4f}")
+assert np.isclose(cross_entropy(A2), loss)
 
 # %% [markdown]
 # ### Backward
@@ -192,12 +193,12 @@ assert np.isclose(cross_entropy(A2), -(rows * np.log(A2)).sum(axis=1).mean())
 # *Scores.* Softmax and cross-entropy together have a derivative as simple as that of the single
 # neuron: probability minus truth. (Why, we shall see below.)
 #
-# $$dZ_2 = \frac{1}{n}(A_2 - Y).$$
+# $$dZ_2 = \frac{1}{m}(A_2 - Y).$$
 #
-# *Second layer.* In $Z_2 = A_1W_2 + b_2$, the weight $w_{jk}$ has an effect on score $k$ of each
-# image, $a_{ij}$ times as large as its own change. Collect over the images:
+# *Second layer.* In $Z_2 = W_2A_1 + B_2$, the weight $w_{kj}$ has an effect on score $k$ of each
+# image, $a_{ji}$ times as large as its own change. Collect over the images:
 #
-# $$dW_2 = A_1^\top\, dZ_2, \qquad db_2 = \sum_i (dZ_2)_i, \qquad dA_1 = dZ_2\, W_2^\top.$$
+# $$dW_2 = dZ_2\, A_1^\top, \qquad dB_2 = \sum_i (dZ_2)_i, \qquad dA_1 = W_2^\top\, dZ_2.$$
 #
 # *ReLU* lets a change pass where it let the value pass:
 #
@@ -205,19 +206,19 @@ assert np.isclose(cross_entropy(A2), -(rows * np.log(A2)).sum(axis=1).mean())
 #
 # *First layer.* The same as the second:
 #
-# $$dW_1 = X^\top\, dZ_1, \qquad db_1 = \sum_i (dZ_1)_i.$$
+# $$dW_1 = dZ_1\, X^\top, \qquad dB_1 = \sum_i (dZ_1)_i.$$
 
 
 # %%
 def backward(Z1, A1, A2):
-    dZ2 = (A2 - one_hot(Y, 10)) / len(Y)
-    dW2, db2 = A1.T @ dZ2, dZ2.sum(axis=0, keepdims=True)
-    dZ1 = dZ2 @ W2.T * (Z1 > 0)
-    dW1, db1 = X.T @ dZ1, dZ1.sum(axis=0, keepdims=True)
-    return dW1, db1, dW2, db2
+    dZ2 = (A2 - one_hot_Y) / m
+    dW2, dB2 = dZ2 @ A1.T, dZ2.sum(axis=1, keepdims=True)
+    dZ1 = W2.T @ dZ2 * (Z1 > 0)
+    dW1, dB1 = dZ1 @ X.T, dZ1.sum(axis=1, keepdims=True)
+    return dW1, dB1, dW2, dB2
 
 
-parameters = {"W1": W1, "b1": b1, "W2": W2, "b2": b2}
+parameters = {"W1": W1, "B1": B1, "W2": W2, "B2": B2}
 gradients = dict(zip(parameters, backward(Z1, A1, A2), strict=True))
 for name, value in parameters.items():
     print(name, value.shape, "  gradient", gradients[name].shape)
@@ -239,35 +240,36 @@ for name, value in parameters.items():
             losses.append(cross_entropy(forward(**(parameters | {name: changed}))[2]))
         quotient = (losses[0] - losses[1]) / (2 * step)
         worst = max(worst, abs(quotient - gradients[name].flat[place]))
-print("largest difference:", worst)
+print(f"largest difference: {worst:.1e}")
 assert worst < 1e-6
 
 # %% [markdown]
 # ### Update, repeat
 #
-# `TwoLayerNetwork` in `lessons/by_hand/two_layer.py` is these cells as one class:
+# `NeuralNetwork` in `lessons/by_hand/two_layer.py` is these cells as one class:
 # `forward_propagation`, `backward_propagation`, `update_parameters`, and `train`, which repeats
 # them. It gives the same gradients:
 
 # %%
-network = TwoLayerNetwork(n_inputs=784, n_hidden=h, n_outputs=10, seed=0, dtype=np.float64)
-network.W1, network.b1, network.W2, network.b2 = W1, b1, W2, b2
+network = NeuralNetwork(input_size=784, hidden_size=h, output_size=10)
+network.W1, network.B1, network.W2, network.B2 = W1, B1, W2, B2
 network.forward_propagation(X)
-same = zip(network.backward_propagation(Y), gradients.values(), strict=True)
+same = zip(network.backward_propagation(X, Y), gradients.values(), strict=True)
 assert all(np.allclose(one, other, atol=1e-15) for one, other in same)
+assert np.isclose(network.loss(Y), loss)
 
 # %% [markdown]
 # Now it learns. It sees the images in portions of 64, shuffled anew each time; an **epoch** is once
 # through all of them. Lesson 3 compares this with other ways.
 
 # %%
-network = TwoLayerNetwork(n_hidden=10, seed=0)
+network = NeuralNetwork(hidden_size=10, seed=0)
 W1_start = network.W1
-print("before: accuracy on the test part", network.accuracy(x_test, y_test))
+print(f"before: accuracy on the test part {network.accuracy(x_test.T, y_test):.3f}")
 epochs = 4 if material.source() == "MNIST" else 80
-history = network.train(x_train, y_train, epochs=epochs, learning_rate=0.1)
-score = network.accuracy(x_test, y_test)
-print("after:  accuracy on the test part", score, " loss", history[0], "→", history[-1])
+history = network.train(x_train.T, y_train, epochs=epochs, learning_rate=0.1)
+score = network.accuracy(x_test.T, y_test)
+print(f"after:  accuracy on the test part {score:.3f}, loss {history[0]:.3f} → {history[-1]:.3f}")
 assert score >= 0.85
 assert history[-1] < history[0]
 
@@ -277,7 +279,7 @@ assert history[-1] < history[0]
 # pictures. Ink on a blue pixel speaks for the neuron, on a red one against it.
 
 # %%
-answers_given = network.predict(x_test)
+answers_given = network.predict(x_test.T)
 mistakes = np.flatnonzero(answers_given != y_test)[:10]
 fig, axes = plt.subplots(2, 10, figsize=(8, 2.2))
 for ax, place in zip(axes[0], mistakes, strict=False):
@@ -285,8 +287,8 @@ for ax, place in zip(axes[0], mistakes, strict=False):
     ax.title.set_fontsize(8)
 learned = network.W1 - W1_start
 limit = 0.7 * np.abs(learned).max()
-for ax, column in zip(axes[1], learned.T, strict=True):
-    material.picture(ax, column, cmap="RdBu", vmin=-limit, vmax=limit)
+for ax, row in zip(axes[1], learned, strict=True):
+    material.picture(ax, row, cmap="RdBu", vmin=-limit, vmax=limit)
 plt.show()
 
 # %% [markdown]
@@ -303,18 +305,28 @@ plt.show()
 # | `backward(dvalues)` | `dinputs` | $dZ\,W^\top$ | see below |
 # | | `dweights`, `dbiases` | $X^\top dZ$, $\sum_i dZ_i$ | – |
 #
+# Here each example is a *row*, as in the files that hold data and in most frameworks. All matrices
+# are transposed, and with them the order of the products: $(WX)^\top = X^\top W^\top$. So $W$ has
+# the shape (inputs, neurons), and $b$ is a row.
+#
 # A `Model` calls `forward` from the first to the last and `backward` from the last to the first.
-# That is all of backpropagation (Rumelhart, Hinton and Williams, 1986).
+# That is all of backpropagation (Rumelhart, Hinton and Williams, 1986). It gives the network above
+# the same gradients, transposed:
 
 # %%
-layer, activation = DenseLayer(784, 10, seed=0), Activation_ReLU()
-layer.weights, layer.biases = W1, b1
-activation.forward(layer.forward(X))
-activation.backward(np.ones((n, 10)))
-layer.backward(activation.dinputs)
-print("dweights", layer.dweights.shape, " dbiases", layer.dbiases.shape, " dinputs",
-      layer.dinputs.shape)  # fmt: skip
-assert np.allclose(activation.output, A1)
+model = Model([DenseLayer(784, h), Activation_ReLU(), DenseLayer(h, 10), Activation_Softmax()])
+hidden, _, last, _ = model.layers
+hidden.weights, hidden.biases, last.weights, last.biases = W1.T, B1.T, W2.T, B2.T
+model.loss = Loss_CategoricalCrossentropy()
+
+output = model.forward(X.T)
+print(f"output {output.shape}, loss {model.loss.calculate(output, Y):.4f}")
+model.backward(output, Y)  # from the gradient of the loss back to that of the inputs
+print("dweights", hidden.dweights.shape, " dbiases", hidden.dbiases.shape, " dinputs",
+      hidden.dinputs.shape)  # fmt: skip
+rows = hidden.dweights, hidden.dbiases, last.dweights, last.dbiases
+same = zip(rows, gradients.values(), strict=True)
+assert all(np.allclose(row.T, column, atol=1e-15) for row, column in same)
 
 # %% [markdown]
 # ### True derivatives
@@ -370,7 +382,7 @@ plt.show()
 # one: the numbers are the same.
 
 # %%
-Z2 = 2 * rng.standard_normal((n, 10))
+Z2 = 2 * rng.standard_normal((m, 10))
 separate, loss = Activation_Softmax(), Loss_CategoricalCrossentropy()
 merged = Activation_Softmax_Loss_CategoricalCrossentropy()
 
@@ -378,8 +390,8 @@ value = loss.calculate(separate.forward(Z2), Y)
 separate.backward(loss.backward(separate.output, Y))
 merged_value = merged.calculate(Z2, Y)
 merged.backward(Z2, Y)
-print("loss", value, merged_value)
-print("largest difference of the gradients:", np.abs(separate.dinputs - merged.dinputs).max())
+difference = np.abs(separate.dinputs - merged.dinputs).max()
+print(f"loss {value:.6f} and {merged_value:.6f}, largest difference of gradients {difference:.0e}")
 assert np.isclose(value, merged_value)
 assert np.allclose(separate.dinputs, merged.dinputs, atol=1e-12)
 
@@ -422,8 +434,8 @@ for attempt in (
 # %% [markdown]
 # ### The quick start: 784-128-64-10
 #
-# Three layers are now as easy as two. The loop is the five steps, one a line; it takes all its
-# images at once.
+# Three layers are now as easy as two. The model has a loss, and the loop is the five steps, one a
+# line; it takes all its images at once.
 
 # %%
 np.random.seed(0)
@@ -437,20 +449,20 @@ model.add(Activation_ReLU())
 model.add(DenseLayer(64, 10))
 model.add(Activation_Softmax())
 
-loss_function = Loss_CategoricalCrossentropy()
+model.loss = Loss_CategoricalCrossentropy()
 optimizer = Optimizer_SGD(learning_rate=0.1)
 
 losses = []
 for _ in range(60):
     output = model.forward(X)
-    losses.append(loss_function.calculate(output, y))
-    loss_function.backward(output, y)
-    model.backward(loss_function.dinputs)
+    losses.append(model.loss.calculate(output, y))
+    model.backward(output, y)
     for layer in model.layers:
-        optimizer.update_params(layer)
+        if hasattr(layer, "weights"):
+            optimizer.update_params(layer)
 
 quick = model.accuracy(x_test, y_test)
-print("loss", losses[0], "→", losses[-1], " accuracy on the test part", quick)
+print(f"loss {losses[0]:.3f} → {losses[-1]:.3f}, accuracy on the test part {quick:.3f}")
 assert losses[-1] < losses[0] / 2
 
 # %% [markdown]
@@ -461,7 +473,7 @@ epochs = 3 if material.source() == "MNIST" else 20
 X, y = x_train[:20_000], y_train[:20_000]
 curve = model.train(X, y, epochs=epochs, batch_size=32, optimizer=optimizer)
 final = model.accuracy(x_test, y_test)
-print("loss", curve, " accuracy on the test part", final)
+print("loss", np.round(curve, 3), f" accuracy on the test part {final:.3f}")
 assert final >= 0.9 and final > quick
 
 correct = model.predict(x_test) == y_test
@@ -489,8 +501,8 @@ plt.show()
 #    of `weights.size + biases.size` of the quick start's layers.
 # 4. **Which for which?** Compute the matrix whose entry $(i, j)$ counts the images of digit $i$
 #    taken for digit $j$. Check: its trace is the accuracy times the number of images.
-# 5. **Why random?** Let all weights of `TwoLayerNetwork` start at the same number, and train. How
-#    many different columns has `W1` after that, and why?
+# 5. **Why random?** Let all weights of `NeuralNetwork` start at the same number, and train. How
+#    many different rows has `W1` after that, and why?
 #
 # Answers: `lessons/answers/lesson_02.py`.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lessons.by_hand import Loss, TwoLayerNetwork
+from lessons.by_hand import Loss, NeuralNetwork
 
 Array = NDArray[Any]
 
@@ -65,12 +65,12 @@ def confusion_matrix(y: Array, predicted: Array, n_classes: int = 10) -> Array:
 def different_neurons(x: Array, y: Array, start: float | None = None) -> int:
     """How many different hidden neurons a 784-8-10 network has after 5 epochs.
 
-    With `start`, all of W1, b1, W2 and b2 start at that one number. Then all hidden neurons compute
+    With `start`, all of W1, B1, W2 and B2 start at that one number. Then all hidden neurons compute
     the same, get the same gradient, and stay the same for ever: eight neurons, worth one.
     """
-    network = TwoLayerNetwork(x.shape[1], 8, 10, seed=0, dtype=np.float64)
+    network = NeuralNetwork(x.shape[1], 8, 10, seed=0)
     if start is not None:
-        for name in ("W1", "b1", "W2", "b2"):
+        for name in ("W1", "B1", "W2", "B2"):
             setattr(network, name, np.full_like(getattr(network, name), start))
-    network.train(x, y, epochs=5, learning_rate=0.1)
-    return len(np.unique(np.round(network.W1, 9), axis=1).T)
+    network.train(x.T, y, epochs=5, learning_rate=0.1)
+    return len(np.unique(np.round(network.W1, 9), axis=0))

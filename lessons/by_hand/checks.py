@@ -24,6 +24,21 @@ def check_table(x: Array, n_columns: int, who: str) -> Array:
     raise ValueError(f"{who} takes inputs of shape (n, {n_columns}), given {x.shape}.{advice}")
 
 
+def check_columns(x: Array, n_rows: int, who: str) -> Array:
+    """`x` as an array, if it is a table with `n_rows` rows and one example a column."""
+    x = np.asarray(x)
+    if x.ndim == 2 and x.shape[0] == n_rows:
+        return x
+    advice = ""
+    if x.ndim == 1 and x.size == n_rows:
+        advice = " One example is a table of one column: x.reshape(-1, 1)."
+    elif x.ndim == 2 and x.shape[1] == n_rows:
+        advice = " Each example is a column here: write x.T."
+    elif x.ndim > 2 and x[0].size == n_rows:
+        advice = " Flatten each example to a column: x.reshape(len(x), -1).T."
+    raise ValueError(f"{who} takes inputs of shape ({n_rows}, m), given {x.shape}.{advice}")
+
+
 def check_gradient(layer: Any, dvalues: Array) -> Array:
     """`dvalues` as an array, if it has the shape of the output that `layer` computed last."""
     dvalues, who = np.asarray(dvalues), type(layer).__name__

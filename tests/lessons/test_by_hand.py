@@ -18,8 +18,8 @@ from lessons.by_hand import (
     Loss_BinaryCrossentropy,
     Loss_CategoricalCrossentropy,
     Model,
+    NeuralNetwork,
     Optimizer_SGD,
-    TwoLayerNetwork,
     one_hot,
     prepare,
 )
@@ -114,17 +114,35 @@ def test_models_have_the_gradients_of_finite_differences(merged):
 
 
 def test_the_two_layer_network_has_the_gradients_of_finite_differences():
-    network = TwoLayerNetwork(5, 4, 3, seed=0, dtype=np.float64)
+    network = NeuralNetwork(5, 4, 3, seed=0)
 
     def value():
-        network.forward_propagation(X)
+        network.forward_propagation(X.T)
         return network.loss(Y)
 
     value()
-    got = network.backward_propagation(Y)
-    for gradient, name in zip(got, ("W1", "b1", "W2", "b2"), strict=True):
+    got = network.backward_propagation(X.T, Y)
+    for gradient, name in zip(got, ("W1", "B1", "W2", "B2"), strict=True):
         expected = differences(value, getattr(network, name))
-        np.testing.assert_allclose(gradient, expected, atol=1e-8)
+        np.testing.assert_allclose(gradient, expected, atol=1e-8)  # error of the differences
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_model_with_its_loss_is_the_two_layer_network_with_rows_for_columns(merged):
+    network = NeuralNetwork(5, 4, 3, seed=0)
+    first, second = DenseLayer(5, 4), DenseLayer(4, 3)
+    first.weights, first.biases = network.W1.T, network.B1.T
+    second.weights, second.biases = network.W2.T, network.B2.T
+    model = Model([first, Activation_ReLU(), second, *([] if merged else [Activation_Softmax()])])
+    if merged:
+        model.loss = Activation_Softmax_Loss_CategoricalCrossentropy()
+    output, columns = model.forward(X), network.forward_propagation(X.T)
+    assert model.loss.calculate(output, Y) == pytest.approx(network.loss(Y), rel=1e-14)
+    np.testing.assert_allclose(model.loss.output if merged else output, columns.T, rtol=1e-14)
+    model.backward(output, Y)
+    rows = first.dweights, first.dbiases, second.dweights, second.dbiases
+    for row, column in zip(rows, network.backward_propagation(X.T, Y), strict=True):
+        np.testing.assert_allclose(row.T, column, atol=1e-15)  # a few roundings of numbers below 1
 
 
 def test_merged_and_separate_steps_give_the_same():
@@ -224,20 +242,19 @@ def test_the_quick_start_learns_the_digits(digits):
     model.add(Activation_ReLU())
     model.add(DenseLayer(64, 10))
     model.add(Activation_Softmax())
-    loss_function = Loss_CategoricalCrossentropy()
+    model.loss = Loss_CategoricalCrossentropy()
     optimizer = Optimizer_SGD(learning_rate=0.1)
     losses = []
     for _epoch in range(150):
         output = model.forward(X)
-        losses.append(loss_function.calculate(output, y))
-        loss_function.backward(output, y)
-        model.backward(loss_function.dinputs)
+        losses.append(model.loss.calculate(output, y))
+        model.backward(output, y)
         for layer in model.layers:
             optimizer.update_params(layer)
     assert losses[-1] < losses[0] / 4
     assert model.accuracy(X, y) >= 0.9
     assert np.mean(model.predict(x_test) == y_test) >= 0.8
-    more = model.train(X, one_hot(y, 10), epochs=5, loss=loss_function, optimizer=optimizer)
+    more = model.train(X, one_hot(y, 10), epochs=5, optimizer=optimizer)
     assert more[-1] < 0.3
     assert model.accuracy(x_test, one_hot(y_test, 10)) == model.accuracy(x_test, y_test) > 0.85
 
@@ -307,16 +324,16 @@ def test_the_two_layer_network_reads_the_digits(digits):
     labels = np.concatenate([y_train, y_test])[:20_000]
     x, y, x_new, y_new = prepare(pixels.reshape(-1, 28, 28), labels)
     assert len(x_new) == round(len(pixels) * 0.2) and x.max() == 1 and x.shape[1] == 784
-    network = TwoLayerNetwork(n_hidden=10, seed=0)
+    network = NeuralNetwork(hidden_size=10, seed=0)
     assert np.abs(network.W1).max() <= 0.5 and np.abs(network.W1).max() > 0.49
-    history = network.train(x, y, epochs=10 if len(x) > 5000 else 60)
+    history = network.train(x.T, y, epochs=10 if len(x) > 5000 else 60)
     assert history[-1] < history[0]
-    assert network.accuracy(x_new, y_new) >= 0.85
-    assert network.predict(x_new).shape == y_new.shape
+    assert network.accuracy(x_new.T, y_new) >= 0.85
+    assert network.predict(x_new.T).shape == y_new.shape
 
 
 def test_training_is_reproducible_and_takes_all_examples_at_once_too():
-    histories = [TwoLayerNetwork(5, 4, 3, seed=1).train(X, Y, 3, batch_size=None) for _ in "ab"]
+    histories = [NeuralNetwork(5, 4, 3, seed=1).train(X.T, Y, 3, batch_size=None) for _ in "ab"]
     assert histories[0] == histories[1] and len(histories[0]) == 3
     assert deep().train(X, Y, 3, 2, seed=4) == deep().train(X, Y, 3, 2, seed=4)
 
@@ -343,8 +360,11 @@ def test_training_is_reproducible_and_takes_all_examples_at_once_too():
         (lambda: deep().train(X, Y, batch_size=-1), "at least one"),
         (lambda: deep().accuracy(X, Y[:, None]), r"y.reshape\(7,\)"),
         (lambda: Optimizer_SGD(-0.1), "above 0"),
-        (lambda: TwoLayerNetwork().forward_propagation(np.zeros((2, 64))), r"\(n, 784\)"),
-        (lambda: TwoLayerNetwork(5, 4, 3).train(X, Y[:, None]), r"\(7, 1\)"),
+        (lambda: NeuralNetwork().forward_propagation(np.zeros((64, 2))), r"\(784, m\)"),
+        (lambda: NeuralNetwork().forward_propagation(np.zeros((2, 784))), r"x\.T"),
+        (lambda: NeuralNetwork().forward_propagation(np.zeros(784)), r"x.reshape\(-1, 1\)"),
+        (lambda: NeuralNetwork().forward_propagation(np.zeros((2, 28, 28))), r"\(x\), -1\)\.T"),
+        (lambda: NeuralNetwork(5, 4, 3).train(X.T, Y[:, None]), r"\(7, 1\)"),
         (lambda: prepare(np.zeros((3, 4)), np.zeros((3, 1))), r"\(3, 1\)"),
     ],
 )
@@ -366,7 +386,7 @@ def test_backward_before_forward_and_update_before_backward_are_named():
 
 def test_the_package_imports_numpy_alone():
     allowed = {"__future__", "collections", "itertools", "lessons", "numpy", "typing"}
-    for path in Path(by_hand.__path__[0]).glob("*.py"):
+    for path in Path(by_hand.__path__[0]).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [part.name for part in node.names] if isinstance(node, ast.Import) else (
                 [node.module] if isinstance(node, ast.ImportFrom) else []

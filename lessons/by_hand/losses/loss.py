@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lessons.by_hand.activations import Activation_Sigmoid, Activation_Softmax
 from lessons.by_hand.checks import Array, check_gradient, check_same_shape, targets
+from lessons.by_hand.multi_activation.activation import Activation_Sigmoid, Activation_Softmax
 
 
 class Loss:

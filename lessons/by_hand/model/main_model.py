@@ -1,4 +1,4 @@
-"""A model: layers one after another, and the loop that trains them."""
+"""A model: layers one after another, and the loop that trains them with an optimizer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from lessons.by_hand.checks import Array, check_same_shape
-from lessons.by_hand.losses import Loss, Loss_CategoricalCrossentropy
-from lessons.by_hand.optimizers import Optimizer_SGD
+from lessons.by_hand.losses.loss import Loss, Loss_CategoricalCrossentropy
 
 
 class Model:
     """f = layer_k ∘ ... ∘ layer_1: forward through the layers, backward in the other direction.
+
+    `loss` is the loss that :meth:`backward` starts from and :meth:`train` makes small; assign
+    another one to change it.
 
     >>> from lessons.by_hand import Activation_ReLU, DenseLayer
     >>> model = Model()
@@ -25,6 +27,7 @@ class Model:
 
     def __init__(self, layers: Iterable[Any] = ()) -> None:
         self.layers: list[Any] = []
+        self.loss: Loss = Loss_CategoricalCrossentropy()
         for layer in layers:
             self.add(layer)
 
@@ -42,13 +45,17 @@ class Model:
         self.output = inputs
         return self.output
 
-    def backward(self, dvalues: Array) -> Array:
-        """From the gradient of the model's output to that of its inputs.
+    def backward(self, values: Array, y: Array | None = None) -> Array:
+        """The gradient of the loss by the model's inputs; layers keep those of their weights.
+
+        `backward(output, y)` takes the model's output and the labels, and begins with the gradient
+        of `loss`. `backward(dvalues)` begins with a given gradient of the output.
 
         Each layer turns the gradient of its output into that of its inputs, `dinputs`, which is
         the gradient of the output of the layer before: the chain rule. On the way, layers with
         weights leave `dweights` and `dbiases`.
         """
+        dvalues = values if y is None else self.loss.backward(values, y)
         for layer in reversed(self.layers):
             layer.backward(dvalues)
             dvalues = layer.dinputs
@@ -69,10 +76,10 @@ class Model:
         """Forward, loss, backward, update, for all mini-batches of all epochs.
 
         Examples are shuffled anew in every epoch; `batch_size=None` takes all of them at once.
-        By default the loss is :class:`Loss_CategoricalCrossentropy` and the optimizer
-        `Optimizer_SGD(0.1)`. Returns the mean loss of each epoch.
+        By default the loss is the model's own and the optimizer `Optimizer_SGD(0.1)`. Returns the
+        mean loss of each epoch.
         """
-        loss, optimizer = loss or Loss_CategoricalCrossentropy(), optimizer or Optimizer_SGD(0.1)
+        loss, optimizer = loss or self.loss, optimizer or Optimizer_SGD(0.1)
         X, y, order, history = np.asarray(X), np.asarray(y), np.random.default_rng(seed), []
         if len(X) != len(y):
             raise ValueError(f"Every example has a label: given {len(X)} and {len(y)}.")
@@ -114,3 +121,56 @@ def batches(n: int, size: int, order: np.random.Generator) -> Iterator[Array]:
     shuffled = order.permutation(n)
     for start in range(0, n, size):
         yield shuffled[start : start + size]
+
+
+class Optimizer_SGD:
+    """W ← W − η·∂L/∂W, and the same for b: one step downhill.
+
+    The gradient may come from all examples, from one, or from a mini-batch (Robbins and Monro,
+    1951, for one); the optimizer does not see the difference.
+
+    learning_rate: η, the length of the steps.
+    decay: with d > 0, step t takes η / (1 + d·t). A step ends with `post_update_params()`; giving
+        the whole model to `update_params` does that too.
+    """
+
+    def __init__(self, learning_rate: float = 1.0, decay: float = 0.0) -> None:
+        if learning_rate <= 0 or decay < 0:
+            raise ValueError(
+                f"A learning rate is above 0 and a decay not below it, "
+                f"given {learning_rate} and {decay}."
+            )
+        self.learning_rate, self.decay, self.iterations = learning_rate, decay, 0
+
+    @property
+    def current_learning_rate(self) -> float:
+        """η / (1 + d·t)."""
+        return self.learning_rate / (1 + self.decay * self.iterations)
+
+    def pre_update_params(self) -> None:
+        """Nothing to do before a step; here because many loops call it."""
+
+    def update_params(self, layer: Any) -> None:
+        """One step of a layer's weights and biases, or of all layers of a model.
+
+        A layer without weights is left alone.
+        """
+        if hasattr(layer, "layers"):
+            for part in layer.layers:
+                self.update_params(part)
+            return self.post_update_params()
+        if not hasattr(layer, "weights"):
+            return None
+        if not hasattr(layer, "dweights"):
+            raise RuntimeError(f"{layer!r} has no gradients yet: call backward first.")
+        layer.weights = self._stepped(layer.weights, layer.dweights)
+        layer.biases = self._stepped(layer.biases, layer.dbiases)
+        return None
+
+    def _stepped(self, values: Array, gradient: Array) -> Array:
+        """A new array: whoever still holds the old one, a start to compare with say, keeps it."""
+        return (values - self.current_learning_rate * gradient).astype(values.dtype, copy=False)
+
+    def post_update_params(self) -> None:
+        """A step is done: t ← t + 1."""
+        self.iterations += 1

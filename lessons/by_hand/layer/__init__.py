@@ -1,0 +1,1 @@
+"""Layers with weights: `connect_layers` has the dense layer."""

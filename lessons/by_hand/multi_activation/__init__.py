@@ -1,0 +1,1 @@
+"""Activation functions: `activation` has ReLU, sigmoid and softmax."""
