@@ -15,6 +15,8 @@ import numpy as np
 
 from chainrule import settings, tree
 from chainrule.errors import ArgumentError, GradientError, NonFiniteError, ShapeError
+from chainrule.graph import as_tuple
+from chainrule.interpreters import Interpreter
 from chainrule.ops.creation import ones_like, zeros_like
 from chainrule.ops.shape import stack
 from chainrule.primitive import Primitive
@@ -88,33 +90,13 @@ def is_grad_enabled() -> bool:
     return settings.current().gradients
 
 
-class OnNumbers:
-    """What interpreters share that work on numbers: state is read and written at once."""
-
-    def read(self, tensor: Tensor) -> Any:
-        return tensor._data
-
-    def write(self, tensor: Tensor, value: Tensor) -> None:
-        tensor._put(value._data)
-
-    def read_grad(self, tensor: Tensor) -> Tensor | None:
-        return tensor._grad
-
-    def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
-        tensor._grad = g
-
-    def require(self, condition: Tensor, error: Exception) -> None:
-        if not condition._data:
-            raise error
-
-
-class AnomalyDetector(OnNumbers):
-    """An interpreter that evaluates, and stops at the first result that is not finite."""
+class AnomalyDetector(Interpreter):
+    """An interpreter that stops at the first result that is not finite."""
 
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
-        result = primitive.forward(*[x._data for x in inputs], **params)
-        for y in result if isinstance(result, tuple) else (result,):
-            if np.asarray(y).dtype.kind == "f" and not np.all(np.isfinite(y)):
+        result = super().run(primitive, inputs, params)
+        for y in as_tuple(result):
+            if isinstance(y, np.ndarray) and y.dtype.kind == "f" and not np.all(np.isfinite(y)):
                 raise NonFiniteError(
                     f"`{primitive.name}` gave NaN or infinity",
                     given="; ".join(_range(x) for x in inputs),

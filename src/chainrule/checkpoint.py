@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 from chainrule import tape, tree
 from chainrule.errors import CaptureError, DTypeError, GradientError, listing
-from chainrule.gateway import apply
 from chainrule.graph import Value
+from chainrule.interpreters import Evaluate
+from chainrule.ops.shape import barrier
 from chainrule.primitive import Spec
 from chainrule.settings import current, use
 from chainrule.tape import Node
-from chainrule.tensor import Interpreter, Tensor, wrap
+from chainrule.tensor import Tensor, wrap
 from chainrule.witness import Witness
 
 
@@ -162,7 +163,7 @@ def _apart(x: Any) -> Any:
     if x.__class__ is not Tensor or not isinstance(x._data, Value):
         return x
     with use(gradients=False):
-        apart = apply("barrier", x)
+        apart = barrier(x)
     apart._node, apart._output, apart._requires_grad = x._node, x._output, x._requires_grad
     return apart
 
@@ -194,7 +195,7 @@ def _words(step: tuple[Any, ...] | None) -> str:
     return f"{what} {number} is {listing(specs)}"
 
 
-def _numbers(node: Node, interpreter: Interpreter) -> Numbers:
+def _numbers(node: Node, interpreter: Evaluate) -> Numbers:
     """The numbers of a node, cut off from the tape: else each would keep all before it."""
     saved = [x if x._node is None else wrap(interpreter.read(x)) for x in node.saved or ()]
     return Numbers(saved, node.versions, node.outputs, node.recall)

@@ -14,6 +14,7 @@ import numpy as np
 
 from chainrule import engine, tape
 from chainrule.errors import DTypeError
+from chainrule.interpreters import top
 from chainrule.primitive import SCALARS, Array, DType, Primitive, array_of, lookup, registry
 from chainrule.settings import current
 from chainrule.tensor import Tensor, wrap
@@ -42,8 +43,7 @@ def apply(op: Primitive | str, *inputs: Any, **params: Any) -> Any:
                 break
     primitive.infer(*data, **params)
     if interpreter is None:
-        native = settings.engine == "native"
-        result = (primitive.evaluate if native else primitive.forward)(*data, **params)
+        result = primitive.evaluate(*data, **params)
     else:
         result = interpreter.run(primitive, inputs, params)
     several = result.__class__ is tuple
@@ -71,11 +71,7 @@ def require(condition: Tensor, error: Exception) -> None:
     >>> import chainrule as cr
     >>> require(cr.tensor(2.0) > 1, ValueError("too small"))
     """
-    interpreter = current().interpreter
-    if interpreter is not None:
-        interpreter.require(condition, error)
-    elif not condition:
-        raise error
+    top().require(condition, error)
 
 
 def aligned(name: str, *inputs: Any) -> list[Tensor]:

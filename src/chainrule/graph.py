@@ -15,7 +15,6 @@ import numpy as np
 
 from chainrule.errors import DTypeError, GraphError, ShapeError
 from chainrule.primitive import Array, DType, Primitive, Shape, Spec, SpecLike
-from chainrule.settings import current
 
 
 class Value:
@@ -115,12 +114,9 @@ class Graph:
             if array.dtype != value.dtype:
                 raise DTypeError(f"input {value}", given=array.dtype, expected=value.dtype)
             environment[value] = array
-        native = current().engine == "native"
         for equation in self.equations:
             inputs = [environment[v] for v in equation.inputs]
-            op = equation.primitive
-            function = op.evaluate if native else op.forward
-            results = as_tuple(function(*inputs, **equation.params))
+            results = as_tuple(equation.primitive.evaluate(*inputs, **equation.params))
             environment.update(zip(equation.outputs, map(np.asarray, results), strict=True))
         return [environment[v] for v in self.outputs]
 

@@ -15,6 +15,10 @@ The derivative is written with differentiable ops, so higher orders are free. Th
 parameters are what the tape keeps alive: `y` is the output (`ys` all outputs of an op with
 several), an input's name is that input, `x_spec` only the shape and dtype of input `x`, a
 parameter's name is that parameter, and `needs` says which inputs want a gradient.
+
+Names of parameters have one meaning in all records: `dim` and `dims` count dimensions from the
+front, `shape` is the shape of the output, `index` is an index into the first input, `dtype` is the
+dtype of the output. So what adds a dimension in front (batching) knows what to change.
 """
 
 from __future__ import annotations
@@ -23,12 +27,14 @@ import functools
 import inspect
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NoReturn, Protocol
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, GraphError, listing
+from chainrule.kinds import Kind, Moving, View, other
+from chainrule.settings import current
 
 DType = np.dtype[Any]
 Shape = tuple[int, ...]
@@ -144,20 +150,36 @@ Sample = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Primitive:
-    """One op: name, formula, spec rule, NumPy reference, derivative and samples.
+    """One op: name, kind, formula, spec rule, NumPy reference, derivative and samples.
 
-    Calling it runs it on tensors. `promote` tells the gateway what to do about mixed dtypes:
-    "none" leaves them to the spec rule, "common" casts integers up to one dtype, "float" also
-    casts integers to the default floating dtype. `view` says that the result shares memory.
-    `partial` says that the derivative of an op with several outputs takes None, not zeros, for
-    an output that no gradient reached.
+    Calling it runs it on tensors. Beside the five parts that every record has, it may say:
+
+    kind: what kind of op it is (see kinds.py); what is generic derives from it.
+    promote: what the gateway does about mixed dtypes. "none" leaves them to the spec rule, "common"
+        casts integers up to one dtype, "float" also casts integers to the default floating dtype.
+    partial: the derivative of an op with several outputs takes None, not zeros, for an output that
+        no gradient reached.
+    arguments: turns the arguments of a call into inputs and parameters.
+    steps: `steps(m, *inputs, **params)`, the formula in ops of the engine's elementwise machine
+        `m`, where these are not simply those of the reference.
+    flops: `flops(*input specs, **params)`, the additions and multiplications.
+    tangent: `tangent(inputs, tangents, params)`, the derivative in forward mode, where the kind and
+        the `vjp` do not give it.
+    batch: `batch(inputs, batched, params)`, the op on inputs of which some have a further dimension
+        in front; see transforms/batching.py.
+    in_place: pairs (output, input); a kernel may write the output over the input.
+    neutral: {input: number}; where that input is that number, the output is the other input.
+    involution, idempotent: applied twice with the same parameters, it gives back x, or f(x).
+    unchanged: `unchanged(x, y, **params)`, whether the output is the input, by specs alone.
+    merged: `merged(first, second)`, the parameters of one application that stands for two.
+
     The reference runs without floating-point warnings: by IEEE 754, ∞ and NaN are results.
     """
 
     gateway: ClassVar[Callable[..., Any]]
     """`apply`, put here by gateway.py, so that a record can be called like what it describes."""
     evaluator: ClassVar[Callable[[Primitive], Callable[..., Any]]] = lambda record: record.forward
-    """Makes a record's `evaluate`; put here by gateway.py, as the engine is on a higher floor."""
+    """Makes a record's `native`; put here by gateway.py, as the engine is on a higher floor."""
 
     def __init__(self, source: type) -> None:
         fields = vars(source)
@@ -167,24 +189,39 @@ class Primitive:
         self.name: str = fields.get("name", source.__name__.rstrip("_"))
         self.formula: str = inspect.cleandoc(source.__doc__ or "")
         self.infer: Callable[..., Any] = fields["infer"]
-        self.view: bool = fields.get("view", False)
-        self.partial: bool = fields.get("partial", False)
+        self.kind: Kind = fields.get("kind", other)
+        self.view = isinstance(self.kind, View)
         self.forward: Callable[..., Any] = fields["forward"]
         if not self.view:
             self.forward = np.errstate(all="ignore")(self.forward)
         self.vjp: Callable[..., Any] | None = fields.get("vjp")
+        self.promote: Promotion = fields.get("promote", "none")
+        self.promotes = self.promote != "none"
+        self.partial: bool = fields.get("partial", False)
         self.arguments: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] | None = fields.get(
             "arguments"
         )
-        self.promote: Promotion = fields.get("promote", "none")
-        self.promotes = self.promote != "none"
         self.samples: Callable[[np.random.Generator], Iterable[Sample]] | None = fields.get(
             "samples"
         )
+        self._read_facts(fields)
         self.__name__, self.__doc__ = source.__name__, source.__doc__
         self.__module__, self.__qualname__ = source.__module__, source.__qualname__
         self.__signature__ = inspect.signature(self.arguments or self.forward)
         self._read_signatures()
+
+    def _read_facts(self, fields: Mapping[str, Any]) -> None:
+        """What is known of the op beyond its value and derivative."""
+        self.steps: Callable[..., Any] | None = fields.get("steps")
+        self.counted: Callable[..., int] | None = fields.get("flops")
+        self.tangent: Callable[..., Any] | None = fields.get("tangent")
+        self.batch: Callable[..., Any] | None = fields.get("batch")
+        self.in_place: tuple[tuple[int, int], ...] = fields.get("in_place", ())
+        self.neutral: dict[int, float] = fields.get("neutral", {})
+        self.involution: bool = fields.get("involution", False)
+        self.idempotent: bool = fields.get("idempotent", False)
+        self.unchanged: Callable[..., bool] | None = fields.get("unchanged")
+        self.merged: Callable[..., dict[str, Any]] | None = fields.get("merged")
 
     def _read_signatures(self) -> None:
         """Find out which inputs, outputs, specs and parameters the derivative asks for."""
@@ -210,14 +247,31 @@ class Primitive:
                 "or an input's name with _spec",
             )
 
+    def flops(self, inputs: Sequence[SpecLike], outputs: Sequence[SpecLike], params: Any) -> int:
+        """Additions and multiplications: those that the record counts; else 0 where elements only
+        move, and one for each element of the largest input or output elsewhere."""
+        if self.counted is not None:
+            return self.counted(*inputs, **params)
+        if isinstance(self.kind, (View, Moving)):
+            return 0
+        return max(math.prod(x.shape) for x in (*outputs, *inputs))
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.arguments is not None:
             args, kwargs = self.arguments(*args, **kwargs)
         return Primitive.gateway(self, *args, **kwargs)
 
+    def evaluate(self, *arrays: Array, **params: Any) -> Any:
+        """The value, one array or a tuple of them: the only place where an op is computed.
+
+        By the native kernel, where the engine in use has one, else by the NumPy reference.
+        """
+        compute = self.native if current().engine == "native" else self.forward
+        return compute(*arrays, **params)
+
     @functools.cached_property
-    def evaluate(self) -> Callable[..., Any]:
-        """What plain evaluation calls: the native kernel where there is one, else the reference."""
+    def native(self) -> Callable[..., Any]:
+        """As `forward`, by native kernels where there are any."""
         return Primitive.evaluator(self)
 
     def __repr__(self) -> str:
@@ -227,9 +281,10 @@ class Primitive:
         return self.__qualname__
 
 
-_FIELDS = {
-    "arguments", "forward", "infer", "name", "partial", "promote", "samples", "view", "vjp",
-}  # fmt: skip
+_FIELDS = frozenset(
+    "arguments batch flops forward idempotent in_place infer involution kind merged name neutral"
+    " partial promote samples steps tangent unchanged vjp".split()
+)
 
 
 def _reject(name: str, unknown: set[str]) -> NoReturn:

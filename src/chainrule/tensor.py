@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from typing import Any, Protocol
+from typing import Any
 from weakref import ref
 
 import numpy as np
@@ -20,29 +20,17 @@ from chainrule.errors import (
     GradientError,
     ShapeError,
 )
+from chainrule.conversion import Conversion
 from chainrule.graph import Value
+from chainrule.interpreters import top
 from chainrule.methods import Methods
 from chainrule.primitive import SCALARS, Array, DType, Primitive, Shape, Spec, array_of, supported
-from chainrule.reading import Reading
 from chainrule.settings import current, use
 
 Scalar = bool | int | float
 
 
-class Interpreter(Protocol):
-    """What gives an op its meaning, when it is not plain evaluation."""
-
-    def run(
-        self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]
-    ) -> Any: ...
-    def read(self, tensor: Tensor) -> Any: ...
-    def write(self, tensor: Tensor, value: Tensor) -> None: ...
-    def read_grad(self, tensor: Tensor) -> Tensor | None: ...
-    def write_grad(self, tensor: Tensor, g: Tensor | None) -> None: ...
-    def require(self, condition: Tensor, error: Exception) -> None: ...
-
-
-class Tensor(Reading, Methods):
+class Tensor(Conversion, Methods):
     """An n-dimensional array of one dtype that remembers how it was computed.
 
     Made by `cr.tensor`, `cr.zeros`, ... or by an op. `requires_grad` marks what to differentiate
@@ -169,11 +157,8 @@ class Tensor(Reading, Methods):
                 instead="Write into the original: x[index] = value, or take a .clone() first.",
             )
         self._written = tape.caller()
-        if settings.interpreter is None:
-            self._put(new._data)
-        else:
-            self._version += 1
-            settings.interpreter.write(self, new)
+        self._version += 1
+        top().write(self, new)
         if settings.gradients and (new._requires_grad or self._node is not None):
             self._node, self._output = new._node, new._output
             self._requires_grad = new._requires_grad
@@ -184,16 +169,13 @@ class Tensor(Reading, Methods):
         if data.base is not None and data.base.nbytes != data.nbytes:
             data = data.copy()  # a small slice must not keep a large array alive
         self._data = data
-        self._version += 1
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self.assign(self.index_put(index, value))
 
     def detach(self) -> Tensor:
         """The same numbers, cut off from the tape."""
-        settings = current()
-        data = self._data if settings.interpreter is None else settings.interpreter.read(self)
-        detached = wrap(data)
+        detached = wrap(top().read(self))
         detached._is_view = True
         return detached
 
@@ -212,8 +194,7 @@ class Tensor(Reading, Methods):
     @property
     def grad(self) -> Tensor | None:
         """The gradient accumulated by `backward`, or None."""
-        interpreter = current().interpreter
-        return self._grad if interpreter is None else interpreter.read_grad(self)
+        return top().read_grad(self)
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
@@ -223,11 +204,7 @@ class Tensor(Reading, Methods):
                 given=getattr(value, "shape", type(value).__name__),
                 expected=self.shape,
             )
-        interpreter = current().interpreter
-        if interpreter is None:
-            self._grad = value
-        else:
-            interpreter.write_grad(self, value)
+        top().write_grad(self, value)
 
     def backward(
         self,
@@ -368,8 +345,7 @@ def _own(g: Tensor) -> Tensor:
     """A gradient as a tensor of its own: on the walk one tensor may serve several inputs."""
     if g._requires_grad and g._node is None:
         return g.clone()
-    interpreter = current().interpreter
-    return wrap(g._data if interpreter is None else interpreter.read(g), g._node, g._output)
+    return wrap(top().read(g), g._node, g._output)
 
 
 def _wrap_saved(data: Any, node: tape.Node | None, position: int, spec: Any = None) -> Tensor:

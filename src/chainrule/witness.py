@@ -7,22 +7,11 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 from chainrule import tape
-from chainrule.autograd import OnNumbers
 from chainrule.errors import GradientError
+from chainrule.interpreters import Interpreter, top
 from chainrule.primitive import Primitive
-from chainrule.settings import current
 from chainrule.tape import Node
-from chainrule.tensor import Interpreter, Tensor, wrap
-
-
-class Evaluation(OnNumbers):
-    """An interpreter that does what is done without one."""
-
-    def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
-        native = current().engine == "native"
-        return (primitive.evaluate if native else primitive.forward)(
-            *[x._data for x in inputs], **params
-        )
+from chainrule.tensor import Tensor, wrap
 
 
 class State(NamedTuple):
@@ -33,8 +22,8 @@ class State(NamedTuple):
     place: tuple[Node | None, int, bool, int]
 
 
-class Witness:
-    """An interpreter that leaves the work to the one below and notes what state is touched.
+class Witness(Interpreter):
+    """An interpreter that notes what state is touched, and leaves the work to the one below.
 
     since: the moment when it began.
     read_at: the version that each tensor had when it was first read.
@@ -42,7 +31,7 @@ class Witness:
     """
 
     def __init__(self) -> None:
-        self.below: Interpreter = current().interpreter or Evaluation()
+        super().__init__()
         self.since = tape.tick()
         self.read_at: dict[int, tuple[ref[Tensor], int]] = {}
         self.written: dict[tuple[int, bool], State] = {}
@@ -50,27 +39,21 @@ class Witness:
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
         for x in inputs:
             self._note_reading(x)
-        return self.below.run(primitive, inputs, params)
+        return super().run(primitive, inputs, params)
 
     def read(self, tensor: Tensor) -> Any:
         self._note_reading(tensor)
-        return self.below.read(tensor)
+        return super().read(tensor)
 
     def write(self, tensor: Tensor, value: Tensor) -> None:
         if self._is_new(tensor, False):
-            self._note(tensor, False, self.below.read(tensor))
-        self.below.write(tensor, value)
-
-    def read_grad(self, tensor: Tensor) -> Tensor | None:
-        return self.below.read_grad(tensor)
+            self._note(tensor, False, super().read(tensor))
+        super().write(tensor, value)
 
     def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
         if self._is_new(tensor, True):
-            self._note(tensor, True, self.below.read_grad(tensor))
-        self.below.write_grad(tensor, g)
-
-    def require(self, condition: Tensor, error: Exception) -> None:
-        self.below.require(condition, error)
+            self._note(tensor, True, super().read_grad(tensor))
+        super().write_grad(tensor, g)
 
     def _note_reading(self, x: Tensor) -> None:
         known = self.read_at.get(id(x))
@@ -98,7 +81,7 @@ class Witness:
 
     def rewind(self, through: Callable[[Tensor], Tensor] = lambda x: x) -> None:
         """Put back what was written as it was before."""
-        interpreter: Interpreter = current().interpreter or Evaluation()
+        interpreter = top()
         for (_, is_grad), (reference, value, place) in list(self.written.items()):
             tensor = reference()
             if tensor is None:

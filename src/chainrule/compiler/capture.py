@@ -17,6 +17,7 @@ from typing import Any
 from chainrule import tree
 from chainrule.errors import CaptureError
 from chainrule.graph import Equation, Graph, Value, as_tuple
+from chainrule.interpreters import Evaluate
 from chainrule.primitive import Array, Primitive, Spec
 from chainrule.settings import use
 from chainrule.tape import caller, describe
@@ -49,10 +50,11 @@ class Slot:
         if self.is_grad:
             self.tensor._grad = wrap(array)
         else:
+            self.tensor._version += 1
             self.tensor._put(array)
 
 
-class Capture:
+class Capture(Evaluate):
     """The interpreter that writes equations down instead of computing them."""
 
     def __init__(self, labels: dict[int, str]) -> None:

@@ -17,16 +17,8 @@ from typing import Any
 
 from chainrule import engine
 from chainrule.graph import Equation, Value
+from chainrule.kinds import Update
 from chainrule.primitive import Primitive
-
-UPDATES = ("sgd_update", "momentum_update", "adam_update", "rmsprop_update", "adagrad_update")
-"""Primitives whose native kernels may write an output over the input of the same place in memory:
-each element of an output depends on just that element of the arrays that are updated."""
-
-OVERLAYS = {"lstm_sequence": (2, 0), "lstm_sequence_gradient": (0, 6), "rnn_sequence": (0, 0)}
-"""(output, input): the gates over their pre-activations p, dp over the gates, h over p. Each kernel
-reads the row of a step and an example before it writes that row, and never again."""
-
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Step:
@@ -55,7 +47,7 @@ def updates_last(
     first: list[Step] = []
     last: list[Step] = []
     for step in steps:
-        is_update = isinstance(step.op, Primitive) and step.op.name in UPDATES and is_native(step)
+        is_update = isinstance(step.equation.primitive.kind, Update) and is_native(step)
         unread = all(v in old and not readers[v] for v in step.outputs)
         (last if is_update and unread else first).append(step)
     replaced: dict[Value, Value] = {}
@@ -74,12 +66,11 @@ def overlay(step: Step, is_native: Callable[[Step], bool]) -> list[tuple[Value, 
     """
     if not isinstance(step.op, Primitive) or not is_native(step):
         return []
-    if step.op.name in OVERLAYS:
-        at, over = OVERLAYS[step.op.name]
-        return [(step.outputs[at], step.inputs[over])]
+    if step.op.in_place:
+        return [(step.outputs[at], step.inputs[over]) for at, over in step.op.in_place]
     body = step.params.get("body")
     equations = [step.equation] if body is None else body.equations
-    if not all(engine.is_elementwise(e.primitive.name) for e in equations):
+    if not all(engine.is_sweep(e.primitive) for e in equations):
         return []
     floats = [x for x in step.inputs if x.dtype.kind == "f"]
     return [(y, x) for y in step.outputs for x in floats if x.spec == y.spec]

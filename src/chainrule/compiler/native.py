@@ -21,13 +21,11 @@ from chainrule.compiler.memory import Arena, last_readers
 from chainrule.compiler.passes.fusion import CHAIN
 from chainrule.engine import Layout, in_order
 from chainrule.graph import Equation, Graph, Value
-from chainrule.primitive import Array, Primitive, Spec, lookup
+from chainrule.kinds import View
+from chainrule.ops.elementwise import clone
+from chainrule.ops.reduce import all as every
+from chainrule.primitive import Array, Primitive, Spec
 
-VIEWS = ("reshape", "permute", "expand", "slice", "barrier")
-
-
-LAYERS = {"linear": "none", "linear_relu": "relu"}
-"""Products with a transposed matrix of weights, and the activation that follows."""
 FEW_ROWS = 256
 """With more rows than this, transposing the weights anew is a small part of the product."""
 
@@ -96,7 +94,7 @@ class NativePlan:
 
     def _lower(self, equation: Equation) -> None:
         """Turn an equation into a view of memory that is there, or into steps."""
-        if equation.primitive.name in VIEWS:
+        if equation.primitive.view:
             self._see(equation)
             return
         if equation.primitive is CHAIN and not self._has_kernel(equation):
@@ -104,13 +102,16 @@ class NativePlan:
             for part in equation.params["body"].equations:
                 self._lower(part)
             return
-        if equation.primitive.name in LAYERS and self._multiply_packed(equation):
+        if self._multiply_packed(equation):
             return
         inputs = self._readable(equation)
         self._emit(equation.primitive, inputs, equation.outputs, equation.params, equation)
 
     def _multiply_packed(self, equation: Equation) -> bool:
         """A layer on few rows with frozen weights, as a product with their transpose."""
+        activation = engine.LAYERS.get(equation.primitive.name)
+        if activation is None:
+            return False
         x, w, b = equation.inputs
         plain = len(x.shape) == 2 and self._seen[x].layout.in_order()
         if w not in self._frozen or not plain or x.shape[0] > FEW_ROWS:
@@ -119,7 +120,7 @@ class NativePlan:
             packed = self._packed[w] = Value(Spec(w.shape[::-1], w.dtype))
             self.graph.constants[packed] = np.empty(packed.shape, packed.dtype)
             self._own(packed)
-        params = {"bias": True, "activation": LAYERS[equation.primitive.name]}
+        params = {"bias": True, "activation": activation}
         self._emit("product", (x, self._packed[w], b), equation.outputs, params, equation)
         return True
 
@@ -134,7 +135,7 @@ class NativePlan:
     def _copied(self, value: Value, reader: Equation | None = None) -> Value:
         """A copy in C order, for an equation that reads it, or as a result."""
         copied = Value(value)
-        equation = reader or Equation(lookup("clone"), (value,), {}, (copied,))
+        equation = reader or Equation(clone, (value,), {}, (copied,))
         self._emit("copy", (value,), (copied,), {}, equation)
         return copied
 
@@ -142,7 +143,7 @@ class NativePlan:
         plain = [in_order(v.shape, v.dtype) for v in equation.inputs]
         inputs = plain if copied else [self._seen[v].layout for v in equation.inputs]
         outputs = [in_order(v.shape, v.dtype) for v in equation.outputs]
-        return engine.lower(equation.primitive.name, equation.params, inputs, outputs) is not None
+        return engine.lower(equation.primitive, equation.params, inputs, outputs) is not None
 
     def _constants_of(self, body: Graph) -> None:
         for value, array in body.constants.items():
@@ -160,7 +161,7 @@ class NativePlan:
     def _see(self, equation: Equation) -> None:
         """A view equation: the same memory in another layout; copied first if it must be."""
         source, (output,) = self._seen[equation.inputs[0]], equation.outputs
-        if equation.primitive.name == "reshape":
+        if equation.primitive.kind == View(keeps_order=True):
             layout = source.layout.reshaped(output.shape)
             if layout is None:
                 source = self._seen[self._copied(equation.inputs[0], equation)]
@@ -201,7 +202,7 @@ class NativePlan:
         self.steps, last, replaced = updates_last(self.steps, old, root, self._is_native)
         for i, value in enumerate(checked):
             value = value if self._seen[value].layout.in_order() else self._copied(value)
-            required = Equation(lookup("all"), (value,), {}, ())
+            required = Equation(every, (value,), {}, ())
             self.steps.append(Step("require", (value,), (), {"number": i}, required))
         self._committed = len(self.steps)
         self.steps += last

@@ -10,19 +10,16 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph import Equation, Graph
-from chainrule.ops.cost import PRODUCTS as PRODUCTS
-from chainrule.ops.cost import product_flops
-from chainrule.primitive import Array, lookup
+from chainrule.ops.contract import matrix_product
+from chainrule.primitive import Array
 
 
 def flops(equation: Equation) -> float:
-    """Floating-point operations: those of its products (`product_flops`, which has the formulas); 1
-    for an element of an op without."""
+    """Floating-point operations, as the record counts them; of a chain those of its parts."""
     body = equation.params.get("body")
     if isinstance(body, Graph):
         return sum(flops(part) for part in body.equations)
-    name, inputs, outputs = equation.primitive.name, equation.inputs, equation.outputs
-    return float(product_flops(name, inputs, outputs, equation.params) or outputs[0].spec.size)
+    return equation.primitive.flops(equation.inputs, equation.outputs, equation.params)
 
 
 def moved(equation: Equation) -> int:
@@ -33,7 +30,7 @@ def moved(equation: Equation) -> int:
 def peak_gflops(size: int = 768, rounds: int = 5) -> float:
     """What a large float32 product reaches here."""
     a = np.ones((size, size), np.float32)
-    product, best = lookup("matmul").evaluate, math.inf
+    product, best = matrix_product.native, math.inf
     for _ in range(rounds):
         start = time.perf_counter()
         product(a, a)

@@ -28,10 +28,9 @@ Kernels that a program can name beside primitives:
 from __future__ import annotations
 
 from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
-from chainrule.engine.elementwise import steps_of
 from chainrule.engine.evaluate import copy, evaluator, forget_calls, run, run_native
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
-from chainrule.engine.lowering import is_elementwise, lower
+from chainrule.engine.lowering import LAYERS, is_fusible, is_sweep, lower, steps_of
 from chainrule.engine.native import available, module, native_replay, why_not
 from chainrule.engine.program import (
     KERNELS,
@@ -48,11 +47,11 @@ from chainrule.engine.threads import default_threads, num_threads, set_num_threa
 from chainrule.errors import ArgumentError
 
 __all__ = [
-    "KERNELS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction", "Spares",
-    "Step", "Unmet", "arena", "available", "constant", "copy", "default_threads", "describe",
-    "evaluator", "external", "fused_call", "in_order", "is_elementwise", "layout_of", "lower",
-    "machine_code", "native_replay", "num_threads", "run", "run_native", "set_num_threads",
-    "steps_of", "usable_cpus", "use_instruction_set", "why_not",
+    "KERNELS", "LAYERS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction",
+    "Spares", "Step", "Unmet", "arena", "available", "constant", "copy", "default_threads",
+    "describe", "evaluator", "external", "fused_call", "in_order", "is_fusible", "is_sweep",
+    "layout_of", "lower", "machine_code", "native_replay", "num_threads", "run", "run_native",
+    "set_num_threads", "steps_of", "usable_cpus", "use_instruction_set", "why_not",
 ]  # fmt: skip
 
 

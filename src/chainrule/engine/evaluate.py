@@ -18,7 +18,7 @@ from chainrule.graph import as_tuple
 from chainrule.primitive import Array, Primitive
 
 _MOST_PARAMS = 1024
-_variants: dict[str, dict[Any, Any]] = {}
+_variants: dict[Primitive, dict[Any, Any]] = {}
 """The prepared calls of each primitive: for its parameters and layouts (cpp/runtime/prepared.h)."""
 
 
@@ -29,13 +29,13 @@ def run(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any])
     an example has the same bits in any batch; else by the NumPy reference. Raises what the
     reference would raise.
     """
-    return primitive.evaluate(*arrays, **params)
+    return primitive.native(*arrays, **params)
 
 
 def evaluator(primitive: Primitive) -> Callable[..., Any]:
     """The function behind `run`: the reference itself where no kernel could ever serve."""
     reference = primitive.forward
-    if not (available() and has_kernel(primitive.name)):
+    if not (available() and has_kernel(primitive)):
         return reference
 
     def evaluate(*arrays: Array, **params: Any) -> Any:
@@ -50,7 +50,7 @@ def evaluator(primitive: Primitive) -> Callable[..., Any]:
 
 def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
     """The value computed by the native kernel, or None when there is none for these operands."""
-    known = _variants.get(primitive.name) or _variants.setdefault(primitive.name, {})
+    known = _variants.get(primitive) or _variants.setdefault(primitive, {})
     key: Any = (*params.values(),)
     if float in map(type, key) and 0.0 in key:
         key = repr(key)  # −0.0 equals 0.0, and is not the same
@@ -86,12 +86,12 @@ def _prepare(
     """Add the call for arrays of these layouts, or that there is none."""
     specs = [(s.shape, s.dtype) for s in as_tuple(primitive.infer(*arrays, **params))]
     inputs, outputs = [layout_of(x) for x in arrays], [in_order(*spec) for spec in specs]
-    call = lower(primitive.name, params, inputs, outputs)
+    call = lower(primitive, params, inputs, outputs)
     spares = [shared_spares(*spec) for spec in specs] if call else ()
     ready = prepared(call, inputs, outputs)
     if call is None and not all(x.in_order() for x in inputs):
         copies = [in_order(x.shape, x.dtype) for x in arrays]
-        ready.of_copies = lower(primitive.name, params, copies, outputs) is not None
+        ready.of_copies = lower(primitive, params, copies, outputs) is not None
     variants.add(ready, tuple([(s.arrays, s.make) for s in spares]))
 
 

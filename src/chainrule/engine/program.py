@@ -137,7 +137,7 @@ def encode(
 ) -> NativeCall | None:
     """The native call of an instruction, or None when there is no kernel for it."""
     if isinstance(op, Primitive):
-        return lower(op.name, params, inputs, outputs)
+        return lower(op, params, inputs, outputs)
     if op not in KERNELS:
         raise GraphError(f"there is no kernel `{op}`", expected=", ".join(KERNELS))
     return KERNELS[op](params, inputs, outputs)

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from chainrule.errors import ArgumentError
 from chainrule.graph import as_tuple
+from chainrule.interpreters import Interpreter
 from chainrule.nn.module import Module, watch
-from chainrule.ops.cost import product_flops
 from chainrule.ops.creation import zeros
 from chainrule.primitive import Primitive, Spec
 from chainrule.settings import get_default_dtype, use
 from chainrule.tensor import Tensor
-
-_MOVING = {
-    "astype", "cat", "clone", "embedding", "expand", "flip", "gather", "pad", "permute", "reshape",
-    "roll", "slice", "take",
-}  # fmt: skip
-"""Ops that only move or convert numbers."""
-
 
 @dataclass
 class Row:
@@ -85,10 +75,11 @@ def readable_bytes(n: int) -> str:
     return f"{n} {unit}" if unit == "B" else f"{n:.1f} {unit}"
 
 
-class _Meter:
-    """An interpreter that evaluates, counts for the running layer, and lets nothing be written."""
+class _Meter(Interpreter):
+    """An interpreter that counts for the running layer, and lets nothing be written."""
 
     def __init__(self, rows: dict[int, Row]) -> None:
+        super().__init__()
         self.rows = rows
         self.running: list[Row] = []
 
@@ -109,37 +100,16 @@ class _Meter:
             row.memory += sum(y.spec.nbytes for y in tensors)
 
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
-        result = primitive.forward(*[x._data for x in inputs], **params)
+        result = super().run(primitive, inputs, params)
         if self.running:
-            outputs = [Spec(np.shape(y), y.dtype) for y in as_tuple(result)]
-            self.running[-1].flops += flops(primitive, inputs, params, outputs)
+            self.running[-1].flops += primitive.flops(inputs, as_tuple(result), params)
         return result
-
-    def read(self, tensor: Tensor) -> Any:
-        return tensor._data
 
     def write(self, tensor: Tensor, value: Tensor) -> None:
         """State stays as it is."""
 
-    def read_grad(self, tensor: Tensor) -> Tensor | None:
-        return tensor._grad
-
     def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
         """Gradients stay as they are."""
-
-
-def flops(
-    primitive: Primitive, inputs: Sequence[Tensor], params: Any, outputs: Sequence[Spec]
-) -> int:
-    """Additions and multiplications of one op."""
-    name, size = primitive.name, outputs[0].size
-    if products := product_flops(name, inputs, outputs, params):
-        return products + (size if name == "linear" else 0)
-    if "kernel" in params:
-        return size * math.prod(params["kernel"])
-    if primitive.view or name in _MOVING:
-        return 0
-    return max([size, *(x.spec.size for x in inputs)])
 
 
 def summary(model: Module, *inputs: Any) -> Summary:

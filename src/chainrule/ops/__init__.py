@@ -2,6 +2,6 @@
 
 In the order in which they build on each other: `rules` (shared spec rules), `compare`,
 `elementwise`, `special`, `reduce`, `shape`, `index`, `labels`, `order`, `contract`, `window`,
-`fused`, `attention`, `recurrent`, `update`, `random`, `cost` (operations counted, for reports);
-last `creation`, which makes tensors from numbers.
+`fused`, `attention`, `recurrent`, `update`, `random`; last `creation`, which makes tensors from
+numbers.
 """

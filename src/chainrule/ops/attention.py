@@ -8,6 +8,7 @@ engine/cpp/kernels/attention.h. The references here are the plain formulas.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,13 @@ def masked_scores(q: Array, k: Array, mask: tuple[Array, ...], causal: bool, sca
     return scores
 
 
+def pairs_seen(q: SpecLike, k: SpecLike, causal: bool) -> int:
+    """Pairs of a query and a key that it may see, in all batches."""
+    queries, keys = q.shape[-2], k.shape[-2]
+    seen = sum(min(i + 1, keys) for i in range(queries)) if causal else queries * keys
+    return math.prod(q.shape[:-2]) * seen
+
+
 def attention_samples(extra: tuple[str, ...] = ()) -> Any:
     """Queries, keys and values, with no mask, a causal one, a boolean and an additive one."""
     shapes = {"u": (2, 3, 2), "q": (2, 3, 4), "k": (2, 5, 4), "v": (2, 5, 2), "row": (2, 3)}
@@ -97,6 +105,9 @@ class attention:
     def infer(q: SpecLike, k: SpecLike, v: SpecLike, *mask: SpecLike, causal: bool, scale: float):
         y = attention_rule(q, k, v, mask)
         return y, Spec(y.shape[:-1], y.dtype)
+
+    def flops(q, k, v, *mask, causal, scale):
+        return 2 * pairs_seen(q, k, causal) * (q.shape[-1] + v.shape[-1])
 
     def forward(q, k, v, *mask, causal, scale):
         p = masked_scores(q, k, mask, causal, scale)
@@ -154,6 +165,9 @@ class attention_gradient:
             raise ShapeError("u is (..., L, e), δ and z are (..., L)",
                              given=f"{u.shape}, {delta.shape} and {level.shape}")  # fmt: skip
         return q, k, v
+
+    def flops(u, q, k, v, delta, level, *mask, causal, scale):
+        return 2 * pairs_seen(q, k, causal) * (3 * q.shape[-1] + 2 * v.shape[-1])
 
     def forward(u, q, k, v, delta, level, *mask, causal, scale):
         p = masked_scores(q, k, mask, causal, scale)

@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError
 from chainrule.gateway import aligned
+from chainrule.kinds import elementwise
 from chainrule.ops.rules import (
     boolean,
     broadcast_shapes,
@@ -15,6 +16,7 @@ from chainrule.ops.rules import (
     converted,
     logical,
     numeric,
+    same_specs,
 )
 from chainrule.primitive import SCALARS, Spec, SpecLike, primitive, supported
 from chainrule.samples import cases, pairs, uniform
@@ -26,49 +28,49 @@ from chainrule.tensor import Tensor
 @primitive
 class eq:
     """y = (a = b)."""
-    infer, samples, promote = comparison, pairs(), "common"
+    kind, infer, samples, promote = elementwise, comparison, pairs(), "common"
     def forward(a, b): return a == b
 
 
 @primitive
 class ne:
     """y = (a ≠ b)."""
-    infer, samples, promote = comparison, pairs(), "common"
+    kind, infer, samples, promote = elementwise, comparison, pairs(), "common"
     def forward(a, b): return a != b
 
 
 @primitive
 class lt:
     """y = (a < b)."""
-    infer, samples, promote = comparison, pairs(), "common"
+    kind, infer, samples, promote = elementwise, comparison, pairs(), "common"
     def forward(a, b): return a < b
 
 
 @primitive
 class le:
     """y = (a ≤ b)."""
-    infer, samples, promote = comparison, pairs(), "common"
+    kind, infer, samples, promote = elementwise, comparison, pairs(), "common"
     def forward(a, b): return a <= b
 
 
 @primitive
 class gt:
     """y = (a > b)."""
-    infer, samples, promote = comparison, pairs(), "common"
+    kind, infer, samples, promote = elementwise, comparison, pairs(), "common"
     def forward(a, b): return a > b
 
 
 @primitive
 class ge:
     """y = (a ≥ b)."""
-    infer, samples, promote = comparison, pairs(), "common"
+    kind, infer, samples, promote = elementwise, comparison, pairs(), "common"
     def forward(a, b): return a >= b
 
 
 @primitive
 class bitwise_and:
     """y = a and b, of booleans or bit by bit of integers."""
-    infer, promote = logical, "common"
+    kind, infer, promote = elementwise, logical, "common"
     samples = cases(lambda rng: (np.array([True, False]), np.array([True, True])))
     def forward(a, b): return a & b
 
@@ -76,7 +78,7 @@ class bitwise_and:
 @primitive
 class bitwise_or:
     """y = a or b, of booleans or bit by bit of integers."""
-    infer, promote = logical, "common"
+    kind, infer, promote = elementwise, logical, "common"
     samples = cases(lambda rng: (np.array([True, False]), np.array([True, True])))
     def forward(a, b): return a | b
 
@@ -84,7 +86,7 @@ class bitwise_or:
 @primitive
 class bitwise_xor:
     """y = either a or b, of booleans or bit by bit of integers."""
-    infer, promote = logical, "common"
+    kind, infer, promote = elementwise, logical, "common"
     samples = cases(lambda rng: (np.array([True, False]), np.array([True, True])))
     def forward(a, b): return a ^ b
 
@@ -92,7 +94,8 @@ class bitwise_xor:
 @primitive
 class bitwise_not:
     """y = not x, of booleans or bit by bit of integers."""
-    infer = logical
+    kind, infer = elementwise, logical
+    involution = True
     samples = cases(lambda rng: (np.array([True, False]),))
     def forward(x): return ~x
 
@@ -100,21 +103,21 @@ class bitwise_not:
 @primitive
 class isnan:
     """y = (x is not a number)."""
-    infer, samples = boolean, uniform(-3, 3)
+    kind, infer, samples = elementwise, boolean, uniform(-3, 3)
     def forward(x): return np.isnan(x)
 
 
 @primitive
 class isinf:
     """y = (x is ±∞)."""
-    infer, samples = boolean, uniform(-3, 3)
+    kind, infer, samples = elementwise, boolean, uniform(-3, 3)
     def forward(x): return np.isinf(x)
 
 
 @primitive
 class isfinite:
     """y = (x is neither NaN nor ±∞)."""
-    infer, samples = boolean, uniform(-3, 3)
+    kind, infer, samples = elementwise, boolean, uniform(-3, 3)
     def forward(x): return np.isfinite(x)
 
 
@@ -128,6 +131,7 @@ class where:
     What is not chosen has gradient 0 · ∂, which is NaN when ∂ is not finite (as of ln x at 0):
     make the unchosen branch safe first, where(c, ln(where(c, x, 1)), 0); `safe_log` does so.
     """
+    kind = elementwise
     samples = cases(
         lambda rng: (rng.random((3, 4)) < 0.5, rng.normal(size=(3, 4)), rng.normal(size=4)),
         lambda rng: (np.array([True, False]), rng.normal(size=()), rng.normal(size=2)),
@@ -153,6 +157,7 @@ class where:
 @primitive
 class clamp:
     """y = x limited to [min, max]; NaN stays.   ∂y/∂x = 1 inside the limits, else 0."""
+    kind = elementwise
     samples = cases(
         lambda rng: (np.array([-2.0, -0.5, 0.5, 2.0]), {"min": -1.0, "max": 1.0}),
         lambda rng: (np.array([-2.0, -0.5, 0.5, 2.0]), {"min": None, "max": 1.0}),
@@ -191,6 +196,8 @@ class astype:
 
     NaN, and numbers outside an integer dtype's range, raise ArgumentError: nothing would be right.
     """
+    kind = elementwise
+    unchanged = same_specs
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), {"dtype": np.dtype(np.float64)}),
         lambda rng: (np.array([1, 2]), {"dtype": np.dtype(np.float32)}),
@@ -203,4 +210,5 @@ class astype:
         return Spec(x.shape, dtype)
 
     def forward(x, *, dtype): return converted(x, dtype)
+    def steps(m, x, *, dtype): return m.cast(x, dtype)
     def vjp(g, x_spec): return g.astype(x_spec.dtype),

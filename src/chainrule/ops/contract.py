@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.gateway import apply
+from chainrule.kinds import Contraction
 from chainrule.ops.rules import broadcast_shapes
 from chainrule.primitive import Spec, SpecLike, composition, primitive
 from chainrule.samples import cases
@@ -35,7 +36,7 @@ def same_float(name: str, *inputs: SpecLike) -> None:
 @primitive
 class matrix_product:
     """y = a·b: (..., n, k)·(..., k, m) → (..., n, m).   ∂y/∂a = g·bᵀ, ∂y/∂b = aᵀ·g."""
-    name = "matmul"
+    kind, name = Contraction(), "matmul"
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(4, 2))),
         lambda rng: (rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 2))),
@@ -53,6 +54,7 @@ class matrix_product:
         batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
         return Spec((*batch, a.shape[-2], b.shape[-1]), a.dtype)
 
+    def flops(a, b): return 2 * matrix_product.infer(a, b).size * a.shape[-1]
     def forward(a, b): return np.matmul(a, b)
 
     def vjp(g, a, b, needs):
@@ -83,6 +85,7 @@ class linear:
 
     ∂y/∂x = g·w, ∂y/∂w = gᵀ·x, ∂y/∂b = Σ g.
     """
+    kind = Contraction()
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(2, 4)), rng.normal(size=2)),
         lambda rng: (rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 4)), rng.normal(size=2)),
@@ -98,6 +101,7 @@ class linear:
             )
         return linear_rule(x, w)
 
+    def flops(x, w, b): return (2 * math.prod(x.shape) + math.prod(x.shape[:-1])) * w.shape[0]
     def forward(x, w, b):
         y = x @ w.T
         y += b
@@ -114,6 +118,7 @@ class linear:
 @primitive
 class linear_weight:
     """y = Σₙ gₙᵀ·xₙ, the gradient of linear by its weights: (..., out), (..., in) → (out, in)."""
+    kind = Contraction()
     samples = cases(
         lambda rng: (rng.normal(size=(3, 2)), rng.normal(size=(3, 4))),
         lambda rng: (rng.normal(size=(2, 3, 2)), rng.normal(size=(2, 3, 4))),
@@ -127,6 +132,7 @@ class linear_weight:
             raise ShapeError("rows of two matrices belong together", given=(g.shape, x.shape))
         return Spec((g.shape[-1], x.shape[-1]), x.dtype)
 
+    def flops(g, x): return 2 * math.prod(g.shape) * x.shape[-1]
     def forward(g, x):
         if g.ndim != 2:
             rows = math.prod(g.shape[:-1])
@@ -158,6 +164,7 @@ class einsum:
 
     ∂y/∂xᵢ is again such a sum: of g and the other operands, over what xᵢ lacks.
     """
+    kind = Contraction()
     samples = cases(
         lambda rng: (rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), {"formula": "ij,jk->ik"}),
         lambda rng: (rng.normal(size=(2, 3)), {"formula": "ij->j"}),
@@ -173,6 +180,7 @@ class einsum:
         sizes = letter_sizes(formula, xs)
         return Spec([sizes[letter] for letter in formula.split("->")[1]], xs[0].dtype)
 
+    def flops(*xs, formula): return 2 * math.prod(letter_sizes(formula, xs).values())
     def forward(*xs, formula): return np.asarray(np.einsum(formula, *xs, optimize=True))
 
     def vjp(g, xs, formula, needs):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError
+from chainrule.kinds import elementwise
 from chainrule.ops.compare import where
 from chainrule.ops.rules import arithmetic, broadcast, nonzero_divisor, numeric, position
 from chainrule.primitive import composition, primitive, same_spec
@@ -23,7 +24,7 @@ from chainrule.tensor import Tensor
 @primitive
 class add:
     """y = a + b.   ∂y/∂a = 1, ∂y/∂b = 1."""
-    infer, samples, promote = broadcast, pairs(), "common"
+    kind, infer, samples, promote = elementwise, broadcast, pairs(), "common"
     def forward(a, b): return a + b
     def vjp(g): return g, g
 
@@ -31,7 +32,8 @@ class add:
 @primitive
 class sub:
     """y = a − b.   ∂y/∂a = 1, ∂y/∂b = −1."""
-    infer, samples, promote = arithmetic, pairs(), "common"
+    kind, infer, samples, promote = elementwise, arithmetic, pairs(), "common"
+    neutral = {1: 0.0}
     def forward(a, b): return a - b
     def vjp(g, needs): return g, -g if needs[1] else None
 
@@ -39,7 +41,8 @@ class sub:
 @primitive
 class mul:
     """y = a·b.   ∂y/∂a = b, ∂y/∂b = a."""
-    infer, samples, promote = broadcast, pairs(), "common"
+    kind, infer, samples, promote = elementwise, broadcast, pairs(), "common"
+    neutral = {0: 1.0, 1: 1.0}
     def forward(a, b): return a * b
     def vjp(g, a, b, needs): return g * b if needs[0] else None, g * a if needs[1] else None
 
@@ -47,7 +50,8 @@ class mul:
 @primitive
 class div:
     """y = a / b; integers divide to the default floating dtype.   ∂y/∂a = 1/b, ∂y/∂b = −y/b."""
-    infer, samples, promote = broadcast, pairs(), "float"
+    kind, infer, samples, promote = elementwise, broadcast, pairs(), "float"
+    neutral = {1: 1.0}
     def forward(a, b): return a / b
     def vjp(g, b, y, needs):
         scaled = g / b
@@ -57,6 +61,7 @@ class div:
 @primitive
 class power:
     """y = xⁿ for a number n.   ∂y/∂x = n·xⁿ⁻¹."""
+    kind = elementwise
     samples = cases(
         lambda rng: (rng.uniform(0.5, 2, (3, 4)), {"exponent": 2}),
         lambda rng: (rng.uniform(0.5, 2, (3, 4)), {"exponent": -1.5}),
@@ -80,7 +85,7 @@ class power:
 @primitive
 class power_of_tensor:
     """y = aᵇ.   ∂y/∂a = b·aᵇ⁻¹ (0 where b = 0), ∂y/∂b = y·ln a (0 where a = 0 and b ≥ 0)."""
-    name, infer, promote = "pow", arithmetic, "common"
+    kind, name, infer, promote = elementwise, "pow", arithmetic, "common"
     samples = cases(
         lambda rng: (rng.uniform(0.5, 2, (3, 4)), rng.uniform(-2, 2, (3, 4))),
         lambda rng: (rng.uniform(0.5, 2, (3, 1)), rng.uniform(-2, 2, (4,))),
@@ -115,7 +120,7 @@ def pow(x: Any, exponent: Any) -> Tensor:
 @primitive
 class floor_divide:
     """y = ⌊a / b⌋. Integer division by zero raises ArgumentError.   Piecewise constant."""
-    infer, promote = arithmetic, "common"
+    kind, infer, promote = elementwise, arithmetic, "common"
     samples = cases(lambda rng: (np.array([7.5, -7.5]), np.array([2.0, 2.0])))
     def forward(a, b): return np.floor_divide(a, nonzero_divisor(a, b))
     def vjp(g): return g * 0, g * 0
@@ -124,7 +129,7 @@ class floor_divide:
 @primitive
 class remainder:
     """y = a − b·⌊a / b⌋, with the sign of b.   ∂y/∂a = 1, ∂y/∂b = −⌊a / b⌋."""
-    infer, promote = arithmetic, "common"
+    kind, infer, promote = elementwise, arithmetic, "common"
     samples = cases(lambda rng: (np.array([7.5, -7.3]), np.array([2.0, 2.2])))
     def forward(a, b): return np.remainder(a, nonzero_divisor(a, b))
     def vjp(g, a, b, needs): return g, -g * floor_divide(a, b) if needs[1] else None
@@ -133,7 +138,7 @@ class remainder:
 @primitive
 class maximum:
     """y = max(a, b); NaN wins.   The gradient goes to the larger, half to each where equal."""
-    infer, samples, promote = broadcast, pairs(), "common"
+    kind, infer, samples, promote = elementwise, broadcast, pairs(), "common"
     def forward(a, b): return np.maximum(a, b)
     def vjp(g, a, b): return g * share(a, b), g * share(b, a)
 
@@ -141,7 +146,7 @@ class maximum:
 @primitive
 class minimum:
     """y = min(a, b); NaN wins.   The gradient goes to the smaller, half to each where equal."""
-    infer, samples, promote = broadcast, pairs(), "common"
+    kind, infer, samples, promote = elementwise, broadcast, pairs(), "common"
     def forward(a, b): return np.minimum(a, b)
     def vjp(g, a, b): return g * share(b, a), g * share(a, b)
 
@@ -154,7 +159,7 @@ def share(a: Tensor, b: Tensor) -> Tensor:
 @primitive
 class clone:
     """y = x, in memory of its own.   ∂y/∂x = 1."""
-    infer, samples = same_spec, uniform(-3, 3)
+    kind, infer, samples = elementwise, same_spec, uniform(-3, 3)
     def forward(x): return x.copy()
     def vjp(g): return g,
 
@@ -162,7 +167,8 @@ class clone:
 @primitive
 class neg:
     """y = −x.   ∂y/∂x = −1."""
-    infer, samples = arithmetic, uniform(-3, 3)
+    kind, infer, samples = elementwise, arithmetic, uniform(-3, 3)
+    involution = True
     def forward(x): return -x
     def vjp(g): return -g,
 
@@ -170,7 +176,8 @@ class neg:
 @primitive
 class abs:
     """y = |x|.   ∂y/∂x = sign x."""
-    infer, samples = same_spec, uniform(0.1, 3)
+    kind, infer, samples = elementwise, same_spec, uniform(0.1, 3)
+    idempotent = True
     def forward(x): return np.abs(x)
     def vjp(g, x): return g * sign(x),
 
@@ -178,7 +185,8 @@ class abs:
 @primitive
 class sign:
     """y = −1, 0 or 1, with the sign of x.   Piecewise constant."""
-    infer, samples = numeric, uniform(0.1, 3)
+    kind, infer, samples = elementwise, numeric, uniform(0.1, 3)
+    idempotent = True
     def forward(x): return np.sign(x)
     def vjp(g): return g * 0,
 
@@ -186,7 +194,7 @@ class sign:
 @primitive
 class square:
     """y = x².   ∂y/∂x = 2x."""
-    infer, samples = same_spec, uniform(-3, 3)
+    kind, infer, samples = elementwise, same_spec, uniform(-3, 3)
     def forward(x): return x * x
     def vjp(g, x): return g * (x * 2),
 
@@ -194,7 +202,8 @@ class square:
 @primitive
 class floor:
     """y = ⌊x⌋.   Piecewise constant."""
-    infer, samples = same_spec, uniform(0.1, 0.9)
+    kind, infer, samples = elementwise, same_spec, uniform(0.1, 0.9)
+    idempotent = True
     def forward(x): return np.floor(x).astype(x.dtype, copy=False)
     def vjp(g): return g * 0,
 
@@ -202,7 +211,8 @@ class floor:
 @primitive
 class ceil:
     """y = ⌈x⌉.   Piecewise constant."""
-    infer, samples = same_spec, uniform(0.1, 0.9)
+    kind, infer, samples = elementwise, same_spec, uniform(0.1, 0.9)
+    idempotent = True
     def forward(x): return np.ceil(x).astype(x.dtype, copy=False)
     def vjp(g): return g * 0,
 
@@ -210,7 +220,8 @@ class ceil:
 @primitive
 class round:
     """y = the nearest integer, ties to even.   Piecewise constant."""
-    infer, samples = numeric, uniform(0.1, 0.4)
+    kind, infer, samples = elementwise, numeric, uniform(0.1, 0.4)
+    idempotent = True
     def forward(x): return np.round(x)
     def vjp(g): return g * 0,
 
@@ -218,7 +229,8 @@ class round:
 @primitive
 class trunc:
     """y = x without its fraction.   Piecewise constant."""
-    infer, samples = same_spec, uniform(0.1, 0.9)
+    kind, infer, samples = elementwise, same_spec, uniform(0.1, 0.9)
+    idempotent = True
     def forward(x): return np.trunc(x).astype(x.dtype, copy=False)
     def vjp(g): return g * 0,
 
@@ -229,7 +241,7 @@ class trunc:
 @primitive
 class exp:
     """y = eˣ.   ∂y/∂x = y."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x): return np.exp(x)
     def vjp(g, y): return g * y,
 
@@ -237,7 +249,7 @@ class exp:
 @primitive
 class expm1:
     """y = eˣ − 1, accurate near 0.   ∂y/∂x = y + 1."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x): return np.expm1(x)
     def vjp(g, y): return g * (y + 1),
 
@@ -245,7 +257,7 @@ class expm1:
 @primitive
 class log:
     """y = ln x.   ∂y/∂x = 1/x."""
-    infer, samples, promote = same_spec, uniform(0.5, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(0.5, 3), "float"
     def forward(x): return np.log(x)
     def vjp(g, x): return g / x,
 
@@ -253,7 +265,7 @@ class log:
 @primitive
 class log1p:
     """y = ln(1 + x), accurate near 0.   ∂y/∂x = 1/(1 + x)."""
-    infer, samples, promote = same_spec, uniform(-0.5, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-0.5, 3), "float"
     def forward(x): return np.log1p(x)
     def vjp(g, x): return g / (x + 1),
 
@@ -261,7 +273,7 @@ class log1p:
 @primitive
 class sqrt:
     """y = √x.   ∂y/∂x = 1/(2y)."""
-    infer, samples, promote = same_spec, uniform(0.5, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(0.5, 3), "float"
     def forward(x): return np.sqrt(x)
     def vjp(g, y): return g / (y * 2),
 
@@ -269,8 +281,9 @@ class sqrt:
 @primitive
 class rsqrt:
     """y = 1/√x.   ∂y/∂x = −y³/2."""
-    infer, samples, promote = same_spec, uniform(0.5, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(0.5, 3), "float"
     def forward(x): return 1 / np.sqrt(x)
+    def steps(m, x): return m.rsqrt(x)
     def vjp(g, y): return g * (y * y * y * -0.5),
 
 
@@ -280,7 +293,7 @@ class rsqrt:
 @primitive
 class sin:
     """y = sin x.   ∂y/∂x = cos x."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x): return np.sin(x)
     def vjp(g, x): return g * cos(x),
 
@@ -288,7 +301,7 @@ class sin:
 @primitive
 class cos:
     """y = cos x.   ∂y/∂x = −sin x."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x): return np.cos(x)
     def vjp(g, x): return -g * sin(x),
 
@@ -296,7 +309,7 @@ class cos:
 @primitive
 class tan:
     """y = tan x.   ∂y/∂x = 1 + y²."""
-    infer, samples, promote = same_spec, uniform(-1, 1), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-1, 1), "float"
     def forward(x): return np.tan(x)
     def vjp(g, y): return g * (y * y + 1),
 
@@ -304,7 +317,7 @@ class tan:
 @primitive
 class arctan:
     """y = arctan x.   ∂y/∂x = 1/(1 + x²)."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x): return np.arctan(x)
     def vjp(g, x): return g / (x * x + 1),
 
@@ -312,7 +325,7 @@ class arctan:
 @primitive
 class sinh:
     """y = sinh x.   ∂y/∂x = cosh x."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x): return np.sinh(x)
     def vjp(g, x): return g * cosh(x),
 
@@ -320,7 +333,7 @@ class sinh:
 @primitive
 class cosh:
     """y = cosh x.   ∂y/∂x = sinh x."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x): return np.cosh(x)
     def vjp(g, x): return g * sinh(x),
 
@@ -328,6 +341,6 @@ class cosh:
 @primitive
 class tanh:
     """y = tanh x.   ∂y/∂x = 1 − y²."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x): return np.tanh(x)
     def vjp(g, y): return g * (1 - y * y),

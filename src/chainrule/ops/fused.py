@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.gateway import apply
+from chainrule.kinds import Along, Reduction, elementwise
 from chainrule.ops.compare import where
 from chainrule.ops.elementwise import exp, log, log1p, rsqrt
 from chainrule.ops.labels import check_labels
@@ -56,7 +57,7 @@ class softmax:
 
     A row of −∞ alone has no softmax: NaN, as in PyTorch; `safe_softmax` gives 0 there.
     """
-    arguments, infer, samples = along, along_rule, rows
+    kind, arguments, infer, samples = Along(), along, along_rule, rows
     def forward(x, *, dim):
         y = np.exp(shifted(x, dim))
         y /= np.add.reduce(y, dim, keepdims=True) if x.ndim else y
@@ -67,7 +68,7 @@ class softmax:
 @primitive
 class log_softmax:
     """yᵢ = (xᵢ − m) − ln Σⱼ e^(xⱼ − m), m = max x.   ∂L/∂x = g − eʸ·Σ g."""
-    arguments, infer, samples = along, along_rule, rows
+    kind, arguments, infer, samples = Along(), along, along_rule, rows
     def forward(x, *, dim):
         y = shifted(x, dim)
         return y - np.log(np.sum(np.exp(y), dim, keepdims=True)) if x.ndim else y
@@ -77,7 +78,7 @@ class log_softmax:
 @primitive
 class logsumexp:
     """y = m + ln Σ e^(x − m), m = max x; −∞ of −∞ alone, with gradient 0.   ∂y/∂x = e^(x − y)."""
-    arguments, infer, samples = over_dims, mean_rule, reductions()
+    kind, arguments, infer, samples = Reduction(), over_dims, mean_rule, reductions()
     def forward(x, *, dims, keepdim):
         if any(x.shape[d] == 0 for d in dims):
             return np.full(mean_rule(x, dims=dims, keepdim=keepdim).shape, -np.inf, x.dtype)
@@ -227,7 +228,7 @@ class binary_cross_entropy:
 
     ∂l/∂p = (p − t) / (p·(1 − p)).
     """
-    infer, samples = same_spec_as_target, probabilities
+    kind, infer, samples = elementwise, same_spec_as_target, probabilities
     def forward(p, t):
         check_unit_interval(p, "prediction")
         check_unit_interval(t, "target")
@@ -243,7 +244,7 @@ class binary_cross_entropy:
 class binary_cross_entropy_with_logits:
     """l = −t·ln σ(x) − (1 − t)·ln(1 − σ(x)) = max(x, 0) − t·x + ln(1 + e^−|x|).   ∂l/∂x = σ(x) − t.
     """
-    infer = same_spec_as_target
+    kind, infer = elementwise, same_spec_as_target
     samples = cases(
         lambda rng: (rng.uniform(-3, 3, (3, 4)), rng.uniform(0.1, 0.9, (3, 4))),
         lambda rng: (np.array(0.3), np.array(0.8)),
@@ -265,6 +266,7 @@ class normalize:
     ∂L/∂x = (g − mean g − y·mean(g·y))/√(v + ε); through m: g/n, through v: 2(x − m)·g/n.
     Computed from x − x₀ (x₀ the first element), so that a constant gives 0 at any size.
     """
+    kind = Along()
     samples = cases(
         lambda rng: (rng.normal(size=(4, 3)), {"dims": (0,), "eps": 1e-5}),
         lambda rng: (rng.normal(size=(2, 3, 4)), {"dims": (0, 2), "eps": 1e-3}),

@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.errors import DTypeError, OutOfRangeError, ShapeError
 from chainrule.gateway import apply
+from chainrule.kinds import Indexing, Moving, View
 from chainrule.ops.reduce import sum_to_size
 from chainrule.ops.rules import broadcast_shapes, normalized_dim
 from chainrule.primitive import Array, Shape, Spec, array_of, composition, primitive
@@ -96,7 +97,7 @@ def check_positions(positions: Array, size: int, dim: int) -> None:
 @primitive
 class slice_:
     """y = x[index], of integers, slices, None and `...`: a view.   ∂y/∂x = 1 on its part."""
-    view = True
+    kind = View()
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), {"index": (slice(0, 2), 1)}),
         lambda rng: (rng.normal(size=(3, 4)), {"index": (Ellipsis, slice(None, None, -2), None)}),
@@ -109,6 +110,7 @@ class slice_:
 @primitive
 class slice_into:
     """y = zeros of a shape, with y[index] = x: the adjoint of `slice`.   ∂y/∂x = 1."""
+    kind = Moving()
     samples = cases(
         lambda rng: (rng.normal(size=(2,)), {"shape": (3, 4), "index": (slice(0, 2), 1)})
     )
@@ -129,6 +131,7 @@ class take:
 
     Out of range raises OutOfRangeError with the first bad position.
     """
+    kind = Indexing()
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), np.array([2, 0, 2]), {"index": (HERE,)}),
         lambda rng: (
@@ -148,6 +151,7 @@ class take:
 @primitive
 class put_into:
     """y = zeros of a shape, with y[index] += x, repeats added: the adjoint of `take`."""
+    kind = Indexing()
     samples = cases(
         lambda rng: (
             rng.normal(size=(3, 4)), np.array([2, 0, 2]), {"shape": (3, 4), "index": (HERE,)},
@@ -264,6 +268,7 @@ def index_put(x: Tensor, index: Any, value: Any) -> Tensor:
 @primitive
 class overwrite:
     """y = x, with y[index] = v (of repeated positions the last stays).   ∂y/∂v = 1 on its part."""
+    kind = Indexing()
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=4), {"index": (1,)}),
         lambda rng: (
@@ -304,6 +309,7 @@ class overwrite:
 @primitive
 class gather:
     """y = x at positions `index` along `dim`, shapes equal elsewhere.   The adjoint scatters."""
+    kind = Indexing()
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), np.array([[0, 3], [1, 1], [2, 0]]), {"dim": 1})
     )
@@ -329,6 +335,7 @@ class gather:
 @primitive
 class scatter_add:
     """y = zeros of a shape, with x added at the positions `index` along `dim`."""
+    kind = Indexing()
     samples = cases(
         lambda rng: (
             rng.normal(size=(3, 2)), np.array([[0, 3], [1, 1], [2, 0]]),

@@ -6,6 +6,7 @@ import numpy as np
 
 from chainrule.errors import DTypeError, OutOfRangeError, ShapeError
 from chainrule.gateway import apply
+from chainrule.kinds import Along, Indexing, elementwise
 from chainrule.ops.index import HERE
 from chainrule.primitive import Array, Spec, allocatable, primitive
 from chainrule.samples import cases
@@ -25,6 +26,7 @@ def check_labels(labels: Array, classes: int) -> None:
 @primitive
 class one_hot:
     """y = 1 at the class of each label, 0 elsewhere; labels outside 0 … C − 1 are refused."""
+    kind = Along()
     samples = cases(lambda rng: (np.array([0, 2, 1]), {"num_classes": 3, "dtype": np.dtype("f4")}))
     def infer(labels, *, num_classes, dtype):
         if labels.dtype.kind not in "iu":
@@ -38,6 +40,7 @@ class one_hot:
 @primitive
 class class_labels:
     """y = the labels as int64, 0 in place of the ignored; others outside 0 … C − 1 are refused."""
+    kind = elementwise
     samples = cases(lambda rng: (np.array([0, 2, -1, 1]), {"classes": 3, "ignore_index": -1}))
     def infer(t, *, classes, ignore_index): return Spec(t.shape, np.int64)
     def forward(t, *, classes, ignore_index):
@@ -52,6 +55,7 @@ class embedding:
 
     An index outside 0 … rows − 1 raises OutOfRangeError; row `padding` gets no gradient.
     """
+    kind = Indexing()
     samples = cases(
         lambda rng: (np.array([2, 0, 2]), rng.normal(size=(3, 4)), {"padding": None}),
         lambda rng: (np.array([[1], [0]]), rng.normal(size=(3, 4)), {"padding": 2}),

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.errors import ArgumentError
+from chainrule.kinds import Along
 from chainrule.ops.index import gather
 from chainrule.ops.reduce import amax, amin, argmax, argmin
 from chainrule.ops.rules import normalized_dim
@@ -25,6 +26,7 @@ class Extreme(NamedTuple):
 @primitive
 class argsort:
     """y = the order that sorts x along `dim`, stable; NaN sorts last."""
+    kind = Along()
     samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"dim": 1, "descending": False}))
     def arguments(x: Tensor, dim: int = -1, descending: bool = False) -> Any:
         return (x,), {"dim": normalized_dim(dim, x.ndim), "descending": bool(descending)}

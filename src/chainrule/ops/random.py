@@ -16,6 +16,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError
 from chainrule.gateway import apply
+from chainrule.kinds import Random
 from chainrule.ops.shape import sizes
 from chainrule.primitive import Array, Shape, SpecLike, allocatable, floating, primitive
 from chainrule.samples import cases
@@ -67,7 +68,7 @@ draws = cases(
 @primitive
 class random_uniform:
     """y ~ U[0, 1), from a state [key, counter]."""
-    infer, samples = draw_rule, draws
+    kind, infer, samples = Random(), draw_rule, draws
     def forward(state, *, shape, dtype):
         y = unit_interval(state, math.prod(shape), dtype)
         return y.reshape(shape).astype(dtype, copy=False)
@@ -78,7 +79,7 @@ class random_uniform:
 @primitive
 class random_normal:
     """y ~ N(0, 1): √(−2 ln(1 − u))·cos 2πv and ·sin 2πv of uniform pairs (Box & Muller, 1958)."""
-    infer, samples = draw_rule, draws
+    kind, infer, samples = Random(), draw_rule, draws
     def forward(state, *, shape, dtype):
         n = math.prod(shape)
         u, v = unit_interval(state, n + n % 2, np.float64).reshape(2, -1)

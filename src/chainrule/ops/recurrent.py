@@ -11,6 +11,7 @@ second backward pass raises NotDifferentiableError.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -119,12 +120,16 @@ class lstm_sequence:
     p (T, N, 4H) in the order i, f, g, o with all biases, W (4H, H), h₀ and c₀ (N, H)
     → h (T, N, H), c (T, N, H), gates (T, N, 4H): i, f, g, o after their activations.
     """
+    in_place = ((2, 0),)
     partial = True
     samples = sequence_samples(4, "pwss", FORWARD, BACKWARD, BACKWARD)
 
     def infer(p: SpecLike, w: SpecLike, h0: SpecLike, c0: SpecLike, *, reverse: bool) -> Any:
         states = recurrent_rule("lstm_sequence", 4, p, w, h0, c0)
         return states, states, Spec(p.shape, p.dtype)
+
+    def flops(p, w, h0, c0, *, reverse):
+        return 2 * math.prod(p.shape[:2]) * math.prod(w.shape)
 
     def forward(p, w, h0, c0, *, reverse):
         steps, examples, hidden = *p.shape[:2], w.shape[1]
@@ -172,11 +177,15 @@ class lstm_sequence_gradient:
     u (T, N, H), W, h₀, c₀, h, c, gates, and where there are any: that of c (T, N, H), that of the
     gates (T, N, 4H) → dp (T, N, 4H), dW (4H, H), dh₀ (N, H), dc₀ (N, H).   No derivative.
     """
+    in_place = ((0, 6),)
     samples = sequence_samples(4, "hwsshhg", FORWARD, BACKWARD)
 
     def infer(u, w, h0, c0, h, c, gates, *more, reverse):
         recurrent_rule("lstm_sequence_gradient", 4, gates, w, h0, c0)
         return Spec(gates.shape, gates.dtype), w, h0, c0
+
+    def flops(u, w, h0, c0, h, c, gates, *more, reverse):
+        return 4 * math.prod(u.shape[:2]) * math.prod(w.shape)
 
     def forward(u, w, h0, c0, h, c, gates, *more, reverse):
         dp = np.empty(gates.shape, gates.dtype)
@@ -231,6 +240,9 @@ class gru_sequence:
             raise ShapeError("the bias of a gru is (3·H,)", given=b.shape, expected=w.shape[:1])
         return states, Spec((*states.shape[:2], 4 * states.shape[2]), p.dtype)
 
+    def flops(p, w, b, h0, *, reverse):
+        return 2 * math.prod(p.shape[:2]) * math.prod(w.shape)
+
     def forward(p, w, b, h0, *, reverse):
         steps, examples, hidden = *p.shape[:2], w.shape[1]
         h = np.empty((steps, examples, hidden), p.dtype)
@@ -278,6 +290,9 @@ class gru_sequence_gradient:
         by_p = Spec((*h.shape[:2], 3 * h.shape[2]), h.dtype)
         recurrent_rule("gru_sequence_gradient", 3, by_p, w, h0)
         return by_p, w, b, h0
+
+    def flops(u, w, b, h0, h, gates, *more, reverse):
+        return 4 * math.prod(u.shape[:2]) * math.prod(w.shape)
 
     def forward(u, w, b, h0, h, gates, *more, reverse):
         steps, examples, hidden = h.shape
@@ -330,8 +345,12 @@ class rnn_sequence:
 
     p (T, N, H) with all biases, W (H, H), h₀ (N, H) → h (T, N, H).
     """
+    in_place = ((0, 0),)
     infer = rnn_rule
     samples = sequence_samples(1, "pws", TANH | FORWARD, TANH | BACKWARD, RELU | BACKWARD)
+
+    def flops(p, w, h0, *, nonlinearity, reverse):
+        return 2 * math.prod(p.shape[:2]) * math.prod(w.shape)
 
     def forward(p, w, h0, *, nonlinearity, reverse):
         h = np.empty(p.shape, p.dtype)
@@ -361,6 +380,9 @@ class rnn_sequence_gradient:
 
     def infer(u, w, h0, h, *, nonlinearity, reverse):
         return rnn_rule(h, w, h0, nonlinearity=nonlinearity, reverse=reverse), w, h0
+
+    def flops(u, w, h0, h, *, nonlinearity, reverse):
+        return 4 * math.prod(u.shape[:2]) * math.prod(w.shape)
 
     def forward(u, w, h0, h, *, nonlinearity, reverse):
         dp = 1 - h * h if nonlinearity == "tanh" else (h > 0).astype(h.dtype)

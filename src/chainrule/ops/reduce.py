@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.errors import DTypeError
 from chainrule.gateway import apply
+from chainrule.kinds import Along, Reduction
 from chainrule.ops.compare import where
 from chainrule.ops.rules import (
     Dims,
@@ -117,7 +118,7 @@ def accumulator(x: Array, dims: tuple[int, ...]) -> Any:
 @primitive
 class sum:
     """y = Σ x over the dimensions.   ∂y/∂x = 1."""
-    arguments, infer, samples = over_dims, reduce_rule, reductions()
+    kind, arguments, infer, samples = Reduction("sum"), over_dims, reduce_rule, reductions()
     def forward(x, *, dims, keepdim):
         wide = accumulator(x, dims)
         y = np.add.reduce(x, dims, wide, None, keepdim)
@@ -128,6 +129,7 @@ class sum:
 @primitive
 class mean:
     """y = Σ x / n over the dimensions; NaN of nothing.   ∂y/∂x = 1/n."""
+    kind = Reduction("sum", mean=True)
     arguments, infer, samples = over_dims, mean_rule, reductions()
     def forward(x, *, dims, keepdim):
         # In float64, so that the mean of n equal numbers is that number.
@@ -149,7 +151,7 @@ class var:
 
     `correction` 1 gives the unbiased estimate, 0 the variance of the values themselves.
     """
-    infer = mean_rule
+    kind, infer = Reduction(), mean_rule
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), {"dims": (1,), "correction": 1, "keepdim": False}),
         lambda rng: (rng.normal(size=(3, 4)), {"dims": (0, 1), "correction": 0, "keepdim": True}),
@@ -214,7 +216,7 @@ def safe_sqrt(x: Tensor) -> Tensor:
 @primitive
 class prod:
     """y = Π x over the dimensions.   ∂y/∂xᵢ = Π of the others (so zeros are no trouble)."""
-    arguments, infer, samples = over_dims, reduce_rule, reductions(0.5, 2)
+    kind, arguments, infer, samples = Reduction(), over_dims, reduce_rule, reductions(0.5, 2)
     def forward(x, *, dims, keepdim):
         dtype = x.dtype if x.dtype.kind == "f" else np.int64
         return np.asarray(np.multiply.reduce(x, dims, dtype=dtype, keepdims=keepdim))
@@ -230,6 +232,7 @@ class prod:
 @primitive
 class prod_of_others:
     """yᵢ = Π_{j≠i} xⱼ over the last dimension.   ∂yᵢ/∂xₖ = Π_{j≠i,k} xⱼ for k ≠ i."""
+    kind = Along()
     samples = cases(lambda rng: (rng.uniform(0.5, 2, (3, 4)),), lambda rng: (np.ones((2, 1)),))
     infer = floating
     def forward(x):
@@ -248,7 +251,7 @@ class prod_of_others:
 @primitive
 class amax:
     """y = max x over the dimensions; NaN wins.   The gradient is shared by all maxima equally."""
-    arguments, infer, samples = over_dims, extreme_rule, reductions()
+    kind, arguments, infer, samples = Reduction("max"), over_dims, extreme_rule, reductions()
     def forward(x, *, dims, keepdim): return np.maximum.reduce(x, dims, keepdims=keepdim)
     def vjp(g, x, y, dims): return shared_gradient(g, x, y, dims),
 
@@ -256,7 +259,7 @@ class amax:
 @primitive
 class amin:
     """y = min x over the dimensions; NaN wins.   The gradient is shared by all minima equally."""
-    arguments, infer, samples = over_dims, extreme_rule, reductions()
+    kind, arguments, infer, samples = Reduction("min"), over_dims, extreme_rule, reductions()
     def forward(x, *, dims, keepdim): return np.minimum.reduce(x, dims, keepdims=keepdim)
     def vjp(g, x, y, dims): return shared_gradient(g, x, y, dims),
 
@@ -270,14 +273,14 @@ def shared_gradient(g: Tensor, x: Tensor, y: Tensor, dims: tuple[int, ...]) -> T
 @primitive
 class argmax:
     """y = the position of the first maximum along `dim`; a NaN counts as the maximum."""
-    arguments, infer, samples = over_position, position_rule, positions()
+    kind, arguments, infer, samples = Reduction(), over_position, position_rule, positions()
     def forward(x, *, dim, keepdim): return position(np.argmax, x, dim, keepdim)
 
 
 @primitive
 class argmin:
     """y = the position of the first minimum along `dim`; a NaN counts as the minimum."""
-    arguments, infer, samples = over_position, position_rule, positions()
+    kind, arguments, infer, samples = Reduction(), over_position, position_rule, positions()
     def forward(x, *, dim, keepdim): return position(np.argmin, x, dim, keepdim)
 
 
@@ -291,14 +294,14 @@ def position(find: Any, x: Array, dim: int | None, keepdim: bool) -> Array:
 @primitive
 class all:
     """y = whether every element is true (not zero)."""
-    arguments, infer, samples = over_dims, logical_rule, reductions()
+    kind, arguments, infer, samples = Reduction(), over_dims, logical_rule, reductions()
     def forward(x, *, dims, keepdim): return np.asarray(np.all(x, dims, keepdims=keepdim))
 
 
 @primitive
 class any:
     """y = whether some element is true (not zero)."""
-    arguments, infer, samples = over_dims, logical_rule, reductions()
+    kind, arguments, infer, samples = Reduction(), over_dims, logical_rule, reductions()
     def forward(x, *, dims, keepdim): return np.asarray(np.any(x, dims, keepdims=keepdim))
 
 
@@ -323,6 +326,7 @@ class all_finite:
 @primitive
 class cumsum:
     """yᵢ = x₁ + … + xᵢ along `dim`, added up in float64.   ∂yᵢ/∂xⱼ = 1 for j ≤ i."""
+    kind = Along(adds_up=True)
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), {"dim": 1}),
         lambda rng: (rng.normal(size=(3, 4)), {"dim": 0}),

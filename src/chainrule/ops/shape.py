@@ -11,8 +11,9 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.gateway import common_dtype
+from chainrule.kinds import Moving, View
 from chainrule.ops.reduce import sum_to_size
-from chainrule.ops.rules import Dims, normalized_dim, normalized_dims
+from chainrule.ops.rules import Dims, last, normalized_dim, normalized_dims, same_specs
 from chainrule.primitive import (
     Shape,
     Spec,
@@ -36,8 +37,7 @@ def sizes(shape: Sequence[Any]) -> Shape:
 @primitive
 class barrier:
     """y = x, which no pass of the compiler sees through.   ∂y/∂x = 1."""
-    view = True
-    infer, samples = same_spec, uniform(-3, 3)
+    kind, infer, samples = View(opaque=True), same_spec, uniform(-3, 3)
     def forward(x): return x.view()
     def vjp(g): return g,
 
@@ -45,7 +45,8 @@ class barrier:
 @primitive
 class reshape:
     """y = x in another shape of as many elements; one −1 is worked out.   ∂y/∂x = 1."""
-    view = True
+    kind = View(keeps_order=True)
+    unchanged, merged = same_specs, last
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), {"shape": (2, 6)}),
         lambda rng: (rng.normal(size=(1, 1)), {"shape": ()}),
@@ -77,7 +78,7 @@ class reshape:
 @primitive
 class permute:
     """y = x with its dimensions in another order.   ∂y/∂x = 1."""
-    view = True
+    kind = View()
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), {"dims": (1, 0)}),
         lambda rng: (rng.normal(size=(2, 3, 4)), {"dims": (2, 0, 1)}),
@@ -85,6 +86,12 @@ class permute:
 
     def arguments(x: Tensor, *dims: Any) -> Any:
         return (x,), {"dims": tuple(normalized_dim(d, x.ndim) for d in sizes(dims))}
+
+    def unchanged(x: SpecLike, y: SpecLike, *, dims: Shape) -> bool:
+        return dims == tuple(range(len(dims)))
+
+    def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+        return {"dims": tuple(first["dims"][d] for d in second["dims"])}
 
     def infer(x: SpecLike, *, dims: Shape) -> Spec:
         if sorted(dims) != list(range(len(x.shape))):
@@ -98,7 +105,8 @@ class permute:
 @primitive
 class expand:
     """y = x repeated along dimensions of size 1, and new ones in front.   ∂y/∂x = Σ repeats."""
-    view = True
+    kind = View(repeats=True)
+    unchanged = same_specs
     samples = cases(
         lambda rng: (rng.normal(size=(3, 1)), {"shape": (2, 3, 4)}),
         lambda rng: (rng.normal(size=()), {"shape": (3,)}),
@@ -126,6 +134,8 @@ class expand:
 @primitive
 class flip:
     """y = x backwards along the dimensions.   ∂y/∂x = 1."""
+    kind = Moving()
+    involution = True
     samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"dims": (0,)}))
 
     def arguments(x: Tensor, *dims: Any) -> Any:
@@ -141,6 +151,7 @@ class flip:
 @primitive
 class roll:
     """y = x moved on by `shifts` along the dimensions, the end coming back in front."""
+    kind = Moving()
     samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"shifts": (1,), "dims": (1,)}))
 
     def arguments(x: Tensor, shifts: int | Sequence[int], dims: Dims) -> Any:
@@ -174,6 +185,7 @@ def only_tensors(name: str, tensors: Sequence[Tensor]) -> list[Tensor]:
 @primitive
 class cat:
     """y = the inputs one after another along `dim`.   ∂y/∂xᵢ = 1 on its part."""
+    kind = Moving()
     samples = cases(
         lambda rng: (rng.normal(size=(2, 3)), rng.normal(size=(2, 1)), {"dim": 1}),
         lambda rng: (rng.normal(size=(2, 3)), {"dim": 0}),
@@ -205,6 +217,7 @@ class cat:
 @primitive
 class pad:
     """y = x with `widths` (before, after) of a constant around each dimension.   ∂y/∂x = 1."""
+    kind = Moving()
     samples = cases(
         lambda rng: (rng.normal(size=(2, 3)), {"widths": ((1, 0), (0, 2)), "value": 0.0})
     )
@@ -244,6 +257,7 @@ def inside(shape: Shape, widths: Any) -> tuple[slice, ...]:
 @primitive
 class tril:
     """y = x below and on the diagonal, 0 above it.   ∂y/∂x = 1 or 0."""
+    kind = Moving()
     samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"diagonal": 0}))
 
     def arguments(x: Tensor, diagonal: int = 0) -> Any:
@@ -259,6 +273,7 @@ class tril:
 @primitive
 class triu:
     """y = x above and on the diagonal, 0 below it.   ∂y/∂x = 1 or 0."""
+    kind = Moving()
     samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"diagonal": 1}))
 
     def arguments(x: Tensor, diagonal: int = 0) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.gateway import apply
+from chainrule.kinds import elementwise
 from chainrule.ops.compare import where
 from chainrule.ops.elementwise import exp, tanh
 from chainrule.ops.rules import numeric
@@ -20,46 +21,53 @@ from chainrule.tensor import Tensor
 @primitive
 class relu:
     """y = max(x, 0); NaN stays.   ∂y/∂x = 1 where x > 0, else 0."""
-    infer, samples = numeric, uniform(0.1, 3)
+    kind, infer, samples = elementwise, numeric, uniform(0.1, 3)
+    idempotent = True
     def forward(x): return np.maximum(x, 0)
+    def steps(m, x): return m.relu(x)
     def vjp(g, y): return apply("gate", g, y),
 
 
 @primitive
 class gate:
     """y = g·[x > 0]: the gradient of relu.   ∂y/∂g = 1 where x > 0, else 0."""
+    kind = elementwise
     samples = cases(lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(3, 4))))
     def infer(g, x):
         if g.shape != x.shape or g.dtype != x.dtype:
             raise ShapeError("a gate has the spec of what passes", given=f"{g} and {x}")
         return g
     def forward(g, x): return np.where(x > 0, g, g.dtype.type(0))
+    def steps(m, g, x): return m.gate(g, x)
     def vjp(u, x): return apply("gate", u, x), None
 
 
 @primitive
 class sigmoid:
     """y = 1 / (1 + e⁻ˣ).   ∂y/∂x = y·(1 − y)."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x):
         decay = np.exp(-np.abs(x))
         return np.where(x >= 0, 1, decay).astype(x.dtype, copy=False) / (1 + decay)
+    def steps(m, x): return m.sigmoid(x)
     def vjp(g, y): return g * (y * (1 - y)),
 
 
 @primitive
 class softplus:
     """y = ln(1 + eˣ) = max(x, 0) + ln(1 + e^−|x|).   ∂y/∂x = sigmoid(x)."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x): return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    def steps(m, x): return m.softplus(x)
     def vjp(g, x): return g * sigmoid(x),
 
 
 @primitive
 class silu:
     """y = x·sigmoid(x), also called swish (Ramachandran et al., 2017).   ∂y/∂x = σ + y·(1 − σ)."""
-    infer, samples = floating, uniform(-3, 3)
+    kind, infer, samples = elementwise, floating, uniform(-3, 3)
     def forward(x): return x * sigmoid.forward(x)
+    def steps(m, x): return m.silu(x)
     def vjp(g, x):
         s = sigmoid(x)
         return g * (s + x * s * (1 - s)),
@@ -68,7 +76,7 @@ class silu:
 @primitive
 class leaky_relu:
     """y = x where x > 0, else s·x with slope s (Maas et al., 2013).   ∂y/∂x = 1, or s."""
-    infer = floating
+    kind, infer = elementwise, floating
     samples = cases(lambda rng: (rng.uniform(0.1, 3, (3, 4)) * [1, -1, 1, -1], {"slope": 0.2}))
     def arguments(x: Tensor, slope: float = 0.01) -> Any: return (x,), {"slope": slope}
     def forward(x, *, slope): return np.where(x > 0, x, x * x.dtype.type(slope))
@@ -78,7 +86,7 @@ class leaky_relu:
 @primitive
 class elu:
     """y = x where x > 0, else α·(eˣ − 1) (Clevert et al., 2015).   ∂y/∂x = 1, or y + α."""
-    infer = floating
+    kind, infer = elementwise, floating
     samples = cases(lambda rng: (rng.uniform(0.1, 3, (3, 4)) * [1, -1, 1, -1], {"alpha": 0.5}))
     def arguments(x: Tensor, alpha: float = 1.0) -> Any: return (x,), {"alpha": alpha}
     def forward(x, *, alpha):
@@ -89,8 +97,9 @@ class elu:
 @primitive
 class erf:
     """y = 2/√π · ∫₀ˣ e^−t² dt.   ∂y/∂x = 2/√π · e^−x²."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x): return erf_reference(x).astype(x.dtype)
+    def steps(m, x): return m.erf(x)
     def vjp(g, x): return g * (exp(-(x * x)) * (2 / math.sqrt(math.pi))),
 
 
@@ -100,25 +109,27 @@ class gelu:
 
     ∂y/∂x = Φ(x) + x·φ(x).
     """
-    infer, samples = floating, uniform(-3, 3)
+    kind, infer, samples = elementwise, floating, uniform(-3, 3)
     def forward(x): return (x * normal_cdf_reference(x)).astype(x.dtype)
+    def steps(m, x): return m.gelu(x)
     def vjp(g, x): return g * gelu_slope(x),
 
 
 @primitive
 class gelu_slope:
     """y = Φ(x) + x·φ(x), the derivative of gelu.   ∂y/∂x = φ(x)·(2 − x²)."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x):
         density = gaussian(x, 0.5) / math.sqrt(2 * math.pi)
         return (normal_cdf_reference(x) + x * density).astype(x.dtype)
+    def steps(m, x): return m.gelu_slope(x)
     def vjp(g, x): return g * (normal_pdf(x) * (2 - x * x)),
 
 
 @primitive
 class gelu_tanh:
     """y = ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))), an approximation of gelu."""
-    infer, samples = floating, uniform(-3, 3)
+    kind, infer, samples = elementwise, floating, uniform(-3, 3)
     def forward(x):
         inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
         return (0.5 * x * (1 + np.tanh(inner))).astype(x.dtype, copy=False)
@@ -131,16 +142,18 @@ class gelu_tanh:
 @primitive
 class normal_cdf:
     """y = Φ(x) = ½·(1 + erf(x/√2)).   ∂y/∂x = φ(x)."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x): return normal_cdf_reference(x).astype(x.dtype)
+    def steps(m, x): return m.normal_cdf(x)
     def vjp(g, x): return g * normal_pdf(x),
 
 
 @primitive
 class normal_pdf:
     """y = φ(x) = e^(−x²/2) / √(2π).   ∂y/∂x = −x·y."""
-    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
     def forward(x): return (gaussian(x, 0.5) / math.sqrt(2 * math.pi)).astype(x.dtype)
+    def steps(m, x): return np.exp(x * -0.5 * x) / math.sqrt(2 * math.pi)
     def vjp(g, x, y): return -g * x * y,
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.kinds import Update
 from chainrule.primitive import Array, Spec, SpecLike, primitive
 from chainrule.samples import Samples
 
@@ -117,6 +118,7 @@ def states(count: int, numbers: tuple[Any, ...], *flags: dict[str, int]) -> Samp
 @primitive
 class sgd_update:
     """w ← w − η·(±g + λ·w); − with `maximize`.   (Robbins & Monro, 1951)"""
+    kind = Update()
     samples = states(0, (0.1, 0.01), {"maximize": False}, {"maximize": True})
     def infer(w, g, lr, weight_decay, *, maximize):
         require_alike(w, g)
@@ -135,6 +137,7 @@ class momentum_update:
     With `nesterov` w ← w − η·(d + μ·b).   (Polyak, 1964; Nesterov, 1983; Sutskever et al., 2013)
     Outputs w, b, step + 1.
     """
+    kind = Update()
     samples = states(
         1, (4, 0.1, 0.9, 0.2, 0.01),
         {"nesterov": False, "maximize": False}, {"nesterov": True, "maximize": True},
@@ -167,6 +170,7 @@ class adam_update:
     largest v so far, v̂ is of max(largest, v) (AMSGrad: Reddi et al., 2018).
     Outputs w, m, v, step + 1, and the new largest v where it was given.
     """
+    kind = Update()
     samples = states(
         2, (4, 0.1, (0.9, 0.99), 1e-8, 0.01),
         {"decoupled": False, "maximize": False}, {"decoupled": True, "maximize": True},
@@ -207,6 +211,7 @@ class rmsprop_update:
     √v (Graves, 2013). A last buffer b is the momentum: b ← μ·b + d / (√v + ε), w ← w − η·b.
     Outputs w, v and the new buffers.
     """
+    kind = Update()
     samples = states(
         1, (0.1, 0.9, 1e-8, 0.01, 0.5),
         {"centered": False, "maximize": False}, {"centered": False, "maximize": True, "_more": 1},
@@ -243,6 +248,7 @@ class adagrad_update:
 
     γ is `lr_decay`.   (Duchi, Hazan & Singer, 2011)   Outputs w, s, step + 1.
     """
+    kind = Update()
     samples = states(1, (4, 0.1, 0.01, 1e-10, 0.01), {"maximize": False}, {"maximize": True})
     def infer(w, g, s, step, lr, lr_decay, eps, weight_decay, *, maximize):
         require_alike(w, g, s)

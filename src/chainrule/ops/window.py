@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.gateway import apply
+from chainrule.kinds import Window
 from chainrule.ops.contract import same_float
 from chainrule.ops.rules import nonempty, numeric
 from chainrule.primitive import Array, Shape, Spec, SpecLike, composition, primitive
@@ -122,6 +123,7 @@ class conv2d:
 
     x (N, C, H, W), w (O, C/groups, kh, kw) → (N, O, H', W').
     """
+    kind = Window()
     samples = cases(
         lambda rng: (
             rng.normal(size=(2, 3, 5, 4)), rng.normal(size=(4, 3, 3, 2)), {"geometry": Geometry()},
@@ -162,6 +164,9 @@ class conv2d:
             )
         return Spec((x.shape[0], w.shape[0], *geometry.positions(x.shape, w.shape)), x.dtype)
 
+    def flops(x, w, *, geometry):
+        return 2 * conv2d.infer(x, w, geometry=geometry).size * math.prod(w.shape[1:])
+
     def forward(x, w, *, geometry):
         out = geometry.positions(x.shape, w.shape)
         kernels = w.reshape(geometry.groups, w.shape[0] // geometry.groups, math.prod(w.shape[1:]))
@@ -180,6 +185,7 @@ class conv2d:
 @primitive
 class conv2d_input:
     """y = the gradient of conv2d by its input: each output pixel u spread over what it saw."""
+    kind = Window()
     samples = cases(
         lambda rng: (
             rng.normal(size=(2, 4, 3, 3)), rng.normal(size=(4, 3, 3, 2)),
@@ -192,6 +198,8 @@ class conv2d_input:
     )  # fmt: skip
 
     def infer(u, w, *, shape, geometry): return Spec(shape, u.dtype)
+
+    def flops(u, w, *, shape, geometry): return 2 * math.prod(u.shape) * math.prod(w.shape[1:])
 
     def forward(u, w, *, shape, geometry):
         (n, c, height, width), (ph, pw), out = shape, geometry.padding, u.shape[2:]
@@ -215,6 +223,7 @@ class conv2d_input:
 @primitive
 class conv2d_weight:
     """y = the gradient of conv2d by its kernels: what each tap saw, weighted by the pixels u."""
+    kind = Window()
     samples = cases(
         lambda rng: (
             rng.normal(size=(2, 3, 5, 4)), rng.normal(size=(2, 4, 3, 3)),
@@ -227,6 +236,8 @@ class conv2d_weight:
     )  # fmt: skip
 
     def infer(x, u, *, shape, geometry): return Spec(shape, x.dtype)
+
+    def flops(x, u, *, shape, geometry): return 2 * math.prod(u.shape) * math.prod(shape[1:])
 
     def forward(x, u, *, shape, geometry):
         out = u.shape[2:]
@@ -283,11 +294,15 @@ class max_pool2d_with_positions:
 
     The gradient goes to that pixel alone; NaN wins; of equal pixels the first.
     """
+    kind = Window()
     arguments, samples = pool_arguments, pool_samples
 
     def infer(x: SpecLike, *, kernel: Pair, stride: Pair, padding: Pair) -> Any:
         shape = pool_positions(numeric(x), kernel, stride, padding)
         return Spec(shape, x.dtype), Spec(shape, np.int64)
+
+    def flops(x, *, kernel, stride, padding):
+        return math.prod(pool_positions(x, kernel, stride, padding)) * math.prod(kernel)
 
     def forward(x, *, kernel, stride, padding):
         (ph, pw), width = padding, x.shape[3]
@@ -328,12 +343,16 @@ def max_pool2d(x: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0
 @primitive
 class avg_pool2d:
     """y = the mean of each window, a border of zeros counted in.   The adjoint spreads g/n."""
+    kind = Window()
     arguments, samples = pool_arguments, pool_samples
 
     def infer(x: SpecLike, *, kernel: Pair, stride: Pair, padding: Pair) -> Spec:
         if x.dtype.kind != "f":
             raise DTypeError("the mean of integers is not an integer", given=x.dtype)
         return Spec(pool_positions(x, kernel, stride, padding), x.dtype)
+
+    def flops(x, *, kernel, stride, padding):
+        return math.prod(pool_positions(x, kernel, stride, padding)) * math.prod(kernel)
 
     def forward(x, *, kernel, stride, padding):
         out = pool_positions(x, kernel, stride, padding)[2:]
@@ -351,6 +370,7 @@ class avg_pool2d:
 @primitive
 class avg_pool2d_input:
     """y = the gradient of avg_pool2d: each output pixel u spread evenly over its window."""
+    kind = Window()
     samples = cases(
         lambda rng: (rng.normal(size=(2, 3, 2, 2)), {"shape": (2, 3, 5, 4), **POOLS[0]}),
         lambda rng: (rng.normal(size=(2, 3, 3, 5)), {"shape": (2, 3, 5, 4), **POOLS[1]}),

@@ -1,73 +1,29 @@
 """Algebraic cleanup: equations that change nothing, or that undo each other, are removed.
 
-Only identities that hold bit for bit are used (x·1, but not x + 0, which turns −0 into 0).
+The laws stand on the records (`neutral`, `involution`, `idempotent`, `unchanged`, `merged`). They
+hold bit for bit: x·1 = x, but not x + 0, which turns −0 into 0.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-
-from chainrule.compiler.passes.rewrite import Replacement, is_elementwise, rewrite
+from chainrule.compiler.passes.rewrite import Replacement, is_opaque, obeys_its_rule, rewrite
 from chainrule.graph import Equation, Graph, Value
+from chainrule.kinds import Elementwise, View
 
 
 def simplify(graph: Graph) -> Graph:
-    """x·1 → x, x/1 → x, −(−x) → x; a reshape, permute, expand or cast to what it was already;
-    a reshape of a reshape, a permute of a permute; an expand that broadcasting does anyway."""
+    """x·1 → x, −(−x) → x, a reshape to the same shape → x, a permute of a permute → one permute;
+    and an elementwise op reads what an expand repeats, where broadcasting does the same."""
     made_by: dict[Value, Equation] = {}
 
-    def is_one(value: Value) -> bool:
-        array = graph.constants.get(value)
-        return array is not None and array.ndim == 0 and bool(array == 1)
-
-    def stands_for(equation: Equation) -> Value | None:
-        """The value that the equation's output equals, if there is one already."""
-        name, inputs, output = equation.primitive.name, equation.inputs, equation.outputs[0]
-        source = made_by.get(inputs[0]) if inputs else None
-        if name in ("mul", "div") and is_one(inputs[1]) and inputs[0].spec == output.spec:
-            return inputs[0]
-        if name == "mul" and is_one(inputs[0]) and inputs[1].spec == output.spec:
-            return inputs[1]
-        if name in ("reshape", "expand", "astype") and inputs[0].spec == output.spec:
-            return inputs[0]
-        if name == "permute" and equation.params["dims"] == tuple(range(output.ndim)):
-            return inputs[0]
-        if name == "neg" and source is not None and source.primitive.name == "neg":
-            return source.inputs[0]
-        return None
-
-    def merged(equation: Equation) -> Equation:
-        """A reshape of a reshape, or permute of a permute, as one."""
-        source = made_by.get(equation.inputs[0]) if equation.inputs else None
-        if source is None or source.primitive is not equation.primitive:
-            return equation
-        if equation.primitive.name == "reshape":
-            return replace(equation, inputs=source.inputs)
-        if equation.primitive.name == "permute":
-            dims = tuple(source.params["dims"][d] for d in equation.params["dims"])
-            return replace(equation, inputs=source.inputs, params={"dims": dims})
-        return equation
-
-    def unexpanded(equation: Equation) -> Equation:
-        """An elementwise op reading what an expand repeats, when its shape stays the same."""
-        if not is_elementwise(equation) or len(equation.inputs) < 2:
-            return equation
-        inputs = list(equation.inputs)
-        for i, value in enumerate(inputs):
-            source = made_by.get(value)
-            if source is not None and source.primitive.name == "expand":
-                others = [v.shape for j, v in enumerate(inputs) if j != i]
-                narrow = source.inputs[0]
-                if np.broadcast_shapes(narrow.shape, *others) == equation.outputs[0].shape:
-                    inputs[i] = narrow
-        return replace(equation, inputs=tuple(inputs))
-
     def visit(equation: Equation, replaced: Replacement) -> Equation | None:
-        equation = unexpanded(merged(equation))
-        same = stands_for(equation)
-        if same is not None:
+        equation = _unexpanded(_merged(equation, made_by), made_by)
+        same = next(_equals(equation, graph, made_by), None)
+        if same is not None and same.spec == equation.outputs[0].spec and not is_opaque(equation):
             replaced[equation.outputs[0]] = same
             return None
         for output in equation.outputs:
@@ -75,3 +31,57 @@ def simplify(graph: Graph) -> Graph:
         return equation
 
     return rewrite(graph, visit)
+
+
+def _equals(equation: Equation, graph: Graph, made_by: dict[Value, Equation]) -> Iterator[Value]:
+    """Values that the equation's output equals, by the laws of its record."""
+    op, inputs, output = equation.primitive, equation.inputs, equation.outputs[0]
+    for position, number in op.neutral.items():
+        if _is_number(graph, inputs[position], number):
+            yield inputs[1 - position]
+    if op.unchanged is not None and op.unchanged(inputs[0], output, **equation.params):
+        yield inputs[0]
+    before = made_by.get(inputs[0]) if inputs else None
+    if before is None or before.primitive is not op or before.params != equation.params:
+        return
+    if op.involution:
+        yield before.inputs[0]
+    if op.idempotent:
+        yield inputs[0]
+
+
+def _is_number(graph: Graph, value: Value, number: float) -> bool:
+    """Whether a value is a constant scalar of this number, sign of zero included."""
+    array = graph.constants.get(value)
+    if array is None or array.ndim or array != number:
+        return False
+    return math.copysign(1, float(array)) == math.copysign(1, number)
+
+
+def _merged(equation: Equation, made_by: dict[Value, Equation]) -> Equation:
+    """Two applications of one op as a single one, where the record says how."""
+    op = equation.primitive
+    before = made_by.get(equation.inputs[0]) if equation.inputs else None
+    if op.merged is None or before is None or before.primitive is not op:
+        return equation
+    params = op.merged(before.params, equation.params)
+    return replace(equation, inputs=before.inputs, params=params)
+
+
+def _unexpanded(equation: Equation, made_by: dict[Value, Equation]) -> Equation:
+    """An elementwise op on what an expand repeats, where its rule allows the narrow operand."""
+    if not isinstance(equation.primitive.kind, Elementwise) or len(equation.inputs) < 2:
+        return equation
+    for i, value in enumerate(equation.inputs):
+        source = made_by.get(value)
+        if source is not None and _repeats(source):
+            narrow = (*equation.inputs[:i], source.inputs[0], *equation.inputs[i + 1 :])
+            candidate = replace(equation, inputs=narrow)
+            if obeys_its_rule(candidate):
+                equation = candidate
+    return equation
+
+
+def _repeats(equation: Equation) -> bool:
+    kind = equation.primitive.kind
+    return isinstance(kind, View) and kind.repeats

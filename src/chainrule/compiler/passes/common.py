@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.compiler.passes.rewrite import Replacement, rewrite
+from chainrule.compiler.passes.rewrite import Replacement, is_opaque, rewrite
 from chainrule.graph import Equation, Graph, Value
 
 
 def merge_common(graph: Graph) -> Graph:
-    """Merge equal equations, and equal 0-d constants; a barrier equals no other."""
+    """Merge equal equations, and equal 0-d constants; what is opaque equals no other."""
     first: dict[Any, tuple[Value, ...]] = {}
     replaced_constants: Replacement = {}
     for value, array in graph.constants.items():
@@ -19,9 +19,9 @@ def merge_common(graph: Graph) -> Graph:
                 replaced_constants[value] = same
 
     def visit(equation: Equation, replaced: Replacement) -> Equation | None:
-        if equation.primitive.name == "barrier":
+        if is_opaque(equation):
             return equation
-        key = (equation.primitive.name, tuple(map(id, equation.inputs)), repr(equation.params))
+        key = (equation.primitive, tuple(map(id, equation.inputs)), repr(equation.params))
         earlier = first.setdefault(key, equation.outputs)
         if earlier is equation.outputs:
             return equation

@@ -6,23 +6,29 @@ from dataclasses import replace
 
 import numpy as np
 
-from chainrule.graph import Graph, as_tuple
+from chainrule.graph import Equation, Graph, as_tuple
+from chainrule.kinds import View
 
 MOST_ELEMENTS = 4096
 """Larger results are not folded: a broadcast constant would trade arithmetic for memory."""
 
 
+def _is_left(equation: Equation) -> bool:
+    """What repeats is left to broadcasting, which needs no memory; what is opaque, to the engine."""
+    kind = equation.primitive.kind
+    return isinstance(kind, View) and (kind.repeats or kind.opaque)
+
+
 def fold_constants(graph: Graph) -> Graph:
-    """Evaluate, with the references, the equations whose inputs are constants."""
+    """Evaluate, as eager computation does, the equations whose inputs are constants."""
     constants = dict(graph.constants)
     kept = []
     for equation in graph.equations:
         small = all(v.spec.size <= MOST_ELEMENTS for v in equation.outputs)
         known = equation.inputs and all(v in constants for v in equation.inputs)
-        # An expand is left to broadcasting, which needs no memory.
-        if known and small and equation.primitive.name != "expand":
+        if known and small and not _is_left(equation):
             arrays = [constants[v] for v in equation.inputs]
-            results = as_tuple(equation.primitive.forward(*arrays, **equation.params))
+            results = as_tuple(equation.primitive.evaluate(*arrays, **equation.params))
             constants.update(zip(equation.outputs, map(np.asarray, results), strict=True))
         else:
             kept.append(equation)

@@ -10,23 +10,22 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph import Equation, Graph, Value
+from chainrule.kinds import Contraction
 from chainrule.ops.contract import linear
+from chainrule.ops.contract import matrix_product as matmul
 from chainrule.ops.special import gate, relu
-from chainrule.primitive import Primitive, lookup
+from chainrule.primitive import Primitive
 
 reference: Callable[..., Any] = linear.forward
 rule_of_gate: Callable[..., Any] = gate.infer
 open_gate: Callable[..., Any] = gate.forward
 
 
-matmul = lookup("matmul")
-
-
 class _LinearRelu:
     """y = max(x·wᵀ + b, 0)."""
 
     name = "linear_relu"
-    infer = linear.infer
+    infer, kind, flops = linear.infer, linear.kind, linear.counted
 
     def forward(x: Any, w: Any, b: Any) -> Any:
         y = reference(x, w, b)
@@ -37,6 +36,10 @@ class _MatmulGate:
     """y = (a·b)·[x > 0]: the gradient that passes a product, then a relu."""
 
     name = "matmul_gate"
+    kind = Contraction()
+
+    def flops(a: Any, b: Any, x: Any) -> int:
+        return matmul.flops([a, b], [], {})
 
     def infer(a: Any, b: Any, x: Any) -> Any:
         return rule_of_gate(matmul.infer(a, b), x)

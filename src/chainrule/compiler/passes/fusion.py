@@ -14,7 +14,6 @@ import numpy as np
 
 from chainrule import engine
 from chainrule.compiler.passes.dead import remove_dead
-from chainrule.compiler.passes.rewrite import is_elementwise
 from chainrule.errors import GraphError
 from chainrule.graph import Equation, Graph, Value
 from chainrule.primitive import Primitive, Spec, SpecLike
@@ -41,20 +40,6 @@ MOST_MEMBERS = 24
 
 CHAIN = Primitive(_Chain)
 """Made by this pass alone, so it is no entry of the registry."""
-
-
-def is_fusible(equation: Equation) -> bool:
-    """Whether it may be a member of a chain: elementwise, in steps that the engine's machine has.
-
-    What it has not (integers, other dtypes than the rest of the chain, an op without a kernel)
-    would undo the whole chain, since a chain runs in one sweep or not at all.
-    """
-    if not is_elementwise(equation):
-        return False
-    dtypes = [v.dtype for v in equation.inputs]
-    numbers = {*dtypes, *(v.dtype for v in equation.outputs)} - {np.dtype(np.bool_)}
-    steps = engine.steps_of(equation.primitive.name, equation.params, dtypes)
-    return len(numbers) < 2 and steps is not None
 
 
 def fuse_elementwise(graph: Graph) -> Graph:
@@ -94,7 +79,7 @@ def _groups(graph: Graph) -> list[int]:
     for position in range(len(graph.equations) - 1, -1, -1):
         equation = graph.equations[position]
         reading = {g for v in equation.outputs for g in readers.get(v, ())}
-        shape = equation.outputs[0].shape if is_fusible(equation) else None
+        shape = equation.outputs[0].shape if engine.is_fusible(equation) else None
         own = None
         if shape is not None:
             own = _joinable(sorted(reading, reverse=True), shape, shapes, descendants)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from chainrule.compiler.passes.fusion import CHAIN, is_fusible
-from chainrule.engine.elementwise import REDUCTIONS
+from chainrule import engine
+from chainrule.compiler.passes.fusion import CHAIN
 from chainrule.graph import Equation, Graph, Value
+from chainrule.kinds import Reduction
 
 MOST = 4
 """How many reductions one sweep takes: see engine/cpp/kernels/fused.cpp."""
@@ -40,12 +41,13 @@ def _dims(reduction: Equation) -> tuple[int, ...]:
 
 
 def _is_sweep(equation: Equation) -> bool:
-    return equation.primitive is CHAIN or is_fusible(equation)
+    return equation.primitive is CHAIN or engine.is_fusible(equation)
 
 
 def _is_reduction(equation: Equation) -> bool:
     """Whether it reduces the first or the last dimensions of floats, and something is there."""
-    if equation.primitive.name not in REDUCTIONS:
+    kind = equation.primitive.kind
+    if not isinstance(kind, Reduction) or kind.fold is None:
         return False
     x, dims = equation.inputs[0], _dims(equation)
     first, last = tuple(range(len(dims))), tuple(range(x.ndim - len(dims), x.ndim))

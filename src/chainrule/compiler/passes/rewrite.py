@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from chainrule.graph import Equation, Graph, Value
+from chainrule.errors import ChainruleError
+from chainrule.graph import Equation, Graph, Value, as_tuple
+from chainrule.kinds import View
+from chainrule.primitive import Spec
 
 Replacement = dict[Value, Value]
 
 
-ELEMENTWISE_FILES = ("chainrule.ops.compare", "chainrule.ops.elementwise", "chainrule.ops.special")
-"""The files of ops in which each element of the output depends on one element of each input."""
+def is_opaque(equation: Equation) -> bool:
+    """Whether passes leave this equation as it is."""
+    kind = equation.primitive.kind
+    return isinstance(kind, View) and kind.opaque
 
 
-def is_elementwise(equation: Equation) -> bool:
-    """Whether each element of the output depends on one element of each input."""
-    return equation.primitive.__module__ in ELEMENTWISE_FILES
+def obeys_its_rule(equation: Equation) -> bool:
+    """Whether the record's rule takes these inputs and derives these outputs: a pass may put an
+    operand in place of another only where that holds."""
+    try:
+        derived = as_tuple(equation.primitive.infer(*equation.inputs, **equation.params))
+    except ChainruleError:
+        return False
+    return [Spec(s.shape, s.dtype) for s in derived] == [v.spec for v in equation.outputs]
 
 
 def with_inputs(equation: Equation, replaced: Replacement) -> Equation:

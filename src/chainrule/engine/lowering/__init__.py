@@ -8,6 +8,7 @@ pass makes.
 from chainrule.engine.lowering import attention as attention
 from chainrule.engine.lowering import chain as chain
 from chainrule.engine.lowering import contract as contract
+from chainrule.engine.lowering import elementwise as elementwise
 from chainrule.engine.lowering import fused as fused
 from chainrule.engine.lowering import index as index
 from chainrule.engine.lowering import labels as labels
@@ -17,6 +18,8 @@ from chainrule.engine.lowering import reduce as reduce
 from chainrule.engine.lowering import shape as shape
 from chainrule.engine.lowering import update as update
 from chainrule.engine.lowering import window as window
-from chainrule.engine.lowering.table import has_kernel, is_elementwise, lower
+from chainrule.engine.lowering.contract import LAYERS
+from chainrule.engine.lowering.elementwise import is_fusible, steps_of
+from chainrule.engine.lowering.table import has_kernel, is_sweep, lower
 
-__all__ = ["has_kernel", "is_elementwise", "lower"]
+__all__ = ["LAYERS", "has_kernel", "is_fusible", "is_sweep", "lower", "steps_of"]

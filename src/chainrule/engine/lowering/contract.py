@@ -47,6 +47,10 @@ def _matmul_gate(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> N
     return product_call(inputs, outputs[0], "gate", residual=True)
 
 
+LAYERS = {"linear": "none", "linear_relu": "relu"}
+"""Products with a transposed matrix of weights, and the activation that follows."""
+
+
 @lowering("linear")
 def _linear(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
     return _layer(inputs, outputs[0], "none")

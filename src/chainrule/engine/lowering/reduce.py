@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from chainrule.engine.chain import Reduction as Fold
 from chainrule.engine.chain import fused_call
-from chainrule.engine.elementwise import reduction_of
-from chainrule.engine.integers import integer_sum_call
 from chainrule.engine.layout import BOOL, FLOATS, Layout, NativeCall, grouped, native_call
-from chainrule.engine.lowering.table import MAX_OPERANDS, Layouts, lowering
+from chainrule.engine.lowering.table import MAX_OPERANDS, Layouts, lowering, lowering_of_kind
+from chainrule.kinds import Reduction
+from chainrule.primitive import Primitive, Shape
 
 
-def _reduction(name: str, params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> Any:
+def fold_of(
+    primitive: Primitive, params: dict[str, Any], shape: Shape, operand: int
+) -> Fold | None:
+    """A reduction of an operand of this shape as the elementwise machine folds it, or None."""
+    kind = primitive.kind
+    if not isinstance(kind, Reduction) or kind.fold is None:
+        return None
+    number = math.prod(shape[d] for d in params["dims"])
+    return Fold(kind.fold, operand, float(number) if kind.mean else 1.0)
+
+
+@lowering_of_kind(Reduction)
+def _fold(
+    primitive: Primitive, params: dict[str, Any], inputs: Layouts, outputs: Layouts
+) -> NativeCall | None:
+    """In the machine for floats, in a kernel of its own for sums of integers."""
     x, y = inputs[0], outputs[0]
-    if x.dtype not in FLOATS or not y.in_order():
+    fold = fold_of(primitive, params, x.shape, 0)
+    if fold is None or fold.divisor == 0 or not y.in_order():
         return None
-    dims = params["dims"]
-    if name == "mean" and 0 in x.shape:
+    if x.dtype in FLOATS:
+        return fused_call(inputs, outputs, (), (), [fold], params["dims"], x.shape, x.dtype)
+    groups = grouped(x.shape, params["dims"])
+    if fold.fold != "sum" or groups is None or x.dtype.kind not in "iub" or not x.in_order():
         return None
-    reduction = reduction_of(name, params, x.shape, 0)
-    return fused_call(inputs, outputs, (), (), [reduction], dims, x.shape, x.dtype)
-
-
-@lowering("sum")
-def _sum(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    if inputs[0].dtype.kind != "f":
-        return integer_sum_call(grouped(inputs[0].shape, params["dims"]), inputs, outputs)
-    return _reduction("sum", params, inputs, outputs)
-
-
-@lowering("mean")
-def _mean(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return _reduction("mean", params, inputs, outputs)
-
-
-@lowering("amax")
-def _amax(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return _reduction("amax", params, inputs, outputs)
-
-
-@lowering("amin")
-def _amin(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return _reduction("amin", params, inputs, outputs)
+    return native_call("integer_sum", inputs, outputs, groups)
 
 
 @lowering("argmax")

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chainrule.engine.chain import fused_call
-from chainrule.engine.elementwise import ELEMENTWISE, steps_of
-from chainrule.engine.integers import integer_call
-from chainrule.engine.layout import FLOAT64, FLOATS, KNOWN, Layout, NativeCall
+from chainrule.engine.layout import KNOWN, Layout, NativeCall
+from chainrule.kinds import Elementwise, Kind
+from chainrule.primitive import Primitive
 
 Layouts = Sequence[Layout]
 Lowering = Callable[[dict[str, Any], Layouts, Layouts], NativeCall | None]
@@ -21,6 +20,8 @@ MAX_DIMS, MAX_OPERANDS = 8, 32  # see engine/cpp/runtime/call.h
 INTEGERS = "iu"
 
 LOWERINGS: dict[str, Lowering] = {}
+OF_KINDS: dict[type[Kind], Callable[..., NativeCall | None]] = {}
+"""What lowers whatever op is of a kind, unless it has a lowering of its own."""
 
 
 def lowering(*names: str) -> Callable[[Lowering], Lowering]:
@@ -33,40 +34,40 @@ def lowering(*names: str) -> Callable[[Lowering], Lowering]:
     return register
 
 
-def has_kernel(name: str) -> bool:
-    """Whether some kernel computes this primitive, for some layouts and dtypes."""
-    return name in LOWERINGS or name in ELEMENTWISE
+def lowering_of_kind(kind: type[Kind]) -> Callable[[Any], Any]:
+    """Register a function of (primitive, params, inputs, outputs) as the lowering of a kind."""
+
+    def register(function: Any) -> Any:
+        OF_KINDS[kind] = function
+        return function
+
+    return register
 
 
-def is_elementwise(name: str) -> bool:
-    """Whether the elementwise machine computes this primitive, for some dtypes."""
-    return name in ELEMENTWISE and name not in LOWERINGS
+def has_kernel(primitive: Primitive) -> bool:
+    """Whether some kernel may compute this op, for some layouts and dtypes."""
+    return primitive.name in LOWERINGS or type(primitive.kind) in OF_KINDS
+
+
+def is_sweep(primitive: Primitive) -> bool:
+    """Whether the elementwise machine computes this op, tile by tile."""
+    return isinstance(primitive.kind, Elementwise) and primitive.name not in LOWERINGS
 
 
 def lower(
-    name: str, params: dict[str, Any], inputs: Layouts, outputs: Layouts
+    primitive: Primitive, params: dict[str, Any], inputs: Layouts, outputs: Layouts
 ) -> NativeCall | None:
-    """The native call that computes this primitive on these layouts, or None."""
+    """The native call that computes this op on these layouts, or None."""
     operands = (*inputs, *outputs)
     if max(len(inputs), len(outputs)) > MAX_OPERANDS:
         return None
     if any(x.dtype.str not in KNOWN or len(x.shape) > MAX_DIMS for x in operands):
         return None
-    special = LOWERINGS.get(name)
-    if special is not None:
-        return special(params, inputs, outputs)
-    steps = steps_of(name, params, [x.dtype for x in inputs])
-    if steps is None:
-        return integer_call(name, inputs, outputs)
-    if not all(x.in_order() for x in outputs):
-        return None
-    dtype = next((x.dtype for x in operands if x.dtype in FLOATS), None)
-    if name == "astype" and FLOAT64 in (inputs[0].dtype, outputs[0].dtype):
-        dtype = FLOAT64
-    elif name == "astype" and inputs[0].dtype.kind in INTEGERS:
-        dtype = outputs[0].dtype
-    result = (len(inputs) + len(steps) - 1,)
-    return fused_call(inputs, outputs, steps, result, shape=outputs[0].shape, dtype=dtype)
+    own = LOWERINGS.get(primitive.name)
+    if own is not None:
+        return own(params, inputs, outputs)
+    of_kind = OF_KINDS.get(type(primitive.kind))
+    return None if of_kind is None else of_kind(primitive, params, inputs, outputs)
 
 
 # -- layouts --------------------------------------------------------------------------------------
