@@ -158,12 +158,15 @@ def _is_captured(tensors: Sequence[Tensor]) -> bool:
     return any(isinstance(y._data, Value) for y in tensors)
 
 
+hidden: Any = barrier
+
+
 def _apart(x: Any) -> Any:
     """What a capture computed, behind a barrier: or the two runs would be merged into one."""
     if x.__class__ is not Tensor or not isinstance(x._data, Value):
         return x
     with use(gradients=False):
-        apart = barrier(x)
+        apart: Tensor = hidden(x)
     apart._node, apart._output, apart._requires_grad = x._node, x._output, x._requires_grad
     return apart
 

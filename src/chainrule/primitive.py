@@ -168,7 +168,8 @@ class Primitive:
     batch: `batch(inputs, batched, params)`, the op on inputs of which some have a further dimension
         in front; see transforms/batching.py.
     in_place: pairs (output, input); a kernel may write the output over the input.
-    neutral: {input: number}; where that input is that number, the output is the other input.
+    neutral: a number for each input, or None; where one input is its number, the output is the
+        other input.
     involution, idempotent: applied twice with the same parameters, it gives back x, or f(x).
     unchanged: `unchanged(x, y, **params)`, whether the output is the input, by specs alone.
     merged: `merged(first, second)`, the parameters of one application that stands for two.
@@ -217,7 +218,7 @@ class Primitive:
         self.tangent: Callable[..., Any] | None = fields.get("tangent")
         self.batch: Callable[..., Any] | None = fields.get("batch")
         self.in_place: tuple[tuple[int, int], ...] = fields.get("in_place", ())
-        self.neutral: dict[int, float] = fields.get("neutral", {})
+        self.neutral: tuple[float | None, ...] = fields.get("neutral", ())
         self.involution: bool = fields.get("involution", False)
         self.idempotent: bool = fields.get("idempotent", False)
         self.unchanged: Callable[..., bool] | None = fields.get("unchanged")
@@ -281,10 +282,11 @@ class Primitive:
         return self.__qualname__
 
 
-_FIELDS = frozenset(
-    "arguments batch flops forward idempotent in_place infer involution kind merged name neutral"
-    " partial promote samples steps tangent unchanged vjp".split()
-)
+_FIELDS = {
+    "arguments", "batch", "flops", "forward", "idempotent", "in_place", "infer", "involution",
+    "kind", "merged", "name", "neutral", "partial", "promote", "samples", "steps", "tangent",
+    "unchanged", "vjp",
+}  # fmt: skip
 
 
 def _reject(name: str, unknown: set[str]) -> NoReturn:

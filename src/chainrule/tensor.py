@@ -15,16 +15,16 @@ from weakref import ref
 import numpy as np
 
 from chainrule import tape
+from chainrule.conversion import Conversion
 from chainrule.errors import (
     DTypeError,
     GradientError,
     ShapeError,
 )
-from chainrule.conversion import Conversion
 from chainrule.graph import Value
 from chainrule.interpreters import top
 from chainrule.methods import Methods
-from chainrule.primitive import SCALARS, Array, DType, Primitive, Shape, Spec, array_of, supported
+from chainrule.primitive import SCALARS, Array, DType, Shape, Spec, array_of, supported
 from chainrule.settings import current, use
 
 Scalar = bool | int | float

@@ -20,6 +20,7 @@ from chainrule.graph import Equation, Value
 from chainrule.kinds import Update
 from chainrule.primitive import Primitive
 
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Step:
     """An instruction of a plan before memory is laid out: it names values, not buffers."""

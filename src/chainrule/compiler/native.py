@@ -135,7 +135,7 @@ class NativePlan:
     def _copied(self, value: Value, reader: Equation | None = None) -> Value:
         """A copy in C order, for an equation that reads it, or as a result."""
         copied = Value(value)
-        equation = reader or Equation(clone, (value,), {}, (copied,))
+        equation = reader or Equation(clone, (value,), {}, (copied,))  # type: ignore[arg-type]
         self._emit("copy", (value,), (copied,), {}, equation)
         return copied
 
@@ -202,7 +202,7 @@ class NativePlan:
         self.steps, last, replaced = updates_last(self.steps, old, root, self._is_native)
         for i, value in enumerate(checked):
             value = value if self._seen[value].layout.in_order() else self._copied(value)
-            required = Equation(every, (value,), {}, ())
+            required = Equation(every, (value,), {}, ())  # type: ignore[arg-type]
             self.steps.append(Step("require", (value,), (), {"number": i}, required))
         self._committed = len(self.steps)
         self.steps += last

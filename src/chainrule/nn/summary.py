@@ -15,6 +15,7 @@ from chainrule.primitive import Primitive, Spec
 from chainrule.settings import get_default_dtype, use
 from chainrule.tensor import Tensor
 
+
 @dataclass
 class Row:
     """One layer. `output` is empty when it was not called; its own parameters and work only."""

@@ -33,7 +33,7 @@ class add:
 class sub:
     """y = a − b.   ∂y/∂a = 1, ∂y/∂b = −1."""
     kind, infer, samples, promote = elementwise, arithmetic, pairs(), "common"
-    neutral = {1: 0.0}
+    neutral = (None, 0.0)
     def forward(a, b): return a - b
     def vjp(g, needs): return g, -g if needs[1] else None
 
@@ -42,7 +42,7 @@ class sub:
 class mul:
     """y = a·b.   ∂y/∂a = b, ∂y/∂b = a."""
     kind, infer, samples, promote = elementwise, broadcast, pairs(), "common"
-    neutral = {0: 1.0, 1: 1.0}
+    neutral = (1.0, 1.0)
     def forward(a, b): return a * b
     def vjp(g, a, b, needs): return g * b if needs[0] else None, g * a if needs[1] else None
 
@@ -51,7 +51,7 @@ class mul:
 class div:
     """y = a / b; integers divide to the default floating dtype.   ∂y/∂a = 1/b, ∂y/∂b = −y/b."""
     kind, infer, samples, promote = elementwise, broadcast, pairs(), "float"
-    neutral = {1: 1.0}
+    neutral = (None, 1.0)
     def forward(a, b): return a / b
     def vjp(g, b, y, needs):
         scaled = g / b

@@ -36,8 +36,8 @@ def simplify(graph: Graph) -> Graph:
 def _equals(equation: Equation, graph: Graph, made_by: dict[Value, Equation]) -> Iterator[Value]:
     """Values that the equation's output equals, by the laws of its record."""
     op, inputs, output = equation.primitive, equation.inputs, equation.outputs[0]
-    for position, number in op.neutral.items():
-        if _is_number(graph, inputs[position], number):
+    for position, number in enumerate(op.neutral):
+        if number is not None and _is_number(graph, inputs[position], number):
             yield inputs[1 - position]
     if op.unchanged is not None and op.unchanged(inputs[0], output, **equation.params):
         yield inputs[0]

@@ -14,7 +14,7 @@ MOST_ELEMENTS = 4096
 
 
 def _is_left(equation: Equation) -> bool:
-    """What repeats is left to broadcasting, which needs no memory; what is opaque, to the engine."""
+    """What repeats costs no memory when it is broadcast; what is opaque stays as it is."""
     kind = equation.primitive.kind
     return isinstance(kind, View) and (kind.repeats or kind.opaque)
 

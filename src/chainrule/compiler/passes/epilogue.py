@@ -11,11 +11,12 @@ import numpy as np
 
 from chainrule.graph import Equation, Graph, Value
 from chainrule.kinds import Contraction
-from chainrule.ops.contract import linear
-from chainrule.ops.contract import matrix_product as matmul
+from chainrule.ops import contract
 from chainrule.ops.special import gate, relu
 from chainrule.primitive import Primitive
 
+linear: Any = contract.linear
+matmul: Any = contract.matrix_product
 reference: Callable[..., Any] = linear.forward
 rule_of_gate: Callable[..., Any] = gate.infer
 open_gate: Callable[..., Any] = gate.forward

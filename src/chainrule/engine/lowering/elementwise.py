@@ -257,7 +257,7 @@ OF_INTEGERS: dict[Any, int] = {
 
 
 def _integers(steps: Sequence[Step], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    """One step on two arrays of one integer dtype that lie in order, or on an array and a number."""
+    """One step on arrays of one integer dtype that lie in order, or on one and a number."""
     if len(steps) != 1 or steps[0][1:] != (0, 1) or steps[0][0] not in OF_INTEGERS:
         return None
     dtype, y = inputs[0].dtype, outputs[0]
