@@ -49,11 +49,13 @@ def step_program(n: int, hidden: int = 33, classes: int = 10, features: int = 20
 
     w1_t, w2_t, dy_t, dh_t = buffers[-4:]
     do = Instruction
+    layer = {"bias": True, "residual": False, "activation": "none"}
     columns = {"dims": (0,), "keepdim": False}
     instructions = [
-        do("product", at(x, w1_t, b1), at(h), {"bias": True, "activation": "relu"}),
-        do("product", at(h, w2_t, b2), at(y), {"bias": True}),
-        do("cross_entropy_with_gradient", at(y, t, one), at(mean, dy)),
+        do("product", at(x, w1_t, b1), at(h), layer | {"activation": "relu"}),
+        do("product", at(h, w2_t, b2), at(y), layer),
+        do("cross_entropy_with_gradient", at(y, t, one), at(mean, dy),
+           {"reduction": "mean", "ignore_index": -100}),
         do(lookup("matmul"), at(dy, w2), at(dh)),
         do(lookup("gate"), at(dh, h), at(dh)),
         do(lookup("matmul"), at(dy_t, h), at(dw2)),

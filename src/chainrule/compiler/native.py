@@ -120,7 +120,7 @@ class NativePlan:
             packed = self._packed[w] = Value(Spec(w.shape[::-1], w.dtype))
             self.graph.constants[packed] = np.empty(packed.shape, packed.dtype)
             self._own(packed)
-        params = {"bias": True, "activation": activation}
+        params = {"bias": True, "residual": False, "activation": activation}
         self._emit("product", (x, self._packed[w], b), equation.outputs, params, equation)
         return True
 

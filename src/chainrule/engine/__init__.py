@@ -33,7 +33,6 @@ from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
 from chainrule.engine.lowering import LAYERS, is_fusible, is_sweep, lower, steps_of
 from chainrule.engine.native import available, module, native_replay, why_not
 from chainrule.engine.program import (
-    KERNELS,
     Buffer,
     Instruction,
     Program,
@@ -47,7 +46,7 @@ from chainrule.engine.threads import default_threads, num_threads, set_num_threa
 from chainrule.errors import ArgumentError
 
 __all__ = [
-    "KERNELS", "LAYERS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction",
+    "LAYERS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction",
     "Spares", "Step", "Unmet", "arena", "available", "constant", "copy", "default_threads",
     "describe", "evaluator", "external", "fused_call", "in_order", "is_fusible", "is_sweep",
     "layout_of", "lower", "machine_code", "native_replay", "num_threads", "run", "run_native",

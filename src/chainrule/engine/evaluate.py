@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
-from chainrule.engine.lowering import has_kernel, lower
-from chainrule.engine.lowering.shape import copy_call
+from chainrule.engine.lowering import has_kernel, kernel_call, lower
 from chainrule.engine.native import available, module, native_evaluate
 from chainrule.engine.program import REFUSED, raise_status
 from chainrule.engine.spares import shared_spares
@@ -123,4 +122,4 @@ def forget_calls() -> None:
 def copy(source: Array, target: Array) -> None:
     """Copy the numbers of an array into another of its shape and dtype, whatever their strides."""
     inputs, outputs = [layout_of(source)], [layout_of(target)]
-    prepared(copy_call(*inputs, *outputs), inputs, outputs).run([source, target])
+    prepared(kernel_call("copy", {}, inputs, outputs), inputs, outputs).run([source, target])

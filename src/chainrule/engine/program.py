@@ -12,20 +12,14 @@ buffers may show the same memory in different shapes and strides, so a transpose
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from chainrule.engine.chain import Reduction, fused_call
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
-from chainrule.engine.lowering import lower
-from chainrule.engine.lowering.contract import product_call
-from chainrule.engine.lowering.fused import cross_entropy_call
-from chainrule.engine.lowering.reduce import require_call
-from chainrule.engine.lowering.shape import copy_call, zero_call
-from chainrule.engine.lowering.window import conv_call
+from chainrule.engine.lowering import kernel_call, lower
 from chainrule.engine.native import module
 from chainrule.errors import GraphError, OutOfRangeError, ShapeError
 from chainrule.graph import as_tuple
@@ -81,7 +75,7 @@ class Instruction:
     """outputs = op(inputs; params), with buffers given by their numbers.
 
     `op` is a primitive, run by its native kernel where there is one for these layouts and else by
-    its NumPy reference; or the name of a kernel of `KERNELS`, which has no reference.
+    its NumPy reference; or the name of an entry of `engine/lowering/` that no primitive has.
     """
 
     op: Primitive | str
@@ -94,41 +88,6 @@ class Instruction:
         return self.op if isinstance(self.op, str) else self.op.name
 
 
-Encoder = Callable[[dict[str, Any], Sequence[Layout], Sequence[Layout]], NativeCall | None]
-
-
-def _product(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall | None:
-    return product_call(inputs, outputs[0], **params)
-
-
-def _convolution(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall | None:
-    return conv_call(inputs, outputs, **params)
-
-
-def _fused(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall:
-    reductions = [Reduction(*r) for r in params.get("reductions", ())]
-    return fused_call(
-        inputs, outputs, params["steps"], params.get("results", ()), reductions,
-        params.get("dims", ()), params.get("shape"), params.get("dtype"),
-    )  # fmt: skip
-
-
-def _cross_entropy(params: dict[str, Any], inputs: Any, outputs: Any) -> NativeCall | None:
-    return cross_entropy_call(inputs, outputs, loss=True, gradient=True, **params)
-
-
-KERNELS: dict[str, Encoder] = {
-    "product": _product,
-    "convolution": _convolution,
-    "fused": _fused,
-    "cross_entropy_with_gradient": _cross_entropy,
-    "require": lambda params, inputs, outputs: require_call(inputs[0], **params),
-    "copy": lambda params, inputs, outputs: copy_call(inputs[0], outputs[0]),
-    "fill_zero": lambda params, inputs, outputs: zero_call(outputs[0]),
-}
-"""Kernels that are not the kernel of one primitive: see docs in `engine/__init__.py`."""
-
-
 def encode(
     op: Primitive | str,
     params: dict[str, Any],
@@ -138,9 +97,7 @@ def encode(
     """The native call of an instruction, or None when there is no kernel for it."""
     if isinstance(op, Primitive):
         return lower(op, params, inputs, outputs)
-    if op not in KERNELS:
-        raise GraphError(f"there is no kernel `{op}`", expected=", ".join(KERNELS))
-    return KERNELS[op](params, inputs, outputs)
+    return kernel_call(op, params, inputs, outputs)
 
 
 class Unmet(Exception):
@@ -249,9 +206,7 @@ class Program:
     def _explained(self, error: Exception, arrays: Sequence[Array]) -> Exception:
         """Which array does not fit its slot, when that is why a run failed."""
         if len(arrays) != len(self.slots):
-            return ShapeError(
-                "wrong number of arrays", given=len(arrays), expected=len(self.slots)
-            )
+            return ShapeError("wrong number of arrays", given=len(arrays), expected=len(self.slots))
         for number, (array, spec) in enumerate(zip(arrays, self.slots, strict=True)):
             fits = isinstance(array, np.ndarray) and (array.shape, array.dtype) == (
                 spec.shape, spec.dtype,

@@ -20,6 +20,6 @@ from chainrule.engine.lowering import update as update
 from chainrule.engine.lowering import window as window
 from chainrule.engine.lowering.contract import LAYERS
 from chainrule.engine.lowering.elementwise import is_fusible, steps_of
-from chainrule.engine.lowering.table import has_kernel, is_sweep, lower
+from chainrule.engine.lowering.table import has_kernel, is_sweep, kernel_call, lower
 
-__all__ = ["LAYERS", "has_kernel", "is_fusible", "is_sweep", "lower", "steps_of"]
+__all__ = ["LAYERS", "has_kernel", "is_fusible", "is_sweep", "kernel_call", "lower", "steps_of"]

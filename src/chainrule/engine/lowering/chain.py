@@ -1,4 +1,4 @@
-"""Chains of elementwise ops that a compiler pass made, perhaps with reductions at the end."""
+"""Chains of elementwise ops, perhaps with reductions at the end, in one sweep of the machine."""
 
 from __future__ import annotations
 
@@ -83,3 +83,9 @@ def _chain(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeC
     return fused_call(
         inputs, outputs, *chain[:2], chain.reductions, chain.dims, shape=shape, dtype=dtype
     )
+
+
+@lowering("fused")
+def _fused(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
+    reductions = [Reduction(*r) for r in params.get("reductions", ())]
+    return fused_call(inputs, outputs, **{"results": (), **params, "reductions": reductions})

@@ -1,34 +1,36 @@
-"""Products: matrices, layers, the gradients of layers."""
+"""Products: of matrices, of a layer, of the gradients of layers.
 
-from __future__ import annotations
+    matmul(a, b[, bias][, other]) → activation(a·b + bias + other)
 
-from typing import Any
+The activation "gate" adds no other: (a·b + bias)·[other > 0].
+"""
 
-from chainrule.engine.layout import FLOATS, Layout, NativeCall, native_call
-from chainrule.engine.lowering.table import Layouts, adjacent, as_rows, lowering
+from chainrule.engine.layout import Layout
+from chainrule.engine.lowering.table import (
+    Case,
+    adjacent,
+    as_rows,
+    choice,
+    one_float_dtype,
+    row,
+    rows_adjacent,
+    seen,
+)
 
-ACTIVATIONS = {"none": 0, "relu": 1, "gate": 2}
+
+def gives_rows(case: Case) -> bool:
+    """The result is a matrix, or many, with adjacent columns."""
+    y = case.outputs[0]
+    return len(y.shape) > 1 and adjacent(y)
 
 
-def product_call(
-    inputs: Layouts,
-    output: Layout,
-    activation: str = "none",
-    bias: bool = False,
-    residual: bool = False,
-) -> NativeCall | None:
-    """c = activation(a·b + bias + residual), of inputs (a, b[, bias][, residual]).
+def other_fits(case: Case) -> bool:
+    """The last input lies like the result."""
+    return case.inputs[-1].shape == case.outputs[0].shape and adjacent(case.inputs[-1])
 
-    The activation "gate" adds no residual: c = (a·b + bias)·[residual > 0].
-    """
-    if len({x.dtype for x in (*inputs, output)}) > 1 or output.dtype not in FLOATS:
-        return None
-    if len(output.shape) < 2 or not adjacent(output):
-        return None
-    if residual and not (inputs[-1].shape == output.shape and adjacent(inputs[-1])):
-        return None
-    ints = (ACTIVATIONS[activation], int(bias), int(residual))
-    return native_call("matmul", inputs, [output], ints)
+
+def other_fits_if_any(case: Case) -> bool:
+    return not case.params["residual"] or other_fits(case)
 
 
 def transposed(x: Layout) -> Layout:
@@ -37,39 +39,39 @@ def transposed(x: Layout) -> Layout:
     return x.permuted((*range(n - 2), n - 1, n - 2))
 
 
-@lowering("matmul")
-def _matmul(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return product_call(inputs, outputs[0])
+def as_layer(case: Case) -> Case | None:
+    """x·wᵀ + b, whatever dimensions x has before its features."""
+    x, w, b = case.inputs
+    return seen(case, [as_rows(x), transposed(w), b], [as_rows(case.outputs[0])])
 
 
-@lowering("matmul_gate")
-def _matmul_gate(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return product_call(inputs, outputs[0], "gate", residual=True)
+def as_weight_gradient(case: Case) -> Case | None:
+    """gᵀ·x, whatever dimensions they have before their features."""
+    g, x = map(as_rows, case.inputs)
+    return seen(case, [g and transposed(g), x], case.outputs)
 
 
+PLAIN = (one_float_dtype, gives_rows)
+ACTIVATIONS = ("none", "relu", "gate")
+NONE, RELU, GATE = range(3)
+
+row("matmul", needs=PLAIN, ints=(NONE, 0, 0))
+row("matmul_gate", kernel="matmul", needs=(*PLAIN, other_fits), ints=(GATE, 0, 1))
+row(
+    "product",
+    kernel="matmul",
+    needs=(*PLAIN, other_fits_if_any),
+    ints=(choice("activation", *ACTIVATIONS), "bias", "residual"),
+)
+row("linear_weight", kernel="matmul", sees=as_weight_gradient, needs=PLAIN, ints=(NONE, 0, 0))
 LAYERS = {"linear": "none", "linear_relu": "relu"}
 """Products with a transposed matrix of weights, and the activation that follows."""
 
-
-@lowering("linear")
-def _linear(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return _layer(inputs, outputs[0], "none")
-
-
-@lowering("linear_relu")
-def _linear_relu(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return _layer(inputs, outputs[0], "relu")
-
-
-def _layer(inputs: Layouts, y: Layout, activation: str) -> NativeCall | None:
-    x, w, b = inputs
-    rows, y_rows = as_rows(x), as_rows(y)
-    if rows is None or y_rows is None or not adjacent(b):
-        return None
-    return product_call([rows, transposed(w), b], y_rows, activation, bias=True)
-
-
-@lowering("linear_weight")
-def _linear_weight(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> Any:
-    g, x = map(as_rows, inputs)
-    return None if g is None or x is None else product_call([transposed(g), x], outputs[0])
+for name, activation in LAYERS.items():
+    row(
+        name,
+        kernel="matmul",
+        sees=as_layer,
+        needs=(*PLAIN, rows_adjacent(2)),
+        ints=(ACTIVATIONS.index(activation), 1, 0),
+    )

@@ -8,38 +8,39 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from chainrule.engine.layout import FLOATS, Layout, NativeCall, layout_of, native_call
-from chainrule.engine.lowering.table import INTEGERS, MAX_OPERANDS, Layouts, all_in_order, lowering
+from chainrule.engine.lowering.table import (
+    MAX_OPERANDS,
+    Case,
+    Layouts,
+    all_in_order,
+    floats,
+    integers,
+    lowering,
+    row,
+)
 
 
-def _first_dimension_only(index: tuple[Any, ...]) -> bool:
-    return index == ("tensor",)
+def by_one_array(case: Case) -> bool:
+    """The index is an array of integers, along the first dimension."""
+    return case.params["index"] == ("tensor",) and integers(1)(case)
 
 
-@lowering("take")
-def _take(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    if not _first_dimension_only(params["index"]) or inputs[1].dtype.kind not in INTEGERS:
-        return None
-    return native_call("take", inputs, outputs) if all_in_order(inputs, outputs) else None
+def an_entry_each(case: Case) -> bool:
+    """There is an entry of the result for each index: nothing broadcasts."""
+    x, index = case.inputs
+    return x.shape == (*index.shape, *case.outputs[0].shape[1:])
 
 
-@lowering("put_into")
-def _put_into(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    if not _first_dimension_only(params["index"]) or outputs[0].dtype not in FLOATS:
-        return None
-    if inputs[1].dtype.kind not in INTEGERS or inputs[0].shape != (
-        *inputs[1].shape, *outputs[0].shape[1:],
-    ):  # fmt: skip
-        return None
-    return native_call("put_into", inputs, outputs) if all_in_order(inputs, outputs) else None
+def along_rows(case: Case) -> bool:
+    """Each row is scattered into its own row, by int64."""
+    (x, index), y = case.inputs, case.outputs[0]
+    fits = x.shape == index.shape and x.shape[:-1] == y.shape[:-1]
+    return fits and case.params["dim"] == len(x.shape) - 1 and index.dtype == np.int64
 
 
-@lowering("scatter_add")
-def _scatter_add(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    x, index = inputs
-    fits = x.shape == index.shape and params["dim"] == len(x.shape) - 1 and x.dtype in FLOATS
-    if not fits or index.dtype.str != "<i8" or x.shape[:-1] != outputs[0].shape[:-1]:
-        return None
-    return native_call("scatter_add", inputs, outputs) if all_in_order(inputs, outputs) else None
+row("take", needs=(by_one_array, all_in_order))
+row("put_into", needs=(floats, by_one_array, an_entry_each, all_in_order))
+row("scatter_add", needs=(floats, along_rows, all_in_order))
 
 
 @lowering("slice_into")

@@ -1,14 +1,5 @@
 """Random numbers."""
 
-from __future__ import annotations
+from chainrule.engine.lowering.table import all_in_order, gives_floats, row
 
-from typing import Any
-
-from chainrule.engine.layout import FLOATS, native_call
-from chainrule.engine.lowering.table import Layouts, all_in_order, lowering
-
-
-@lowering("random_uniform")
-def _random_uniform(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> Any:
-    fits = outputs[0].dtype in FLOATS and all_in_order(inputs, outputs)
-    return native_call("random_uniform", inputs, outputs) if fits else None
+row("random_uniform", needs=(gives_floats, all_in_order))

@@ -7,8 +7,19 @@ from typing import Any
 
 from chainrule.engine.chain import Reduction as Fold
 from chainrule.engine.chain import fused_call
-from chainrule.engine.layout import BOOL, FLOATS, Layout, NativeCall, grouped, native_call
-from chainrule.engine.lowering.table import MAX_OPERANDS, Layouts, lowering, lowering_of_kind
+from chainrule.engine.layout import FLOATS, NativeCall, grouped, native_call
+from chainrule.engine.lowering.table import (
+    MAX_OPERANDS,
+    Case,
+    Layouts,
+    all_in_order,
+    booleans,
+    floats,
+    groups,
+    lowering,
+    lowering_of_kind,
+    row,
+)
 from chainrule.kinds import Reduction
 from chainrule.primitive import Primitive, Shape
 
@@ -35,79 +46,37 @@ def _fold(
         return None
     if x.dtype in FLOATS:
         return fused_call(inputs, outputs, (), (), [fold], params["dims"], x.shape, x.dtype)
-    groups = grouped(x.shape, params["dims"])
-    if fold.fold != "sum" or groups is None or x.dtype.kind not in "iub" or not x.in_order():
+    sizes = grouped(x.shape, params["dims"])
+    if fold.fold != "sum" or sizes is None or x.dtype.kind not in "iub" or not x.in_order():
         return None
-    return native_call("integer_sum", inputs, outputs, groups)
-
-
-@lowering("argmax")
-def _argmax(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return _position(0, params, inputs, outputs)
-
-
-@lowering("argmin")
-def _argmin(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return _position(1, params, inputs, outputs)
-
-
-def _position(
-    smallest: int, params: dict[str, Any], inputs: Layouts, outputs: Layouts
-) -> NativeCall | None:
-    x = inputs[0]
-    dims = range(len(x.shape)) if params["dim"] is None else (params["dim"],)
-    groups = grouped(x.shape, dims) if x.shape else (1, 1, 1)
-    if groups is None or groups[1] >= 2**31 or not plain(inputs, outputs):
-        return None
-    return native_call("position", inputs, outputs, (*groups, smallest))
-
-
-@lowering("var")
-def _var(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    groups = grouped(inputs[0].shape, params["dims"])
-    if groups is None or not plain(inputs, outputs):
-        return None
-    return native_call("variance", inputs, outputs, (*groups, params["correction"]))
-
-
-@lowering("all")
-def _all(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return _truth(1, params, inputs, outputs)
-
-
-@lowering("any")
-def _any(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return _truth(0, params, inputs, outputs)
-
-
-def _truth(
-    every: int, params: dict[str, Any], inputs: Layouts, outputs: Layouts
-) -> NativeCall | None:
-    x, n = inputs[0], len(params["dims"])
-    last = tuple(range(len(x.shape) - n, len(x.shape)))
-    if x.dtype != BOOL or tuple(sorted(params["dims"])) != last or not x.in_order():
-        return None
-    return native_call("truth", inputs, outputs, (every,)) if outputs[0].in_order() else None
+    return native_call("integer_sum", inputs, outputs, sizes)
 
 
 @lowering("all_finite")
 def _all_finite(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    if outputs[0].dtype != BOOL or any(x.dtype.kind not in "fiub" for x in inputs):
+    """Of the floats; other numbers are."""
+    found = [(i, x) for i, x in enumerate(inputs) if x.dtype.kind == "f"]
+    if len(found) == MAX_OPERANDS or not all(x.in_order() for _, x in found):
         return None
-    floats = [(i, x) for i, x in enumerate(inputs) if x.dtype.kind == "f"]
-    plain = all(x.dtype in FLOATS and x.in_order() for _, x in floats)
-    if len(floats) >= MAX_OPERANDS or not plain:
-        return None
-    return NativeCall("all_finite", (), (), tuple(floats), ((0, outputs[0]),))
+    return NativeCall("all_finite", (), (), tuple(found), ((0, outputs[0]),))
 
 
-def require_call(x: Layout, number: int) -> NativeCall | None:
-    """End the program unless all of x, which lies in order, is true."""
-    fits = x.dtype == BOOL and x.in_order()
-    return native_call("require", [x], (), (number,)) if fits else None
+def few_enough(case: Case) -> bool:
+    """The kernel counts in 32 bits."""
+    return case.inputs[0].size < 2**31
 
 
-def plain(inputs: Layouts, outputs: Layouts) -> bool:
-    """Whether floats are reduced that lie in order, to such."""
-    x, y = inputs[0], outputs[0]
-    return x.dtype in FLOATS and x.in_order() and y.in_order()
+def over_last_dims(case: Case) -> bool:
+    """The dimensions are the last."""
+    ndim, dims = len(case.inputs[0].shape), case.params["dims"]
+    return sorted(dims) == list(range(ndim - len(dims), ndim))
+
+
+PLAIN = (floats, all_in_order)
+
+row("argmax", kernel="position", needs=(*PLAIN, few_enough), ints=(groups("dim"), 0))
+row("argmin", kernel="position", needs=(*PLAIN, few_enough), ints=(groups("dim"), 1))
+row("var", kernel="variance", needs=PLAIN, ints=(groups("dims"), "correction"))
+row("all", kernel="truth", needs=(booleans, all_in_order, over_last_dims), ints=(1,))
+row("any", kernel="truth", needs=(booleans, all_in_order, over_last_dims), ints=(0,))
+row("require", needs=(booleans, all_in_order), ints=("number",))

@@ -1,16 +1,22 @@
-"""From primitives to native calls: the one table of what has a kernel, and in which layouts.
+"""The table of what has a kernel, in which layouts, and the words that its rows are written in.
 
-Each function here takes the parameters of a primitive and the layouts of its inputs and outputs,
-and returns the call of a kernel, or None when no kernel computes just that. Whoever wants to run
-a primitive, alone or in a program, asks `lower`.
+A row names a kernel for an op and says what the layouts must be like (`needs`), how the kernel sees
+the operands where not as they are (`sees`), and which numbers it takes (`ints`, `floats`):
+
+    row("adagrad_update", needs=(floats, all_in_order), ints=("maximize",))
+
+An op may have several rows; the first that fits counts. What no row can say is a function with the
+decorator `lowering`. Whoever wants to run an op, alone or in a program, asks `lower`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from chainrule.engine.layout import KNOWN, Layout, NativeCall
+from chainrule.engine.layout import BOOL, FLOATS, KNOWN, Layout, NativeCall, grouped
+from chainrule.errors import GraphError
 from chainrule.kinds import Elementwise, Kind
 from chainrule.primitive import Primitive
 
@@ -19,29 +25,11 @@ Lowering = Callable[[dict[str, Any], Layouts, Layouts], NativeCall | None]
 MAX_DIMS, MAX_OPERANDS = 8, 32  # see engine/cpp/runtime/call.h
 INTEGERS = "iu"
 
-LOWERINGS: dict[str, Lowering] = {}
+LOWERINGS: dict[str, list[Lowering]] = {}
+
+
 OF_KINDS: dict[type[Kind], Callable[..., NativeCall | None]] = {}
-"""What lowers whatever op is of a kind, unless it has a lowering of its own."""
-
-
-def lowering(*names: str) -> Callable[[Lowering], Lowering]:
-    """Register a function as the lowering of primitives."""
-
-    def register(function: Lowering) -> Lowering:
-        LOWERINGS.update(dict.fromkeys(names, function))
-        return function
-
-    return register
-
-
-def lowering_of_kind(kind: type[Kind]) -> Callable[[Any], Any]:
-    """Register a function of (primitive, params, inputs, outputs) as the lowering of a kind."""
-
-    def register(function: Any) -> Any:
-        OF_KINDS[kind] = function
-        return function
-
-    return register
+"""What lowers whatever op is of a kind, unless it has rows of its own."""
 
 
 def has_kernel(primitive: Primitive) -> bool:
@@ -63,14 +51,217 @@ def lower(
         return None
     if any(x.dtype.str not in KNOWN or len(x.shape) > MAX_DIMS for x in operands):
         return None
-    own = LOWERINGS.get(primitive.name)
-    if own is not None:
-        return own(params, inputs, outputs)
+    if primitive.name in LOWERINGS:
+        return kernel_call(primitive.name, params, inputs, outputs)
     of_kind = OF_KINDS.get(type(primitive.kind))
     return None if of_kind is None else of_kind(primitive, params, inputs, outputs)
 
 
-# -- layouts --------------------------------------------------------------------------------------
+def kernel_call(
+    name: str, params: dict[str, Any], inputs: Layouts, outputs: Layouts
+) -> NativeCall | None:
+    """The call of the first row of a name that fits these layouts, or None. Raises GraphError for a
+    name without rows."""
+    if name not in LOWERINGS:
+        raise GraphError(f"there is no kernel `{name}`")
+    calls = (lowering(params, inputs, outputs) for lowering in LOWERINGS[name])
+    return next((call for call in calls if call is not None), None)
+
+
+# -- rows ----------------------------------------------------------------------------------------
+
+
+class Case(NamedTuple):
+    """An op to lower: its parameters, and how its operands lie."""
+
+    params: dict[str, Any]
+    inputs: Layouts
+    outputs: Layouts
+
+    @property
+    def operands(self) -> Layouts:
+        return (*self.inputs, *self.outputs)
+
+
+Condition = Callable[[Case], bool]
+Number = int | str | Callable[[Case], Iterable[int] | None]
+"""An integer; the name of a parameter, whose value is one or several; or what finds them, or None
+where the kernel does not fit."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kernel for an op: see the words at the head of this file.
+
+    The conditions are about the layouts that the kernel sees. `order` says which input is the
+    kernel's first, second, …
+    """
+
+    kernel: str
+    needs: tuple[Condition, ...]
+    ints: tuple[Number, ...]
+    floats: tuple[str, ...]
+    sees: Callable[[Case], Case | None]
+    order: tuple[int, ...]
+
+    def __call__(
+        self, params: dict[str, Any], inputs: Layouts, outputs: Layouts
+    ) -> NativeCall | None:
+        case = self.sees(Case(params, inputs, outputs))
+        if case is None or not all(holds(case) for holds in self.needs):
+            return None
+        ints: list[int] = []
+        for number in self.ints:
+            found = _values(number, case)
+            if found is None:
+                return None
+            ints += map(int, found)
+        floats = tuple([float(params[name]) for name in self.floats])
+        order = self.order or range(len(case.inputs))
+        seen = tuple([(i, case.inputs[i]) for i in order])
+        return NativeCall(self.kernel, tuple(ints), floats, seen, tuple(enumerate(case.outputs)))
+
+
+def _values(number: Number, case: Case) -> Iterable[int] | None:
+    if isinstance(number, int):
+        return (number,)
+    if not isinstance(number, str):
+        return number(case)
+    value = case.params[number]
+    return value if isinstance(value, tuple) else (value,)
+
+
+def row(
+    *names: str,
+    kernel: str = "",
+    needs: tuple[Condition, ...] = (),
+    ints: tuple[Number, ...] = (),
+    floats: tuple[str, ...] = (),
+    sees: Callable[[Case], Case | None] = lambda case: case,
+    order: tuple[int, ...] = (),
+) -> None:
+    """Enter a kernel for ops; by default the one that has the op's name."""
+    for name in names:
+        entry = Row(kernel or name, needs, ints, floats, sees, order)
+        LOWERINGS.setdefault(name, []).append(entry)
+
+
+def lowering(*names: str) -> Callable[[Lowering], Lowering]:
+    """Enter a function of parameters, inputs and outputs for ops: what a row cannot say."""
+
+    def register(function: Lowering) -> Lowering:
+        for name in names:
+            LOWERINGS.setdefault(name, []).append(function)
+        return function
+
+    return register
+
+
+def lowering_of_kind(kind: type[Kind]) -> Callable[[Any], Any]:
+    """Enter a function of (primitive, params, inputs, outputs) for every op of a kind."""
+
+    def register(function: Any) -> Any:
+        OF_KINDS[kind] = function
+        return function
+
+    return register
+
+
+# -- conditions ----------------------------------------------------------------------------------
+
+
+def floats(case: Case) -> bool:
+    """The first operand is of a floating dtype that kernels know."""
+    return case.operands[0].dtype in FLOATS
+
+
+def gives_floats(case: Case) -> bool:
+    """The first result is."""
+    return case.outputs[0].dtype in FLOATS
+
+
+def booleans(case: Case) -> bool:
+    """The first operand is of truth values."""
+    return case.operands[0].dtype == BOOL
+
+
+def integers(at: int) -> Condition:
+    """This input is of integers."""
+    return lambda case: case.inputs[at].dtype.kind in INTEGERS
+
+
+def one_float_dtype(case: Case) -> bool:
+    """All operands are of one floating dtype."""
+    return gives_floats(case) and len({x.dtype for x in case.operands}) == 1
+
+
+def all_in_order(case: Case) -> bool:
+    """All operands lie in C order."""
+    return all(x.in_order() for x in case.operands)
+
+
+def results_in_order(case: Case) -> bool:
+    """All results lie in C order."""
+    return all(x.in_order() for x in case.outputs)
+
+
+def in_order_between(start: int, stop: int) -> Condition:
+    """The inputs from `start` to before `stop` lie in C order."""
+    return lambda case: all(x.in_order() for x in case.inputs[start:stop])
+
+
+def rows_adjacent(*at: int) -> Condition:
+    """Of these operands, elements of a row lie side by side."""
+    return lambda case: all(adjacent(case.operands[i]) for i in at)
+
+
+def one_operand_free(case: Case) -> bool:
+    """There are fewer inputs than a kernel may have operands."""
+    return len(case.inputs) < MAX_OPERANDS
+
+
+def adjacent(x: Layout) -> bool:
+    """Whether elements of a row lie side by side."""
+    return x.size == 0 or x.shape[-1] == 1 or x.strides[-1] == x.dtype.itemsize
+
+
+def whole_elements(x: Layout) -> bool:
+    """Whether elements lie a whole number of elements apart."""
+    return x.size == 0 or not any(stride % x.dtype.itemsize for stride in x.strides)
+
+
+def in_rows(x: Layout) -> bool:
+    """Whether elements of a row lie side by side, and rows a whole number of elements apart."""
+    return adjacent(x) and whole_elements(x)
+
+
+# -- numbers, and ways to see --------------------------------------------------------------------
+
+
+def choice(name: str, *values: str) -> Callable[[Case], Iterable[int]]:
+    """The number of a parameter's value in a list."""
+    return lambda case: (values.index(case.params[name]),)
+
+
+def groups(name: str) -> Callable[[Case], Iterable[int] | None]:
+    """(outer, n, inner) around the neighbouring dimensions that a parameter names; None is all."""
+
+    def found(case: Case) -> Iterable[int] | None:
+        x, dims = case.inputs[0], case.params[name]
+        if dims is None:
+            return (1, x.size, 1)
+        return grouped(x.shape, (dims,) if isinstance(dims, int) else dims)
+
+    return found
+
+
+def seen(
+    case: Case, inputs: Sequence[Layout | None], outputs: Sequence[Layout | None]
+) -> Case | None:
+    """The case with other layouts, or None where one could not be had."""
+    ins, outs = ([x for x in layouts if x is not None] for layouts in (inputs, outputs))
+    fits = len(ins) == len(inputs) and len(outs) == len(outputs)
+    return Case(case.params, ins, outs) if fits else None
 
 
 def as_rows(x: Layout) -> Layout | None:
@@ -86,11 +277,3 @@ def as_rows(x: Layout) -> Layout | None:
             return None
         expected *= n
     return Layout((lead.size, x.shape[-1]), x.dtype, (step, x.strides[-1]))
-
-
-def adjacent(rows: Layout) -> bool:
-    return rows.size == 0 or rows.shape[-1] == 1 or rows.strides[-1] == rows.dtype.itemsize
-
-
-def all_in_order(inputs: Layouts, outputs: Layouts) -> bool:
-    return all(x.in_order() for x in (*inputs, *outputs))

@@ -1,42 +1,23 @@
-"""Updates by optimizers."""
+"""Updates by optimizers: one sweep over a parameter and its state."""
 
-from __future__ import annotations
+from chainrule.engine.lowering.table import Case, all_in_order, floats, row
 
-from typing import Any
-
-from chainrule.engine.layout import FLOATS, NativeCall, native_call
-from chainrule.engine.lowering.table import Layouts, all_in_order, lowering
+PLAIN = (floats, all_in_order)
 
 
-@lowering("sgd_update")
-def _sgd(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return _update("sgd_update", inputs, outputs, (params["maximize"],))
+def has_maxima(case: Case) -> bool:
+    """Adam keeps the largest second moments, too: AMSGrad."""
+    return len(case.inputs) > 9
 
 
-@lowering("momentum_update")
-def _momentum(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    ints = (params["nesterov"], params["maximize"])
-    return _update("momentum_update", inputs, outputs, ints)
-
-
-@lowering("adam_update")
-def _adam(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    ints = (params["decoupled"], params["maximize"])
-    return _update("amsgrad_update" if len(inputs) > 9 else "adam_update", inputs, outputs, ints)
-
-
-@lowering("rmsprop_update")
-def _rmsprop(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    ints = (params["centered"], params["maximize"])
-    return _update("rmsprop_update", inputs, outputs, ints)
-
-
-@lowering("adagrad_update")
-def _adagrad(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    return _update("adagrad_update", inputs, outputs, (params["maximize"],))
-
-
-def _update(kernel: str, inputs: Layouts, outputs: Layouts, flags: tuple[bool, ...]) -> Any:
-    if inputs[0].dtype not in FLOATS or not all_in_order(inputs, outputs):
-        return None
-    return native_call(kernel, inputs, outputs, map(int, flags))
+row("sgd_update", needs=PLAIN, ints=("maximize",))
+row("momentum_update", needs=PLAIN, ints=("nesterov", "maximize"))
+row(
+    "adam_update",
+    kernel="amsgrad_update",
+    needs=(*PLAIN, has_maxima),
+    ints=("decoupled", "maximize"),
+)
+row("adam_update", needs=PLAIN, ints=("decoupled", "maximize"))
+row("rmsprop_update", needs=PLAIN, ints=("centered", "maximize"))
+row("adagrad_update", needs=PLAIN, ints=("maximize",))

@@ -43,8 +43,13 @@ def conv_call(
         return None
     if any(b.dtype != x.dtype or not b.in_order() for b in inputs[2:]):
         return None
-    ints = (int(bias), ACTIVATIONS[activation], *_numbers(geometry))
+    ints = (int(bias), ACTIVATIONS.index(activation), *_numbers(geometry))
     return native_call("conv2d", inputs, outputs, ints)
+
+
+@lowering("convolution")
+def _convolution(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
+    return conv_call(inputs, outputs, **params)
 
 
 @lowering("conv2d")
