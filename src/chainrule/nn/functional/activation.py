@@ -1,55 +1,163 @@
-"""Activations that are not primitives themselves, and those that take options."""
+"""Activations as functions: each the record of an op, or one expression of such records.
+
+A function of one record takes its formula from there. With `inplace` the result is also written
+into the input.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn.functional import records
-from chainrule.nn.functional.checks import check_positive
+from chainrule.nn.functional.checks import check_positive, check_tensors
+from chainrule.ops.random import default_generator
+from chainrule.ops.rules import normalized_dim
+from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
 
+F = TypeVar("F", bound=Callable[..., Tensor])
 
-def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """y = x where x > 0, else slope·x (Maas et al., 2013).
 
-    >>> import chainrule as cr
-    >>> leaky_relu(cr.tensor([-1.0, 2.0]))
-    tensor([-0.01,  2.  ])
-    """
-    y: Tensor = records.leaky_relu(input, negative_slope)
+def formula_of(record: Primitive) -> Callable[[F], F]:
+    """Put the formula of a record in front of a function's docstring."""
+
+    def described(function: F) -> F:
+        function.__doc__ = f"{record.formula}\n{function.__doc__}"
+        return function
+
+    return described
+
+
+def _into(input: Tensor, y: Tensor, inplace: bool) -> Tensor:
     return y
 
 
-def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
-    """y = x where x > 0, else α·(eˣ − 1) (Clevert et al., 2015).
+# -- rectifiers: x, or a multiple, where x > 0 -----------------------------------------------------
 
+
+@formula_of(records.relu)
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """
+    Source: Nair & Hinton, 2010.
+
+    >>> import chainrule as cr
+    >>> relu(cr.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    return _into(input, records.relu(input), inplace)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """y = min(max(x, 0), 6) (Krizhevsky, 2010).
+
+    >>> import chainrule as cr
+    >>> relu6(cr.tensor([-1.0, 2.0, 7.0]))
+    tensor([0., 2., 6.])
+    """
+    return hardtanh(input, 0, 6, inplace)
+
+
+@formula_of(records.leaky_relu)
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """
+    >>> import chainrule as cr
+    >>> leaky_relu(cr.tensor([-1.0, 2.0]), 0.1)
+    tensor([-0.1,  2. ])
+    """
+    return _into(input, records.leaky_relu(input, negative_slope), inplace)
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """y = max(x, 0) + w·min(x, 0), w one number, or one for each channel of (N, C, ...).
+
+    Source: He et al., 2015. Raises ShapeError for another number of weights.
+
+    >>> import chainrule as cr
+    >>> prelu(cr.tensor([[-1.0, -1.0]]), cr.tensor([0.1, 0.2]))
+    tensor([[-0.1, -0.2]])
+    """
+    check_tensors("prelu", input=input, weight=weight)
+    channels = input.shape[1] if input.ndim > 1 else 1
+    if weight.shape not in ((), (1,), (channels,)):
+        raise ShapeError(
+            "prelu takes one weight, or one for each channel",
+            given=f"{weight.shape} for an input {input.shape}",
+            expected=f"(1,) or ({channels},)",
+        )
+    if weight.shape == (channels,):
+        weight = weight.reshape(channels, *(1,) * (input.ndim - 2))
+    return records.relu(input) + weight * records.clamp(input, max=0.0)
+
+
+def rrelu(
+    input: Tensor,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    inplace: bool = False,
+) -> Tensor:
+    """y = max(x, 0) + s·min(x, 0); in training each s ~ U(lower, upper), else s is their mean.
+
+    Source: Xu et al., 2015. Random numbers come from the default generator.
+
+    >>> import chainrule as cr
+    >>> rrelu(cr.tensor([-1.0, 2.0]), 0.1, 0.3)
+    tensor([-0.2,  2. ])
+    """
+    if not lower <= upper:
+        raise ArgumentError("rrelu draws slopes between lower and upper", given=(lower, upper))
+    if not training:
+        return leaky_relu(input, (lower + upper) / 2, inplace)
+    check_tensors("rrelu", input=input)
+    slope = default_generator.uniform(*input.shape, dtype=input.dtype) * (upper - lower) + lower
+    return _into(input, records.relu(input) + slope * records.clamp(input, max=0.0), inplace)
+
+
+@formula_of(records.elu)
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """
     >>> import chainrule as cr
     >>> elu(cr.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.    ])
     """
-    y: Tensor = records.elu(input, alpha)
-    return y
+    return _into(input, records.elu(input, alpha), inplace)
 
 
-def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """y = x·Φ(x), Φ the normal distribution function (Hendrycks & Gimpel, 2016).
-
-    `approximate="tanh"` replaces Φ(x) by ½(1 + tanh(√(2/π)·(x + 0.044715·x³))).
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """y = max(x, 0) + α·(e^(min(x, 0)/α) − 1) (Barron, 2017). Raises ArgumentError for α = 0.
 
     >>> import chainrule as cr
-    >>> gelu(cr.tensor([-1.0, 2.0]))
-    tensor([-0.1587,  1.9545])
+    >>> celu(cr.tensor([-1.0, 2.0]), 2.0)
+    tensor([-0.7869,  2.    ])
     """
-    if approximate not in ("none", "tanh"):
-        raise ArgumentError("unknown approximation of gelu", given=repr(approximate),
-                            expected="'none' or 'tanh'")  # fmt: skip
-    y: Tensor = (records.gelu if approximate == "none" else records.gelu_tanh)(input)
-    return y
+    if not alpha:
+        raise ArgumentError("alpha of celu is a divisor, so it is not 0", given=alpha)
+    below = records.expm1(records.clamp(input, max=0.0) / alpha) * alpha
+    return _into(input, records.relu(input) + below, inplace)
 
 
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+"""With these, activations of mean 0 and variance 1 keep both from layer to layer."""
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """y = λ·elu(x), λ = 1.0507 and α = 1.6733 (Klambauer et al., 2017).
+
+    >>> import chainrule as cr
+    >>> selu(cr.tensor([-1.0, 2.0]))
+    tensor([-1.1113,  2.1014])
+    """
+    return _into(input, records.elu(input, SELU_ALPHA) * SELU_SCALE, inplace)
+
+
+@formula_of(records.softplus)
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """y = ln(1 + e^(βx))/β, a smooth relu; x itself where βx > threshold.
+    """
+    With `beta`, y = ln(1 + e^(βx))/β; y = x where βx > threshold.
 
     >>> import chainrule as cr
     >>> softplus(cr.tensor([-1000.0, 0.0, 1000.0]))
@@ -65,28 +173,173 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     return y
 
 
+# -- x times a gate between 0 and 1 ----------------------------------------------------------------
+
+
+@formula_of(records.gelu)
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """
+    With `approximate="tanh"`, y = ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
+
+    >>> import chainrule as cr
+    >>> gelu(cr.tensor([-1.0, 2.0]))
+    tensor([-0.1587,  1.9545])
+    """
+    records_of = {"none": records.gelu, "tanh": records.gelu_tanh}
+    if approximate not in records_of:
+        raise ArgumentError(
+            "unknown approximation of gelu",
+            given=repr(approximate),
+            expected="'none' or 'tanh'",
+        )
+    return records_of[approximate](input)
+
+
+@formula_of(records.silu)
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """
+    >>> import chainrule as cr
+    >>> silu(cr.tensor([-1.0, 2.0]))
+    tensor([-0.2689,  1.7616])
+    """
+    return _into(input, records.silu(input), inplace)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """y = x·tanh(ln(1 + eˣ)) (Misra, 2019).
+
+    >>> import chainrule as cr
+    >>> mish(cr.tensor([-1.0, 2.0]))
+    tensor([-0.3034,  1.9440])
+    """
+    return _into(input, input * records.tanh(records.softplus(input)), inplace)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """y = x·min(max(x + 3, 0), 6)/6, nearly x·sigmoid(x) (Howard et al., 2019).
+
+    >>> import chainrule as cr
+    >>> hardswish(cr.tensor([-4.0, 1.0, 4.0]))
+    tensor([0.    , 0.6667, 4.    ])
+    """
+    return _into(input, input * hardsigmoid(input), inplace)
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """y = a·sigmoid(b), a and b the halves of x along `dim` (Dauphin et al., 2017).
+
+    Raises ShapeError when `dim` has no two equal halves.
+
+    >>> import chainrule as cr
+    >>> glu(cr.tensor([3.0, 0.0]))
+    tensor([1.5])
+    """
+    check_tensors("glu", input=input)
+    size = input.shape[normalized_dim(dim, input.ndim)] if input.ndim else 1
+    if size % 2:
+        raise ShapeError(
+            f"glu halves dimension {dim}, which has size {size}",
+            given=input.shape,
+            expected="an even size",
+        )
+    a, b = input.chunk(2, dim)
+    return a * records.sigmoid(b)
+
+
+# -- saturating: between two limits ----------------------------------------------------------------
+
+
+def hardtanh(
+    input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
+    """y = x between min_val and max_val, outside and at them the limit, with gradient 0.
+
+    >>> import chainrule as cr
+    >>> hardtanh(cr.tensor([-3.0, 0.5]))
+    tensor([-1. ,  0.5])
+    """
+    if not min_val <= max_val:
+        raise ArgumentError("min_val of hardtanh is above max_val", given=(min_val, max_val))
+    capped = records.where(input >= max_val, max_val, input)
+    return _into(input, records.where(input <= min_val, min_val, capped), inplace)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """y = min(max(x + 3, 0), 6)/6, nearly sigmoid(x) (Courbariaux et al., 2015).
+
+    >>> import chainrule as cr
+    >>> hardsigmoid(cr.tensor([-4.0, 0.0, 1.5]))
+    tensor([0.  , 0.5 , 0.75])
+    """
+    return _into(input, relu6(input + 3.0) / 6, inplace)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """y = x/(1 + |x|).
+
+    >>> import chainrule as cr
+    >>> softsign(cr.tensor([-1.0, 3.0]))
+    tensor([-0.5 ,  0.75])
+    """
+    return input / (records.abs(input) + 1)
+
+
 def logsigmoid(input: Tensor) -> Tensor:
-    """y = ln σ(x) = −ln(1 + e⁻ˣ), finite where σ(x) rounds to 0.
+    """y = ln sigmoid(x) = −ln(1 + e⁻ˣ), finite where sigmoid(x) rounds to 0.
 
     >>> import chainrule as cr
     >>> logsigmoid(cr.tensor([-1000.0, 0.0]))
     tensor([-1.0000e+03, -6.9315e-01])
     """
-    y: Tensor = -records.softplus(-input)
-    return y
+    return -records.softplus(-input)
 
 
-def safe_softmax(input: Tensor, dim: int = -1) -> Tensor:
-    """softmax, and 0 (with gradient 0) for a row of −∞ alone, where everything is masked.
+# -- shrinking: 0 near 0 ---------------------------------------------------------------------------
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """y = x where |x| > λ, else 0; NaN stays.
 
     >>> import chainrule as cr
-    >>> safe_softmax(cr.tensor([[0.0, 0.0], [-float("inf"), -float("inf")]]))
-    tensor([[0.5, 0.5], [0. , 0. ]])
+    >>> hardshrink(cr.tensor([-0.3, 2.0]))
+    tensor([0., 2.])
     """
-    masked = (input == -float("inf")).all(dim, True)
-    y: Tensor = records.softmax(records.where(masked, 0.0, input), dim)
-    y = records.where(masked, 0.0, y)
-    return y
+    return records.where(records.abs(input) <= lambd, 0.0, input)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """y = x − min(max(x, −λ), λ). Raises ArgumentError for λ < 0.
+
+    >>> import chainrule as cr
+    >>> softshrink(cr.tensor([-0.3, 2.0]))
+    tensor([0. , 1.5])
+    """
+    if not lambd >= 0:
+        raise ArgumentError("lambd of softshrink is negative", given=lambd, expected="λ ≥ 0")
+    return input - records.clamp(input, -lambd, lambd)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """y = x − tanh x.
+
+    >>> import chainrule as cr
+    >>> tanhshrink(cr.tensor([-1.0, 2.0]))
+    tensor([-0.2384,  1.0360])
+    """
+    return input - records.tanh(input)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """y = x where x > threshold, else value; NaN stays.
+
+    >>> import chainrule as cr
+    >>> threshold(cr.tensor([-1.0, 2.0]), 0.0, 9.0)
+    tensor([9., 2.])
+    """
+    return _into(input, records.where(input <= threshold, value, input), inplace)
+
+
+# -- a logarithm that stays finite -----------------------------------------------------------------
 
 
 def safe_log(input: Tensor, fill: float = 0.0) -> Tensor:

@@ -1,0 +1,68 @@
+"""A layer made of a function: its options, defaults and docstring are those of the function."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from chainrule.nn.module import Module
+from chainrule.ops.creation import zeros
+from chainrule.tensor import Tensor
+
+
+class FunctionLayer(Module):
+    """A layer without state: y = f(x; options).
+
+    `class Name(FunctionLayer, of=f)` is a whole layer. Its options are the parameters of `f` after
+    the first, and can be read and set like attributes; a parameter `training` is the layer's mode.
+    `f` checks the options of a function of each element when the layer is made, and those of a
+    function along a dimension when it is called.
+
+    >>> import chainrule as cr
+    >>> from chainrule.nn import functional
+    >>> class Power(FunctionLayer, of=cr.pow): ...
+    >>> Power(exponent=3)(cr.tensor([1.0, 2.0]))
+    tensor([1., 8.])
+    """
+
+    function: ClassVar[Callable[..., Tensor]]
+    __signature__: ClassVar[inspect.Signature]
+    _has_mode: ClassVar[bool]
+    options: dict[str, Any]
+
+    def __init_subclass__(cls, of: Callable[..., Tensor] | None = None) -> None:
+        if of is None:  # a subclass of a whole layer
+            return
+        _, *options = inspect.signature(of).parameters.values()
+        cls.function = staticmethod(of)
+        cls._has_mode = any(p.name == "training" for p in options)
+        cls.__signature__ = inspect.Signature([p for p in options if p.name != "training"])
+        call = rf">>> {of.__name__}\((cr\.\w+\(.*?\]\))(?:, )?(.*)\)"
+        formula = re.sub(call, rf">>> {cls.__name__}(\2)(\1)", inspect.getdoc(of) or "")
+        cls.__doc__ = f"{formula}\n{cls.__doc__ or ''}"
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        bound = self.__signature__.bind(*args, **options)
+        bound.apply_defaults()
+        self.options = bound.arguments
+        if "dim" not in self.options:
+            self.function(zeros(0), **self.options)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return vars(self)["options"][name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in vars(self).get("options", ()):
+            self.options[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self._has_mode:
+            return self.function(input, training=self.training, **self.options)
+        return self.function(input, **self.options)
