@@ -131,7 +131,8 @@ LAYERS = [
     nn.Linear(3, 2), nn.Linear(3, 2, bias=False), nn.Conv2d(3, 2, 1), nn.MaxPool2d(1),
     nn.AvgPool2d(1), nn.BatchNorm2d(3), nn.LayerNorm(3), nn.Dropout(0.5), nn.Embedding(3, 2),
     nn.Flatten(), nn.Unflatten(1, (3, 1)), nn.ReLU(), nn.LeakyReLU(), nn.ELU(), nn.GELU(),
-    nn.SiLU(), nn.Sigmoid(), nn.Tanh(), nn.Softplus(), nn.Softmax(), nn.LogSoftmax(),
+    nn.SiLU(), nn.Sigmoid(), nn.Tanh(), nn.Softplus(), nn.Softmax(1), nn.LogSoftmax(1), nn.Mish(),
+    nn.Hardtanh(), nn.GLU(), nn.PReLU(), nn.Softshrink(), nn.Hardswish(), nn.Threshold(1, 2),
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Functions of layers and activations equal PyTorch's: values, shapes and gradients."""
+"""Functions of layers equal PyTorch's: values, shapes and gradients."""
 
 from __future__ import annotations
 
@@ -10,35 +10,6 @@ from chainrule.nn import functional as F
 torch = pytest.importorskip("torch")
 TF = torch.nn.functional
 pytestmark = pytest.mark.parity
-
-ACTIVATIONS = [
-    ("relu", {}), ("leaky_relu", {}), ("leaky_relu", {"negative_slope": 0.3}), ("elu", {}),
-    ("elu", {"alpha": 0.5}), ("gelu", {}), ("gelu", {"approximate": "tanh"}), ("silu", {}),
-    ("sigmoid", {}), ("tanh", {}), ("softplus", {}), ("softplus", {"beta": 2.0}),
-    ("softplus", {"beta": 0.5, "threshold": 1.0}), ("logsigmoid", {}), ("softmax", {"dim": 0}),
-    ("softmax", {"dim": -1}), ("log_softmax", {"dim": 1}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "options"), ACTIVATIONS)
-@pytest.mark.parametrize("shape", [(5,), (3, 4), (2, 3, 4), (0, 4)])
-def test_activations(name, options, shape, dtype, rng, parity):
-    if options.get("dim") == 1 and len(shape) == 1:
-        options = {"dim": 0}
-    if options.get("dim") == 0 and shape[0] == 0:
-        pytest.skip("a softmax over nothing is an error here")
-    x = rng.normal(size=shape, scale=3).astype(dtype)
-    parity(lambda x: getattr(F, name)(x, **options), lambda x: getattr(TF, name)(x, **options), x)
-
-
-@pytest.mark.parametrize(("name", "options"), ACTIVATIONS)
-def test_activations_at_special_values(name, options, dtype, parity):
-    if "softmax" in name:
-        pytest.skip("a row with infinities has its own tests")
-    special = [0.0, 1e-8, -1e-8, 20.5, -20.5, 88.0, -88.0, 709.0, -709.0, 1e4, -1e4]
-    x = np.array(special, dtype)
-    parity(lambda x: getattr(F, name)(x, **options), lambda x: getattr(TF, name)(x, **options), x)
-
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(3,), (5, 3), (2, 5, 3), (0, 3)])

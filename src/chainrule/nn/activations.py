@@ -14,30 +14,95 @@ from chainrule.tensor import Tensor
 
 
 class ReLU(FunctionLayer, of=functional.relu): ...
+
+
 class ReLU6(FunctionLayer, of=functional.relu6): ...
+
+
 class LeakyReLU(FunctionLayer, of=functional.leaky_relu): ...
-class RReLU(FunctionLayer, of=functional.rrelu): ...
+
+
+class RReLU(FunctionLayer, of=functional.rrelu):
+    """
+    >>> import chainrule as cr
+    >>> RReLU(0.1, 0.3).eval()(cr.tensor([-1.0, 2.0]))
+    tensor([-0.2,  2. ])
+    """
+
+
 class ELU(FunctionLayer, of=functional.elu): ...
+
+
 class CELU(FunctionLayer, of=functional.celu): ...
+
+
 class SELU(FunctionLayer, of=functional.selu): ...
+
+
 class Softplus(FunctionLayer, of=functional.softplus): ...
+
+
 class GELU(FunctionLayer, of=functional.gelu): ...
+
+
 class SiLU(FunctionLayer, of=functional.silu): ...
+
+
 class Mish(FunctionLayer, of=functional.mish): ...
+
+
 class Hardswish(FunctionLayer, of=functional.hardswish): ...
+
+
 class GLU(FunctionLayer, of=functional.glu): ...
+
+
 class Hardtanh(FunctionLayer, of=functional.hardtanh): ...
+
+
 class Hardsigmoid(FunctionLayer, of=functional.hardsigmoid): ...
-class Sigmoid(FunctionLayer, of=functional.sigmoid): ...
-class Tanh(FunctionLayer, of=functional.tanh): ...
+
+
+class Sigmoid(FunctionLayer, of=functional.sigmoid):
+    """
+    >>> import chainrule as cr
+    >>> Sigmoid()(cr.tensor([0.0, 1000.0]))
+    tensor([0.5, 1. ])
+    """
+
+
+class Tanh(FunctionLayer, of=functional.tanh):
+    """
+    >>> import chainrule as cr
+    >>> Tanh()(cr.tensor([0.0, 1000.0]))
+    tensor([0., 1.])
+    """
+
+
 class Softsign(FunctionLayer, of=functional.softsign): ...
+
+
 class LogSigmoid(FunctionLayer, of=functional.logsigmoid): ...
+
+
 class Hardshrink(FunctionLayer, of=functional.hardshrink): ...
+
+
 class Softshrink(FunctionLayer, of=functional.softshrink): ...
+
+
 class Tanhshrink(FunctionLayer, of=functional.tanhshrink): ...
+
+
 class Threshold(FunctionLayer, of=functional.threshold): ...
+
+
 class Softmax(FunctionLayer, of=functional.softmax): ...
+
+
 class LogSoftmax(FunctionLayer, of=functional.log_softmax): ...
+
+
 class Softmin(FunctionLayer, of=functional.softmin): ...
 
 

@@ -56,7 +56,3 @@ class Embedding(Module):
 
     def short_repr(self) -> str:
         return f"{self.num_embeddings} → {self.embedding_dim}"
-
-    def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"

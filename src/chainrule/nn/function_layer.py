@@ -21,7 +21,6 @@ class FunctionLayer(Module):
     function along a dimension when it is called.
 
     >>> import chainrule as cr
-    >>> from chainrule.nn import functional
     >>> class Power(FunctionLayer, of=cr.pow): ...
     >>> Power(exponent=3)(cr.tensor([1.0, 2.0]))
     tensor([1., 8.])
@@ -39,9 +38,7 @@ class FunctionLayer(Module):
         cls.function = staticmethod(of)
         cls._has_mode = any(p.name == "training" for p in options)
         cls.__signature__ = inspect.Signature([p for p in options if p.name != "training"])
-        call = rf">>> {of.__name__}\((cr\.\w+\(.*?\]\))(?:, )?(.*)\)"
-        formula = re.sub(call, rf">>> {cls.__name__}(\2)(\1)", inspect.getdoc(of) or "")
-        cls.__doc__ = f"{formula}\n{cls.__doc__ or ''}"
+        cls.__doc__ = _documented(cls, of)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         bound = self.__signature__.bind(*args, **options)
@@ -66,3 +63,15 @@ class FunctionLayer(Module):
         if self._has_mode:
             return self.function(input, training=self.training, **self.options)
         return self.function(input, **self.options)
+
+
+def _documented(layer: type, function: Callable[..., Any]) -> str:
+    """The function's docstring, followed by the layer's own in place of the function's examples.
+
+    Without one of its own, the examples `f(tensor, options)` become `Layer(options)(tensor)`.
+    """
+    text = inspect.getdoc(function) or ""
+    if own := vars(layer).get("__doc__"):
+        return f"{text.partition('>>>')[0].rstrip()}\n\n{inspect.cleandoc(own)}"
+    call = rf">>> {function.__name__}\((cr\.\w+\(.*?\]\))(?:, )?(.*)\)"
+    return re.sub(call, rf">>> {layer.__name__}(\2)(\1)", text)

@@ -48,12 +48,6 @@ class Linear(Module):
     def short_repr(self) -> str:
         return f"{self.in_features} → {self.out_features}"
 
-    def extra_repr(self) -> str:
-        return (
-            f"in_features={self.in_features}, out_features={self.out_features}, "
-            f"bias={self.bias is not None}"
-        )
-
 
 class Identity(Module):
     """y = x. Arguments of the constructor are accepted and ignored, as in PyTorch.

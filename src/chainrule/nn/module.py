@@ -7,6 +7,7 @@ second registry that could disagree.
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -369,8 +370,22 @@ class Module:
     # -- text ----------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """What stands in the parentheses of the module's text form."""
-        return ""
+        """What stands in the parentheses of the module's text form: its options, as `name=value`.
+
+        An option is a parameter of the constructor that is kept as an attribute of the same name.
+        One that stays None or False is not shown; one that adds a part is shown as True or False.
+        """
+        shown = []
+        for option in inspect.signature(type(self)).parameters.values():
+            if hasattr(type(self), option.name) or not hasattr(self, option.name):
+                continue
+            value = getattr(self, option.name)
+            if isinstance(option.default, bool):
+                value = value is not None and value is not False
+            is_plain = isinstance(value, (bool, int, float, str, tuple))
+            if is_plain and not (value is False and option.default is False):
+                shown.append(f"{option.name}={value!r}")
+        return ", ".join(shown)
 
     def short_repr(self) -> str:
         """What stands after the module's name in errors and tables, such as `784 → 10`."""

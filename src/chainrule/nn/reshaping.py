@@ -29,9 +29,6 @@ class Flatten(Module):
         y: Tensor = input.flatten(self.start_dim, self.end_dim)
         return y
 
-    def extra_repr(self) -> str:
-        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
-
 
 class Unflatten(Module):
     """One dimension cut into several: (N, C·H·W) → (N, C, H, W). One size may be −1.
@@ -60,6 +57,3 @@ class Unflatten(Module):
         sizes = tuple(n // known if size == -1 else size for size in sizes)
         y: Tensor = input.reshape(*input.shape[:at], *sizes, *input.shape[at + 1 :])
         return y
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -6,6 +6,7 @@ into the input.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -26,13 +27,14 @@ def formula_of(record: Primitive) -> Callable[[F], F]:
     """Put the formula of a record in front of a function's docstring."""
 
     def described(function: F) -> F:
-        function.__doc__ = f"{record.formula}\n{function.__doc__}"
+        function.__doc__ = f"{record.formula}\n\n{inspect.cleandoc(function.__doc__ or '')}\n"
         return function
 
     return described
 
 
-def _into(input: Tensor, y: Tensor, inplace: bool) -> Tensor:
+def into(input: Tensor, y: Tensor, inplace: bool) -> Tensor:
+    """The result of a function; with `inplace` also written into its input."""
     return y
 
 
@@ -48,7 +50,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> relu(cr.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    return _into(input, records.relu(input), inplace)
+    return into(input, records.relu(input), inplace)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -68,7 +70,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     >>> leaky_relu(cr.tensor([-1.0, 2.0]), 0.1)
     tensor([-0.1,  2. ])
     """
-    return _into(input, records.leaky_relu(input, negative_slope), inplace)
+    return into(input, records.leaky_relu(input, negative_slope), inplace)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -114,7 +116,7 @@ def rrelu(
         return leaky_relu(input, (lower + upper) / 2, inplace)
     check_tensors("rrelu", input=input)
     slope = default_generator.uniform(*input.shape, dtype=input.dtype) * (upper - lower) + lower
-    return _into(input, records.relu(input) + slope * records.clamp(input, max=0.0), inplace)
+    return into(input, records.relu(input) + slope * records.clamp(input, max=0.0), inplace)
 
 
 @formula_of(records.elu)
@@ -124,7 +126,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     >>> elu(cr.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.    ])
     """
-    return _into(input, records.elu(input, alpha), inplace)
+    return into(input, records.elu(input, alpha), inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -137,7 +139,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     if not alpha:
         raise ArgumentError("alpha of celu is a divisor, so it is not 0", given=alpha)
     below = records.expm1(records.clamp(input, max=0.0) / alpha) * alpha
-    return _into(input, records.relu(input) + below, inplace)
+    return into(input, records.relu(input) + below, inplace)
 
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -151,7 +153,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> selu(cr.tensor([-1.0, 2.0]))
     tensor([-1.1113,  2.1014])
     """
-    return _into(input, records.elu(input, SELU_ALPHA) * SELU_SCALE, inplace)
+    return into(input, records.elu(input, SELU_ALPHA) * SELU_SCALE, inplace)
 
 
 @formula_of(records.softplus)
@@ -202,7 +204,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> silu(cr.tensor([-1.0, 2.0]))
     tensor([-0.2689,  1.7616])
     """
-    return _into(input, records.silu(input), inplace)
+    return into(input, records.silu(input), inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -210,19 +212,19 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
     >>> import chainrule as cr
     >>> mish(cr.tensor([-1.0, 2.0]))
-    tensor([-0.3034,  1.9440])
+    tensor([-0.3034,  1.944 ])
     """
-    return _into(input, input * records.tanh(records.softplus(input)), inplace)
+    return into(input, input * records.tanh(records.softplus(input)), inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """y = x·min(max(x + 3, 0), 6)/6, nearly x·sigmoid(x) (Howard et al., 2019).
 
     >>> import chainrule as cr
-    >>> hardswish(cr.tensor([-4.0, 1.0, 4.0]))
-    tensor([0.    , 0.6667, 4.    ])
+    >>> hardswish(cr.tensor([-1.0, 1.0, 4.0]))
+    tensor([-0.3333,  0.6667,  4.    ])
     """
-    return _into(input, input * hardsigmoid(input), inplace)
+    return into(input, input * hardsigmoid(input), inplace)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -261,7 +263,7 @@ def hardtanh(
     if not min_val <= max_val:
         raise ArgumentError("min_val of hardtanh is above max_val", given=(min_val, max_val))
     capped = records.where(input >= max_val, max_val, input)
-    return _into(input, records.where(input <= min_val, min_val, capped), inplace)
+    return into(input, records.where(input <= min_val, min_val, capped), inplace)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
@@ -271,7 +273,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     >>> hardsigmoid(cr.tensor([-4.0, 0.0, 1.5]))
     tensor([0.  , 0.5 , 0.75])
     """
-    return _into(input, relu6(input + 3.0) / 6, inplace)
+    return into(input, relu6(input + 3.0) / 6, inplace)
 
 
 def softsign(input: Tensor) -> Tensor:
@@ -324,7 +326,7 @@ def tanhshrink(input: Tensor) -> Tensor:
 
     >>> import chainrule as cr
     >>> tanhshrink(cr.tensor([-1.0, 2.0]))
-    tensor([-0.2384,  1.0360])
+    tensor([-0.2384,  1.036 ])
     """
     return input - records.tanh(input)
 
@@ -336,7 +338,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     >>> threshold(cr.tensor([-1.0, 2.0]), 0.0, 9.0)
     tensor([9., 2.])
     """
-    return _into(input, records.where(input <= threshold, value, input), inplace)
+    return into(input, records.where(input <= threshold, value, input), inplace)
 
 
 # -- a logarithm that stays finite -----------------------------------------------------------------

@@ -10,13 +10,14 @@ import numpy as np
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.gateway import apply
 from chainrule.nn.functional import records
-from chainrule.nn.functional.activation import safe_softmax
+from chainrule.nn.functional.activation import into
 from chainrule.nn.functional.checks import (
     check_positive,
     check_probability,
     check_tensors,
     sizes_of,
 )
+from chainrule.nn.functional.softmax import safe_softmax
 from chainrule.ops import contract, window
 from chainrule.ops.random import Generator, default_generator
 from chainrule.ops.rules import broadcast_shapes
@@ -245,11 +246,17 @@ def layer_norm(
 
 
 def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, generator: Generator | None = None
+    input: Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Each element becomes 0 with probability p, else x/(1 − p) (Srivastava et al., 2014).
 
-    Without `training` the input itself.
+    Without `training` the input itself. Random numbers come from the default generator, unless
+    another is given.
 
     >>> import chainrule as cr
     >>> y = dropout(cr.ones(1000), p=0.25, generator=cr.Generator(seed=0))
@@ -265,9 +272,10 @@ def dropout(
     if input.dtype.kind != "f":
         raise DTypeError("dropout scales real numbers", given=input.dtype, instead="x.float()")
     if p == 1:
-        return input * 0
+        return into(input, input * 0, inplace)
     draw = (generator or default_generator).uniform(*input.shape, dtype=np.float32)
-    return input * ((draw >= p).astype(input.dtype) * (1 / (1 - p)))
+    kept = (draw >= p).astype(input.dtype) * (1 / (1 - p))
+    return into(input, input * kept, inplace)
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
