@@ -97,9 +97,9 @@ PAGES = (
     ),
     Page(
         "functional", "Layers as functions", "`from chainrule.nn import functional as F`. Beside "
-        "these it has `relu`, `sigmoid`, `tanh`, `softmax` and `log_softmax`, the same as in `cr`.",
+        "these it has `sigmoid` and `tanh`, the same as in `cr`.",
         (
-            Section("Activations", F, ("silu",), ("nn.functional.activation",)),
+            all_of("Activations", "nn.functional.activation nn.functional.softmax", F),
             all_of("Layers", "nn.functional.layers", F),
             all_of("Losses", "nn.functional.losses", F),
         ),

@@ -160,6 +160,13 @@ def test_inplace_gives_the_same_result(layer):
     assert layer.function(x.clone(), **options, inplace=True).tolist() == expected
 
 
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda x: x.__name__)
+@pytest.mark.parametrize("input", [[[1.0, 2.0]], np.ones((3, 1, 2), np.float32)])
+def test_what_is_no_tensor(layer, input):
+    with pytest.raises(TypeError, match=r"cr\.tensor"):
+        made(layer)(input)
+
+
 def test_options_are_attributes():
     layer = nn.LeakyReLU(0.2)
     assert layer.negative_slope == 0.2

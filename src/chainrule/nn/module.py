@@ -22,7 +22,8 @@ from chainrule.errors import (
     LayerTrail,
     listing,
 )
-from chainrule.ops.creation import tensor
+from chainrule.nn.parameter import Buffer as Buffer
+from chainrule.nn.parameter import Parameter as Parameter
 from chainrule.primitive import Array
 from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
@@ -35,31 +36,6 @@ class KeyReport(NamedTuple):
 
     missing_keys: list[str]
     unexpected_keys: list[str]
-
-
-class Parameter(Tensor):
-    """A tensor that training changes: it requires gradients, and its module finds it."""
-
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        super().__init__(_own_array(data, "Parameter"), requires_grad)
-
-    def __repr__(self) -> str:
-        return f"Parameter containing:\n{super().__repr__()}"
-
-
-class Buffer(Tensor):
-    """A tensor that belongs to a module's state and is not trained, such as a running mean."""
-
-    def __init__(self, data: Any) -> None:
-        super().__init__(_own_array(data, "Buffer"))
-
-
-def _own_array(data: Any, purpose: str) -> Array:
-    """The numbers of a tensor (never written in place), or a copy of an array or nested list."""
-    if not isinstance(data, Tensor):
-        data = tensor(data)
-    array: Array = data._numbers(purpose)
-    return array
 
 
 class Watcher(Protocol):
@@ -260,9 +236,7 @@ class Module:
         """All parameters, in definition order, each once."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def named_buffers(
-        self, prefix: str = "", recurse: bool = True
-    ) -> Iterator[tuple[str, Buffer]]:
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
         """(path, buffer) in definition order."""
         return self._named_tensors(Buffer, prefix, recurse)
 

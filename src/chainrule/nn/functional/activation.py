@@ -262,6 +262,7 @@ def hardtanh(
     """
     if not min_val <= max_val:
         raise ArgumentError("min_val of hardtanh is above max_val", given=(min_val, max_val))
+    check_tensors("hardtanh", input=input)
     capped = records.where(input >= max_val, max_val, input)
     return into(input, records.where(input <= min_val, min_val, capped), inplace)
 
@@ -273,6 +274,7 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     >>> hardsigmoid(cr.tensor([-4.0, 0.0, 1.5]))
     tensor([0.  , 0.5 , 0.75])
     """
+    check_tensors("hardsigmoid", input=input)
     return into(input, relu6(input + 3.0) / 6, inplace)
 
 
@@ -293,6 +295,7 @@ def logsigmoid(input: Tensor) -> Tensor:
     >>> logsigmoid(cr.tensor([-1000.0, 0.0]))
     tensor([-1.0000e+03, -6.9315e-01])
     """
+    check_tensors("logsigmoid", input=input)
     return -records.softplus(-input)
 
 
@@ -338,6 +341,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     >>> threshold(cr.tensor([-1.0, 2.0]), 0.0, 9.0)
     tensor([9., 2.])
     """
+    check_tensors("threshold", input=input)
     return into(input, records.where(input <= threshold, value, input), inplace)
 
 

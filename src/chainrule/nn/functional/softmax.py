@@ -43,6 +43,7 @@ def softmin(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tens
     >>> softmin(cr.tensor([1e4, 0.0, -1e4]), dim=-1)
     tensor([0., 0., 1.])
     """
+    check_tensors("softmin", input=input)
     return softmax(-input, dim, dtype=dtype)
 
 
