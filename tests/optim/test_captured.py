@@ -2,20 +2,13 @@
 
 import numpy as np
 import pytest
+from tests.optim.table import CASES, make
 
 import chainrule as cr
 from chainrule import optim
 
 pytestmark = pytest.mark.usefixtures("references")
 
-OPTIMIZERS = {
-    "SGD": lambda p: optim.SGD(p, lr=0.05),
-    "SGD momentum": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
-    "Adam": lambda p: optim.Adam(p, lr=0.05, amsgrad=True),
-    "AdamW": lambda p: optim.AdamW(p, lr=0.05),
-    "RMSprop": lambda p: optim.RMSprop(p, lr=0.05, momentum=0.5, centered=True, eps=1e-3),
-    "Adagrad": lambda p: optim.Adagrad(p, lr=0.05, lr_decay=0.1),
-}
 SCHEDULES = {
     "constant": lambda o: None,
     "step": lambda o: optim.StepLR(o, 3, 0.5),
@@ -28,14 +21,14 @@ SCHEDULES = {
     "one cycle": lambda o: optim.OneCycleLR(o, 0.1, total_steps=12, three_phase=True),
     "plateau": lambda o: optim.ReduceLROnPlateau(o, patience=0, factor=0.5, threshold=0.5),
 }
-COMBINATIONS = [(name, "sequence") for name in OPTIMIZERS]
-COMBINATIONS += [("SGD momentum", name) for name in SCHEDULES if name != "sequence"]
+COMBINATIONS = [(case, "sequence") for case in CASES]
+COMBINATIONS += [("SGD momentum=0.9", name) for name in SCHEDULES if name != "sequence"]
 
 
 def build(optimizer, schedule):
     start = np.random.default_rng(0).normal(size=(4, 3)).astype("f")
     weights = [cr.tensor(start, requires_grad=True), cr.zeros(3, requires_grad=True)]
-    chosen = OPTIMIZERS[optimizer]([{"params": weights[:1]}, {"params": weights[1:]}])
+    chosen = make(optimizer, [{"params": weights[:1]}, {"params": weights[1:]}], lr=0.05)
     rates = SCHEDULES[schedule](chosen)
 
     def step(x, y):

@@ -193,3 +193,9 @@ def test_switches_of_pytorch_are_accepted():
 def test_repr_shows_the_groups():
     text = repr(optim.SGD([leaf(1), leaf(2)], lr=0.1))
     assert text.startswith("SGD(\n  0: ParamGroup(2 parameters, lr=0.1")
+
+
+def test_a_differentiable_step_is_refused():
+    optim.SGD([leaf(1)], differentiable=False)
+    with pytest.raises(ArgumentError, match="differentiable=True"):
+        optim.SGD([leaf(1)], differentiable=True)

@@ -1,44 +1,23 @@
 """The same start and the same gradients give PyTorch's weights and learning rates."""
 
+import inspect
+
 import numpy as np
 import pytest
+from tests.optim.table import CASES, NAMES, make
 
 import chainrule as cr
 from chainrule import optim
+from chainrule.optim.optimizer import SWITCHES
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.parity
 
-STEPS = 25
+STEPS = 50
 SHAPES = ((4, 3), (3,), ())
-# One step rounds a few times differently; over 25 steps of size ~0.1 on weights ~1 that adds up
+# One step rounds a few times differently; over 50 steps of size ~0.1 on weights ~1 that adds up
 # to at most some tens of the unit of rounding.
 TOLERANCE = {"float64": 1e-13, "float32": 2e-5}
-
-GRID = [
-    ("SGD", {}),
-    ("SGD", {"weight_decay": 0.1}),
-    ("SGD", {"momentum": 0.9}),
-    ("SGD", {"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1}),
-    ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
-    ("SGD", {"momentum": 0.5, "maximize": True, "weight_decay": 0.1}),
-    ("SGD", {"maximize": True}),
-    ("Adam", {}),
-    ("Adam", {"weight_decay": 0.1, "betas": (0.5, 0.7), "eps": 1e-3}),
-    ("Adam", {"amsgrad": True}),
-    ("Adam", {"amsgrad": True, "weight_decay": 0.1, "maximize": True}),
-    ("AdamW", {}),
-    ("AdamW", {"weight_decay": 0.5, "amsgrad": True}),
-    ("AdamW", {"maximize": True, "betas": (0.0, 0.9)}),
-    ("RMSprop", {}),
-    ("RMSprop", {"alpha": 0.5, "eps": 1e-3, "weight_decay": 0.1}),
-    ("RMSprop", {"momentum": 0.9}),
-    ("RMSprop", {"centered": True, "eps": 1e-2}),
-    ("RMSprop", {"centered": True, "momentum": 0.5, "maximize": True, "eps": 1e-2}),
-    ("Adagrad", {}),
-    ("Adagrad", {"lr_decay": 0.1, "weight_decay": 0.1}),
-    ("Adagrad", {"initial_accumulator_value": 0.5, "eps": 1e-3, "maximize": True}),
-]
 
 
 def pairs(dtype, shapes=SHAPES):
@@ -56,11 +35,10 @@ def put_gradients(rng, theirs, ours, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize(("name", "options"), GRID)
-def test_weights_after_many_steps(name, options, dtype):
+@pytest.mark.parametrize("case", CASES)
+def test_weights_after_many_steps(case, dtype):
     theirs, ours = pairs(dtype)
-    a = getattr(torch.optim, name)(theirs, lr=0.1, **options)
-    b = getattr(optim, name)(ours, lr=0.1, **options)
+    a, b = make(case, theirs, torch.optim, lr=0.1), make(case, ours, lr=0.1)
     rng = np.random.default_rng(2)
     for _ in range(STEPS):
         put_gradients(rng, theirs, ours, dtype)
@@ -71,7 +49,19 @@ def test_weights_after_many_steps(name, options, dtype):
         np.testing.assert_allclose(y.detach().numpy(), x.detach().numpy(), 0, TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+def test_the_table_names_every_optimizer():
+    assert sorted({name for name, _ in CASES.values()}) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_arguments_are_those_of_pytorch(name):
+    """The same names in the same order, but for switches between PyTorch's implementations."""
+    ours, theirs = (inspect.signature(getattr(x, name)).parameters for x in (optim, torch.optim))
+    assert [*ours][:-1] == [n for n in theirs if n in ours]
+    assert {*theirs} - {*ours} <= {*SWITCHES}
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_default_options(name):
     theirs, ours = pairs("float32")
     expected = getattr(torch.optim, name)(theirs).param_groups[0]
@@ -80,7 +70,7 @@ def test_default_options(name):
         assert value == expected[option], option
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize("name", NAMES)
 def test_missing_gradients_are_skipped(name):
     theirs, ours = pairs("float64")
     a, b = getattr(torch.optim, name)(theirs, lr=0.1), getattr(optim, name)(ours, lr=0.1)

@@ -5,26 +5,18 @@ import json
 
 import numpy as np
 import pytest
+from tests.optim.table import CASES, make
 
 import chainrule as cr
 from chainrule import optim
 from chainrule.errors import ArgumentError
 
-CASES = [
-    ("SGD", {}),
-    ("SGD", {"momentum": 0.9, "dampening": 0.1}),
-    ("Adam", {"amsgrad": True}),
-    ("AdamW", {}),
-    ("RMSprop", {"momentum": 0.9, "centered": True}),
-    ("Adagrad", {"lr_decay": 0.1}),
-]
 
-
-def build(name, **options):
+def build(case):
     """A run: parameters, their optimizer with a schedule, and a function that goes on with it."""
     weights = [cr.tensor(np.linspace(-1, 1, n, dtype="f"), requires_grad=True) for n in (5, 2)]
     groups = [{"params": weights[:1]}, {"params": weights[1:], "lr": 0.3}]
-    optimizer = getattr(optim, name)(groups, lr=0.1, **options)
+    optimizer = make(case, groups, lr=0.1)
     schedule = optim.SequentialLR(
         optimizer,
         [optim.LinearLR(optimizer, 0.1), optim.CosineAnnealingLR(optimizer, 10)],
@@ -42,16 +34,16 @@ def build(name, **options):
     return weights, optimizer, schedule, train
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
-def test_resuming_gives_the_same_bits(name, options):
-    whole, _, _, train = build(name, **options)
+@pytest.mark.parametrize("case", CASES)
+def test_resuming_gives_the_same_bits(case):
+    whole, _, _, train = build(case)
     train(0, 14)
-    first, optimizer, schedule, train = build(name, **options)
+    first, optimizer, schedule, train = build(case)
     train(0, 7)
     saved = [optimizer.state_dict(), schedule.state_dict()]
     weights = [w.detach().clone() for w in first]
     train(7, 9)  # what is saved is a snapshot
-    second, optimizer, schedule, train = build(name, **options)
+    second, optimizer, schedule, train = build(case)
     optimizer.load_state_dict(saved[0])
     schedule.load_state_dict(saved[1])
     with cr.no_grad():
@@ -73,11 +65,11 @@ def plain(value):
     return json.loads(json.dumps(value))
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
-def test_a_state_survives_json_and_arrays(name, options):
-    _, optimizer, schedule, train = build(name, **options)
+@pytest.mark.parametrize("case", CASES)
+def test_a_state_survives_json_and_arrays(case):
+    _, optimizer, schedule, train = build(case)
     train(0, 5)
-    _, other, other_schedule, _ = build(name, **options)
+    _, other, other_schedule, _ = build(case)
     other.load_state_dict(plain(optimizer.state_dict()))
     other_schedule.load_state_dict(plain(schedule.state_dict()))
     assert plain_equal(other.state_dict(), optimizer.state_dict())

@@ -53,14 +53,11 @@ def attention_rule(q: SpecLike, k: SpecLike, v: SpecLike, mask: tuple[SpecLike, 
 
 def masked_scores(q: Array, k: Array, mask: tuple[Array, ...], causal: bool, scale: float) -> Array:
     """s·q·kᵀ + mask, −∞ where a boolean mask is False or the key comes after the query."""
-    scores = np.matmul(q * q.dtype.type(scale), k.swapaxes(-1, -2))
+    scores = (q * scale) @ k.swapaxes(-1, -2)
     if causal:
-        np.copyto(scores, -np.inf, where=~np.tri(*scores.shape[-2:], dtype=np.bool_))
+        scores = np.where(np.tri(*scores.shape[-2:], dtype=np.bool_), scores, -np.inf)
     for m in mask:
-        if m.dtype.kind == "b":
-            np.copyto(scores, -np.inf, where=~m)
-        else:
-            scores += m
+        scores = np.where(m, scores, -np.inf) if m.dtype.kind == "b" else scores + m
     return scores
 
 
@@ -110,16 +107,13 @@ class attention:
         return 2 * pairs_seen(q, k, causal) * (q.shape[-1] + v.shape[-1])
 
     def forward(q, k, v, *mask, causal, scale):
-        p = masked_scores(q, k, mask, causal, scale)
-        top = np.max(p, -1, keepdims=True, initial=-np.inf)
-        top[top == -np.inf] = 0
-        p -= top
-        np.exp(p, out=p)
+        a = masked_scores(q, k, mask, causal, scale)
+        top = np.max(a, -1, keepdims=True, initial=-np.inf)  # no e^(a − top) overflows
+        top = np.where(top == -np.inf, 0, top)
+        p = np.exp(a - top)
         total = np.sum(p, -1, keepdims=True)
-        total[total == 0] = np.inf
-        y = np.matmul(p, v)
-        y /= total
-        return y, (top + np.log(total))[..., 0]
+        total = np.where(total == 0, np.inf, total)
+        return p @ v / total, (top + np.log(total))[..., 0]
 
     def vjp(gs, q, k, v, mask, ys, causal, scale, needs):
         (g, by_level), (y, level) = gs, ys
@@ -170,15 +164,10 @@ class attention_gradient:
         return 2 * pairs_seen(q, k, causal) * (3 * q.shape[-1] + 2 * v.shape[-1])
 
     def forward(u, q, k, v, delta, level, *mask, causal, scale):
-        p = masked_scores(q, k, mask, causal, scale)
-        p -= level[..., None]
-        np.exp(p, out=p)
-        dv = np.matmul(p.swapaxes(-1, -2), u)
-        t = np.matmul(u, v.swapaxes(-1, -2))
-        t -= delta[..., None]
-        t *= p
-        t *= q.dtype.type(scale)
-        return np.matmul(t, k), np.matmul(t.swapaxes(-1, -2), q), dv
+        p = np.exp(masked_scores(q, k, mask, causal, scale) - level[..., None])
+        t = p * (u @ v.swapaxes(-1, -2) - delta[..., None])
+        transposed = t.swapaxes(-1, -2)
+        return scale * (t @ k), scale * (transposed @ q), p.swapaxes(-1, -2) @ u
 
     def vjp(gs, u, q, k, v, delta, level, mask, causal, scale):
         by_q, by_k, by_v = (x * 0.0 if g is None else g for g, x in zip(gs, (q, k, v), strict=True))

@@ -59,9 +59,8 @@ class softmax:
     """
     kind, arguments, infer, samples = Along(), along, along_rule, rows
     def forward(x, *, dim):
-        y = np.exp(shifted(x, dim))
-        y /= np.add.reduce(y, dim, keepdims=True) if x.ndim else y
-        return y
+        e = np.exp(shifted(x, dim))
+        return e / (np.sum(e, dim, keepdims=True) if x.ndim else e)
     def vjp(g, y, dim): return y * (g - (g * y).sum(dim, True)),
 
 
@@ -120,16 +119,12 @@ class softmax_cross_entropy:
     def forward(x, t, *, ignore_index, reduction):
         kept, safe = kept_labels(t, x.shape[1], ignore_index)
         y = shifted(x, 1)
-        chosen = y[np.arange(len(t)), safe]
-        losses = np.log(np.add.reduce(np.exp(y, out=y), 1)) - chosen
-        if kept is not None:
-            losses *= kept
+        chosen = np.take_along_axis(y, safe[:, None], 1)[:, 0]
+        losses = np.where(kept, np.log(np.sum(np.exp(y), 1)) - chosen, 0)
         if reduction == "none":
             return losses
-        total = np.add.reduce(losses, dtype=np.float64)
-        if reduction == "mean":
-            total /= np.float64(len(t) if kept is None else np.count_nonzero(kept))
-        return np.asarray(total, x.dtype)
+        total = np.sum(losses, dtype=np.float64)
+        return np.asarray(total / np.sum(kept) if reduction == "mean" else total, x.dtype)
 
     def vjp(g, x, t, ignore_index, reduction):
         params = {"ignore_index": ignore_index, "reduction": reduction}
@@ -148,14 +143,10 @@ class softmax_cross_entropy_gradient:
 
     def forward(g, x, t, *, ignore_index, reduction):
         kept, safe = kept_labels(t, x.shape[1], ignore_index)
-        y = softmax.forward(x, dim=1)
-        y[np.arange(len(t)), safe] -= 1
-        if reduction == "mean":
-            g = g / x.dtype.type(len(t) if kept is None else np.count_nonzero(kept))
-        y *= g[:, None] if reduction == "none" else g
-        if kept is not None:
-            y[~kept] = 0
-        return y
+        onehot = safe[:, None] == np.arange(x.shape[1])
+        g = (g / np.sum(kept, dtype=x.dtype)) if reduction == "mean" else g
+        y = (g[:, None] if reduction == "none" else g) * (softmax.forward(x, dim=1) - onehot)
+        return np.where(kept[:, None], y, 0)
 
     def vjp(u, g, x, t, ignore_index, reduction):
         kept = (t != ignore_index).astype(x.dtype)
@@ -176,13 +167,8 @@ def ones_like_rows(x: Tensor) -> Tensor:
     return Tensor(np.ones(x.shape[:1], x.dtype))
 
 
-def kept_labels(t: Array, classes: int, ignore_index: int) -> tuple[Array | None, Array]:
-    """Which labels count (None: all of them), and the labels with 0 in place of the ignored."""
-    if not t.size:
-        return None, t
-    low, high = np.minimum.reduce(t), np.maximum.reduce(t)
-    if low >= 0 and high < classes and not low <= ignore_index <= high:
-        return None, t
+def kept_labels(t: Array, classes: int, ignore_index: int) -> tuple[Array, Array]:
+    """Which labels count, and the labels with 0 in place of the ignored."""
     kept = t != ignore_index
     safe = np.where(kept, t, 0)
     check_labels(safe, classes)
@@ -264,7 +250,8 @@ class normalize:
     """y = (x − m)/√(v + ε), with mean m and variance v over the dimensions; → (y, m, v).
 
     ∂L/∂x = (g − mean g − y·mean(g·y))/√(v + ε); through m: g/n, through v: 2(x − m)·g/n.
-    Computed from x − x₀ (x₀ the first element), so that a constant gives 0 at any size.
+    Computed from x − x₀ (x₀ the first element), so that a constant gives 0 at any size; float16 in
+    float32, since x − x₀ can be beyond float16.
     """
     kind = Along()
     samples = cases(
@@ -280,16 +267,14 @@ class normalize:
         return x, small, small
 
     def forward(x, *, dims, eps):
-        n = max(count(x, dims), 1)
+        n, wide = max(count(x, dims), 1), accumulator(x, dims)
         first = tuple(slice(0, 1) if d in dims else slice(None) for d in range(x.ndim))
-        wide = accumulator(x, dims)
         origin = x[first] if x.size else np.zeros(reduced_shape(x.shape, dims, True), x.dtype)
-        y = x - origin
-        shift = (np.add.reduce(y, dims, dtype=wide, keepdims=True) / n).astype(x.dtype)
-        y -= shift
-        v = (np.add.reduce(y * y, dims, dtype=wide, keepdims=True) / n).astype(x.dtype)
-        y /= np.sqrt(v + x.dtype.type(eps))
-        return y, origin + shift, v
+        z = x.astype(np.result_type(x, np.float32)) - origin
+        shift = (np.sum(z, dims, dtype=wide, keepdims=True) / n).astype(z.dtype)
+        z = z - shift
+        v = (np.sum(z * z, dims, dtype=wide, keepdims=True) / n).astype(z.dtype)
+        return tuple([y.astype(x.dtype) for y in (z / np.sqrt(v + eps), origin + shift, v)])
 
     def vjp(gs, x_spec, ys, dims, eps):
         g, by_mean, by_var = gs

@@ -45,11 +45,12 @@ def words_needed(shape: Shape, dtype: Any, per_pair: bool = False) -> int:
 
 
 def unit_interval(state: Array, n: int, dtype: Any) -> Array:
-    """n numbers of U[0, 1): 53 random bits each for float64, 24 for the smaller dtypes."""
+    """n numbers of U[0, 1): as many random bits each as the dtype has digits, so that none is 1."""
     if np.dtype(dtype) == np.float64:
         return (raw_words(state, n) >> np.uint64(11)) * 2.0**-53
     halves = raw_words(state, (n + 1) // 2).astype("<u8", copy=False).view("<u4")[:n]
-    return (halves >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
+    bits = np.finfo(dtype).nmant + 1
+    return (halves >> np.uint32(32 - bits)).astype(np.float32) * np.float32(2.0**-bits)
 
 
 def draw_rule(state: SpecLike, *, shape: Shape, dtype: Any) -> SpecLike:

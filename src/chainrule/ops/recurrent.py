@@ -2,7 +2,7 @@
 
 The part that does not depend on the past, p = x·W_ihᵀ + bias, comes in for all steps at once, so
 that it is a single product. All sequences are (T, N, features); h₀ is the state before the first
-step. With `reverse` time runs from the last step to the first, and h[t] stands at its step still.
+step. With `reverse` time runs from the last step to the first; h[t] still belongs to p[t].
 
 The gradients are backpropagation through time (Werbos, 1990), from the last step to the first; the
 one by W_hh is a single product over all steps at the end. They have no derivative in turn: a
@@ -46,27 +46,20 @@ def recurrent_rule(name: str, gates: int, p: SpecLike, w: SpecLike, *states: Spe
     return Spec((p.shape[0], p.shape[1], hidden), p.dtype)
 
 
-def in_time(steps: int, reverse: bool) -> Iterator[tuple[int, int]]:
-    """(t, the step before t in time), −1 for none, in the order in which time runs."""
-    order = range(steps - 1, -1, -1) if reverse else range(steps)
-    before = -1
-    for t in order:
-        yield t, before
-        before = t
+def in_time(x: Any, reverse: bool) -> Any:
+    """A sequence in the order in which time runs; or back from that order, which is the same."""
+    return x[::-1] if reverse else x
 
 
-def back_in_time(steps: int, reverse: bool) -> Iterator[tuple[int, int]]:
-    """The same pairs from the last in time to the first."""
-    return reversed(list(in_time(steps, reverse)))
+def before(h: Array, h0: Array, reverse: bool) -> Array:
+    """hₜ₋₁ for every t: the state before each step."""
+    past = [h0, *in_time(h, reverse)[:-1]]
+    return np.stack(in_time(past, reverse))
 
 
-def by_weights(du: Array, h: Array, h0: Array, reverse: bool) -> Array:
-    """∂L/∂W_hh = Σₜ duₜᵀ·hₜ₋₁: one product over all steps but the first, and one for h₀."""
-    later, earlier = (du[:-1], h[1:]) if reverse else (du[1:], h[:-1])
-    first = du[-1] if reverse else du[0]
-    y = np.matmul(first.T, h0)
-    y += np.matmul(flat(later).T, flat(earlier))
-    return y
+def by_weights(du: Array, past: Array) -> Array:
+    """∂L/∂W_hh = Σₜ duₜᵀ·hₜ₋₁: one product over all steps and examples."""
+    return flat(du).T @ flat(past)
 
 
 def flat(x: Array) -> Array:
@@ -74,12 +67,9 @@ def flat(x: Array) -> Array:
     return x.reshape(x.shape[0] * x.shape[1], x.shape[2])
 
 
-def to_sigmoid(x: Array) -> None:
-    """σ(x) = 1 / (1 + e⁻ˣ), in place; where e⁻ˣ is ∞ the limit 0."""
-    np.negative(x, out=x)
-    np.exp(x, out=x)
-    np.add(x, 1, out=x)
-    np.divide(1, x, out=x)
+def sigmoid(x: Array) -> Array:
+    """σ(x) = 1 / (1 + e⁻ˣ); where e⁻ˣ is ∞ the limit 0."""
+    return 1 / (1 + np.exp(-x))
 
 
 def zeros_if_none(g: Tensor | None, like: Tensor) -> Tensor:
@@ -132,24 +122,14 @@ class lstm_sequence:
         return 2 * math.prod(p.shape[:2]) * math.prod(w.shape)
 
     def forward(p, w, h0, c0, *, reverse):
-        steps, examples, hidden = *p.shape[:2], w.shape[1]
-        h, c = np.empty((2, steps, examples, hidden), p.dtype)
-        gates = np.empty(p.shape, p.dtype)
-        new = np.empty_like(h0, order="C")
-        for t, before in in_time(steps, reverse):
-            a, past, cell = gates[t], h0 if before < 0 else h[before], c[t]
-            np.matmul(past, w.T, out=a)
-            a += p[t]
-            np.tanh(a[:, 2 * hidden : 3 * hidden], out=new)
-            to_sigmoid(a)
-            a[:, 2 * hidden : 3 * hidden] = new
-            i, f, _, o = quarters(a)
-            np.multiply(f, c0 if before < 0 else c[before], out=cell)
-            new *= i
-            cell += new
-            np.tanh(cell, out=h[t])
-            h[t] *= o
-        return h, c, gates
+        h, c, steps = h0, c0, []
+        for p_t in in_time(p, reverse):
+            i, f, g, o = np.split(p_t + h @ w.T, 4, -1)
+            i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+            c = f * c + i * g
+            h = o * np.tanh(c)
+            steps.append((h, c, np.concatenate([i, f, g, o], -1)))
+        return tuple([np.stack(in_time(x, reverse)) for x in zip(*steps, strict=True)])
 
     def vjp(gs, w, h0, c0, ys, reverse):
         h, c, gates = ys
@@ -159,12 +139,6 @@ class lstm_sequence:
             "lstm_sequence_gradient", zeros_if_none(gs[0], h), w, h0, c0, h, c, gates, *more,
             reverse=reverse,
         )  # fmt: skip
-
-
-def quarters(x: Array) -> tuple[Array, Array, Array, Array]:
-    """Views of the four parts of the last dimension."""
-    n = x.shape[-1] // 4
-    return x[..., :n], x[..., n : 2 * n], x[..., 2 * n : 3 * n], x[..., 3 * n :]
 
 
 @primitive
@@ -188,34 +162,21 @@ class lstm_sequence_gradient:
         return 4 * math.prod(u.shape[:2]) * math.prod(w.shape)
 
     def forward(u, w, h0, c0, h, c, gates, *more, reverse):
-        dp = np.empty(gates.shape, gates.dtype)
-        tanh_c = np.tanh(c)
-        slope, change = 1 - tanh_c * tanh_c, np.empty(dp.shape[1:], dp.dtype)
-        dh, dc = np.zeros((2, *h0.shape), dp.dtype)
-        for t, before in back_in_time(len(dp), reverse):
-            a, past = gates[t], c0 if before < 0 else c[before]
-            (i, f, g, o), (di, df, dg, do) = quarters(a), quarters(dp[t])
-            dh += u[t]
-            np.multiply(dh, tanh_c[t], out=do)
-            dh *= o
-            dh *= slope[t]
-            dc += dh
-            if more:
-                dc += more[0][t]
-            np.multiply(dc, g, out=di)
-            np.multiply(dc, past, out=df)
-            np.multiply(dc, i, out=dg)
-            if len(more) > 1:
-                dp[t] += more[1][t]
-            dc *= f
-            np.subtract(1, a, out=change)  # slopes: σ·(1 − σ), and 1 − tanh²
-            change *= a
-            change_g = quarters(change)[2]
-            np.multiply(g, g, out=change_g)
-            np.subtract(1, change_g, out=change_g)
-            dp[t] *= change
-            np.matmul(dp[t], w, out=dh)
-        return dp, by_weights(dp, h, h0, reverse), dh, dc
+        by_c = more[0] if more else np.zeros_like(c)
+        by_gates = more[1] if len(more) > 1 else np.zeros_like(gates)
+        past, earlier = before(h, h0, reverse), before(c, c0, reverse)
+        dh, dc, dp = np.zeros_like(h0), np.zeros_like(c0), []
+        for t in in_time(range(len(u)), not reverse):
+            i, f, g, o = np.split(gates[t], 4, -1)
+            tanh_c = np.tanh(c[t])
+            dh = dh + u[t]
+            dc = dc + by_c[t] + dh * o * (1 - tanh_c**2)
+            by_activations = np.concatenate([dc * g, dc * earlier[t], dc * i, dh * tanh_c], -1)
+            slopes = np.concatenate([i * (1 - i), f * (1 - f), 1 - g**2, o * (1 - o)], -1)
+            dp.append((by_activations + by_gates[t]) * slopes)
+            dh, dc = dp[-1] @ w, dc * f
+        dp = np.stack(in_time(dp, not reverse))
+        return dp, by_weights(dp, past), dh, dc
 
 
 # -- GRU -----------------------------------------------------------------------------------------
@@ -244,26 +205,14 @@ class gru_sequence:
         return 2 * math.prod(p.shape[:2]) * math.prod(w.shape)
 
     def forward(p, w, b, h0, *, reverse):
-        steps, examples, hidden = *p.shape[:2], w.shape[1]
-        h = np.empty((steps, examples, hidden), p.dtype)
-        gates = np.empty((steps, examples, 4 * hidden), p.dtype)
-        product = np.empty((examples, 3 * hidden), p.dtype)
-        for t, before in in_time(steps, reverse):
-            past, y = h0 if before < 0 else h[before], h[t]
-            r, z, n, u_n = quarters(gates[t])
-            both = gates[t, :, : 2 * hidden]
-            np.matmul(past, w.T, out=product)
-            product += b
-            np.add(p[t, :, : 2 * hidden], product[:, : 2 * hidden], out=both)
-            to_sigmoid(both)
-            u_n[:] = product[:, 2 * hidden :]
-            np.multiply(r, u_n, out=n)
-            n += p[t, :, 2 * hidden :]
-            np.tanh(n, out=n)
-            np.subtract(past, n, out=y)
-            y *= z
-            y += n
-        return h, gates
+        h, steps = h0, []
+        for p_t in in_time(p, reverse):
+            (p_r, p_z, p_n), (u_r, u_z, u_n) = np.split(p_t, 3, -1), np.split(h @ w.T + b, 3, -1)
+            r, z = sigmoid(p_r + u_r), sigmoid(p_z + u_z)
+            n = np.tanh(p_n + r * u_n)
+            h = (1 - z) * n + z * h
+            steps.append((h, np.concatenate([r, z, n, u_n], -1)))
+        return tuple([np.stack(in_time(x, reverse)) for x in zip(*steps, strict=True)])
 
     def vjp(gs, w, b, h0, ys, reverse):
         h, gates = ys
@@ -295,33 +244,20 @@ class gru_sequence_gradient:
         return 4 * math.prod(u.shape[:2]) * math.prod(w.shape)
 
     def forward(u, w, b, h0, h, gates, *more, reverse):
-        steps, examples, hidden = h.shape
-        du = np.empty((steps, examples, 3 * hidden), h.dtype)
-        by_new = np.empty(h.shape, h.dtype)
-        dh = np.zeros(h0.shape, h.dtype)
-        for t, before in back_in_time(steps, reverse):
-            (r, z, n, u_n), past = quarters(gates[t]), h0 if before < 0 else h[before]
-            step, dn = du[t], by_new[t]
-            dr, dz, dun = np.split(step, 3, axis=1)
-            dh += u[t]
-            np.subtract(past, n, out=dz)
-            dz *= dh
-            np.multiply(dh, 1 - z, out=dn)
-            extra = quarters(more[0][t]) if more else (0, 0, 0, 0)
-            dn += extra[2]
-            dn *= 1 - n * n
-            np.multiply(dn, u_n, out=dr)
-            dr += extra[0]
-            dz += extra[1]
-            np.multiply(dn, r, out=dun)
-            dun += extra[3]
-            slopes = gates[t, :, : 2 * hidden]
-            step[:, : 2 * hidden] *= slopes * (1 - slopes)
-            dh *= z
-            dh += np.matmul(step, w)
-        dp = du.copy()
-        dp[:, :, 2 * hidden :] = by_new
-        return dp, by_weights(du, h, h0, reverse), np.add.reduce(flat(du), 0), dh
+        by_gates = more[0] if more else np.zeros_like(gates)
+        past, dh, steps = before(h, h0, reverse), np.zeros_like(h0), []
+        for t in in_time(range(len(u)), not reverse):
+            r, z, n, u_n = np.split(gates[t], 4, -1)
+            by_r, by_z, by_n, by_u = np.split(by_gates[t], 4, -1)
+            dh = dh + u[t]
+            dn = (dh * (1 - z) + by_n) * (1 - n**2)
+            dr = (dn * u_n + by_r) * r * (1 - r)
+            dz = (dh * (past[t] - n) + by_z) * z * (1 - z)
+            du = np.concatenate([dr, dz, dn * r + by_u], -1)
+            steps.append((np.concatenate([dr, dz, dn], -1), du))
+            dh = dh * z + du @ w
+        dp, du = (np.stack(in_time(x, not reverse)) for x in zip(*steps, strict=True))
+        return dp, by_weights(du, past), flat(du).sum(0), dh
 
 
 # -- the plain recurrent network -----------------------------------------------------------------
@@ -353,15 +289,12 @@ class rnn_sequence:
         return 2 * math.prod(p.shape[:2]) * math.prod(w.shape)
 
     def forward(p, w, h0, *, nonlinearity, reverse):
-        h = np.empty(p.shape, p.dtype)
-        for t, before in in_time(len(p), reverse):
-            np.matmul(h0 if before < 0 else h[before], w.T, out=h[t])
-            h[t] += p[t]
-            if nonlinearity == "tanh":
-                np.tanh(h[t], out=h[t])
-            else:
-                np.maximum(h[t], 0, out=h[t])
-        return h
+        h, states = h0, []
+        for p_t in in_time(p, reverse):
+            a = p_t + h @ w.T
+            h = np.tanh(a) if nonlinearity == "tanh" else np.maximum(a, 0)
+            states.append(h)
+        return np.stack(in_time(states, reverse))
 
     def vjp(g, w, h0, y, nonlinearity, reverse):
         params = {"nonlinearity": nonlinearity, "reverse": reverse}
@@ -385,10 +318,10 @@ class rnn_sequence_gradient:
         return 4 * math.prod(u.shape[:2]) * math.prod(w.shape)
 
     def forward(u, w, h0, h, *, nonlinearity, reverse):
-        dp = 1 - h * h if nonlinearity == "tanh" else (h > 0).astype(h.dtype)
-        dh = np.zeros(h0.shape, h.dtype)
-        for t, _ in back_in_time(len(h), reverse):
-            dh += u[t]
-            dp[t] *= dh
-            np.matmul(dp[t], w, out=dh)
-        return dp, by_weights(dp, h, h0, reverse), dh
+        slopes = 1 - h**2 if nonlinearity == "tanh" else (h > 0).astype(h.dtype)
+        dh, dp = np.zeros_like(h0), []
+        for t in in_time(range(len(u)), not reverse):
+            dp.append((u[t] + dh) * slopes[t])
+            dh = dp[-1] @ w
+        dp = np.stack(in_time(dp, not reverse))
+        return dp, by_weights(dp, before(h, h0, reverse)), dh

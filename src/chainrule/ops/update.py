@@ -21,7 +21,6 @@ from chainrule.primitive import Array, Spec, SpecLike, primitive
 from chainrule.samples import Samples
 
 Reference = Callable[..., tuple[Array, ...]]
-_HALF, _SINGLE = np.dtype(np.float16), np.dtype(np.float32)
 
 
 def require_alike(w: SpecLike, *others: SpecLike) -> None:
@@ -43,47 +42,33 @@ def require_alike(w: SpecLike, *others: SpecLike) -> None:
         raise DTypeError("only floating weights can be trained", given=w.dtype)
 
 
-def rule(forward: Reference) -> Reference:
-    """A reference that computes float16 in float32.
+def formula(forward: Reference) -> Reference:
+    """A reference from a formula, which gets Python numbers, and arrays of at least float32.
 
-    Neither ε = 1e-8 nor the squares of small gradients exist in float16.
+    A Python number takes the dtype of the array that it meets, and 1 − β and βᵗ are found in
+    float64. Neither ε = 1e-8 nor the squares of small gradients exist in float16.
     """
 
     @functools.wraps(forward)
-    def wide(*inputs: Array, **flags: bool) -> tuple[Array, ...]:
-        if inputs[0].dtype != _HALF:
-            return forward(*inputs, **flags)
-        widened = [x.astype(_SINGLE) if x.dtype == _HALF else x for x in inputs]
-        results = forward(*widened, **flags)
-        return tuple([y.astype(_HALF) if y.dtype == _SINGLE else y for y in results])
+    def reference(w: Array, *inputs: Array, **flags: bool) -> tuple[Array, ...]:
+        wide = np.result_type(w, np.float32)
+        given = [x.astype(wide) if x.dtype == w.dtype else x.tolist() for x in inputs]
+        results = forward(w.astype(wide), *given, **flags)
+        return tuple(
+            [np.asarray(y, np.int64 if isinstance(y, int) else w.dtype, order="C") for y in results]
+        )
 
-    return wide
-
-
-def fresh(like: Array) -> Array:
-    """Memory for a result, in C order whatever the order of the input."""
-    return np.empty(like.shape, like.dtype)
+    return reference
 
 
-def counted(step: Array) -> Array:
-    """step + 1, as an array."""
-    return np.asarray(step + 1)
+def penalized(w: Array, g: Array, weight_decay: float, maximize: bool) -> Array:
+    """d = ±g + λ·w, the gradient with that of the penalty λ/2·‖w‖²; λ = 0 leaves w = ∞ out."""
+    return (-g if maximize else g) + np.where(weight_decay == 0, 0, weight_decay * w)
 
 
-def penalized(w: Array, g: Array, weight_decay: Array, maximize: bool) -> Array:
-    """±g + λ·w, the gradient with that of the penalty λ/2·‖w‖²; `g` itself where that is all."""
-    decay = float(weight_decay)
-    if not decay:
-        return np.negative(g, out=fresh(g)) if maximize else g
-    total = np.multiply(w, decay, out=fresh(w))
-    return (np.subtract if maximize else np.add)(total, g, out=total)
-
-
-def averaged(m: Array, x: Array, beta: float, scratch: Array) -> Array:
+def averaged(m: Array, x: Array, beta: float) -> Array:
     """β·m + (1 − β)·x: the exponential moving average after one more value."""
-    np.multiply(x, 1 - beta, out=scratch)
-    mean = np.multiply(m, beta, out=fresh(m))
-    return settled(np.add(mean, scratch, out=mean))
+    return settled(beta * m + (1 - beta) * x)
 
 
 def settled(x: Array) -> Array:
@@ -92,8 +77,7 @@ def settled(x: Array) -> Array:
     Repeated multiplication by a β near 1 never takes such an x to 0, since 0.9·(4·2⁻¹⁴⁹) rounds to
     4·2⁻¹⁴⁹: it would stay for good, and arithmetic on it is slow.
     """
-    np.copyto(x, 0, where=np.abs(x) < np.finfo(x.dtype).tiny)
-    return x
+    return np.where(np.abs(x) < np.finfo(x.dtype).tiny, 0, x)
 
 
 def states(count: int, numbers: tuple[Any, ...], *flags: dict[str, int]) -> Samples:
@@ -123,11 +107,9 @@ class sgd_update:
     def infer(w, g, lr, weight_decay, *, maximize):
         require_alike(w, g)
         return w,
-    @rule
+    @formula
     def forward(w, g, lr, weight_decay, *, maximize):
-        d = penalized(w, g, weight_decay, maximize)
-        move = np.multiply(d, float(lr), out=fresh(w))
-        return np.subtract(w, move, out=move),
+        return w - lr * penalized(w, g, weight_decay, maximize),
 
 
 @primitive
@@ -145,20 +127,11 @@ class momentum_update:
     def infer(w, g, b, step, lr, momentum, dampening, weight_decay, *, nesterov, maximize):
         require_alike(w, g, b)
         return w, w, step
-    @rule
+    @formula
     def forward(w, g, b, step, lr, momentum, dampening, weight_decay, *, nesterov, maximize):
         d = penalized(w, g, weight_decay, maximize)
-        keep = 1 - float(dampening) if step > 0 else 1.0
-        b = np.multiply(b, float(momentum), out=fresh(w))
-        move = fresh(w)
-        settled(np.add(b, d if keep == 1 else np.multiply(d, keep, out=move), out=b))
-        if nesterov:
-            np.multiply(b, float(momentum), out=move)
-            np.add(move, d, out=move)
-            np.multiply(move, float(lr), out=move)
-        else:
-            np.multiply(b, float(lr), out=move)
-        return np.subtract(w, move, out=move), b, counted(step)
+        b = settled(momentum * b + np.where(step == 0, d, (1 - dampening) * d))
+        return w - lr * (d + momentum * b if nesterov else b), b, step + 1
 
 
 @primitive
@@ -179,28 +152,18 @@ class adam_update:
     def infer(w, g, m, v, step, lr, betas, eps, weight_decay, *largest, decoupled, maximize):
         require_alike(w, g, m, v, *largest)
         return w, w, w, step, *largest
-    @rule
+    @formula
     def forward(w, g, m, v, step, lr, betas, eps, weight_decay, *largest, decoupled, maximize):
-        beta1, beta2 = betas.tolist()
-        t, rate = int(step) + 1, float(lr)
-        correction = (1 - beta2**t) ** 0.5
-        d = penalized(w, g, _ZERO if decoupled else weight_decay, maximize)
-        move = fresh(w)
-        m = averaged(m, d, beta1, move)
-        np.multiply(d, d, out=move)
-        v = averaged(v, move, beta2, move)
-        largest = tuple([np.maximum(x, v, out=fresh(w)) for x in largest])
-        # m̂/(√v̂ + ε) with the corrections of both taken out of the sweeps.
-        np.sqrt(largest[0] if largest else v, out=move)
-        np.add(move, float(eps) * correction, out=move)
-        np.divide(m, move, out=move)
-        np.multiply(move, rate * correction / (1 - beta1**t), out=move)
-        if decoupled and (decay := rate * float(weight_decay)):
-            w = np.multiply(w, 1 - decay, out=fresh(w))
-        return np.subtract(w, move, out=move), m, v, counted(step), *largest
-
-
-_ZERO = np.zeros(())
+        t, (beta1, beta2) = step + 1, betas
+        shrink, penalty = (lr * weight_decay, 0) if decoupled else (0, weight_decay)
+        d = penalized(w, g, penalty, maximize)
+        m = averaged(m, d, beta1)
+        v = averaged(v, d**2, beta2)
+        largest = [np.maximum(x, v) for x in largest]
+        m_hat = m / (1 - beta1**t)
+        v_hat = (largest[0] if largest else v) / (1 - beta2**t)
+        w = w * (1 - shrink) - lr * m_hat / (np.sqrt(v_hat) + eps)
+        return w, m, v, t, *largest
 
 
 @primitive
@@ -219,27 +182,15 @@ class rmsprop_update:
     def infer(w, g, v, lr, alpha, eps, weight_decay, momentum, *buffers, centered, maximize):
         require_alike(w, g, v, *buffers)
         return w, w, *buffers
-    @rule
+    @formula
     def forward(w, g, v, lr, alpha, eps, weight_decay, momentum, *buffers, centered, maximize):
         d = penalized(w, g, weight_decay, maximize)
-        move = np.multiply(d, d, out=fresh(w))
-        v = averaged(v, move, float(alpha), move)
-        if centered:
-            m = averaged(buffers[0], d, float(alpha), move)
-            np.multiply(m, m, out=move)
-            np.subtract(v, move, out=move)
-            np.maximum(move, 0, out=move)  # rounding can leave −1e-9 where v = m²
-        np.sqrt(move if centered else v, out=move)
-        np.add(move, float(eps), out=move)
-        np.divide(d, move, out=move)
-        kept = (m,) if centered else ()
-        if len(buffers) > len(kept):
-            b = np.multiply(buffers[-1], float(momentum), out=fresh(w))
-            kept = (*kept, settled(np.add(b, move, out=b)))
-            np.multiply(b, float(lr), out=move)
-        else:
-            np.multiply(move, float(lr), out=move)
-        return np.subtract(w, move, out=move), v, *kept
+        v = averaged(v, d**2, alpha)
+        means = [averaged(m, d, alpha) for m in buffers[:centered]]
+        variance = np.maximum(v - means[0] ** 2, 0) if centered else v  # rounding may give −1e-9
+        move = d / (np.sqrt(variance) + eps)
+        moves = [settled(momentum * b + move) for b in buffers[centered:]]
+        return w - lr * (moves[0] if moves else move), v, *means, *moves
 
 
 @primitive
@@ -253,16 +204,12 @@ class adagrad_update:
     def infer(w, g, s, step, lr, lr_decay, eps, weight_decay, *, maximize):
         require_alike(w, g, s)
         return w, w, step
-    @rule
+    @formula
     def forward(w, g, s, step, lr, lr_decay, eps, weight_decay, *, maximize):
         d = penalized(w, g, weight_decay, maximize)
-        move = np.multiply(d, d, out=fresh(w))
-        s = np.add(s, move, out=fresh(w))
-        np.sqrt(s, out=move)
-        np.add(move, float(eps), out=move)
-        np.divide(d, move, out=move)
-        np.multiply(move, float(lr) / (1 + int(step) * float(lr_decay)), out=move)
-        return np.subtract(w, move, out=move), s, counted(step)
+        s = s + d**2
+        rate = lr / (1 + step * lr_decay)
+        return w - rate * d / (np.sqrt(s) + eps), s, step + 1
 
 
 def power_sum(x: Array, p: float) -> float:
@@ -287,8 +234,8 @@ class global_norm:
             require_alike(g)
         return Spec((), np.result_type(*[g.dtype for g in gs]))
     def forward(*gs, p):
-        dtype = np.result_type(*[g.dtype for g in gs])
-        gs = [g.astype(_SINGLE) if g.dtype == _HALF else g for g in gs if g.size]
+        dtype = np.result_type(*gs)
+        gs = [g.astype(np.result_type(g, np.float32)) for g in gs if g.size]
         total = 0.0 if p == float("inf") else sum(power_sum(g, p) for g in gs)
         if 1e-30 < total < float("inf"):
             return np.asarray(total ** (1 / p), dtype)

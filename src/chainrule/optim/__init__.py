@@ -5,9 +5,10 @@ and the clipping of gradients.
 """
 
 from chainrule.optim import lr_scheduler as lr_scheduler
-from chainrule.optim.adagrad import Adagrad as Adagrad
 from chainrule.optim.adam import Adam as Adam
 from chainrule.optim.adam import AdamW as AdamW
+from chainrule.optim.adaptive import Adagrad as Adagrad
+from chainrule.optim.adaptive import RMSprop as RMSprop
 from chainrule.optim.clip import clip_grad_norm_ as clip_grad_norm_
 from chainrule.optim.clip import clip_grad_value_ as clip_grad_value_
 from chainrule.optim.combined import OneCycleLR as OneCycleLR
@@ -15,7 +16,6 @@ from chainrule.optim.combined import ReduceLROnPlateau as ReduceLROnPlateau
 from chainrule.optim.combined import SequentialLR as SequentialLR
 from chainrule.optim.group import ParamGroup as ParamGroup
 from chainrule.optim.optimizer import Optimizer as Optimizer
-from chainrule.optim.rmsprop import RMSprop as RMSprop
 from chainrule.optim.schedules import CosineAnnealingLR as CosineAnnealingLR
 from chainrule.optim.schedules import ExponentialLR as ExponentialLR
 from chainrule.optim.schedules import LambdaLR as LambdaLR

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-from chainrule.gateway import apply
-from chainrule.optim.group import ParamGroup
-from chainrule.optim.optimizer import Optimizer, Params, State, step_counter, zeros_of
+from typing import ClassVar
+
+from chainrule.ops import update
+from chainrule.optim.optimizer import Params
+from chainrule.optim.rule import RuleOptimizer
 from chainrule.tensor import Tensor
 
 
-def adam_state(parameter: Tensor, group: ParamGroup) -> State:
-    """The step counter, m, v, and with `amsgrad` the largest v so far."""
-    names = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * group.flags["amsgrad"]
-    return {"step": step_counter(), **{name: zeros_of(parameter) for name in names}}
-
-
-def adam_step(
-    parameter: Tensor, gradient: Tensor, state: State, group: ParamGroup, decoupled: bool
-) -> None:
-    """Assign what `adam_update` computes."""
-    of = group.tensors
-    largest = [state["max_exp_avg_sq"]] if group.flags["amsgrad"] else []
-    w, m, v, step, *grown = apply(
-        "adam_update", parameter, gradient, state["exp_avg"], state["exp_avg_sq"], state["step"],
-        of["lr"], of["betas"], of["eps"], of["weight_decay"], *largest,
-        decoupled=decoupled, maximize=group.flags["maximize"],
-    )  # fmt: skip
-    parameter.assign(w)
-    state["exp_avg"].assign(m)
-    state["exp_avg_sq"].assign(v)
-    state["step"].assign(step)
-    for tensor, value in zip(largest, grown, strict=True):
-        tensor.assign(value)
-
-
-class Adam(Optimizer):
+class Adam(RuleOptimizer):
     """w ← w − η·m̂ / (√v̂ + ε),  m̂ = m/(1 − β₁ᵗ),  v̂ = v/(1 − β₂ᵗ)  at step t = 1, 2, …,
     with m ← β₁·m + (1 − β₁)·d,  v ← β₂·v + (1 − β₂)·d²,  d = g + λ·w.
 
-    Kingma & Ba, 2015. With `amsgrad`, v̂ is of the largest v so far (Reddi et al., 2018).
-    `maximize` climbs: −g for g. A float32 gradient above 1.8e19 has an infinite square: its
-    weight then stays as it is.
+    Kingma & Ba, 2015. With `amsgrad`, v̂ is of the largest v so far (Reddi et al., 2018). With
+    `decoupled_weight_decay`, d = g, and the step starts from w·(1 − η·λ): AdamW. `maximize`
+    climbs: −g for g. A float32 gradient above 1.8e19 has an infinite square: its weight then stays
+    as it is.
 
     lr η, betas (β₁, β₂), eps ε, weight_decay λ. Options out of range raise ArgumentError.
 
@@ -52,6 +30,16 @@ class Adam(Optimizer):
     tensor([ 0.9, -1.9], requires_grad=True)
     """
 
+    rule = update.adam_update
+    names: ClassVar = {
+        "step": "step",
+        "exp_avg": "m",
+        "exp_avg_sq": "v",
+        "max_exp_avg_sq": "largest",
+        "decoupled_weight_decay": "decoupled",
+    }
+    optional: ClassVar = {"max_exp_avg_sq": "amsgrad"}
+
     def __init__(
         self,
         params: Params,
@@ -62,26 +50,16 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        decoupled_weight_decay: bool = False,
         **switches: bool | None,
     ) -> None:
-        defaults = dict(
-            lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=bool(amsgrad),
-            maximize=bool(maximize),
-        )  # fmt: skip
-        super().__init__(params, defaults, **switches)
-
-    def initial_state(self, parameter: Tensor, group: ParamGroup) -> State:
-        """The step counter, m, v, and with `amsgrad` the largest v so far."""
-        return adam_state(parameter, group)
-
-    def update(
-        self, parameter: Tensor, gradient: Tensor, state: State, group: ParamGroup
-    ) -> None:
-        """One step, as the formula of the class says."""
-        adam_step(parameter, gradient, state, group, decoupled=False)
+        numbers = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+        decoupled = dict(decoupled_weight_decay=bool(decoupled_weight_decay))
+        flags = dict(amsgrad=bool(amsgrad), maximize=bool(maximize)) | decoupled
+        super().__init__(params, numbers | flags, **switches)
 
 
-class AdamW(Optimizer):
+class AdamW(Adam):
     """w ← w·(1 − η·λ) − η·m̂ / (√v̂ + ε): Adam, with the decay of the weights kept out of m and v.
 
     Loshchilov & Hutter, 2019. m̂, v̂ and the options are those of Adam, with d = g.
@@ -107,18 +85,14 @@ class AdamW(Optimizer):
         maximize: bool = False,
         **switches: bool | None,
     ) -> None:
-        defaults = dict(
-            lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=bool(amsgrad),
-            maximize=bool(maximize),
-        )  # fmt: skip
-        super().__init__(params, defaults, **switches)
-
-    def initial_state(self, parameter: Tensor, group: ParamGroup) -> State:
-        """The step counter, m, v, and with `amsgrad` the largest v so far."""
-        return adam_state(parameter, group)
-
-    def update(
-        self, parameter: Tensor, gradient: Tensor, state: State, group: ParamGroup
-    ) -> None:
-        """One step, as the formula of the class says."""
-        adam_step(parameter, gradient, state, group, decoupled=True)
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize=maximize,
+            decoupled_weight_decay=True,
+            **switches,
+        )

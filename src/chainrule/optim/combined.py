@@ -10,8 +10,9 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError
 from chainrule.ops import compare
-from chainrule.optim.group import ParamGroup, checked
+from chainrule.optim.group import ParamGroup
 from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.options import checked
 from chainrule.optim.schedules import LRScheduler, Numbers, Schedule
 from chainrule.primitive import Primitive
 from chainrule.settings import use

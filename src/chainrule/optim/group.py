@@ -2,58 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, DTypeError, listing
-from chainrule.primitive import SCALARS
+from chainrule.errors import ArgumentError, listing
+from chainrule.optim.options import CONDITIONS, checked, is_number
 from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
 
-_NUMBER = np.dtype(np.float64)
-
-RANGES: dict[str, tuple[float, float, str]] = {
-    "lr": (0.0, math.inf, "a finite number ≥ 0"),
-    "initial_lr": (0.0, math.inf, "a finite number ≥ 0"),
-    "momentum": (0.0, math.inf, "a finite number ≥ 0"),
-    "weight_decay": (0.0, math.inf, "a finite number ≥ 0"),
-    "eps": (0.0, math.inf, "a finite number ≥ 0"),
-    "lr_decay": (0.0, math.inf, "a finite number ≥ 0"),
-    "initial_accumulator_value": (0.0, math.inf, "a finite number ≥ 0"),
-    "alpha": (0.0, 1.0, "0 ≤ alpha < 1"),
-    "betas": (0.0, 1.0, "two numbers, 0 ≤ beta < 1"),
-}
-"""Option → (smallest, first too large, in words). Other options take any finite number."""
-
 SCHEDULED = ("initial_lr", "max_lr", "min_lr", "name")
 """What a group may have beside the options of its optimizer: numbers of schedules, and a name."""
-
-
-def checked(name: str, value: Any) -> Any:
-    """A number, or several, as float64, once it is sure that they make sense for the option."""
-    low, high, words = RANGES.get(name, (-math.inf, math.inf, "a finite number"))
-    if not is_number(value):
-        raise DTypeError(f"{name} is no number", given=repr(value), expected=words)
-    try:
-        array = np.asarray(value.detach() if isinstance(value, Tensor) else value, _NUMBER)
-    except (TypeError, ValueError):
-        raise DTypeError(f"{name} is no number", given=repr(value), expected=words) from None
-    if array.shape != ((2,) if name == "betas" else ()):
-        raise ArgumentError(f"{name} = {value}", expected=words)
-    if not all(low <= x < high and math.isfinite(x) for x in array.ravel().tolist()):
-        raise ArgumentError(f"{name} = {value}", expected=words)
-    return array
-
-
-def is_number(value: Any) -> bool:
-    """Whether an option is a number (or several), and not a flag or a text."""
-    if isinstance(value, (tuple, list)):
-        return bool(value) and all(map(is_number, value))
-    numbers = (*SCALARS, Tensor, np.ndarray)
-    return isinstance(value, numbers) and not isinstance(value, (bool, np.bool_))
 
 
 class ParamGroup(MutableMapping[str, Any]):
@@ -61,8 +21,9 @@ class ParamGroup(MutableMapping[str, Any]):
 
     Every number (lr, momentum, betas, ...) is a float64 Tensor underneath, found in `tensors`: an
     update reads the tensor and `group["lr"] = 0.01` assigns it, so that a captured step sees the
-    change. Reading `group["lr"]` gives a Python number. Flags (nesterov, amsgrad, ...) decide
-    which state there is; they stay as they were when the group was made.
+    change. Reading `group["lr"]` gives a Python number. Flags (nesterov, amsgrad, ...) stay as they
+    were when the group was made, and so do numbers that are 0 and in `stateful`: without them there
+    is less state.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -74,16 +35,18 @@ class ParamGroup(MutableMapping[str, Any]):
 
     __slots__ = ("flags", "params", "tensors", "without")
 
-    def __init__(self, params: Sequence[Tensor], options: dict[str, Any]) -> None:
+    def __init__(
+        self, params: Sequence[Tensor], options: dict[str, Any], stateful: Collection[str] = ()
+    ) -> None:
         self.params = list(params)
         self.tensors: dict[str, Tensor] = {}
         self.flags: dict[str, Any] = {}
         for name, value in options.items():
-            if name in RANGES or is_number(value):
+            if name in CONDITIONS or is_number(value):
                 self.tensors[name] = from_numpy(checked(name, value).copy())
             else:
                 self.flags[name] = value
-        self.without = {"momentum"} & {n for n, x in self.tensors.items() if not x._data.any()}
+        self.without = {name for name in stateful if not self[name]}
 
     def __getitem__(self, name: str) -> Any:
         if name == "params":
@@ -103,10 +66,10 @@ class ParamGroup(MutableMapping[str, Any]):
             if name in self.without and value:
                 raise ArgumentError(
                     f"{name} = {value}: this group was made without a buffer for it",
-                    instead="Make the optimizer with momentum > 0.",
+                    instead=f"Make the optimizer with {name} > 0.",
                 )
         with use(gradients=False):
-            tensor.assign(value.to(_NUMBER) if isinstance(value, Tensor) else value)
+            tensor.assign(value.to(np.float64) if isinstance(value, Tensor) else value)
 
     def _set_flag(self, name: str, value: Any) -> None:
         if name not in self.flags:

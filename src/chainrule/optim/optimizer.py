@@ -1,17 +1,17 @@
-"""Optimizer: parameters, their state, and one update rule that a subclass writes."""
+"""Optimizer: parameters, their state, and one update rule that a subclass writes or names."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-import chainrule.ops.update  # noqa: F401  the rules that subclasses apply by name
 from chainrule.errors import ArgumentError, DTypeError, listing
 from chainrule.ops.creation import zeros_like
-from chainrule.optim.group import SCHEDULED, ParamGroup, checked
+from chainrule.optim.group import SCHEDULED, ParamGroup
+from chainrule.optim.options import checked
 from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
 
@@ -19,23 +19,14 @@ Params = Iterable[Tensor] | Iterable[Mapping[str, Any]]
 State = dict[str, Tensor]
 
 FORMAT_VERSION = 1
-SWITCHES = ("capturable", "foreach", "fused")
-"""PyTorch's switches between implementations. There is one here: accepted, and without effect."""
-
-
-def zeros_of(parameter: Tensor) -> Tensor:
-    """State of the shape and dtype of a parameter, all 0."""
-    return from_numpy(np.zeros(parameter.shape, parameter.dtype))
-
-
-def step_counter() -> Tensor:
-    """The number of steps taken: 0, as int64, which does not run out as float32 does."""
-    return from_numpy(np.zeros((), np.int64))
+SWITCHES = ("capturable", "differentiable", "foreach", "fused")
+"""PyTorch's switches between implementations. There is one here: they are accepted, and have no
+effect; but `differentiable=True`, whose effect is missing here, is refused."""
 
 
 class Optimizer(ABC):
     """The base of all optimizers. A subclass gives its options to `__init__` and writes
-    `initial_state` and `update`.
+    `initial_state` and `update`; `optional` names the option by which there is a certain state.
 
     All state is made with the optimizer, in the order of the parameters, and changes by `assign`
     alone; so the first step is a step like any other, and a capture sees every read and write.
@@ -60,6 +51,8 @@ class Optimizer(ABC):
     tensor([ 0.9, -1.9], requires_grad=True)
     """
 
+    optional: ClassVar[Mapping[str, str]] = {}
+
     def __init__(
         self, params: Params, defaults: Mapping[str, Any], **switches: bool | None
     ) -> None:
@@ -67,6 +60,12 @@ class Optimizer(ABC):
             raise ArgumentError(
                 f"{type(self).__name__} has no option {listing(strangers)}",
                 expected=listing([*defaults]),
+            )
+        if switches.get("differentiable"):
+            raise ArgumentError(
+                "no gradient passes through a step of an optimizer",
+                given="differentiable=True",
+                instead="Write the update with ops, and take gradients of its result.",
             )
         self.defaults = dict(defaults)
         self.param_groups: list[ParamGroup] = []
@@ -82,9 +81,7 @@ class Optimizer(ABC):
         """The state of one parameter before the first step, by name."""
 
     @abstractmethod
-    def update(
-        self, parameter: Tensor, gradient: Tensor, state: State, group: ParamGroup
-    ) -> None:
+    def update(self, parameter: Tensor, gradient: Tensor, state: State, group: ParamGroup) -> None:
         """One step of one parameter: assign it, and its state. Gradients are not recorded."""
 
     # -- use -----------------------------------------------------------------------------------
@@ -109,7 +106,8 @@ class Optimizer(ABC):
                     f"parameter {position} of group {number} appears twice",
                     given=parameter.spec, expected="each parameter once, in one group",
                 )  # fmt: skip
-        group = ParamGroup(params, {**self.defaults, **own})
+        flags = {n: bool(x) for n, x in own.items() if isinstance(self.defaults.get(n), bool)}
+        group = ParamGroup(params, {**self.defaults, **own, **flags}, {*self.optional.values()})
         states = [self.initial_state(p, group) for p in params]
         self.param_groups.append(group)
         self.state.update(zip(params, states, strict=True))

@@ -113,9 +113,7 @@ class Schedule(LRScheduler):
     [0.25]
     """
 
-    def __init__(
-        self, optimizer: Optimizer, options: dict[str, Any], last_epoch: int = -1
-    ) -> None:
+    def __init__(self, optimizer: Optimizer, options: dict[str, Any], last_epoch: int = -1) -> None:
         super().__init__(optimizer, options, {"last_epoch": _count(last_epoch)})
         for group in optimizer.param_groups:
             if last_epoch >= 0 and "initial_lr" not in group:

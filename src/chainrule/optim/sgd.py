@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from chainrule.errors import ArgumentError
-from chainrule.gateway import apply
+from chainrule.ops import update
 from chainrule.optim.group import ParamGroup
-from chainrule.optim.optimizer import Optimizer, Params, State, step_counter, zeros_of
+from chainrule.optim.optimizer import Params
+from chainrule.optim.rule import RuleOptimizer
 from chainrule.tensor import Tensor
 
 
-class SGD(Optimizer):
+class SGD(RuleOptimizer):
     """w ← w − η·d, d = g + λ·w; with momentum μ: b ← μ·b + (1 − τ)·d, w ← w − η·b.
 
     The first b is d itself, without the dampening τ. With `nesterov`, w ← w − η·(d + μ·b).
@@ -28,6 +31,9 @@ class SGD(Optimizer):
     tensor([ 0.46, -0.92], requires_grad=True)
     """
 
+    names: ClassVar = {"step": "step", "momentum_buffer": "b"}
+    optional: ClassVar = {"step": "momentum", "momentum_buffer": "momentum"}
+
     def __init__(
         self,
         params: Params,
@@ -45,35 +51,10 @@ class SGD(Optimizer):
                 "Nesterov's variant needs momentum > 0 and dampening = 0",
                 given=f"momentum={momentum}, dampening={dampening}",
             )
-        defaults = dict(
-            lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay,
-            nesterov=nesterov, maximize=maximize,
-        )  # fmt: skip
-        super().__init__(params, defaults, **switches)
+        numbers = dict(lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay)
+        flags = dict(nesterov=bool(nesterov), maximize=bool(maximize))
+        super().__init__(params, numbers | flags, **switches)
 
-    def initial_state(self, parameter: Tensor, group: ParamGroup) -> State:
-        """The momentum buffer and the step counter, where there is momentum."""
-        if "momentum" in group.without:
-            return {}
-        return {"step": step_counter(), "momentum_buffer": zeros_of(parameter)}
-
-    def update(
-        self, parameter: Tensor, gradient: Tensor, state: State, group: ParamGroup
-    ) -> None:
-        """One step, as the formula of the class says."""
-        of, flags = group.tensors, group.flags
-        if not state:
-            (w,) = apply(
-                "sgd_update", parameter, gradient, of["lr"], of["weight_decay"],
-                maximize=flags["maximize"],
-            )  # fmt: skip
-            parameter.assign(w)
-            return
-        w, b, step = apply(
-            "momentum_update", parameter, gradient, state["momentum_buffer"], state["step"],
-            of["lr"], of["momentum"], of["dampening"], of["weight_decay"],
-            nesterov=flags["nesterov"], maximize=flags["maximize"],
-        )  # fmt: skip
-        parameter.assign(w)
-        state["momentum_buffer"].assign(b)
-        state["step"].assign(step)
+    def rule_of(self, group: ParamGroup) -> Any:
+        """With momentum, where the group has a buffer for it, or without."""
+        return update.sgd_update if "momentum" in group.without else update.momentum_update

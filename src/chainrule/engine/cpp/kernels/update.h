@@ -1,8 +1,9 @@
 // What optimizer updates share: one sweep that reads and writes each weight and its state once.
 //
-// The rules, their order of operations and so their bits are those of the references in
-// ops/update.py. Every number that a rule depends on is an operand (0-d), not a parameter, so a
-// schedule changes it without a new program. Outputs may be the inputs: an update in place.
+// The rules are those of the references in ops/update.py, whose bits the new state has; factors that
+// all weights share are taken out of the sweep, so new weights may differ by a few roundings. Every
+// number that a rule depends on is an operand (0-d), not a parameter, so a schedule changes it
+// without a new program. Outputs may be the inputs: an update in place.
 #pragma once
 #include <array>
 

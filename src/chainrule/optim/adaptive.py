@@ -1,0 +1,93 @@
+"""Adagrad and RMSprop: steps scaled by the size of the gradients so far."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from chainrule.ops import update
+from chainrule.optim.group import ParamGroup
+from chainrule.optim.optimizer import Params, State
+from chainrule.optim.rule import RuleOptimizer
+from chainrule.tensor import Tensor
+
+
+class Adagrad(RuleOptimizer):
+    """w ← w − ηₜ·d / (√s + ε),  s ← s + d²,  d = g + λ·w,  ηₜ = η / (1 + (t − 1)·γ), t = 1, 2, …
+
+    Duchi, Hazan & Singer, 2011. `maximize` climbs: −g for g.
+
+    lr η, lr_decay γ, weight_decay λ, initial_accumulator_value the first s, eps ε. Options out of
+    range raise ArgumentError.
+
+    >>> import chainrule as cr
+    >>> w = cr.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = Adagrad([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([ 0.9, -1.9], requires_grad=True)
+    """
+
+    rule = update.adagrad_update
+    names: ClassVar = {"step": "step", "sum": "s"}
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-2,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        *,
+        maximize: bool = False,
+        **switches: bool | None,
+    ) -> None:
+        numbers = dict(lr=lr, lr_decay=lr_decay, eps=eps, weight_decay=weight_decay)
+        start = dict(initial_accumulator_value=initial_accumulator_value)
+        super().__init__(params, numbers | start | dict(maximize=bool(maximize)), **switches)
+
+    def initial_state(self, parameter: Tensor, group: ParamGroup) -> State:
+        """The step counter, and the first s."""
+        state = super().initial_state(parameter, group)
+        state["sum"].assign(group["initial_accumulator_value"])
+        return state
+
+
+class RMSprop(RuleOptimizer):
+    """w ← w − η·d / (√v + ε),  v ← α·v + (1 − α)·d²,  d = g + λ·w.
+
+    Hinton, 2012 (lecture 6e). With `centered`, v − m² stands for v, with m ← α·m + (1 − α)·d
+    (Graves, 2013). With momentum μ, b ← μ·b + d / (√v + ε) and w ← w − η·b. `maximize` climbs.
+
+    lr η, alpha α, eps ε, weight_decay λ, momentum μ. Options out of range raise ArgumentError.
+
+    >>> import chainrule as cr
+    >>> w = cr.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = RMSprop([w], lr=0.01, alpha=0.75)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([ 0.98, -1.98], requires_grad=True)
+    """
+
+    rule = update.rmsprop_update
+    names: ClassVar = {"square_avg": "v", "grad_avg": "buffers", "momentum_buffer": "buffers"}
+    optional: ClassVar = {"grad_avg": "centered", "momentum_buffer": "momentum"}
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
+        **switches: bool | None,
+    ) -> None:
+        numbers = dict(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
+        flags = dict(centered=bool(centered), maximize=bool(maximize))
+        super().__init__(params, numbers | flags, **switches)

@@ -1,0 +1,88 @@
+"""Optimizers whose update is one op: the template of all that come with the package."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from chainrule.gateway import apply
+from chainrule.optim.group import ParamGroup
+from chainrule.optim.optimizer import Optimizer, State
+from chainrule.tensor import Tensor, from_numpy
+
+
+class RuleOptimizer(Optimizer):
+    """An optimizer whose update is a record of `chainrule.ops.update`.
+
+    The inputs of a rule are the weights `w`, their gradient `g`, state, and options of the group;
+    its outputs are the new weights, and then the new state in the order of the inputs. A subclass
+    says in its `__init__` which options it has, and beside it:
+
+    rule: the record.
+    names: PyTorch's names of the states, and of flags, and what the rule calls them.
+    optional: states that are there only where an option is not 0 or False.
+
+    >>> import chainrule as cr
+    >>> from chainrule.ops import update
+    >>> class PlainAdam(RuleOptimizer):
+    ...     rule = update.adam_update
+    ...     names = {"step": "step", "exp_avg": "m", "exp_avg_sq": "v"}
+    ...     def __init__(self, params, lr=0.1):
+    ...         numbers = dict(lr=lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)
+    ...         super().__init__(params, numbers | dict(decoupled=False, maximize=False))
+    >>> w = cr.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = PlainAdam([w])
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([ 0.9, -1.9], requires_grad=True)
+    """
+
+    rule: ClassVar[Any]
+    names: ClassVar[Mapping[str, str]] = {}
+
+    def rule_of(self, group: ParamGroup) -> Any:
+        """The rule by which the parameters of a group are updated."""
+        return self.rule
+
+    def initial_state(self, parameter: Tensor, group: ParamGroup) -> State:
+        """The step counter, from 0, and zeros of the shape and dtype of the parameter.
+
+        The counter is int64, which does not stop at 2²⁴ as float32 does.
+        """
+        inputs = self.rule_of(group).inputs
+        absent = {name for name, option in self.optional.items() if not group[option]}
+        names = [name for name, own in self.names.items() if own in inputs and name not in absent]
+        zeros = [np.zeros(parameter.shape, parameter.dtype) for _ in names]
+        state = {name: from_numpy(x) for name, x in zip(names, zeros, strict=True)}
+        return state | ({"step": from_numpy(np.zeros((), np.int64))} if "step" in state else {})
+
+    def update(self, parameter: Tensor, gradient: Tensor, state: State, group: ParamGroup) -> None:
+        """One step, as the formula of the rule says."""
+        rule = self.rule_of(group)
+        inputs, flags = self.signature(rule)
+        given = {"w": parameter, "g": gradient, **group.tensors, **state}
+        results = apply(
+            rule,
+            *[given[name] for name in inputs if name in given],
+            **{own: group.flags[name] for own, name in flags},
+        )
+        written = [parameter, *[state[name] for name in inputs if name in state]]
+        for tensor, value in zip(written, results, strict=True):
+            tensor.assign(value)
+
+    @classmethod
+    @functools.cache
+    def signature(cls, rule: Any) -> tuple[list[str], list[tuple[str, str]]]:
+        """PyTorch's names for the inputs of a rule, in order, and (flag, PyTorch's name)."""
+        called: dict[str, list[str]] = {}
+        for name, own in cls.names.items():
+            called.setdefault(own, []).append(name)
+        inputs = [name for own in rule.inputs for name in called.get(own, [own])]
+        parameters = inspect.signature(rule.forward).parameters.values()
+        flags = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        return inputs, [(own, called.get(own, [own])[0]) for own in flags]
