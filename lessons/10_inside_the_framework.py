@@ -391,15 +391,15 @@ print(f"{together / 1024:.1f} KiB of values in {needed / 1024:.1f} KiB of memory
 assert needed < 0.8 * together
 
 # %% [markdown]
-# `cr.compile` does all this at the first call: capture, passes, plan. Every later call replays the
+# `cr.compile` does all this at the first call: capture, passes, plan. Every later call runs the
 # plan. `report()` measures it, instruction by instruction: time, millions of floating-point
 # operations, bytes moved, and which share of the speed of a large matrix product that is.
 
 # %%
 compiled = cr.compile(step)
 losses = [compiled(x, y).item() for _ in range(3)]
-program = compiled.programs[0]
-print(shown(program.report()))
+executable = compiled.executables[0]
+print(shown(executable.report()))
 
 # %% [markdown]
 # Two kinds of rows: products, which compute much for each byte that they touch, and all the others,
@@ -408,7 +408,7 @@ print(shown(program.report()))
 # %%
 from chainrule.compiler import report
 
-per_byte = {e: report.flops(e) / report.moved(e) for e in program.graph.equations}
+per_byte = {e: report.flops(e) / report.moved(e) for e in executable.graph.equations}
 products = [v for e, v in per_byte.items() if e.primitive.name in report.PRODUCTS]
 others = [v for e, v in per_byte.items() if e.primitive.name not in report.PRODUCTS]
 print(f"operations a byte: products {min(products):.1f} to {max(products):.1f}, "
@@ -445,11 +445,11 @@ assert compiled.captures == 1
 temperature = 2.0
 warm = compiled(x, y)
 print("captures:", compiled.captures, " divisions by the temperature:",
-      str(compiled.programs[0].graph).count(", 2)"))
-assert compiled.captures == 2 and ", 2)" in str(compiled.programs[0].graph)
+      str(compiled.executables[0].graph).count(", 2)"))
+assert compiled.captures == 2 and ", 2)" in str(compiled.executables[0].graph)
 temperature = 1.0
 compiled(x, y)
-assert compiled.captures == 2, "the first program still holds, so it is used again"
+assert compiled.captures == 2, "the first executable still holds, so it is used again"
 
 # %% [markdown]
 # ## The engine: a product in registers
@@ -471,7 +471,8 @@ for k in range(300):
 assert np.allclose(tile, A @ B)
 
 NO_SOURCES = "(The C++ is not beside this package; a clone has it, in src/chainrule/engine/cpp.)"
-print(sources.cpp("kernels/gemm_tile.h", "template <class T, int M, int N, bool", "    }") or NO_SOURCES)
+text = sources.cpp("kernels/gemm_tile.h", "template <class T, int M, int N, bool", "    }")
+print(text or NO_SOURCES)
 
 # %% [markdown]
 # The three lines of Python are the middle of this. `sum[M][N]` is the tile; `M` and `N` are known
@@ -736,11 +737,11 @@ print(f"log cosh       {slope:.2f}·x + {offset:.2f}")
 print(f"least squares  {plain[0]:.2f}·x + {plain[1]:.2f}")
 assert abs(slope - 2) < 0.2 and abs(offset - 1) < 0.3 < abs(plain[1] - 1)
 print()
-print(shown(fit.programs[0].graph))
-chain = next(e for e in fit.programs[0].graph.equations if e.primitive.name == "chain"
+print(shown(fit.executables[0].graph))
+chain = next(e for e in fit.executables[0].graph.equations if e.primitive.name == "chain"
              and any(b.primitive.name == "tanh" for b in e.params["body"].equations))
 print()
-print(shown(fit.programs[0].report().splitlines()[-1]))
+print(shown(fit.executables[0].report().splitlines()[-1]))
 
 # %% [markdown]
 # (An outlier pulls with at most $|\tanh| \le 1$, however far away it is; on the square it pulls
@@ -755,7 +756,7 @@ print(shown(fit.programs[0].report().splitlines()[-1]))
 # %%
 whole = cr.compile(lambda x: x.abs() + (-2 * x.abs()).expm1().div(2).log1p())
 assert np.allclose(whole(points).numpy(), log_cosh(points).numpy(), atol=1e-6)
-(only,) = whole.programs[0].graph.equations
+(only,) = whole.executables[0].graph.equations
 print("one sweep:", [e.primitive.name for e in only.params["body"].equations])
 
 # %% [markdown]

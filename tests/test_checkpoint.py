@@ -514,7 +514,7 @@ def test_the_arena_of_a_compiled_step_is_smaller():
         step = compiled_step(run, blocks)
         cr.manual_seed(3)
         loss = step(x)
-        (program,) = step.programs
+        (program,) = step.executables
         sizes.append((program.plan.program.arena_bytes, loss.item()))
         assert "barrier" not in program.plan.describe(), "a barrier costs nothing"
     activation = 512 * 32 * 4

@@ -50,7 +50,7 @@ def test_an_op_of_the_users_fuses_and_runs_natively(own_ops):
 
 def step_graph(step, *args):
     step(*args)
-    return step.programs[0].graph
+    return step.executables[0].graph
 
 
 @needs_engine

@@ -141,10 +141,10 @@ PAGES = (
         ),
     ),
     Page(
-        "compile", "Compiling and tracing", "From functions to programs that can be read.",
+        "compile", "Compiling and tracing", "From functions to executables that can be read.",
         (
             some("Compiling", "compile Compiled"),
-            some("One program", "Program", "chainrule.compiler.program"),
+            some("One executable", "Executable", "chainrule.compiler.executable"),
             some("Tracing", "trace Trace Graph spec"),
         ),
     ),

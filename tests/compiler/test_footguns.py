@@ -126,7 +126,7 @@ def test_every_optimizer(name):
 
 def test_a_smaller_last_batch_has_a_program_of_its_own():
     compiled = agree(trainer(mlp), [data(8), data(8, 1), data(5, 2), data(8, 3), data(5, 4)])
-    assert len(compiled.programs) == 2
+    assert len(compiled.executables) == 2
 
 
 def test_dropout_draws_new_numbers_each_step():
@@ -460,7 +460,7 @@ def test_other_dtypes_and_structures_are_captured_anew():
     one, two = cr.ones(2), cr.ones(2, dtype=cr.float64)
     assert double({"a": one, "b": one}).dtype == cr.float32
     assert double({"a": two, "b": two}).dtype == cr.float64
-    assert len(double.programs) == 2
+    assert len(double.executables) == 2
 
 
 def test_a_result_is_not_overwritten_by_the_next_call():
@@ -524,7 +524,7 @@ def test_programs_are_bounded():
     square = cr.compile(lambda x: x * x)
     for n in range(1, 16 + 5):
         square(cr.ones(n))
-    assert len(square.programs) == 16
+    assert len(square.executables) == 16
 
 
 def test_a_requirement_that_fails_changes_nothing():

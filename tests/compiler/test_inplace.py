@@ -14,7 +14,7 @@ BYTES = N * N * 4
 
 
 def arena(compiled: Any) -> int:
-    size: int = compiled.programs[0].plan.program.arena_bytes
+    size: int = compiled.executables[0].plan.program.arena_bytes
     return size
 
 

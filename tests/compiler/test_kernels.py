@@ -49,7 +49,7 @@ def test_a_step_with_batch_norm_and_its_accuracy_needs_no_reference(name: str) -
     x, y = cr.randn(8, 1, 8, 8), cr.randint(0, 10, (8,))
     for _ in range(3):
         step(x, y)
-    (program,) = step.programs
+    (program,) = step.executables
     assert "NumPy references" not in program.report()
     assert model[1].num_batches_tracked.item() == 3
 
@@ -72,7 +72,7 @@ def test_updates_in_place_are_those_of_the_references(name: str) -> None:
         for t in range(5):
             step(cr.linspace(-1, t, 12))
         found.append([w.tolist(), *[x.tolist() for x in optimizer.state[w].values()]])
-    (program,) = step.programs  # type: ignore[attr-defined]
+    (program,) = step.executables  # type: ignore[attr-defined]
     assert len(program.plan.in_place) == len(found[0])  # the weights and all their state
     assert found[0] == found[1]
 
@@ -87,7 +87,7 @@ def test_what_the_machine_does_not_compute_leaves_the_chain_around_it_whole() ->
 
     x, t = cr.linspace(-1, 1, 100), cr.arange(100)
     result = run(x, t)
-    (program,) = run.programs
+    (program,) = run.executables
     names = sorted(step.equation.primitive.name for step in program.plan.steps)
     assert names == ["chain", "ne", "tan"]
     assert program.plan.describe().endswith("NumPy references: tan")
@@ -112,6 +112,6 @@ def test_an_op_of_ones_own_runs_its_reference_and_the_report_names_it() -> None:
     try:
         run = cr.compile(lambda x: (cube_of_ones_own(x) + 1) * 2)
         assert run(cr.tensor([2.0])).tolist() == [18.0]
-        assert run.programs[0].report().endswith("NumPy references: cube_of_ones_own")
+        assert run.executables[0].report().endswith("NumPy references: cube_of_ones_own")
     finally:
         del operations["cube_of_ones_own"], registry["cube_of_ones_own"]

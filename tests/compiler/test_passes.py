@@ -7,7 +7,6 @@ import pytest
 
 import chainrule as cr
 from chainrule import engine
-from chainrule.compiler.native import NativePlan
 from chainrule.compiler.passes import PASSES, optimize
 from chainrule.compiler.passes.algebra import simplify
 from chainrule.compiler.passes.common import merge_common
@@ -16,6 +15,7 @@ from chainrule.compiler.passes.dead import remove_dead
 from chainrule.compiler.passes.fusion import fuse_elementwise
 from chainrule.compiler.passes.join import join_slices
 from chainrule.compiler.passes.reductions import fuse_reductions
+from chainrule.compiler.plan import NativePlan
 from chainrule.graph import Graph
 
 on_the_engine = pytest.mark.skipif(not engine.available(), reason="the native engine is not built")

@@ -67,7 +67,7 @@ def test_a_report_and_a_summary_of_a_recurrent_layer() -> None:
     layer = nn.LSTM(3, 8).eval()
     run = cr.compile(lambda x: layer(x)[0].detach())
     run(cr.ones(5, 2, 3))
-    (program,) = run.programs
+    (program,) = run.executables
     found = {e.primitive.name: flops(e) for e in program.graph.equations}
     assert found["lstm_sequence"] == 2 * 5 * 2 * (4 * 8) * 8
     (line,) = [x for x in program.report().splitlines() if "lstm_sequence" in x]

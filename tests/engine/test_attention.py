@@ -204,7 +204,7 @@ def test_compiled_training_equals_the_references() -> None:
 
     fast = cr.compile(loss_and_gradient)
     value, gradient = fast(x)
-    assert "NumPy references" not in fast.programs[0].report()
+    assert "NumPy references" not in fast.executables[0].report()
     with settings.use(engine="numpy"):
         slow = cr.compile(loss_and_gradient)(x)
     np.testing.assert_allclose(value.numpy(), slow[0].numpy(), 1e-5)

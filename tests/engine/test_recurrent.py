@@ -209,4 +209,4 @@ def test_a_compiled_step_runs_natively(layer: Any, bidirectional: bool) -> None:
         return loss
 
     step(cr.zeros(3, 6, 5))
-    assert "NumPy references" not in step.programs[0].plan.describe()
+    assert "NumPy references" not in step.executables[0].plan.describe()

@@ -41,7 +41,7 @@ class Slot:
         if tensor is None:
             raise CaptureError(
                 "a gradient that was there during the capture is gone",
-                instead="Capture again, in the state in which the program will run.",
+                instead="Capture again, in the state in which the function will run.",
             )
         return tensor._data
 

@@ -1,6 +1,6 @@
-"""Guards: what a captured program took for granted, and a quick look whether it still holds.
+"""Guards: what a capture took for granted, and a quick look whether it still holds.
 
-A capture freezes the Python values that the program reads: a module's `training`, a dropout's
+A capture freezes the Python values that the function reads: a module's `training`, a dropout's
 `p`, a number in a closure or a global. Which these are is found once, by reading the code that the
 function can reach: the names it looks up, the objects it finds there, and in turn their methods.
 Each value is remembered with its container and key; checking is a loop of identity comparisons.

@@ -1,9 +1,24 @@
-"""Lifetimes and memory: where in one arena each value lies, while somebody still reads it."""
+"""Memory: where each value of a plan lies, while somebody still reads it.
+
+Values lie in one arena, which reuses the bytes of those that nobody reads any more. A result may
+lie over an operand that ends with it: `overlay`. New state may lie over the old: `updates_last`.
+
+A call of a compiled function is a transaction: when it fails, no state has changed. So only what
+cannot fail any more may write state in place: optimizer updates, after everything else has run and
+after what the function requires was checked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from chainrule import engine
+from chainrule.compiler.lowering import Seen, Step
+from chainrule.graph import Value
+from chainrule.kinds import Update
+from chainrule.primitive import Primitive
 
 ALIGNMENT = 64
 
@@ -44,6 +59,80 @@ class Arena:
         del self._taken[name]
 
 
-def last_readers(reads: Sequence[Sequence[Hashable]]) -> dict[Hashable, int]:
-    """For each name, the position of the last step that reads (or writes) it."""
-    return {name: i for i, names in enumerate(reads) for name in names}
+def arena_offsets(
+    steps: Sequence[Step], seen: Mapping[Value, Seen], elsewhere: Container[Value]
+) -> tuple[dict[Value, int], int]:
+    """Where each result lies in an arena, and the size of the arena.
+
+    Values of `elsewhere` (arguments, state, results) lie in arrays that come with each run.
+    """
+    touched = [[seen[v].root for v in (*step.inputs, *step.outputs)] for step in steps]
+    last = {root: i for i, roots in enumerate(touched) for root in roots}
+    memory, offsets = Arena(), dict[Value, int]()
+    for i, (step, roots) in enumerate(zip(steps, touched, strict=True)):
+        alone = {r for r in roots if last[r] == i and r in offsets and roots.count(r) == 1}
+        heirs: dict[Value, Value] = {}
+        for value, source in overlay(step):
+            root = _whole(seen[source])
+            if root in alone and value not in elsewhere and value not in heirs:
+                heirs[value] = root
+                alone.remove(root)
+        for value in step.outputs:
+            if value in heirs:
+                memory.hand_over(heirs[value], value)
+                offsets[value] = offsets[heirs[value]]
+            elif value not in elsewhere:
+                offsets[value] = memory.take(value, value.spec.nbytes)
+        for root in dict.fromkeys(roots):
+            if last[root] == i and root in offsets and root not in heirs.values():
+                memory.give_back(root)
+    return offsets, memory.size
+
+
+def _whole(seen: Seen) -> Value | None:
+    """The value whose whole memory is shown in order, if it is."""
+    root, _, layout = seen
+    nbytes = layout.size * layout.dtype.itemsize
+    return root if layout.in_order() and root.spec.nbytes == nbytes else None
+
+
+def overlay(step: Step) -> list[tuple[Value, Value]]:
+    """The pairs (output, input) of which the output may lie over the input, if that ends here.
+
+    An elementwise sweep reads each tile before it writes it; a sum in the same sweep would read it
+    once more.
+    """
+    if not isinstance(step.op, Primitive) or not step.native:
+        return []
+    if step.op.in_place:
+        return [(step.outputs[at], step.inputs[over]) for at, over in step.op.in_place]
+    body = step.params.get("body")
+    equations = [step.equation] if body is None else body.equations
+    if not all(engine.is_sweep(e.primitive) for e in equations):
+        return []
+    floats = [x for x in step.inputs if x.dtype.kind == "f"]
+    return [(y, x) for y in step.outputs for x in floats if x.spec == y.spec]
+
+
+def updates_last(
+    steps: Sequence[Step], seen: Mapping[Value, Seen], old: Mapping[Value, Value]
+) -> tuple[list[Step], list[Step], dict[Value, Value]]:
+    """(first, last, in place): the steps in a new order, and which results replace which inputs.
+
+    `old` gives for each new value of state the input that holds the value before. `last` are
+    updates of which nobody else reads a result; the third part is as `old`, for the results that
+    may lie in the memory of their input, since no other step of `last` reads it later.
+    """
+    readers = Counter(seen[v].root for step in steps for v in set(step.inputs))
+    first: list[Step] = []
+    last: list[Step] = []
+    for step in steps:
+        is_update = isinstance(step.op, Primitive) and isinstance(step.op.kind, Update)
+        unread = all(v in old and not readers[v] for v in step.outputs)
+        (last if is_update and step.native and unread else first).append(step)
+    replaced: dict[Value, Value] = {}
+    for i, step in enumerate(last):
+        later = {seen[v].root for other in last[i + 1 :] for v in other.inputs}
+        own = {seen[v].root for v in step.inputs}
+        replaced |= {v: old[v] for v in step.outputs if old[v] in own and old[v] not in later}
+    return first, last, replaced

@@ -1,14 +1,14 @@
-"""What a program costs: operations, bytes, memory and time of every instruction."""
+"""What a plan costs: operations, bytes, memory and time of every instruction."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from chainrule.compiler.plan import Plan
 from chainrule.graph import Equation, Graph
 from chainrule.ops.contract import matrix_product
 from chainrule.primitive import Array
@@ -38,7 +38,7 @@ def peak_gflops(size: int = 768, rounds: int = 5) -> float:
     return 2 * size**3 / best / 1e9
 
 
-def times(plan: Any, arrays: Sequence[Array], least: float = 0.1) -> list[tuple[Equation, float]]:
+def times(plan: Plan, arrays: Sequence[Array], least: float = 0.1) -> list[tuple[Equation, float]]:
     """Each instruction with its seconds: the least median of several series of runs, which take
     `least` seconds together. Caches and clocks need that long to settle."""
     end = time.perf_counter() + least
@@ -48,7 +48,7 @@ def times(plan: Any, arrays: Sequence[Array], least: float = 0.1) -> list[tuple[
     return [(same[0][0], min(seconds for _, seconds in same)) for same in zip(*series, strict=True)]
 
 
-def table(plan: Any, arrays: Sequence[Array]) -> str:
+def table(plan: Plan, arrays: Sequence[Array]) -> str:
     """A line for each instruction, and the totals; runs the plan some times, writes no state."""
     rows = times(plan, arrays)
     peak = peak_gflops()

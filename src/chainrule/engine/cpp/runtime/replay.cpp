@@ -2,7 +2,7 @@
 // between: look whether all is as it was, find the arrays, bind them, run.
 //
 // It knows four slots of a Tensor by name (see tensor.py), and keeps nothing between calls: what it
-// works on belongs to the Python object that calls it (see compiler/replay.py).
+// works on belongs to the Python object that calls it (see compiler/executable.py).
 #include <cstring>
 
 #include "runtime/doors.h"

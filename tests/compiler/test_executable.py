@@ -222,13 +222,13 @@ def test_the_engine_does_the_whole_call(training, monkeypatch):
     predict = cr.compile(model.eval())
     with cr.no_grad():
         predict(batch[0])
-    monkeypatch.setattr("chainrule.compiler.program._signature", None)
+    monkeypatch.setattr("chainrule.compiler.compiled._signature", None)
     with cr.no_grad():
         predict(batch[0])
     model.train()
     monkeypatch.undo()
     step(*batch)
-    monkeypatch.setattr("chainrule.compiler.program._signature", None)
+    monkeypatch.setattr("chainrule.compiler.compiled._signature", None)
     step(*batch)
 
 

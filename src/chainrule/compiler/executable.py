@@ -1,0 +1,255 @@
+"""Executables: a plan bound to the state that it reads and writes, called with arguments.
+
+An executable belongs to one capture of a function, and knows what that took for granted. The engine
+checks the guards, finds the arrays, runs the plan and writes new state, in one call (see
+engine/cpp/runtime/replay.cpp). What is here prepares that call once, helps where an array cannot be
+used as it is, and hands out results.
+
+State that the engine writes in place must be nobody else's: an array that somebody holds, by
+`.numpy()`, a view or a saved value, keeps its numbers, and the tensor goes on with a copy.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule import engine, tree
+from chainrule.compiler.capture import Slot, Trace, capture
+from chainrule.compiler.guards import Entry, Guards
+from chainrule.compiler.passes import optimize
+from chainrule.compiler.plan import NativePlan, Place, Plan, ReferencePlan
+from chainrule.compiler.report import table
+from chainrule.errors import GraphError
+from chainrule.graph import Graph
+from chainrule.primitive import Array
+from chainrule.settings import current
+from chainrule.tensor import Tensor, wrap
+
+GRADIENT, WRITTEN, KEPT, PACKED = 1, 2, 4, 8
+"""Of an array of state: a tensor's gradient; the plan writes it; its memory is kept here; the plan
+reads a transposed copy, made anew when the tensor has changed."""
+
+MISSED = object()
+"""Stands for the result of a call for which something is not as it was in the capture."""
+
+
+class Executable(ABC):
+    """A function, captured for arguments of one signature. Its kinds are final.
+
+    trace: what the capture gave. plan: the steps, after the passes.
+    """
+
+    plan: Plan
+
+    def __init__(self, trace: Trace, guards: Guards) -> None:
+        self.settings = current()
+        self.trace, self.guards = trace, guards
+        state = {id(s.tensor): s.tensor for s in [*trace.reads, *trace.writes]}
+        self._specs = [(t, t._requires_grad, t.shape, t.dtype) for t in state.values()]
+        self._with_grad = [slot.tensor for slot in trace.reads if slot.is_grad]
+
+    @abstractmethod
+    def __call__(self, args: Any) -> Any:
+        """What the function returns for these arguments, or MISSED."""
+
+    @abstractmethod
+    def on(self, leaves: list[Tensor]) -> Any:
+        """The same for arguments known to fit, whose arrays may lie in any order."""
+
+    @property
+    def graph(self) -> Graph:
+        """What runs: the captured graph after the passes."""
+        return self.plan.graph
+
+    def broken(self) -> str | None:
+        """What no longer is as it was during the capture, or None."""
+        for tensor, requires_grad, shape, dtype in self._specs:
+            data = tensor._data
+            if data.shape != shape or data.dtype is not dtype:
+                return f"the spec of a tensor that was {dtype}{shape}"
+            if tensor._requires_grad is not requires_grad:
+                return f"requires_grad of a tensor {dtype}{shape}"
+        for tensor in self._with_grad:
+            if tensor._grad is None:
+                return f"a gradient of a tensor {tensor.spec} that is gone"
+        for tensor in self.trace.without_grad:
+            if tensor._grad is not None:
+                return f"a gradient of a tensor {tensor.spec} that was not there"
+        return self.guards.broken()
+
+    def report(self) -> str:
+        """Time, operations and bytes of each instruction, and the memory; writes no state."""
+        given = len(self.graph.inputs) - len(self.trace.reads)
+        arrays = [np.zeros(v.shape, v.dtype) for v in self.graph.inputs[:given]]
+        return table(self.plan, arrays + [slot.load() for slot in self.trace.reads])
+
+    def __str__(self) -> str:
+        return f"captured {self.trace.graph}\n\nafter the passes {self.graph}"
+
+
+def executable_of(function: Callable[..., Any], args: tuple[Any, ...]) -> Executable:
+    """Capture a function for these arguments, improve the graph, and plan it."""
+    guards = Guards(function)
+    trace = capture(function, args, keeps_gradients=False)
+    graph = optimize(trace.graph)
+    if engine.available() and current().engine == "native":
+        return NativeExecutable(trace, guards, graph, args)
+    return ReferenceExecutable(trace, guards, graph)
+
+
+class ReferenceExecutable(Executable):
+    """Reads the state, runs the plan, writes the state."""
+
+    def __init__(self, trace: Trace, guards: Guards, graph: Graph) -> None:
+        super().__init__(trace, guards)
+        self.plan = ReferencePlan(graph)
+
+    def __call__(self, args: Any) -> Any:
+        return MISSED  # only the engine looks at the guards by itself
+
+    def on(self, leaves: list[Tensor]) -> Any:
+        arrays = [x._data for x in leaves] + [slot.load() for slot in self.trace.reads]
+        return self.trace.finish(self.plan.run(arrays))
+
+
+class NativeExecutable(Executable):
+    """Bound to arrays of state, which the engine reads and writes by itself."""
+
+    plan: NativePlan
+
+    def __init__(self, trace: Trace, guards: Guards, graph: Graph, args: Any) -> None:
+        super().__init__(trace, guards)
+        self.plan = plan = native_plan(graph, trace)
+        given = len(graph.inputs) - len(trace.reads)
+        self._first_result = first_result = len(graph.inputs)
+        self._state: list[tuple[int, Tensor, int]] = [
+            (at, s.tensor, self._role(at, s)) for at, s in enumerate(trace.reads, given)
+        ]
+        answers = len(plan.places) - len(trace.writes)
+        self._answers = plan.places[:answers]
+        self._stores: list[tuple[Slot, Place]] = []
+        self._bind_writes(plan.places[answers:])
+        self._kept: dict[int, Array] = {}
+        bound = {at for at, _, _ in self._state}
+        spares = [
+            None if first_result + i in bound else engine.Spares(v.shape, v.dtype)
+            for i, v in enumerate(plan.slots[first_result:])
+        ]
+        memory = tuple([s and (s.arrays, s.make) for s in spares])
+        pattern = tree.map_leaves(lambda x: Tensor if isinstance(x, Tensor) else x, args)
+        watched: list[Entry] = [(t, "_requires_grad", r) for t, r, _, _ in self._specs]
+        watched += [(t, "_grad", None) for t in trace.without_grad]
+        checked, state = (*guards.entries, *watched), tuple(self._state)
+        replayed = plan.program.replayed
+        self._record = replayed(Tensor, pattern, checked, state, self._own, memory)
+        self._plain = replayed(Tensor, [Tensor] * given, (), state, self._own, memory)
+
+    def _role(self, at: int, slot: Slot) -> int:
+        written, packed = at in self.plan.in_place, at in self.plan.packed
+        return slot.is_grad * GRADIENT | written * WRITTEN | packed * PACKED
+
+    def _bind_writes(self, places: list[Place]) -> None:
+        """New gradients get memory that is kept here. Other new state is stored after a run, but
+        for what the plan writes in place."""
+        known = {slot.key for slot in self.trace.reads}
+        slots = [at for kind, at in self.plan.places if kind == "slot"]
+        for slot, place in zip(self.trace.writes, places, strict=True):
+            kind, at = place
+            own = kind == "slot" and at >= self._first_result and slots.count(at) == 1
+            if own and slot.is_grad and slot.key not in known:
+                self._state.append((at, slot.tensor, GRADIENT | WRITTEN | KEPT))
+            elif not (kind == "slot" and at in self.plan.in_place):
+                self._stores.append((slot, place))
+
+    def __call__(self, args: Any) -> Any:
+        return self._run(self._record, args)
+
+    def on(self, leaves: list[Tensor]) -> Any:
+        arrays = [np.require(x._data, requirements=["C", "ALIGNED"]) for x in leaves]
+        result = self._run(self._plain, [wrap(x) for x in arrays])
+        if result is MISSED:
+            raise GraphError("the state of a compiled function does not fit its plan")
+        return result
+
+    def _run(self, record: tuple[Any, ...], args: Any) -> Any:
+        try:
+            results = engine.native_replay(record, args)
+            if results is None:
+                return MISSED
+            if results.__class__ is not list:
+                self.plan.program.refuse(results)
+        except engine.Unmet as unmet:
+            raise self.trace.requirements[unmet.number] from None
+        except BaseException:
+            for _, tensor, role in self._state:
+                if role & KEPT:
+                    tensor._grad = None  # half-written, perhaps
+            raise
+        for slot, place in self._stores:
+            slot.store(self._array(place, results))
+        for slot in self.trace.cleared:
+            slot.tensor._grad = None
+        if self._answers:
+            return self.trace.rebuild([self._array(p, results) for p in self._answers])
+        return self.trace.structure
+
+    def _array(self, place: Place, results: list[Any]) -> Array:
+        kind, at = place
+        if kind == "constant":
+            return at
+        array = results[at - self._first_result] if at >= self._first_result else None
+        return self.plan.program.bound(at) if array is None else array
+
+    def _own(self, number: int) -> Array | None:
+        """An array that is nobody else's, for the state of this number; None if there is none.
+
+        Called by the engine, which holds no reference to the array before.
+        """
+        at, tensor, role = self._state[number]
+        if role & KEPT:
+            return self._gradient(at, tensor)
+        holder = tensor._grad if role & GRADIENT else tensor
+        if holder is None:
+            return None
+        if role & GRADIENT and sys.getrefcount(holder) > 3:  # its tensor, this name, the argument
+            tensor._grad = holder = wrap(holder._data)
+        array = holder._data
+        flags = array.flags
+        plain = flags.owndata and flags.c_contiguous and flags.aligned and flags.writeable
+        if not plain or sys.getrefcount(array) > 3:
+            array = array.copy()
+            if flags.owndata or role & WRITTEN:
+                holder._data = array
+            # Else others may write into this memory: it is read, and packed, at each call.
+        if role & PACKED:
+            engine.copy(array.T, self.plan.packed[at])
+        return array
+
+    def _gradient(self, at: int, tensor: Tensor) -> Array:
+        """Memory for a gradient that is written anew: that of the last call, if it is free."""
+        array, g = self._kept.pop(at, None), tensor._grad
+        mine = g is not None and g._data is array
+        shared = mine and sys.getrefcount(g) > 3  # its tensor, this name, the argument
+        if array is None or shared or sys.getrefcount(array) > 2 + mine:
+            value = self.plan.slots[at]
+            array, mine = np.empty(value.shape, value.dtype), False
+        if not mine:
+            tensor._grad = wrap(array)
+        self._kept[at] = array
+        return array
+
+
+def native_plan(graph: Graph, trace: Trace) -> NativePlan:
+    """The plan of a graph that was captured as `trace`, for the engine."""
+    first = len(graph.inputs) - len(trace.reads)
+    numbers = {slot.key: first + i for i, slot in enumerate(trace.reads)}
+    updates = [numbers.get(slot.key) for slot in trace.writes]
+    changed = {slot.key for slot in trace.writes}
+    weights = zip(graph.inputs[first:], trace.reads, strict=True)
+    frozen = {v for v, slot in weights if not slot.is_grad and slot.key not in changed}
+    return NativePlan(graph, updates, len(trace.requirements), frozen)

@@ -1,0 +1,182 @@
+"""Lowering: the equations of a graph as steps over memory.
+
+A view (reshape, permute, expand, a slice) becomes another way to see memory that is there, and
+costs nothing. Every other equation becomes a step. It runs by a native kernel where the engine has
+one for these layouts, and else by its NumPy reference. Operands are copied first where only then a
+kernel takes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from chainrule import engine
+from chainrule.compiler.passes.fusion import CHAIN
+from chainrule.engine import Layout, in_order
+from chainrule.graph import Equation, Graph, Value
+from chainrule.kinds import View
+from chainrule.ops.elementwise import clone
+from chainrule.ops.reduce import all as every
+from chainrule.primitive import Array, Primitive, Spec
+
+FEW_ROWS = 256
+"""With more rows than this, transposing the weights anew is a small part of the product."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Step:
+    """An instruction before memory is laid out: it names values, not buffers.
+
+    native: a kernel of the engine runs it.
+    """
+
+    op: Primitive | str
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    params: dict[str, Any]
+    equation: Equation
+    native: bool
+
+
+class Seen(NamedTuple):
+    """A value as a view: of which value's memory, from which byte, in which layout."""
+
+    root: Value
+    offset: int
+    layout: Layout
+
+
+class Lowering:
+    """A graph as steps over views of memory.
+
+    steps: in the order of the equations.
+    seen: how each value is seen.
+    constants: those of the graph and of what was lowered.
+    packed: for weights among the `frozen` inputs, which the graph does not change, the constant for
+        their transpose, which products on few rows read.
+    """
+
+    def __init__(self, graph: Graph, frozen: Collection[Value] = ()) -> None:
+        self.steps: list[Step] = []
+        self.seen: dict[Value, Seen] = {}
+        self.constants: dict[Value, Array] = dict(graph.constants)
+        self.packed: dict[Value, Value] = {}
+        self._frozen = frozen
+        for value in [*graph.inputs, *graph.constants]:
+            self._own(value)
+        for equation in graph.equations:
+            self._lower(equation)
+
+    def home(self, value: Value) -> Value:
+        """The value whose whole memory shows this one: it, what it is a view of, or a copy."""
+        seen = self.seen[value]
+        whole = seen.root is not value and seen == self.seen[seen.root]
+        home = seen.root if whole else value
+        if self.seen[home].root is home:
+            return home
+        return self._copied(home)  # a part of other memory
+
+    def require(self, values: Sequence[Value]) -> list[Step]:
+        """Steps that end a run unless all of each value is true."""
+        ordered = [v if self.seen[v].layout.in_order() else self._copied(v) for v in values]
+        return [
+            Step("require", (v,), (), {"number": i}, _required(v), native=True)
+            for i, v in enumerate(ordered)
+        ]
+
+    def _lower(self, equation: Equation) -> None:
+        """Turn an equation into a view of memory that is there, or into steps."""
+        if equation.primitive.view:
+            self._see(equation)
+        elif equation.primitive is CHAIN and not self._has_kernel(equation):
+            body = equation.params["body"]
+            for value, array in body.constants.items():
+                if value not in self.constants:
+                    self.constants[value] = array
+                    self._own(value)
+            for part in body.equations:
+                self._lower(part)
+        elif not self._multiply_packed(equation):
+            inputs = self._readable(equation)
+            self._emit(equation.primitive, inputs, equation.outputs, equation.params, equation)
+
+    def _multiply_packed(self, equation: Equation) -> bool:
+        """A layer on few rows with frozen weights, as a product with their transpose."""
+        activation = engine.LAYERS.get(equation.primitive.name)
+        if activation is None:
+            return False
+        x, w, b = equation.inputs
+        plain = len(x.shape) == 2 and self.seen[x].layout.in_order()
+        if w not in self._frozen or not plain or x.shape[0] > FEW_ROWS:
+            return False
+        if w not in self.packed:
+            packed = self.packed[w] = Value(Spec(w.shape[::-1], w.dtype))
+            self.constants[packed] = np.empty(packed.shape, packed.dtype)
+            self._own(packed)
+        params = {"bias": True, "residual": False, "activation": activation}
+        self._emit("product", (x, self.packed[w], b), equation.outputs, params, equation)
+        return True
+
+    def _readable(self, equation: Equation) -> Sequence[Value]:
+        """The inputs, copied into C order where there is a kernel for just that."""
+        apart = [v for v in equation.inputs if not self.seen[v].layout.in_order()]
+        if not apart or self._has_kernel(equation) or not self._has_kernel(equation, copied=True):
+            return equation.inputs
+        copies = {v: self._copied(v, equation) for v in dict.fromkeys(apart)}
+        return [copies.get(v, v) for v in equation.inputs]
+
+    def _copied(self, value: Value, reader: Equation | None = None) -> Value:
+        """A copy in C order, for an equation that reads it, or as a result."""
+        copied = Value(value)
+        equation = reader or Equation(clone, (value,), {}, (copied,))  # type: ignore[arg-type]
+        self._emit("copy", (value,), (copied,), {}, equation)
+        return copied
+
+    def _has_kernel(self, equation: Equation, copied: bool = False) -> bool:
+        """Whether the engine has a kernel for these inputs, as they lie or copied into C order."""
+        plain = [in_order(v.shape, v.dtype) for v in equation.inputs]
+        inputs = plain if copied else [self.seen[v].layout for v in equation.inputs]
+        outputs = [in_order(v.shape, v.dtype) for v in equation.outputs]
+        return engine.lower(equation.primitive, equation.params, inputs, outputs) is not None
+
+    def _emit(
+        self,
+        op: Primitive | str,
+        inputs: Sequence[Value],
+        outputs: Sequence[Value],
+        params: dict[str, Any],
+        equation: Equation,
+    ) -> None:
+        for value in outputs:
+            self._own(value)
+        read = replace(equation, inputs=tuple(inputs))
+        native = isinstance(op, str) or self._has_kernel(read)
+        self.steps.append(Step(op, read.inputs, tuple(outputs), params, equation, native))
+
+    def _own(self, value: Value) -> None:
+        """The value has memory of its own, in order."""
+        self.seen[value] = Seen(value, 0, in_order(value.shape, value.dtype))
+
+    def _see(self, equation: Equation) -> None:
+        """A view equation: the same memory in another layout; copied first if it must be."""
+        (value,), (output,) = equation.inputs, equation.outputs
+        if equation.primitive.kind == View(keeps_order=True):
+            layout = self.seen[value].layout.reshaped(output.shape)
+            if layout is None:
+                value, layout = self._copied(value, equation), in_order(output.shape, output.dtype)
+            self.seen[output] = self.seen[value]._replace(layout=layout)
+            return
+        root, offset, layout = self.seen[value]
+        phantom = as_strided(np.zeros((), layout.dtype), layout.shape, layout.strides)
+        result = equation.primitive.forward(phantom, **equation.params)
+        offset += result.ctypes.data - phantom.ctypes.data
+        self.seen[output] = Seen(root, offset, Layout(result.shape, result.dtype, result.strides))
+
+
+def _required(value: Value) -> Equation:
+    return Equation(every, (value,), {}, ())  # type: ignore[arg-type]
