@@ -142,7 +142,13 @@ def missing_dependency(library: str, extra: str, purpose: str) -> MissingDepende
     )
 
 
+def shortened(value: object, limit: int = 60) -> str:
+    """The text of a value, cut after `limit` characters: what a file holds may be of any length."""
+    text = str(value)
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
 def listing(names: Sequence[object], limit: int = 8) -> str:
-    """`a, b, c and 4 more`: a list short enough for a message."""
-    shown = ", ".join(str(name) for name in names[:limit])
+    """`a, b, c and 4 more`: a list short enough for a message, of names short enough."""
+    shown = ", ".join(shortened(name) for name in names[:limit])
     return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,5 +1,6 @@
 """Fixtures of the data tests."""
 
+import time
 import tracemalloc
 from contextlib import contextmanager
 
@@ -21,3 +22,26 @@ def small_memory():
         assert peak < limit
 
     return check
+
+
+@pytest.fixture
+def growth():
+    """How many times as long a call takes for four times the size.
+
+    About 4 where time grows with the size, 16 where it grows with the square. CPU time, the best
+    of three: other processes do not count.
+    """
+
+    def measure(call, n):
+        return max(_cpu_time(call, 4 * n), 1e-3) / max(_cpu_time(call, n), 1e-3)
+
+    return measure
+
+
+def _cpu_time(call, n):
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        call(n)
+        times.append(time.process_time() - start)
+    return min(times)

@@ -1,6 +1,7 @@
 """Opening by name or path: splits, preprocessing, reading as training did (B9, E4, E11)."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -119,8 +120,8 @@ def test_which_column_is_the_label(tmp_path):
     with pytest.raises(ArgumentError, match=r"which column is the label.*columns a, b.*--label"):
         csv_dataset(path)
     assert csv_dataset(path, "b").classes == ("0", "1")
-    with pytest.raises(FormatError, match="line 2"):
-        csv_dataset(write_csv(tmp_path / "bad.csv", ["a", "b"], [[1]]))
+    with pytest.raises(FormatError, match="line 2: 1 cells in a table of 2"):
+        csv_dataset(write_csv(tmp_path / "bad.csv", ["a", "b"], [[1]]), "b")
 
 
 def test_tasks_are_told_from_the_labels(tmp_path):
@@ -135,8 +136,113 @@ def test_tasks_are_told_from_the_labels(tmp_path):
     assert (prices.arrays[1].shape, prices.arrays[1].dtype) == ((3, 1), np.float32)
     assert task_of(range(101)).task == "regression"
     assert task_of([1, 2], task="regression").arrays[1].tolist() == [[1], [2]]
-    with pytest.raises(FormatError, match="text"):
+    with pytest.raises(FormatError, match=r"line 2: column 2 \(y\): not a number"):
         task_of(["a", "b"], task="regression")
+    with pytest.raises(ArgumentError, match="beyond float32"):
+        task_of([1e300, 0.5])
+
+
+@pytest.mark.parametrize("cell", ["NA", "nan", '"1,234.5"', "12 kg", "inf", "", "?", "null", "x"])
+def test_one_bad_cell_does_not_make_classes_of_numbers(tmp_path, cell):
+    path = tmp_path / "t.csv"
+    rows = "".join(f"{i},{i * 1.37:.2f}\n" for i in range(200))
+    path.write_text(f"a,price\n{rows}200,{cell}\n")
+    with pytest.raises(FormatError, match=r"line 202: column 2 \(price\)") as caught:
+        csv_dataset(path, "price")
+    assert ("missing" in str(caught.value)) == (cell in ("NA", "nan", "", "?", "null"))
+    path.write_text(f"a,price\n0,{cell}\n{rows}")
+    with pytest.raises(FormatError, match=r"line 2: column 2 \(price\)"):
+        csv_dataset(path, "price")
+
+
+def test_text_beside_numbers_is_a_class_by_request(tmp_path):
+    path = write_csv(tmp_path / "t.csv", ["x", "rooms"], [[1, 2], [2, "3+"], [3, 1]])
+    with pytest.raises(FormatError, match=r"line 3: .*'3\+'.*task='classification'"):
+        csv_dataset(path, "rooms")
+    assert csv_dataset(path, "rooms", task="classification").classes == ("1", "2", "3+")
+    missing = write_csv(tmp_path / "m.csv", ["x", "y"], [[1, "cat"], [2, "NA"]])
+    with pytest.raises(FormatError, match=r"line 3: .*the label is missing; given: 'NA'"):
+        csv_dataset(missing, task="classification")
+
+
+@pytest.mark.parametrize(
+    "labels, classes",
+    [
+        (["12345678901234567", "12345678901234568"], ["12345678901234567", "12345678901234568"]),
+        (["007", "7", "010"], ["007", "7", "010"]),
+        (["10", "9", "-1"], ["-1", "9", "10"]),
+        (["1.0", "0.0", "1"], ["0", "1"]),
+        (["1.000000000000000000e+00", "0.000000000000000000e+00"], ["0", "1"]),
+        (["0x1F", "0x1f"], ["0x1F", "0x1f"]),
+        (["+1", "-1"], ["-1", "+1"]),
+    ],
+)
+@pytest.mark.parametrize("quote", ["", '"'], ids=["plain", "quoted"])
+def test_labels_are_compared_as_they_are_written(tmp_path, labels, classes, quote):
+    rows = [[place, f"{quote}{label}{quote}"] for place, label in enumerate(labels)]
+    data = csv_dataset(write_csv(tmp_path / "t.csv", ["a", "y"], rows))
+    assert list(data.classes) == classes
+    assert [data.classes[place] for place in data.arrays[1]] == [
+        label if label in classes else str(int(float(label))) for label in labels
+    ]
+    assert csv_dataset(tmp_path / "t.csv", classes=data.classes).classes == data.classes
+
+
+def test_labels_of_extreme_exponents(tmp_path):
+    """Exponents that a decimal cannot hold, and digits beyond float64, stay text."""
+    labels = ["1e99999999999999999999", "0.1" + "0" * 40 + "1", "0.1", "1e-40"]
+    path = write_csv(tmp_path / "t.csv", ["a", "y"], [[0, label] for label in labels])
+    assert sorted(csv_dataset(path, task="classification").classes) == sorted(labels)
+
+
+def test_labels_of_one_class_are_refused_for_training(tmp_path):
+    path = write_csv(tmp_path / "t.csv", ["a", "y"], [[place, "yes"] for place in range(9)])
+    with pytest.raises(ArgumentError, match=r"t\.csv: every sample is of the class 'yes'"):
+        open_dataset(path)
+    np.savez(tmp_path / "t.npz", x=np.zeros((5, 2)), y=np.ones(5, int))
+    with pytest.raises(ArgumentError, match="every sample is of the class '1'"):
+        open_dataset(tmp_path / "t.npz")
+    two = write_csv(tmp_path / "two.csv", ["a", "y"], [[i, ["yes", "no"][i % 2]] for i in range(9)])
+    assert len(open_like(path, record(open_dataset(two)[0]))) == 9
+
+
+def test_tables_of_any_delimiter_and_header_open_and_predict_alike(flowers, tmp_path):
+    """What the command line offers: --delimiter, --header, --task; found in the file by default."""
+    train, test = open_dataset(flowers)
+    text = flowers.read_text()
+    (tmp_path / "flowers.tsv").write_text(text.replace(",", "\t"))
+    (tmp_path / "hash.csv").write_text(text.replace(",", "#"))
+    for name, options in (("flowers.tsv", {}), ("hash.csv", {"delimiter": "#"})):
+        again = open_dataset(tmp_path / name, **options)[1]
+        np.testing.assert_array_equal(again[:][0], test[:][0])
+        data = open_like(tmp_path / name, record(train), **options)
+        x = read_inputs(tmp_path / name, record(train), **options)
+        np.testing.assert_array_equal(x, data[:][0])
+    (tmp_path / "bare.csv").write_text(text.split("\n", 1)[1])
+    bare, _ = open_dataset(tmp_path / "bare.csv", label="column2", header=False)
+    np.testing.assert_array_equal(bare[:][0], train[:][0])
+    numbered = write_csv(tmp_path / "n.csv", ["0", "1", "2"], [[i, -i, i % 2] for i in range(9)])
+    assert len(csv_dataset(numbered, "2")) == 9
+    assert csv_dataset(numbered, "2", task="regression").task == "regression"
+    assert len(csv_dataset(numbered, 2, header=False)) == 10
+    with pytest.raises(ArgumentError, match=r"no label column '2'.*column0, column1"):
+        csv_dataset(numbered, "2", header=False)
+
+
+def test_pipes_and_devices_are_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for read in (csv_dataset, open_dataset):
+        with pytest.raises(FormatError, match="not a regular file"):
+            read(tmp_path / "pipe.csv")
+    with pytest.raises(FormatError, match="not a regular file"):
+        csv_dataset("/dev/zero")
+
+
+def test_inputs_that_float32_cannot_hold_are_refused(tmp_path):
+    description = record(open_dataset("moons")[0])
+    np.save(tmp_path / "x.npy", np.array([[0.0, 1.0], [1e300, 0.0]]))
+    with pytest.raises(NonFiniteError, match=r"x\.npy: input 1 holds"):
+        read_inputs(tmp_path / "x.npy", description)
 
 
 def test_the_kaggle_digit_file(tmp_path):
@@ -274,7 +380,7 @@ def test_inputs_from_npy(tmp_path):
     np.save(tmp_path / "x.npy", test.arrays[0][:, :-1])
     with pytest.raises(ShapeError):
         read_inputs(tmp_path / "x.npy", record(train))
-    with pytest.raises(ArgumentError, match=r"\.csv, \.npy"):
+    with pytest.raises(ArgumentError, match=r"\.csv, \.tsv, \.npy"):
         read_inputs(tmp_path / "x.png", record(train))
     np.save(tmp_path / "x.npy", np.zeros((2, 63)))
     with pytest.raises(ShapeError, match="other images"):

@@ -1,6 +1,7 @@
 """Images through Pillow, and class folders; every fault of E12 is refused with the file's name."""
 
 import builtins
+import os
 import struct
 import zlib
 
@@ -26,8 +27,8 @@ def save(path, pixels, mode=None, **options):
     return path
 
 
-def png(width, height, depth=8, colour=0):
-    """A PNG with a valid header and no pixels."""
+def png(width, height, depth=8, colour=0, pixels=b""):
+    """A PNG with a valid header, by default without pixels."""
 
     def chunk(kind, body):
         return (
@@ -35,7 +36,9 @@ def png(width, height, depth=8, colour=0):
         )
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    )
 
 
 def test_reads_grey_and_colour(tmp_path):
@@ -94,6 +97,29 @@ def test_unsupported_modes(tmp_path):
         read_image(save(tmp_path / "k.jpg", COLOUR, "CMYK"))
 
 
+@pytest.mark.parametrize("colour, channels", [(0, 1), (2, 3), (4, 2), (6, 4)])
+def test_a_png_of_16_bits_is_refused_whatever_its_colours(tmp_path, colour, channels):
+    line = zlib.compress(b"\0" + struct.pack(f">{channels}H", *[2600] * channels))
+    (tmp_path / "deep.png").write_bytes(png(1, 1, 16, colour, line))
+    with pytest.raises(FormatError, match=r"deep\.png: 16 bits per channel.*8-bit"):
+        read_image(tmp_path / "deep.png")
+
+
+def test_several_frames_are_refused(tmp_path):
+    frames = [Image.fromarray(GREY + shade) for shade in (0, 9)]
+    for name in ("x.gif", "x.webp", "x.png", "x.tiff"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+        with pytest.raises(FormatError, match="holds several frames"):
+            read_image(tmp_path / name)
+
+
+def test_a_phones_jpeg_with_a_preview_is_its_first_picture(tmp_path):
+    frames = [Image.fromarray(np.full((8, 8, 3), shade, np.uint8)) for shade in (50, 200)]
+    frames[0].save(tmp_path / "x.jpg", "MPO", save_all=True, append_images=frames[1:])
+    # JPEG rounds a flat picture by a level or two.
+    np.testing.assert_allclose(read_image(tmp_path / "x.jpg"), 50, atol=3)
+
+
 def test_declared_size_is_capped_before_unpacking(tmp_path, small_memory):
     Image.init()
     for side in (10_000, 20_000, 2**31 - 1):
@@ -106,15 +132,28 @@ def test_declared_size_is_capped_before_unpacking(tmp_path, small_memory):
     assert read_image(path, max_pixels=35).shape == (1, 5, 7)
 
 
-@pytest.mark.parametrize("name", ["g.png", "g.jpg"])
-def test_truncated_anywhere(tmp_path, name):
-    noise = np.random.default_rng(0).integers(0, 256, (12, 12), dtype=np.uint8)
-    data = save(tmp_path / name, noise).read_bytes()
-    bad = tmp_path / ("bad" + name)
-    # A PNG ends in the checksum of its end mark, a JPEG in the mark: no picture is missing there.
-    for length in range(len(data) - (4 if name.endswith("png") else 2)):
+LOSSLESS = {"PNG": {}, "BMP": {}, "GIF": {}, "TIFF": {}, "WEBP": {"lossless": True}}
+END_MARKS = {"PNG": 4, "JPEG": 2, "GIF": 2}
+"""Bytes at the end after which no picture is missing: an end mark, or its checksum."""
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_every_format_reads_the_same_pixels(tmp_path, kind):
+    path = tmp_path / "no_suffix_that_tells"
+    Image.fromarray(COLOUR).save(path, kind, **LOSSLESS[kind])
+    np.testing.assert_array_equal(read_image(path, "RGB"), COLOUR.transpose(2, 0, 1))
+
+
+# Pillow says of some damaged files what it found odd, before it refuses them.
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("kind", [*LOSSLESS, "JPEG"])
+def test_truncated_anywhere(tmp_path, kind):
+    noise = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "g", kind, **LOSSLESS.get(kind, {}))
+    data, bad = (tmp_path / "g").read_bytes(), tmp_path / "bad"
+    for length in range(len(data) - END_MARKS.get(kind, 0)):
         bad.write_bytes(data[:length])
-        with pytest.raises(FormatError, match="not a sound PNG or JPEG"):
+        with pytest.raises(FormatError, match="not a sound image"):
             read_image(bad)
 
 
@@ -122,9 +161,9 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "x.png").write_bytes(b"<html>404</html>")
     with pytest.raises(FormatError, match="web page"):
         read_image(tmp_path / "x.png")
-    save(tmp_path / "x.gif", GREY)
-    with pytest.raises(FormatError, match="not a sound PNG or JPEG"):
-        read_image(tmp_path / "x.gif")
+    save(tmp_path / "x.ppm", GREY)
+    with pytest.raises(FormatError, match=r"not a sound image.*expected: PNG, JPEG"):
+        read_image(tmp_path / "x.ppm")
 
 
 def test_a_png_with_any_flipped_byte_is_refused(tmp_path):
@@ -205,9 +244,62 @@ def test_image_folder_faults(folder):
         data.gather([0, 5])
     assert "sample 5 of ImageFolder" in caught.value.__notes__[0]
     (folder / "empty").mkdir()
-    with pytest.raises(FormatError, match="empty holds no PNG"):
+    with pytest.raises(FormatError, match="empty holds no image"):
         ImageFolder(folder)
     with pytest.raises(FormatError, match="no class folders"):
         ImageFolder(folder / "empty")
     with pytest.raises(FileNotFoundError):
         ImageFolder(folder / "absent")
+
+
+def test_no_image_of_a_folder_is_left_out(folder):
+    """Told by the ending, by the content, or in a folder below: it is a sample, or an error."""
+    for name in ("a.bmp", "b.webp", "c.tif", "d.gif", "e.JPG", "f.jfif"):
+        Image.fromarray(GREY).convert("RGB").save(folder / "cat" / name)
+    save(folder / "cat" / "g.png", GREY).rename(folder / "cat" / "without_ending")
+    (folder / "cat" / "more" / "deep").mkdir(parents=True)
+    save(folder / "cat" / "more" / "deep" / "h.png", GREY)
+    data = ImageFolder(folder, mode="L")
+    assert len(data) == 5 + 8
+    assert len(data.to_memory()) == 13
+
+
+@pytest.mark.parametrize("name", ["x.svg", "x.ico", "x.heic", "x.png"])
+def test_an_image_that_cannot_be_read_is_an_error(folder, name):
+    (folder / "cat" / name).write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    with pytest.raises(FormatError, match=r"x\.\w+: not a sound image"):
+        ImageFolder(folder).to_memory()
+
+
+def test_images_beside_the_class_folders_are_an_error(folder):
+    save(folder / "outside.png", GREY)
+    with pytest.raises(FormatError, match=r"beside its class folders; given: outside\.png"):
+        ImageFolder(folder)
+
+
+def test_links_are_followed_but_not_in_circles(folder):
+    (folder / "cat" / "linked").symlink_to(folder / "dog")
+    assert len(ImageFolder(folder)) == 7
+    (folder / "cat" / "circle").symlink_to(folder / "cat")
+    with pytest.raises(FormatError, match="is a link back to"):
+        ImageFolder(folder)
+
+
+def test_colour_is_not_dropped_unasked(folder):
+    save(folder / "dog" / "9.png", COLOUR)
+    with pytest.raises(FormatError, match=r"9\.png is in colour.*mode='L' or mode='RGB'"):
+        ImageFolder(folder).to_memory()
+    assert ImageFolder(folder, mode="L").to_memory().input_shape == (1, 5, 7)
+    assert ImageFolder(folder, mode="RGB").to_memory().input_shape == (3, 5, 7)
+    save(folder / "cat" / "0.png", COLOUR)  # now the first: grey ones become RGB without loss
+    grey = ImageFolder(folder).to_memory().arrays[0][1]
+    np.testing.assert_array_equal(grey, np.broadcast_to(GREY + 1, (3, 5, 7)))
+
+
+def test_a_pipe_in_a_folder_is_an_error(folder):
+    os.mkfifo(folder / "cat" / "pipe.png")
+    with pytest.raises(FormatError, match="not a regular file"):
+        ImageFolder(folder).to_memory()
+    os.mkfifo(folder / "cat" / "pipe")  # neither its name nor its content says that it is an image
+    (folder / "cat" / "pipe.png").unlink()
+    assert len(ImageFolder(folder)) == 5

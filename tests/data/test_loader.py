@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.data import ArrayDataset, DataLoader, Dataset, RandomShift, Subset, random_split
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.tensor import Tensor
@@ -62,6 +63,98 @@ def test_epochs_and_seeds_differ_and_each_is_a_permutation():
     assert all(sorted(order) == list(range(50)) for order in orders)
     other = DataLoader(ArrayDataset(np.arange(50)), 8, shuffle=True, seed=2)
     assert not np.array_equal(other.order(0), orders[0])
+
+
+def orders(*loaders):
+    return [np.concatenate([b.numpy() for (b,) in loader]).tolist() for loader in loaders]
+
+
+def shuffled(**options):
+    return DataLoader(ArrayDataset(np.arange(50)), 8, shuffle=True, **options)
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_orders_follow_manual_seed_as_in_pytorch(prefetch):
+    """Two epochs differ, two loaders differ, and the same seed gives the same orders again."""
+    loader, other = shuffled(prefetch=prefetch), shuffled(prefetch=prefetch)
+    cr.manual_seed(1)
+    drawn = orders(loader, loader, other)
+    assert len({tuple(order) for order in drawn}) == 3
+    cr.manual_seed(1)
+    assert orders(loader, loader, other) == drawn
+    cr.manual_seed(2)
+    assert orders(loader) != drawn[:1]
+
+
+def test_a_generator_of_ones_own():
+    cr.manual_seed(1)
+    before = cr.default_generator.state.numpy().tolist()
+    drawn = orders(*[shuffled(generator=cr.Generator(7))] * 2)
+    assert orders(*[shuffled(generator=cr.Generator(7))] * 2) == drawn
+    assert orders(shuffled(generator=cr.Generator(8))) != drawn[:1]
+    assert cr.default_generator.state.numpy().tolist() == before
+    with pytest.raises(ArgumentError, match="a seed and a generator"):
+        shuffled(seed=1, generator=cr.Generator(7))
+    with pytest.raises(DTypeError, match=r"seed=\.\.\."):
+        shuffled(generator=7)
+
+
+def test_an_epoch_without_chance_draws_no_seed():
+    before = cr.default_generator.state.numpy().tolist()
+    list(DataLoader(ArrayDataset(np.arange(5)), 2))
+    assert cr.default_generator.state.numpy().tolist() == before
+
+
+@pytest.mark.parametrize("stop", [1, 4])
+def test_a_drawn_order_is_resumed_in_mid_epoch(stop):
+    def build():
+        return DataLoader(AUGMENTED, 8, shuffle=True)
+
+    cr.manual_seed(5)
+    loader, head = build(), []
+    for index, batch in enumerate(loader, 1):
+        head.append(tuple(np.array(t.numpy()) for t in batch))
+        if index == stop:
+            break
+    state = json.loads(json.dumps(loader.state_dict()))
+    random_state = cr.default_generator.state.numpy().copy()
+    cr.manual_seed(5)
+    whole = build()
+    wanted = batches(whole), batches(whole)
+    cr.manual_seed(99)
+    resumed = build()
+    resumed.load_state_dict(state)
+    cr.default_generator.state.assign(random_state)
+    assert_same(head + batches(resumed), wanted[0])
+    assert_same(batches(resumed), wanted[1])
+
+
+def test_the_order_of_an_epoch_that_is_not_drawn_is_not_known():
+    loader = shuffled()
+    with pytest.raises(ArgumentError, match=r"order of epoch 0 is not known.*seed=0"):
+        loader.order(0)
+    for _ in loader:
+        drawn = loader.order(0)
+        with pytest.raises(ArgumentError, match="epoch 1"):
+            loader.order(1)
+    assert sorted(drawn) == list(range(50))
+    with pytest.raises(ArgumentError, match="epoch 0"):
+        loader.order(0)
+
+
+def test_seeded_and_drawing_loaders_do_not_take_each_others_state():
+    with pytest.raises(ArgumentError, match="seeded was True and is False"):
+        shuffled().load_state_dict(shuffled(seed=1).state_dict())
+
+
+def test_without_a_thread_the_loop_reads_itself(monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    loader = DataLoader(ArrayDataset(np.arange(9)), 2, prefetch=2)
+    assert [len(batch.numpy()) for (batch,) in loader] == [2, 2, 2, 2, 1]
+    assert (loader.epoch, loader.batch) == (1, 0)
 
 
 def test_the_users_random_state_is_untouched():
@@ -174,7 +267,7 @@ def test_resume_takes_the_saved_seed():
 
 
 def test_a_loop_left_early_counts_as_an_epoch():
-    loader = DataLoader(ArrayDataset(np.arange(8)), 2, shuffle=True)
+    loader = DataLoader(ArrayDataset(np.arange(8)), 2, shuffle=True, seed=0)
     for _ in loader:
         break
     assert np.concatenate([b for (b,) in batches(loader)]).tolist() == loader.order(1).tolist()
@@ -183,7 +276,7 @@ def test_a_loop_left_early_counts_as_an_epoch():
 
 
 def test_two_loops_at_once_do_not_disturb_each_other():
-    loader = DataLoader(ArrayDataset(np.arange(8)), 2, shuffle=True)
+    loader = DataLoader(ArrayDataset(np.arange(8)), 2, shuffle=True, seed=0)
     pairs = [(a.numpy(), b.numpy()) for (a,), (b,) in zip(loader, loader, strict=True)]
     np.testing.assert_array_equal(np.concatenate([a for a, _ in pairs]), loader.order(0))
     np.testing.assert_array_equal(np.concatenate([b for _, b in pairs]), loader.order(1))
@@ -207,6 +300,8 @@ def test_construction_refuses():
         DataLoader(data, prefetch=-1)
     with pytest.raises(DTypeError, match="ArrayDataset"):
         DataLoader(np.arange(8))
+    with pytest.raises(DTypeError, match="Loop over the batches"):
+        DataLoader(iter([(1, 2)]))
 
 
 class Failing(Dataset):

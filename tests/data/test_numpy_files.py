@@ -145,9 +145,66 @@ def test_archive_truncated_or_damaged_anywhere(tmp_path):
             got = read_npz(write(path, bytes(damaged)))
         except FormatError:
             continue
-        # Fields without meaning for the content: times, versions, attributes, the name itself.
-        (value,) = got.values()
-        np.testing.assert_array_equal(value, x)
+        # Fields without meaning for the content: times, versions, attributes.
+        assert list(got) == ["x"]
+        np.testing.assert_array_equal(got["x"], x)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_no_flipped_bit_loses_or_renames_an_array(tmp_path, save):
+    arrays = {"x": np.ones(3), "y": np.arange(3), "z": np.zeros(2, np.uint8)}
+    save(tmp_path / "a.npz", **arrays)
+    data = (tmp_path / "a.npz").read_bytes()
+    for place in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[place // 8] ^= 1 << place % 8
+        try:
+            got = read_npz(write(tmp_path / "b.npz", bytes(damaged)))
+        except FormatError:
+            continue
+        assert list(got) == list(arrays), place
+        assert all(np.array_equal(got[name], arrays[name]) for name in arrays), place
+
+
+def zipped(path, members, **options):
+    with zipfile.ZipFile(path, "w", **options) as archive:
+        for name in members:
+            archive.writestr(name, npy_bytes(np.zeros(1)))
+    return path
+
+
+@pytest.mark.parametrize("names", [["x.npy", "x"], ["x"], ["x.npy", "readme.txt"], ["x.npy/"]])
+def test_members_that_are_no_arrays_are_refused(tmp_path, names):
+    with pytest.raises(FormatError, match="which is no array"):
+        read_npz(zipped(tmp_path / "a.npz", names))
+
+
+def test_bytes_that_belong_to_no_array_are_refused(tmp_path):
+    data = zipped(tmp_path / "a.npz", ["x.npy"]).read_bytes()
+    with pytest.raises(FormatError, match="belong to no array"):
+        read_npz(write(tmp_path / "b.npz", b"MZ a program" + data))
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_archives_written_to_a_pipe_have_sizes_behind_the_members(tmp_path, kind):
+    class Pipe(io.RawIOBase):
+        def __init__(self):
+            self.parts = []
+
+        def writable(self):
+            return True
+
+        def write(self, part):
+            self.parts.append(bytes(part))
+            return len(part)
+
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w", kind) as archive:
+        for name in ("x.npy", "y.npy"):
+            with archive.open(name, "w", force_zip64=name == "x.npy") as member:
+                member.write(npy_bytes(np.arange(4)))
+    got = read_npz(write(tmp_path / "a.npz", b"".join(pipe.parts)))
+    assert [value.tolist() for value in got.values()] == [[0, 1, 2, 3]] * 2
 
 
 def test_zip_bomb_is_refused_before_it_unpacks(tmp_path, small_memory):

@@ -83,6 +83,15 @@ def test_standardize_keeps_precision_with_a_large_offset():
     np.testing.assert_allclose(y[:, 0], [-1.2247449, 0, 1.2247449], rtol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-3, 1.0, 1e200, 1e308])
+def test_standardize_over_the_whole_range_of_float64(size):
+    """Neither the squares of large numbers nor those of small ones are lost."""
+    x = np.array([[-1.0], [0.5], [0.5]]) * size
+    y = Standardize.fit(x)(x)
+    # Rounding of a few float64 operations.
+    np.testing.assert_allclose(y, [[-(2**0.5)], [0.5**0.5], [0.5**0.5]], rtol=1e-14)
+
+
 def test_standardize_refuses():
     with pytest.raises(NonFiniteError):
         Standardize.fit(np.array([[1.0, np.nan]]))

@@ -1,20 +1,13 @@
 """Datasets, the loader, transforms, readers, and the small sets that ship with the package.
 
 Modules, in the order in which they may import each other: seeds, transforms, augment, dataset,
-loader, files, idx, numpy_files, tables, images, synthetic, shipped, download, mnist, sources,
-catalog.
+splits, loader, files, idx, numpy_files, cells, tables, images, synthetic, shipped, download, mnist,
+sources, catalog.
 """
 
 from chainrule.data.augment import CenterCrop, RandomCrop, RandomHorizontalFlip, RandomShift
 from chainrule.data.catalog import NAMES, open_dataset, open_like, read_inputs
-from chainrule.data.dataset import (
-    ArrayDataset,
-    Dataset,
-    ImageFormat,
-    Subset,
-    random_split,
-    train_test_split,
-)
+from chainrule.data.dataset import ArrayDataset, Dataset, ImageFormat
 from chainrule.data.idx import read_idx
 from chainrule.data.images import ImageFolder, read_image
 from chainrule.data.loader import DataLoader
@@ -22,6 +15,7 @@ from chainrule.data.mnist import MNIST, FashionMNIST
 from chainrule.data.numpy_files import read_npy, read_npz
 from chainrule.data.shipped import breast_cancer, digits
 from chainrule.data.sources import csv_dataset, encode_labels
+from chainrule.data.splits import Subset, random_split, train_test_split
 from chainrule.data.synthetic import blobs, circles, moons, rings, sine, spirals, xor
 from chainrule.data.tables import Table, read_csv
 from chainrule.data.transforms import (

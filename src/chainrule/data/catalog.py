@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.data.dataset import ArrayDataset, train_test_split
+from chainrule.data.cells import open_cells
+from chainrule.data.dataset import CLASSIFICATION, ArrayDataset
 from chainrule.data.files import PathLike
 from chainrule.data.idx import find_idx
-from chainrule.data.images import SUFFIXES, ImageFolder, class_folders, read_image
+from chainrule.data.images import ImageFolder, class_folders, is_image, read_image
 from chainrule.data.mnist import MNIST, FashionMNIST
 from chainrule.data.numpy_files import read_npy
 from chainrule.data.shipped import breast_cancer, digits
 from chainrule.data.sources import csv_dataset, idx_datasets, npz_datasets, pixel_order
+from chainrule.data.splits import train_test_split
 from chainrule.data.synthetic import blobs, circles, moons, rings, sine, spirals, xor
-from chainrule.data.tables import read_csv
+from chainrule.data.tables import read_table
 from chainrule.data.transforms import (
     Array,
     Compose,
@@ -28,7 +30,7 @@ from chainrule.data.transforms import (
     Transform,
     transform_from_config,
 )
-from chainrule.errors import ArgumentError, FormatError, ShapeError
+from chainrule.errors import ArgumentError, FormatError, NonFiniteError, ShapeError, shortened
 
 Pair = tuple[ArrayDataset, ArrayDataset]
 _SYNTHETIC: dict[str, Callable[..., ArrayDataset]] = {
@@ -41,6 +43,17 @@ _SYNTHETIC: dict[str, Callable[..., ArrayDataset]] = {
     "sine": sine,
 }
 NAMES = ("digits", "breast_cancer", "mnist", "fashion_mnist", *_SYNTHETIC)
+_TABLES = (".csv", ".tsv")
+
+
+class _Reading(NamedTuple):
+    """How a path is to be read; what is None follows from the file."""
+
+    label: str | int | None = None
+    task: str | None = None
+    delimiter: str | None = None
+    header: bool | None = None
+    size: tuple[int, int] | None = None
 
 
 def open_dataset(
@@ -48,6 +61,8 @@ def open_dataset(
     *,
     label: str | int | None = None,
     task: str | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
     flat: bool | None = None,
     size: tuple[int, int] | None = None,
     test_size: float = 0.2,
@@ -56,8 +71,9 @@ def open_dataset(
     """(train, test) of a data set that is given by its name or its path.
 
     source: digits, breast_cancer, mnist, fashion_mnist, moons, circles, rings, spirals, blobs,
-        xor, sine; a `.csv` or `.npz` file; a folder of IDX files, or of class folders of images.
-    label, task: for CSV files, see :func:`csv_dataset`. size: for image folders.
+        xor, sine; a `.csv`, `.tsv` or `.npz` file; a folder of IDX files, or of class folders of
+        images.
+    label, task, delimiter, header: for tables, see :func:`csv_dataset`. size: for image folders.
     flat: images as rows (n, C·H·W) or as (n, C, H, W); by default as the named set gives them,
         and images for paths.
     test_size, seed: the stratified split, where the source itself has no test part.
@@ -69,12 +85,19 @@ def open_dataset(
     >>> len(train), len(test), train.task, train.classes
     (800, 200, 'classification', ('upper', 'lower'))
 
-    Raises ArgumentError for an unknown name, FileNotFoundError, FormatError.
+    Raises ArgumentError for an unknown name and for labels of one class, FileNotFoundError,
+    FormatError.
     """
     name = os.fspath(source)
     if name in NAMES:
         return _open_name(name, flat, test_size, seed)
-    train, test = _open_path(name, label, task, size, None)
+    train, test = _open_path(name, _Reading(label, task, delimiter, header, size), None)
+    if train.task == CLASSIFICATION and len(train.classes or ()) == 1:
+        raise ArgumentError(
+            f"{name}: every sample is of the class {shortened((train.classes or ('',))[0])!r}",
+            expected="two classes or more, for there is nothing to tell apart",
+            instead="Is this the label's column? Name it: label='...' (--label).",
+        )
     if test is None:
         train, test = train_test_split(train, test_size, seed)
     transform = _preprocessing(train, bool(flat))
@@ -86,6 +109,8 @@ def open_like(
     description: Mapping[str, Any],
     *,
     label: str | int | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
     seed: int = 0,
     test_size: float = 0.2,
 ) -> ArrayDataset:
@@ -102,7 +127,8 @@ def open_like(
     if name in NAMES:
         data = _open_name(name, None, test_size, seed)[1]
     else:
-        whole, test = _open_path(name, label, description.get("task"), None, description)
+        reading = _Reading(label, description.get("task"), delimiter, header)
+        whole, test = _open_path(name, reading, description)
         data = whole if test is None else test
     if data.classes != _tuple(description.get("classes")):
         raise FormatError(
@@ -121,27 +147,34 @@ def open_like(
     return data
 
 
-def read_inputs(path: PathLike, description: Mapping[str, Any]) -> Array:
+def read_inputs(
+    path: PathLike,
+    description: Mapping[str, Any],
+    *,
+    delimiter: str | None = None,
+    header: bool | None = None,
+) -> Array:
     """The inputs in a file, ready for a trained model: float32 (n, *input_shape).
 
-    A `.csv` gives one input per row (columns matched by name, others ignored), a `.png` or
-    `.jpg` one input (resized to the training images), a `.npy` an array of raw samples.
+    A `.csv` or `.tsv` gives one input per row (columns matched by name, others ignored), an image
+    one input (resized to the training images), a `.npy` an array of raw samples.
 
-    description: what `train.describe()` recorded. Raises FormatError, ShapeError.
+    description: what `train.describe()` recorded. delimiter, header: see :func:`read_csv`.
+    Raises FormatError, ShapeError, and NonFiniteError for numbers that float32 cannot hold.
     """
     name, image = os.fspath(path), description.get("image")
     suffix = os.path.splitext(name)[1].lower()
-    if suffix == ".csv":
-        raw = _csv_inputs(name, description)
+    if suffix in _TABLES:
+        raw = _table_inputs(name, description, delimiter, header)
     elif suffix == ".npy":
         raw = read_npy(name)
-    elif suffix in SUFFIXES and image:
+    elif image and is_image(name):
         mode = "L" if image["channels"] == 1 else "RGB"
         pixels = read_image(name, mode, (image["height"], image["width"]))[None]
         raw = (pixels * (image["maximum"] / 255.0)).astype(np.float32)
     else:
-        known = f".csv, .npy{', .png or .jpg' if image else ''}"
-        raise ArgumentError(f"cannot read inputs from {name}", expected=f"a file in {known}")
+        known = f"{', '.join(_TABLES)}, .npy{' or an image' if image else ''}"
+        raise ArgumentError(f"cannot read inputs from {name}", expected=known)
     wanted = tuple(description["input_shape"])
     if image and raw.ndim > 1:
         sides = (image["channels"], image["height"], image["width"])
@@ -154,18 +187,28 @@ def read_inputs(path: PathLike, description: Mapping[str, Any]) -> Array:
         raise ShapeError(
             f"{name} holds inputs of another shape", given=x.shape, expected=("n", *wanted)
         )
-    return x.astype(np.float32)
+    with np.errstate(over="ignore"):
+        x = x.astype(np.float32)
+    if not np.isfinite(x).all():
+        row = int(np.argmin(np.isfinite(x).reshape(len(x), -1).all(axis=1)))
+        raise NonFiniteError(
+            f"{name}: input {row} holds NaN, infinity, or a number that float32 cannot hold"
+        )
+    return x
 
 
-def _csv_inputs(name: str, description: Mapping[str, Any]) -> Array:
+def _table_inputs(
+    name: str, description: Mapping[str, Any], delimiter: str | None, header: bool | None
+) -> Array:
     columns = description.get("feature_names")
-    if columns is not None:
-        return read_csv(name, columns=columns).values
-    names = read_csv(name, columns=[]).header
-    pixels = [column for column in names if column.startswith("pixel")]
-    if description.get("image") and (order := pixel_order(pixels)) and pixels:
-        return read_csv(name, columns=[pixels[place] for place in order]).values
-    return read_csv(name).values
+    cells = open_cells(name, delimiter=delimiter, header=header, wanted=columns or ())
+    if columns is None:
+        pixels = [column for column in cells.names if column.startswith("pixel")]
+        if description.get("image") and pixels and (order := pixel_order(pixels)):
+            columns = [pixels[place] for place in order]
+    elif not cells.header and len(columns) == len(cells.names):
+        cells = cells._replace(names=tuple(columns))
+    return read_table(cells, columns=columns).values
 
 
 def _tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -183,27 +226,26 @@ def _open_name(name: str, flat: bool | None, test_size: float, seed: int) -> Pai
 
 
 def _open_path(
-    name: str,
-    label: str | int | None,
-    task: str | None,
-    size: tuple[int, int] | None,
-    like: Mapping[str, Any] | None,
+    name: str, reading: _Reading, like: Mapping[str, Any] | None
 ) -> tuple[ArrayDataset, ArrayDataset | None]:
     if not os.path.exists(name):
         raise _unknown(name)
     classes = _tuple(like.get("classes")) if like else None
     if os.path.isdir(name):
-        return _open_folder(name, size, like, classes)
+        return _open_folder(name, reading.size, like, classes)
     suffix = os.path.splitext(name)[1].lower()
-    if suffix == ".csv":
+    if suffix in _TABLES:
         columns = _tuple(like.get("feature_names")) if like else None
-        data = csv_dataset(name, label, task=task, feature_names=columns, classes=classes)
+        data = csv_dataset(
+            name, reading.label, task=reading.task, feature_names=columns, classes=classes,
+            delimiter=reading.delimiter, header=reading.header,
+        )  # fmt: skip
         return data, None
     if suffix == ".npz":
-        return npz_datasets(name, task, classes)
+        return npz_datasets(name, reading.task, classes)
     raise ArgumentError(
         f"cannot tell what {name} holds",
-        expected="a .csv or .npz file, a folder of IDX files or of class folders",
+        expected="a .csv, .tsv or .npz file, a folder of IDX files or of class folders",
     )
 
 
@@ -223,9 +265,14 @@ def _open_folder(
     if not (os.path.isdir(train_part) and os.path.isdir(test_part) and _nested(train_part)):
         return ImageFolder(name, size, mode, classes=classes).to_memory(), None
     train = ImageFolder(train_part, size, mode, classes=classes)
-    same = train.image
-    mode = "L" if same is not None and same.channels == 1 else "RGB"
-    test = ImageFolder(test_part, size, mode, classes=train.classes)
+    coloured = train.image is not None and train.image.channels == 3
+    test = ImageFolder(test_part, size, "RGB" if coloured else mode, classes=train.classes)
+    if test.image != train.image:
+        raise FormatError(
+            f"{test.paths[0]} is of another size or colour than {train.paths[0]}",
+            given=test.image,
+            expected=train.image,
+        )
     return train.to_memory(), test.to_memory()
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.data.seeds import SPLIT, generator
 from chainrule.data.transforms import Array, Generator, Transform, deterministic
 from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 
@@ -138,8 +137,39 @@ def as_numbers(value: Any, name: str) -> Array:
     if array.dtype.kind not in "biuf":
         raise DTypeError(f"{name} is not numeric", given=array.dtype, expected="numbers")
     if array.dtype == np.float64 and not hasattr(value, "dtype"):
-        array = array.astype(np.float32)
+        array = to_float32(array, name)
     return array
+
+
+def to_float32(values: Array, name: str) -> Array:
+    """`values` as float32; ArgumentError for a finite number that would become infinite."""
+    with np.errstate(over="ignore"):
+        result = values.astype(np.float32)
+    lost = np.isinf(result) & np.isfinite(values)
+    if lost.any():
+        place = np.unravel_index(int(lost.argmax()), lost.shape)
+        raise ArgumentError(
+            f"{name} holds a number beyond float32",
+            given=f"{values[place]} at position {', '.join(map(str, place))}",
+            expected="at most 3.4e38 in size",
+            instead="Divide the numbers by a constant, or pass a float64 array.",
+        )
+    return result
+
+
+def as_indices(indices: Any) -> Array:
+    """Sample numbers as an array of the platform's index type, which has 32 bits on some.
+
+    >>> as_indices([2, 0]).dtype == np.intp, as_indices([]).shape
+    (True, (0,))
+    """
+    places = np.asarray(indices)
+    if places.dtype.kind not in "iu" and places.size:
+        raise DTypeError("indices are integers", given=places.dtype, expected="int64")
+    result = places.astype(np.intp)
+    if not np.can_cast(places.dtype, np.intp) and (result != places).any():
+        raise OutOfRangeError(f"index {places[result != places][0]}", expected=f"< {sys.maxsize}")
+    return result
 
 
 class ArrayDataset(Dataset):
@@ -208,7 +238,7 @@ class ArrayDataset(Dataset):
         places = np.asarray(index)
         if places.dtype == np.bool_ and places.shape == (len(self),):
             places = np.flatnonzero(places)
-        return self.gather(places if places.size else np.zeros(0, np.int64))
+        return self.gather(places)
 
     def gather(
         self, indices: Sequence[int] | Array, generator: Generator | None = None
@@ -217,27 +247,21 @@ class ArrayDataset(Dataset):
 
         `generator` is needed by random transforms only, and drawn from once per batch.
         """
+        places = as_indices(indices)
         try:
-            batch = [array.take(indices, axis=0) for array in self.arrays]
+            batch = [array.take(places, axis=0) for array in self.arrays]
         except IndexError:
-            raise self._out_of_range(indices) from None
-        except TypeError:
-            if len(indices) == 0:
-                return self.gather(np.zeros(0, np.int64), generator)
-            given = np.asarray(indices).dtype
-            raise DTypeError("indices are integers", given=given, expected="int64") from None
+            raise self._out_of_range(places) from None
         if self.transform is not None:
             batch[0] = self.transform(batch[0], generator)
         if self.target_transform is not None:
             batch[-1] = self.target_transform(batch[-1], generator)
         return tuple(batch)
 
-    def _out_of_range(self, indices: Sequence[int] | Array) -> OutOfRangeError:
-        n, places = len(self), np.asarray(indices).ravel()
-        wrong = np.flatnonzero((places < -n) | (places >= n))
-        return OutOfRangeError(
-            f"sample {places[wrong[0]]} of a dataset of {n}", expected=f"0 to {n - 1}"
-        )
+    def _out_of_range(self, places: Array) -> OutOfRangeError:
+        n = len(self)
+        wrong = places[(places < -n) | (places >= n)]
+        return OutOfRangeError(f"sample {wrong[0]} of a dataset of {n}", expected=f"0 to {n - 1}")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -248,7 +272,8 @@ class ArrayDataset(Dataset):
 
     def take(self, indices: Sequence[int] | Array) -> ArrayDataset:
         """A dataset of the raw samples at `indices`, with the same transforms and facts."""
-        return self._like(*(array.take(indices, axis=0) for array in self.arrays))
+        places = as_indices(indices)
+        return self._like(*(array.take(places, axis=0) for array in self.arrays))
 
     def with_transform(self, transform: Transform | None) -> ArrayDataset:
         """The same raw arrays under another `transform`."""
@@ -289,100 +314,3 @@ def _checked_arrays(values: tuple[Any, ...]) -> tuple[Array, ...]:
 
 def _guess_task(y: Array) -> str:
     return CLASSIFICATION if y.ndim == 1 and y.dtype.kind in "iub" else REGRESSION
-
-
-class Subset(Dataset):
-    """The samples of `dataset` at `indices`, in that order; nothing is copied."""
-
-    def __init__(self, dataset: Dataset, indices: Sequence[int] | Array) -> None:
-        places = np.array(indices, dtype=np.int64) if len(indices) else np.zeros(0, np.int64)
-        wrong = np.flatnonzero((places < 0) | (places >= len(dataset)))
-        if wrong.size:
-            raise OutOfRangeError(
-                f"index {places[wrong[0]]} at position {wrong[0]} of the subset",
-                expected=f"0 to {len(dataset) - 1}",
-            )
-        self.dataset, self.indices = dataset, places
-        self.classes, self.task = dataset.classes, dataset.task
-        self.feature_names, self.image = dataset.feature_names, dataset.image
-        self.transform, self.random = dataset.transform, dataset.random
-        self.waits = dataset.waits
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: Any) -> Any:
-        if not -len(self) <= index < len(self):
-            raise OutOfRangeError(f"sample {index} of a subset of {len(self)}")
-        return self.dataset[int(self.indices[index])]
-
-    def gather(
-        self, indices: Sequence[int] | Array, generator: Generator | None = None
-    ) -> tuple[Array, ...]:
-        places = self.indices[np.asarray(indices)]
-        if generator is None:
-            return self.dataset.gather(places)
-        return self.dataset.gather(places, generator)
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return self.dataset.input_shape
-
-
-def random_split(
-    dataset: Dataset, lengths: Sequence[int] | Sequence[float], seed: int = 0
-) -> list[Subset]:
-    """Parts of the given lengths (or fractions that add up to 1), drawn without overlap.
-
-    Fractions are floored; samples left over go to the first parts in turn, as in PyTorch.
-
-    >>> data = ArrayDataset(np.arange(10))
-    >>> [len(part) for part in random_split(data, [0.75, 0.25])]
-    [8, 2]
-    """
-    n = len(dataset)
-    counts = _fractions_to_counts(n, lengths)
-    if any(count < 0 for count in counts) or sum(counts) != n:
-        raise ArgumentError(
-            f"the lengths do not add up to the {n} samples", given=f"{list(lengths)}"
-        )
-    order = generator(seed, SPLIT).permutation(n)
-    return [Subset(dataset, part) for part in np.split(order, np.cumsum(counts)[:-1])]
-
-
-def _fractions_to_counts(n: int, lengths: Sequence[float]) -> list[int]:
-    if all(isinstance(length, (int, np.integer)) for length in lengths):
-        return [int(length) for length in lengths]
-    if not math.isclose(math.fsum(lengths), 1.0, rel_tol=1e-9) or min(lengths) < 0:
-        raise ArgumentError("fractions must add up to 1", given=f"{list(lengths)}")
-    counts = [math.floor(n * fraction) for fraction in lengths]
-    for place in range(n - sum(counts)):
-        counts[place % len(counts)] += 1
-    return counts
-
-
-def train_test_split(
-    dataset: ArrayDataset, test_size: float = 0.2, seed: int = 0
-) -> tuple[ArrayDataset, ArrayDataset]:
-    """Two parts of `dataset`; each class keeps its share in both (stratified).
-
-    test_size: the test part's fraction of each class, rounded, and at least one sample of each
-    class that has two; targets that are not class labels are split as one class.
-    """
-    if not 0 < test_size < 1:
-        raise ArgumentError("test_size is a fraction", given=test_size, expected="0 < x < 1")
-    y = dataset.arrays[-1]
-    stratify = dataset.task == CLASSIFICATION and len(dataset.arrays) > 1 and y[0].size == 1
-    labels = y.reshape(len(y)) if stratify else np.zeros(len(y), np.int64)
-    if np.unique(labels).size == len(labels):  # no class could be in both parts
-        labels = np.zeros(len(y), np.int64)
-    draw, tests = generator(seed, SPLIT), []
-    for label in np.unique(labels):
-        members = draw.permutation(np.flatnonzero(labels == label))
-        count = min(max(round(test_size * len(members)), 1), len(members) - 1)
-        tests.append(members[:count])
-    test = np.sort(np.concatenate(tests))
-    if not test.size:
-        raise ArgumentError("too few samples to split", given=len(dataset), expected=">= 2")
-    train = np.setdiff1d(np.arange(len(dataset)), test, assume_unique=True)
-    return dataset.take(train), dataset.take(test)

@@ -1,30 +1,46 @@
-"""PNG and JPEG files through Pillow (the extra `images`), and folders with one class each."""
+"""Image files through Pillow (the extra `images`), and folders with one class each."""
 
 from __future__ import annotations
 
+import mimetypes
 import os
+import re
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from chainrule.data.dataset import CLASSIFICATION, ArrayDataset, Dataset, ImageFormat
+from chainrule.data.dataset import (
+    CLASSIFICATION,
+    ArrayDataset,
+    Dataset,
+    ImageFormat,
+    as_indices,
+)
 from chainrule.data.files import PathLike, looks_like_html, open_regular
 from chainrule.data.transforms import Array, Generator, Rescale, Transform
-from chainrule.errors import ArgumentError, FormatError, OutOfRangeError, missing_dependency
+from chainrule.errors import (
+    ArgumentError,
+    FormatError,
+    OutOfRangeError,
+    listing,
+    missing_dependency,
+)
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 _MAX_PIXELS = 2**26
+# How Pillow's decoders call samples of 16 bits, of which its 8-bit modes would drop the lower 8.
+_SIXTEEN_BITS = re.compile(r";16[BLN]")
 
 
 def _pillow() -> ModuleType:
     try:
         from PIL import Image
     except ImportError:
-        raise missing_dependency("Pillow", "images", "reading PNG and JPEG files") from None
+        raise missing_dependency("Pillow", "images", "reading image files") from None
     return Image
 
 
@@ -34,7 +50,9 @@ def read_image(
     size: tuple[int, int] | None = None,
     max_pixels: int = _MAX_PIXELS,
 ) -> Array:
-    """The picture in a PNG or JPEG file: uint8 (C, H, W), with C = 1 (grey) or 3 (RGB).
+    """The picture in an image file: uint8 (C, H, W), with C = 1 (grey) or 3 (RGB).
+
+    PNG, JPEG, BMP, GIF, TIFF and WebP are read, and told by their content.
 
     Parameters
     ----------
@@ -43,8 +61,9 @@ def read_image(
     size: (height, width) to resize to, by area and filter (Lanczos).
     max_pixels: the largest declared width · height; checked before anything is unpacked.
 
-    Raises FormatError for other formats, damaged or truncated files, too many pixels, 16 bits
-    per channel and transparency: what is behind a transparent pixel is not in the file.
+    Raises FormatError for other formats, damaged or truncated files, too many pixels, and for
+    what would be lost: 16 bits per channel, several frames, transparency (what is behind a
+    transparent pixel is not in the file).
     """
     pillow = _pillow()
     if mode not in (None, "L", "RGB"):
@@ -58,16 +77,19 @@ def read_image(
 
 
 def _decode(pillow: ModuleType, path: PathLike, max_pixels: int) -> Any:
-    broken = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error)
+    broken = (
+        OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError, IndexError, RuntimeError,
+        OverflowError, MemoryError, struct.error, zlib.error, Warning,
+    )  # fmt: skip
     bombs = (pillow.DecompressionBombError, pillow.DecompressionBombWarning)
     with open_regular(path) as (file, _):
         try:
-            picture = pillow.open(file, formats=("PNG", "JPEG"))
+            picture = pillow.open(file, formats=FORMATS)
             _check_header(picture, path, max_pixels)
             # Decoding does not compare the checksums; this does, and spends the picture on it.
             picture.verify()
             file.seek(0)
-            picture = pillow.open(file, formats=("PNG", "JPEG"))
+            picture = pillow.open(file, formats=FORMATS)
             picture.load()
             return _upright(picture)
         except FormatError:
@@ -77,7 +99,8 @@ def _decode(pillow: ModuleType, path: PathLike, max_pixels: int) -> Any:
         except broken as error:
             file.seek(0)
             raise FormatError(
-                f"{os.fspath(path)}: not a sound PNG or JPEG image: {error}",
+                f"{os.fspath(path)}: not a sound image: {error}",
+                expected=f"{', '.join(FORMATS)}",
                 instead=looks_like_html(file.read(16)),
             ) from error
 
@@ -90,14 +113,27 @@ def _check_header(picture: Any, path: PathLike, max_pixels: int) -> None:
             expected=f"at most {max_pixels:,}",
             instead="If you trust the file, raise the cap: max_pixels=...",
         )
-    if picture.mode not in ("1", "L", "RGB", "P", "LA", "RGBA", "PA"):
-        what = "16 bits per channel" if "I" in picture.mode else f"mode {picture.mode}"
+    if getattr(picture, "is_animated", False) and picture.format != "MPO":
+        raise FormatError(
+            f"{os.fspath(path)}: the file holds several frames",
+            expected="one picture",
+            instead="Save each frame as a file.",
+        )
+    deep = "I" in picture.mode or any(map(_is_deep, picture.tile))
+    if deep or picture.mode not in ("1", "L", "RGB", "P", "LA", "RGBA", "PA"):
+        what = "16 bits per channel" if deep else f"mode {picture.mode}"
         raise FormatError(
             f"{os.fspath(path)}: {what} is not supported",
             given=picture.mode,
             expected="grey or RGB with 8 bits per channel",
             instead="Save a copy as 8-bit grey or RGB.",
         )
+
+
+def _is_deep(tile: Any) -> bool:
+    """Whether a part of a picture is stored with 16 bits per channel, whatever its mode."""
+    arguments = tile[3] if isinstance(tile[3], (tuple, list)) else (tile[3],)
+    return any(isinstance(raw, str) and _SIXTEEN_BITS.search(raw) for raw in arguments)
 
 
 def _upright(picture: Any) -> Any:
@@ -124,16 +160,19 @@ class ImageFolder(Dataset):
     """Images in one sub-folder per class: `root/cat/1.png`, `root/dog/7.jpg`, ...
 
     Sample i is (image, label): float32 (C, H, W) in [0, 1] and an integer; classes are the
-    sub-folders' names, sorted. Files are read when asked for; `to_memory` reads them all.
+    sub-folders' names, sorted. Files are read when asked for; `to_memory` reads them all. Every
+    file that is an image by its name or by its content is a sample, those in folders below a
+    class folder too; one that cannot be read is an error. Hidden files are skipped.
 
     Parameters
     ----------
     size: (height, width) to resize every image to; by default they must be of one size.
-    mode: "L" or "RGB"; by default that of the first file.
+    mode: "L" or "RGB"; by default that of the first file, and a colour image is then an error
+        where the first is grey.
     transform: applied to uint8 batches (N, C, H, W); by default `Rescale(255)`.
     classes: the class names in label order, if they are known from training.
 
-    Raises FormatError if there is no class folder or one without images.
+    Raises FormatError if there is no class folder, one without images, or images beside them.
     """
 
     waits = True
@@ -159,6 +198,7 @@ class ImageFolder(Dataset):
         self.labels = np.array(places, np.int64)
         first = read_image(self.paths[0], mode, size)
         self._size = size
+        self._mode = "RGB" if len(first) == 3 else mode  # grey becomes RGB without loss
         self.image = ImageFormat(*first.shape)
         self.task = CLASSIFICATION
         self.transform = Rescale(255) if transform is None else transform
@@ -183,23 +223,29 @@ class ImageFolder(Dataset):
         facts = self.image
         shape = facts.shape if facts is not None else (0, 0, 0)
         raw = np.empty((len(indices), *shape), np.uint8)
-        mode = "L" if shape[0] == 1 else "RGB"
         for place, index in enumerate(indices):
             path = self.paths[int(index)]
             try:
-                pixels = read_image(path, mode, self._size)
+                pixels = read_image(path, self._mode, self._size)
                 if pixels.shape != shape:
-                    raise FormatError(
-                        f"{path} is of another size than {self.paths[0]}",
-                        given=pixels.shape,
-                        expected=shape,
-                        instead="Resize all images: size=(height, width).",
-                    )
+                    raise self._odd_one(path, pixels.shape)
             except Exception as error:
                 error.add_note(f"while reading sample {int(index)} of ImageFolder")
                 raise
             raw[place] = pixels
-        return raw, self.labels[np.asarray(indices)]
+        return raw, self.labels[as_indices(indices)]
+
+    def _odd_one(self, path: str, shape: tuple[int, ...]) -> FormatError:
+        facts = self.image
+        coloured = facts is not None and shape[0] != facts.channels
+        return FormatError(
+            f"{path} is {'in colour' if coloured else 'of another size'}, unlike {self.paths[0]}",
+            given=shape,
+            expected=None if facts is None else facts.shape,
+            instead="Say what all images become: mode='L' or mode='RGB'."
+            if coloured
+            else "Resize all images: size=(height, width).",
+        )
 
     def to_memory(self) -> ArrayDataset:
         """The same dataset with every image read once, as uint8 in memory."""
@@ -212,19 +258,49 @@ class ImageFolder(Dataset):
 def class_folders(root: PathLike) -> dict[str, list[str]]:
     """The image files of each class folder, both sorted by name; hidden files are skipped."""
     folders: dict[str, list[str]] = {}
+    beside = []
     for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
-        if not entry.is_dir() or entry.name.startswith("."):
+        if entry.name.startswith("."):
             continue
-        names = sorted(
-            name
-            for name in os.listdir(entry.path)
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        )
-        if not names:
-            raise FormatError(f"{entry.path} holds no PNG or JPEG image")
-        folders[entry.name] = [os.path.join(entry.path, name) for name in names]
+        if not entry.is_dir():
+            beside += [entry.name] if is_image(entry.path) else []
+            continue
+        folders[entry.name] = list(_images_below(entry.path))
+        if not folders[entry.name]:
+            raise FormatError(f"{entry.path} holds no image")
     if not folders:
         raise FormatError(
             f"{os.fspath(root)} holds no class folders", expected="one sub-folder per class"
         )
+    if beside:
+        raise FormatError(
+            f"{os.fspath(root)} holds images beside its class folders",
+            given=listing(beside),
+            expected="each image in the folder of its class",
+        )
     return folders
+
+
+def _images_below(folder: str) -> Iterator[str]:
+    """All images in a folder and the folders in it, each folder's sorted by name."""
+    seen = set()
+    for path, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(path)) in seen:
+            raise FormatError(f"{path} is a link back to {real}", expected="a tree of folders")
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and is_image(os.path.join(path, name)):
+                yield os.path.join(path, name)
+
+
+def is_image(path: str) -> bool:
+    """Whether a file is an image, by its name's ending or, failing that, by its content."""
+    kind = mimetypes.guess_type(path)[0]
+    if kind is not None and kind.startswith("image/"):
+        return True
+    try:
+        with open_regular(path) as (file, _), _pillow().open(file):
+            return True
+    except Exception:  # Whatever Pillow says of the bytes of a text, a program or a pipe.
+        return False

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.data.dataset import Dataset
-from chainrule.data.seeds import batch_generator, check_seed, generator
+from chainrule.data.seeds import batch_generator, check_seed, check_source, draw_seed, stream
 from chainrule.data.transforms import Array
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, listing
+from chainrule.ops.random import Generator
 from chainrule.tensor import Tensor, from_numpy
 
 _AHEAD = 2
-_FIXED = ("length", "batch_size", "shuffle", "drop_last")
+_FIXED = ("length", "batch_size", "shuffle", "drop_last", "seeded")
 
 
 class DataLoader:
@@ -26,15 +27,20 @@ class DataLoader:
     Each batch is read in one vectorized `dataset.gather`. With `shuffle`, the order of epoch e is
     `np.random.Generator(np.random.Philox(key=[seed, e])).permutation(n)`, and the augmentation of
     batch b draws from a generator of (seed, e, b): nothing depends on what was read before, so a
-    restored loader goes on with the same bits, and global random state is never touched.
+    restored loader goes on with the same bits, and NumPy's and Python's own random state is never
+    touched.
 
     Parameters
     ----------
     batch_size: samples per batch, >= 1; the last one is smaller unless `drop_last`.
     shuffle: a new order in each epoch, else the dataset's own.
-    seed: 0 to 2⁶⁴ − 1.
+    seed: 0 to 2⁶⁴ − 1, for orders that are a function of the epoch alone. Without, each epoch
+        draws its seed from `generator`, by default from that of `cr.manual_seed`, and takes the
+        order of epoch 0: so two loops, and two loaders, differ, and a program that sets the seed
+        repeats itself.
     prefetch: batches read ahead by a background thread; 0 for none. By default 2 if the dataset
         waits for files, and none for arrays in memory, where a thread costs more than it saves.
+        Where no thread can be started, the loop reads each batch itself.
 
     Each `for` loop is one epoch and continues where `load_state_dict` left off. A loop that was
     left early counts as an epoch, too.
@@ -55,20 +61,19 @@ class DataLoader:
         batch_size: int = 32,
         shuffle: bool = False,
         *,
-        seed: int = 0,
+        seed: int | None = None,
+        generator: Generator | None = None,
         drop_last: bool = False,
         prefetch: int | None = None,
     ) -> None:
         if not hasattr(dataset, "gather"):
-            raise DTypeError(
-                "DataLoader takes a Dataset",
-                given=type(dataset).__name__,
-                instead="Wrap arrays: cr.data.ArrayDataset(x, y).",
-            )
+            raise _no_dataset(dataset)
         self.dataset = dataset
         self.batch_size = _whole(batch_size, "batch_size", 1)
         self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
-        self.seed = check_seed(seed)
+        check_source(seed, generator)
+        self.generator, self._seeded = generator, seed is not None
+        self.seed = seed  # Without a seed of its own: that of the epoch, once it is drawn.
         self.prefetch = (_AHEAD if dataset.waits else 0) if prefetch is None else prefetch
         _whole(self.prefetch, "prefetch", 0)
         self._length = len(dataset)
@@ -103,22 +108,37 @@ class DataLoader:
         epoch, batch = _whole(epoch, "epoch", 0), _whole(batch, "batch", 0)
         if batch > len(self):
             raise ArgumentError("no such batch", given=batch, expected=f"0 to {len(self)}")
+        if not self._seeded and (batch == 0 or epoch != self._epoch):
+            self.seed = None
         self._epoch, self._batch = epoch, batch
         self._continues, self._run = True, None
 
     def order(self, epoch: int) -> Array:
-        """The sample indices of an epoch, in the order in which they are read."""
-        if not self.shuffle:
+        """The sample indices of an epoch, in the order in which they are read.
+
+        Raises ArgumentError for an epoch whose seed is not drawn yet, or was drawn long ago.
+        """
+        if self.shuffle and (self.seed is None or not (self._seeded or epoch == self._epoch)):
+            raise ArgumentError(
+                f"the order of epoch {epoch} is not known: each epoch draws its seed",
+                instead="Give the loader a seed: DataLoader(dataset, seed=0, ...).",
+            )
+        return self._order(self.seed, epoch if self._seeded else 0)
+
+    def _order(self, seed: int | None, epoch: int) -> Array:
+        if not self.shuffle or seed is None:
             return np.arange(self._length)
-        return generator(self.seed, epoch).permutation(self._length)
+        return stream(seed, epoch).permutation(self._length)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         if not self._continues and self._batch > 0:
-            self._epoch, self._batch = self._epoch + 1, 0
+            self.set_epoch(self._epoch + 1)
         run = self._run = object()
         self._continues = False
         epoch, first = self._epoch, self._batch
-        batches = self._read(epoch, first)
+        if self.seed is None and (self.shuffle or self.dataset.random):
+            self.seed = draw_seed(self.generator)
+        batches = self._read(first, self.seed, epoch if self._seeded else 0)
         if self.prefetch:
             batches = _read_ahead(batches, self.prefetch)
         try:
@@ -129,33 +149,34 @@ class DataLoader:
         finally:
             batches.close()  # type: ignore[attr-defined]
         if self._run is run:
-            self._epoch, self._batch, self._continues = epoch + 1, 0, True
+            self.set_epoch(epoch + 1)
 
-    def _read(self, epoch: int, first: int) -> Iterator[tuple[Array, ...]]:
-        order, size = self.order(epoch), self.batch_size
-        gather, draws = self.dataset.gather, self.dataset.random
+    def _read(self, first: int, seed: int | None, epoch: int) -> Iterator[tuple[Array, ...]]:
+        order, size = self._order(seed, epoch), self.batch_size
+        gather = self.dataset.gather
         for batch in range(first, len(self)):
             indices = order[batch * size : (batch + 1) * size]
             try:
-                if draws:
-                    arrays = gather(indices, batch_generator(self.seed, epoch, batch))
+                if self.dataset.random and seed is not None:
+                    arrays = gather(indices, batch_generator(seed, epoch, batch))
                 else:
                     arrays = gather(indices)
                 if batch == first:
                     _check_batch(arrays, len(indices))
             except Exception as error:
                 samples = listing(list(indices))
-                error.add_note(f"while reading batch {batch} of epoch {epoch}: samples {samples}")
+                where = f"batch {batch} of epoch {self._epoch}"
+                error.add_note(f"while reading {where}: samples {samples}")
                 raise
             yield arrays
 
-    def state_dict(self) -> dict[str, int | bool]:
+    def state_dict(self) -> dict[str, int | None]:
         """Where the loader stands, as JSON-ready numbers; the next batch is the first unread one.
 
         >>> from chainrule.data import ArrayDataset
         >>> DataLoader(ArrayDataset(np.arange(5)), batch_size=2).state_dict()
         {'length': 5, 'batch_size': 2, 'shuffle': False, 'drop_last': False,
-         'seed': 0, 'epoch': 0, 'batch': 0}
+         'seeded': False, 'seed': None, 'epoch': 0, 'batch': 0}
         """
         return {
             **self._fixed(),
@@ -164,15 +185,17 @@ class DataLoader:
             "batch": self._batch,
         }
 
-    def _fixed(self) -> dict[str, int | bool]:
-        values = (self._length, self.batch_size, self.shuffle, self.drop_last)
+    def _fixed(self) -> dict[str, int | None]:
+        values = (self._length, self.batch_size, self.shuffle, self.drop_last, self._seeded)
         return dict(zip(_FIXED, values, strict=True))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where a saved loader stood, with its seed, order and augmentation.
 
-        Raises ArgumentError, naming both values, if the data length, batch size, shuffle or
-        drop_last differ: the same position would then mean other samples. Unchanged on error.
+        Epochs after this one draw their seeds, if they do, from the generator as it stands.
+        Raises ArgumentError, naming both values, if the data length, batch size, shuffle,
+        drop_last or the source of seeds differ: the same position would then mean other samples.
+        Unchanged on error.
         """
         here = self.state_dict()
         if set(state) != set(here):
@@ -190,9 +213,18 @@ class DataLoader:
                 instead="Restore it with the same data and batch size, or start a new epoch "
                 "with set_epoch(epoch).",
             )
-        seed = check_seed(state["seed"])
+        if self._seeded or state["seed"] is not None:
+            check_seed(state["seed"])
         self.set_epoch(state["epoch"], state["batch"])
-        self.seed = seed
+        self.seed = state["seed"]
+
+
+def _no_dataset(value: Any) -> DTypeError:
+    if isinstance(value, Iterator):
+        instead = "Loop over the batches of an iterator themselves; it has no numbered samples."
+    else:
+        instead = "Wrap arrays: cr.data.ArrayDataset(x, y)."
+    return DTypeError("DataLoader takes a Dataset", given=type(value).__name__, instead=instead)
 
 
 def _whole(value: Any, name: str, least: int) -> int:
@@ -236,7 +268,11 @@ def _read_ahead(batches: Iterator[Any], depth: int) -> Iterator[Any]:
     # Settings are scoped to the context; the thread reads under those of the loop.
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(work,), daemon=True, name="DataLoader")
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # The system has no thread to spare, or none at all.
+        yield from batches
+        return
     try:
         while True:
             item, error = _next(ready, thread)

@@ -20,13 +20,14 @@ from chainrule.data.files import (
     unpacking_limit,
 )
 from chainrule.data.transforms import Array
-from chainrule.errors import FormatError
+from chainrule.errors import FormatError, listing, shortened
 
 if TYPE_CHECKING:
     import zipfile
 
 _MAX_HEADER = 10_000
 _STORED_OR_DEFLATED = (0, 8)
+_HAS_DESCRIPTOR = 8
 
 
 def read_npy(path: PathLike) -> Array:
@@ -40,8 +41,8 @@ def read_npz(path: PathLike, max_bytes: int | None = None) -> dict[str, Array]:
     """All arrays in an `.npz` file by name.
 
     max_bytes: the most that it may unpack to; by default 200 times its size (at least 64 MiB).
-    Raises FormatError for pickled objects, archives that unpack to more, duplicate names and any
-    damage.
+    Raises FormatError for pickled objects, archives that unpack to more, duplicate names, members
+    that are no arrays, bytes that belong to none, and any damage.
     """
     import zipfile  # Slow to import, and of no use to who reads no archive.
 
@@ -49,6 +50,7 @@ def read_npz(path: PathLike, max_bytes: int | None = None) -> dict[str, Array]:
         try:
             with zipfile.ZipFile(file) as archive:
                 _check_members(archive, path, unpacking_limit(size, max_bytes))
+                _check_layout(archive, file, path)
                 return {
                     info.filename.removesuffix(".npy"): _read_member(archive, info, path)
                     for info in archive.infolist()
@@ -77,8 +79,13 @@ def _check_members(archive: zipfile.ZipFile, path: PathLike, limit: int) -> None
     if not names:
         raise FormatError(f"{os.fspath(path)} holds no arrays")
     if len(set(names)) < len(names):
-        raise FormatError(f"{os.fspath(path)} holds one name twice", given=names)
+        raise FormatError(f"{os.fspath(path)} holds one name twice", given=listing(names))
     for info in infos:
+        if not info.filename.endswith(".npy") or info.filename != info.orig_filename:
+            raise FormatError(
+                f"{os.fspath(path)} holds {shortened(info.orig_filename)!r}, which is no array",
+                expected="names that end in .npy, as numpy.savez writes them",
+            )
         if info.compress_type not in _STORED_OR_DEFLATED or info.flag_bits & 1:
             raise FormatError(
                 f"{os.fspath(path)}: {info.filename} is encrypted or compressed in an unusual way",
@@ -87,6 +94,44 @@ def _check_members(archive: zipfile.ZipFile, path: PathLike, limit: int) -> None
     total = sum(info.file_size for info in infos)
     if total > limit:
         raise too_large(path, "the archive", total, limit)
+
+
+def _check_layout(archive: zipfile.ZipFile, file: BinaryIO, path: PathLike) -> None:
+    """The members that the directory names fill the file up to the directory.
+
+    The directory has no checksum: one flipped bit can make it skip an entry. The bytes of that
+    member then belong to none.
+    """
+    place = 0
+    for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+        if info.header_offset != place:
+            break
+        file.seek(place + 26)
+        name_and_extra = sum(struct.unpack("<HH", file.read(4)))
+        place += 30 + name_and_extra + info.compress_size
+        if info.flag_bits & _HAS_DESCRIPTOR:
+            place += _descriptor_size(file, place)
+    if place != archive.start_dir:
+        raise FormatError(
+            f"{os.fspath(path)}: bytes {place:,} to {archive.start_dir:,} belong to no array that "
+            "the directory at the end names",
+            expected="a file written by numpy.savez, without gap",
+            instead="Fetch or write the file again.",
+        )
+
+
+def _descriptor_size(file: BinaryIO, place: int) -> int:
+    """How many bytes follow a member that was written before its size was known.
+
+    A signature that may be left out, the checksum, and two sizes of 4 or of 8 bytes.
+    """
+    file.seek(place)
+    signature = 4 if file.read(4) == b"PK\x07\x08" else 0
+    for width in (4, 8):
+        file.seek(place + signature + 4 + 2 * width)
+        if file.read(4) in (b"PK\x03\x04", b"PK\x01\x02"):
+            return signature + 4 + 2 * width
+    return 0
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: PathLike) -> Array:

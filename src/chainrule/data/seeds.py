@@ -1,5 +1,7 @@
 """Random numbers that are pure functions of (seed, epoch, batch), so that skipping consumes none.
 
+A seed that nobody gives is drawn from Chainrule's own generator, and so follows `cr.manual_seed`.
+
 All come from Philox 4×64-10, a counter-based generator (Salmon et al., 2011): the key names a
 stream, the counter a place in it. Nothing here touches `random` or NumPy's global state.
 """
@@ -8,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, DTypeError
+from chainrule.ops.random import Generator, default_generator
 
 _LIMIT = 2**64
 # Streams of purposes other than an epoch's order lie above every epoch anyone will reach.
@@ -25,13 +28,33 @@ def check_seed(seed: int) -> int:
     return int(seed)
 
 
-def generator(seed: int, stream: int) -> np.random.Generator:
+def check_source(seed: int | None, generator: Generator | None) -> None:
+    """Raise unless the random numbers come from a seed, from a generator, or from neither."""
+    if generator is not None and not isinstance(generator, Generator):
+        raise DTypeError(
+            "generator is a random generator of Chainrule's",
+            given=repr(generator)[:60],
+            expected="cr.Generator(seed)",
+            instead="Pass a number as seed=...",
+        )
+    if seed is not None and generator is not None:
+        raise ArgumentError("a seed and a generator were given", expected="one of the two")
+    if seed is not None:
+        check_seed(seed)
+
+
+def draw_seed(generator: Generator | None = None) -> int:
+    """A seed drawn from `generator`, by default from the one that `cr.manual_seed` seeds."""
+    return int((default_generator if generator is None else generator).integers(0, 2**53, (1,)))
+
+
+def stream(seed: int, purpose: int) -> np.random.Generator:
     """The generator of one stream: an epoch's order, a split, a synthetic set.
 
-    >>> generator(0, stream=1).permutation(5).tolist() == generator(0, 1).permutation(5).tolist()
+    >>> stream(0, purpose=1).permutation(5).tolist() == stream(0, 1).permutation(5).tolist()
     True
     """
-    key = np.array([check_seed(seed), stream], dtype=np.uint64)
+    key = np.array([check_seed(seed), purpose], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key))
 
 

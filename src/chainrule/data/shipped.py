@@ -6,8 +6,9 @@ import os
 
 import numpy as np
 
-from chainrule.data.dataset import CLASSIFICATION, ArrayDataset, ImageFormat, train_test_split
+from chainrule.data.dataset import CLASSIFICATION, ArrayDataset, ImageFormat
 from chainrule.data.numpy_files import read_npz
+from chainrule.data.splits import train_test_split
 from chainrule.data.synthetic import as_targets
 from chainrule.data.transforms import Array, Compose, Flatten, Rescale, Standardize
 

@@ -10,19 +10,28 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 
 import numpy as np
 
-from chainrule.data.dataset import CLASSIFICATION, REGRESSION, ArrayDataset, ImageFormat
+from chainrule.data.cells import Cells, is_missing, is_number, open_cells
+from chainrule.data.dataset import (
+    CLASSIFICATION,
+    REGRESSION,
+    ArrayDataset,
+    ImageFormat,
+    to_float32,
+)
 from chainrule.data.files import PathLike
 from chainrule.data.idx import read_idx_folder
 from chainrule.data.numpy_files import read_npz
-from chainrule.data.tables import read_csv
+from chainrule.data.tables import Table, label_numbers, read_table
 from chainrule.data.transforms import Array
 from chainrule.errors import ArgumentError, FormatError, NonFiniteError, listing
 
 _LABEL_NAMES = ("label", "target", "class", "species", "y")
 _MANY = 100
+_LONGEST = 30
 _NPZ_NAMES = (
     (("x_train", "y_train"), ("x_test", "y_test")),
     (("x", "y"), None),
@@ -36,24 +45,23 @@ def encode_labels(
 ) -> tuple[Array, tuple[str, ...]]:
     """Label values as int64 0 ... C−1, and the classes' names in that order.
 
-    Numbers are ordered by value and text by code point; `classes` gives the order of training.
+    Text that is numbers throughout, and numbers, are ordered by value, other text by code point;
+    `classes` gives the order of training.
 
     >>> encode_labels(np.array(["rose", "iris", "rose"]))
     (array([1, 0, 1]), ('iris', 'rose'))
     """
     values, codes = np.unique(raw, return_inverse=True)
-    names = tuple(_name(value) for value in values)
-    if classes is None:
-        return codes.reshape(-1).astype(np.int64), names
-    places = {name: place for place, name in enumerate(classes)}
-    unknown = [name for name in names if name not in places]
-    if unknown:
+    found = [_name(value) for value in values]
+    names = tuple(classes or (sorted(found, key=_order) if all(map(is_number, found)) else found))
+    places = {name: place for place, name in enumerate(names)}
+    if unknown := [name for name in found if name not in places]:
         raise FormatError(
             f"{where} hold classes that training did not know: {listing(unknown)}",
-            expected=listing(list(classes)),
+            expected=listing(names),
         )
-    order = np.array([places[name] for name in names], np.int64)
-    return order[codes.reshape(-1)], tuple(classes)
+    order = np.array([places[name] for name in found], np.int64)
+    return order[codes.reshape(-1)], names
 
 
 def _name(value: object) -> str:
@@ -62,14 +70,35 @@ def _name(value: object) -> str:
     return str(value)
 
 
-def _looks_like_classes(raw: Array) -> bool:
-    """Text, or at most 100 different whole numbers, one per sample."""
-    if raw.ndim != 1:
-        return False
-    if raw.dtype.kind == "f":
-        whole = bool(np.isfinite(raw).all() and (raw == np.round(raw)).all())
-        return whole and np.unique(raw).size <= _MANY
-    return raw.dtype.kind in "Ubiu" and (raw.dtype.kind != "i" or np.unique(raw).size <= _MANY)
+def _order(name: str) -> tuple[float, str]:
+    return float(name), name
+
+
+def label_text(cell: str) -> str:
+    """A label's name: the cell as it is written, but for decimals that say nothing.
+
+    So `007` and `7` are two classes, and so are whole numbers of any length that differ; `1.0`
+    and `1.00e+00`, which programs write for 1, are the class `1`.
+
+    >>> [label_text(cell) for cell in ("007", "1.0", "2.50", "rose")]
+    ['007', '1', '2.5', 'rose']
+    """
+    if cell.lstrip("+-").isdigit() or not is_number(cell):
+        return cell
+    try:
+        number = Decimal(cell)
+    except InvalidOperation:  # an exponent beyond what Decimal holds
+        return cell
+    if abs(number.adjusted()) > _LONGEST:
+        return cell
+    text = format(number.copy_abs(), "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"-{text}" if number < 0 else text
+
+
+def _whole(raw: Array) -> bool:
+    """Whether these are whole numbers, one per sample; few of them are taken for classes."""
+    return raw.ndim == 1 and (raw.dtype.kind in "biu" or bool((raw == np.round(raw)).all()))
 
 
 def labelled(
@@ -86,11 +115,10 @@ def labelled(
         place = int(np.argmin(np.isfinite(raw).reshape(len(raw), -1).all(1)))
         raise NonFiniteError(f"{where} hold NaN or infinity", given=f"sample {place}")
     if task is None:
-        task = CLASSIFICATION if classes or _looks_like_classes(raw) else REGRESSION
+        few = raw.dtype.kind == "U" or (_whole(raw) and np.unique(raw).size <= _MANY)
+        task = CLASSIFICATION if few or classes else REGRESSION
     if task == REGRESSION:
-        if raw.dtype.kind == "U":
-            raise FormatError(f"{where} are text, and regression predicts numbers")
-        y = raw.astype(np.float32).reshape(len(raw), -1)
+        y = to_float32(raw, where).reshape(len(raw), -1)
         return ArrayDataset(x, y, feature_names=feature_names, task=REGRESSION)
     if raw.ndim != 1:
         raise FormatError(f"{where} are not class labels", given=raw.shape, expected="(n,)")
@@ -105,41 +133,71 @@ def csv_dataset(
     task: str | None = None,
     feature_names: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
-    delimiter: str = ",",
+    delimiter: str | None = None,
+    header: bool | None = None,
 ) -> ArrayDataset:
     """A CSV file with one label column; see :func:`read_csv` for what is refused.
 
     label: the column's name or index; by default the one called label, target, class, species
         or y. Columns `pixel0`, `pixel1`, ... with whole numbers 0 to 255 become a grey image.
-    task: by default classification for text and for up to 100 different whole numbers.
+    task: by default classification for text and for up to 100 different whole numbers, regression
+        for other numbers; numbers and text in one column are an error that names the line.
     feature_names, classes: those of training, to read a test file in the same way.
+    delimiter, header: see :func:`read_csv`.
     """
-    label = _label_column(path, delimiter) if label is None else label
-    table = read_csv(path, label, columns=feature_names, delimiter=delimiter)
+    wanted = {*(feature_names or ()), *([label] if isinstance(label, str) else [])}
+    cells = open_cells(path, delimiter=delimiter, header=header, wanted=wanted)
+    table = read_table(cells, _label_column(cells) if label is None else label, feature_names)
     if table.labels is None or not table.names:
-        raise FormatError(f"{os.fspath(path)} needs a label column and at least one feature")
-    where = f"{os.fspath(path)}: the labels in column {table.label_name}"
+        raise FormatError(f"{cells.path} needs a label column and at least one feature")
     data = labelled(
-        table.values, table.labels, task=task, classes=classes, feature_names=table.names,
-        where=where,
+        table.values, _targets(cells, table, task, classes), task=task, classes=classes,
+        feature_names=table.names, where=f"{cells.path}: the labels in column {table.label_name}",
     )  # fmt: skip
     return _as_pixels(data) or data
 
 
-def _label_column(path: PathLike, delimiter: str) -> str:
-    with open(path, "rb") as file:
-        head = file.readline(2**20).decode("utf-8-sig", errors="replace")
-    names = [name.strip().strip('"') for name in head.split(delimiter)]
-    found = [name for name in names if name.lower() in _LABEL_NAMES]
+def _label_column(cells: Cells) -> str:
+    found = [name for name in cells.names if name.lower() in _LABEL_NAMES]
     if len(found) != 1:
-        # An unreadable file gets its own, better error before this one.
-        read_csv(path, delimiter=delimiter, columns=[])
         raise ArgumentError(
-            f"{os.fspath(path)}: which column is the label?",
-            given=f"columns {listing(names)}",
+            f"{cells.path}: which column is the label?",
+            given=f"columns {listing(cells.names)}",
             instead="Name it: label='...' (--label on the command line).",
         )
     return found[0]
+
+
+def _targets(cells: Cells, table: Table, task: str | None, classes: Sequence[str] | None) -> Array:
+    """The label column as float64 numbers, or as the names of classes."""
+    texts: list[str] = [] if table.labels is None else table.labels.tolist()
+    missing = [is_missing(text) for text in texts]
+    if any(missing):
+        raise _bad_label(cells, table, missing.index(True), "the label is missing")
+    numeric = [is_number(text) for text in texts]
+    if task is None and classes is None and len(set(numeric)) > 1:
+        raise _bad_label(
+            cells, table, numeric.index(False), "not a number, as other labels are",
+            instead="Mend the cell, or pass task='classification' (--task on the command line).",
+        )  # fmt: skip
+    names = np.array([label_text(text) for text in texts])
+    if task == REGRESSION or (task is None and classes is None and all(numeric)):
+        numbers = label_numbers(cells, table)
+        if task == REGRESSION or not _whole(numbers) or np.unique(names).size > _MANY:
+            return numbers
+    return names
+
+
+def _bad_label(
+    cells: Cells, table: Table, row: int, problem: str, instead: str | None = None
+) -> FormatError:
+    name = table.label_name or ""
+    return cells.error(
+        int(table.lines[row]),
+        f"column {cells.names.index(name) + 1} ({name}): {problem}",
+        given=None if table.labels is None else repr(str(table.labels[row])[:40]),
+        instead=instead,
+    )
 
 
 def _as_pixels(data: ArrayDataset) -> ArrayDataset | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.data.dataset import CLASSIFICATION, REGRESSION, ArrayDataset
-from chainrule.data.seeds import SAMPLES, generator
+from chainrule.data.seeds import SAMPLES, stream
 from chainrule.data.transforms import Array, Generator
 from chainrule.errors import ArgumentError
 
@@ -36,7 +36,7 @@ def _start(n: int, noise: float, seed: int, least: int = 2) -> Generator:
         raise ArgumentError("too few samples", given=n, expected=f"n >= {least}")
     if not 0 <= noise < np.inf:
         raise ArgumentError("noise is a standard deviation", given=noise, expected=">= 0")
-    return generator(seed, SAMPLES)
+    return stream(seed, SAMPLES)
 
 
 def _finish(

@@ -261,10 +261,14 @@ class Standardize(Transform):
         values = check_numbers(x, "the training part")
         if values.ndim < 1 or len(values) == 0:
             raise ArgumentError("statistics of no samples", given=values.shape)
-        std = values.std(axis=0)
+        # A power of two by which nothing is rounded, and no square leaves the range of float64.
+        largest = np.abs(values).max(axis=0, initial=0.0)
+        scale = np.exp2(np.frexp(largest)[1] - 1.0)
+        scaled = values / scale
+        mean, std = scaled.mean(axis=0), scaled.std(axis=0)
         # A constant column's computed spread is rounding noise of its mean, not information.
-        noise = 1e-12 * np.abs(values).max(axis=0, initial=0.0)
-        return cls(values.mean(axis=0), np.where(std > noise, std, 1.0), dtype)
+        std = np.where(std * scale > 1e-12 * largest, std * scale, 1.0)
+        return cls(mean * scale, std, dtype)
 
     def __call__(self, x: Array, generator: Generator | None = None) -> Array:
         if x.shape[1:] != self.mean.shape:

@@ -1,0 +1,310 @@
+"""The text of a CSV file as rows of cells under named columns; errors name the line.
+
+What a file leaves open is decided here, from the file itself, or asked for: the delimiter, and
+whether the first row holds names. A line ends in LF, CR or CRLF, also in one file.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from enum import Enum, auto
+from itertools import islice
+from typing import Any, NamedTuple
+
+from chainrule.data.files import PathLike, looks_like_html, open_regular
+from chainrule.errors import ArgumentError, FormatError, listing
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "?"})
+"""What stands, in any case of letters, where a value is missing."""
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NONFINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
+_WHOLE = re.compile(r"\d{1,18}", re.ASCII)
+_PEEK = 20
+Row = tuple[int, list[str]]
+
+
+def is_number(cell: str, nonfinite: bool = False) -> bool:
+    """Whether a cell is an ASCII decimal number, or `nan` or `inf` where these are allowed.
+
+    >>> is_number("-1.5e3"), is_number("1_000"), is_number("nan"), is_number("nan", True)
+    (True, False, False, True)
+    """
+    return bool(_NUMBER.fullmatch(cell) or (nonfinite and _NONFINITE.fullmatch(cell)))
+
+
+def is_nonfinite(cell: str) -> bool:
+    """Whether a cell is `nan` or an infinity, with or without a sign."""
+    return bool(_NONFINITE.fullmatch(cell))
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell says that its value is missing: it is empty, or one of `MISSING`."""
+    return cell.strip().lower() in MISSING
+
+
+class Cells(NamedTuple):
+    """A CSV file that was opened: its text with LF line ends, and where its rows begin in it.
+
+    names: the header's, or column0, column1, ... where `header` is false.
+    """
+
+    path: str
+    text: str
+    delimiter: str
+    header: bool
+    names: tuple[str, ...]
+    body: int
+
+    def rows(self) -> Iterator[Row]:
+        """(line, cells) of each row that is not blank; FormatError for one of another width."""
+        width = len(self.names)
+        for line, cells in _rows(self.path, self.text, self.delimiter, self.body):
+            if len(cells) != width:
+                raise self.error(line, f"{len(cells)} cells in a table of {width} columns")
+            yield line, cells
+
+    def error(self, line: int, problem: str, **details: Any) -> FormatError:
+        """The error for something at a line of the file."""
+        return FormatError(f"{self.path}, line {line}: {problem}", **details)
+
+    def find(self, label: str | int) -> int:
+        """The place of a column that is given by its name, or by its index."""
+        if isinstance(label, str) and label in self.names:
+            return self.names.index(label)
+        if isinstance(label, int) and -len(self.names) <= label < len(self.names):
+            return label % len(self.names)
+        from difflib import get_close_matches
+
+        near = get_close_matches(str(label), self.names, 1)
+        raise ArgumentError(
+            f"{self.path} has no label column {label!r}",
+            expected=f"one of {listing(self.names)}",
+            instead=f"Did you mean {near[0]!r}?" if near else None,
+        )
+
+
+def open_cells(
+    path: PathLike,
+    *,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    wanted: Collection[str] = (),
+) -> Cells:
+    """Open a CSV file: decode it, find its delimiter and its columns' names.
+
+    Parameters
+    ----------
+    delimiter: one character; by default that of `,` `;` tab `|` which cuts the rows alike.
+    header: whether the first row holds names; by default it does if it differs in kind from the
+        rows below in some column. A first row that could be both is an error that asks.
+    wanted: names that the caller looks for: a first row that has them all is a header.
+    """
+    if delimiter is not None and not _can_separate(delimiter):
+        raise ArgumentError("bad delimiter", given=repr(delimiter), expected="one sign such as ','")
+    name, text = os.fspath(path), _read_text(path)
+    sign = _find_delimiter(name, text) if delimiter is None else delimiter
+    (line, first), *below = islice(_rows(name, text, sign, 0), _PEEK + 1)
+    first = [cell.strip() for cell in first]
+    if header is None:
+        header = _holds_names(f"{name}, line {line}", first, [row for _, row in below], wanted)
+    if not header:
+        names = tuple(f"column{place}" for place in range(len(first)))
+        return Cells(name, text, sign, False, names, 0)
+    _check_names(f"{name}, line {line}", first)
+    return Cells(name, text, sign, True, tuple(first), _end_of_first_row(text, sign))
+
+
+def _can_separate(sign: str) -> bool:
+    return len(sign) == 1 and sign not in '"\r\n+-.' and not sign.isalnum()
+
+
+def _read_text(path: PathLike) -> str:
+    """The file as text, each line ended by LF alone."""
+    with open_regular(path) as (file, _):
+        data = file.read()
+    name = os.fspath(path)
+    if not data.strip():
+        raise FormatError(f"{name} is empty", expected="a header and rows of numbers")
+    if hint := looks_like_html(data[:64]):
+        raise FormatError(f"{name}, line 1: not a table", given=data[:40], instead=hint)
+    for bad, what in ((b"\0", "a NUL byte"), (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16")):
+        if (place := data.find(bad, 0, None if bad == b"\0" else 2)) >= 0:
+            raise FormatError(
+                f"{name}, line {_line_at(data, place)}: {what} at offset {place}",
+                expected="text in UTF-8",
+            )
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"{name}, line {_line_at(data, error.start)}: not UTF-8 at offset {error.start}",
+            given=f"byte {data[error.start]:#04x}",
+            expected="text in UTF-8",
+            instead="Save the file as UTF-8.",
+        ) from None
+
+
+def _line_at(data: bytes, place: int) -> int:
+    """The number of the line that holds a byte; lines end in LF, CR or CRLF."""
+    before = data[:place]
+    return before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n") + 1
+
+
+def _lines(text: str, begin: int) -> Iterator[str]:
+    while begin < len(text):
+        end = text.find("\n", begin) + 1 or len(text)
+        yield text[begin:end]
+        begin = end
+
+
+def _rows(path: str, text: str, delimiter: str, begin: int) -> Iterator[Row]:
+    """(line, cells) of each row that is not blank, in the text from `begin` on."""
+    start = text.count("\n", 0, begin)
+    reader = csv.reader(_lines(text, begin), delimiter=delimiter, strict=True)
+    while True:
+        opened = start + reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise _quote_error(f"{path}, line {opened}", str(error)) from None
+        if cells:
+            yield opened, cells
+
+
+def _end_of_first_row(text: str, delimiter: str) -> int:
+    """Where the text goes on after the first row that is not blank."""
+    end = 0
+
+    def read() -> Iterator[str]:
+        nonlocal end
+        for line in _lines(text, 0):
+            end += len(line)
+            yield line
+
+    next(row for row in csv.reader(read(), delimiter=delimiter, strict=True) if row)
+    return end
+
+
+def _quote_error(where: str, message: str) -> FormatError:
+    if "unexpected end" in message:
+        return FormatError(f"{where}: the quote opened here is never closed")
+    if "field limit" in message:
+        return FormatError(
+            f"{where}: a cell of more than {csv.field_size_limit():,} characters",
+            instead="Is a quote not closed?",
+        )
+    return FormatError(f"{where}: bad quoting: {message}")
+
+
+# -- what the file leaves open -----------------------------------------------------------------
+
+
+def _find_delimiter(name: str, text: str) -> str:
+    """The sign that cuts all of the first rows into the same number of cells, more than one."""
+    fitting = []
+    for sign in DELIMITERS:
+        try:
+            widths = {len(row) for _, row in islice(_rows(name, text, sign, 0), _PEEK)}
+        except FormatError:
+            continue
+        if len(widths) == 1 and max(widths) > 1:
+            fitting.append(sign)
+    if len(fitting) > 1:
+        found = " and the ".join(DELIMITERS[sign] for sign in fitting)
+        raise ArgumentError(
+            f"{name}: the {found} could both separate the cells",
+            instead=f"Say which does: delimiter={fitting[0]!r} (--delimiter on the command line).",
+        )
+    if fitting:
+        return fitting[0]
+    lines = list(islice(_lines(text, 0), _PEEK))
+    likely = max(DELIMITERS, key=lambda sign: sum(sign in line for line in lines))
+    return likely if 2 * sum(likely in line for line in lines) > len(lines) else ","
+
+
+class _Kind(Enum):
+    TEXT = auto()
+    WHOLE = auto()
+    DECIMAL = auto()
+
+
+def _kind(cell: str) -> _Kind:
+    if not is_number(cell, nonfinite=True):
+        return _Kind.TEXT
+    return _Kind.WHOLE if _WHOLE.fullmatch(cell) else _Kind.DECIMAL
+
+
+def _holds_names(
+    where: str, first: list[str], below: list[list[str]], wanted: Collection[str]
+) -> bool:
+    """Whether the first row is a header: what it says itself, and how the rows below differ."""
+    kinds = [_kind(cell) for cell in first]
+    if wanted and set(wanted) <= set(first):
+        return True
+    if not below or set(kinds) == {_Kind.TEXT}:
+        return _Kind.TEXT in kinds
+    if _Kind.TEXT not in kinds and (_Kind.DECIMAL in kinds or len(set(first)) < len(first)):
+        return False  # Names are text or whole numbers, and each is another.
+    others = [row for row in below if len(row) == len(first)]
+    differs = any(map(_differs, kinds, zip(*others, strict=True)))
+    if _Kind.TEXT in kinds:
+        if differs:
+            return True
+        raise _names_or_sample(where, first)
+    numbers = [int(cell) for cell in first]
+    if differs or (_counts(numbers) and not any(_counts(_wholes(row)) for row in others)):
+        warnings.warn(
+            f"{where}: the numbers {listing(first)} are read as the columns' names; pass "
+            "header=True to say so, header=False (--no-header) if they are a sample",
+            stacklevel=4,
+        )
+        return True
+    if len(numbers) > 1 and numbers in (sorted(numbers), sorted(numbers, reverse=True)):
+        raise _names_or_sample(where, first)
+    return False
+
+
+def _differs(kind: _Kind, below: Sequence[str]) -> bool:
+    """Whether a cell is of another kind than all cells below it: text, number, whole number."""
+    kinds = {_kind(cell) for cell in map(str.strip, below) if not is_missing(cell)}
+    if not kinds:
+        return False
+    if kind is _Kind.TEXT:
+        return _Kind.TEXT not in kinds
+    return kinds == {_Kind.TEXT} or (kind is _Kind.WHOLE and kinds == {_Kind.DECIMAL})
+
+
+def _counts(numbers: list[int]) -> bool:
+    """Whether numbers count up by one: 0, 1, 2 or 2019, 2020, 2021; two of them are not enough."""
+    return len(numbers) > 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _wholes(row: list[str]) -> list[int]:
+    return [int(cell) for cell in map(str.strip, row) if _WHOLE.fullmatch(cell)]
+
+
+def _names_or_sample(where: str, first: list[str]) -> ArgumentError:
+    return ArgumentError(
+        f"{where}: is this row the columns' names or a sample?",
+        given=listing(first),
+        instead="Pass header=True or header=False (--header, --no-header on the command line).",
+    )
+
+
+def _check_names(where: str, names: list[str]) -> None:
+    if "" in names:
+        raise FormatError(
+            f"{where}: column {names.index('') + 1} has no name",
+            instead="If a row index was written with the table, write it without.",
+        )
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise FormatError(f"{where}: the header names a column twice: {listing(twice)}")

@@ -1,0 +1,120 @@
+"""Parts of a dataset: a subset by sample numbers, and splits that are drawn at random."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.data.dataset import CLASSIFICATION, ArrayDataset, Dataset, as_indices
+from chainrule.data.seeds import SPLIT, check_source, draw_seed, stream
+from chainrule.data.transforms import Array
+from chainrule.errors import ArgumentError, OutOfRangeError
+from chainrule.ops.random import Generator
+
+
+class Subset(Dataset):
+    """The samples of `dataset` at `indices`, in that order; nothing is copied."""
+
+    def __init__(self, dataset: Dataset, indices: Sequence[int] | Array) -> None:
+        places = as_indices(indices)
+        wrong = np.flatnonzero((places < 0) | (places >= len(dataset)))
+        if wrong.size:
+            raise OutOfRangeError(
+                f"index {places[wrong[0]]} at position {wrong[0]} of the subset",
+                expected=f"0 to {len(dataset) - 1}",
+            )
+        self.dataset, self.indices = dataset, places
+        self.classes, self.task = dataset.classes, dataset.task
+        self.feature_names, self.image = dataset.feature_names, dataset.image
+        self.transform, self.random = dataset.transform, dataset.random
+        self.waits = dataset.waits
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        if not -len(self) <= index < len(self):
+            raise OutOfRangeError(f"sample {index} of a subset of {len(self)}")
+        return self.dataset[int(self.indices[index])]
+
+    def gather(
+        self, indices: Sequence[int] | Array, generator: np.random.Generator | None = None
+    ) -> tuple[Array, ...]:
+        places = self.indices[as_indices(indices)]
+        if generator is None:
+            return self.dataset.gather(places)
+        return self.dataset.gather(places, generator)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.dataset.input_shape
+
+
+def random_split(
+    dataset: Dataset,
+    lengths: Sequence[int] | Sequence[float],
+    generator: Generator | None = None,
+    *,
+    seed: int | None = None,
+) -> list[Subset]:
+    """Parts of the given lengths (or fractions that add up to 1), drawn without overlap.
+
+    Fractions are floored; samples left over go to the first parts in turn, as in PyTorch.
+
+    The draw follows `cr.manual_seed`, so two calls give two splits; with `generator` it follows
+    that one, and with `seed` the split is a function of the seed alone.
+
+    >>> data = ArrayDataset(np.arange(10))
+    >>> [len(part) for part in random_split(data, [0.75, 0.25])]
+    [8, 2]
+    """
+    n = len(dataset)
+    counts = _fractions_to_counts(n, lengths)
+    if any(count < 0 for count in counts) or sum(counts) != n:
+        raise ArgumentError(
+            f"the lengths do not add up to the {n} samples", given=f"{list(lengths)}"
+        )
+    check_source(seed, generator)
+    order = stream(draw_seed(generator) if seed is None else seed, SPLIT).permutation(n)
+    return [Subset(dataset, part) for part in np.split(order, np.cumsum(counts)[:-1])]
+
+
+def _fractions_to_counts(n: int, lengths: Sequence[float]) -> list[int]:
+    if all(isinstance(length, (int, np.integer)) for length in lengths):
+        return [int(length) for length in lengths]
+    if not math.isclose(math.fsum(lengths), 1.0, rel_tol=1e-9) or min(lengths) < 0:
+        raise ArgumentError("fractions must add up to 1", given=f"{list(lengths)}")
+    counts = [math.floor(n * fraction) for fraction in lengths]
+    for place in range(n - sum(counts)):
+        counts[place % len(counts)] += 1
+    return counts
+
+
+def train_test_split(
+    dataset: ArrayDataset, test_size: float = 0.2, seed: int = 0
+) -> tuple[ArrayDataset, ArrayDataset]:
+    """Two parts of `dataset`; each class keeps its share in both (stratified).
+
+    test_size: the test part's fraction of each class, rounded, and at least one sample of each
+    class that has two; targets that are not class labels are split as one class.
+    """
+    if not 0 < test_size < 1:
+        raise ArgumentError("test_size is a fraction", given=test_size, expected="0 < x < 1")
+    y = dataset.arrays[-1]
+    stratify = dataset.task == CLASSIFICATION and len(dataset.arrays) > 1 and y[0].size == 1
+    labels = y.reshape(len(y)) if stratify else np.zeros(len(y), np.int64)
+    if np.unique(labels).size == len(labels):  # no class could be in both parts
+        labels = np.zeros(len(y), np.int64)
+    draw, tests = stream(seed, SPLIT), []
+    for label in np.unique(labels):
+        members = draw.permutation(np.flatnonzero(labels == label))
+        count = min(max(round(test_size * len(members)), 1), len(members) - 1)
+        tests.append(members[:count])
+    test = np.sort(np.concatenate(tests))
+    if not test.size:
+        raise ArgumentError("too few samples to split", given=len(dataset), expected=">= 2")
+    train = np.setdiff1d(np.arange(len(dataset)), test, assume_unique=True)
+    return dataset.take(train), dataset.take(test)
