@@ -151,6 +151,35 @@ def test_a_csv_with_its_label(run: Path) -> None:
     assert json.loads(scored.stdout)["samples"] == 90
 
 
+def test_a_table_of_any_delimiter_header_and_task(run: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f}#{b:.3f}#{int(a > b)}" for a, b in rng.normal(size=(90, 2))]
+    Path("t.csv").write_text("\n".join(rows) + "\n")
+    table = ("--delimiter", "#", "--no-header")
+    options = ("--label", "column2", "--epochs", "1", "--no-report", "--json")
+    trained = json.loads(call("train", "t.csv", *table, *options, "--out", "hash").stdout)
+    assert "accuracy" in trained["test"]
+    assert json.loads(call("evaluate", "hash", "t.csv", "--json").stdout)["samples"] == 90
+    assert len(json.loads(call("predict", "hash", "t.csv", "--json").stdout)) == 90
+    Path("u.csv").write_text("x\ty\n" + "\n".join(r.rpartition("#")[0] for r in rows))
+    Path("u.csv").write_text(Path("u.csv").read_text().replace("#", "\t"))
+    result = call("predict", "hash", "u.csv", "--delimiter", "tab", "--header")
+    assert result.exit_code == 1 and "lacks columns: column0, column1" in result.stderr
+    found = call("predict", "hash", "u.csv", "--delimiter", "tab", "--json")
+    assert found.exit_code == 1 and "line 1" in found.stderr
+    regression = ("--task", "regression", "--out", "values")
+    trained = json.loads(call("train", "t.csv", *table, *options, *regression).stdout)
+    assert "r2" in trained["test"]
+    resumed = call("train", "--resume", "hash", "--task", "regression")
+    assert resumed.exit_code == 2 and "--task: fixed by the run" in resumed.stderr
+
+
+def test_a_label_of_one_class_is_an_error(run: Path) -> None:
+    Path("one.csv").write_text("a,y\n" + "".join(f"{i},1\n" for i in range(50)))
+    result = call("train", "one.csv", "--label", "y", "--epochs", "1", "--no-report")
+    assert result.exit_code == 1 and "every sample is of the class '1'" in result.stderr
+
+
 def test_doctor_says_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = json.loads(call("doctor", "--json").stdout)
     assert "native" in facts["engine"] and facts["versions"]["numpy"] == np.__version__

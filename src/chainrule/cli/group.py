@@ -1,4 +1,4 @@
-"""What the commands share: errors as one line, the options --json and --debug, printing."""
+"""What the commands share: errors as one line, common options, printing."""
 
 from __future__ import annotations
 
@@ -50,6 +50,21 @@ debug_option = click.option(
     help="Show the traceback of an error.",
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+label_option = click.option("--label", help="The label column of a table, by name.")
+
+
+def _delimiter(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    return "\t" if value in ("\\t", "tab") else value
+
+
+delimiter_option = click.option(
+    "--delimiter", callback=_delimiter,
+    help="The sign between a table's cells, or tab. [default: found in the file]",
+)  # fmt: skip
+header_option = click.option(
+    "--header/--no-header", default=None,
+    help="Whether a table's first row holds names. [default: found in the file]",
+)  # fmt: skip
 
 
 def numbers(results: dict[str, Any]) -> str:

@@ -6,21 +6,31 @@ from typing import Any
 
 import click
 
-from chainrule.cli.group import debug_option, json_option, numbers, print_json
+from chainrule.cli.group import (
+    debug_option,
+    delimiter_option,
+    header_option,
+    json_option,
+    label_option,
+    numbers,
+    print_json,
+)
 
 
 @click.command()
 @click.argument("run", type=click.Path())
 @click.argument("dataset", required=False)
-@click.option("--label", help="The label column of a CSV file, by name.")
+@label_option
+@delimiter_option
+@header_option
 @json_option
 @debug_option
-def evaluate(run: str, dataset: str | None, label: str | None, as_json: bool) -> None:
+def evaluate(run: str, dataset: str | None, as_json: bool, **table: Any) -> None:
     """Loss and accuracy of RUN on DATASET (by default on the test part of its own data)."""
     from chainrule.train.runs.run import Run
 
     opened = Run.open(run)
-    data = opened.data[1] if dataset is None else opened.open_like(dataset, label)
+    data = opened.data[1] if dataset is None else opened.open_like(dataset, **table)
     results = opened.evaluate(data)
     if as_json:
         print_json({"samples": len(data), **results})
@@ -31,15 +41,17 @@ def evaluate(run: str, dataset: str | None, label: str | None, as_json: bool) ->
 @click.command()
 @click.argument("run", type=click.Path())
 @click.argument("files", nargs=-1, required=True, type=click.Path())
+@delimiter_option
+@header_option
 @json_option
 @debug_option
-def predict(run: str, files: tuple[str, ...], as_json: bool) -> None:
-    """What RUN says about each FILE: images (.png, .jpg), tables (.csv) or arrays (.npy)."""
+def predict(run: str, files: tuple[str, ...], as_json: bool, **table: Any) -> None:
+    """What RUN says about each FILE: images, tables (.csv, .tsv) or arrays (.npy)."""
     from chainrule.train.runs.run import Run
 
     opened, found = Run.open(run), []
     for path in files:
-        for row, record in enumerate(opened.predict(path)):
+        for row, record in enumerate(opened.predict(path, **table)):
             found.append({"file": path, "row": row, **record})
     if as_json:
         print_json(found)

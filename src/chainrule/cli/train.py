@@ -8,7 +8,16 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from chainrule.cli.group import POSITIVE, debug_option, json_option, numbers, print_json
+from chainrule.cli.group import (
+    POSITIVE,
+    debug_option,
+    delimiter_option,
+    header_option,
+    json_option,
+    label_option,
+    numbers,
+    print_json,
+)
 
 _EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
 
@@ -25,6 +34,7 @@ def _widths(_: click.Context, __: click.Parameter, value: str | None) -> list[in
     return widths
 
 
+_TABLE = ("label", "task", "delimiter", "header")
 _TRAINING = (
     "epochs", "batch_size", "lr", "optimizer", "schedule", "weight_decay", "clip_norm",
     "patience", "checkpoint_every", "seed",
@@ -44,7 +54,11 @@ _TRAINING = (
 @click.option("--clip-norm", type=click.FloatRange(min=0, min_open=True))
 @click.option("--patience", type=POSITIVE, help="Stop after so many epochs without progress.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1))
-@click.option("--label", help="The label column of a CSV file, by name.")
+@label_option
+@click.option("--task", type=click.Choice(["classification", "regression"]),
+              help="What a table's label is. [default: found in its cells]")
+@delimiter_option
+@header_option
 @click.option("--valid-fraction", type=click.FloatRange(0, 1, max_open=True), default=0.1,
               show_default=True, help="Part of the training data to validate on.")
 @click.option("--out", type=click.Path(), help="The run's folder. [default: runs/<name>]")
@@ -60,7 +74,7 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     """Train on DATASET and write a run.
 
     DATASET is a name (digits, breast_cancer, mnist, fashion_mnist, moons, spirals, ...), a folder
-    of IDX files or of one folder of images per class, a .csv or .npz file. Default: digits.
+    of IDX files or of one folder of images per class, a .csv, .tsv or .npz file. Default: digits.
     """
     from chainrule.train.runs.page import write_report
 
@@ -85,8 +99,8 @@ def _new_run(options: dict[str, Any]) -> Any:
     source = options["dataset"] or "digits"
     data = DataConfig(
         source=os.path.abspath(source) if os.path.exists(source) else source,
-        label=options["label"], valid_fraction=options["valid_fraction"],
-        seed=options["seed"] or 0,
+        valid_fraction=options["valid_fraction"], seed=options["seed"] or 0,
+        **{name: options[name] for name in _TABLE},
     )  # fmt: skip
     training = {name: options[name] for name in _TRAINING}
     config = plan(data, model=options["model"], hidden=options["hidden"], **training)
@@ -109,7 +123,7 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Any:
 
     run = Run.open(options["resume"])
     given = [n for n in options if ctx.get_parameter_source(n) == ParameterSource.COMMANDLINE]
-    fixed = ("dataset", "model", "hidden", "label", "valid_fraction", "out")
+    fixed = ("dataset", "model", "hidden", *_TABLE, "valid_fraction", "out")
     if strange := [n for n in fixed if n in given]:
         names = ", ".join("DATASET" if n == "dataset" else f"--{n}" for n in strange)
         raise click.UsageError(f"{names}: fixed by the run in {run.folder}, leave it out")

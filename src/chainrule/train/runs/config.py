@@ -22,10 +22,13 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the data come from, and how they are split."""
+    """Where the data come from, how a table is read, and how the data are split."""
 
     source: str
     label: str | None = None
+    task: str | None = None
+    delimiter: str | None = None
+    header: bool | None = None
     flat: bool | None = None
     test_size: float = 0.2
     valid_fraction: float = 0.1

@@ -14,8 +14,9 @@ import numpy as np
 
 from chainrule import nn, optim
 from chainrule.data.catalog import open_dataset, open_like, read_inputs
-from chainrule.data.dataset import REGRESSION, ArrayDataset, Dataset, random_split
+from chainrule.data.dataset import REGRESSION, ArrayDataset, Dataset
 from chainrule.data.files import PathLike
+from chainrule.data.splits import random_split
 from chainrule.errors import ArgumentError, CheckpointError, FormatError, listing
 from chainrule.ops.random import manual_seed
 from chainrule.primitive import Array
@@ -95,8 +96,9 @@ def plan(
 
 def _open(data: DataConfig) -> tuple[ArrayDataset, ArrayDataset]:
     return open_dataset(
-        data.source, label=data.label, flat=data.flat, test_size=data.test_size, seed=data.seed
-    )
+        data.source, label=data.label, task=data.task, delimiter=data.delimiter,
+        header=data.header, flat=data.flat, test_size=data.test_size, seed=data.seed,
+    )  # fmt: skip
 
 
 def _task(train: ArrayDataset) -> tuple[str, int, dict[str, Any] | None]:
@@ -191,7 +193,8 @@ class Run:
             raise ArgumentError("valid_fraction", given=fraction, expected="0 <= fraction < 1")
         if count == 0:
             return train, None, test
-        kept, valid = random_split(train, [len(train) - count, count], self.config.data.seed)
+        sizes = [len(train) - count, count]
+        kept, valid = random_split(train, sizes, seed=self.config.data.seed)
         return kept, valid, test
 
     def _targets(self, data: ArrayDataset) -> ArrayDataset:
@@ -297,12 +300,23 @@ class Run:
 
     # -- use -----------------------------------------------------------------------------------
 
-    def open_like(self, source: PathLike, label: str | None = None) -> ArrayDataset:
-        """Data to evaluate on, read and preprocessed as the training data were."""
+    def open_like(
+        self,
+        source: PathLike,
+        label: str | None = None,
+        delimiter: str | None = None,
+        header: bool | None = None,
+    ) -> ArrayDataset:
+        """Data to evaluate on, read and preprocessed as the training data were.
+
+        label, delimiter, header: of a table that differs in these from the training data's.
+        """
         data = self.config.data
         like = open_like(
-            source, self.config.inputs, label=label or data.label, seed=data.seed,
-            test_size=data.test_size,
+            source, self.config.inputs, label=label or data.label,
+            delimiter=delimiter or data.delimiter,
+            header=data.header if header is None else header,
+            seed=data.seed, test_size=data.test_size,
         )  # fmt: skip
         return self._targets(like)
 
@@ -311,9 +325,16 @@ class Run:
         optimizer = optim.SGD(self.model.parameters(), lr=0.0)
         return Trainer(self.model, self.loss, optimizer, progress=False).evaluate(data)
 
-    def predict(self, path: PathLike) -> list[dict[str, Any]]:
+    def predict(
+        self, path: PathLike, delimiter: str | None = None, header: bool | None = None
+    ) -> list[dict[str, Any]]:
         """A record for each input in a file: class and probabilities, or value."""
-        return self.records(outputs_of(self.model, read_inputs(path, self.config.inputs)))
+        data = self.config.data
+        x = read_inputs(
+            path, self.config.inputs, delimiter=delimiter or data.delimiter,
+            header=data.header if header is None else header,
+        )  # fmt: skip
+        return self.records(outputs_of(self.model, x))
 
     def records(self, outputs: Array) -> list[dict[str, Any]]:
         """Readable predictions from a model's outputs."""
