@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from chainrule.errors import ArgumentError
 from chainrule.nn import functional
 from chainrule.nn.functional.checks import (
@@ -11,6 +13,15 @@ from chainrule.nn.functional.checks import (
     check_tensors,
 )
 from chainrule.nn.module import Buffer, Module
+from chainrule.nn.predictions import (
+    CLASS_LOG_PROBABILITIES,
+    CLASS_LOGITS,
+    LOGITS,
+    PROBABILITIES,
+    VALUES,
+    Prediction,
+)
+from chainrule.primitive import Array
 from chainrule.tensor import Tensor
 
 
@@ -27,7 +38,47 @@ def _buffer(weight: Tensor | None, name: str) -> Buffer | None:
     return Buffer(weight.detach())
 
 
-class CrossEntropyLoss(Module):
+class Loss(Module):
+    """The base of losses: how one reduces, and what it says about a model's outputs.
+
+    reduction: "mean", "sum" or "none". predicts: what the outputs mean, which predictions and
+    metrics follow. metrics: the names of the metrics that suit. A loss of your own may declare
+    the same, whether it is a subclass or not.
+    """
+
+    reduction: str = "mean"
+    predicts: Prediction = VALUES
+    metrics: tuple[str, ...] = ()
+
+    def divisor(self, target: Array) -> float:
+        """What the mean over a batch with these targets is divided by: the number of elements.
+
+        The mean over a whole set is Σ divisor·loss / Σ divisor of its batches.
+        """
+        return target.size
+
+
+class _LabelLoss(Loss):
+    """What the losses of class labels share: weights of classes, and a label that is ignored."""
+
+    metrics = ("accuracy",)
+    weight: Buffer | None
+    ignore_index: int
+
+    def divisor(self, target: Array) -> float:
+        """The number of labels that are not ignored, or the sum of their classes' weights.
+
+        Of probabilities (N, C, ...), the number of rows.
+        """
+        if target.dtype.kind == "f":
+            return target.size / target.shape[min(1, target.ndim - 1)]
+        kept = target != self.ignore_index
+        if self.weight is None:
+            return float(np.count_nonzero(kept))
+        return float(self.weight.detach().numpy()[target[kept]].sum(dtype=np.float64))
+
+
+class CrossEntropyLoss(_LabelLoss):
     """l = −ln softmax(x)[t] for logits x (N, C) and class labels t (N).
 
     Or (N, C, d₁, ...) and (N, d₁, ...); or probabilities t of the shape of x. `weight` (C) scales
@@ -38,6 +89,8 @@ class CrossEntropyLoss(Module):
     >>> CrossEntropyLoss()(cr.tensor([[0.0, 0.0]]), cr.tensor([1]))
     tensor(0.6931)
     """
+
+    predicts = CLASS_LOGITS
 
     def __init__(
         self,
@@ -61,13 +114,15 @@ class CrossEntropyLoss(Module):
         )  # fmt: skip
 
 
-class NLLLoss(Module):
+class NLLLoss(_LabelLoss):
     """l = −w[t]·x[t] for log-probabilities x (N, C) and class labels t (N).
 
     >>> import chainrule as cr
     >>> NLLLoss()(cr.tensor([[-0.5, -1.0]]), cr.tensor([1]))
     tensor(1.)
     """
+
+    predicts = CLASS_LOG_PROBABILITIES
 
     def __init__(
         self,
@@ -86,7 +141,7 @@ class NLLLoss(Module):
         )
 
 
-class BCELoss(Module):
+class BCELoss(Loss):
     """l = −t·ln p − (1 − t)·ln(1 − p), each logarithm at least −100; p and t of one shape.
 
     Raises ArgumentError where p or t is not in [0, 1].
@@ -95,6 +150,8 @@ class BCELoss(Module):
     >>> BCELoss()(cr.tensor([0.5]), cr.tensor([1.0]))
     tensor(0.6931)
     """
+
+    predicts, metrics = PROBABILITIES, ("accuracy",)
 
     def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
         self.weight = _buffer(weight, "BCELoss")
@@ -106,7 +163,7 @@ class BCELoss(Module):
         )
 
 
-class BCEWithLogitsLoss(Module):
+class BCEWithLogitsLoss(Loss):
     """l = −p₊·t·ln σ(x) − (1 − t)·ln(1 − σ(x)) for logits x, finite for any x.
 
     `pos_weight` p₊ scales the positive part, `weight` the whole.
@@ -115,6 +172,8 @@ class BCEWithLogitsLoss(Module):
     >>> BCEWithLogitsLoss()(cr.tensor([0.0, 1e4]), cr.tensor([1.0, 0.0]), )
     tensor(5000.3467)
     """
+
+    predicts, metrics = LOGITS, ("accuracy",)
 
     def __init__(
         self,
@@ -133,13 +192,15 @@ class BCEWithLogitsLoss(Module):
         )
 
 
-class MSELoss(Module):
+class MSELoss(Loss):
     """l = (x − t)², x and t of one shape.
 
     >>> import chainrule as cr
     >>> MSELoss()(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0]))
     tensor(2.)
     """
+
+    metrics = ("r2",)
 
     def __init__(self, *, reduction: str = "mean") -> None:
         self.reduction = check_reduction(reduction)
@@ -148,13 +209,15 @@ class MSELoss(Module):
         return functional.mse_loss(input, target, reduction=self.reduction)
 
 
-class L1Loss(Module):
+class L1Loss(Loss):
     """l = |x − t|, x and t of one shape.
 
     >>> import chainrule as cr
     >>> L1Loss()(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0]))
     tensor(1.)
     """
+
+    metrics = ("r2",)
 
     def __init__(self, *, reduction: str = "mean") -> None:
         self.reduction = check_reduction(reduction)
@@ -163,13 +226,15 @@ class L1Loss(Module):
         return functional.l1_loss(input, target, reduction=self.reduction)
 
 
-class HuberLoss(Module):
+class HuberLoss(Loss):
     """l = ½d² where d = |x − t| ≤ δ, else δ·(d − ½δ) (Huber, 1964).
 
     >>> import chainrule as cr
     >>> HuberLoss()(cr.tensor([0.0]), cr.tensor([3.0]))
     tensor(2.5)
     """
+
+    metrics = ("r2",)
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         check_positive("HuberLoss", delta=delta)
@@ -180,13 +245,15 @@ class HuberLoss(Module):
         return functional.huber_loss(input, target, self.reduction, self.delta)
 
 
-class SmoothL1Loss(Module):
+class SmoothL1Loss(Loss):
     """l = ½d²/β where d = |x − t| < β, else d − ½β (Girshick, 2015).
 
     >>> import chainrule as cr
     >>> SmoothL1Loss()(cr.tensor([0.0]), cr.tensor([3.0]))
     tensor(2.5)
     """
+
+    metrics = ("r2",)
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
         if not 0 <= beta < float("inf"):

@@ -1,12 +1,11 @@
 """Training: the Trainer, metrics, callbacks, checkpoints, history.
 
 Modules, in the order in which they may import each other: the folder `io`, metrics, meter, history,
-callbacks, checkpoint, diagnose, progress, infer, signals, state, step, trainer; then, for the
-command line, the folder `runs`.
+infer, notices, signals, step, training, state, diagnose, callbacks, checkpoint, progress, trainer;
+then, for the command line, the folder `runs`.
 """
 
 from chainrule.train.callbacks import (
-    Callback,
     EarlyStopping,
     JSONLHistory,
     LayerStatistics,
@@ -29,10 +28,11 @@ from chainrule.train.metrics import (
 )
 from chainrule.train.progress import Progress
 from chainrule.train.trainer import Trainer
+from chainrule.train.training import Callback, Training
 
 __all__ = [
     "F1", "R2", "Accuracy", "Callback", "ConfusionMatrix", "EarlyStopping", "History",
     "JSONLHistory", "LayerStatistics", "MeanAbsoluteError", "MeanSquaredError", "Metric",
     "ModelCheckpoint", "Precision", "Progress", "Recall", "TensorBoard", "TopK", "Trainer",
-    "load", "save",
+    "Training", "load", "save",
 ]  # fmt: skip

@@ -1,10 +1,10 @@
-"""Callbacks: what happens beside training, at five moments of it."""
+"""The callbacks that come with Chainrule."""
 
 from __future__ import annotations
 
 import importlib
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,52 +13,10 @@ from chainrule.errors import ArgumentError, listing, missing_dependency
 from chainrule.train.history import Best
 from chainrule.train.io.atomic import write_atomic
 from chainrule.train.io.strict_json import finite, to_json
-
-if TYPE_CHECKING:
-    from chainrule.train.trainer import Trainer
+from chainrule.train.training import Callback, Training
 
 
-class Callback:
-    """Something that is told how training goes. Subclass it and define the moments you need.
-
-    Each moment gets the trainer, with `epoch`, `step`, `record` (the epoch's numbers so far),
-    `history`, `model` and `optimizer`; `trainer.stop(reason)` ends training after this moment.
-    An exception of a callback passes through with its traceback.
-
-    order: callbacks are called from the smallest to the largest. Those that add to the record
-    come first (below 0), those that write it down last (50 and more).
-
-    >>> class Halve(Callback):
-    ...     def on_epoch_end(self, trainer):
-    ...         trainer.optimizer.param_groups[0]["lr"] *= 0.5
-    """
-
-    order: int = 0
-
-    def on_fit_begin(self, trainer: Trainer) -> None:
-        """Before the first epoch of this `fit`."""
-
-    def on_epoch_begin(self, trainer: Trainer) -> None:
-        """Before an epoch, also before one that is resumed in the middle."""
-
-    def on_step_end(self, trainer: Trainer) -> None:
-        """After each update. Only callbacks that define it cost anything per step."""
-
-    def on_epoch_end(self, trainer: Trainer) -> None:
-        """After an epoch and its validation; `trainer.record` holds the epoch's numbers."""
-
-    def on_fit_end(self, trainer: Trainer) -> None:
-        """After the last epoch, also when training was stopped."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """What must survive a restart, as tensors and plain values."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a saved callback stood."""
-
-
-def monitored(trainer: Trainer, monitor: str | None) -> str:
+def monitored(trainer: Training, monitor: str | None) -> str:
     """The quantity to watch: the one asked for, else the validation loss, else the loss."""
     if monitor is None:
         return "valid_loss" if "valid_loss" in trainer.record else "loss"
@@ -94,7 +52,7 @@ class EarlyStopping(Callback):
         self.best_epoch: int | None = None
         self.best_weights: dict[str, Any] | None = None
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Training) -> None:
         if self.best.update(trainer.record[monitored(trainer, self.monitor)]):
             self.waited, self.best_epoch = 0, trainer.epoch
             if self.restore_best:
@@ -104,7 +62,7 @@ class EarlyStopping(Callback):
         if self.waited >= self.patience:
             trainer.stop(f"no better {monitored(trainer, self.monitor)} for {self.waited} epochs")
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Training) -> None:
         if self.best_weights is not None and trainer.interrupted is None:
             trainer.model.load_state_dict(self.best_weights)
 
@@ -133,11 +91,11 @@ class JSONLHistory(Callback):
         self.path = path
         self._broken = False
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         # What a killed process wrote after its last checkpoint is not part of the run.
         self._write(lambda: write_atomic(self.path, [_lines(trainer.history.records)]))
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Training) -> None:
         self._write(lambda: self._append(_lines([trainer.record])))
 
     def _append(self, line: bytes) -> None:
@@ -169,14 +127,14 @@ class TensorBoard(Callback):
         self.folder = folder
         self._writer: Any = None
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         try:
             module = importlib.import_module("tensorboardX")
         except ImportError:
             raise missing_dependency("tensorboardX", "logs", "writing for TensorBoard") from None
         self._writer = module.SummaryWriter(str(self.folder), purge_step=trainer.epoch + 1)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Training) -> None:
         for name, value in trainer.record.items():
             if isinstance(value, float):
                 self._writer.add_scalar(name, value, trainer.epoch)
@@ -185,7 +143,7 @@ class TensorBoard(Callback):
                     self._writer.add_scalar(f"{name}/{layer}", number, trainer.epoch)
         self._writer.flush()
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Training) -> None:
         self._writer.close()
 
 
@@ -206,20 +164,20 @@ class LayerStatistics(Callback):
         self._sums: dict[str, list[float]] = {}
         self._count = 0
 
-    def on_epoch_begin(self, trainer: Trainer) -> None:
+    def on_epoch_begin(self, trainer: Training) -> None:
         self._remember(trainer)
 
-    def on_step_end(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Training) -> None:
         if trainer.step % self.every == 0:
             self._look(trainer)
         self._remember(trainer)
 
-    def _remember(self, trainer: Trainer) -> None:
+    def _remember(self, trainer: Training) -> None:
         """The weights before the next step: `assign` replaces arrays, so this copies nothing."""
         if (trainer.step + 1) % self.every == 0:
             self._before = {n: p._data for n, p in trainer.model.named_parameters()}
 
-    def _look(self, trainer: Trainer) -> None:
+    def _look(self, trainer: Training) -> None:
         for name, parameter in trainer.model.named_parameters():
             if parameter.grad is None or name not in self._before:
                 continue
@@ -231,7 +189,7 @@ class LayerStatistics(Callback):
         self._count += 1
         self._before = {}
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Training) -> None:
         if self._count:
             for place, name in enumerate(("gradient", "update")):
                 trainer.record[name] = {k: s[place] / self._count for k, s in self._sums.items()}

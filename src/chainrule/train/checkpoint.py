@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from chainrule.data.files import PathLike
 from chainrule.errors import ArgumentError, CheckpointError, NonFiniteError
-from chainrule.train.callbacks import Callback, monitored
+from chainrule.train.callbacks import monitored
 from chainrule.train.history import Best
 from chainrule.train.io.checkpoints import CheckpointFolder
 from chainrule.train.io.files import load
-
-if TYPE_CHECKING:
-    from chainrule.train.trainer import Trainer
+from chainrule.train.state import snapshot
+from chainrule.train.training import Callback, Training
 
 _PAUSE = 1.0
 
@@ -59,7 +58,7 @@ class ModelCheckpoint(Callback):
         self._unsaved_best: dict[str, Any] | None = None
         self._saved_step, self._saved_at = -1, -_PAUSE
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         if self.folder is None:
             if trainer.out is None:
                 raise ArgumentError(
@@ -69,11 +68,11 @@ class ModelCheckpoint(Callback):
             self.folder = CheckpointFolder(os.path.join(trainer.out, "checkpoints"), self.keep_last)
         self.folder.create()
 
-    def on_step_end(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Training) -> None:
         if self.every is not None and trainer.step % self.every == 0:
             self.save(trainer)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Training) -> None:
         if self.best is not None and self.best.update(
             trainer.record[monitored(trainer, self.monitor)]
         ):
@@ -87,7 +86,7 @@ class ModelCheckpoint(Callback):
         if due or trainer.finishing:
             self.save(trainer)
 
-    def save(self, trainer: Trainer) -> str | None:
+    def save(self, trainer: Training) -> str | None:
         """Save now; returns the path, or None if that failed and `on_error` is "warn"."""
         assert_finite(trainer)
         if self.folder is None:
@@ -97,7 +96,7 @@ class ModelCheckpoint(Callback):
                 path = os.path.join(self.folder.path, "best.safetensors")
                 self.folder.write(self._unsaved_best, path)
                 self._unsaved_best = None
-            path = self.folder.save(trainer.state_dict(), trainer.step)
+            path = self.folder.save(snapshot(trainer), trainer.step)
         except OSError as error:
             if self.on_error == "raise":
                 raise
@@ -114,7 +113,7 @@ class ModelCheckpoint(Callback):
             self.best.value = state["best"]
 
 
-def assert_finite(trainer: Trainer) -> None:
+def assert_finite(trainer: Training) -> None:
     """NonFiniteError if a weight is NaN or infinite: such a state must not replace a good one."""
     for name, parameter in trainer.model.named_parameters():
         if not np.isfinite(parameter._data).all():
@@ -124,7 +123,7 @@ def assert_finite(trainer: Trainer) -> None:
             )
 
 
-def find_state(trainer: Trainer, resume: bool | PathLike) -> Any:
+def find_state(trainer: Training, resume: bool | PathLike) -> Any:
     """The state to go on from: of a path, or the newest in the run's folder; None to begin anew.
 
     CheckpointError if a new training would overwrite a run that is already in the folder.

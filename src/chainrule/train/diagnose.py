@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from chainrule.autograd import detect_anomaly, no_grad
 from chainrule.errors import NonFiniteError, listing
 from chainrule.tensor import Tensor
-
-if TYPE_CHECKING:
-    from chainrule.train.trainer import Trainer
+from chainrule.train.training import Training
 
 
-def explained(trainer: Trainer, inputs: Sequence[Any], targets: Any) -> NonFiniteError:
+def explained(trainer: Training, inputs: Sequence[Any], targets: Any) -> NonFiniteError:
     """What was not finite, with the step, the batch, the learning rate, and the cause.
 
     The batch is computed once more, eagerly, to find out.
@@ -24,7 +22,7 @@ def explained(trainer: Trainer, inputs: Sequence[Any], targets: Any) -> NonFinit
     The model's state is that before the step, and is so again afterwards.
     """
     rates = [float(group["lr"]) for group in trainer.optimizer.param_groups]
-    state = trainer.state_tensors()
+    state = trainer.written
     before = [tensor._data for tensor in state]
 
     def rewind() -> None:
@@ -46,14 +44,14 @@ def explained(trainer: Trainer, inputs: Sequence[Any], targets: Any) -> NonFinit
     )
 
 
-def _problem(trainer: Trainer, inputs: Sequence[Any], targets: Any) -> str:
+def _problem(trainer: Training, inputs: Sequence[Any], targets: Any) -> str:
     """Which of the two it was: the loss, or a gradient of a finite loss."""
     with no_grad():
         loss = float(trainer.loss(trainer.model(*inputs), targets)._data)
     return f"the loss is {loss}" if not math.isfinite(loss) else "a gradient is NaN or infinite"
 
 
-def _samples(trainer: Trainer) -> str:
+def _samples(trainer: Training) -> str:
     loader = trainer.loader
     if loader is None:
         return "samples unknown"
@@ -62,7 +60,7 @@ def _samples(trainer: Trainer) -> str:
     return f"samples {listing(order.tolist())}"
 
 
-def _find_cause(trainer: Trainer, inputs: Sequence[Any], targets: Any) -> str:
+def _find_cause(trainer: Training, inputs: Sequence[Any], targets: Any) -> str:
     """One sentence on where the first NaN or infinity arises, by computing the batch again."""
     for x in inputs:
         if (place := _bad_row(x)) is not None:
@@ -78,7 +76,7 @@ def _find_cause(trainer: Trainer, inputs: Sequence[Any], targets: Any) -> str:
     return _first_layer(trainer, inputs, targets)
 
 
-def _first_layer(trainer: Trainer, inputs: Sequence[Any], targets: Any) -> str:
+def _first_layer(trainer: Training, inputs: Sequence[Any], targets: Any) -> str:
     with detect_anomaly():
         try:
             outputs = trainer.model(*inputs)

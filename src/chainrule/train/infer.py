@@ -11,19 +11,13 @@ import numpy as np
 from chainrule.autograd import no_grad
 from chainrule.data.dataset import ArrayDataset, Dataset
 from chainrule.data.loader import DataLoader
-from chainrule.errors import ArgumentError, DTypeError
+from chainrule.errors import DTypeError
 from chainrule.nn.module import Module
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor
 from chainrule.train.metrics import as_array
 
 BATCH = 256
-_KINDS = {
-    "CrossEntropyLoss": "softmax",
-    "NLLLoss": "log",
-    "BCEWithLogitsLoss": "sigmoid",
-    "BCELoss": "probability",
-}
 
 
 @contextmanager
@@ -73,48 +67,3 @@ def outputs_of(model: Module, x: Any) -> Array:
 def _plain(x: Any) -> Any:
     """An array as a dataset takes it; lists of Python floats become float32 there."""
     return as_array(x) if isinstance(x, Tensor) else x
-
-
-def kind_of(loss: Module | str) -> str:
-    """What the outputs mean under a loss: softmax, log, sigmoid, probability, or value."""
-    name = loss if isinstance(loss, str) else type(loss).__name__
-    return _KINDS.get(name, "value")
-
-
-def probabilities(outputs: Array, kind: str) -> Array:
-    """The probability of each class, (N, C), from a model's outputs.
-
-    One output per sample (N,) or (N, 1) is the probability of class 1: the result is (N, 2).
-    Raises ArgumentError where the outputs are values, not classes.
-    """
-    if kind == "value":
-        raise ArgumentError(
-            "this model predicts numbers, which have no probabilities", instead="Use predict(x)."
-        )
-    if kind == "softmax":
-        shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
-    if kind == "log":
-        return np.exp(outputs)
-    p = outputs if kind == "probability" else _sigmoid(outputs)
-    if p.ndim == 1 or p.shape[1] == 1:
-        p = p.reshape(-1)
-        return np.stack([1 - p, p], axis=1)
-    return p
-
-
-def _sigmoid(z: Array) -> Array:
-    """1 / (1 + e⁻ᶻ), where e is never raised to a large power."""
-    small = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1 / (1 + small), small / (1 + small)).astype(z.dtype)
-
-
-def decisions(outputs: Array, kind: str) -> Array:
-    """Class indices int64 (N,); zeros and ones (N, C) for several yes-or-no outputs; or values."""
-    if kind == "value":
-        return outputs
-    if kind in ("softmax", "log"):
-        return outputs.argmax(axis=1)
-    yes = outputs > (0.5 if kind == "probability" else 0.0)
-    single = yes.ndim == 1 or yes.shape[1] == 1
-    return (yes.reshape(-1) if single else yes).astype(np.int64)

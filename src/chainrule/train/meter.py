@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, CheckpointError
 from chainrule.nn.module import Module
 from chainrule.primitive import Array
-from chainrule.train.metrics import R2, Accuracy, Metric
+from chainrule.train.metrics import Metric, named
 
 _TOGETHER = 1 << 14
 """Numbers in outputs that wait: enough that a call of a metric costs little for each batch, few
@@ -23,51 +23,63 @@ class Meter:
     """Collects the loss and the outputs of batches, and updates the metrics for many at once.
 
     One call of argmax for many small batches costs hardly more than for one, so a step only
-    appends.
+    appends. The loss is that of all samples together, however they are cut into batches: a mean
+    is weighted by what each batch's mean was divided by, as the loss declares it
+    (`Loss.divisor`), or by samples; sums are added.
 
-    >>> meter = Meter([Accuracy()])
+    >>> meter = Meter(["accuracy"])
     >>> meter.add(0.5, np.array([[2.0, 1.0]]), np.array([0]))
     >>> meter.results()
     {'loss': 0.5, 'accuracy': 1.0}
     """
 
-    def __init__(self, metrics: Sequence[Metric]) -> None:
-        names = [metric.name for metric in metrics]
+    def __init__(self, metrics: Sequence[Metric | str], loss: Module | None = None) -> None:
+        self.metrics = [named(metric) if isinstance(metric, str) else metric for metric in metrics]
+        names = [metric.name for metric in self.metrics]
         if len({*names, "loss"}) <= len(names):
             raise ArgumentError("two metrics have one name, or are called loss", given=names)
-        self.metrics = list(metrics)
-        self._waiting: list[tuple[Any, Any]] = []
+        for metric in self.metrics:
+            metric.follow(loss)
+        self._adds_up = getattr(loss, "reduction", "mean") == "sum"
+        self._divisor = getattr(loss, "divisor", len)
+        self._waiting: list[tuple[float, Any, Any]] = []
         self._numbers = 0
-        self._loss, self._count = 0.0, 0
+        self._total, self._weight = 0.0, 0.0
 
     def fresh(self) -> Meter:
         """A meter with copies of the same metrics that has seen nothing."""
-        other = Meter(copy.deepcopy(self.metrics))
+        self.flush()
+        other = copy.copy(self)
+        other.metrics = copy.deepcopy(self.metrics)
         other.reset()
         return other
 
     def add(self, loss: float, outputs: Any, targets: Any) -> None:
-        """Take in one batch: its mean loss, and its outputs and targets as arrays."""
-        count = len(targets)
-        self._loss += loss * count
-        self._count += count
-        if self.metrics:
-            self._waiting.append((outputs, targets))
-            self._numbers += np.size(outputs)
-            if self._numbers >= _TOGETHER:
-                self.flush()
+        """Take in one batch: its loss, and its outputs and targets as arrays."""
+        self._waiting.append((loss, outputs, targets))
+        self._numbers += np.size(outputs)
+        if self._numbers >= _TOGETHER:
+            self.flush()
 
     def flush(self) -> None:
-        """Give the waiting batches to the metrics."""
+        """Give the waiting batches to the loss and the metrics."""
         waiting, self._waiting, self._numbers = self._waiting, [], 0
-        for outputs, targets in _joined(waiting):
+        for loss, _, targets in waiting:
+            weight = self._divisor(targets)
+            if weight:  # of a batch that does not count, such as one of ignored labels, it is 0/0
+                self._total += loss if self._adds_up else loss * weight
+                self._weight += weight
+        for outputs, targets in _joined([batch[1:] for batch in waiting]) if self.metrics else ():
             for metric in self.metrics:
                 metric.update(outputs, targets)
 
     @property
     def loss(self) -> float:
-        """The mean loss per sample so far."""
-        return self._loss / self._count if self._count else math.nan
+        """The loss of what was seen so far: its mean, or its sum; NaN if there was nothing."""
+        self.flush()
+        if not self._weight:
+            return math.nan
+        return self._total if self._adds_up else self._total / self._weight
 
     def results(self) -> dict[str, Any]:
         """{"loss": ..., and each metric by name}; arrays as lists."""
@@ -78,7 +90,7 @@ class Meter:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._waiting, self._numbers, self._loss, self._count = [], 0, 0.0, 0
+        self._waiting, self._numbers, self._total, self._weight = [], 0, 0.0, 0.0
         for metric in self.metrics:
             metric.reset()
 
@@ -86,7 +98,7 @@ class Meter:
         """What was collected, to go on with later."""
         self.flush()
         metrics = {metric.name: metric.state_dict() for metric in self.metrics}
-        return {"loss": self._loss, "count": self._count, "metrics": metrics}
+        return {"loss": self._total, "weight": self._weight, "metrics": metrics}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a saved meter stood."""
@@ -96,7 +108,7 @@ class Meter:
                 "the saved run had other metrics", given=names, expected=list(state["metrics"])
             )
         self._waiting, self._numbers = [], 0
-        self._loss, self._count = state["loss"], state["count"]
+        self._total, self._weight = float(state["loss"]), float(state["weight"])
         for metric in self.metrics:
             metric.load_state_dict(state["metrics"][metric.name])
 
@@ -107,21 +119,17 @@ def _joined(waiting: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
         return waiting
     if not all(isinstance(part, np.ndarray) and part.ndim for part in waiting[0]):
         return waiting
-    return [tuple(np.concatenate(parts) for parts in zip(*waiting, strict=True))]  # type: ignore[list-item]
+    outputs, targets = zip(*waiting, strict=True)
+    return [(np.concatenate(outputs), np.concatenate(targets))]
 
 
 def _form(part: Any) -> tuple[Any, ...]:
     return (part.dtype, part.shape[1:]) if isinstance(part, np.ndarray) else (type(part),)
 
 
-def metrics_for(loss: Module) -> list[Metric]:
-    """What is worth knowing beside a loss: accuracy for classes, R² for numbers."""
-    name = type(loss).__name__
-    if name in ("CrossEntropyLoss", "NLLLoss", "BCEWithLogitsLoss"):
-        return [Accuracy()]
-    if name == "BCELoss":
-        return [Accuracy(threshold=0.5)]
-    return [R2()] if name in ("MSELoss", "L1Loss", "HuberLoss", "SmoothL1Loss") else []
+def metrics_for(loss: Module) -> tuple[str, ...]:
+    """The names of the metrics that suit a loss, as it declares them."""
+    return getattr(loss, "metrics", ())
 
 
 def numbers(value: Any) -> Any:

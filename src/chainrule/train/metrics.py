@@ -4,21 +4,26 @@ Each is given the model's outputs and the targets of one batch after another by 
 answers for all of them together by `compute`; `reset` starts anew. What is accumulated is one
 small float64 array, so a metric can be saved in mid-epoch.
 
-Classification metrics take outputs (N, C), of which the largest names the class, or (N,) or
-(N, 1), which name class 1 where they exceed `threshold`; targets are class indices (N,), zeros
-and ones (N, 1), or probabilities (N, C). Further axes follow C, as in cross-entropy. Samples
-whose label is −100, cross-entropy's mark for "ignore", are left out.
+Metrics of classes read outputs as the loss of their Trainer declares (`loss.predicts`), and leave
+out the samples whose label it ignores. A metric on its own takes outputs (N, C), of which the
+largest names the class, or (N,) or (N, 1), which name class 1 where they exceed `threshold`;
+targets are class indices (N,), zeros and ones (N, 1), or probabilities (N, C). Further axes follow
+C, as in cross-entropy. Samples whose label is −100, cross-entropy's mark for "ignore", are left
+out.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, OutOfRangeError, ShapeError
+from chainrule.errors import ArgumentError, OutOfRangeError, ShapeError, listing
+from chainrule.nn.module import Module
+from chainrule.nn.predictions import CLASS_LOGITS, LOGITS, OneOfMany, Prediction, YesOrNo
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor
 
@@ -29,10 +34,14 @@ class Metric(ABC):
     """A number accumulated over batches. Subclass it: `update` adds to `self.state`.
 
     name: how it is called in logs. state: everything accumulated, one float64 array.
+    predicts, ignored: what the loss of its Trainer declares: the meaning of the outputs (None if
+    it declares none), and the label that does not count.
     """
 
     name: str
     state: Array
+    predicts: Prediction | None = None
+    ignored: int = IGNORED
 
     @abstractmethod
     def update(self, outputs: Any, targets: Any) -> None:
@@ -41,6 +50,11 @@ class Metric(ABC):
     @abstractmethod
     def compute(self) -> Any:
         """The value for everything since the last reset; NaN if there was nothing."""
+
+    def follow(self, loss: Module | None) -> None:
+        """Read outputs and targets as a loss does; the Trainer calls it with its own."""
+        self.predicts = getattr(loss, "predicts", None)
+        self.ignored = getattr(loss, "ignore_index", IGNORED)
 
     def reset(self) -> None:
         """Forget everything."""
@@ -63,23 +77,42 @@ def as_array(value: Any) -> Array:
     return value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
 
 
-def _classes(outputs: Any, targets: Any, threshold: float) -> tuple[Array, Array]:
-    """Predicted and true class of every sample, each as one flat array."""
-    x, y = as_array(outputs), as_array(targets)
-    if x.ndim >= 2 and x.shape[1] > 1:
-        if y.shape == x.shape and y.dtype.kind == "f":
-            y = y.argmax(axis=1)
-        x = x.argmax(axis=1)
-    else:
-        x, y = (x > threshold).reshape(-1), y.reshape(-1)
-    if x.shape != y.shape:
-        raise ShapeError("outputs and targets differ in length", given=f"{x.shape}, {y.shape}")
-    x, y = x.reshape(-1), y.reshape(-1).astype(np.int64, copy=False)
-    kept = y != IGNORED
-    return (x, y) if kept.all() else (x[kept], y[kept])
+class _OfClasses(Metric):
+    """What metrics of classes share: how outputs name classes, and which labels are left out.
+
+    threshold: what the output of one question must exceed to say yes; by default 0, or what the
+    loss declares.
+    """
+
+    def __init__(self, threshold: float | None = None) -> None:
+        self.threshold = threshold
+
+    def _prediction(self, outputs: Array) -> Prediction:
+        predicts = self.predicts
+        if predicts is None or not predicts.classes:
+            several = outputs.ndim >= 2 and outputs.shape[1] > 1
+            predicts = CLASS_LOGITS if several else LOGITS
+        if self.threshold is not None and isinstance(predicts, YesOrNo):
+            return YesOrNo(self.threshold, predicts.probability)
+        return predicts
+
+    def classes(self, outputs: Any, targets: Any) -> tuple[Array, Array]:
+        """Predicted and true class of every sample that counts, each as one flat array."""
+        x, y = as_array(outputs), as_array(targets)
+        prediction = self._prediction(x)
+        if isinstance(prediction, OneOfMany) and x.shape[1] == 1:
+            warnings.warn("there is one class: every prediction is right", stacklevel=2)
+        predicted, true = prediction.decide(x), prediction.labels(y)
+        if predicted.size != true.size:
+            raise ShapeError(
+                "outputs and targets differ in length", given=f"{predicted.shape}, {true.shape}"
+            )
+        predicted, true = predicted.reshape(-1), true.reshape(-1).astype(np.int64, copy=False)
+        kept = true != self.ignored
+        return (predicted, true) if kept.all() else (predicted[kept], true[kept])
 
 
-class Accuracy(Metric):
+class Accuracy(_OfClasses):
     """The share of samples whose predicted class is the true one.
 
     >>> metric = Accuracy()
@@ -90,19 +123,19 @@ class Accuracy(Metric):
 
     name = "accuracy"
 
-    def __init__(self, threshold: float = 0.0) -> None:
-        self.threshold = threshold
+    def __init__(self, threshold: float | None = None) -> None:
+        super().__init__(threshold)
         self.state = np.zeros(2)
 
     def update(self, outputs: Any, targets: Any) -> None:
-        predicted, true = _classes(outputs, targets, self.threshold)
+        predicted, true = self.classes(outputs, targets)
         self.state += (np.count_nonzero(predicted == true), len(true))
 
     def compute(self) -> float:
         return _ratio(*self.state)
 
 
-class TopK(Metric):
+class TopK(_OfClasses):
     """The share of samples whose true class is among the `k` largest outputs.
 
     >>> metric = TopK(2)
@@ -114,22 +147,25 @@ class TopK(Metric):
     def __init__(self, k: int = 5) -> None:
         if k < 1:
             raise ArgumentError("k is too small", given=k, expected=">= 1")
+        super().__init__()
         self.k, self.name = k, f"top{k}"
         self.state = np.zeros(2)
 
     def update(self, outputs: Any, targets: Any) -> None:
-        x, y = as_array(outputs), as_array(targets)
-        if x.ndim != 2 or y.shape != x.shape[:1]:
+        x, y = as_array(outputs), CLASS_LOGITS.labels(as_array(targets))
+        if x.ndim < 2 or y.shape != x.shape[:1] + x.shape[2:]:
             raise ShapeError("top-k takes (N, C) outputs and (N,) labels", given=(x.shape, y.shape))
         k = min(self.k, x.shape[1])
-        best = np.argpartition(x, -k, axis=1)[:, -k:]
-        self.state += (np.count_nonzero(best == y[:, None]), len(y))
+        best = np.moveaxis(np.argpartition(x, -k, axis=1), 1, -1)[..., -k:]
+        kept = y != self.ignored
+        hits = (best == y[..., None]).any(axis=-1) & kept
+        self.state += (np.count_nonzero(hits), np.count_nonzero(kept))
 
     def compute(self) -> float:
         return _ratio(*self.state)
 
 
-class ConfusionMatrix(Metric):
+class ConfusionMatrix(_OfClasses):
     """How often class i (row) was predicted as class j (column): an int64 array (C, C).
 
     `classes` is their number; without, it grows with what is seen.
@@ -143,12 +179,12 @@ class ConfusionMatrix(Metric):
 
     name = "confusion"
 
-    def __init__(self, classes: int = 2, threshold: float = 0.0) -> None:
-        self.classes, self.threshold = classes, threshold
+    def __init__(self, classes: int = 2, threshold: float | None = None) -> None:
+        super().__init__(threshold)
         self.state = np.zeros((classes, classes))
 
     def update(self, outputs: Any, targets: Any) -> None:
-        predicted, true = _classes(outputs, targets, self.threshold)
+        predicted, true = self.classes(outputs, targets)
         if not len(true):
             return
         if true.min() < 0:
@@ -172,7 +208,7 @@ class _FromConfusion(ConfusionMatrix):
     "binary", class 1 alone. A quotient 0/0 counts as 0, as in scikit-learn.
     """
 
-    def __init__(self, average: str = "macro", threshold: float = 0.0) -> None:
+    def __init__(self, average: str = "macro", threshold: float | None = None) -> None:
         super().__init__(2, threshold)
         if average not in ("macro", "micro", "binary"):
             raise ArgumentError("unknown average", given=average, expected="macro, micro, binary")
@@ -302,6 +338,21 @@ class R2(Metric):
         flat = np.where(missed == 0, 1.0, 0.0)
         safe = np.where(spread == 0, 1.0, spread)
         return float(np.where(spread == 0, flat, 1.0 - missed / safe).mean())
+
+
+def named(name: str) -> Metric:
+    """The metric of a name, such as `accuracy` or `r2`; ArgumentError if there is none.
+
+    >>> named("f1")
+    F1(nan)
+    """
+    known = (Accuracy, ConfusionMatrix, Precision, Recall, F1, MeanSquaredError,
+             MeanAbsoluteError, R2)  # fmt: skip
+    found = {kind.name: kind for kind in known}
+    if name not in found:
+        raise ArgumentError("unknown metric", given=repr(name), expected=listing(list(found), 20))
+    metric: Metric = found[name]()
+    return metric
 
 
 def _ratio(total: float, count: float) -> float:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from chainrule.train.callbacks import Callback
 from chainrule.train.history import line_of
-
-if TYPE_CHECKING:
-    from chainrule.train.trainer import Trainer
+from chainrule.train.training import Callback, Training
 
 _INTERVAL = 0.1
 _LINES = 25
@@ -31,7 +28,7 @@ class Progress(Callback):
         self._task: Any = None
         self._next = 0.0
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         self._next = 0.0
         if not sys.stderr.isatty():
             return
@@ -55,12 +52,12 @@ class Progress(Callback):
         self._task = self._bar.add_task("", total=total, epoch="", numbers="")
         self._bar.start()
 
-    def on_step_end(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Training) -> None:
         if self._bar is not None and (now := time.monotonic()) >= self._next:
             self._next = now + _INTERVAL
             self._show(trainer)
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def on_epoch_end(self, trainer: Training) -> None:
         if self._bar is not None:
             if trainer.finishing:
                 self._show(trainer)
@@ -69,14 +66,14 @@ class Progress(Callback):
         if trainer.epoch % stride == 0 or trainer.epoch == trainer.epochs or trainer.finishing:
             self._print(line_of(trainer.record))
 
-    def on_fit_end(self, trainer: Trainer) -> None:
+    def on_fit_end(self, trainer: Training) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
         if trainer.stopped:
             self._print(f"stopped: {trainer.stopped}")
 
-    def _show(self, trainer: Trainer) -> None:
+    def _show(self, trainer: Training) -> None:
         """The loss of the epoch so far, beside what the last validation gave."""
         done = trainer.epoch * trainer.batches + trainer.batch
         current = min(trainer.epoch + (trainer.batch > 0), trainer.epochs)

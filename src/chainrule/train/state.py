@@ -7,20 +7,18 @@ was killed and goes on from here computes the same bits as one that never stoppe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chainrule.errors import ArgumentError, CheckpointError
 from chainrule.ops.random import default_generator
 from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
-
-if TYPE_CHECKING:
-    from chainrule.train.trainer import Trainer
+from chainrule.train.training import Training
 
 KIND, VERSION = "chainrule training", 1
 
 
-def setup_of(trainer: Trainer) -> dict[str, Any]:
+def setup_of(trainer: Training) -> dict[str, Any]:
     """What a training was set up with, as plain values; a resumed one must be set up alike."""
     scheduler = trainer.scheduler
     return {
@@ -29,18 +27,18 @@ def setup_of(trainer: Trainer) -> dict[str, Any]:
         "optimizer": type(trainer.optimizer).__name__,
         "scheduler": None if scheduler is None else type(scheduler).__name__,
         "clip_norm": trainer.clip_norm,
-        "groups": [group.options() for group in trainer.optimizer.param_groups],
+        "groups": trainer.options,
     }
 
 
-def capture(trainer: Trainer) -> dict[str, Any]:
+def snapshot(trainer: Training) -> dict[str, Any]:
     """The state between two steps; the tensors in it are snapshots that cost no copy."""
     loader = trainer.loader
     place = {"epoch": trainer.epoch, "batch": trainer.batch}
     return {
         "kind": KIND,
         "version": VERSION,
-        "setup": trainer.setup,
+        "setup": setup_of(trainer),
         "position": {**place, "step": trainer.step, "first_epoch": trainer.first_epoch},
         "stopped": trainer.stopped,
         "model": trainer.model.state_dict(),
@@ -54,7 +52,7 @@ def capture(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def restore(trainer: Trainer, state: Any, override: bool = False) -> None:
+def restore(trainer: Training, state: Any, override: bool = False) -> None:
     """Put a trainer into a saved state; on any error it stays as it is.
 
     Raises CheckpointError if the state is of another kind, of a newer version, or of a training
@@ -64,7 +62,7 @@ def restore(trainer: Trainer, state: Any, override: bool = False) -> None:
     """
     _check_kind(state)
     problems = _differences(trainer, state)
-    before = capture(trainer)
+    before = snapshot(trainer)
     try:
         moved = _place_loader(trainer, state["loader"], override, problems)
         if problems and not override:
@@ -98,8 +96,8 @@ def _check_kind(state: Any) -> None:
         )
 
 
-def _differences(trainer: Trainer, state: dict[str, Any]) -> list[str]:
-    saved, here = state["setup"], trainer.setup
+def _differences(trainer: Training, state: dict[str, Any]) -> list[str]:
+    saved, here = state["setup"], setup_of(trainer)
     problems = [
         f"{name} was {saved[name]} and is {here[name]}"
         for name in ("model", "loss", "optimizer", "scheduler", "clip_norm")
@@ -115,7 +113,7 @@ def _differences(trainer: Trainer, state: dict[str, Any]) -> list[str]:
 
 
 def _place_loader(
-    trainer: Trainer, saved: dict[str, Any] | None, override: bool, problems: list[str]
+    trainer: Training, saved: dict[str, Any] | None, override: bool, problems: list[str]
 ) -> bool:
     """Move the loader to the saved place; True if its batches differ, so that it cannot be."""
     if trainer.loader is None or saved is None:
@@ -128,7 +126,7 @@ def _place_loader(
     return False
 
 
-def _apply(trainer: Trainer, state: dict[str, Any]) -> None:
+def _apply(trainer: Training, state: dict[str, Any]) -> None:
     position = state["position"]
     trainer.model.load_state_dict(state["model"])
     trainer.optimizer.load_state_dict(state["optimizer"])
@@ -144,7 +142,7 @@ def _apply(trainer: Trainer, state: dict[str, Any]) -> None:
     _apply_callbacks(trainer, state["callbacks"])
 
 
-def _apply_callbacks(trainer: Trainer, saved: list[Any]) -> None:
+def _apply_callbacks(trainer: Training, saved: list[Any]) -> None:
     """Give each callback the state of the one of its class, the first to the first and so on."""
     waiting = list(trainer.callbacks)
     for name, state in saved:
@@ -159,16 +157,16 @@ def _apply_callbacks(trainer: Trainer, saved: list[Any]) -> None:
             )
 
 
-def _keep_options(trainer: Trainer, saved: list[dict[str, Any]]) -> None:
+def _keep_options(trainer: Training, saved: list[dict[str, Any]]) -> None:
     """Options of the optimizer that were set up differently are the trainer's own again."""
-    here = trainer.setup["groups"]
+    here = trainer.options
     for group, old, new in zip(trainer.optimizer.param_groups, saved, here, strict=True):
         for name, value in new.items():
             if name in group.tensors and old.get(name) != value:
                 group[name] = value
 
 
-def _rescheduled(trainer: Trainer, saved: Any) -> Any:
+def _rescheduled(trainer: Training, saved: Any) -> Any:
     """The saved place in the schedule under the trainer's own options; None for another class."""
     if trainer.scheduler is None or saved is None:
         return None

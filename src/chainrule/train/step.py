@@ -3,7 +3,6 @@ program each."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from chainrule.optim import Optimizer
 from chainrule.optim.clip import clip_grad_norm_
 from chainrule.settings import current
 from chainrule.tensor import Tensor
+from chainrule.train.notices import say
 
 Step = Callable[[Sequence[Tensor], Any], tuple[Tensor, Any]]
 
@@ -81,7 +81,7 @@ class CompiledStep:
             if self.run is self.eager:
                 raise
             self.why_eager = str(error)
-            print(f"steps run eagerly, not compiled: {error}", file=sys.stderr)
+            say(f"steps run eagerly, not compiled: {error}")
             self.run = self.eager
             return self.run(inputs, targets)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,34 +11,28 @@ from typing import Any
 
 from chainrule.data.files import PathLike
 from chainrule.data.loader import DataLoader
-from chainrule.errors import ArgumentError, DTypeError, NonFiniteError, listing
+from chainrule.errors import ArgumentError, NonFiniteError
 from chainrule.nn.module import Module
-from chainrule.ops.random import default_generator
-from chainrule.optim import Optimizer
-from chainrule.primitive import Array
+from chainrule.optim import Optimizer, ReduceLROnPlateau
 from chainrule.tensor import Tensor
-from chainrule.train.callbacks import Callback, JSONLHistory
+from chainrule.train.callbacks import JSONLHistory
 from chainrule.train.checkpoint import ModelCheckpoint, find_state
 from chainrule.train.diagnose import explained
 from chainrule.train.history import History, Record
-from chainrule.train.infer import (
-    as_loader,
-    decisions,
-    evaluating,
-    kind_of,
-    outputs_of,
-    probabilities,
-)
+from chainrule.train.infer import as_loader
 from chainrule.train.io.lock import locked
-from chainrule.train.meter import Meter, metrics_for, numbers
+from chainrule.train.meter import numbers
 from chainrule.train.metrics import Metric
+from chainrule.train.notices import say
 from chainrule.train.progress import Progress
 from chainrule.train.signals import Interrupts
-from chainrule.train.state import capture, restore, setup_of
-from chainrule.train.step import CompiledStep, EvaluationStep, Step, TrainingStep
+from chainrule.train.state import restore, snapshot
+from chainrule.train.training import Callback, Parts, Training, check_choice, check_parts
+
+_NONFINITE = ("raise", "stop", "skip")
 
 
-class Trainer:
+class Trainer(Training):
     """Trains a model: for each batch, loss(model(x), y) is made smaller by one optimizer step.
 
     Parameters
@@ -77,7 +70,7 @@ class Trainer:
         loss: Module,
         optimizer: Optimizer,
         *,
-        metrics: Sequence[Metric] | None = None,
+        metrics: Sequence[Metric | str] | None = None,
         callbacks: Sequence[Callback] = (),
         scheduler: Any = None,
         schedule_every: str = "step",
@@ -90,33 +83,14 @@ class Trainer:
         progress: bool = True,
         compiled: bool = True,
     ) -> None:
-        _check_parts(model, loss, optimizer)
-        _check_choice("on_nonfinite", on_nonfinite, ("raise", "stop", "skip"))
-        _check_choice("schedule_every", schedule_every, ("step", "epoch"))
-        if clip_norm is not None and not clip_norm > 0:
-            raise ArgumentError("clip_norm must be positive", given=clip_norm)
-        self.model, self.loss, self.optimizer = model, loss, optimizer
-        self.scheduler, self.schedule_every = scheduler, schedule_every
-        self.clip_norm, self.seed = clip_norm, seed
-        self.out = None if out is None else os.fspath(out)
-        self.on_nonfinite, self.checkpoint_on_error = on_nonfinite, checkpoint_on_error
-        self.meter = Meter(metrics_for(loss) if metrics is None else metrics)
+        check_choice("on_nonfinite", on_nonfinite, _NONFINITE)
+        parts = Parts(model, loss, optimizer, scheduler, schedule_every, clip_norm, compiled)
+        super().__init__(parts, metrics, None if out is None else os.fspath(out))
+        self.seed, self.on_nonfinite = seed, on_nonfinite
+        self.checkpoint_on_error = checkpoint_on_error
         self.callbacks = self._with_defaults(callbacks, checkpoint_every, progress)
-        self.setup = setup_of(self)
-        self.history = History()
-        self.record: Record = {}
-        self.epoch, self.batch, self.step, self.first_epoch = 0, 0, 0, 0
-        self.epochs, self.batches = 0, 0
-        self.stopped: str | None = None
-        self.interrupted: str | None = None
         self.resume_hint = "call fit again with resume=True"
-        self.loader: DataLoader | None = None
-        self._interrupts = Interrupts()
-        schedule = scheduler if schedule_every == "step" else None
-        update = TrainingStep(model, loss, optimizer, schedule, clip_norm)
-        check = EvaluationStep(model, loss)
-        self.training_step: Step = CompiledStep(update) if compiled else update
-        self.evaluation_step: Step = CompiledStep(check) if compiled else check
+        check_parts(self)
 
     def _with_defaults(
         self, callbacks: Sequence[Callback], every: int | None, progress: bool
@@ -212,9 +186,10 @@ class Trainer:
         loader.set_epoch(self.epoch, self.batch)
         self._call("on_epoch_begin")
         hooks = [c.on_step_end for c in self.callbacks if _defines(c, "on_step_end")]
-        interrupts, before = self._interrupts, self.state_tensors()
+        interrupts = self._interrupts
+        self._forget("written")
         for batch in loader:
-            self._step(batch, before)
+            self._step(batch)
             for hook in hooks:
                 hook(self)
             if interrupts.pending is not None or self.stopped is not None:
@@ -231,9 +206,10 @@ class Trainer:
         self._close_epoch(record, started)
         return True
 
-    def _step(self, batch: tuple[Tensor, ...], state: list[Tensor]) -> None:
+    def _step(self, batch: tuple[Tensor, ...]) -> None:
         """One update and what is noted of it; if it fails, the state is as it was before."""
         inputs, targets = batch[:-1] or batch, batch[-1]
+        state = self.written
         before = [tensor._data for tensor in state]
         try:
             loss, outputs = self.training_step(inputs, targets)
@@ -257,14 +233,10 @@ class Trainer:
         else:
             self.batch += 1
 
-    def state_tensors(self) -> list[Tensor]:
-        """What a forward pass writes. (The update's own state is written only after it.)"""
-        return [*self.model.buffers(), default_generator.state]
-
     def _close_epoch(self, record: Record, started: float) -> None:
         if self.scheduler is not None and self.schedule_every == "epoch":
             watched = record.get("valid_loss", record["loss"])
-            plateau = type(self.scheduler).__name__ == "ReduceLROnPlateau"
+            plateau = isinstance(self.scheduler, ReduceLROnPlateau)
             self.scheduler.step(*[watched] if plateau else [])
         self.epoch, self.batch = self.epoch + 1, 0
         self.record = record
@@ -279,7 +251,7 @@ class Trainer:
             self.interrupted = self.history.interrupted = signal
             path = self._save()
             saved = f"saved to {path}; {self.resume_hint}" if path else "not saved (no `out`)"
-            print(f"{signal}: stopped after step {self.step}, {saved}", file=sys.stderr)
+            say(f"{signal}: stopped after step {self.step}, {saved}")
         self.history.stopped = self.stopped
         self._call("on_fit_end")
 
@@ -302,75 +274,15 @@ class Trainer:
         for callback in self.callbacks:
             getattr(callback, moment)(self)
 
-    def stop(self, reason: str) -> None:
-        """End training after the current step or epoch; called by callbacks."""
-        self.stopped = reason
-
-    @property
-    def finishing(self) -> bool:
-        """Whether training ends here: at the last epoch, by `stop`, or by a signal."""
-        asked = self.stopped is not None or self._interrupts.pending is not None
-        return asked or self.epoch >= self.epochs
-
-    # -- use -----------------------------------------------------------------------------------
-
-    def evaluate(self, data: Any, batch_size: int | None = None) -> dict[str, Any]:
-        """Loss and metrics over a dataset, a loader, or a pair of arrays, in evaluation mode."""
-        return self._evaluate(as_loader(data, batch_size), None) or {}
-
-    def _evaluate(self, loader: DataLoader, interrupts: Interrupts | None) -> Record | None:
-        meter = self.meter.fresh()
-        with evaluating(self.model):
-            for batch in loader:
-                inputs, targets = batch[:-1] or batch, batch[-1]
-                loss, outputs = self.evaluation_step(inputs, targets)
-                meter.add(float(loss._data), numbers(outputs), numbers(targets))
-                if interrupts is not None and interrupts.pending is not None:
-                    return None
-        return meter.results()
-
-    def predict(self, x: Any) -> Array:
-        """For classes their indices int64 (N,), else the outputs; `x` is an array or a dataset."""
-        return decisions(outputs_of(self.model, x), kind_of(self.loss))
-
-    def predict_proba(self, x: Any) -> Array:
-        """The probability of each class, (N, C); ArgumentError if the model predicts values."""
-        return probabilities(outputs_of(self.model, x), kind_of(self.loss))
+    # -- state ---------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides how training goes on: `cr.save` writes it to a file."""
-        return capture(self)
+        return snapshot(self)
 
     def load_state_dict(self, state: dict[str, Any], override: bool = False) -> None:
         """Go on from a saved state with the next `fit`; unchanged on error."""
         restore(self, state, override)
-
-
-def _check_parts(model: Any, loss: Any, optimizer: Any) -> None:
-    for name, value, kind in (
-        ("model", model, Module), ("loss", loss, Module), ("optimizer", optimizer, Optimizer),
-    ):  # fmt: skip
-        if not isinstance(value, kind):
-            hint = f"Pass an instance: nn.{value.__name__}()." if isinstance(value, type) else None
-            raise DTypeError(
-                f"Trainer's {name} is no {kind.__name__}", given=repr(value)[:60],
-                expected=f"a {kind.__name__}", instead=hint,
-            )  # fmt: skip
-    own = {id(p) for p in model.parameters()}
-    foreign = [
-        i for i, p in enumerate(p for g in optimizer.param_groups for p in g.params)
-        if id(p) not in own
-    ]  # fmt: skip
-    if foreign:
-        raise ArgumentError(
-            f"the optimizer holds parameters that are not the model's: {listing(foreign)}",
-            instead="Make it from this model: optim.Adam(model.parameters()).",
-        )
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ArgumentError(f"unknown {name}", given=repr(value), expected=listing(choices))
 
 
 def _cut(loader: DataLoader) -> dict[str, Any]:

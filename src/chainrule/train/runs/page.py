@@ -18,7 +18,7 @@ from chainrule.tensor import from_numpy
 from chainrule.train.runs import plots
 from chainrule.train.io.atomic import write_atomic
 from chainrule.train.io.strict_json import from_json, read_json
-from chainrule.train.infer import evaluating, outputs_of, probabilities
+from chainrule.train.infer import evaluating, outputs_of
 from chainrule.train.metrics import ConfusionMatrix
 from chainrule.train.runs.run import Run
 
@@ -173,13 +173,13 @@ def _drawn(run: Run, data: ArrayDataset, outputs: Array) -> list[str]:
         parts.append(_section("How it learned", "Per epoch, on training and validation data.",
                               plots.curves(history)))  # fmt: skip
     y = data.arrays[-1].reshape(len(data), -1)
-    if run.kind == "value":
+    if not run.predicts.classes:
         about = "On the test part; on the line they agree."
         drawn = plots.scatter(run.values(y), run.values(outputs))
         parts.append(_section("Predictions", about, drawn))
     else:
         labels = y[:, 0].astype(np.int64)
-        shares = probabilities(outputs, run.kind)
+        shares = run.predicts.probabilities(outputs)
         names = run.config.inputs["classes"] or [str(i) for i in range(shares.shape[1])]
         parts.append(
             '<div class="pair">'

@@ -18,6 +18,8 @@ from chainrule.data.dataset import REGRESSION, ArrayDataset, Dataset
 from chainrule.data.files import PathLike
 from chainrule.data.splits import random_split
 from chainrule.errors import ArgumentError, CheckpointError, FormatError, listing
+from chainrule.nn.losses import Loss
+from chainrule.nn.predictions import Prediction, YesOrNo
 from chainrule.ops.random import manual_seed
 from chainrule.primitive import Array
 from chainrule.train.runs.architecture import (
@@ -30,7 +32,7 @@ from chainrule.train.runs.architecture import (
 )
 from chainrule.train.io.atomic import write_atomic
 from chainrule.train.io.strict_json import to_json
-from chainrule.train.callbacks import Callback, EarlyStopping, LayerStatistics
+from chainrule.train.callbacks import EarlyStopping, LayerStatistics
 from chainrule.train.runs.config import (
     DataConfig,
     RunConfig,
@@ -40,8 +42,9 @@ from chainrule.train.runs.config import (
 )
 from chainrule.train.io.files import load, save
 from chainrule.train.history import History
-from chainrule.train.infer import decisions, kind_of, outputs_of, probabilities
+from chainrule.train.infer import outputs_of
 from chainrule.train.trainer import Trainer
+from chainrule.train.training import Callback
 
 OPTIMIZERS: dict[str, Any] = {
     "adam": optim.Adam, "adamw": optim.AdamW, "sgd": optim.SGD, "rmsprop": optim.RMSprop,
@@ -53,7 +56,7 @@ SCHEDULES: dict[str, Callable[[Any, float, int], Any]] = {
         optimizer, max_lr=lr, total_steps=steps, cycle_momentum=False
     ),
 }
-LOSSES: dict[str, Any] = {
+LOSSES: dict[str, type[Loss]] = {
     loss.__name__: loss for loss in (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.MSELoss)
 }
 _MANY = 10_000
@@ -200,7 +203,7 @@ class Run:
     def _targets(self, data: ArrayDataset) -> ArrayDataset:
         """The same samples with targets in the form that the loss takes."""
         x, y = data.arrays[0], data.arrays[-1]
-        if self.config.loss == "BCEWithLogitsLoss":
+        if isinstance(self.predicts, YesOrNo):
             y = y.reshape(len(y), 1).astype(np.float32)
         elif self.config.target is not None:
             mean, std = (np.asarray(self.config.target[k]) for k in ("mean", "std"))
@@ -235,18 +238,17 @@ class Run:
         return model.eval()
 
     @cached_property
-    def loss(self) -> nn.Module:
+    def loss(self) -> Loss:
         if self.config.loss not in LOSSES:
             raise FormatError(
                 f"unknown loss {self.config.loss!r:.60}", expected=listing(sorted(LOSSES))
             )
-        loss: nn.Module = LOSSES[self.config.loss]()
-        return loss
+        return LOSSES[self.config.loss]()
 
     @property
-    def kind(self) -> str:
-        """What the outputs mean: softmax, sigmoid, or value."""
-        return kind_of(self.loss)
+    def predicts(self) -> Prediction:
+        """What the outputs mean under the loss."""
+        return self.loss.predicts
 
     # -- training ------------------------------------------------------------------------------
 
@@ -338,9 +340,9 @@ class Run:
 
     def records(self, outputs: Array) -> list[dict[str, Any]]:
         """Readable predictions from a model's outputs."""
-        if self.kind == "value":
+        if not self.predicts.classes:
             return [{"value": row.tolist()} for row in self.values(outputs)]
-        shares, chosen = probabilities(outputs, self.kind), decisions(outputs, self.kind)
+        shares, chosen = self.predicts.probabilities(outputs), self.predicts.decide(outputs)
         names = self.config.inputs["classes"] or [str(i) for i in range(shares.shape[1])]
         return [
             {

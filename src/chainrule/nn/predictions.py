@@ -1,0 +1,133 @@
+"""What a model's outputs mean under a loss: one of several classes, yes or no, or numbers.
+
+A loss declares its meaning as `predicts`. Predictions, probabilities and metrics follow it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+
+from chainrule.errors import ArgumentError
+from chainrule.primitive import Array
+from chainrule.settings import use
+from chainrule.tensor import Tensor, from_numpy
+
+
+class Prediction(ABC):
+    """The meaning of outputs (N, ...). Subclass it for a meaning of your own.
+
+    classes: whether the outputs name classes, so that accuracy and its kin make sense.
+    """
+
+    classes: bool = True
+
+    @abstractmethod
+    def decide(self, outputs: Array) -> Array:
+        """The prediction for each sample: class indices int64, or the numbers themselves."""
+
+    def labels(self, targets: Array) -> Array:
+        """The true classes, in the form that `decide` gives."""
+        return targets
+
+    def probabilities(self, outputs: Array) -> Array:
+        """The probability of each class, (N, C, ...); ArgumentError where there is none."""
+        raise ArgumentError(
+            "these outputs are numbers, which have no probabilities", instead="Use predict(x)."
+        )
+
+
+class Values(Prediction):
+    """The outputs are the predicted numbers."""
+
+    classes = False
+
+    def decide(self, outputs: Array) -> Array:
+        return outputs
+
+
+class OneOfMany(Prediction):
+    """The largest of the outputs (N, C, ...) along dimension 1 names the class.
+
+    probability: turns a tensor of outputs into probabilities.
+
+    >>> OneOfMany(lambda x: x.softmax(1)).decide(np.array([[0.1, 2.0, -1.0]]))
+    array([1])
+    """
+
+    def __init__(self, probability: Callable[[Tensor], Tensor]) -> None:
+        self.probability = probability
+
+    def decide(self, outputs: Array) -> Array:
+        return outputs.argmax(axis=1)
+
+    def labels(self, targets: Array) -> Array:
+        """Class indices as they are; of probabilities (N, C, ...) the most likely class."""
+        soft = targets.dtype.kind == "f" and targets.ndim > 1
+        return targets.argmax(axis=1) if soft else targets
+
+    def probabilities(self, outputs: Array) -> Array:
+        return _computed(self.probability, outputs)
+
+
+class YesOrNo(Prediction):
+    """Each output by itself says yes (1) where it exceeds `threshold`, else no (0).
+
+    Outputs (N, 1, ...) are one question per sample, and the answers are (N, ...).
+
+    >>> YesOrNo(0.5, lambda p: p).probabilities(np.array([[0.25]]))
+    array([[0.75, 0.25]])
+    """
+
+    def __init__(self, threshold: float, probability: Callable[[Tensor], Tensor]) -> None:
+        self.threshold, self.probability = threshold, probability
+
+    def decide(self, outputs: Array) -> Array:
+        return _one_question(outputs > self.threshold).astype(np.int64)
+
+    def labels(self, targets: Array) -> Array:
+        """Zeros and ones, also of probabilities."""
+        answers = np.rint(targets) if targets.dtype.kind == "f" else targets
+        return _one_question(answers)
+
+    def probabilities(self, outputs: Array) -> Array:
+        """Those of no and yes for one question (N, 2, ...), that of yes for each of several."""
+        p = _computed(self.probability, outputs)
+        single = _one_question(p)
+        return p if single.ndim == p.ndim > 1 else np.stack([1 - single, single], axis=1)
+
+
+def _one_question(answers: Array) -> Array:
+    """(N, 1, ...) as (N, ...)."""
+    return answers.squeeze(1) if answers.ndim > 1 and answers.shape[1] == 1 else answers
+
+
+def _computed(function: Callable[[Tensor], Tensor], outputs: Array) -> Array:
+    with use(gradients=False):
+        result: Array = function(from_numpy(outputs)).numpy()
+    return result
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(1)
+
+
+def _exp(logarithms: Tensor) -> Tensor:
+    return logarithms.exp()
+
+
+def _sigmoid(logits: Tensor) -> Tensor:
+    return logits.sigmoid()
+
+
+def _same(probabilities: Tensor) -> Tensor:
+    return probabilities
+
+
+VALUES = Values()
+CLASS_LOGITS = OneOfMany(_softmax)
+CLASS_LOG_PROBABILITIES = OneOfMany(_exp)
+LOGITS = YesOrNo(0.0, _sigmoid)
+PROBABILITIES = YesOrNo(0.5, _same)

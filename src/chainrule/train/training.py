@@ -1,0 +1,252 @@
+"""A training as its callbacks see it: its parts, where it stands, and the callbacks themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from chainrule.data.loader import DataLoader
+from chainrule.errors import ArgumentError, DTypeError, listing
+from chainrule.nn.module import Module
+from chainrule.nn.predictions import VALUES, Prediction
+from chainrule.ops.random import default_generator
+from chainrule.optim import Optimizer
+from chainrule.primitive import Array
+from chainrule.tensor import Tensor
+from chainrule.train.history import History, Record
+from chainrule.train.infer import as_loader, evaluating, outputs_of
+from chainrule.train.meter import Meter, metrics_for, numbers
+from chainrule.train.metrics import Metric
+from chainrule.train.signals import Interrupts
+from chainrule.train.step import CompiledStep, EvaluationStep, Step, TrainingStep
+
+
+class Parts(NamedTuple):
+    """What the steps of a training are made of. Each is an attribute that can be set anew."""
+
+    model: Module
+    loss: Module
+    optimizer: Optimizer
+    scheduler: Any
+    schedule_every: str
+    clip_norm: float | None
+    compiled: bool
+
+
+class Training:
+    """The parts of a training and where it stands: what a callback is given.
+
+    A part that is set later (`trainer.clip_norm = 1.0`) holds from the next step on.
+
+    epoch, batch, step: epochs done, batches done of the current one, updates done in all.
+    epochs, batches: after how many epochs this `fit` ends, and how many batches an epoch has.
+    record: the numbers of the epoch so far. history: the records of the epochs before.
+    stopped: why training ended early. interrupted: the signal or error that ended it.
+    """
+
+    model: Module
+    loss: Module
+    optimizer: Optimizer
+    scheduler: Any
+    schedule_every: str
+    clip_norm: float | None
+    compiled: bool
+
+    def __init__(
+        self, parts: Parts, metrics: Sequence[Metric | str] | None, out: str | None
+    ) -> None:
+        for name, part in parts._asdict().items():
+            setattr(self, name, part)
+        self.metrics = metrics
+        self._out = out
+        self.callbacks: list[Callback] = []
+        self.history = History()
+        self.record: Record = {}
+        self.epoch, self.batch, self.step, self.first_epoch = 0, 0, 0, 0
+        self.epochs, self.batches = 0, 0
+        self.stopped: str | None = None
+        self.interrupted: str | None = None
+        self.loader: DataLoader | None = None
+        self._interrupts = Interrupts()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; what was made of a part before is made anew when it is needed."""
+        if name in Parts._fields:
+            check_part(name, value)
+            self._forget("training_step", "evaluation_step", "written")
+        if name in ("loss", "metrics"):
+            self._forget("meter")
+        if name == "optimizer":
+            self.options = [group.options() for group in value.param_groups]
+        super().__setattr__(name, value)
+
+    def _forget(self, *names: str) -> None:
+        for name in names:
+            self.__dict__.pop(name, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles make their own steps."""
+        made = ("training_step", "evaluation_step", "written")
+        return {name: value for name, value in vars(self).items() if name not in made}
+
+    @property
+    def out(self) -> str | None:
+        """The folder of this training, if it has one."""
+        return self._out
+
+    # -- what follows from the parts -----------------------------------------------------------
+
+    @cached_property
+    def training_step(self) -> Step:
+        """One update, of the parts as they are; ArgumentError if they do not fit together."""
+        check_parts(self)
+        schedule = self.scheduler if self.schedule_every == "step" else None
+        step = TrainingStep(self.model, self.loss, self.optimizer, schedule, self.clip_norm)
+        return CompiledStep(step) if self.compiled else step
+
+    @cached_property
+    def evaluation_step(self) -> Step:
+        """The loss and the outputs of a batch."""
+        step = EvaluationStep(self.model, self.loss)
+        return CompiledStep(step) if self.compiled else step
+
+    @cached_property
+    def written(self) -> list[Tensor]:
+        """What a forward pass writes. (The update's own state is written only after it.)"""
+        return [*self.model.buffers(), default_generator.state]
+
+    @cached_property
+    def meter(self) -> Meter:
+        """The loss and the metrics of the epoch so far."""
+        return Meter(metrics_for(self.loss) if self.metrics is None else self.metrics, self.loss)
+
+    @property
+    def predicts(self) -> Prediction:
+        """What the outputs mean, as the loss declares it."""
+        return getattr(self.loss, "predicts", VALUES)
+
+    # -- where it ends -------------------------------------------------------------------------
+
+    def stop(self, reason: str) -> None:
+        """End training after the current step or epoch; called by callbacks."""
+        self.stopped = reason
+
+    @property
+    def finishing(self) -> bool:
+        """Whether training ends here: at the last epoch, by `stop`, or by a signal."""
+        asked = self.stopped is not None or self._interrupts.pending is not None
+        return asked or self.epoch >= self.epochs
+
+    # -- use -----------------------------------------------------------------------------------
+
+    def evaluate(self, data: Any, batch_size: int | None = None) -> dict[str, Any]:
+        """Loss and metrics over a dataset, a loader, or a pair of arrays, in evaluation mode.
+
+        They are those of the whole set, whatever the batch size.
+        """
+        return self._evaluate(as_loader(data, batch_size), None) or {}
+
+    def _evaluate(self, loader: DataLoader, interrupts: Interrupts | None) -> Record | None:
+        """The record of a pass over the data; None if a signal came."""
+        meter = self.meter.fresh()
+        with evaluating(self.model):
+            for batch in loader:
+                inputs, targets = batch[:-1] or batch, batch[-1]
+                loss, outputs = self.evaluation_step(inputs, targets)
+                meter.add(float(loss._data), numbers(outputs), numbers(targets))
+                if interrupts is not None and interrupts.pending is not None:
+                    return None
+        return meter.results()
+
+    def predict(self, x: Any) -> Array:
+        """For classes their indices int64 (N,), else the outputs; `x` is an array or a dataset."""
+        return self.predicts.decide(outputs_of(self.model, x))
+
+    def predict_proba(self, x: Any) -> Array:
+        """The probability of each class, (N, C); ArgumentError if the model predicts values."""
+        return self.predicts.probabilities(outputs_of(self.model, x))
+
+
+class Callback:
+    """Something that is told how training goes. Subclass it and define the moments you need.
+
+    Each moment gets the trainer, with `epoch`, `step`, `record` (the epoch's numbers so far),
+    `history`, `model` and `optimizer`; `trainer.stop(reason)` ends training after this moment.
+    An exception of a callback passes through with its traceback.
+
+    order: callbacks are called from the smallest to the largest. Those that add to the record
+    come first (below 0), those that write it down last (50 and more).
+
+    >>> class Halve(Callback):
+    ...     def on_epoch_end(self, trainer):
+    ...         trainer.optimizer.param_groups[0]["lr"] *= 0.5
+    """
+
+    order: int = 0
+
+    def on_fit_begin(self, trainer: Training) -> None:
+        """Before the first epoch of this `fit`."""
+
+    def on_epoch_begin(self, trainer: Training) -> None:
+        """Before an epoch, also before one that is resumed in the middle."""
+
+    def on_step_end(self, trainer: Training) -> None:
+        """After each update. Only callbacks that define it cost anything per step."""
+
+    def on_epoch_end(self, trainer: Training) -> None:
+        """After an epoch and its validation; `trainer.record` holds the epoch's numbers."""
+
+    def on_fit_end(self, trainer: Training) -> None:
+        """After the last epoch, also when training was stopped."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What must survive a restart, as tensors and plain values."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where a saved callback stood."""
+
+
+_KINDS = {"model": Module, "loss": Module, "optimizer": Optimizer}
+
+
+def check_part(name: str, value: Any) -> None:
+    """A part is of the right kind."""
+    kind = _KINDS.get(name)
+    if kind is not None and not isinstance(value, kind):
+        hint = f"Pass an instance: nn.{value.__name__}()." if isinstance(value, type) else None
+        raise DTypeError(
+            f"Trainer's {name} is no {kind.__name__}", given=repr(value)[:60],
+            expected=f"a {kind.__name__}", instead=hint,
+        )  # fmt: skip
+    if name == "schedule_every":
+        check_choice(name, value, ("step", "epoch"))
+    if name == "clip_norm" and value is not None and not value > 0:
+        raise ArgumentError("clip_norm must be positive", given=value)
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """ArgumentError unless the value is one of the choices."""
+    if value not in choices:
+        raise ArgumentError(f"unknown {name}", given=repr(value), expected=listing(choices))
+
+
+def check_parts(training: Training) -> None:
+    """The parts belong to each other."""
+    optimizer = training.optimizer
+    own = {id(p) for p in training.model.parameters()}
+    foreign = [
+        i for i, p in enumerate(p for g in optimizer.param_groups for p in g.params)
+        if id(p) not in own
+    ]  # fmt: skip
+    if foreign:
+        raise ArgumentError(
+            f"the optimizer holds parameters that are not the model's: {listing(foreign)}",
+            instead="Make it from this model: optim.Adam(model.parameters()).",
+        )
+    if getattr(training.scheduler, "optimizer", optimizer) is not optimizer:
+        raise ArgumentError(
+            "the scheduler moves the learning rates of another optimizer",
+            instead="Make it from this one: scheduler = ...(trainer.optimizer, ...).",
+        )
