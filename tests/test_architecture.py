@@ -35,11 +35,16 @@ MAY_KNOW = {
 }
 """Folders of one floor of which one may import the other, and why."""
 
+COMPILED = ("engine", "_native")
+"""The module that is not Python."""
+
+TYPE_CIRCLE = {"interpreters", "tape", "methods", "conversion", "tensor"}
+"""The files that make up the tensor name each other in type hints."""
+
 FILE_LINES, FUNCTION_LINES = 400, 40
 LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {
     "cli/train.py:train": "the signature is the list of the command's options",
-    "train/trainer.py:__init__": "the signature is the list of the options",
 }
 """What may be longer, and why."""
 
@@ -64,33 +69,32 @@ def own_imports(tree):
                 yield node, tuple(parts[1:])
 
 
-def nodes_for_types_only(tree):
-    """What stands under `if TYPE_CHECKING:` never runs."""
-    return {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
+def imports(file):
+    """The modules of this package that a file imports, those for types alone too, as parts."""
+    return [target for _, target in own_imports(ast.parse(file.read_text()))]
 
 
-def running_imports(file):
-    """The modules of this package that a file imports when it runs, as parts."""
-    tree = ast.parse(file.read_text())
-    ignored = nodes_for_types_only(tree)
-    for node, target in own_imports(tree):
-        if node not in ignored:
-            yield target
+MODULES = {name_of(file): file for file in FILES}
+
+
+def module_of(target):
+    """The module that an import names: itself, the one it takes a name from, or a folder's face."""
+    for parts in (target, target[:-1]):
+        for module in (parts, (*parts, "__init__")):
+            if parts and module in MODULES and target != COMPILED:
+                return module
+    return None
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: "/".join(name_of(f)))
 def test_a_module_imports_only_lower_floors(file):
     own = name_of(file)
     assert own[0] in RANK, f"give {own[0]} a floor in FLOORS"
-    for target in running_imports(file):
+    for target in imports(file):
         if target[0] == own[0] or target[0] not in RANK:
             continue  # inside a folder: the next tests; or a name of the package's own face
-        allowed = RANK[target[0]] < RANK[own[0]] or (own[0], target[0]) in MAY_KNOW
+        pair = (own[0], target[0])
+        allowed = RANK[target[0]] < RANK[own[0]] or pair in MAY_KNOW or set(pair) <= TYPE_CIRCLE
         assert allowed, f"{'/'.join(own)} imports {'.'.join(target)}, which is not a lower floor"
 
 
@@ -98,25 +102,17 @@ def test_inside_ops_files_import_only_earlier_ones():
     found = {file.stem for file in (SOURCE / "ops").glob("*.py")} - {"__init__"}
     assert found == set(OPS), "the docstring of ops names its files, in their order"
     for place, name in enumerate(OPS):
-        used = {t[1] for t in running_imports(SOURCE / "ops" / f"{name}.py") if t[0] == "ops"}
+        used = {t[1] for t in imports(SOURCE / "ops" / f"{name}.py") if t[0] == "ops"}
         assert used <= set(OPS[:place]), f"ops/{name}.py imports {used - set(OPS[:place])}"
 
 
-@pytest.mark.parametrize("folder", ["nn", "optim", "compiler", "data", "train"])
-def test_inside_a_folder_there_is_no_cycle(folder):
-    """So there is an order in which each file imports only files before it."""
-    modules = {name_of(f)[1:]: f for f in (SOURCE / folder).glob("**/*.py")}
-    waits = defaultdict(set)
-    for name, file in modules.items():
-        for target in running_imports(file):
-            inside = target[1:] if target[0] == folder else ()
-            for length in (len(inside), len(inside) - 1):
-                wanted = inside[: max(length, 0)]
-                match = wanted if wanted in modules else (*wanted, "__init__")
-                if wanted and match in modules and match != name:
-                    waits[name].add(match)
-                    break
-    left = set(modules)
+def test_no_modules_import_each_other():
+    """In no folder and across none, types included: there is an order to read the package in."""
+    waits = {
+        name: {module_of(target) for target in imports(file)} - {name, None}
+        for name, file in MODULES.items()
+    }
+    left = {name for name in waits if not set(name) & TYPE_CIRCLE}
     while ready := {name for name in left if not waits[name] & left}:
         left -= ready
     assert not left, f"these import each other: {sorted('/'.join(n) for n in left)}"

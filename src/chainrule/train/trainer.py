@@ -30,6 +30,7 @@ from chainrule.train.state import restore, snapshot
 from chainrule.train.training import Callback, Parts, Training, check_choice, check_parts
 
 _NONFINITE = ("raise", "stop", "skip")
+_FIXED = ("out", "checkpoint_every", "progress")
 
 
 class Trainer(Training):
@@ -83,7 +84,6 @@ class Trainer(Training):
         progress: bool = True,
         compiled: bool = True,
     ) -> None:
-        check_choice("on_nonfinite", on_nonfinite, _NONFINITE)
         parts = Parts(model, loss, optimizer, scheduler, schedule_every, clip_norm, compiled)
         super().__init__(parts, metrics, None if out is None else os.fspath(out))
         self.seed, self.on_nonfinite = seed, on_nonfinite
@@ -92,6 +92,16 @@ class Trainer(Training):
         self.resume_hint = "call fit again with resume=True"
         check_parts(self)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FIXED:
+            raise ArgumentError(
+                f"{name} is fixed when the Trainer is made", given=repr(value),
+                instead=f"Make another one: Trainer(..., {name}=...), or change its callbacks.",
+            )  # fmt: skip
+        if name == "on_nonfinite":
+            check_choice(name, value, _NONFINITE)
+        super().__setattr__(name, value)
+
     def _with_defaults(
         self, callbacks: Sequence[Callback], every: int | None, progress: bool
     ) -> list[Callback]:
@@ -99,9 +109,8 @@ class Trainer(Training):
         if self.out is not None:
             own += [JSONLHistory(os.path.join(self.out, "history.jsonl"))]
             own += [ModelCheckpoint(every=every)]
-        given = {type(callback) for callback in callbacks}
-        both = [*callbacks, *(callback for callback in own if type(callback) not in given)]
-        return sorted(both, key=lambda callback: callback.order)
+        missing = [x for x in own if not any(isinstance(c, type(x)) for c in callbacks)]
+        return sorted([*callbacks, *missing], key=lambda callback: callback.order)
 
     # -- training ------------------------------------------------------------------------------
 
