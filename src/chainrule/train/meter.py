@@ -41,7 +41,7 @@ class Meter:
         for metric in self.metrics:
             metric.follow(loss)
         self._adds_up = getattr(loss, "reduction", "mean") == "sum"
-        self._divisor = getattr(loss, "divisor", len)
+        self._divisor = len if self._adds_up else getattr(loss, "divisor", len)
         self._waiting: list[tuple[float, Any, Any]] = []
         self._numbers = 0
         self._total, self._weight = 0.0, 0.0

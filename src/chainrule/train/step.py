@@ -8,7 +8,7 @@ from typing import Any
 
 from chainrule import engine
 from chainrule.compiler import compile
-from chainrule.errors import CaptureError, NonFiniteError
+from chainrule.errors import CaptureError, NonFiniteError, ShapeError
 from chainrule.gateway import apply, require
 from chainrule.nn.module import Module
 from chainrule.optim import Optimizer
@@ -42,7 +42,7 @@ class TrainingStep:
     def __call__(self, inputs: Sequence[Tensor], targets: Any) -> tuple[Tensor, Any]:
         self.optimizer.zero_grad()
         outputs = self.model(*inputs)
-        loss: Tensor = self.loss(outputs, targets)
+        loss = one_number(self.loss(outputs, targets))
         loss.backward()
         gradients = [p.grad for p in self.weights if p.grad is not None]
         finite = apply("all_finite", loss, *gradients)
@@ -63,7 +63,17 @@ class EvaluationStep:
 
     def __call__(self, inputs: Sequence[Tensor], targets: Any) -> tuple[Tensor, Any]:
         outputs = self.model(*inputs)
-        return self.loss(outputs, targets), outputs
+        return one_number(self.loss(outputs, targets)), outputs
+
+
+def one_number(loss: Tensor) -> Tensor:
+    """The loss of a batch; ShapeError unless it is one number."""
+    if loss.spec.size != 1:
+        raise ShapeError(
+            "the loss of a batch is one number", given=loss.spec,
+            instead="Give the loss reduction='mean' or 'sum'.",
+        )  # fmt: skip
+    return loss.reshape(()) if loss.shape else loss
 
 
 class CompiledStep:
