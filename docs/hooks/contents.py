@@ -112,8 +112,8 @@ PAGES = (
     Page(
         "optim", "Optimizers", "`from chainrule import optim`",
         (
-            all_of("Optimizers", "optim.optimizer optim.group optim.sgd optim.adam optim.rmsprop "
-                                 "optim.adagrad", "chainrule.optim"),
+            all_of("Optimizers", "optim.optimizer optim.group optim.sgd optim.adam "
+                                 "optim.adaptive", "chainrule.optim"),
             all_of("Schedules of the learning rate", "optim.schedules optim.combined",
                    "chainrule.optim"),
             all_of("Clipping", "optim.clip", "chainrule.optim"),
@@ -137,7 +137,7 @@ PAGES = (
             some("The Trainer", "Trainer save load"),
             some("The history", "History", TRAIN),
             all_of("Metrics", "train.metrics", TRAIN),
-            all_of("Callbacks", "train.callbacks train.checkpoint train.progress", TRAIN),
+            all_of("Callbacks", "train.training train.callbacks train.checkpoint train.progress", TRAIN),
         ),
     ),
     Page(

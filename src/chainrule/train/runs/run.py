@@ -110,11 +110,11 @@ def _task(train: ArrayDataset) -> tuple[str, int, dict[str, Any] | None]:
         y = train.arrays[-1].reshape(len(train), -1).astype(np.float64)
         std = np.where(y.std(axis=0) > 0, y.std(axis=0), 1.0)
         return "MSELoss", y.shape[1], {"mean": y.mean(axis=0).tolist(), "std": std.tolist()}
-    classes = len(train.classes or np.unique(train.arrays[-1]))
+    names = train.classes or np.unique(train.arrays[-1]).tolist()
+    classes = len(names)
     if classes < 2:
         raise ArgumentError(
-            "all samples are of one class, so there is nothing to tell apart",
-            given=listing(train.classes or np.unique(train.arrays[-1])),
+            "all samples are of one class, so there is nothing to tell apart", given=listing(names),
             instead="Is this the label column? Name it with --label.",
         )  # fmt: skip
     return ("BCEWithLogitsLoss", 1, None) if classes == 2 else ("CrossEntropyLoss", classes, None)
