@@ -125,7 +125,7 @@ PAGES = (
             all_of("Data that ships with the package", "data.shipped", DATA),
             all_of("Data that is downloaded once", "data.mnist", DATA),
             all_of("Data that is made", "data.synthetic", DATA),
-            all_of("Datasets and the loader", "data.dataset data.loader", DATA),
+            all_of("Datasets and the loader", "data.dataset data.splits data.loader", DATA),
             all_of("Readers", "data.catalog data.sources data.tables data.images data.idx "
                               "data.numpy_files", DATA),
             all_of("Transforms", "data.transforms data.augment", DATA),
@@ -137,7 +137,8 @@ PAGES = (
             some("The Trainer", "Trainer save load"),
             some("The history", "History", TRAIN),
             all_of("Metrics", "train.metrics", TRAIN),
-            all_of("Callbacks", "train.training train.callbacks train.checkpoint train.progress", TRAIN),
+            all_of("Callbacks", "train.training train.callbacks train.checkpoint train.progress",
+                   TRAIN),
         ),
     ),
     Page(
@@ -164,7 +165,8 @@ PAGES = (
             some("Errors", "ShapeError DTypeError ArgumentError OutOfRangeError GradientError "
                  "NotDifferentiableError NonFiniteError CaptureError GraphError FormatError "
                  "DownloadError CheckpointError MissingDependencyError", "chainrule.errors"),
-            some("Building messages", "LayerTrail listing missing_dependency", "chainrule.errors"),
+            some("Building messages", "LayerTrail listing shortened missing_dependency",
+                 "chainrule.errors"),
         ),
     ),
     Page(
