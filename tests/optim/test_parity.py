@@ -103,23 +103,26 @@ def test_groups_with_their_own_options():
         np.testing.assert_allclose(y.detach().numpy(), x.detach().numpy(), 0, 1e-13)
 
 
-def curves(build, steps=40, **options):
-    """Learning rates (and momentum) of PyTorch's and our schedule, step by step."""
+def curves(build, go=lambda t, optimizer, schedule: schedule.step(), steps=40, initial_lr=()):
+    """Learning rates (and momentum) of PyTorch's and our schedule, step by step.
+
+    `go(t, optimizer, schedule)` takes a step. `initial_lr` of the groups is set before.
+    """
     rows = []
     for library, weights in zip((torch.optim, optim), pairs("float64"), strict=True):
-        optimizer = library.SGD(
-            [{"params": weights[:1]}, {"params": weights[1:], "lr": 0.5}],
-            lr=0.1, momentum=0.9, **options,
-        )  # fmt: skip
+        groups = [{"params": weights[:1]}, {"params": weights[1:], "lr": 0.5}]
+        for group, rate in zip(groups, initial_lr, strict=False):
+            group["initial_lr"] = rate
+        optimizer = library.SGD(groups, lr=0.1, momentum=0.9)
         schedule = build(library.lr_scheduler, optimizer)
         rows.append([])
-        for _ in range(steps):
+        for t in range(steps):
             groups = optimizer.param_groups
-            rows[-1].append([*schedule.get_last_lr(), *[g["momentum"] for g in groups]])
+            rows[-1].append([g[name] for g in groups for name in ("lr", "momentum")])
             for p in weights:
                 p.grad = p.detach()
             optimizer.step()
-            schedule.step()
+            go(t, optimizer, schedule)
     return rows
 
 
@@ -144,16 +147,87 @@ SCHEDULES = {
         o, [s.LinearLR(o, 0.1, total_iters=5), s.CosineAnnealingLR(o, 20)], [5]
     ),
     "three in a row": lambda s, o: s.SequentialLR(
-        o, [s.LinearLR(o, 0.1), s.ExponentialLR(o, 0.8), s.StepLR(o, 3)], [4, 15]
+        o, [s.LinearLR(o, 0.1), s.ExponentialLR(o, 0.8), s.StepLR(o, 3)], [6, 15]
     ),
 }
+
+
+SEQUENCES = ("warm-up, cosine", "three in a row")
+# Both multiply from step to step, by factors that are rounded differently: 40 roundings of 1e-16,
+# and some more where a cosine is close to its minimum.
+CURVE = {"rtol": 1e-13, "atol": 1e-15}
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_curves(name):
     theirs, ours = curves(SCHEDULES[name])
-    # PyTorch multiplies from step to step, we evaluate a closed form: 40 roundings of 1e-16.
-    np.testing.assert_allclose(ours, theirs, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(ours, theirs, **CURVE)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_rates_set_by_hand_between_steps(name):
+    def go(t, optimizer, schedule):
+        if t in (2, 3, 9, 13, 22):
+            optimizer.param_groups[t % 2]["lr"] = 0.01 * t
+        schedule.step()
+
+    theirs, ours = curves(SCHEDULES[name], go)
+    np.testing.assert_allclose(ours, theirs, **CURVE)
+
+
+@pytest.mark.filterwarnings("ignore:The epoch parameter")
+@pytest.mark.parametrize("name", [n for n in SCHEDULES if n not in SEQUENCES])
+def test_going_to_a_step(name):
+    def go(t, optimizer, schedule):
+        schedule.step((7 * t) % 30) if t % 3 else schedule.step()
+
+    theirs, ours = curves(SCHEDULES[name], go, steps=20)
+    np.testing.assert_allclose(ours, theirs, **CURVE)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in SCHEDULES if not n.startswith(("lambda", "one cycle"))]
+)
+def test_a_group_that_is_added_later(name):
+    """Where PyTorch goes on, which refuses the group when a schedule computes a rate anew."""
+
+    def go(t, optimizer, schedule):
+        if t == 0:
+            library = torch if isinstance(optimizer, torch.optim.Optimizer) else cr
+            extra = library.ones(2, requires_grad=True)
+            optimizer.add_param_group({"params": [extra], "lr": 0.7})
+        schedule.step()
+
+    theirs, ours = curves(SCHEDULES[name], go, steps=4)
+    assert len(ours[-1]) == 6
+    for a, b in zip(theirs, ours, strict=True):
+        np.testing.assert_allclose(b, a, **CURVE)
+
+
+@pytest.mark.parametrize("first", ["linear", "cosine", "exponential", "lambda"])
+@pytest.mark.parametrize("second", ["step", "cosine", "exponential"])
+def test_two_schedules_of_one_optimizer(first, second):
+    def both(scheduler, optimizer):
+        return [SCHEDULES[name](scheduler, optimizer) for name in (first, second)]
+
+    theirs, ours = curves(both, lambda t, optimizer, schedules: [s.step() for s in schedules])
+    np.testing.assert_allclose(ours, theirs, **CURVE)
+
+
+RESUMED = {
+    "step": lambda s, o: s.StepLR(o, 4, gamma=0.5, last_epoch=5),
+    "multi-step": lambda s, o: s.MultiStepLR(o, [3, 10], last_epoch=5),
+    "exponential": lambda s, o: s.ExponentialLR(o, 0.9, last_epoch=5),
+    "cosine": lambda s, o: s.CosineAnnealingLR(o, 12, eta_min=0.01, last_epoch=5),
+    "linear": lambda s, o: s.LinearLR(o, total_iters=10, last_epoch=5),
+    "lambda": lambda s, o: s.LambdaLR(o, lambda t: 0.95**t, last_epoch=5),
+}
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_schedule_that_goes_on(name):
+    theirs, ours = curves(RESUMED[name], initial_lr=(0.2, 0.8))
+    np.testing.assert_allclose(ours, theirs, **CURVE)
 
 
 def test_one_cycle_moves_beta1():

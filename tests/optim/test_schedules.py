@@ -77,17 +77,22 @@ def test_rates_are_float64_whatever_the_default():
     assert schedule.get_last_lr() == [0.8 * (1 + math.cos(math.pi / 7)) / 2]
 
 
-def test_a_schedule_made_second_starts_from_the_same_rate():
+def test_a_schedule_made_second_starts_from_the_rate_that_it_finds():
     optimizer = sgd()
     optim.LinearLR(optimizer, 0.5)
     assert optimizer.param_groups[0]["lr"] == 0.4
     assert optim.ExponentialLR(optimizer, 0.9).base_lrs == [0.8]
-    assert optimizer.param_groups[0]["lr"] == 0.8
+    assert optimizer.param_groups[0]["lr"] == 0.4
 
 
-def test_entering_a_schedule_later():
+def test_going_on_with_a_schedule():
     optimizer = optim.SGD([{"params": cr.zeros(1, requires_grad=True), "initial_lr": 1.0}], lr=0.3)
-    assert optim.StepLR(optimizer, 2, 0.5, last_epoch=4).get_last_lr() == [0.25]
+    schedule = optim.StepLR(optimizer, 2, 0.5, last_epoch=4)
+    assert schedule.last_epoch == 5 and schedule.get_last_lr() == [0.3]
+    schedule.step()
+    assert schedule.get_last_lr() == [0.15]
+    schedule.step(9)
+    assert schedule.last_epoch == 9 and schedule.get_last_lr() == [0.0625]
     with pytest.raises(ArgumentError, match=r"last_epoch = 3 .* no initial_lr"):
         optim.StepLR(sgd(), 2, last_epoch=3)
 
@@ -157,3 +162,58 @@ def test_the_path_of_pytorch():
 
 def test_repr():
     assert repr(optim.StepLR(sgd(), 3)) == "StepLR(step_size=3, gamma=0.1)"
+
+
+def add_group(optimizer, **options):
+    optimizer.add_param_group({"params": [cr.zeros(1, requires_grad=True)], **options})
+    return optimizer.param_groups[-1]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: optim.CosineAnnealingLR(o, 5, eta_min=0.01),
+        lambda o: optim.LambdaLR(o, lambda t: 0.9**t),
+        lambda o: optim.SequentialLR(o, [optim.StepLR(o, 3), optim.ExponentialLR(o, 0.5)], [4]),
+    ],
+)
+def test_a_group_that_is_added_later_starts_from_its_own_rate(make):
+    optimizer, alone = sgd(), sgd(lr=0.4)
+    schedule, expected = make(optimizer), make(alone)
+    group = add_group(optimizer, lr=0.4)
+    for _ in range(8):  # past the minimum of the cosine, and into the second part of the sequence
+        schedule.step()
+        expected.step()
+        assert group["lr"] == expected.get_last_lr()[0] and group["initial_lr"] == 0.4
+
+
+def test_a_group_that_a_schedule_cannot_serve_is_explained():
+    optimizer = sgd()
+    schedule = optim.LambdaLR(optimizer, [lambda t: 1.0])
+    add_group(optimizer)
+    with pytest.raises(ArgumentError, match="a function each"):
+        schedule.step()
+    optimizer = sgd()
+    schedule = optim.ReduceLROnPlateau(optimizer, min_lr=[0.1])
+    add_group(optimizer)
+    schedule.step(1.0)
+    optimizer = optim.SGD([{"params": cr.zeros(1, requires_grad=True)} for _ in range(2)])
+    schedule = optim.ReduceLROnPlateau(optimizer, min_lr=[0.1, 0.2])
+    add_group(optimizer)
+    with pytest.raises(ArgumentError, match="2 min_lr for 3 groups"):
+        schedule.step(1.0)
+    optimizer = sgd()
+    schedule = optim.OneCycleLR(optimizer, 1.0, total_steps=10, cycle_momentum=False)
+    add_group(optimizer)
+    with pytest.raises(ArgumentError, match="no max_lr, min_lr, and so no cycle"):
+        schedule.step()
+
+
+def test_a_group_can_bring_its_own_cycle():
+    optimizer = sgd()
+    schedule = optim.OneCycleLR(optimizer, 1.0, total_steps=10, cycle_momentum=False)
+    rates = {"initial_lr": 0.04, "max_lr": 1.0, "min_lr": 4e-6}
+    group = add_group(optimizer, **rates)
+    for _ in range(9):
+        schedule.step()
+        assert group["lr"] == optimizer.param_groups[0]["lr"]

@@ -8,7 +8,7 @@ import pytest
 from tests.optim.table import CASES, make
 
 import chainrule as cr
-from chainrule import optim
+from chainrule import nn, optim
 from chainrule.errors import ArgumentError
 
 
@@ -173,8 +173,8 @@ def test_an_optimizer_without_schedule_takes_a_state_with_one():
     optimizer = optim.SGD([{"params": w[:1]}, {"params": w[1:]}])
     optimizer.load_state_dict(source.state_dict())
     assert optimizer.param_groups[1]["initial_lr"] == 0.3
-    # A schedule that is made now goes on from the rate that the first one started with.
-    assert optim.ExponentialLR(optimizer, 0.5, last_epoch=1).get_last_lr() == [0.025, 0.075]
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert optim.ExponentialLR(optimizer, 0.5, last_epoch=1).get_last_lr() == rates
 
 
 @pytest.mark.parametrize(
@@ -212,3 +212,43 @@ def test_plateau_state():
         b[1].step(loss)
         assert a[1].get_last_lr() == b[1].get_last_lr()
     assert plain_equal(a[1].state_dict(), b[1].state_dict()) and b[1].get_last_lr()[0] < 0.5
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_copy_goes_on_alone_with_the_same_bits(case):
+    """Weights, state and rates are copied; what is copied together stays together."""
+    first, optimizer, schedule, train = build(case)
+    train(0, 6)
+    weights, other, other_schedule = copy.deepcopy((first, optimizer, schedule))
+    assert other_schedule.optimizer is other
+    assert [p for group in other.param_groups for p in group["params"]] == weights
+    assert [*other.state] == weights
+    before = [w.detach().numpy().copy() for w in first]
+    for number in range(6, 9):
+        for w in weights:
+            w.grad = cr.tensor(np.random.default_rng(number).normal(size=w.shape).astype("f"))
+        other.step()
+        other_schedule.step()
+    for w, kept in zip(first, before, strict=True):
+        np.testing.assert_array_equal(w.detach().numpy(), kept)
+    for number in range(6, 9):
+        for w in first:
+            w.grad = cr.tensor(np.random.default_rng(number).normal(size=w.shape).astype("f"))
+        optimizer.step()
+        schedule.step()
+    assert [w.tolist() for w in first] == [w.tolist() for w in weights]
+    assert plain_equal(optimizer.state_dict(), other.state_dict())
+    assert other_schedule.get_last_lr() == schedule.get_last_lr()
+
+
+def test_a_copied_optimizer_trains_the_copied_model():
+    model = nn.Linear(3, 2)
+    optimizer = optim.Adam(model.parameters(), lr=0.1)
+    twin, other = copy.deepcopy((model, optimizer))
+    before = model.weight.tolist()
+    twin(cr.ones(1, 3)).sum().backward()
+    other.step()
+    assert model.weight.tolist() == before != twin.weight.tolist()
+    assert model.weight.grad is None
+    alone = copy.deepcopy(optimizer)
+    assert alone.param_groups[0]["params"][0] is not model.weight

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, DTypeError
-from chainrule.ops import compare
+from chainrule.errors import ArgumentError, DTypeError, listing
 from chainrule.optim.group import ParamGroup
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.options import checked
-from chainrule.optim.schedules import LRScheduler, Numbers, Schedule
-from chainrule.primitive import Primitive
+from chainrule.optim.schedules import LRScheduler, Numbers, Schedule, where
 from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
-
-where = cast(Primitive, compare.where)
 
 
 class SequentialLR(Schedule):
     """η(t) = ηᵢ(t − mᵢ), with mᵢ the last of the `milestones` ≤ t: one schedule after the other.
 
-    A warm-up, and then a cosine:
+    At a milestone the rate is set anew, to ηᵢ(0). A warm-up, and then a cosine:
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -37,6 +33,8 @@ class SequentialLR(Schedule):
     ...     schedule.step()
     0.50 0.75 1.00 0.85 0.50
     """
+
+    chained = True
 
     def __init__(
         self,
@@ -61,6 +59,7 @@ class SequentialLR(Schedule):
                 expected="rising milestones, one fewer than schedules",
             )
         self.schedulers = parts
+        self.starts = [0, *starts]
         options = {
             "milestones": starts,
             "schedulers": [{type(part).__name__: part.options} for part in parts],
@@ -69,12 +68,31 @@ class SequentialLR(Schedule):
 
     def values(self, group: ParamGroup, step: Tensor) -> Numbers:
         """The numbers of the schedule whose turn it is."""
-        chosen = self.schedulers[0].values(group, step)
-        for part, start in zip(self.schedulers[1:], self.options["milestones"], strict=True):
-            for name, value in part.values(group, (step - start).clamp(min=0)).items():
+        return self._chosen(group, step, lambda part, own: part.values(group, own))
+
+    def next_values(self, group: ParamGroup, step: Tensor) -> Numbers:
+        """Those that it sets anew where its turn begins, and moves on from there."""
+
+        def following(part: Schedule, own: Tensor) -> Numbers:
+            anew = part.values(group, own)
+            moved = part.next_values(group, own) if part.chained else anew
+            return {name: where(own == 0, x, moved[name]) for name, x in anew.items()}
+
+        return self._chosen(group, step, following)
+
+    def _chosen(
+        self, group: ParamGroup, step: Tensor, numbers: Callable[[Schedule, Tensor], Numbers]
+    ) -> Numbers:
+        chosen: Numbers = {}
+        for part, start in zip(self.schedulers, self.starts, strict=True):
+            for name, value in numbers(part, (step - start).clamp(min=0)).items():
                 before = chosen.get(name, group.tensors[name])
                 chosen[name] = where(step >= start, value, before)
         return chosen
+
+
+RATES = ("initial_lr", "max_lr", "min_lr")
+"""The first, the largest and the last rate of a cycle."""
 
 
 class OneCycleLR(Schedule):
@@ -130,9 +148,14 @@ class OneCycleLR(Schedule):
 
     def values(self, group: ParamGroup, step: Tensor) -> Numbers:
         """The learning rate, and the momentum that moves the other way."""
+        if missing := [name for name in RATES if name not in group.tensors]:
+            raise ArgumentError(
+                f"a group was added that has no {listing(missing)}, and so no cycle",
+                instead=f"Give {listing(RATES)} to add_param_group.",
+            )
         n, share = self.options["total_steps"], self.options["pct_start"]
         high, low = self.options["max_momentum"], self.options["base_momentum"]
-        start, top, last = (group.tensors[k] for k in ("initial_lr", "max_lr", "min_lr"))
+        start, top, last = (group.tensors[k] for k in RATES)
         up = (share * n - 1, start, top, high, low)
         if self.options["three_phase"]:
             down = (2 * share * n - 2, top, start, low, high)
@@ -175,8 +198,7 @@ def _set_rates(
         raise ArgumentError(f"{len(tops)} max_lr for {len(groups)} groups")
     for group, top in zip(groups, tops, strict=True):
         first = checked("lr", top).item() / div_factor
-        rates = {"initial_lr": first, "max_lr": top, "min_lr": first / final_div_factor}
-        for name, value in rates.items():
+        for name, value in zip(RATES, (first, top, first / final_div_factor), strict=True):
             group.add_number(name, value)
             group[name] = value
 
@@ -231,14 +253,13 @@ class ReduceLROnPlateau(LRScheduler):
             "last_epoch": from_numpy(zero),
         }
         super().__init__(optimizer, options, state)
-        groups = len(optimizer.param_groups)
-        if len(lows) not in (1, groups):
-            raise ArgumentError(f"{len(lows)} min_lr for {groups} groups")
+        self._check_groups()
 
-    def step(self, metrics: Any = None) -> None:
+    def step(self, metrics: Any = None, epoch: int | None = None) -> None:
         """Take note of a metric (a number or 0-d tensor), and reduce the rates if it is time."""
         if metrics is None:
             raise ArgumentError("the plateau schedule needs the metric: step(loss)")
+        self._check_groups()
         options, state = self.options, self.state
         with use(gradients=False, default_dtype=np.dtype(np.float64)):
             if isinstance(metrics, Tensor):
@@ -253,8 +274,16 @@ class ReduceLROnPlateau(LRScheduler):
             state["best"].assign(where(better, metric, state["best"]))
             state["num_bad_epochs"].assign(where(reduce, 0, bad))
             state["cooldown_counter"].assign(where(reduce, options["cooldown"], cooldown))
-            state["last_epoch"].assign(state["last_epoch"] + 1)
+            state["last_epoch"].assign(state["last_epoch"] + 1 if epoch is None else epoch)
             self._reduce(reduce)
+
+    def _check_groups(self) -> None:
+        lows, groups = len(self.options["min_lr"]), len(self.optimizer.param_groups)
+        if lows not in (1, groups):
+            raise ArgumentError(
+                f"{lows} min_lr for {groups} groups",
+                instead="Give one number for all, or make the schedule after the last group.",
+            )
 
     def _better(self, metric: Tensor) -> Tensor:
         best, margin = self.state["best"], self.options["threshold"]

@@ -108,6 +108,8 @@ class Optimizer(ABC):
                 )  # fmt: skip
         flags = {n: bool(x) for n, x in own.items() if isinstance(self.defaults.get(n), bool)}
         group = ParamGroup(params, {**self.defaults, **own, **flags}, {*self.optional.values()})
+        if any("initial_lr" in other for other in self.param_groups):  # there is a schedule
+            group.add_number("initial_lr", group["lr"])
         states = [self.initial_state(p, group) for p in params]
         self.param_groups.append(group)
         self.state.update(zip(params, states, strict=True))

@@ -1,9 +1,12 @@
 """Schedules: the learning rate as a formula of the step, where both live in tensors.
 
-Each schedule is a closed form η(t) = f(η₀, t), written with ops on 0-d float64 tensors. `step()`
-assigns t ← t + 1 and then every group's lr, so a schedule can be captured with the step it
-steers, costs some microseconds, and can be resumed or entered at any t. t is 0 before the first
-`step()`; whether it counts batches or epochs is up to the caller.
+Each schedule is a formula η(t) of the step t, written with ops on 0-d float64 tensors. `step()`
+assigns t ← t + 1 and then every group's lr, so a schedule can be captured with the step it steers.
+t is 0 before the first `step()`; whether it counts batches or epochs is up to the caller.
+
+As in PyTorch, most schedules move the rate that they find, by η(t)/η(t − 1): a rate that was set by
+hand between two steps holds, and several schedules of one optimizer multiply. `step(t)` goes to the
+step t, and sets the rate to η(t).
 """
 
 from __future__ import annotations
@@ -11,11 +14,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError
+from chainrule.ops import compare
 from chainrule.optim.group import ParamGroup
 from chainrule.optim.optimizer import Optimizer
 from chainrule.settings import use
@@ -23,6 +27,8 @@ from chainrule.tensor import Tensor, from_numpy
 
 FORMAT_VERSION = 1
 Numbers = dict[str, Tensor]
+
+where: Any = compare.where
 
 
 class LRScheduler(ABC):
@@ -38,12 +44,12 @@ class LRScheduler(ABC):
         self.state = state
 
     @abstractmethod
-    def step(self, metrics: Any = None) -> None:
+    def step(self, *args: Any, **kwargs: Any) -> None:
         """Take the next step, and assign the learning rates."""
 
     @property
     def last_epoch(self) -> int:
-        """t: how many times `step` was called."""
+        """t: how many times `step` was called, or the step that it was told to go to."""
         return int(self.state["last_epoch"].item())
 
     def get_last_lr(self) -> list[float]:
@@ -95,9 +101,11 @@ class LRScheduler(ABC):
 
 
 class Schedule(LRScheduler):
-    """A schedule in closed form. A subclass writes `values`.
+    """A schedule by a formula of the step. A subclass writes `values`.
 
-    `last_epoch` = t − 1 enters the schedule at t, for groups that have an `initial_lr`.
+    A schedule that moves the rate that it finds says `chained = True`, and also writes
+    `first_values` and `next_values`. With `last_epoch` = t − 1 a schedule goes on at t, for groups
+    with an `initial_lr`, as after loading an optimizer's state; a chained one keeps their rates.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -113,6 +121,8 @@ class Schedule(LRScheduler):
     [0.25]
     """
 
+    chained: ClassVar[bool] = False
+
     def __init__(self, optimizer: Optimizer, options: dict[str, Any], last_epoch: int = -1) -> None:
         super().__init__(optimizer, options, {"last_epoch": _count(last_epoch)})
         for group in optimizer.param_groups:
@@ -122,7 +132,12 @@ class Schedule(LRScheduler):
                     instead="Load the optimizer's state first, or leave last_epoch out.",
                 )
             group.add_number("initial_lr", group["lr"])
-        self.step()
+        if last_epoch < 0:
+            self._go(self.first_values)
+        elif self.chained:
+            self.state["last_epoch"].assign(last_epoch + 1)
+        else:
+            self._go(self.values)
 
     @abstractmethod
     def values(self, group: ParamGroup, step: Tensor) -> Numbers:
@@ -131,23 +146,73 @@ class Schedule(LRScheduler):
         `step` is a 0-d int64 tensor. Use ops on it, not Python's `if`, so that it can be captured.
         """
 
+    def first_values(self, group: ParamGroup, step: Tensor) -> Numbers:
+        """The numbers of a group at step 0, when the schedule is made."""
+        return self.values(group, step)
+
+    def next_values(self, group: ParamGroup, step: Tensor) -> Numbers:
+        """The numbers of a group at step t ≥ 1, after those of t − 1."""
+        return self.values(group, step)
+
     @property
     def base_lrs(self) -> list[float]:
         """η₀: the learning rate of each group from which the schedule starts."""
         return [group["initial_lr"] for group in self.optimizer.param_groups]
 
-    def step(self, metrics: Any = None) -> None:
-        """t ← t + 1, and then the learning rate of each group is that of t."""
+    def step(self, epoch: int | None = None) -> None:
+        """t ← t + 1, and the numbers of each group go on to t; or to t = `epoch`, set anew."""
+        if epoch is None:
+            self._go(self.next_values)
+        else:
+            self._go(self.values, _count(epoch))
+
+    def _go(
+        self, numbers: Callable[[ParamGroup, Tensor], Numbers], to: Tensor | None = None
+    ) -> None:
+        """To the next step, or to the step `to`."""
         with use(gradients=False, default_dtype=np.dtype(np.float64)):
             counter = self.state["last_epoch"]
-            step = counter + 1
+            step = counter + 1 if to is None else to
             counter.assign(step)
             for group in self.optimizer.param_groups:
-                for name, value in self.values(group, step).items():
+                for name, value in numbers(group, step).items():
                     group.tensors[name].assign(value)
 
 
-class StepLR(Schedule):
+class FactorSchedule(Schedule):
+    """η(t) = η₁ + (η₀ − η₁)·f(t), with η₁ `eta_min`, or 0. A subclass writes f, `factor`.
+
+    From one step to the next: η ← η₁ + (η − η₁)·f(t)/f(t − 1); where f(t − 1) = 0,
+    η ← η + (η₀ − η₁)·f(t).
+    """
+
+    chained = True
+
+    @abstractmethod
+    def factor(self, step: Tensor) -> Tensor:
+        """f(t) for t ≥ 0."""
+
+    def values(self, group: ParamGroup, step: Tensor) -> Numbers:
+        """η(t)."""
+        base, low = group.tensors["initial_lr"], self.options.get("eta_min", 0.0)
+        return {"lr": low + (base - low) * self.factor(step)}
+
+    def first_values(self, group: ParamGroup, step: Tensor) -> Numbers:
+        """η₁ + (η − η₁)·f(0), with η the rate that is there."""
+        lr, low, f = group.tensors["lr"], self.options.get("eta_min", 0.0), self.factor(step)
+        return {"lr": where(f == 1, lr, low + (lr - low) * f)}
+
+    def next_values(self, group: ParamGroup, step: Tensor) -> Numbers:
+        """η, moved on from t − 1 to t. Where f stays the same, so does η."""
+        lr, base = group.tensors["lr"], group.tensors["initial_lr"]
+        new, old = self.factor(step), self.factor(step - 1)
+        if low := self.options.get("eta_min"):
+            lr, base = lr - low, base - low
+        moved = where(old == 0, lr + base * new, lr * (new / old))
+        return {"lr": moved + low if low else moved}
+
+
+class StepLR(FactorSchedule):
     """η(t) = η₀ · γ^⌊t / s⌋, with s `step_size` and γ `gamma`."""
 
     def __init__(
@@ -156,13 +221,13 @@ class StepLR(Schedule):
         _require(step_size >= 1, f"step_size = {step_size}", "an integer ≥ 1")
         super().__init__(optimizer, {"step_size": step_size, "gamma": gamma}, last_epoch)
 
-    def values(self, group: ParamGroup, step: Tensor) -> Numbers:
-        """η(t)."""
-        drops = step // self.options["step_size"]
-        return {"lr": group.tensors["initial_lr"] * self.options["gamma"] ** drops}
+    def factor(self, step: Tensor) -> Tensor:
+        """γ^⌊t / s⌋."""
+        power: Tensor = self.options["gamma"] ** (step // self.options["step_size"])
+        return power
 
 
-class MultiStepLR(Schedule):
+class MultiStepLR(FactorSchedule):
     """η(t) = η₀ · γ^n, with n the number of `milestones` ≤ t and γ `gamma`."""
 
     def __init__(
@@ -175,24 +240,26 @@ class MultiStepLR(Schedule):
         options = {"milestones": sorted(milestones), "gamma": gamma}
         super().__init__(optimizer, options, last_epoch)
 
-    def values(self, group: ParamGroup, step: Tensor) -> Numbers:
-        """η(t)."""
+    def factor(self, step: Tensor) -> Tensor:
+        """γ^n."""
         passed = step >= from_numpy(np.array(self.options["milestones"], np.int64))
-        return {"lr": group.tensors["initial_lr"] * self.options["gamma"] ** passed.sum()}
+        power: Tensor = self.options["gamma"] ** passed.sum()
+        return power
 
 
-class ExponentialLR(Schedule):
+class ExponentialLR(FactorSchedule):
     """η(t) = η₀ · γᵗ, with γ `gamma`."""
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         super().__init__(optimizer, {"gamma": gamma}, last_epoch)
 
-    def values(self, group: ParamGroup, step: Tensor) -> Numbers:
-        """η(t)."""
-        return {"lr": group.tensors["initial_lr"] * self.options["gamma"] ** step}
+    def factor(self, step: Tensor) -> Tensor:
+        """γᵗ."""
+        power: Tensor = self.options["gamma"] ** step
+        return power
 
 
-class CosineAnnealingLR(Schedule):
+class CosineAnnealingLR(FactorSchedule):
     """η(t) = η₁ + (η₀ − η₁) · (1 + cos(π t / T)) / 2, with T `T_max` and η₁ `eta_min`.
 
     Loshchilov & Hutter, 2017. After T it rises again, with the period 2 T.
@@ -204,14 +271,12 @@ class CosineAnnealingLR(Schedule):
         _require(T_max > 0, f"T_max = {T_max}", "a number of steps > 0")
         super().__init__(optimizer, {"T_max": T_max, "eta_min": eta_min}, last_epoch)
 
-    def values(self, group: ParamGroup, step: Tensor) -> Numbers:
-        """η(t)."""
-        base, low = group.tensors["initial_lr"], self.options["eta_min"]
-        wave = (step * (math.pi / self.options["T_max"])).cos()
-        return {"lr": low + (base - low) * ((1 + wave) / 2)}
+    def factor(self, step: Tensor) -> Tensor:
+        """(1 + cos(π t / T)) / 2."""
+        return (1 + (step * (math.pi / self.options["T_max"])).cos()) / 2
 
 
-class LinearLR(Schedule):
+class LinearLR(FactorSchedule):
     """η(t) = η₀ · (a + (b − a) · min(t, n) / n): a warm-up, or a linear decay.
 
     a is `start_factor`, b `end_factor`, n `total_iters`.
@@ -231,18 +296,17 @@ class LinearLR(Schedule):
         options = dict(start_factor=start_factor, end_factor=end_factor, total_iters=total_iters)
         super().__init__(optimizer, options, last_epoch)
 
-    def values(self, group: ParamGroup, step: Tensor) -> Numbers:
-        """η(t)."""
+    def factor(self, step: Tensor) -> Tensor:
+        """a + (b − a) · min(t, n) / n."""
         start, end, n = (self.options[k] for k in ("start_factor", "end_factor", "total_iters"))
-        factor = start + (end - start) / n * step.clamp(max=n)
-        return {"lr": group.tensors["initial_lr"] * factor}
+        return start + (end - start) * (step.clamp(max=n) / n)
 
 
 class LambdaLR(Schedule):
     """η(t) = η₀ · f(t), with f `lr_lambda`: one function, or one for each group.
 
-    f is given t as a 0-d int64 tensor, which acts as a number; write f with ops (`cr.where`, not
-    `if`) where the step is to be captured.
+    One function serves groups that are added later too. f is given t as a 0-d int64 tensor, which
+    acts as a number; write f with ops (`cr.where`, not `if`) where the step is to be captured.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -263,13 +327,19 @@ class LambdaLR(Schedule):
         groups = getattr(optimizer, "param_groups", [])
         given = [lr_lambda] * len(groups) if callable(lr_lambda) else list(lr_lambda)
         _require(len(given) == len(groups), f"{len(given)} functions", f"{len(groups)}, as groups")
-        self.lr_lambdas = given
+        self.lr_lambdas, self.shared = given, callable(lr_lambda)
         super().__init__(optimizer, {}, last_epoch)
 
     def values(self, group: ParamGroup, step: Tensor) -> Numbers:
         """η(t)."""
         index = next(i for i, g in enumerate(self.optimizer.param_groups) if g is group)
-        return {"lr": group.tensors["initial_lr"] * self.lr_lambdas[index](_Step(step._data))}
+        if index >= len(self.lr_lambdas) and not self.shared:
+            raise ArgumentError(
+                f"a group was added to the {len(self.lr_lambdas)} that have a function each",
+                instead="Make the schedule after the last add_param_group, or with one function.",
+            )
+        function = self.lr_lambdas[0 if self.shared else index]
+        return {"lr": group.tensors["initial_lr"] * function(_Step(step._data))}
 
 
 class _Step(Tensor):
