@@ -171,7 +171,7 @@ def _read_header(stream: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, n
             given=magic.hex(" "),
             expected="93 4e 55 4d 50 59 (a .npy file)",
         )
-    if len(magic) < 8 or magic[:6] != b"\x93NUMPY" or magic[6] not in (1, 2, 3):
+    if magic[:6] != b"\x93NUMPY" or magic[6:] not in (b"\1\0", b"\2\0", b"\3\0"):
         raise FormatError(
             f"{where}: not a .npy file: wrong magic number at offset 0-7",
             given=magic.hex(" ") or "an empty file",
@@ -192,7 +192,7 @@ def _read_header(stream: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, n
 
 def _parse_header(text: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
-        record = ast.literal_eval(text.decode("latin-1").strip())
+        record = ast.literal_eval(text.decode("latin-1").strip(" \n"))
         shape, fortran, descr = (record[key] for key in ("shape", "fortran_order", "descr"))
         sound = isinstance(shape, tuple) and all(type(extent) is int for extent in shape)
         dtype = np.dtype(descr if isinstance(descr, str) else "V1")
