@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("PIL.Image", reason="needs the extra `images`")
 
-from tests.data import fuzz  # noqa: E402
+from tests.data import fuzz
 
 COUNT = int(os.environ.get("CHAINRULE_FUZZ", "200"))
 KINDS = fuzz.kinds()

@@ -173,7 +173,10 @@ def zipped(path, members, **options):
     return path
 
 
-@pytest.mark.parametrize("names", [["x.npy", "x"], ["x"], ["x.npy", "readme.txt"], ["x.npy/"]])
+@pytest.mark.parametrize(
+    "names",
+    [["x.npy", "x"], ["x"], ["x.npy", "readme.txt"], ["x.npy/"], ["../x.npy"], ["/etc/x.npy"]],
+)  # E16
 def test_members_that_are_no_arrays_are_refused(tmp_path, names):
     with pytest.raises(FormatError, match="which is no array"):
         read_npz(zipped(tmp_path / "a.npz", names))

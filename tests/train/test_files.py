@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,32 @@ while True:
     number += 1
     save({"number": number, "x": np.full(20000, number)}, sys.argv[1])
 """
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b'{"__metadata__":{' + b",".join(b'"%d":""' % i for i in range(1_000_001)) + b"}}",
+        b'{"x":[' + b"[]," * 1_000_000 + b"[]]}",
+        b'{"x":[' + b"1," * 2_000_000 + b"1]}",
+    ],
+    ids=["names", "lists", "numbers"],
+)
+def test_a_header_that_would_fill_the_memory_is_refused_unread(path: Path, header: bytes) -> None:
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    tracemalloc.start()
+    with pytest.raises(FormatError, match=r"the header holds 2,0.* names and items"):
+        cr.load(path, verify=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * len(header)  # the text and what is left of it, not the values in it
+
+
+def test_what_could_not_be_read_again_is_not_saved(path: Path) -> None:
+    cr.save({"step": 1}, path)
+    with pytest.raises(ArgumentError, match=r"too many tensors and plain values.*into a tensor"):
+        cr.save({"numbers": list(range(2_000_001))}, path)
+    assert cr.load(path) == {"step": 1}
 
 
 def test_F11_a_kill_while_saving_leaves_a_whole_file(path: Path) -> None:

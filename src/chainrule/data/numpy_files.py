@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import os
+import re
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _MAX_HEADER = 10_000
 _STORED_OR_DEFLATED = (0, 8)
 _HAS_DESCRIPTOR = 8
+_ODD_NUMBER = re.compile(rb"\d[a-zA-Z_]")
 
 
 def read_npy(path: PathLike) -> Array:
@@ -81,10 +83,12 @@ def _check_members(archive: zipfile.ZipFile, path: PathLike, limit: int) -> None
     if len(set(names)) < len(names):
         raise FormatError(f"{os.fspath(path)} holds one name twice", given=listing(names))
     for info in infos:
-        if not info.filename.endswith(".npy") or info.filename != info.orig_filename:
+        outside = info.filename.startswith("/") or ".." in info.filename.split("/")
+        sound = info.filename.endswith(".npy") and info.filename == info.orig_filename
+        if outside or not sound:
             raise FormatError(
                 f"{os.fspath(path)} holds {shortened(info.orig_filename)!r}, which is no array",
-                expected="names that end in .npy, as numpy.savez writes them",
+                expected="names that end in .npy, without a way out of the archive",
             )
         if info.compress_type not in _STORED_OR_DEFLATED or info.flag_bits & 1:
             raise FormatError(
@@ -191,6 +195,8 @@ def _read_header(stream: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, n
 
 
 def _parse_header(text: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    if _ODD_NUMBER.search(text):  # Python would warn of it, and go on.
+        raise _bad_header(text, where)
     try:
         record = ast.literal_eval(text.decode("latin-1").strip(" \n"))
         shape, fortran, descr = (record[key] for key in ("shape", "fortran_order", "descr"))

@@ -34,6 +34,8 @@ _UNREADABLE = (
     "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "F6_E3M2", "C64", "U16", "U32", "U64",
 )  # fmt: skip
 _LARGEST_HEADER = 100_000_000
+_MOST_PARTS = 2_000_000
+"""The most names, tensors and list items in a header: each takes up to 250 bytes when read."""
 _MAX_RANK = 64
 _START = b'{"__metadata__":{"sha256":"'
 _DIGEST = slice(len(_START), len(_START) + 64)
@@ -175,6 +177,12 @@ def _pack(tensors: Mapping[str, Array], tree: Any) -> list[bytes | memoryview]:
     metadata = {"sha256": "0" * 64, "chainrule": to_json(ours).decode()}
     text = to_json({"__metadata__": metadata, **header})
     text += b" " * (-len(text) % 8)
+    if (parts := _parts(text)) > _MOST_PARTS:
+        raise ArgumentError(
+            "too many tensors and plain values for one file", given=f"{parts:,} names and items",
+            expected=f"at most {_MOST_PARTS:,}",
+            instead="Put long lists of numbers into a tensor, or save several files.",
+        )  # fmt: skip
     head = len(text).to_bytes(8, "little") + text
     digest = hashlib.sha256(head).hexdigest().encode()
     start, end = 8 + _DIGEST.start, 8 + _DIGEST.stop
@@ -222,7 +230,16 @@ def _read_header(file: Any, size: int, where: str) -> bytes:
         raise FormatError(
             f"{where}: byte 8 does not begin a JSON object", given=repr(text[:1]), expected="'{'"
         )
+    if (parts := _parts(text)) > _MOST_PARTS:
+        raise FormatError(
+            f"{where}: the header holds {parts:,} names and items", expected=f"<= {_MOST_PARTS:,}"
+        )
     return text
+
+
+def _parts(text: bytes) -> int:
+    """How many objects, lists, names and items a JSON text has at most, without reading it."""
+    return len(text) - len(text.translate(None, b"{[:,"))
 
 
 def _other_format(start: bytes) -> str | None:
