@@ -135,10 +135,10 @@ PAGES = (
         "train", "Training", "The Trainer, and what it works with.",
         (
             some("The Trainer", "Trainer save load"),
+            all_of("What callbacks are given", "train.training", TRAIN),
             some("The history", "History", TRAIN),
             all_of("Metrics", "train.metrics", TRAIN),
-            all_of("Callbacks", "train.training train.callbacks train.checkpoint train.progress",
-                   TRAIN),
+            all_of("Callbacks", "train.callbacks train.checkpoint train.progress", TRAIN),
         ),
     ),
     Page(

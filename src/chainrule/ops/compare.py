@@ -187,7 +187,7 @@ class clamp:
 
     def vjp(g, x, min, max):
         inside = (x >= min if min is not None else x == x)
-        return g * (inside & (x <= max) if max is not None else inside).astype(g.dtype),
+        return where(inside & (x <= max) if max is not None else inside, g, 0.0),
 
 
 @primitive

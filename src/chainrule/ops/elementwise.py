@@ -140,7 +140,7 @@ class maximum:
     """y = max(a, b); NaN wins.   The gradient goes to the larger, half to each where equal."""
     kind, infer, samples, promote = elementwise, broadcast, pairs(), "common"
     def forward(a, b): return np.maximum(a, b)
-    def vjp(g, a, b): return g * share(a, b), g * share(b, a)
+    def vjp(g, a, b): return of_larger(g, a, b), of_larger(g, b, a)
 
 
 @primitive
@@ -148,12 +148,12 @@ class minimum:
     """y = min(a, b); NaN wins.   The gradient goes to the smaller, half to each where equal."""
     kind, infer, samples, promote = elementwise, broadcast, pairs(), "common"
     def forward(a, b): return np.minimum(a, b)
-    def vjp(g, a, b): return g * share(b, a), g * share(a, b)
+    def vjp(g, a, b): return of_larger(g, b, a), of_larger(g, a, b)
 
 
-def share(a: Tensor, b: Tensor) -> Tensor:
-    """1 where a > b, ½ where equal, else 0: how max(a, b) splits its gradient."""
-    return ((a > b).astype(a.dtype) + (a >= b).astype(a.dtype)) * 0.5
+def of_larger(g: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """The part of a's in the gradient of max(a, b): chosen, not multiplied by 0, as g may be ∞."""
+    return where(a < b, 0.0, where(a == b, g * 0.5, g))
 
 
 @primitive

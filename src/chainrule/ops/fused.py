@@ -149,11 +149,11 @@ class softmax_cross_entropy_gradient:
         return np.where(kept[:, None], y, 0)
 
     def vjp(u, g, x, t, ignore_index, reduction):
-        kept = (t != ignore_index).astype(x.dtype)
-        share = 1 / kept.sum() if reduction == "mean" else 1.0
+        kept = t != ignore_index
+        share = 1 / kept.astype(x.dtype).sum() if reduction == "mean" else 1.0
         p, one = softmax(x, 1), ones_like_rows(x)
-        scale = (kept * (g * share)).unsqueeze(1)
-        by_x = scale * p * (u - (u * p).sum(1, True))
+        scale = g.unsqueeze(1) if reduction == "none" else g * share
+        by_x = where(kept.unsqueeze(1), p * (u - (u * p).sum(1, True)), 0.0) * scale
         alone = apply(
             "softmax_cross_entropy_gradient", one, x, t,
             ignore_index=ignore_index, reduction="none",

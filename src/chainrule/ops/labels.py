@@ -7,6 +7,7 @@ import numpy as np
 from chainrule.errors import DTypeError, OutOfRangeError, ShapeError
 from chainrule.gateway import apply
 from chainrule.kinds import Along, Indexing, elementwise
+from chainrule.ops.compare import where
 from chainrule.ops.index import HERE
 from chainrule.primitive import Array, Spec, allocatable, primitive
 from chainrule.samples import cases
@@ -16,11 +17,11 @@ def check_labels(labels: Array, classes: int) -> None:
     """Refuse class labels outside 0 … classes − 1, with the first position and its value."""
     bad = (labels < 0) | (labels >= classes)
     if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        at = tuple(int(i) for i in np.argwhere(bad)[0])
         raise OutOfRangeError(
-            f"label {labels[where]} at position {where[0] if len(where) == 1 else where} is not a "
-            f"class", expected=f"0 … {classes - 1} for {classes} classes",
-        )  # fmt: skip
+            f"label {labels[at]} at position {at[0] if len(at) == 1 else at} is not a class",
+            expected=f"0 … {classes - 1} for {classes} classes",
+        )
 
 
 @primitive
@@ -77,5 +78,5 @@ class embedding:
         return w[i]
     def vjp(g, i, w_spec, padding):
         if padding is not None:
-            g = g * (i != padding).astype(g.dtype).unsqueeze(-1)
+            g = where((i != padding).unsqueeze(-1), g, 0.0)
         return None, apply("put_into", g, i, shape=w_spec.shape, index=(HERE,))

@@ -96,7 +96,7 @@ class _OfClasses(Metric):
             return YesOrNo(self.threshold, predicts.probability)
         return predicts
 
-    def classes(self, outputs: Any, targets: Any) -> tuple[Array, Array]:
+    def _classes(self, outputs: Any, targets: Any) -> tuple[Array, Array]:
         """Predicted and true class of every sample that counts, each as one flat array."""
         x, y = as_array(outputs), as_array(targets)
         prediction = self._prediction(x)
@@ -128,7 +128,7 @@ class Accuracy(_OfClasses):
         self.state = np.zeros(2)
 
     def update(self, outputs: Any, targets: Any) -> None:
-        predicted, true = self.classes(outputs, targets)
+        predicted, true = self._classes(outputs, targets)
         self.state += (np.count_nonzero(predicted == true), len(true))
 
     def compute(self) -> float:
@@ -184,7 +184,7 @@ class ConfusionMatrix(_OfClasses):
         self.state = np.zeros((classes, classes))
 
     def update(self, outputs: Any, targets: Any) -> None:
-        predicted, true = self.classes(outputs, targets)
+        predicted, true = self._classes(outputs, targets)
         if not len(true):
             return
         if true.min() < 0:

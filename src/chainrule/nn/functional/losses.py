@@ -79,10 +79,11 @@ def _general_cross_entropy(
         raise ShapeError("cross_entropy needs a dimension of classes", given=input.shape)
     dim = min(1, input.ndim - 1)
     check_class_weights(weight, input.shape[dim], input)
-    log_p: Tensor = records.log_softmax(input, dim)
     if soft:
         check_pair("cross_entropy", input, target)
+        log_p: Tensor = records.log_softmax(input, dim)
         return soft_loss(log_p, target, weight, dim, reduction, smoothing)
+    log_p = records.log_softmax(without_ignored(input, target, dim, ignore), dim)
     if not smoothing:
         return picked_loss(log_p, target, weight, dim, ignore, reduction)
     return smoothed_loss(log_p, target, weight, dim, ignore, reduction, smoothing)
@@ -110,7 +111,14 @@ def nll_loss(
     check_reduction(reduction)
     dim = min(1, input.ndim - 1)
     check_class_weights(weight, input.shape[dim], input)
-    return picked_loss(input, target, weight, dim, ignore_index, reduction)
+    log_p = without_ignored(input, target, dim, ignore_index)
+    return picked_loss(log_p, target, weight, dim, ignore_index, reduction)
+
+
+def without_ignored(input: Tensor, target: Tensor, dim: int, ignore: int) -> Tensor:
+    """Zeros in the rows whose label is ignored. A loss of −∞ or NaN times 0 would be NaN."""
+    kept: Tensor = records.where((target != ignore).unsqueeze(dim), input, 0.0)
+    return kept
 
 
 def check_labels_fit(name: str, input: Tensor, target: Tensor) -> None:
