@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from chainrule import tape, tree
 from chainrule.errors import CaptureError, DTypeError, GradientError, listing
 from chainrule.graph import Value
-from chainrule.interpreters import Evaluate
 from chainrule.ops.shape import barrier
 from chainrule.primitive import Spec
 from chainrule.settings import current, use
@@ -94,8 +93,7 @@ def _nodes(tensors: Sequence[Tensor], since: int) -> list[Node]:
 class Numbers(NamedTuple):
     """What a node of the second run keeps; `recall` where it lies in a checkpoint inside."""
 
-    saved: Sequence[Tensor]
-    versions: Sequence[int]
+    saved: Sequence[tape.Saved]
     outputs: Sequence[Any]
     recall: Any
 
@@ -132,7 +130,7 @@ class Recomputation:
                     tensors = _tensors(function(*args, **kwargs))
                     nodes = _nodes(tensors, again.since)
                     self._require_same(nodes, tensors)
-                    return [_numbers(node, again.below) for node in nodes]
+                    return [_numbers(node) for node in nodes]
                 finally:
                     again.rewind()
 
@@ -198,57 +196,56 @@ def _words(step: tuple[Any, ...] | None) -> str:
     return f"{what} {number} is {listing(specs)}"
 
 
-def _numbers(node: Node, interpreter: Evaluate) -> Numbers:
+def _numbers(node: Node) -> Numbers:
     """The numbers of a node, cut off from the tape: else each would keep all before it."""
-    saved = [x if x._node is None else wrap(interpreter.read(x)) for x in node.saved or ()]
-    return Numbers(saved, node.versions, node.outputs, node.recall)
+    saved = [
+        (x, data, edge) if x._node is None else (wrap(data), data, None)
+        for x, data, edge in node.saved or ()
+    ]
+    return Numbers(saved, node.outputs, node.recall)
 
 
 class Recall:
     """Puts the numbers of the second run back into a node of the first.
 
-    saved: for each tensor that the node kept the tensor itself, where it lives on anyhow, or else
-    its place on the tape, a node and which of its outputs; or no node.
+    saved: for each tensor that the node kept what it kept, where that lives on anyhow, or else the
+    place on the tape, a node and which of its outputs; or no node.
     """
 
-    __slots__ = ("number", "recomputation", "saved", "versions")
+    __slots__ = ("number", "recomputation", "saved")
 
-    def __init__(
-        self, recomputation: Recomputation, number: int, saved: list[Any], versions: Sequence[int]
-    ) -> None:
-        self.recomputation, self.number = recomputation, number
-        self.saved, self.versions = saved, versions
+    def __init__(self, recomputation: Recomputation, number: int, saved: list[Any]) -> None:
+        self.recomputation, self.number, self.saved = recomputation, number, saved
 
     def take(self) -> Numbers:
         return self.recomputation.take(self.number)
 
     def __call__(self, node: Node) -> None:
         numbers = self.take()
-        pairs = zip(self.saved, self.versions, strict=True)
-        again = zip(numbers.saved, numbers.versions, strict=True)
         node.outputs = numbers.outputs
-        both = [
-            (old, version) if isinstance(old, Tensor)
-            else (new, new_version) if old[0] is None
-            else (wrap(new._data, *old), 0)
-            for (old, version), (new, new_version) in zip(pairs, again, strict=True)
+        node.saved = [
+            old if isinstance(old[0], Tensor)
+            else new if old[0] is None
+            else (wrap(new[1], *old), new[1], old)
+            for old, new in zip(self.saved, numbers.saved, strict=True)
         ]  # fmt: skip
-        node.saved, node.versions = [x for x, _ in both], [version for _, version in both]
 
 
 def _forget(node: Node, since: int, recomputation: Recomputation, number: int) -> None:
     """Let a node keep no numbers but those that came from before the checkpoint."""
 
-    def place(x: Any, version: int) -> Any:
-        if not isinstance(x, Tensor) or x._version != version:
-            return x  # overwritten: that is refused when the derivative asks for it
+    def place(saved: Any) -> Any:
+        x = saved[0]
+        if not isinstance(x, Tensor):
+            return saved
         inside = not x._requires_grad if x._node is None else x._node.order >= since
-        return (x._node, x._output) if inside else x
+        return (x._node, x._output) if inside else saved
 
     held: Any = node if node.recall is None else node.recall
     if held.saved is None:
         return
-    saved = [place(x, version) for x, version in zip(held.saved, held.versions, strict=True)]
-    if node.recall is not None or node.outputs or not all(isinstance(x, Tensor) for x in saved):
-        node.recall = Recall(recomputation, number, saved, held.versions)
-        node.saved, node.outputs, node.versions = (), (), ()
+    saved = [place(x) for x in held.saved]
+    forgets = any(not isinstance(x[0], Tensor) for x in saved)
+    if node.recall is not None or node.outputs or forgets:
+        node.recall = Recall(recomputation, number, saved)
+        node.saved, node.outputs = (), ()

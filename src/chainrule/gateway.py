@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import engine, tape
+from chainrule import aliases, engine, tape
 from chainrule.errors import DTypeError
 from chainrule.interpreters import top
 from chainrule.primitive import SCALARS, Array, DType, Primitive, array_of, lookup, registry
@@ -48,8 +48,8 @@ def apply(op: Primitive | str, *inputs: Any, **params: Any) -> Any:
         result = interpreter.run(primitive, inputs, params)
     several = result.__class__ is tuple
     outputs = tuple([wrap(r) for r in result]) if several else (wrap(result),)
-    if primitive.view:
-        outputs[0]._is_view = True
+    if primitive.view is not None:
+        aliases.show(outputs[0], inputs[0], primitive, params)
     if settings.gradients:
         for x in inputs:
             if x._requires_grad:

@@ -37,6 +37,10 @@ class Evaluate:
         """Give a tensor the data of another of its spec."""
         tensor._put(value._data)
 
+    def adopt(self, tensor: Tensor, data: Any) -> Any:
+        """The data for a tensor that is made from numbers."""
+        return data
+
     def read_grad(self, tensor: Tensor) -> Tensor | None:
         """The gradient of a tensor now."""
         return tensor._grad
@@ -76,6 +80,9 @@ class Interpreter(Evaluate):
 
     def write(self, tensor: Tensor, value: Tensor) -> None:
         self.below.write(tensor, value)
+
+    def adopt(self, tensor: Tensor, data: Any) -> Any:
+        return self.below.adopt(tensor, data)
 
     def read_grad(self, tensor: Tensor) -> Tensor | None:
         return self.below.read_grad(tensor)

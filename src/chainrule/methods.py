@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError, GradientError, ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.primitive import Primitive, operations
 
 if TYPE_CHECKING:
@@ -40,16 +40,8 @@ def _comparison(name: str) -> Operator:
     return operator
 
 
-def _rebinding(name: str, symbol: str) -> Operator:
-    def operator(self: Any, other: Any) -> Any:
-        if self.requires_grad and self.is_leaf:
-            raise GradientError(
-                f"`x {symbol} ...` would make a new tensor and leave this leaf as it is",
-                instead=f"Write x.assign(x {symbol[:-1]} ...) inside `with cr.no_grad():`.",
-            )
-        return Primitive.gateway(name, self, other)
-
-    return operator
+def _in_place(name: str) -> Operator:
+    return lambda self, other: self.assign(operations[name](self, other))
 
 
 def _method(name: str) -> Callable[..., Any]:
@@ -67,16 +59,16 @@ class Methods:
     __slots__ = ()
     __hash__ = object.__hash__
 
-    __add__, __radd__, __iadd__ = _binary("add"), _reflected("add"), _rebinding("add", "+=")
-    __sub__, __rsub__, __isub__ = _binary("sub"), _reflected("sub"), _rebinding("sub", "-=")
-    __mul__, __rmul__, __imul__ = _binary("mul"), _reflected("mul"), _rebinding("mul", "*=")
+    __add__, __radd__, __iadd__ = _binary("add"), _reflected("add"), _in_place("add")
+    __sub__, __rsub__, __isub__ = _binary("sub"), _reflected("sub"), _in_place("sub")
+    __mul__, __rmul__, __imul__ = _binary("mul"), _reflected("mul"), _in_place("mul")
     __truediv__, __rtruediv__ = _binary("div"), _reflected("div")
-    __itruediv__ = _rebinding("div", "/=")
+    __itruediv__ = _in_place("div")
     __floordiv__, __rfloordiv__ = _binary("floor_divide"), _reflected("floor_divide")
     __mod__, __rmod__ = _binary("remainder"), _reflected("remainder")
     __pow__, __rpow__ = _method("pow"), _reflected("pow")
-    __ifloordiv__, __imod__ = _rebinding("floor_divide", "//="), _rebinding("remainder", "%=")
-    __ipow__ = _rebinding("pow", "**=")
+    __ifloordiv__, __imod__ = _in_place("floor_divide"), _in_place("remainder")
+    __ipow__ = _in_place("pow")
     __and__, __rand__ = _binary("bitwise_and"), _reflected("bitwise_and")
     __or__, __ror__ = _binary("bitwise_or"), _reflected("bitwise_or")
     __xor__, __rxor__ = _binary("bitwise_xor"), _reflected("bitwise_xor")

@@ -173,6 +173,7 @@ class Primitive:
     involution, idempotent: applied twice with the same parameters, it gives back x, or f(x).
     unchanged: `unchanged(x, y, **params)`, whether the output is the input, by specs alone.
     merged: `merged(first, second)`, the parameters of one application that stands for two.
+    write_back: `write_back(base, y, **params)`, of a view: the base with y in place of what is shown.
 
     The reference runs without floating-point warnings: by IEEE 754, ∞ and NaN are results.
     """
@@ -191,9 +192,9 @@ class Primitive:
         self.formula: str = inspect.cleandoc(source.__doc__ or "")
         self.infer: Callable[..., Any] = fields["infer"]
         self.kind: Kind = fields.get("kind", other)
-        self.view = isinstance(self.kind, View)
+        self.view: View | None = self.kind if isinstance(self.kind, View) else None
         self.forward: Callable[..., Any] = fields["forward"]
-        if not self.view:
+        if self.view is None:
             self.forward = np.errstate(all="ignore")(self.forward)
         self.vjp: Callable[..., Any] | None = fields.get("vjp")
         self.promote: Promotion = fields.get("promote", "none")
@@ -222,6 +223,7 @@ class Primitive:
         self.involution: bool = fields.get("involution", False)
         self.idempotent: bool = fields.get("idempotent", False)
         self.unchanged: Callable[..., bool] | None = fields.get("unchanged")
+        self.write_back: Callable[..., Any] | None = fields.get("write_back")
         self.merged: Callable[..., dict[str, Any]] | None = fields.get("merged")
 
     def _read_signatures(self) -> None:
@@ -285,7 +287,7 @@ class Primitive:
 _FIELDS = {
     "arguments", "batch", "flops", "forward", "idempotent", "in_place", "infer", "involution",
     "kind", "merged", "name", "neutral", "partial", "promote", "samples", "steps", "tangent",
-    "unchanged", "vjp",
+    "unchanged", "vjp", "write_back",
 }  # fmt: skip
 
 

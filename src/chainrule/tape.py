@@ -15,7 +15,9 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import DTypeError, GradientError, NotDifferentiableError, ShapeError
+from chainrule.interpreters import top
 from chainrule.primitive import Primitive, Spec
+from chainrule.settings import current
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 Place = tuple[CodeType, int]
 Edge = tuple[Any, int] | None
 """(node, which of its outputs), or (leaf tensor, 0), or None where no gradient is wanted."""
+Saved = tuple[Any, Any, Edge]
+"""An input that the derivative asks for: the tensor, its data when the op ran, and its edge."""
 
 _PACKAGE = str(Path(__file__).parent)
 tick = count().__next__
@@ -58,14 +62,13 @@ class Node:
 
     __slots__ = (
         "__weakref__", "edges", "hooks", "input_specs", "order", "outputs", "params", "place",
-        "primitive", "recall", "saved", "specs", "versions",
+        "primitive", "recall", "saved", "specs",
     )  # fmt: skip
 
     primitive: Primitive
     params: dict[str, Any]
     edges: Sequence[Edge]
-    saved: Sequence[Tensor] | None
-    versions: Sequence[int]
+    saved: Sequence[Saved] | None
     outputs: Sequence[Any]
     specs: Sequence[tuple[Any, Any]]
     input_specs: Sequence[tuple[Any, Any]]
@@ -92,14 +95,13 @@ def record(
     positions = primitive.saved_positions
     if positions:
         star = primitive.variadic_from
-        kept = [inputs[i] for i in positions if i != star]
         if star in positions:
-            kept += inputs[star:]
-        node.saved = kept
-        node.versions = [x._version for x in kept]
+            positions = [i for i in positions if i != star] + list(range(star, len(inputs)))
+        read = top().read
+        node.saved = [(inputs[i], read(inputs[i]), node.edges[i]) for i in positions]
         node.place = caller(3)
     else:
-        node.saved, node.versions, node.place = (), (), None
+        node.saved, node.place = (), None
     node.input_specs = (
         [(x._data.shape, x._data.dtype) for x in inputs] if primitive.spec_positions else ()
     )
@@ -113,14 +115,14 @@ def record(
             y._node, y._output, y._requires_grad = node, position, True
 
 
-def named_values(node: Node) -> dict[str, Any]:
+def named_values(node: Node, kept: Sequence[Tensor]) -> dict[str, Any]:
     """The saved inputs, specs and parameters, under the names by which the derivative asks."""
     primitive, star = node.primitive, node.primitive.variadic_from
     named: dict[str, Any] = {name: node.params[name] for name in primitive.saved_params}
     fixed = sum(i != star for i in primitive.saved_positions)
-    supply = iter(node.saved or ())
+    supply = iter(kept)
     for name, i in zip(primitive.saved_inputs, primitive.saved_positions, strict=True):
-        named[name] = tuple((node.saved or ())[fixed:]) if i == star else next(supply)
+        named[name] = tuple(kept[fixed:]) if i == star else next(supply)
     for name, i in zip(primitive.saved_specs, primitive.spec_positions, strict=True):
         specs = [Spec(*spec) for spec in node.input_specs[i:]] if i == star else []
         named[name] = tuple(specs) if i == star else Spec(*node.input_specs[i])
@@ -222,9 +224,9 @@ def walk(
             if needed and edge is not None and total is not None:
                 totals.add(edge, total)
         if not keep_graph:
-            node.saved, node.outputs, node.versions, node.recall = None, (), (), None
+            node.saved, node.outputs, node.recall = None, (), None
         elif node.recall is not None:
-            node.saved, node.outputs, node.versions = (), (), ()
+            node.saved, node.outputs = (), ()
     totals.finish()
     if targets is None:
         return [(leaf, totals.sums[key, 0]) for key, leaf in totals.leaves.items()]
@@ -280,10 +282,7 @@ def _derive(
             f"the graph was freed by an earlier backward pass (at `{primitive.name}`)",
             instead="Call the first backward with retain_graph=True, or run the forward again.",
         )
-    for tensor, version in zip(node.saved, node.versions, strict=True):
-        if tensor._version != version:
-            _refuse_overwritten(node, tensor)
-    named = named_values(node)
+    named = named_values(node, [_as_saved(node, *saved, wrap) for saved in node.saved])
     for name in primitive.saved_outputs:
         ys = tuple([wrap(data, node, i) for i, data in enumerate(node.outputs)])
         named[name] = ys if name == "ys" else ys[0]
@@ -305,11 +304,20 @@ def _derive(
     return results
 
 
-def _refuse_overwritten(node: Node, tensor: Tensor) -> None:
+def _as_saved(
+    node: Node, x: Tensor, data: Any, edge: Edge, wrap: Callable[..., Tensor]
+) -> Tensor:
+    """An input as it was when the op ran: itself, or its data of then if it was overwritten."""
+    if top().read(x) is data:
+        return x
+    if edge is None or edge[0].__class__ is Node:
+        return wrap(data, *(edge or (None, 0)))
+    if not current().gradients:
+        return wrap(data, None, 0)
     saved_at = f" at {describe(node.place)}" if node.place else ""
-    written_at = f" at {describe(tensor._written)}" if tensor._written else ""
+    written_at = f" at {describe(x._written)}" if x._written else ""
     raise GradientError(
-        f"`{node.primitive.name}`{saved_at} needs a tensor of shape {tuple(tensor.shape)} for its "
+        f"`{node.primitive.name}`{saved_at} needs a leaf of shape {tuple(x.shape)} for its second "
         f"derivative, and it was overwritten{written_at}",
         instead="Call backward before the write, or save a copy with .clone() first.",
     )

@@ -14,7 +14,7 @@ from weakref import ref
 
 import numpy as np
 
-from chainrule import tape
+from chainrule import aliases, tape
 from chainrule.conversion import Conversion
 from chainrule.errors import (
     DTypeError,
@@ -44,8 +44,8 @@ class Tensor(Conversion, Methods):
     """
 
     __slots__ = (
-        "__weakref__", "_data", "_grad", "_hooks", "_is_view", "_node", "_output",
-        "_requires_grad", "_version", "_written",
+        "__weakref__", "_alias", "_data", "_grad", "_hooks", "_node", "_output", "_requires_grad",
+        "_version", "_written",
     )  # fmt: skip
     __array_ufunc__ = None  # NumPy leaves `array + tensor` to the tensor, which explains.
 
@@ -53,6 +53,7 @@ class Tensor(Conversion, Methods):
     _node: tape.Node | None
     _hooks: list[Callable[[Tensor], Tensor | None]] | None
     _written: tape.Place | None
+    _alias: aliases.Alias | None
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         if not isinstance(data, (np.ndarray, Value)):
@@ -60,14 +61,14 @@ class Tensor(Conversion, Methods):
                 "a Tensor is made around a NumPy array", given=type(data).__name__,
                 instead="Use cr.tensor(x).",
             )  # fmt: skip
-        self._data = data
+        self._data = top().adopt(self, data)
         self._grad: Tensor | None = None
         self._node = None
         self._output = 0
         self._version = 0
         self._hooks = None
         self._written = None
-        self._is_view = False
+        self._alias = None
         self._requires_grad = False
         if requires_grad:
             self.requires_grad = True
@@ -113,8 +114,6 @@ class Tensor(Conversion, Methods):
                 "a computed tensor cannot stop requiring gradients", instead="Use x.detach()."
             )
         self._requires_grad = bool(value)
-        if value and self._node is None:
-            self._is_view = False  # a leaf to differentiate by is state of its own
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set `requires_grad` and return the tensor."""
@@ -140,43 +139,42 @@ class Tensor(Conversion, Methods):
         """Replace the numbers of this tensor: the only way that state changes.
 
         `value` has the same shape and dtype (a Python scalar fills). A leaf that requires
-        gradients is written under `cr.no_grad()`. Returns the tensor.
+        gradients is written under `cr.no_grad()`. What shares this tensor's numbers (what it is a
+        view of, its own views, what `detach()` gave) is written too. Returns the tensor.
         """
         new = _fitting(self, value)
-        settings = current()
-        if settings.gradients and new._requires_grad and new._node is None:
-            new = new.clone()
-        if settings.gradients and self._requires_grad and self._node is None:
-            raise GradientError(
-                "writing into a leaf tensor that requires gradients would break its derivative",
-                instead="Write inside `with cr.no_grad():`.",
-            )
-        if self._is_view:
-            raise GradientError(
-                "this tensor is a view of another one, which a write would not reach",
-                instead="Write into the original: x[index] = value, or take a .clone() first.",
-            )
+        aliases.check_writable(self)
+        if current().gradients and (new.is_leaf if new._requires_grad else self._requires_grad):
+            new = self.index_put(..., new)  # stays on the tape, of which the old value is no part
+        self._take(new)
+        if self._alias is not None:
+            aliases.spread(self)
+        return self
+
+    def _take(self, new: Tensor) -> None:
+        """Become equal to another tensor; where gradients are recorded, on the tape too."""
         self._written = tape.caller()
         self._version += 1
         top().write(self, new)
-        if settings.gradients and (new._requires_grad or self._node is not None):
+        if current().gradients and (new._requires_grad or self._node is not None):
             self._node, self._output = new._node, new._output
             self._requires_grad = new._requires_grad
-        return self
 
     def _put(self, data: Array) -> None:
         """The write itself: the array is replaced, never changed."""
-        if data.base is not None and data.base.nbytes != data.nbytes:
-            data = data.copy()  # a small slice must not keep a large array alive
+        if self._alias is None or self._alias.base is None:
+            data = np.ascontiguousarray(data).reshape(data.shape)
+            if data.base is not None and data.base.nbytes != data.nbytes:
+                data = data.copy()  # a small slice must not keep a large array alive
         self._data = data
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self.assign(self.index_put(index, value))
 
     def detach(self) -> Tensor:
-        """The same numbers, cut off from the tape."""
+        """The same numbers, cut off from the tape; a write to one is a write to both."""
         detached = wrap(top().read(self))
-        detached._is_view = True
+        aliases.pair(self, detached)
         return detached
 
     @property
@@ -221,7 +219,18 @@ class Tensor(Conversion, Methods):
         seed = seed_for(self, gradient)
         for leaf, g in differentiate([(self, seed)], retain_graph, create_graph):
             if g is not None:
-                leaf.grad = g if leaf.grad is None else leaf.grad + g
+                leaf._accumulate(g, in_place=not create_graph)
+
+    def _accumulate(self, g: Tensor, in_place: bool) -> None:
+        """Add a gradient to `grad`: in place, unless it is to be differentiated in turn."""
+        total = self.grad
+        if total is None:
+            self.grad = g
+        elif in_place:
+            with use(gradients=False):
+                total.assign(total + g)
+        else:
+            self.grad = total + g
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
         """Call `hook(g)` on this tensor's gradient; what it returns, if anything, replaces it.
@@ -272,7 +281,7 @@ def wrap(data: Any, node: tape.Node | None = None, output: int = 0) -> Tensor:
     tensor._output = output
     tensor._requires_grad = node is not None
     tensor._version = 0
-    tensor._is_view = False
+    tensor._alias = None
     return tensor
 
 
@@ -363,4 +372,4 @@ def from_numpy(array: Array) -> Tensor:
             instead="Use cr.tensor(x).",
         )  # fmt: skip
     dtype = supported(array.dtype)
-    return wrap(array if array.dtype.isnative else array.astype(dtype))
+    return Tensor(array if array.dtype.isnative else array.astype(dtype))

@@ -159,7 +159,7 @@ def test_the_old_value_can_be_returned():
 
     @cr.compile
     def step():
-        old = w.detach()
+        old = w.detach().clone()
         optimizer.zero_grad()
         w.sum().backward()
         optimizer.step()

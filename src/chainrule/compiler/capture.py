@@ -8,13 +8,13 @@ runs; tensors that only the capture knows are constants.
 from __future__ import annotations
 
 import inspect
-import sys
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import ref
 
-from chainrule import tree
+from chainrule import aliases, tree
+from chainrule.compiler.leaks import refuse_leaks
 from chainrule.errors import CaptureError
 from chainrule.graph import Equation, Graph, Value, as_tuple
 from chainrule.interpreters import Evaluate
@@ -52,6 +52,28 @@ class Slot:
         else:
             self.tensor._version += 1
             self.tensor._put(array)
+            if self.tensor._alias is not None:
+                aliases.spread(self.tensor)
+
+
+class Read(NamedTuple):
+    """What was read from a tensor that the capture did not make, and the value that stands for it."""
+
+    tensor: ref[Tensor]
+    value: Value
+    data: Array
+
+
+@dataclass(eq=False)
+class Gradient:
+    """The gradient of a tensor from outside: what it was before the capture, and what it is now."""
+
+    slot: Slot
+    before: Value | None
+    now: Tensor | None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.slot, self.before, self.now))
 
 
 class Capture(Evaluate):
@@ -59,9 +81,10 @@ class Capture(Evaluate):
 
     def __init__(self, labels: dict[int, str]) -> None:
         self.graph = Graph()
-        self.reads: dict[tuple[int, bool], tuple[Slot, Value]] = {}
-        self.writes: dict[tuple[int, bool], tuple[Slot, Value | None]] = {}
-        self.without_grad: list[Tensor] = []
+        self.reads: dict[tuple[int, bool], Read] = {}
+        self.made: list[tuple[ref[Tensor], Array]] = []
+        self.writes: dict[int, tuple[Slot, Value]] = {}
+        self.gradients: dict[int, Gradient] = {}
         self.requirements: list[tuple[Value, Exception]] = []
         self._labels = labels
 
@@ -75,11 +98,10 @@ class Capture(Evaluate):
 
     def read(self, tensor: Tensor) -> Value:
         """The value that stands for a tensor here: its last write, or what it was made as."""
-        written = self.writes.get((id(tensor), False))
-        if written is not None and written[1] is not None:
-            return written[1]
         if isinstance(tensor._data, Value):
             return tensor._data
+        if id(tensor) in self.writes:
+            return self.writes[id(tensor)][1]
         if tensor._node is not None:
             raise CaptureError(
                 f"a tensor {tensor.spec} that was computed outside is used at "
@@ -89,32 +111,60 @@ class Capture(Evaluate):
         return self._read(Slot(tensor), tensor._data)
 
     def write(self, tensor: Tensor, value: Tensor) -> None:
-        slot = Slot(tensor)
-        self.writes[slot.key] = (slot, self.read(value))
+        if isinstance(tensor._data, Value):  # made inside
+            tensor._data = self.read(value)
+            return
+        self.writes[id(tensor)] = (Slot(tensor), self.read(value))
 
     def read_grad(self, tensor: Tensor) -> Tensor | None:
-        slot = Slot(tensor, is_grad=True)
-        if slot.key in self.writes:
-            value = self.writes[slot.key][1]
-        elif tensor._grad is None:
-            value = None
-            self.without_grad.append(tensor)
-        else:
-            value = self._read(slot, tensor._grad._data)
-        return None if value is None else wrap(value)
+        return tensor._grad if isinstance(tensor._data, Value) else self._gradient(tensor).now
 
     def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
-        slot = Slot(tensor, is_grad=True)
-        self.writes[slot.key] = (slot, None if g is None else self.read(g))
+        if isinstance(tensor._data, Value):
+            tensor._grad = g
+        else:
+            self._gradient(tensor).now = g
+
+    def _gradient(self, tensor: Tensor) -> Gradient:
+        """The gradient of a tensor from outside: one tensor as long as the capture lasts."""
+        if id(tensor) not in self.gradients:
+            slot, g = Slot(tensor, is_grad=True), tensor._grad
+            before = None if g is None else self._read(slot, g._data)
+            now = None if before is None else wrap(before)
+            self.gradients[id(tensor)] = Gradient(slot, before, now)
+        return self.gradients[id(tensor)]
+
+    def written(self) -> list[tuple[Slot, Value | None]]:
+        """The state that is another one at the end, with its value then."""
+        changed: list[tuple[Slot, Value | None]] = list(self.writes.values())
+        for slot, before, g in self.gradients.values():
+            after = None if g is None else self.read(g)
+            if after is not before:
+                changed.append((slot, after))
+        return changed
 
     def require(self, condition: Tensor, error: Exception) -> None:
         self.requirements.append((self.read(condition), error))
 
+    def adopt(self, tensor: Tensor, data: Any) -> Any:
+        """What is made inside from numbers is a constant, until it is written."""
+        if isinstance(data, Value):
+            return data
+        value = Value(data)
+        self.graph.constants[value] = data
+        self.made.append((ref(tensor), data))
+        return value
+
     def _read(self, slot: Slot, data: Any) -> Value:
-        if slot.key not in self.reads:
-            label = self._labels.get(id(slot.tensor), "")
-            self.reads[slot.key] = (slot, Value(data, f"grad({label})" if slot.is_grad else label))
-        return self.reads[slot.key][1]
+        known = self.reads.get(slot.key)
+        if known is not None and known.tensor() is slot.tensor:
+            return known.value
+        if known is not None:  # of a temporary tensor that is gone
+            self.graph.constants[known.value] = known.data
+        label = self._labels.get(id(slot.tensor), "")
+        value = Value(data, f"grad({label})" if slot.is_grad else label)
+        self.reads[slot.key] = Read(ref(slot.tensor), value, data)
+        return value
 
     def label(self, slot: Slot) -> str:
         """How the text of the graph names a place of state."""
@@ -228,41 +278,27 @@ def capture(
             instead="Call backward inside, return y.detach(), or run it under cr.no_grad().",
         )
     del result, arguments, symbols, found, alive
-    _refuse_leaks(interpreter, outputs)
-    return _assemble(interpreter, outputs, structure)
+    written = interpreter.written()
+    refuse_leaks(interpreter, outputs, written)
+    return _assemble(interpreter, outputs, structure, written)
 
 
-def _refuse_leaks(interpreter: Capture, outputs: list[Value]) -> None:
-    """Refuse that anything computed inside is held outside, where it would never have numbers."""
-    graph = interpreter.graph
-    holders = [e.inputs for e in graph.equations] + [e.outputs for e in graph.equations]
-    known = Counter([id(v) for values in (*holders, outputs) for v in values])
-    known.update(id(value) for _, value in interpreter.writes.values())
-    known.update(id(value) for value, _ in interpreter.requirements)
-    for equation in graph.equations:
-        for value in equation.outputs:
-            # Two more references: the name in this loop and the argument of getrefcount.
-            if sys.getrefcount(value) > known[id(value)] + 2:
-                raise CaptureError(
-                    f"the result of `{equation.primitive.name}` at {equation.place} is kept "
-                    "outside of the captured function, where it would never have numbers",
-                    instead="Return it, or write it into a tensor with assign.",
-                )
-
-
-def _assemble(interpreter: Capture, outputs: list[Value], structure: Any) -> Trace:
+def _assemble(
+    interpreter: Capture,
+    outputs: list[Value],
+    structure: Any,
+    written: list[tuple[Slot, Value | None]],
+) -> Trace:
     """Sort what was read into state and constants, and finish the graph."""
     graph = interpreter.graph
-    written = list(interpreter.writes.values())
-    interpreter.writes.clear()  # it holds tensors, which would count as held elsewhere
     reads = []
-    for key in list(interpreter.reads):
-        slot, value = interpreter.reads.pop(key)
-        if not slot.is_grad and _held_only_by(slot) and not any(s.key == key for s, _ in written):
-            graph.constants[value] = slot.tensor._data
+    for (_, is_grad), (reference, value, data) in interpreter.reads.items():
+        tensor = reference()
+        if tensor is None:
+            graph.constants[value] = data
         else:
             graph.inputs.append(value)
-            reads.append(slot)
+            reads.append(Slot(tensor, is_grad))
     kept = [(slot, value) for slot, value in written if value is not None]
     required = [value for value, _ in interpreter.requirements]
     errors = [error for _, error in interpreter.requirements]
@@ -271,14 +307,8 @@ def _assemble(interpreter: Capture, outputs: list[Value], structure: Any) -> Tra
     graph.results += [interpreter.label(slot) for slot, _ in kept]
     writes = [slot for slot, _ in kept]
     cleared = [slot for slot, value in written if value is None]
-    absent = interpreter.without_grad
+    absent = [g.slot.tensor for g in interpreter.gradients.values() if g.before is None]
     return Trace(graph.check(), reads, writes, cleared, absent, errors, structure)
-
-
-def _held_only_by(slot: Slot) -> bool:
-    """Whether nobody but this slot holds the tensor: then nobody can write it any more."""
-    # One reference is the slot's, one the argument of getrefcount.
-    return sys.getrefcount(slot.tensor) <= 2
 
 
 def _argument_labels(function: Callable[..., Any], specs: tuple[Any, ...]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import engine, tree
+from chainrule import aliases, engine, tree
 from chainrule.compiler.capture import Slot, Trace, capture
 from chainrule.compiler.guards import Entry, Guards
 from chainrule.compiler.passes import optimize
@@ -135,6 +135,7 @@ class NativeExecutable(Executable):
         self._stores: list[tuple[Slot, Place]] = []
         self._bind_writes(plan.places[answers:])
         self._kept: dict[int, Array] = {}
+        self._shown: list[Tensor] = []
         bound = {at for at, _, _ in self._state}
         spares = [
             None if first_result + i in bound else engine.Spares(v.shape, v.dtype)
@@ -190,6 +191,9 @@ class NativeExecutable(Executable):
                 if role & KEPT:
                     tensor._grad = None  # half-written, perhaps
             raise
+        while self._shown:
+            if (shown := self._shown.pop())._alias is not None:
+                aliases.spread(shown)
         for slot, place in self._stores:
             slot.store(self._array(place, results))
         for slot in self.trace.cleared:
@@ -225,6 +229,8 @@ class NativeExecutable(Executable):
             array = array.copy()
             if flags.owndata or role & WRITTEN:
                 holder._data = array
+            if role & WRITTEN and not role & GRADIENT:
+                self._shown.append(tensor)  # others may show its numbers
             # Else others may write into this memory: it is read, and packed, at each call.
         if role & PACKED:
             engine.copy(array.T, self.plan.packed[at])

@@ -19,7 +19,6 @@ from chainrule import engine
 from chainrule.compiler.passes.fusion import CHAIN
 from chainrule.engine import Layout, in_order
 from chainrule.graph import Equation, Graph, Value
-from chainrule.kinds import View
 from chainrule.ops.elementwise import clone
 from chainrule.ops.reduce import all as every
 from chainrule.primitive import Array, Primitive, Spec
@@ -165,7 +164,7 @@ class Lowering:
     def _see(self, equation: Equation) -> None:
         """A view equation: the same memory in another layout; copied first if it must be."""
         (value,), (output,) = equation.inputs, equation.outputs
-        if equation.primitive.kind == View(keeps_order=True):
+        if equation.primitive.view and equation.primitive.view.keeps_order:
             layout = self.seen[value].layout.reshaped(output.shape)
             if layout is None:
                 value, layout = self._copied(value, equation), in_order(output.shape, output.dtype)

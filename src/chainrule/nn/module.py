@@ -308,8 +308,9 @@ class Module:
             yield from child._state(f"{prefix}{name}.")
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All parameters and buffers by path: a snapshot that later training does not change."""
-        return {path: from_numpy(x._numbers("state_dict")) for path, x in self._state()}
+        """All parameters and buffers by path. They are aliases: a write to one reaches the module,
+        and training changes them; take `copy.deepcopy(module.state_dict())` for a snapshot."""
+        return {path: x.detach() for path, x in self._state()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> KeyReport:
         """Assign a state dict of tensors or arrays.

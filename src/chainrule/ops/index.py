@@ -105,6 +105,7 @@ class slice_:
     def infer(x, *, index): return Spec(indexed_shape(x.shape, index), x.dtype)
     def forward(x, *, index): return x[index]
     def vjp(g, x_spec, index): return apply("slice_into", g, shape=x_spec.shape, index=index),
+    def write_back(base, y, *, index): return overwrite(base, y, index=index)
 
 
 @primitive

@@ -40,6 +40,7 @@ class barrier:
     kind, infer, samples = View(opaque=True), same_spec, uniform(-3, 3)
     def forward(x): return x.view()
     def vjp(g): return g,
+    def write_back(base, y): return y
 
 
 @primitive
@@ -100,6 +101,7 @@ class permute:
 
     def forward(x, *, dims): return x.transpose(dims)
     def vjp(g, dims): return g.permute(*sorted(range(len(dims)), key=dims.__getitem__)),
+    def write_back(base, y, *, dims): return y.permute(*sorted(dims, key=dims.__getitem__))
 
 
 @primitive

@@ -287,8 +287,3 @@ def _check_parameter(parameter: Any, which: str) -> None:
             f"{which} was computed, and training changes leaf tensors",
             given=repr(parameter.spec), instead="Pass x.detach().clone().requires_grad_().",
         )  # fmt: skip
-    if parameter._is_view:
-        raise ArgumentError(
-            f"{which} is a view of another tensor, which an update would not reach",
-            given=repr(parameter.spec), instead="Pass x.clone(), or the tensor it was taken from.",
-        )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ class EarlyStopping(Callback):
         if self.best.update(trainer.record[monitored(trainer, self.monitor)]):
             self.waited, self.best_epoch = 0, trainer.epoch
             if self.restore_best:
-                self.best_weights = trainer.model.state_dict()
+                self.best_weights = deepcopy(trainer.model.state_dict())
             return
         self.waited += 1
         if self.waited >= self.patience:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ class ModelCheckpoint(Callback):
             trainer.record[monitored(trainer, self.monitor)]
         ):
             self._unsaved_best = {
-                "model": trainer.model.state_dict(),
+                "model": deepcopy(trainer.model.state_dict()),
                 "epoch": trainer.epoch,
                 "monitor": monitored(trainer, self.monitor),
                 "value": self.best.value,

@@ -7,6 +7,7 @@ was killed and goes on from here computes the same bits as one that never stoppe
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from chainrule.errors import ArgumentError, CheckpointError
@@ -41,7 +42,7 @@ def snapshot(trainer: Training) -> dict[str, Any]:
         "setup": setup_of(trainer),
         "position": {**place, "step": trainer.step, "first_epoch": trainer.first_epoch},
         "stopped": trainer.stopped,
-        "model": trainer.model.state_dict(),
+        "model": deepcopy(trainer.model.state_dict()),
         "optimizer": trainer.optimizer.state_dict(),
         "scheduler": None if trainer.scheduler is None else trainer.scheduler.state_dict(),
         "random": from_numpy(default_generator.state._data),

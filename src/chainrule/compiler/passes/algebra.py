@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from chainrule.compiler.passes.rewrite import Replacement, is_opaque, obeys_its_rule, rewrite
 from chainrule.graph import Equation, Graph, Value
-from chainrule.kinds import Elementwise, View
+from chainrule.kinds import Elementwise
 
 
 def simplify(graph: Graph) -> Graph:
@@ -83,5 +83,5 @@ def _unexpanded(equation: Equation, made_by: dict[Value, Equation]) -> Equation:
 
 
 def _repeats(equation: Equation) -> bool:
-    kind = equation.primitive.kind
-    return isinstance(kind, View) and kind.repeats
+    view = equation.primitive.view
+    return view is not None and view.repeats

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from chainrule.graph import Equation, Graph, as_tuple
-from chainrule.kinds import View
 
 MOST_ELEMENTS = 4096
 """Larger results are not folded: a broadcast constant would trade arithmetic for memory."""
@@ -15,8 +14,8 @@ MOST_ELEMENTS = 4096
 
 def _is_left(equation: Equation) -> bool:
     """What repeats costs no memory when it is broadcast; what is opaque stays as it is."""
-    kind = equation.primitive.kind
-    return isinstance(kind, View) and (kind.repeats or kind.opaque)
+    view = equation.primitive.view
+    return view is not None and (view.repeats or view.opaque)
 
 
 def fold_constants(graph: Graph) -> Graph:

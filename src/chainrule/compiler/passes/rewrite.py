@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from chainrule.errors import ChainruleError
 from chainrule.graph import Equation, Graph, Value, as_tuple
-from chainrule.kinds import View
 from chainrule.primitive import Spec
 
 Replacement = dict[Value, Value]
@@ -15,8 +14,8 @@ Replacement = dict[Value, Value]
 
 def is_opaque(equation: Equation) -> bool:
     """Whether passes leave this equation as it is."""
-    kind = equation.primitive.kind
-    return isinstance(kind, View) and kind.opaque
+    view = equation.primitive.view
+    return view is not None and view.opaque
 
 
 def obeys_its_rule(equation: Equation) -> bool:

@@ -1,0 +1,159 @@
+"""Aliases: tensors that show the same numbers, so that a write through one reaches all of them.
+
+Arrays are never changed in place. A tensor knows instead what it is a view of and by which op, and
+has weak references to those that follow it: its views, and what `detach()` made of it. A write
+gives the written tensor a new array; then what it is a view of is computed anew, with the view's
+part replaced, and every living follower shows its part of that. This happens through the gateway,
+so that gradients flow through writes and a capture sees them (functionalization).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from chainrule.engine import Layout, in_order, layout_of
+from chainrule.errors import GradientError
+from chainrule.primitive import Primitive, Shape
+from chainrule.settings import current, use
+
+if TYPE_CHECKING:
+    from chainrule.tensor import Tensor
+
+_BETWEEN_CLEANUPS = 16
+
+
+class Alias:
+    """What a tensor shares its numbers with.
+
+    base: what it is a view of, by `primitive` and `params`; recorded: while gradients were recorded.
+    followers: the tensors that follow its writes.
+    """
+
+    __slots__ = ("base", "followers", "params", "primitive", "recorded")
+
+    def __init__(
+        self, base: Tensor | None, primitive: Any, params: dict[str, Any], recorded: bool
+    ) -> None:
+        self.base, self.primitive, self.params = base, primitive, params
+        self.recorded = recorded
+        self.followers: list[ref[Tensor]] = []
+
+
+def show(view: Tensor, base: Tensor, primitive: Primitive, params: dict[str, Any]) -> None:
+    """Note that a tensor is a view of another, unless the op had to copy."""
+    kind = primitive.view
+    if kind is not None and kind.keeps_order and not _shares(base, params["shape"]):
+        return
+    view._alias = Alias(base, primitive, params, current().gradients)
+    _follow(base, view)
+
+
+def pair(a: Tensor, b: Tensor) -> None:
+    """Note that two tensors show the same numbers as a whole; neither keeps the other alive."""
+    _follow(a, b)
+    _follow(b, a)
+
+
+def _follow(leader: Tensor, follower: Tensor) -> None:
+    alias = leader._alias
+    if alias is None:
+        alias = leader._alias = Alias(None, None, {}, False)
+    followers = alias.followers
+    if len(followers) % _BETWEEN_CLEANUPS == _BETWEEN_CLEANUPS - 1:
+        followers[:] = [x for x in followers if x() is not None]
+    followers.append(ref(follower))
+
+
+def _shares(base: Tensor, shape: Shape) -> bool:
+    """Whether the memory of a tensor can be shown in another shape without a copy."""
+    data = base._data
+    if isinstance(data, np.ndarray) and data.flags.c_contiguous:
+        return True
+    return _layout(base).reshaped(shape) is not None
+
+
+def _layout(x: Tensor) -> Layout:
+    """How the numbers lie in memory; in a capture, how they would lie if roots lay in order."""
+    if isinstance(x._data, np.ndarray):
+        return layout_of(x._data)
+    alias = x._alias
+    if alias is None or alias.base is None:
+        return in_order(x.shape, x.dtype)
+    base = _layout(alias.base)
+    if alias.primitive.view.keeps_order:
+        return base.reshaped(x.shape) or in_order(x.shape, x.dtype)
+    phantom = as_strided(np.zeros((), base.dtype), base.shape, base.strides)
+    return layout_of(alias.primitive.forward(phantom, **alias.params))
+
+
+def check_writable(x: Tensor) -> None:
+    """Refuse writes that PyTorch refuses too, since they have no meaning."""
+    place: Tensor | None = x
+    while place is not None:
+        if current().gradients and place._requires_grad and place._node is None:
+            what = "a leaf tensor" if place is x else "a view of a leaf tensor"
+            raise GradientError(
+                f"writing into {what} that requires gradients would break its derivative",
+                instead="Write inside `with cr.no_grad():`.",
+            )
+        alias = place._alias
+        if alias is not None and alias.base is not None:
+            if alias.primitive.view.repeats and alias.base.shape != place.shape:
+                raise GradientError(
+                    "this tensor shows numbers of another one several times (expand), so a write "
+                    "to it has no meaning",
+                    instead="Write into the original, or take a .clone() first.",
+                )
+        place = None if alias is None else alias.base
+
+
+def spread(written: Tensor) -> None:
+    """After a write to a tensor, give all that shares its numbers its part of them."""
+    done = {id(written)}
+    waiting = [written]
+    while waiting:
+        x = waiting.pop()
+        alias = x._alias
+        if alias is None:
+            continue
+        if alias.base is not None and id(alias.base) not in done:
+            done.add(id(alias.base))
+            with use(gradients=current().gradients and alias.recorded):
+                alias.base._take(_written_back(alias.base, x, alias))
+            with use(gradients=False):  # it lies in its base's memory again
+                x._take(Primitive.gateway(alias.primitive, alias.base, **alias.params))
+            waiting.append(alias.base)
+        for reference in tuple(alias.followers):
+            follower = reference()
+            if follower is not None and id(follower) not in done:
+                done.add(id(follower))
+                _refresh(follower, x)
+                waiting.append(follower)
+
+
+def _refresh(x: Tensor, leader: Tensor) -> None:
+    """A follower shows what its leader has become."""
+    alias = x._alias
+    if alias is None or alias.base is not leader:
+        with use(gradients=False):
+            x._take(leader)
+    else:
+        with use(gradients=current().gradients and alias.recorded):
+            x._take(Primitive.gateway(alias.primitive, leader, **alias.params))
+
+
+def _written_back(base: Tensor, x: Tensor, alias: Alias) -> Tensor:
+    """The base with the part that a view shows replaced by the view's numbers."""
+    primitive, params = alias.primitive, alias.params
+    if primitive.write_back is not None:
+        y: Tensor = primitive.write_back(base, x, **params)
+        return y
+    if primitive.view.keeps_order:
+        return x.reshape(base.shape)
+    positions = np.arange(base.numel()).reshape(base.shape)
+    shown = primitive.forward(positions, **params).reshape(-1)
+    return base.reshape(-1).index_put(shown, x.reshape(-1)).reshape(base.shape)
