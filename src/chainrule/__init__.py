@@ -21,7 +21,7 @@ from chainrule.autograd import (
     jacobian as jacobian, jvp as jvp, no_grad as no_grad, set_grad_enabled as set_grad_enabled,
     value_and_grad as value_and_grad, vjp as vjp,
 )
-from chainrule.checkpoint import checkpoint as checkpoint
+from chainrule.transforms.recompute import checkpoint as checkpoint
 from chainrule.gradcheck import gradcheck as gradcheck, gradgradcheck as gradgradcheck
 from chainrule.ops.compare import (  # type: ignore[assignment]
     astype as astype, bitwise_and as bitwise_and, bitwise_not as bitwise_not,

@@ -29,7 +29,8 @@ _BETWEEN_CLEANUPS = 16
 class Alias:
     """What a tensor shares its numbers with.
 
-    base: what it is a view of, by `primitive` and `params`; recorded: while gradients were recorded.
+    base: what it is a view of, by `primitive` and `params`.
+    recorded: whether gradients were recorded when it was made.
     followers: the tensors that follow its writes.
     """
 
@@ -101,14 +102,15 @@ def check_writable(x: Tensor) -> None:
                 instead="Write inside `with cr.no_grad():`.",
             )
         alias = place._alias
-        if alias is not None and alias.base is not None:
-            if alias.primitive.view.repeats and alias.base.shape != place.shape:
-                raise GradientError(
-                    "this tensor shows numbers of another one several times (expand), so a write "
-                    "to it has no meaning",
-                    instead="Write into the original, or take a .clone() first.",
-                )
         place = None if alias is None else alias.base
+        if alias is None or place is None or not alias.primitive.view.repeats:
+            continue
+        if place.shape != alias.params["shape"]:
+            raise GradientError(
+                "this tensor shows numbers of another one several times (expand), so a write to it "
+                "has no meaning",
+                instead="Write into the original, or take a .clone() first.",
+            )
 
 
 def spread(written: Tensor) -> None:

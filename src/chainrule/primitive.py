@@ -173,7 +173,7 @@ class Primitive:
     involution, idempotent: applied twice with the same parameters, it gives back x, or f(x).
     unchanged: `unchanged(x, y, **params)`, whether the output is the input, by specs alone.
     merged: `merged(first, second)`, the parameters of one application that stands for two.
-    write_back: `write_back(base, y, **params)`, of a view: the base with y in place of what is shown.
+    write_back: `write_back(base, y, **params)`, of a view: the base with y where it is shown.
 
     The reference runs without floating-point warnings: by IEEE 754, ∞ and NaN are results.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -105,9 +106,16 @@ def test_names_that_would_hide_something():
 # -- state dicts -----------------------------------------------------------------------------------
 
 
-def test_a_state_dict_is_a_snapshot_and_comes_back():
+def test_a_write_to_an_entry_of_a_state_dict_reaches_the_module():
+    net = Net()
+    for value in net.state_dict().values():
+        value.fill_(2)
+    assert all((x == 2).all() for x in [*net.parameters(), *net.buffers()])
+
+
+def test_a_copy_of_a_state_dict_is_a_snapshot_and_comes_back():
     net, other = Net(), Net()
-    state = net.state_dict()
+    state = deepcopy(net.state_dict())
     before = {n: x.numpy().copy() for n, x in state.items()}
     with cr.no_grad():
         for x in [*net.parameters(), *net.buffers()]:

@@ -8,7 +8,7 @@ runs; tensors that only the capture knows are constants.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from weakref import ref
@@ -57,7 +57,7 @@ class Slot:
 
 
 class Read(NamedTuple):
-    """What was read from a tensor that the capture did not make, and the value that stands for it."""
+    """What was read from a tensor that was there before, and the value that stands for it."""
 
     tensor: ref[Tensor]
     value: Value
@@ -66,14 +66,15 @@ class Read(NamedTuple):
 
 @dataclass(eq=False)
 class Gradient:
-    """The gradient of a tensor from outside: what it was before the capture, and what it is now."""
+    """The gradient of a tensor from outside, as it is now in the capture.
+
+    before: the value that was read first; was_read: whether it was read before it was written.
+    """
 
     slot: Slot
+    was_read: bool
     before: Value | None
     now: Tensor | None
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self.slot, self.before, self.now))
 
 
 class Capture(Evaluate):
@@ -117,30 +118,30 @@ class Capture(Evaluate):
         self.writes[id(tensor)] = (Slot(tensor), self.read(value))
 
     def read_grad(self, tensor: Tensor) -> Tensor | None:
-        return tensor._grad if isinstance(tensor._data, Value) else self._gradient(tensor).now
-
-    def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
-        if isinstance(tensor._data, Value):
-            tensor._grad = g
-        else:
-            self._gradient(tensor).now = g
-
-    def _gradient(self, tensor: Tensor) -> Gradient:
-        """The gradient of a tensor from outside: one tensor as long as the capture lasts."""
+        if isinstance(tensor._data, Value):  # made inside
+            return tensor._grad
         if id(tensor) not in self.gradients:
             slot, g = Slot(tensor, is_grad=True), tensor._grad
             before = None if g is None else self._read(slot, g._data)
             now = None if before is None else wrap(before)
-            self.gradients[id(tensor)] = Gradient(slot, before, now)
-        return self.gradients[id(tensor)]
+            self.gradients[id(tensor)] = Gradient(slot, True, before, now)
+        return self.gradients[id(tensor)].now
+
+    def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
+        if isinstance(tensor._data, Value):
+            tensor._grad = g
+        elif id(tensor) in self.gradients:
+            self.gradients[id(tensor)].now = g
+        else:
+            self.gradients[id(tensor)] = Gradient(Slot(tensor, is_grad=True), False, None, g)
 
     def written(self) -> list[tuple[Slot, Value | None]]:
         """The state that is another one at the end, with its value then."""
         changed: list[tuple[Slot, Value | None]] = list(self.writes.values())
-        for slot, before, g in self.gradients.values():
-            after = None if g is None else self.read(g)
-            if after is not before:
-                changed.append((slot, after))
+        for g in self.gradients.values():
+            after = None if g.now is None else self.read(g.now)
+            if not g.was_read or after is not g.before:
+                changed.append((g.slot, after))
         return changed
 
     def require(self, condition: Tensor, error: Exception) -> None:
@@ -307,7 +308,8 @@ def _assemble(
     graph.results += [interpreter.label(slot) for slot, _ in kept]
     writes = [slot for slot, _ in kept]
     cleared = [slot for slot, value in written if value is None]
-    absent = [g.slot.tensor for g in interpreter.gradients.values() if g.before is None]
+    gradients = interpreter.gradients.values()
+    absent = [g.slot.tensor for g in gradients if g.was_read and g.before is None]
     return Trace(graph.check(), reads, writes, cleared, absent, errors, structure)
 
 

@@ -26,7 +26,7 @@ from chainrule.nn.parameter import Buffer as Buffer
 from chainrule.nn.parameter import Parameter as Parameter
 from chainrule.primitive import Array
 from chainrule.settings import use
-from chainrule.tensor import Tensor, from_numpy
+from chainrule.tensor import Tensor
 
 M = TypeVar("M", bound="Module")
 

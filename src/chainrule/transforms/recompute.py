@@ -20,7 +20,7 @@ from chainrule.primitive import Spec
 from chainrule.settings import current, use
 from chainrule.tape import Node
 from chainrule.tensor import Tensor, wrap
-from chainrule.witness import Witness
+from chainrule.transforms.watch import Watch
 
 
 def checkpoint(
@@ -61,8 +61,8 @@ def checkpoint(
             "checkpoint takes a function and its arguments", given=type(function).__name__,
             instead="Write cr.checkpoint(block, x), not cr.checkpoint(block(x)).",
         )  # fmt: skip
-    witness = Witness()
-    with use(interpreter=witness):
+    watch = Watch()
+    with use(interpreter=watch):
         result = function(*args, **kwargs)
     tensors = _tensors(result)
     if not tensors:
@@ -70,11 +70,11 @@ def checkpoint(
             "a checkpointed function returns no tensor", given=type(result).__name__,
             expected="a tensor, or nested tuples, lists and dicts with tensors",
         )  # fmt: skip
-    if nodes := _nodes(tensors, witness.since):
-        recomputation = Recomputation((function, args, kwargs), witness, nodes, tensors)
+    if nodes := _nodes(tensors, watch.since):
+        recomputation = Recomputation((function, args, kwargs), watch, nodes, tensors)
         for number, node in enumerate(nodes):
-            _forget(node, witness.since, recomputation, number)
-        witness.forget_the_dead()
+            _forget(node, watch.since, recomputation, number)
+        watch.forget_the_dead()
     return result
 
 
@@ -102,9 +102,9 @@ class Recomputation:
     """What it takes to run a checkpointed function again, and what that gave for each node."""
 
     def __init__(
-        self, call: Any, witness: Witness, nodes: Sequence[Node], tensors: Sequence[Tensor]
+        self, call: Any, watch: Watch, nodes: Sequence[Node], tensors: Sequence[Tensor]
     ) -> None:
-        self.call, self.witness, self.settings = call, witness, current()
+        self.call, self.watch, self.settings = call, watch, current()
         self.is_captured = _is_captured(tensors)
         self.account = _account(nodes, tensors)
         self.found: dict[int, Numbers] = {}
@@ -117,14 +117,14 @@ class Recomputation:
         return found if found.recall is None else found.recall.take()
 
     def _run(self) -> list[Numbers]:
-        self.witness.refuse_overwritten()
+        self.watch.refuse_overwritten()
         function, args, kwargs = self.call
         gradients, dtype, _, engine = self.settings
         with use(gradients=gradients, default_dtype=dtype, engine=engine):
-            again = Witness()
+            again = Watch()
             with use(interpreter=again):
                 try:
-                    self.witness.rewind(through=_apart)
+                    self.watch.rewind(through=_apart)
                     if self.is_captured:
                         args, kwargs = tree.map_leaves(_apart, (args, kwargs))
                     tensors = _tensors(function(*args, **kwargs))

@@ -1,4 +1,4 @@
-"""The witness: an interpreter that notes which state a function touches, and can put it back."""
+"""The watch: an interpreter that notes which state a function touches, and can put it back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class State(NamedTuple):
     place: tuple[Node | None, int, bool, int]
 
 
-class Witness(Interpreter):
+class Watch(Interpreter):
     """An interpreter that notes what state is touched, and leaves the work to the one below.
 
     since: the moment when it began.

@@ -641,7 +641,7 @@ def test_an_overwritten_parameter_is_refused_with_its_place():
     y = cr.checkpoint(lambda x: layer(x).exp(), x)
     with cr.no_grad():
         layer.bias.assign(layer.bias + 1)
-    with pytest.raises(GradientError, match=r"overwritten at test_checkpoint.py.*x.clone\(\)"):
+    with pytest.raises(GradientError, match=r"overwritten at test_recompute.py.*x.clone\(\)"):
         y.sum().backward()
 
 

@@ -1,0 +1,5 @@
+"""Transformations of functions that need an interpreter of their own.
+
+`recompute` forgets what derivatives need and computes it again when they ask for it: that is
+`cr.checkpoint`. `watch` notes which state a function touches, and can put it back.
+"""
