@@ -57,7 +57,7 @@ def describe(place: Place) -> str:
 class Node:
     """One op on the tape: its record and parameters, where it came from, and what it keeps.
 
-    `recall`, if any, puts back for a while what the node does not keep (see transforms/recompute.py).
+    `recall`, if any, puts back what the node does not keep, for a while: transforms/recompute.py.
     """
 
     __slots__ = (
