@@ -13,31 +13,44 @@ from chainrule.primitive import Spec
 
 # images, kernels, geometry
 PLAIN = [
-    ((2, 1, 28, 28), (4, 1, 3, 3), Geometry(padding=(1, 1))),
-    ((3, 4, 14, 14), (8, 4, 3, 3), Geometry(padding=(1, 1))),
-    ((2, 1, 28, 28), (32, 1, 3, 3), Geometry()),
-    ((2, 32, 13, 13), (64, 32, 3, 3), Geometry()),
-    ((1, 1, 1, 1), (1, 1, 1, 1), Geometry()),
-    ((5, 3, 7, 9), (33, 3, 1, 1), Geometry()),
-    ((2, 70, 6, 5), (5, 70, 3, 3), Geometry(padding=(2, 1))),
-    ((1, 3, 40, 50), (17, 3, 5, 5), Geometry(padding=(2, 2))),
-    ((1, 2, 9, 35), (3, 2, 2, 7), Geometry()),
-    ((2, 130, 5, 4), (20, 130, 3, 2), Geometry()),
+    ((2, 1, 28, 28), (4, 1, 3, 3), Geometry.of(2, padding=(1, 1))),
+    ((3, 4, 14, 14), (8, 4, 3, 3), Geometry.of(2, padding=(1, 1))),
+    ((2, 1, 28, 28), (32, 1, 3, 3), Geometry.of(2)),
+    ((2, 32, 13, 13), (64, 32, 3, 3), Geometry.of(2)),
+    ((1, 1, 1, 1), (1, 1, 1, 1), Geometry.of(2)),
+    ((5, 3, 7, 9), (33, 3, 1, 1), Geometry.of(2)),
+    ((2, 70, 6, 5), (5, 70, 3, 3), Geometry.of(2, padding=(2, 1))),
+    ((1, 3, 40, 50), (17, 3, 5, 5), Geometry.of(2, padding=(2, 2))),
+    ((1, 2, 9, 35), (3, 2, 2, 7), Geometry.of(2)),
+    ((2, 130, 5, 4), (20, 130, 3, 2), Geometry.of(2)),
 ]
 ODD = [
-    ((2, 3, 12, 13), (5, 3, 3, 3), Geometry(stride=(2, 2), padding=(1, 1))),
-    ((1, 3, 30, 31), (40, 3, 7, 7), Geometry(stride=(2, 2), padding=(3, 3))),
-    ((2, 4, 11, 9), (6, 4, 3, 2), Geometry(stride=(3, 2), padding=(0, 1), dilation=(1, 2))),
-    ((2, 4, 11, 12), (6, 4, 3, 3), Geometry(dilation=(2, 3), padding=(2, 5))),
-    ((2, 6, 10, 9), (4, 3, 3, 3), Geometry(groups=2, padding=(1, 1))),
-    ((2, 8, 10, 9), (8, 1, 3, 3), Geometry(groups=8, padding=(1, 1))),
-    ((1, 2, 4, 4), (3, 2, 1, 1), Geometry(padding=(3, 2))),
-    ((2, 5, 9, 3), (40, 5, 4, 3), Geometry(dilation=(2, 1))),
-    ((2, 20, 9, 14), (3, 20, 2, 3), Geometry(stride=(2, 1))),
-    ((2, 64, 6, 6), (64, 64, 3, 3), Geometry(padding=(2, 2))),
-    ((1, 2, 8, 8), (3, 2, 1, 1), Geometry(stride=(4, 5))),
-    ((0, 2, 8, 8), (3, 2, 3, 3), Geometry()),
+    ((2, 3, 12, 13), (5, 3, 3, 3), Geometry.of(2, stride=(2, 2), padding=(1, 1))),
+    ((1, 3, 30, 31), (40, 3, 7, 7), Geometry.of(2, stride=(2, 2), padding=(3, 3))),
+    ((2, 4, 11, 9), (6, 4, 3, 2), Geometry.of(2, stride=(3, 2), padding=(0, 1), dilation=(1, 2))),
+    ((2, 4, 11, 12), (6, 4, 3, 3), Geometry.of(2, dilation=(2, 3), padding=(2, 5))),
+    ((2, 6, 10, 9), (4, 3, 3, 3), Geometry.of(2, groups=2, padding=(1, 1))),
+    ((2, 8, 10, 9), (8, 1, 3, 3), Geometry.of(2, groups=8, padding=(1, 1))),
+    ((1, 2, 4, 4), (3, 2, 1, 1), Geometry.of(2, padding=(3, 2))),
+    ((2, 5, 9, 3), (40, 5, 4, 3), Geometry.of(2, dilation=(2, 1))),
+    ((2, 20, 9, 14), (3, 20, 2, 3), Geometry.of(2, stride=(2, 1))),
+    ((2, 64, 6, 6), (64, 64, 3, 3), Geometry.of(2, padding=(2, 2))),
+    ((1, 2, 8, 8), (3, 2, 1, 1), Geometry.of(2, stride=(4, 5))),
+    ((0, 2, 8, 8), (3, 2, 3, 3), Geometry.of(2)),
+    ((2, 3, 9, 8), (4, 3, 3, 3), Geometry((1, 1), ((0, 2), (1, 0)), (1, 1))),
+    ((2, 3, 9, 8), (18, 3, 3, 2), Geometry((2, 1), ((0, 1), (0, 3)), (1, 2))),
+    ((2, 3, 9, 8), (4, 3, 3, 3), Geometry((1, 2), ((1, -1), (0, -2)), (1, 1))),
 ]
+ROWS = [
+    ((2, 3, 40), (5, 3, 4), Geometry.of(1, stride=2, padding=1, dilation=2)),
+    ((2, 4, 30), (18, 2, 3), Geometry.of(1, padding=1, groups=2)),
+    ((2, 3, 2500), (20, 3, 5), Geometry.of(1, padding=2)),
+    ((1, 1, 2500), (2, 1, 3), Geometry.of(1)),
+    ((1, 2, 2500), (3, 2, 7), Geometry((2,), ((0, 5),), (3,))),
+    ((2, 1, 3, 2100), (2, 1, 2, 3), Geometry.of(2, padding=1)),
+    ((1, 2, 3, 2100), (20, 2, 2, 3), Geometry.of(2, padding=(0, 1))),
+]
+"""One dimension, and rows that are longer than a band of the gradient by the weights."""
 
 
 def operands(case: Any, dtype: Any) -> tuple[Any, Any, Any, Geometry]:
@@ -45,15 +58,15 @@ def operands(case: Any, dtype: Any) -> tuple[Any, Any, Any, Geometry]:
     image, kernel, geometry = case
     rng = np.random.default_rng(5)
     x, w = rng.normal(size=image).astype(dtype), rng.normal(size=kernel).astype(dtype)
-    height, width = geometry.positions(image, kernel)
-    return x, w, rng.normal(size=(image[0], kernel[0], height, width)).astype(dtype), geometry
+    out = geometry.positions(image, kernel)
+    return x, w, rng.normal(size=(image[0], kernel[0], *out)).astype(dtype), geometry
 
 
 def all_three(x: Any, w: Any, u: Any, geometry: Geometry, run: Any = native) -> tuple[Any, ...]:
     return (
-        run("conv2d", x, w, geometry=geometry),
-        run("conv2d_input", u, w, shape=x.shape, geometry=geometry),
-        run("conv2d_weight", x, u, shape=w.shape, geometry=geometry),
+        run("convolution", x, w, geometry=geometry),
+        run("convolution_input", u, w, shape=x.shape, geometry=geometry),
+        run("convolution_weight", x, u, shape=w.shape, geometry=geometry),
     )
 
 
@@ -66,7 +79,7 @@ def close(results: Any, truths: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("case", PLAIN + ODD)
+@pytest.mark.parametrize("case", PLAIN + ODD + ROWS)
 def test_equals_reference(case: Any, dtype: Any) -> None:
     x, w, u, geometry = operands(case, dtype)
     wide = [a.astype(np.float64) for a in (x, w, u)]
@@ -74,7 +87,7 @@ def test_equals_reference(case: Any, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("isa", ["baseline", "avx2"])
-@pytest.mark.parametrize("case", PLAIN + ODD)
+@pytest.mark.parametrize("case", PLAIN + ODD + ROWS)
 def test_other_instruction_sets(case: Any, isa: str) -> None:
     if isa not in engine.describe()["instruction_sets"]:  # type: ignore[operator]
         pytest.skip(f"this machine has no {isa}")
@@ -124,8 +137,8 @@ def test_layouts(case: Any) -> None:
 def test_a_kernel_that_sees_nan_and_infinity() -> None:
     x, w, _, geometry = operands(PLAIN[1], np.float32)
     x[0, 1, 3, 3], x[1, 2, 5, 6] = np.nan, np.inf
-    y = native("conv2d", x, w, geometry=geometry)
-    truth = reference("conv2d", x, w, geometry=geometry)
+    y = native("convolution", x, w, geometry=geometry)
+    truth = reference("convolution", x, w, geometry=geometry)
     assert np.array_equal(np.isnan(y), np.isnan(truth))
     assert np.array_equal(np.isinf(y), np.isinf(truth))
 
@@ -144,7 +157,7 @@ def test_bias_and_activation_on_the_way_out(case: Any, activation: str) -> None:
         [Spec(a.shape, a.dtype) for a in arrays],
     )
     program.run(arrays)
-    expected = native("add", native("conv2d", x, w, geometry=geometry), b[:, None, None])
+    expected = native("add", native("convolution", x, w, geometry=geometry), b[:, None, None])
     if activation == "relu":
         expected = native("relu", expected)
     assert same_bits(arrays[3], expected)

@@ -1,5 +1,6 @@
 """Pooling and its gradients: windows of any size, the same bits on any number of threads."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,23 +9,27 @@ from tests.engine.helpers import THREADS, native, reference, same_bits
 
 from chainrule import engine
 from chainrule.errors import OutOfRangeError
-from chainrule.ops import window as window_ops  # registers the primitives
+from chainrule.ops.window import Geometry
 
-assert window_ops.__name__
-
-# images, kernel, stride, padding
+# images, kernel, geometry
 CASES = [
-    ((2, 3, 28, 28), (2, 2), (2, 2), (0, 0)),
-    ((2, 3, 26, 26), (2, 2), (2, 2), (0, 0)),
-    ((3, 2, 11, 11), (2, 2), (2, 2), (0, 0)),
-    ((1, 2, 9, 70), (2, 3), (1, 2), (0, 0)),
-    ((1, 2, 35, 37), (3, 3), (1, 1), (1, 1)),
-    ((2, 2, 17, 40), (3, 2), (2, 3), (1, 1)),
-    ((2, 2, 17, 40), (3, 5), (2, 2), (0, 2)),
-    ((1, 1, 1, 1), (1, 1), (1, 1), (0, 0)),
-    ((1, 1, 2, 3), (4, 4), (4, 4), (2, 2)),
-    ((0, 3, 4, 4), (2, 2), (2, 2), (0, 0)),
-    ((1, 5, 64, 64), (4, 4), (4, 4), (0, 0)),
+    ((2, 3, 28, 28), (2, 2), Geometry.of(2, 2)),
+    ((2, 3, 26, 26), (2, 2), Geometry.of(2, 2)),
+    ((3, 2, 11, 11), (2, 2), Geometry.of(2, 2)),
+    ((1, 2, 9, 70), (2, 3), Geometry.of(2, (1, 2))),
+    ((1, 2, 35, 37), (3, 3), Geometry.of(2, 1, 1)),
+    ((2, 2, 17, 40), (3, 2), Geometry.of(2, (2, 3), 1)),
+    ((2, 2, 17, 40), (3, 5), Geometry.of(2, 2, (0, 2))),
+    ((1, 1, 1, 1), (1, 1), Geometry.of(2)),
+    ((1, 1, 2, 3), (4, 4), Geometry.of(2, 4, 2)),
+    ((0, 3, 4, 4), (2, 2), Geometry.of(2, 2)),
+    ((1, 5, 64, 64), (4, 4), Geometry.of(2, 4)),
+    ((2, 2, 17, 40), (3, 2), Geometry.of(2, (2, 1), 1, (2, 3))),
+    ((2, 2, 17, 40), (2, 3), Geometry.of(2, (2, 2), (1, 1), (5, 7))),
+    ((2, 2, 18, 41), (3, 2), Geometry.of(2, (2, 3), 1).rounded_up((18, 41), (3, 2))),
+    ((1, 2, 2, 21), (3, 4), Geometry.of(2, (4, 3), 0, (1, 2)).rounded_up((2, 21), (3, 4))),
+    ((2, 3, 50), (3,), Geometry.of(1, 2, 1)),
+    ((2, 3, 50), (2,), Geometry.of(1, 3, 1, 2).rounded_up((50,), (2,))),
 ]
 
 
@@ -34,7 +39,11 @@ def image(shape: Any, dtype: Any) -> Any:
 
 
 def window(case: Any) -> dict[str, Any]:
-    return {"kernel": case[1], "stride": case[2], "padding": case[3]}
+    return {"kernel": case[1], "geometry": case[2]}
+
+
+def mean(case: Any) -> dict[str, Any]:
+    return {**window(case), "divisor": math.prod(case[1]) + 1}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -43,8 +52,8 @@ def test_maximum(case: Any, dtype: Any) -> None:
     x = image(case[0], dtype)
     for isa in engine.describe()["instruction_sets"]:  # type: ignore[attr-defined]
         engine.use_instruction_set(isa)
-        y, positions = native("max_pool2d_with_positions", x, **window(case))
-        truth = reference("max_pool2d_with_positions", x, **window(case))
+        y, positions = native("max_pool", x, **window(case))
+        truth = reference("max_pool", x, **window(case))
         assert same_bits(y, truth[0]) and same_bits(positions, truth[1])
 
 
@@ -53,13 +62,13 @@ def test_nan_and_infinity(case: Any) -> None:
     x = image(case[0], np.float32)
     flat = x.reshape(-1)
     flat[::7], flat[::11], flat[::5] = np.nan, np.inf, -np.inf
-    y, positions = native("max_pool2d_with_positions", x, **window(case))
-    truth = reference("max_pool2d_with_positions", x, **window(case))
+    y, positions = native("max_pool", x, **window(case))
+    truth = reference("max_pool", x, **window(case))
     np.testing.assert_array_equal(y, truth[0])
     np.testing.assert_array_equal(positions, truth[1])
     lowest = np.full(case[0], -np.inf, np.float32)
-    positions = native("max_pool2d_with_positions", lowest, **window(case))[1]
-    truth = reference("max_pool2d_with_positions", lowest, **window(case))
+    positions = native("max_pool", lowest, **window(case))[1]
+    truth = reference("max_pool", lowest, **window(case))
     np.testing.assert_array_equal(positions, truth[1])
 
 
@@ -69,10 +78,10 @@ def test_mean_and_its_gradient(case: Any, dtype: Any) -> None:
     x = np.random.default_rng(2).normal(size=case[0]).astype(dtype)
     for isa in engine.describe()["instruction_sets"]:  # type: ignore[attr-defined]
         engine.use_instruction_set(isa)
-        y = native("avg_pool2d", x, **window(case))
-        assert same_bits(y, reference("avg_pool2d", x, **window(case)))
-        result = native("avg_pool2d_input", y, shape=x.shape, **window(case))
-        truth = reference("avg_pool2d_input", y, shape=x.shape, **window(case))
+        y = native("avg_pool", x, **mean(case))
+        assert same_bits(y, reference("avg_pool", x, **mean(case)))
+        result = native("avg_pool_input", y, shape=x.shape, **mean(case))
+        truth = reference("avg_pool_input", y, shape=x.shape, **mean(case))
         assert same_bits(result, truth)
 
 
@@ -82,17 +91,17 @@ def test_threads_and_batch_do_not_matter(case: Any) -> None:
     results = []
     for threads in THREADS:
         engine.set_num_threads(threads)
-        y, positions = native("max_pool2d_with_positions", x, **window(case))
+        y, positions = native("max_pool", x, **window(case))
         n, c, height, width = x.shape
         g = y.reshape(n, c, -1)
         places = positions.reshape(n, c, -1)
         back = native("scatter_add", g, places, shape=(n, c, height * width), dim=2)
         truth = reference("scatter_add", g, places, shape=(n, c, height * width), dim=2)
         np.testing.assert_allclose(back, truth, rtol=1e-6, atol=1e-6)
-        results.append((y, positions, back, native("avg_pool2d", x, **window(case))))
+        results.append((y, positions, back, native("avg_pool", x, **mean(case))))
     for other in results[1:]:
         assert all(same_bits(a, b) for a, b in zip(other, results[0], strict=True))
-    one = native("max_pool2d_with_positions", x[7:8], **window(case))
+    one = native("max_pool", x[7:8], **window(case))
     assert same_bits(one[0], results[0][0][7:8]) and same_bits(one[1], results[0][1][7:8])
 
 

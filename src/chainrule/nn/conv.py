@@ -1,63 +1,51 @@
-"""Convolution over images."""
+"""Convolution and transposed convolution over 1, 2 and 3 dimensions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from chainrule.errors import ArgumentError
-from chainrule.nn import functional, init
+from chainrule.nn import init
 from chainrule.nn.functional.checks import check_counts
-from chainrule.nn.module import Module, Parameter
+from chainrule.nn.functional.convolution import (
+    conv,
+    conv_transpose,
+    convolution_geometry,
+    transposed_geometry,
+)
+from chainrule.nn.functional.dimensions import Size
+from chainrule.nn.functional.padding import pad
+from chainrule.nn.module import Parameter
+from chainrule.nn.spatial import Spatial
 from chainrule.ops.creation import empty
-from chainrule.ops.window import pair
+from chainrule.ops.window import per_dimension
 from chainrule.tensor import Tensor
 
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
-class Conv2d(Module):
-    """y[n,o] = b[o] + Σ_c W[o,c] ⋆ x[n,c]: (N, C, H, W) → (N, O, H', W') (LeCun et al., 1989).
 
-    H' = ⌊(H + 2·padding − dilation·(k − 1) − 1)/stride⌋ + 1. `padding` may be "valid" (0) or
-    "same" (H' = H, for stride 1). `groups` cuts the channels into parts that do not mix.
-    weight (O, C/groups, kh, kw) and bias (O) start from U(−k, k), k = 1/√(C/groups·kh·kw).
+class _Kernels(Spatial):
+    """Kernels and a bias for channels in groups: what convolutions of both kinds share."""
 
-    >>> import chainrule as cr
-    >>> Conv2d(3, 16, 3, padding=1)(cr.zeros(8, 3, 32, 32)).shape
-    (8, 16, 32, 32)
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int | tuple[int, int],
-        stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] | str = 0,
-        dilation: int | tuple[int, int] = 1,
-        groups: int = 1,
-        bias: bool = True,
-        padding_mode: str = "zeros",
-        *,
-        dtype: Any = None,
-    ) -> None:
-        check_counts("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+    def _make(
+        self, in_channels: int, out_channels: int, kernel_size: Size, groups: int, bias: bool,
+        transposed: bool, dtype: Any,
+    ) -> None:  # fmt: skip
+        name = type(self).__name__
+        check_counts(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
         if in_channels % groups or out_channels % groups:
             raise ArgumentError(
-                "groups of Conv2d must divide both numbers of channels",
+                f"groups of {name} must divide both numbers of channels",
                 given=f"groups {groups}, channels {in_channels} → {out_channels}",
             )
-        if padding_mode != "zeros":
-            raise ArgumentError("Conv2d pads with zeros only", given=repr(padding_mode))
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.kernel_size = pair(kernel_size, "kernel_size", 1)
-        self.stride = pair(stride, "stride", 1)
-        self.padding = padding if isinstance(padding, str) else pair(padding, "padding", 0)
-        self.dilation = pair(dilation, "dilation", 1)
         self.groups = groups
-        if isinstance(padding, str):
-            _check_padding(padding, self.stride)
-        shape = (out_channels, in_channels // groups, *self.kernel_size)
+        self.kernel_size = per_dimension(kernel_size, self.dimensions, "kernel_size", 1)
+        first, second = (in_channels, out_channels) if transposed else (out_channels, in_channels)
+        shape = (first, second // groups, *self.kernel_size)
         self.weight = Parameter(empty(shape, dtype=dtype))
         self.bias = Parameter(empty(out_channels, dtype=dtype)) if bias else None
         self.reset_parameters()
@@ -69,33 +57,166 @@ class Conv2d(Module):
         if self.bias is not None:
             init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, input: Tensor) -> Tensor:
-        return functional.conv2d(
-            input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-        )
-
     def short_repr(self) -> str:
-        height, width = self.kernel_size
-        return f"{self.in_channels} → {self.out_channels}, {height}×{width}"
+        return f"{self.in_channels} → {self.out_channels}, {'×'.join(map(str, self.kernel_size))}"
 
     def extra_repr(self) -> str:
-        text = (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-            f"stride={self.stride}"
-        )
-        if self.padding != (0, 0):
-            text += f", padding={self.padding}"
-        if self.dilation != (1, 1):
-            text += f", dilation={self.dilation}"
-        if self.groups != 1:
-            text += f", groups={self.groups}"
-        return text if self.bias is not None else text + ", bias=False"
+        none, one = (0,) * self.dimensions, (1,) * self.dimensions
+        plain = {"padding": none, "dilation": one, "output_padding": none, "groups": 1}
+        told = [f"{name}={getattr(self, name)}" for name in ("kernel_size", "stride")]
+        told += [
+            f"{name}={value}"
+            for name, default in plain.items()
+            if (value := getattr(self, name, default)) != default
+        ]
+        told += ["bias=False"] if self.bias is None else []
+        mode = getattr(self, "padding_mode", "zeros")
+        told += [f"padding_mode={mode}"] if mode != "zeros" else []
+        return ", ".join([str(self.in_channels), str(self.out_channels), *told])
 
 
-def _check_padding(padding: str, stride: tuple[int, int]) -> None:
-    if padding not in ("same", "valid"):
-        raise ArgumentError(
-            "unknown padding of Conv2d", given=repr(padding), expected="'same', 'valid' or numbers"
+class _Convolution(_Kernels):
+    """What Conv1d, Conv2d and Conv3d are."""
+
+    text = """y[b,o] = bias[o] + Σ_c weight[o,c] ⋆ x[b,c]: (N, C, {sizes}) → (N, O, {sizes:'}).
+
+    Each size becomes ⌊(size + 2·padding − dilation·(k − 1) − 1)/stride⌋ + 1 (LeCun et al., 1989).
+    `padding` may be "valid" (0) or "same" (sizes stay, for stride 1). `padding_mode` is "zeros",
+    "reflect", "replicate" or "circular" (see `functional.pad`). `groups` cuts the channels into
+    parts that do not mix. weight (O, C/groups, *kernel_size) and bias (O) start from U(−b, b), b =
+    1/√(C/groups·Π kernel_size). An input without N is accepted.
+
+    >>> import chainrule as cr
+    >>> Conv{n}d(3, 16, 3, padding=1)(cr.zeros(2, 3, {sizes:8})).shape
+    (2, 16, {sizes:8})
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size | str = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        *,
+        dtype: Any = None,
+    ) -> None:
+        self._make(in_channels, out_channels, kernel_size, groups, bias, False, dtype)
+        geometry = convolution_geometry(self.kernel_size, stride, padding, dilation, groups)
+        if padding_mode not in PADDING_MODES:
+            raise ArgumentError(
+                "unknown padding_mode", given=repr(padding_mode),
+                expected=", ".join(map(repr, PADDING_MODES)),
+            )  # fmt: skip
+        self.stride = geometry.stride
+        before = tuple(p for p, _ in geometry.padding)
+        self.padding = padding if isinstance(padding, str) else before
+        self.dilation = geometry.dilation
+        self.padding_mode = padding_mode
+        self._border = [width for widths in reversed(geometry.padding) for width in widths]
+
+    def forward(self, input: Tensor) -> Tensor:
+        bordered = self.padding_mode != "zeros"
+        if bordered:
+            input = pad(input, self._border, self.padding_mode)
+        padding = 0 if bordered else self.padding
+        return conv[self.dimensions - 1](
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
         )
-    if padding == "same" and stride != (1, 1):
-        raise ArgumentError("padding='same' of Conv2d needs stride 1", given=f"stride {stride}")
+
+
+class Conv1d(_Convolution, dimensions=1): ...
+
+
+class Conv2d(_Convolution, dimensions=2): ...
+
+
+class Conv3d(_Convolution, dimensions=3): ...
+
+
+class _TransposedConvolution(_Kernels):
+    """What ConvTranspose1d, ConvTranspose2d and ConvTranspose3d are."""
+
+    text = """The adjoint of a convolution, which spreads each element: (N, C, {sizes}) → (N, O,
+    {sizes:'}).
+
+    Each size becomes (size − 1)·stride − 2·padding + dilation·(k − 1) + output_padding + 1 (Zeiler
+    et al., 2010); a convolution with stride s maps s sizes to one, and output_padding, or the
+    `output_size` of a call, says which of them is meant. weight (C, O/groups, *kernel_size) and
+    bias (O) start from U(−b, b), b = 1/√(O/groups·Π kernel_size). An input without N is accepted.
+
+    >>> import chainrule as cr
+    >>> layer = ConvTranspose{n}d(16, 3, 3, stride=2)
+    >>> layer(cr.zeros(2, 16, {sizes:4})).shape
+    (2, 3, {sizes:9})
+    >>> layer(cr.zeros(2, 16, {sizes:4}), output_size=({sizes:10},)).shape
+    (2, 3, {sizes:10})
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Size = 0,
+        output_padding: Size = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Size = 1,
+        padding_mode: str = "zeros",
+        *,
+        dtype: Any = None,
+    ) -> None:
+        if padding_mode != "zeros":
+            raise ArgumentError(
+                f"{type(self).__name__} knows no padding_mode but 'zeros'", given=repr(padding_mode)
+            )
+        self._make(in_channels, out_channels, kernel_size, groups, bias, True, dtype)
+        n = self.dimensions
+        geometry = transposed_geometry(n, stride, padding, output_padding, groups, dilation)
+        self.stride = geometry.stride
+        self.padding = tuple(p for p, _ in geometry.padding)
+        self.output_padding = per_dimension(output_padding, n, "output_padding", 0)
+        self.dilation = geometry.dilation
+
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        extra = self.output_padding
+        if output_size is not None:
+            extra = self._extra(input.shape, output_size)
+        return conv_transpose[self.dimensions - 1](
+            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups,
+            self.dilation,
+        )  # fmt: skip
+
+    def _extra(self, shape: tuple[int, ...], output_size: Sequence[int]) -> tuple[int, ...]:
+        """The output_padding that gives these sizes."""
+        n = self.dimensions
+        geometry = transposed_geometry(n, self.stride, self.padding, 0, self.groups, self.dilation)
+        least = geometry.sizes(shape, self.kernel_size)
+        steps = tuple(map(max, self.stride, self.dilation))
+        wanted = tuple(output_size)[-n:]
+        if len(wanted) != n or any(
+            not low <= size < low + step
+            for low, size, step in zip(least, wanted, steps, strict=True)
+        ):
+            most = tuple(low + step - 1 for low, step in zip(least, steps, strict=True))
+            raise ArgumentError(
+                f"{type(self).__name__} cannot make this output_size",
+                given=f"{tuple(output_size)} from an input {shape}",
+                expected=f"sizes from {least} to {most}",
+            )
+        return tuple(size - low for size, low in zip(wanted, least, strict=True))
+
+
+class ConvTranspose1d(_TransposedConvolution, dimensions=1): ...
+
+
+class ConvTranspose2d(_TransposedConvolution, dimensions=2): ...
+
+
+class ConvTranspose3d(_TransposedConvolution, dimensions=3): ...

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
-from chainrule.nn import functional
 from chainrule.nn.functional.checks import check_counts, check_positive, check_tensors, sizes_of
+from chainrule.nn.functional.dimensions import over_batch
+from chainrule.nn.functional.normalization import batch_norm, instance_norm, layer_norm
 from chainrule.nn.module import Buffer, Module, Parameter
+from chainrule.nn.spatial import Spatial
 from chainrule.ops.creation import ones, zeros
+from chainrule.ops.window import layout
 from chainrule.settings import use
 from chainrule.tensor import Tensor
 
 
-class _BatchNorm(Module):
-    """What BatchNorm1d and BatchNorm2d share; they differ in the inputs they accept."""
-
-    accepts: tuple[int, ...] = ()
-    layout = ""
+class _ChannelNorm(Spatial):
+    """Weights and running statistics of each channel: what batch and instance norm share."""
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class _BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
         *,
+        bias: bool = True,
         dtype: Any = None,
     ) -> None:
         name = type(self).__name__
@@ -43,45 +44,24 @@ class _BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         self.weight = Parameter(ones(num_features, dtype=dtype)) if affine else None
-        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine else None
+        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine and bias else None
         tracked = track_running_stats
         self.running_mean = Buffer(zeros(num_features, dtype=dtype)) if tracked else None
         self.running_var = Buffer(ones(num_features, dtype=dtype)) if tracked else None
         self.num_batches_tracked = Buffer(zeros((), dtype=np.int64)) if tracked else None
 
-    def forward(self, input: Tensor) -> Tensor:
-        check_tensors(type(self).__name__, input=input)
-        shape = input.shape
-        if len(shape) not in self.accepts or shape[1] != self.num_features:
-            self._refuse(shape)
-        if not self.training or self.running_mean is None or self.num_batches_tracked is None:
-            training = self.training or self.running_mean is None
-            return functional.batch_norm(
-                input, self.running_mean, self.running_var, self.weight, self.bias,
-                training, 0.0, self.eps,
-            )  # fmt: skip
-        seen = self.num_batches_tracked.detach() + 1
-        # Without momentum, the running statistics are the plain mean over all batches.
-        share = 1.0 / seen.astype(input.dtype) if self.momentum is None else self.momentum
-        y = functional.batch_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias,
-            True, share, self.eps,
-        )  # fmt: skip
-        with use(gradients=False):
-            self.num_batches_tracked.assign(seen)
-        return y
-
-    def _refuse(self, shape: tuple[int, ...]) -> None:
-        if len(shape) not in self.accepts:
+    def _check(self, input: Tensor, layouts: dict[int, str], dim: int) -> None:
+        """Refuse other numbers of dimensions than those of the layouts, and of channels."""
+        name, shape, n = type(self).__name__, input.shape, self.num_features
+        if len(shape) not in layouts:
+            expected = " or ".join(layouts.values())
+            raise ShapeError(f"{name} works on {expected}", given=shape, expected=expected)
+        if shape[dim] != n:
             raise ShapeError(
-                f"{type(self).__name__} works on {self.layout}", given=shape, expected=self.layout
-            )
-        n = self.num_features
-        raise ShapeError(
-            f"the input has {shape[1]} channels, this layer expects {n}", given=shape,
-            expected=self.layout.replace("C", str(n)),
-            instead=f"Did you mean {type(self).__name__}({shape[1]})?",
-        )  # fmt: skip
+                f"the input has {shape[dim]} channels, this layer expects {n}", given=shape,
+                expected=layouts[len(shape)].replace("C", str(n)),
+                instead=f"Did you mean {name}({shape[dim]})?",
+            )  # fmt: skip
 
     def short_repr(self) -> str:
         return str(self.num_features)
@@ -93,33 +73,104 @@ class _BatchNorm(Module):
         )
 
 
-class BatchNorm1d(_BatchNorm):
-    """y = (x − m)/√(v + ε)·w + b for each of C features: (N, C) or (N, C, L) → the same.
+class _BatchNorm(_ChannelNorm):
+    """What BatchNorm1d, BatchNorm2d and BatchNorm3d are."""
+
+    text = """y = (x − m)/√(v + ε)·w + b for each channel of (N, C, {sizes}); 1d takes (N, C) too.
 
     In training m and v are of the batch (Ioffe & Szegedy, 2015), and the running ones move:
     r ← (1 − momentum)·r + momentum·m, with the unbiased v; with momentum None they are the mean
-    over all batches. In evaluation the running ones are used. Raises ArgumentError for a batch
-    of 1 in training.
+    over all batches. In evaluation the running ones are used. Raises ArgumentError for a channel
+    with one value in training.
 
     >>> import chainrule as cr
-    >>> BatchNorm1d(1)(cr.tensor([[1.0], [3.0]])).detach()
-    tensor([[-1.], [ 1.]])
+    >>> BatchNorm{n}d(3)(cr.zeros(8, 3, {sizes:5})).shape
+    (8, 3, {sizes:5})
     """
 
-    accepts, layout = (2, 3), "(N, C) or (N, C, L)"
+    def forward(self, input: Tensor) -> Tensor:
+        check_tensors(type(self).__name__, input=input)
+        n = self.dimensions
+        layouts = {2: "(N, C)", 3: layout(1)} if n == 1 else {n + 2: layout(n)}
+        self._check(input, layouts, 1)
+        if not self.training or self.running_mean is None or self.num_batches_tracked is None:
+            training = self.training or self.running_mean is None
+            return batch_norm(
+                input, self.running_mean, self.running_var, self.weight, self.bias,
+                training, 0.0, self.eps,
+            )  # fmt: skip
+        seen = self.num_batches_tracked.detach() + 1
+        # Without momentum, the running statistics are the plain mean over all batches.
+        share = 1.0 / seen.astype(input.dtype) if self.momentum is None else self.momentum
+        y = batch_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias,
+            True, share, self.eps,
+        )  # fmt: skip
+        with use(gradients=False):
+            self.num_batches_tracked.assign(seen)
+        return y
 
 
-class BatchNorm2d(_BatchNorm):
-    """y = (x − m)/√(v + ε)·w + b for each of C channels: (N, C, H, W) → the same.
+class BatchNorm1d(_BatchNorm, dimensions=1): ...
 
-    Statistics as in BatchNorm1d, over N, H and W.
+
+class BatchNorm2d(_BatchNorm, dimensions=2): ...
+
+
+class BatchNorm3d(_BatchNorm, dimensions=3): ...
+
+
+class _InstanceNorm(_ChannelNorm):
+    """What InstanceNorm1d, InstanceNorm2d and InstanceNorm3d are."""
+
+    text = """y = (x − m)/√(v + ε)·w + b for each channel of each example of (N, C, {sizes}).
+
+    m and v are of the channel (Ulyanov et al., 2016). With `track_running_stats` running ones move
+    towards their means over the batch in training, and are used in evaluation. An input without N
+    is accepted. Raises ArgumentError for a channel with one value.
 
     >>> import chainrule as cr
-    >>> BatchNorm2d(3)(cr.zeros(8, 3, 5, 5)).shape
-    (8, 3, 5, 5)
+    >>> InstanceNorm{n}d(3)(cr.zeros(8, 3, {sizes:5})).shape
+    (8, 3, {sizes:5})
     """
 
-    accepts, layout = (4,), "(N, C, H, W)"
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        *,
+        bias: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, bias=bias, dtype=dtype
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        check_tensors(type(self).__name__, input=input)
+        n = self.dimensions
+        layouts = {n + 1: layout(n).replace("N, ", ""), n + 2: layout(n)}
+        self._check(input, layouts, input.ndim - n - 1)
+        return over_batch(n, self._normalize, input)
+
+    def _normalize(self, input: Tensor) -> Tensor:
+        from_input = self.training or self.running_mean is None
+        return instance_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias, from_input,
+            self.momentum or 0.0, self.eps,
+        )  # fmt: skip
+
+
+class InstanceNorm1d(_InstanceNorm, dimensions=1): ...
+
+
+class InstanceNorm2d(_InstanceNorm, dimensions=2): ...
+
+
+class InstanceNorm3d(_InstanceNorm, dimensions=3): ...
 
 
 class LayerNorm(Module):
@@ -154,9 +205,7 @@ class LayerNorm(Module):
         self.bias = Parameter(zeros(sizes, dtype=dtype)) if elementwise_affine and bias else None
 
     def forward(self, input: Tensor) -> Tensor:
-        return functional.layer_norm(
-            input, self.normalized_shape, self.weight, self.bias, self.eps
-        )
+        return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def short_repr(self) -> str:
         return " × ".join(map(str, self.normalized_shape))

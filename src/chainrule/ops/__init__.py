@@ -1,7 +1,7 @@
 """The primitives, each a record on one screen: formula, spec rule, reference, derivative, samples.
 
 In the order in which they build on each other: `rules` (shared spec rules), `compare`,
-`elementwise`, `special`, `reduce`, `shape`, `index`, `labels`, `order`, `contract`, `window`,
-`fused`, `attention`, `recurrent`, `update`, `random`; last `creation`, which makes tensors from
-numbers.
+`elementwise`, `special`, `reduce`, `shape`, `index`, `labels`, `order`, `contract`, `window`
+(what `convolution` and `pooling` share), `fused`, `attention`, `recurrent`, `update`, `random`; last
+`creation`, which makes tensors from numbers.
 """

@@ -8,16 +8,17 @@ pass makes.
 from chainrule.engine.lowering import attention as attention
 from chainrule.engine.lowering import chain as chain
 from chainrule.engine.lowering import contract as contract
+from chainrule.engine.lowering import convolution as convolution
 from chainrule.engine.lowering import elementwise as elementwise
 from chainrule.engine.lowering import fused as fused
 from chainrule.engine.lowering import index as index
 from chainrule.engine.lowering import labels as labels
+from chainrule.engine.lowering import pooling as pooling
 from chainrule.engine.lowering import random as random
 from chainrule.engine.lowering import recurrent as recurrent
 from chainrule.engine.lowering import reduce as reduce
 from chainrule.engine.lowering import shape as shape
 from chainrule.engine.lowering import update as update
-from chainrule.engine.lowering import window as window
 from chainrule.engine.lowering.contract import LAYERS
 from chainrule.engine.lowering.elementwise import is_fusible, steps_of
 from chainrule.engine.lowering.table import has_kernel, is_sweep, kernel_call, lower

@@ -6,7 +6,8 @@ A record is written as a class, and a type checker takes it for one; here it get
 from typing import cast
 
 from chainrule.ops import attention as attention_ops
-from chainrule.ops import compare, contract, elementwise, fused, labels, shape, special, window
+from chainrule.ops import compare, contract, elementwise, fused, labels, pooling, shape, special
+from chainrule.ops import convolution as convolution_ops
 from chainrule.primitive import Primitive
 
 where = cast(Primitive, compare.where)
@@ -20,6 +21,7 @@ normalize = cast(Primitive, fused.normalize)
 class_labels = cast(Primitive, labels.class_labels)
 embedding = cast(Primitive, labels.embedding)
 one_hot = cast(Primitive, labels.one_hot)
+cat = cast(Primitive, shape.cat)
 pad = cast(Primitive, shape.pad)
 tanh = cast(Primitive, elementwise.tanh)
 expm1 = cast(Primitive, elementwise.expm1)
@@ -33,7 +35,8 @@ elu = cast(Primitive, special.elu)
 gelu = cast(Primitive, special.gelu)
 gelu_tanh = cast(Primitive, special.gelu_tanh)
 softplus = cast(Primitive, special.softplus)
-conv2d = cast(Primitive, window.conv2d)
-max_pool2d = cast(Primitive, window.max_pool2d_with_positions)
-avg_pool2d = cast(Primitive, window.avg_pool2d)
+convolution = cast(Primitive, convolution_ops.convolution)
+convolution_input = cast(Primitive, convolution_ops.convolution_input)
+max_pool = cast(Primitive, pooling.max_pool)
+avg_pool = cast(Primitive, pooling.avg_pool)
 attention = cast(Primitive, attention_ops.attention)

@@ -257,12 +257,11 @@ template <class T> Status conv_of(const Call& call, const Geometry& g, bool grad
     if (!gradient) {
         job.in = w.shape[1], job.out = w.shape[0] / g.groups;
         job.stride[0] = g.stride[0], job.stride[1] = g.stride[1];
-        job.frame = {job.x.height + 2 * g.padding[0], job.x.width + 2 * g.padding[1],
+        job.frame = {(job.y.height - 1) * g.stride[0] + reach[0] + 1,
+                     (job.y.width - 1) * g.stride[1] + reach[1] + 1,
                      g.padding[0], g.padding[1], {1, 1}};
         const bool fits = job.x.channels == job.in * g.groups &&
-                          job.y.channels == job.out * g.groups && w.shape[0] == job.y.channels &&
-                          (job.y.height - 1) * g.stride[0] + reach[0] < job.frame.height &&
-                          (job.y.width - 1) * g.stride[1] + reach[1] < job.frame.width;
+                          job.y.channels == job.out * g.groups && w.shape[0] == job.y.channels;
         if (!fits) return bad_call("conv2d: sizes do not fit");
         return run(job, Weights<T>{data<T>(w), job.out * s[0], s[0], s[1], s[2], s[3]});
     }

@@ -19,7 +19,8 @@ inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
 inline i64 most(i64 a, i64 b) { return a > b ? a : b; }
 inline i64 parts(i64 whole, i64 part) { return (whole + part - 1) / part; }
 
-// The parameters of a convolution, in the order of Python's Geometry.
+// The parameters of a convolution: stride, padding before the image, dilation, groups. How far the
+// padding behind it reaches follows from the size of the output.
 struct Geometry {
     i64 stride[2], padding[2], dilation[2], groups;
 };

@@ -28,7 +28,8 @@ template <class T> struct Job {
     i64 run;              // adjacent taps that a tile takes together: kw or 1
     bool pixels;          // whether pixels lie in the lanes
     i64 pitch;            // then: numbers from row to row of u, whole vectors
-    i64 block, band;      // channels laid out together, rows of u in a band
+    i64 block;            // channels laid out together
+    i64 band, across;     // rows of u in a band, and columns
     i64 blocks, images;   // blocks of images, images of a block
     T* partial;           // [block][group] of [panel][tap][PANEL] or [out][tap][lane]
     T* y;
@@ -41,15 +42,20 @@ template <class T> struct Job {
     }
 };
 
-// u for a panel of channels and some rows, channels side by side.
+// A part of u: some rows, and of these some columns.
+struct Band {
+    i64 row, rows, column, columns;
+};
+
+// u for a panel of channels and a band that begins at `from`, channels side by side.
 template <class T>
-void pack_pixels(const Images<T>& u, const T* from, i64 rows, i64 channels, T* to) {
+void pack_pixels(const Images<T>& u, const T* from, const Band& band, i64 channels, T* to) {
     constexpr i64 P = PANEL<T>;
-    if (u.column == 1 && u.row == u.width)
-        return pack_panel(from, 1, u.channel, rows * u.width, channels, P, to);
-    for (i64 row = 0; row < rows; ++row)
-        pack_panel(from + row * u.row, u.column, u.channel, u.width, channels, P,
-                   to + row * u.width * P);
+    if (u.column == 1 && u.row == band.columns)
+        return pack_panel(from, 1, u.channel, band.rows * band.columns, channels, P, to);
+    for (i64 row = 0; row < band.rows; ++row)
+        pack_panel(from + row * u.row, u.column, u.channel, band.columns, channels, P,
+                   to + row * band.columns * P);
 }
 
 // All taps of a block of channels, for a panel of output channels.
@@ -92,48 +98,58 @@ void run_pixels(const Job<T>& job, PixelTile<T> t, i64 channels, T* sums) {
     }
 }
 
-template <class T> void add_image(const Job<T>& job, i64 image, i64 group, T* sums, i64* offset) {
+template <class T>
+void add_band(const Job<T>& job, i64 image, i64 group, const Band& band, T* sums, i64* offset) {
     constexpr i64 P = PANEL<T>;
     T* packed = reinterpret_cast<T*>(offset + MAX_TAPS);
     T* laid = packed + BAND_PIXELS * P;
-    for (i64 first = 0; first < job.u.height; first += job.band) {
-        const i64 height = least(job.band, job.u.height - first), rows = job.rows_for(height);
-        for (i64 c = 0; c < job.in; c += job.block) {
-            const i64 channels = least(job.block, job.in - c);
-            const T* planes =
-                job.x.data + image * job.x.image + (group * job.in + c) * job.x.channel;
-            TapTile<T> t{planes + first * job.stride[0] * job.x.row, offset, height, job.u.width,
-                         job.stride[0] * job.x.row, job.stride[1], packed, nullptr};
-            i64 plane = job.x.channel, row = job.x.row;
-            if (job.framed) {
-                lay_out(job.x, planes, channels, job.frame, first * job.stride[0], rows, laid);
-                row = job.frame.width, plane = rows * row;
-                t.x = laid, t.row_step = job.stride[0] * row;
-            }
-            const i64 runs = job.kw / job.run;  // a run of taps starts at every run-th tap
-            const i64 dilation[2] = {job.dilation[0], job.dilation[1] * job.run};
-            tap_offsets(channels, job.kh, runs, dilation, plane, row, false, offset);
-            if (job.pixels) {
-                const T* from = job.u.data + image * job.u.image + group * job.out * job.u.channel;
-                const Frame whole{job.u.height, job.pitch, 0, 0, {1, 1}};
-                lay_out(job.u, from, job.out, whole, first, height, packed);
-                const i64 across = job.pitch / WIDTH<T>, taps = c * job.kh * job.kw;
-                run_pixels(job, PixelTile<T>{t.x, offset, height, across, t.row_step, packed,
-                                             height * job.pitch, job.pitch, nullptr,
-                                             job.taps() * WIDTH<T>},
-                           channels, sums + taps * WIDTH<T>);
-                continue;
-            }
-            for (i64 panel = 0; panel < job.panels(); ++panel) {
-                const i64 channel = group * job.out + panel * P;
-                const i64 n = least(P, job.out - panel * P);
-                pack_pixels(job.u, job.u.data + image * job.u.image + channel * job.u.channel +
-                            first * job.u.row, height, n, packed);
-                run_taps(job, t, channels, n,
-                         sums + (panel * job.taps() + c * job.kh * job.kw) * P);
-            }
+    const i64 rows = job.rows_for(band.rows), top = band.row * job.stride[0];
+    Frame frame = job.frame;
+    frame.left -= band.column * job.stride[1];
+    for (i64 c = 0; c < job.in; c += job.block) {
+        const i64 channels = least(job.block, job.in - c);
+        const T* planes = job.x.data + image * job.x.image + (group * job.in + c) * job.x.channel;
+        i64 plane = job.x.channel, row = job.x.row;
+        const T* x = planes + top * row + band.column * job.stride[1];
+        if (job.framed) {
+            lay_out(job.x, planes, channels, frame, top, rows, laid);
+            x = laid, row = frame.width, plane = rows * row;
+        }
+        const i64 runs = job.kw / job.run;  // a run of taps starts at every run-th tap
+        const i64 dilation[2] = {job.dilation[0], job.dilation[1] * job.run};
+        tap_offsets(channels, job.kh, runs, dilation, plane, row, false, offset);
+        const i64 row_step = job.stride[0] * row;
+        if (job.pixels) {
+            const T* from = job.u.data + image * job.u.image + group * job.out * job.u.channel;
+            const Frame whole{job.u.height, job.pitch, 0, -band.column, {1, 1}};
+            lay_out(job.u, from, job.out, whole, band.row, band.rows, packed);
+            const i64 across = job.pitch / WIDTH<T>, taps = c * job.kh * job.kw;
+            run_pixels(job, PixelTile<T>{x, offset, band.rows, across, row_step, packed,
+                                         band.rows * job.pitch, job.pitch, nullptr,
+                                         job.taps() * WIDTH<T>},
+                       channels, sums + taps * WIDTH<T>);
+            continue;
+        }
+        const TapTile<T> t{x,        offset,        band.rows, band.columns,
+                           row_step, job.stride[1], packed,    nullptr};
+        for (i64 panel = 0; panel < job.panels(); ++panel) {
+            const i64 channel = group * job.out + panel * P;
+            const i64 n = least(P, job.out - panel * P);
+            pack_pixels(job.u, job.u.data + image * job.u.image + channel * job.u.channel +
+                        band.row * job.u.row + band.column * job.u.column, band, n, packed);
+            run_taps(job, t, channels, n,
+                     sums + (panel * job.taps() + c * job.kh * job.kw) * P);
         }
     }
+}
+
+template <class T> void add_image(const Job<T>& job, i64 image, i64 group, T* sums, i64* offset) {
+    for (i64 row = 0; row < job.u.height; row += job.band)
+        for (i64 column = 0; column < job.u.width; column += job.across)
+            add_band(job, image, group,
+                     Band{row, least(job.band, job.u.height - row), column,
+                          least(job.across, job.u.width - column)},
+                     sums, offset);
 }
 
 template <class T> void weight_piece(void* context, i64 piece) {
@@ -191,10 +207,10 @@ template <class T> void combine_lanes(void* context, i64 piece) {
 // get room for whole vectors, so that a tile sees zeros where u has ended.
 template <class T> bool choose_lanes(Job<T>& job) {
     constexpr i64 W = WIDTH<T>;
-    job.pitch = parts(job.u.width, W) * W;
+    job.pitch = parts(job.across, W) * W;
     job.pixels = job.stride[1] == 1 && job.out * job.pitch <= BAND_PIXELS * PANEL<T> &&
-                 2 * job.out * job.pitch < parts(job.out, W) * W * job.u.width;
-    if (job.pixels) job.frame.width += job.pitch - job.u.width;
+                 2 * job.out * job.pitch < parts(job.out, W) * W * job.across;
+    if (job.pixels) job.frame.width += job.pitch - job.across;
     return job.pixels;
 }
 
@@ -202,14 +218,17 @@ template <class T> Status run(Job<T>& job) {
     const double work = 0.02 * job.taps() * job.out * job.groups * job.u.n * job.u.height *
                         job.u.width;
     job.run = (job.kw == 3 || job.kw == 5) && job.dilation[1] == 1 ? job.kw : 1;
-    job.framed = choose_lanes(job) || job.x.column != 1 || job.frame.top != 0 ||
-                 job.frame.left != 0;
+    const bool inside = job.frame.top == 0 && job.frame.left == 0 &&
+                        job.frame.height <= job.x.height && job.frame.width <= job.x.width;
+    job.across = least(job.u.width, BAND_PIXELS);
+    job.frame.width -= (job.u.width - job.across) * job.stride[1];
+    job.framed = choose_lanes(job) || job.x.column != 1 || !inside;
     const i64 room = IMAGE_BYTES / i64(sizeof(T));
-    job.band = least(job.u.height, most(1, BAND_PIXELS / most(1, job.u.width)));
+    job.band = least(job.u.height, BAND_PIXELS / job.across);
     job.block = least(job.in, MAX_TAPS / (job.kh * job.kw));
     if (job.framed)
         job.block = least(job.block, room / (job.rows_for(1) * job.frame.width));
-    if (job.block < 1 || job.u.width > BAND_PIXELS)
+    if (job.block < 1)
         return bad_call("conv2d_weight: the image's rows are too long");
     while (job.framed && job.band > 1 &&
            job.block * job.rows_for(job.band) * job.frame.width > room)
@@ -242,12 +261,11 @@ template <class T> Status weight_of(const Call& call, const Geometry& g) {
     job.groups = g.groups, job.in = y.shape[1], job.out = y.shape[0] / g.groups;
     job.kh = y.shape[2], job.kw = y.shape[3];
     for (int d = 0; d < 2; ++d) job.dilation[d] = g.dilation[d], job.stride[d] = g.stride[d];
-    job.frame = {job.x.height + 2 * g.padding[0], job.x.width + 2 * g.padding[1],
+    job.frame = {job.rows_for(job.u.height),
+                 (job.u.width - 1) * g.stride[1] + (job.kw - 1) * g.dilation[1] + 1,
                  g.padding[0], g.padding[1], {1, 1}};
-    const i64 across = (job.u.width - 1) * g.stride[1] + (job.kw - 1) * g.dilation[1];
     if (job.x.n != job.u.n || job.x.channels != job.in * g.groups ||
-        job.u.channels != y.shape[0] || y.shape[0] % g.groups ||
-        job.rows_for(job.u.height) > job.frame.height || across >= job.frame.width)
+        job.u.channels != y.shape[0] || y.shape[0] % g.groups)
         return bad_call("conv2d_weight: sizes do not fit");
     return run(job);
 }

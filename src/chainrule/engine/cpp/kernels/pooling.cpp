@@ -16,10 +16,15 @@ template <class T> struct Job {
     i64* positions;  // null for the mean
     i64 planes, step;
     i64 height, width, out_height, out_width;
-    i64 kernel[2], stride[2], padding[2];
+    i64 kernel[2], stride[2], padding[2], dilation[2];
     T scale;
     const T* end;   // of all images
     Mask<T> lanes;  // where neighbouring windows begin: 0, stride, 2·stride, …
+
+    // Of tap (i, j) of the window that begins at (top, left), in a plane.
+    i64 place(i64 top, i64 i, i64 left, i64 j) const {
+        return (top + i * dilation[0]) * width + left + j * dilation[1];
+    }
 };
 
 i64 least(i64 a, i64 b) { return a < b ? a : b; }
@@ -52,19 +57,21 @@ template <class T> CR_INLINE Vec<T> load_apart(const T* p, i64 stride, i64 n, co
 struct Part {
     i64 from, to;
 };
-CR_INLINE Part inside(i64 start, i64 kernel, i64 size) {
-    return {most(0, -start), least(kernel, size - start)};
+template <class T> CR_INLINE Part inside(const Job<T>& job, int side, i64 start, i64 size) {
+    const i64 d = job.dilation[side];
+    return {start < 0 ? (d - 1 - start) / d : 0,
+            start < size ? least(job.kernel[side], (size - 1 - start) / d + 1) : 0};
 }
 
 template <class T> struct Maximum {
     // The first largest pixel; a NaN is larger than all, and stays.
     static void one(const Job<T>& job, const T* x, i64 top, i64 left, Part rows, T* y, i64* at) {
-        const Part columns = inside(left, job.kernel[1], job.width);
+        const Part columns = inside(job, 1, left, job.width);
         T best = -Format<T>::infinity;
-        i64 position = most(top, 0) * job.width + most(left, 0);
+        i64 position = job.place(top, rows.from, left, columns.from);
         for (i64 i = rows.from; i < rows.to; ++i)
             for (i64 j = columns.from; j < columns.to; ++j) {
-                const i64 here = (top + i) * job.width + left + j;
+                const i64 here = job.place(top, i, left, j);
                 if (!(x[here] <= best) && best == best) best = x[here], position = here;
             }
         *y = best, *at = position;
@@ -75,10 +82,10 @@ template <class T> struct Maximum {
         constexpr i64 W = WIDTH<T>;
         const Mask<T> lanes = job.lanes;
         Vec<T> best = splat(-Format<T>::infinity);
-        Mask<T> position = lanes + Int(most(top, 0) * job.width + left);
+        Mask<T> position = lanes + Int(job.place(top, rows.from, left, 0));
         for (i64 i = rows.from; i < rows.to; ++i)
             for (i64 j = 0; j < job.kernel[1]; ++j) {
-                const i64 here = (top + i) * job.width + left + j;
+                const i64 here = job.place(top, i, left, j);
                 const Vec<T> pixel = load_apart(x + here, job.stride[1], n, job.end);
                 const Mask<T> better = ~(pixel <= best) & (best == best);
                 best = better ? pixel : best;
@@ -94,11 +101,10 @@ template <class T> struct Maximum {
 
 template <class T> struct Mean {
     static void one(const Job<T>& job, const T* x, i64 top, i64 left, Part rows, T* y, i64*) {
-        const Part columns = inside(left, job.kernel[1], job.width);
+        const Part columns = inside(job, 1, left, job.width);
         T sum = T(0);
         for (i64 i = rows.from; i < rows.to; ++i)
-            for (i64 j = columns.from; j < columns.to; ++j)
-                sum += x[(top + i) * job.width + left + j];
+            for (i64 j = columns.from; j < columns.to; ++j) sum += x[job.place(top, i, left, j)];
         *y = sum * job.scale;
     }
     static CR_INLINE void many(const Job<T>& job, const T* x, i64 top, i64 left, Part rows, T* y,
@@ -106,7 +112,7 @@ template <class T> struct Mean {
         Vec<T> sum{};
         for (i64 i = rows.from; i < rows.to; ++i)
             for (i64 j = 0; j < job.kernel[1]; ++j)
-                sum += load_apart(x + (top + i) * job.width + left + j, job.stride[1], n, job.end);
+                sum += load_apart(x + job.place(top, i, left, j), job.stride[1], n, job.end);
         sum *= job.scale;
         if (n >= WIDTH<T>) store(y, sum);
         else store_some(y, sum, n);
@@ -118,14 +124,14 @@ template <class T, class Pool> void pool_piece(void* context, i64 piece) {
     const i64 end = least((piece + 1) * job.step, job.planes);
     const i64 s = job.stride[1], p = job.padding[1];
     const i64 first = least(job.out_width, (p + s - 1) / s);  // windows from here on …
-    const i64 room = job.width - job.kernel[1] + p;
+    const i64 room = job.width - 1 - (job.kernel[1] - 1) * job.dilation[1] + p;
     const i64 last = room < 0 ? first : most(first, least(job.out_width, room / s + 1));
     for (i64 plane = piece * job.step; plane < end; ++plane) {
         const T* x = job.x + plane * job.height * job.width;
         const i64 result = plane * job.out_height * job.out_width;
         for (i64 row = 0; row < job.out_height; ++row) {
             const i64 top = row * job.stride[0] - job.padding[0];
-            const Part rows = inside(top, job.kernel[0], job.height);
+            const Part rows = inside(job, 0, top, job.height);
             T* y = job.y + result + row * job.out_width;
             i64* at = job.positions ? job.positions + result + row * job.out_width : nullptr;
             const auto one = [&](i64 c) {
@@ -150,12 +156,13 @@ template <class T> void spread_piece(void* context, i64 piece) {
         for (i64 i = 0; i < job.height * job.width; ++i) y[i] = T(0);
         for (i64 i = 0; i < job.kernel[0]; ++i)
             for (i64 j = 0; j < job.kernel[1]; ++j) {
-                const i64 left = j - job.padding[1];
+                const i64 left = j * job.dilation[1] - job.padding[1];
                 const i64 first = left >= 0 ? 0 : (-left + s - 1) / s;
                 const i64 last =
                     left >= job.width ? 0 : least(job.out_width, (job.width - left - 1) / s + 1);
                 for (i64 row = 0; row < job.out_height; ++row) {
-                    const i64 at = row * job.stride[0] - job.padding[0] + i;
+                    const i64 at =
+                        row * job.stride[0] - job.padding[0] + i * job.dilation[0];
                     if (at < 0 || at >= job.height) continue;
                     T* to = y + at * job.width + left;
                     const T* from = u + row * job.out_width;
@@ -165,28 +172,24 @@ template <class T> void spread_piece(void* context, i64 piece) {
     }
 }
 
-// `x` has the windows' pixels, `y` one number a window; ints: kernel, stride, padding.
+// `x` has the windows' pixels, `y` one number a window; ints: kernel, stride, padding before the
+// image, dilation, and what sums are divided by.
 template <class T>
 Status plan(const Call& call, const View& x, const View& y, Job<T>& job) {
-    if (call.n_ints != 6 || x.ndim != 4 || y.ndim != 4 || !contiguous(x) || !contiguous(y) ||
+    if (call.n_ints != 9 || call.ints[8] < 1 || x.ndim != 4 || y.ndim != 4 || !contiguous(x) || !contiguous(y) ||
         x.shape[0] != y.shape[0] || x.shape[1] != y.shape[1])
         return bad_call("pool: takes images in order, of four dimensions");
     job.planes = x.shape[0] * x.shape[1];
     job.height = x.shape[2], job.width = x.shape[3];
     job.out_height = y.shape[2], job.out_width = y.shape[3];
-    i64 reach[2];
     for (int d = 0; d < 2; ++d) {
         job.kernel[d] = call.ints[d], job.stride[d] = call.ints[2 + d];
-        job.padding[d] = call.ints[4 + d];
-        if (job.kernel[d] < 1 || job.stride[d] < 1 || job.padding[d] < 0 ||
-            2 * job.padding[d] > job.kernel[d])
+        job.padding[d] = call.ints[4 + d], job.dilation[d] = call.ints[6 + d];
+        if (job.kernel[d] < 1 || job.stride[d] < 1 || job.padding[d] < 0 || job.dilation[d] < 1)
             return bad_call("pool: the window makes no sense");
-        reach[d] = (y.shape[2 + d] - 1) * job.stride[d] + job.kernel[d] - 2 * job.padding[d];
-        if (y.shape[2 + d] < 1 || reach[d] > x.shape[2 + d])
-            return bad_call("pool: the windows do not fit the image");
     }
     if (job.height * job.width > 0x7fffffff) return bad_call("pool: too large an image");
-    job.scale = T(1.0 / double(job.kernel[0] * job.kernel[1]));
+    job.scale = T(1.0 / double(call.ints[8]));
     const double taps = double(job.kernel[0] * job.kernel[1]);
     const double work = 0.3 * taps * job.planes * job.out_height * job.out_width;
     const i64 pieces = useful_threads(work) == 1 ? 1 : 8;

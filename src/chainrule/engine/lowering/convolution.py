@@ -1,0 +1,87 @@
+"""Convolution and its gradients.
+
+convolution(x, w[, bias]) → activation(x ⋆ w + bias)
+"""
+
+from __future__ import annotations
+
+import math
+
+from chainrule.engine.layout import Layout
+from chainrule.engine.lowering.contract import ACTIVATIONS
+from chainrule.engine.lowering.table import (
+    Case,
+    in_order_between,
+    one_float_dtype,
+    results_in_order,
+    row,
+    whole_elements,
+)
+from chainrule.engine.lowering.window import as_images, stride_padding_dilation
+from chainrule.primitive import Shape
+
+# What a thread's own memory holds: see conv.cpp and conv_weight.cpp.
+MAX_ROW_BYTES = 256 * 1024
+MAX_TAPS = 8192  # of one channel
+BAND = 1024  # columns of u that the gradient by the weights takes together
+
+
+def fits(case: Case, kernel: Layout, columns: int, stride: int) -> bool:
+    """Whether the rows of a channel that a kernel reaches over, for so many columns of positions,
+    fit a thread's memory."""
+    height, width = kernel.shape[2:]
+    *_, down, across = stride_padding_dilation(case)
+    rows, pixels = (height - 1) * down + 1, (columns - 1) * stride + (width - 1) * across + 1
+    small = rows * pixels * kernel.dtype.itemsize <= MAX_ROW_BYTES
+    return small and kernel.size > 0 and math.prod(kernel.shape[2:]) <= MAX_TAPS
+
+
+def input_fits(case: Case) -> bool:
+    return fits(case, case.inputs[1], case.outputs[0].shape[3], stride_padding_dilation(case)[1])
+
+
+def spread_fits(case: Case) -> bool:
+    return fits(case, case.inputs[1], case.outputs[0].shape[3] + 1, 1)
+
+
+def band_fits(case: Case) -> bool:
+    columns = min(case.inputs[1].shape[3], BAND)
+    return fits(case, case.outputs[0], columns, stride_padding_dilation(case)[1])
+
+
+def bias_and_activation(case: Case) -> Shape:
+    return len(case.inputs) - 2, ACTIVATIONS.index(case.params.get("activation", "none"))
+
+
+def geometry(case: Case) -> Shape:
+    return (*stride_padding_dilation(case), case.params["geometry"].groups)
+
+
+def whole(case: Case) -> bool:
+    """Elements of the operands lie a whole number of elements apart."""
+    return all(map(whole_elements, case.operands))
+
+
+PLAIN = (one_float_dtype, whole, results_in_order)
+
+row(
+    "convolution",
+    kernel="conv2d",
+    sees=as_images,
+    needs=(*PLAIN, in_order_between(2, 3), input_fits),
+    ints=(bias_and_activation, geometry),
+)
+row(
+    "convolution_input",
+    kernel="conv2d_input",
+    sees=as_images,
+    needs=(*PLAIN, spread_fits),
+    ints=(0, 0, geometry),
+)
+row(
+    "convolution_weight",
+    kernel="conv2d_weight",
+    sees=as_images,
+    needs=(*PLAIN, band_fits),
+    ints=(geometry,),
+)

@@ -1,0 +1,65 @@
+"""Functions and layers that exist for 1, 2 and 3 spatial dimensions are written once, for n.
+
+Their docstrings are templates: `{n}` is the number, `{sizes}` stands for `H, W`, `{sizes:'}` for
+`H', W'`, and `{sizes:8}` for `8, 8` where n is 2.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from chainrule.tensor import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Size = int | tuple[int, ...]
+"""One number for all spatial dimensions, or one for each."""
+
+
+class _Sizes:
+    """How a docstring writes the sizes of n spatial dimensions; see the top of this file."""
+
+    def __init__(self, n: int) -> None:
+        self.letters = ("L", "HW", "DHW")[n - 1]
+
+    def __format__(self, spec: str) -> str:
+        return ", ".join(spec if spec.isdigit() else letter + spec for letter in self.letters)
+
+
+def documented(template: str | None, n: int) -> str:
+    """A docstring for n dimensions.
+
+    >>> documented("(N, C, {sizes}) → (N, C, {sizes:'}), such as ({sizes:4})", 2)
+    "(N, C, H, W) → (N, C, H', W'), such as (4, 4)"
+    """
+    return inspect.cleandoc(template or "").format(n=n, sizes=_Sizes(n))
+
+
+def in_dimensions(
+    function: Callable[Concatenate[int, P], R],
+) -> tuple[Callable[P, R], Callable[P, R], Callable[P, R]]:
+    """`function(n, ...)` as three functions, for n = 1, 2, 3."""
+    return _of_n(function, 1), _of_n(function, 2), _of_n(function, 3)
+
+
+def _of_n(function: Callable[Concatenate[int, P], R], n: int) -> Callable[P, R]:
+    @functools.wraps(function)
+    def of_n(*args: P.args, **kwargs: P.kwargs) -> R:
+        return function(n, *args, **kwargs)
+
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    of_n.__dict__["__signature__"] = inspect.signature(function).replace(parameters=parameters)
+    of_n.__name__ = of_n.__qualname__ = f"{function.__name__}{n}d"
+    of_n.__doc__ = documented(function.__doc__, n)
+    return of_n
+
+
+def over_batch(n: int, function: Callable[[Tensor], Any], input: Tensor) -> Any:
+    """function(input); an input without N goes in as a batch of one example."""
+    if input.ndim != n + 1:
+        return function(input)
+    y = function(input.unsqueeze(0))
+    return tuple(part.squeeze(0) for part in y) if isinstance(y, tuple) else y.squeeze(0)

@@ -1,0 +1,163 @@
+"""Normalization: to mean 0 and variance 1, of channels, examples or both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from chainrule.errors import ArgumentError, ShapeError
+from chainrule.gateway import apply
+from chainrule.nn.functional import records
+from chainrule.nn.functional.checks import check_tensors, sizes_of
+from chainrule.settings import use
+from chainrule.tensor import Tensor
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float | Tensor = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """y = (x − m)/√(v + ε)·w + b for each channel of (N, C, ...) (Ioffe & Szegedy, 2015).
+
+    In training m and v are of the batch, and the running ones (if any) move towards them:
+    r ← (1 − momentum)·r + momentum·m, with the unbiased v. Otherwise m and v are the running ones.
+    Raises ArgumentError in training when a channel has fewer than two values.
+
+    >>> import chainrule as cr
+    >>> batch_norm(cr.tensor([[1.0], [3.0]]), None, None, training=True)
+    tensor([[-1.], [ 1.]])
+    """
+    check_tensors("batch_norm", input=input)
+    dims = (0, *range(2, input.ndim))
+    if training:
+        y = _normalized("batch_norm", input, dims, running_mean, running_var, momentum, eps)
+    else:
+        y = _by_running("batch_norm", input, running_mean, running_var, eps)
+    return _scaled(y, weight, bias)
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float | Tensor = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """y = (x − m)/√(v + ε)·w + b for each channel of each example of (N, C, ...).
+
+    Ulyanov et al. (2016). m and v are of the channel, and the running ones (if any) move towards
+    their means over the batch, as in `batch_norm`; without `use_input_stats` m and v are the
+    running ones. Raises ArgumentError when a channel has fewer than two values.
+
+    >>> import chainrule as cr
+    >>> instance_norm(cr.tensor([[[1.0, 3.0]], [[5.0, 5.0]]]))
+    tensor([[[-1.,  1.]], [[ 0.,  0.]]])
+    """
+    check_tensors("instance_norm", input=input)
+    dims = tuple(range(2, input.ndim))
+    if use_input_stats:
+        y = _normalized("instance_norm", input, dims, running_mean, running_var, momentum, eps)
+    else:
+        y = _by_running("instance_norm", input, running_mean, running_var, eps)
+    return _scaled(y, weight, bias)
+
+
+def _normalized(
+    name: str,
+    input: Tensor,
+    dims: tuple[int, ...],
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    momentum: float | Tensor,
+    eps: float,
+) -> Tensor:
+    """By its own mean and variance over the dimensions, towards which the running ones move."""
+    if input.ndim < 2 or not dims:
+        raise ShapeError(f"{name} works on (N, C, ...)", given=input.shape)
+    n = math.prod(input.shape[d] for d in dims)
+    if n < 2:
+        raise ArgumentError(
+            f"{name} in training needs at least 2 values per channel, this batch has {n}",
+            given=f"input {input.shape}",
+            instead="Use a larger batch (drop_last=True in the loader), or model.eval().",
+        )
+    y: Tensor
+    y, mean, var = apply(records.normalize, input, dims=dims, eps=eps)
+    if running_mean is not None and running_var is not None:
+        with use(gradients=False):
+            _move(running_mean, mean, momentum)
+            _move(running_var, var * (n / (n - 1)), momentum)
+    return y
+
+
+def _move(running: Tensor, now: Tensor, momentum: float | Tensor) -> None:
+    """running ← (1 − momentum)·running + momentum·now, of each channel; over examples the mean."""
+    now = now.detach()
+    target = now if now.shape[0] == 1 else now.mean(0)
+    running.assign(running * (1 - momentum) + target.reshape(running.shape) * momentum)
+
+
+def _by_running(
+    name: str,
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    eps: float,
+) -> Tensor:
+    """By the running mean and variance."""
+    if running_mean is None or running_var is None:
+        raise ArgumentError(f"{name} outside of training needs running_mean and running_var")
+    shape = _per_channel(input)
+    scale = (running_var + eps).rsqrt().reshape(shape)
+    return (input - running_mean.reshape(shape)) * scale
+
+
+def _scaled(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """y·w + b, of each channel."""
+    if weight is not None:
+        y = y * weight.reshape(_per_channel(y))
+    return y if bias is None else y + bias.reshape(_per_channel(y))
+
+
+def _per_channel(x: Tensor) -> tuple[int, ...]:
+    """The shape of one number for each channel, which broadcasts with x."""
+    return (1, x.shape[1], *(1,) * (x.ndim - 2))
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """y = (x − m)/√(v + ε)·w + b over the last dimensions of each example (Ba et al., 2016).
+
+    `normalized_shape` is the sizes of these dimensions, and the shape of w and b.
+
+    >>> import chainrule as cr
+    >>> layer_norm(cr.tensor([[1.0, 3.0]]), 2)
+    tensor([[-1.,  1.]])
+    """
+    if not isinstance(input, Tensor):
+        check_tensors("layer_norm", input=input)
+    sizes = sizes_of(normalized_shape)
+    first = input.ndim - len(sizes)
+    if first < 0 or input.shape[first:] != sizes:
+        raise ShapeError(
+            f"the input ends in {input.shape[max(first, 0):]}, this layer normalizes over {sizes}",
+            given=input.shape, expected=f"(..., {', '.join(map(str, sizes))})",
+        )  # fmt: skip
+    y: Tensor = apply(records.normalize, input, dims=tuple(range(first, input.ndim)), eps=eps)[0]
+    if weight is not None:
+        y = y * weight
+    return y if bias is None else y + bias

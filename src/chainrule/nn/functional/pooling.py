@@ -1,0 +1,219 @@
+"""Pooling over 1, 2 and 3 dimensions: windows of the input, each reduced to one element."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, ShapeError
+from chainrule.gateway import apply
+from chainrule.nn.functional import records
+from chainrule.nn.functional.checks import check_counts, check_tensors
+from chainrule.nn.functional.dimensions import Size, in_dimensions, over_batch
+from chainrule.ops.window import Geometry, layout, per_dimension
+from chainrule.primitive import Array, Shape
+from chainrule.tensor import Tensor
+
+
+def pool_geometry(
+    n: int, kernel_size: Size, stride: Size | None, padding: Size, dilation: Size = 1
+) -> tuple[Shape, Geometry]:
+    """The sizes of the kernel and how it moves: by its own sizes, unless a stride is given."""
+    kernel = per_dimension(kernel_size, n, "kernel_size", 1)
+    geometry = Geometry.of(n, kernel if stride is None else stride, padding, dilation)
+    if any(2 * p > k for (p, _), k in zip(geometry.padding, kernel, strict=True)):
+        raise ArgumentError(
+            "the padding is at most half the kernel", given=f"padding {padding}, kernel {kernel}"
+        )
+    return kernel, geometry
+
+
+@in_dimensions
+def max_pool(
+    n: int,
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest element of each window: (N, C, {sizes}) → (N, C, {sizes:'}).
+
+    The stride is the kernel's size unless given; the padding is at most half the kernel and never
+    wins. With `ceil_mode` the last window may reach over the end. With `return_indices` also the
+    positions of the elements in the flat input of their channel. NaN wins; of equal elements the
+    first. An input without N is accepted.
+
+    >>> import chainrule as cr
+    >>> max_pool{n}d(cr.arange(4 ** {n}).reshape(1, 1, {sizes:4}), 4).item() == 4 ** {n} - 1
+    True
+    """
+    check_tensors(f"max_pool{n}d", input=input)
+    kernel, geometry = pool_geometry(n, kernel_size, stride, padding, dilation)
+    if ceil_mode:
+        geometry = geometry.rounded_up(input.shape, kernel)
+    pool = functools.partial(apply, records.max_pool, kernel=kernel, geometry=geometry)
+    both = over_batch(n, pool, input)
+    return both if return_indices else both[0]
+
+
+max_pool1d, max_pool2d, max_pool3d = max_pool
+
+
+@in_dimensions
+def avg_pool(
+    n: int,
+    input: Tensor,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window: (N, C, {sizes}) → (N, C, {sizes:'}).
+
+    The stride is the kernel's size unless given. With `ceil_mode` the last window may reach over
+    the end. The zeros of the padding count unless `count_include_pad=False`; `divisor_override`
+    replaces the number that the sum is divided by. An input without N is accepted.
+
+    >>> import chainrule as cr
+    >>> avg_pool{n}d(cr.ones(1, 1, {sizes:4}), 2, divisor_override=1).shape
+    (1, 1, {sizes:2})
+    """
+    check_tensors(f"avg_pool{n}d", input=input)
+    kernel, geometry = pool_geometry(n, kernel_size, stride, padding)
+    border = geometry.padding if count_include_pad else ((0, 0),) * n
+    if ceil_mode:
+        geometry = geometry.rounded_up(input.shape, kernel)
+    counts = None
+    if divisor_override is not None:
+        check_counts(f"avg_pool{n}d", divisor_override=divisor_override)
+    elif geometry.padding != border:
+        counts = _counts(input.shape[-n:], kernel, geometry, border)
+    divisor = divisor_override or (math.prod(kernel) if counts is None else 1)
+    pool = functools.partial(
+        apply, records.avg_pool, kernel=kernel, geometry=geometry, divisor=divisor
+    )
+    y: Tensor = over_batch(n, pool, input)
+    return y if counts is None else y / Tensor(counts.astype(y.dtype))
+
+
+avg_pool1d, avg_pool2d, avg_pool3d = avg_pool
+
+
+def _counts(sizes: Shape, kernel: Shape, geometry: Geometry, border: Any) -> Array:
+    """How many elements each window has, those of the border included."""
+    along = []
+    out = geometry.positions(sizes, kernel)
+    for d, (size, (before, after)) in enumerate(zip(sizes, border, strict=True)):
+        first = np.arange(out[d]) * geometry.stride[d] - geometry.padding[d][0]
+        end = np.minimum(first + kernel[d], size + after)
+        along.append(end - np.maximum(first, -before))
+    return functools.reduce(np.multiply.outer, along)
+
+
+# -- a given number of windows -------------------------------------------------------------------
+
+OutputSize = int | None | tuple[int | None, ...]
+
+
+@in_dimensions
+def adaptive_max_pool(
+    n: int, input: Tensor, output_size: OutputSize, return_indices: bool = False
+) -> Any:
+    """The largest element of each of so many windows: (N, C, {sizes}) → (N, C, *output_size).
+
+    Window i of m over a dimension of k elements is ⌊i·k/m⌋ … ⌈(i + 1)·k/m⌉ − 1. A size of None
+    stays. With `return_indices` also the positions of the elements in the flat input of their
+    channel. An input without N is accepted.
+
+    >>> import chainrule as cr
+    >>> adaptive_max_pool{n}d(cr.ones(1, 2, {sizes:5}), 3).shape
+    (1, 2, {sizes:3})
+    """
+    sizes = _output_sizes(f"adaptive_max_pool{n}d", n, input, output_size)
+    if kernel := _equal_windows(input.shape[-n:], sizes):
+        return max_pool[n - 1](input, kernel, return_indices=return_indices)
+    positions, _ = _uneven_windows(input.shape[-n:], sizes)
+    seen = input.flatten(-n)[..., Tensor(positions)]
+    y, chosen = seen.max(dim=-1)
+    if not return_indices:
+        return y
+    found = Tensor(positions).expand(seen.shape).gather(-1, chosen.unsqueeze(-1))
+    return y, found.squeeze(-1)
+
+
+adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = adaptive_max_pool
+
+
+@in_dimensions
+def adaptive_avg_pool(n: int, input: Tensor, output_size: OutputSize) -> Tensor:
+    """The mean of each of so many windows: (N, C, {sizes}) → (N, C, *output_size).
+
+    Windows as in `adaptive_max_pool{n}d`. A size of None stays. An input without N is accepted.
+
+    >>> import chainrule as cr
+    >>> adaptive_avg_pool{n}d(cr.ones(1, 2, {sizes:5}), 3).shape
+    (1, 2, {sizes:3})
+    """
+    sizes = _output_sizes(f"adaptive_avg_pool{n}d", n, input, output_size)
+    if kernel := _equal_windows(input.shape[-n:], sizes):
+        return avg_pool[n - 1](input, kernel)
+    positions, there = _uneven_windows(input.shape[-n:], sizes)
+    seen = records.where(Tensor(there), input.flatten(-n)[..., Tensor(positions)], 0.0)
+    y: Tensor = seen.sum(-1) / Tensor(there.sum(-1).astype(input.dtype))
+    return y
+
+
+adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = adaptive_avg_pool
+
+
+def _output_sizes(name: str, n: int, input: Tensor, output_size: OutputSize) -> Shape:
+    """The sizes that are asked for, None replaced by the input's."""
+    check_tensors(name, input=input)
+    if input.ndim not in (n + 1, n + 2) or 0 in input.shape[-n:]:
+        raise ShapeError(
+            f"`{name}` works on {layout(n)}, and no size is 0", given=input.shape,
+            instead=f"Leave out N for a single example: {layout(n).replace('N, ', '')}.",
+        )  # fmt: skip
+    wanted = zip(check_output_size(n, output_size), input.shape[-n:], strict=True)
+    return tuple(size if m is None else m for m, size in wanted)
+
+
+def check_output_size(n: int, output_size: OutputSize) -> tuple[int | None, ...]:
+    """A number of windows, or None, for each of n dimensions."""
+    if not isinstance(output_size, (tuple, list)):
+        output_size = (output_size,) * n
+    per_dimension([0 if m is None else m for m in output_size], n, "output_size", 0)
+    return tuple(output_size)
+
+
+def _equal_windows(sizes: Shape, out: Shape) -> Shape:
+    """The kernel that moves by its own sizes and has so many positions, or () if there is none."""
+    if 0 in out or any(k % m for k, m in zip(sizes, out, strict=True)):
+        return ()
+    return tuple(k // m for k, m in zip(sizes, out, strict=True))
+
+
+def _uneven_windows(sizes: Shape, out: Shape) -> tuple[Array, Array]:
+    """(*out, taps): flat positions of each window's elements, and whether the window is so large.
+
+    A smaller window has its last elements several times.
+    """
+    positions, there = np.zeros(1, np.int64), np.ones(1, np.bool_)
+    for size, m in zip(sizes, out, strict=True):
+        start, end = np.arange(m) * size // m, -(-(np.arange(m) + 1) * size // m)
+        index = start[:, None] + np.arange((end - start).max(initial=1))
+        inside = index < end[:, None]
+        index = np.minimum(index, end[:, None] - 1)
+        shape = (*positions.shape[:-1], m, -1 if m else 0)
+        spread = (..., None, slice(None), None)
+        positions = (positions[spread] * size + index[:, None]).reshape(shape)
+        there = (there[spread] & inside[:, None]).reshape(shape)
+    return positions, there

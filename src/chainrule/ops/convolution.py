@@ -1,0 +1,174 @@
+"""Convolution, and its gradients by the input (the transposed convolution) and by the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from chainrule.errors import ShapeError
+from chainrule.gateway import apply
+from chainrule.kinds import Window
+from chainrule.ops.contract import same_float
+from chainrule.ops.window import Geometry, framed, require_layout, taps, unframed
+from chainrule.primitive import Array, Shape, Spec, SpecLike, primitive
+
+
+def columns(x: Array, kernel: Shape, out: Shape, geometry: Geometry) -> Array:
+    """(N, groups, C/groups · taps, positions): each column is what one output element sees."""
+    x = framed(x, geometry)
+    lead, steps = x.strides[:2], x.strides[2:]
+    apart = [d * step for d, step in zip(geometry.dilation, steps, strict=True)]
+    along = [s * step for s, step in zip(geometry.stride, steps, strict=True)]
+    seen = as_strided(x, (*x.shape[:2], *kernel, *out), (*lead, *apart, *along), writeable=False)
+    depth = x.shape[1] // geometry.groups * math.prod(kernel)
+    return seen.reshape(x.shape[0], geometry.groups, depth, math.prod(out))
+
+
+def in_groups(x: Array, dim: int, geometry: Geometry) -> Array:
+    """(N, groups, O/groups, positions) of outputs, (groups, O/groups, C/groups · taps) of weights:
+    the channels at `dim` in groups, and all that follows them as one dimension."""
+    shape = (*x.shape[:dim], geometry.groups, x.shape[dim] // geometry.groups)
+    return x.reshape(*shape, math.prod(x.shape[dim + 1 :]))
+
+
+def require_weights(name: str, x: SpecLike, w: SpecLike, geometry: Geometry) -> None:
+    """Weights have the dimensions and the dtype of the input, and the groups share them out."""
+    require_layout(name, x, geometry.dimensions)
+    same_float(name, x, w)
+    if len(w.shape) != len(x.shape) or w.shape[0] % geometry.groups or 0 in w.shape[2:]:
+        kernel = ", ".join(f"k{i + 1}" for i in range(geometry.dimensions))
+        raise ShapeError(
+            f"the weights of {name} do not fit", given=f"weights {w.shape}, groups "
+            f"{geometry.groups}, input {x.shape}",
+            expected=f"(O, C/groups, {kernel}), where groups divides O and no size is 0",
+        )  # fmt: skip
+
+
+SAMPLES: Any = (  # input, weights, geometry
+    ((2, 3, 6), (4, 3, 3), Geometry.of(1, stride=2, padding=1)),
+    ((2, 3, 5, 4), (4, 3, 3, 2), Geometry.of(2)),
+    ((2, 4, 5, 6), (6, 2, 3, 2), Geometry.of(2, (2, 1), (1, 2), (1, 2), groups=2)),
+    ((1, 2, 3, 2, 3), (2, 2, 2, 1, 2), Geometry((1, 1, 2), ((0, 1), (1, 0), (1, 0)), (2, 1, 1))),
+    ((0, 3, 5, 4), (4, 3, 3, 2), Geometry.of(2)),
+)
+
+
+def convolutions(inputs: str, shape: str = "") -> Any:
+    """Samples of inputs x, weights w or outputs u, and the shape of the one that is computed."""
+
+    def draw(rng: np.random.Generator) -> Iterator[Any]:
+        for x, w, geometry in SAMPLES:
+            shapes = {"x": x, "w": w, "u": (x[0], w[0], *geometry.positions(x, w))}
+            params = {"shape": shapes[shape]} if shape else {}
+            arrays = tuple(rng.normal(size=shapes[name]) for name in inputs)
+            yield arrays, {**params, "geometry": geometry}
+
+    return draw
+
+
+@primitive
+class convolution:
+    """y[n,o] = Σ_c w[o,c] ⋆ x[n,c], the cross-correlation of inputs with kernels.
+
+    x (N, C, *sizes), w (O, C/groups, *kernel) → (N, O, *positions).
+    """
+    kind, samples = Window(), convolutions("xw")
+
+    def infer(x: SpecLike, w: SpecLike, *, geometry: Geometry) -> Spec:
+        require_weights("convolution", x, w, geometry)
+        channels = w.shape[1] * geometry.groups
+        if x.shape[1] != channels:
+            raise ShapeError(
+                f"the input has {x.shape[1]} channels, this layer expects {channels}",
+                given=f"input {x.shape}, weights {w.shape}, groups {geometry.groups}",
+                expected=f"{channels} channels in dimension 1",
+                instead=f"Did you mean Conv{len(w.shape) - 2}d({x.shape[1]}, {w.shape[0]}, ...)?",
+            )
+        return Spec((x.shape[0], w.shape[0], *geometry.positions(x.shape, w.shape)), x.dtype)
+
+    def flops(x, w, *, geometry):
+        return 2 * convolution.infer(x, w, geometry=geometry).size * math.prod(w.shape[1:])
+
+    def forward(x, w, *, geometry):
+        out = geometry.positions(x.shape, w.shape)
+        y = in_groups(w, 0, geometry) @ columns(x, w.shape[2:], out, geometry)
+        return y.reshape(x.shape[0], w.shape[0], *out)
+
+    def vjp(g, x, w, geometry, needs):
+        by_x = by_w = None
+        if needs[0]:
+            by_x = apply("convolution_input", g, w, shape=x.shape, geometry=geometry)
+        if needs[1]:
+            by_w = apply("convolution_weight", x, g, shape=w.shape, geometry=geometry)
+        return by_x, by_w
+
+
+@primitive
+class convolution_input:
+    """y[n,c] = Σ_o w[o,c] spread by u[n,o], the gradient of convolution by its input.
+
+    u (N, O, *positions), w (O, C/groups, *kernel) → shape (N, C, *sizes). Also called transposed
+    convolution.
+    """
+    kind, samples = Window(), convolutions("uw", "x")
+
+    def infer(u: SpecLike, w: SpecLike, *, shape: Shape, geometry: Geometry) -> Spec:
+        require_weights("transposed convolution", u, w, geometry)
+        if u.shape[1] != w.shape[0]:
+            n = len(w.shape) - 2
+            raise ShapeError(
+                f"the input has {u.shape[1]} channels, this layer expects {w.shape[0]}",
+                given=f"input {u.shape}, weights {w.shape}, groups {geometry.groups}",
+                expected=f"{w.shape[0]} channels in dimension 1",
+                instead=f"Did you mean ConvTranspose{n}d({u.shape[1]}, {shape[1]}, ...)?",
+            )
+        return Spec(shape, u.dtype)
+
+    def flops(u, w, *, shape, geometry): return 2 * math.prod(u.shape) * math.prod(w.shape[1:])
+
+    def forward(u, w, *, shape, geometry):
+        out, kernel = u.shape[2:], w.shape[2:]
+        spread = in_groups(w, 0, geometry).swapaxes(1, 2) @ in_groups(u, 1, geometry)
+        spread = spread.reshape(*shape[:2], *kernel, *out)
+        y = framed(np.zeros(shape, u.dtype), geometry)
+        for tap, place in taps(kernel, out, geometry):
+            y[place] += spread[(slice(None), slice(None), *tap)]
+        return unframed(y, shape, geometry)
+
+    def vjp(g, u, w, geometry, needs):
+        by_u = by_w = None
+        if needs[0]:
+            by_u = apply("convolution", g, w, geometry=geometry)
+        if needs[1]:
+            by_w = apply("convolution_weight", g, u, shape=w.shape, geometry=geometry)
+        return by_u, by_w
+
+
+@primitive
+class convolution_weight:
+    """y[o,c] = Σ_n u[n,o] ⋆ x[n,c], the gradient of convolution by its weights.
+
+    x (N, C, *sizes), u (N, O, *positions) → shape (O, C/groups, *kernel).
+    """
+    kind, samples = Window(), convolutions("xu", "w")
+
+    def infer(x, u, *, shape, geometry): return Spec(shape, x.dtype)
+
+    def flops(x, u, *, shape, geometry): return 2 * math.prod(u.shape) * math.prod(shape[1:])
+
+    def forward(x, u, *, shape, geometry):
+        seen = columns(x, shape[2:], u.shape[2:], geometry)
+        products = in_groups(u, 1, geometry) @ seen.swapaxes(2, 3)
+        return np.add.reduce(products, 0, dtype=x.dtype).reshape(shape)
+
+    def vjp(g, x, u, geometry, needs):
+        by_x = by_u = None
+        if needs[0]:
+            by_x = apply("convolution_input", u, g, shape=x.shape, geometry=geometry)
+        if needs[1]:
+            by_u = apply("convolution", x, g, geometry=geometry)
+        return by_x, by_u
