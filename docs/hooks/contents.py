@@ -100,7 +100,10 @@ PAGES = (
         "these it has `sigmoid` and `tanh`, the same as in `cr`.",
         (
             all_of("Activations", "nn.functional.activation nn.functional.softmax", F),
-            all_of("Layers", "nn.functional.layers", F),
+            all_of("Linear layers, dropout, attention", "nn.functional.layers", F),
+            all_of("Convolution, pooling, padding", "nn.functional.convolution "
+                   "nn.functional.pooling nn.functional.padding", F),
+            all_of("Normalization", "nn.functional.normalization", F),
             all_of("Losses", "nn.functional.losses", F),
         ),
     ),

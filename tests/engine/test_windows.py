@@ -14,7 +14,8 @@ from chainrule.primitive import registry
 GEOMETRIES = [
     Geometry.of(2), Geometry.of(2, padding=(1, 1)), Geometry.of(2, stride=(2, 2), padding=(1, 0)),
     Geometry.of(2, dilation=(2, 1), padding=(2, 1)), Geometry.of(2, groups=2),
-    Geometry.of(2, stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2), Geometry.of(2, stride=(3, 2)),
+    Geometry.of(2, stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2),
+    Geometry.of(2, stride=(3, 2)),
 ]  # fmt: skip
 SIZES = [  # images, channels, height, width, filters, kernel height, kernel width
     (1, 2, 5, 7, 2, 3, 3), (3, 4, 9, 8, 6, 3, 2), (2, 2, 13, 40, 34, 1, 1),

@@ -109,17 +109,35 @@ def cross_entropy_gradient(g, x, t, ignore_index, reduction):
 
 
 def convolution(x, w, geometry):
-    """Cross-correlation, one output pixel and one tap after the other."""
-    (sy, sx), (py, px), (dy, dx), groups = geometry
-    x = np.pad(x, ((0, 0), (0, 0), (py, py), (px, px)))
-    height = (x.shape[2] - dy * (w.shape[2] - 1) - 1) // sy + 1
-    width = (x.shape[3] - dx * (w.shape[3] - 1) - 1) // sx + 1
-    y = np.zeros((len(x), len(w), height, width))
-    for o in range(len(w)):
-        first = o // (len(w) // groups) * w.shape[1]
-        for c, i, j in np.ndindex(*w.shape[1:]):
-            seen = x[:, first + c, i * dy :: sy, j * dx :: sx][:, :height, :width]
-            y[:, o] += w[o, c, i, j] * seen
+    """Cross-correlation, one element of the output after the other."""
+    per_group = len(w) // geometry.groups
+    found = {}
+    for (n, *place), seen in seen_by_windows(x, w.shape[2:], geometry, 0):
+        for o in range(len(w)):
+            first = o // per_group * w.shape[1]
+            found[(n, o, *place)] = (seen[first : first + w.shape[1]] * w[o]).sum()
+    return filled(found)
+
+
+def seen_by_windows(x, kernel, geometry, value):
+    """((n, *position), (C, *kernel)) for each window of each example."""
+    stride, padding, dilation, _ = geometry
+    x = np.pad(x, ((0, 0), (0, 0), *padding), constant_values=value)
+    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    starts = [
+        range(0, size - r + 1, s) for size, r, s in zip(x.shape[2:], reach, stride, strict=True)
+    ]
+    for n, *place in np.ndindex(len(x), *map(len, starts)):
+        corner = [begin[i] for begin, i in zip(starts, place, strict=True)]
+        window = zip(corner, reach, dilation, strict=True)
+        yield (n, *place), x[(n, slice(None), *[slice(i, i + r, d) for i, r, d in window])]
+
+
+def filled(found):
+    """An array of the numbers at their places."""
+    y = np.zeros(np.max(list(found), 0) + 1)
+    for place, number in found.items():
+        y[place] = number
     return y
 
 
@@ -133,42 +151,30 @@ def adjoint(linear, shape, u):
     return y
 
 
-def pools(x, kernel, stride, padding, value):
-    """(position, window) of a pooling."""
-    framed = np.pad(
-        x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2), constant_values=value
-    )
-    height = (framed.shape[2] - kernel[0]) // stride[0] + 1
-    width = (framed.shape[3] - kernel[1]) // stride[1] + 1
-    for n, c, i, j in np.ndindex(*x.shape[:2], height, width):
-        top, left = i * stride[0], j * stride[1]
-        yield (n, c, i, j), framed[n, c, top : top + kernel[0], left : left + kernel[1]]
+def pooled(reduce, x, kernel, geometry, value):
+    found = {
+        (n, c, *place): reduce(seen[c])
+        for (n, *place), seen in seen_by_windows(x, kernel, geometry, value)
+        for c in range(len(seen))
+    }
+    return filled(found)
 
 
-def pooled(reduce, value):
-    def pool(x, kernel, stride, padding):
-        found = {p: reduce(w) for p, w in pools(x, kernel, stride, padding, value)}
-        y = np.zeros(np.max(list(found), 0) + 1)
-        for place, number in found.items():
-            y[place] = number
-        return y
-
-    return pool
-
-
-def max_pool(x, kernel, stride, padding):
-    y = pooled(np.max, -np.inf)(x, kernel, stride, padding)
-    # The samples have no equal pixels, so the value tells the position.
+def max_pool(x, kernel, geometry):
+    y = pooled(np.max, x, kernel, geometry, -np.inf)
+    # The samples have no equal elements, so the value tells the position.
     where = [np.flatnonzero(x[p[0], p[1]] == y[p])[0] for p in np.ndindex(*y.shape)]
     return y, np.reshape(where, y.shape)
+
+
+def avg_pool(x, kernel, geometry, divisor):
+    return pooled(np.sum, x, kernel, geometry, 0) / divisor
 
 
 def normalized(x, dims, eps):
     mean, var = x.mean(dims, keepdims=True), x.var(dims, keepdims=True)
     return (x - mean) / np.sqrt(var + eps), mean, var
 
-
-avg_pool = pooled(np.mean, 0)
 
 PLAIN = {
     "eq": lambda a, b: a == b, "ne": lambda a, b: a != b, "lt": lambda a, b: a < b,
@@ -248,15 +254,15 @@ PLAIN = {
     "binary_cross_entropy": each(lambda p, t: -t * math.log(p) - (1 - t) * math.log(1 - p)),
     "binary_cross_entropy_with_logits": each(lambda x, t: math.log(1 + math.exp(x)) - t * x),
     "normalize": normalized,
-    "conv2d": convolution,
-    "conv2d_input": lambda u, w, shape, geometry: adjoint(
+    "convolution": convolution,
+    "convolution_input": lambda u, w, shape, geometry: adjoint(
         lambda x: convolution(x, w, geometry), shape, u
     ),
-    "conv2d_weight": lambda x, u, shape, geometry: adjoint(
+    "convolution_weight": lambda x, u, shape, geometry: adjoint(
         lambda w: convolution(x, w, geometry), shape, u
     ),
-    "max_pool2d_with_positions": max_pool, "avg_pool2d": avg_pool,
-    "avg_pool2d_input": lambda u, shape, **p: adjoint(lambda x: avg_pool(x, **p), shape, u),
+    "max_pool": max_pool, "avg_pool": avg_pool,
+    "avg_pool_input": lambda u, shape, **p: adjoint(lambda x: avg_pool(x, **p), shape, u),
 }  # fmt: skip
 
 

@@ -1,12 +1,9 @@
-"""A12, A13 and the errors of what moves elements; order statistics, contractions, windows."""
-
-import itertools
+"""A12, A13 and the errors of what moves elements; order statistics, contractions."""
 
 import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.ops.window import avg_pool2d, conv2d, max_pool2d
 from chainrule.primitive import physical_memory
 
 HUGE = 10**15
@@ -140,90 +137,3 @@ def test_dimensions_may_be_numpy_integers():
     assert x.sum(np.int64(1)).shape == (3,)
     assert x.reshape(np.int64(12)).shape == x.reshape((np.int64(12),)).shape == (12,)
     assert x.permute(np.array([1, 0]).tolist()).shape == (4, 3)
-
-
-# -- windows -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("call", "words"),
-    [
-        (lambda x, w: conv2d(x[:, :2], w), "2 channels, .* expects 3"),
-        (lambda x, w: conv2d(x[:, :, :2], w), r"reaches over 3 pixels, .* has 2"),
-        (lambda x, w: conv2d(x, w, dilation=3), "reaches over 7 pixels"),
-        (lambda x, w: conv2d(x, w, stride=0), "stride is an integer ≥ 1"),
-        (lambda x, w: conv2d(x, w, padding=-1), "padding is an integer ≥ 0"),
-        (lambda x, w: conv2d(x, w, groups=2), "6"),
-        (lambda x, w: conv2d(x, w, groups=0), "groups is an integer ≥ 1"),
-        (lambda x, w: conv2d(x[0], w), "images"),
-        (lambda x, w: conv2d(x, w[0]), "weights of conv2d"),
-        (lambda x, w: max_pool2d(x, 2, padding=2), "half the kernel"),
-        (lambda x, w: max_pool2d(x, 9), "reaches over 9"),
-        (lambda x, w: max_pool2d(x[:, :, :0], 2, padding=1), "empty"),
-        (lambda x, w: avg_pool2d(x, (2, 0)), "kernel_size"),
-    ],
-)
-def test_a5_windows_that_do_not_fit(call, words):
-    with pytest.raises(ValueError, match=words):
-        call(cr.ones(2, 3, 5, 6), cr.ones(4, 3, 3, 3))
-
-
-def test_a6_empty_batches_have_gradients():
-    x, w = cr.zeros(0, 3, 5, 5, requires_grad=True), cr.ones(4, 3, 3, 3, requires_grad=True)
-    y = max_pool2d(conv2d(x, w).relu(), 2)
-    assert y.shape == (0, 4, 1, 1)
-    y.sum().backward()
-    assert x.grad.shape == x.shape
-    assert w.grad.shape == w.shape and (w.grad == 0).all()
-
-
-def test_a_window_of_minus_infinities_keeps_its_place_inside():
-    x = cr.full((1, 1, 2, 2), -np.inf, requires_grad=True)
-    max_pool2d(x, 2, stride=2, padding=1).sum().backward()
-    assert x.grad.tolist() == [[[[1, 1], [1, 1]]]]
-
-
-GRID = list(itertools.product([1, 2, (2, 1)], [0, 1, (2, 1)], [1, 2, (1, 2)], [1, 2]))
-
-
-@pytest.mark.parity
-@pytest.mark.parametrize(("stride", "padding", "dilation", "groups"), GRID)
-def test_conv2d_parity(stride, padding, dilation, groups):
-    torch = pytest.importorskip("torch")
-    rng = np.random.default_rng(0)
-    x, w = rng.normal(size=(2, 4, 7, 8)), rng.normal(size=(6, 4 // groups, 3, 2))
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    a, b = cr.tensor(x, requires_grad=True), cr.tensor(w, requires_grad=True)
-    c, d = torch.tensor(x, requires_grad=True), torch.tensor(w, requires_grad=True)
-    y, z = conv2d(a, b, **options), torch.nn.functional.conv2d(c, d, **options)
-    g = rng.normal(size=y.shape)
-    y.backward(cr.tensor(g))
-    z.backward(torch.tensor(g))
-    # Sums of at most 24 products in float64, in another order.
-    pairs = [(y.detach(), z.detach()), (a.grad, c.grad), (b.grad, d.grad)]
-    for ours, theirs in pairs:
-        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-10, atol=1e-11)
-
-
-POOL_GRID = [(2, None, 0), (3, 2, 1), ((3, 2), (1, 2), (1, 0)), (1, 1, 0), (4, 3, 2)]
-
-
-@pytest.mark.parity
-@pytest.mark.parametrize(("kernel", "stride", "padding"), POOL_GRID)
-@pytest.mark.parametrize("with_nan", [False, True])
-def test_pool_parity(kernel, stride, padding, with_nan):
-    torch = pytest.importorskip("torch")
-    x = np.random.default_rng(0).normal(size=(2, 3, 7, 8))
-    if with_nan:
-        x[0, 0, 2, 2] = x[1, 2, 0, 0] = np.nan
-    for ours, theirs in (
-        (max_pool2d, torch.nn.functional.max_pool2d), (avg_pool2d, torch.nn.functional.avg_pool2d)
-    ):  # fmt: skip
-        a, c = cr.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
-        y, z = ours(a, kernel, stride, padding), theirs(c, kernel, stride, padding)
-        # Means of at most 16 numbers, summed in another order.
-        np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), rtol=1e-12, atol=1e-13)
-        (y * y.detach().isfinite()).sum().backward()
-        (z * z.detach().isfinite()).sum().backward()
-        if not with_nan:
-            np.testing.assert_allclose(a.grad.numpy(), c.grad.numpy(), rtol=1e-12)

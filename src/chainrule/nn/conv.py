@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from chainrule.errors import ArgumentError
 from chainrule.nn import init
@@ -20,7 +20,8 @@ from chainrule.nn.functional.padding import pad
 from chainrule.nn.module import Parameter
 from chainrule.nn.spatial import Spatial
 from chainrule.ops.creation import empty
-from chainrule.ops.window import per_dimension
+from chainrule.ops.window import Geometry, per_dimension
+from chainrule.primitive import Shape
 from chainrule.tensor import Tensor
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
@@ -29,12 +30,19 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 class _Kernels(Spatial):
     """Kernels and a bias for channels in groups: what convolutions of both kinds share."""
 
-    def _make(
-        self, in_channels: int, out_channels: int, kernel_size: Size, groups: int, bias: bool,
-        transposed: bool, dtype: Any,
-    ) -> None:  # fmt: skip
-        name = type(self).__name__
-        check_counts(name, in_channels=in_channels, out_channels=out_channels, groups=groups)
+    transposed: ClassVar[bool]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: Shape,
+        geometry: Geometry,
+        bias: bool,
+        dtype: Any,
+    ) -> None:
+        name, groups = type(self).__name__, geometry.groups
+        check_counts(name, in_channels=in_channels, out_channels=out_channels)
         if in_channels % groups or out_channels % groups:
             raise ArgumentError(
                 f"groups of {name} must divide both numbers of channels",
@@ -42,11 +50,13 @@ class _Kernels(Spatial):
             )
         self.in_channels = in_channels
         self.out_channels = out_channels
+        self.kernel_size = kernel
+        self.stride = geometry.stride
+        self.dilation = geometry.dilation
         self.groups = groups
-        self.kernel_size = per_dimension(kernel_size, self.dimensions, "kernel_size", 1)
-        first, second = (in_channels, out_channels) if transposed else (out_channels, in_channels)
-        shape = (first, second // groups, *self.kernel_size)
-        self.weight = Parameter(empty(shape, dtype=dtype))
+        sides = (in_channels, out_channels)
+        first, second = sides if self.transposed else reversed(sides)
+        self.weight = Parameter(empty(first, second // groups, *kernel, dtype=dtype))
         self.bias = Parameter(empty(out_channels, dtype=dtype)) if bias else None
         self.reset_parameters()
 
@@ -63,7 +73,7 @@ class _Kernels(Spatial):
     def extra_repr(self) -> str:
         none, one = (0,) * self.dimensions, (1,) * self.dimensions
         plain = {"padding": none, "dilation": one, "output_padding": none, "groups": 1}
-        told = [f"{name}={getattr(self, name)}" for name in ("kernel_size", "stride")]
+        told = [f"kernel_size={self.kernel_size}", f"stride={self.stride}"]
         told += [
             f"{name}={value}"
             for name, default in plain.items()
@@ -90,6 +100,7 @@ class _Convolution(_Kernels):
     >>> Conv{n}d(3, 16, 3, padding=1)(cr.zeros(2, 3, {sizes:8})).shape
     (2, 16, {sizes:8})
     """
+    transposed = False
 
     def __init__(
         self,
@@ -105,17 +116,17 @@ class _Convolution(_Kernels):
         *,
         dtype: Any = None,
     ) -> None:
-        self._make(in_channels, out_channels, kernel_size, groups, bias, False, dtype)
-        geometry = convolution_geometry(self.kernel_size, stride, padding, dilation, groups)
+        kernel = per_dimension(kernel_size, self.dimensions, "kernel_size", 1)
+        geometry = convolution_geometry(kernel, stride, padding, dilation, groups)
         if padding_mode not in PADDING_MODES:
             raise ArgumentError(
-                "unknown padding_mode", given=repr(padding_mode),
+                "unknown padding_mode",
+                given=repr(padding_mode),
                 expected=", ".join(map(repr, PADDING_MODES)),
-            )  # fmt: skip
-        self.stride = geometry.stride
+            )
+        super().__init__(in_channels, out_channels, kernel, geometry, bias, dtype)
         before = tuple(p for p, _ in geometry.padding)
         self.padding = padding if isinstance(padding, str) else before
-        self.dilation = geometry.dilation
         self.padding_mode = padding_mode
         self._border = [width for widths in reversed(geometry.padding) for width in widths]
 
@@ -141,21 +152,22 @@ class Conv3d(_Convolution, dimensions=3): ...
 class _TransposedConvolution(_Kernels):
     """What ConvTranspose1d, ConvTranspose2d and ConvTranspose3d are."""
 
-    text = """The adjoint of a convolution, which spreads each element: (N, C, {sizes}) → (N, O,
-    {sizes:'}).
+    text = """The adjoint of `Conv{n}d`, spreading elements: (N, C, {sizes}) → (N, O, {sizes:'}).
 
     Each size becomes (size − 1)·stride − 2·padding + dilation·(k − 1) + output_padding + 1 (Zeiler
-    et al., 2010); a convolution with stride s maps s sizes to one, and output_padding, or the
-    `output_size` of a call, says which of them is meant. weight (C, O/groups, *kernel_size) and
-    bias (O) start from U(−b, b), b = 1/√(O/groups·Π kernel_size). An input without N is accepted.
+    et al., 2010). A convolution of stride s gives the same size for s sizes of its input;
+    `output_padding`, or the `output_size` of a call, says which of them is meant. weight
+    (C, O/groups, *kernel_size) and bias (O) start from U(−b, b), b = 1/√(O/groups·Π kernel_size).
+    An input without N is accepted.
 
     >>> import chainrule as cr
     >>> layer = ConvTranspose{n}d(16, 3, 3, stride=2)
     >>> layer(cr.zeros(2, 16, {sizes:4})).shape
     (2, 3, {sizes:9})
-    >>> layer(cr.zeros(2, 16, {sizes:4}), output_size=({sizes:10},)).shape
+    >>> layer(cr.zeros(2, 16, {sizes:4}), output_size=[{sizes:10}]).shape
     (2, 3, {sizes:10})
     """
+    transposed = True
 
     def __init__(
         self,
@@ -172,45 +184,41 @@ class _TransposedConvolution(_Kernels):
         *,
         dtype: Any = None,
     ) -> None:
+        n = self.dimensions
         if padding_mode != "zeros":
             raise ArgumentError(
                 f"{type(self).__name__} knows no padding_mode but 'zeros'", given=repr(padding_mode)
             )
-        self._make(in_channels, out_channels, kernel_size, groups, bias, True, dtype)
-        n = self.dimensions
+        kernel = per_dimension(kernel_size, n, "kernel_size", 1)
         geometry = transposed_geometry(n, stride, padding, output_padding, groups, dilation)
-        self.stride = geometry.stride
+        super().__init__(in_channels, out_channels, kernel, geometry, bias, dtype)
         self.padding = tuple(p for p, _ in geometry.padding)
         self.output_padding = per_dimension(output_padding, n, "output_padding", 0)
-        self.dilation = geometry.dilation
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
         extra = self.output_padding
         if output_size is not None:
-            extra = self._extra(input.shape, output_size)
+            extra = self._padding_for(tuple(output_size), input.shape)
+        stride, dilation = self.stride, self.dilation
         return conv_transpose[self.dimensions - 1](
-            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups,
-            self.dilation,
-        )  # fmt: skip
+            input, self.weight, self.bias, stride, self.padding, extra, self.groups, dilation
+        )
 
-    def _extra(self, shape: tuple[int, ...], output_size: Sequence[int]) -> tuple[int, ...]:
-        """The output_padding that gives these sizes."""
+    def _padding_for(self, output_size: Shape, shape: Shape) -> Shape:
+        """The output_padding that gives these sizes for an input of a shape."""
         n = self.dimensions
-        geometry = transposed_geometry(n, self.stride, self.padding, 0, self.groups, self.dilation)
+        geometry = Geometry.of(n, self.stride, self.padding, self.dilation)
         least = geometry.sizes(shape, self.kernel_size)
         steps = tuple(map(max, self.stride, self.dilation))
-        wanted = tuple(output_size)[-n:]
-        if len(wanted) != n or any(
-            not low <= size < low + step
-            for low, size, step in zip(least, wanted, steps, strict=True)
-        ):
+        extra = tuple(size - low for size, low in zip(output_size[-n:], least, strict=False))
+        if len(extra) < n or any(not 0 <= e < step for e, step in zip(extra, steps, strict=True)):
             most = tuple(low + step - 1 for low, step in zip(least, steps, strict=True))
             raise ArgumentError(
                 f"{type(self).__name__} cannot make this output_size",
-                given=f"{tuple(output_size)} from an input {shape}",
+                given=f"{output_size} from an input {shape}",
                 expected=f"sizes from {least} to {most}",
             )
-        return tuple(size - low for size, low in zip(wanted, least, strict=True))
+        return extra
 
 
 class ConvTranspose1d(_TransposedConvolution, dimensions=1): ...

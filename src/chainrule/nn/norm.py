@@ -58,10 +58,11 @@ class _ChannelNorm(Spatial):
             raise ShapeError(f"{name} works on {expected}", given=shape, expected=expected)
         if shape[dim] != n:
             raise ShapeError(
-                f"the input has {shape[dim]} channels, this layer expects {n}", given=shape,
+                f"the input has {shape[dim]} channels, this layer expects {n}",
+                given=shape,
                 expected=layouts[len(shape)].replace("C", str(n)),
                 instead=f"Did you mean {name}({shape[dim]})?",
-            )  # fmt: skip
+            )
 
     def short_repr(self) -> str:
         return str(self.num_features)
@@ -93,21 +94,16 @@ class _BatchNorm(_ChannelNorm):
         n = self.dimensions
         layouts = {2: "(N, C)", 3: layout(1)} if n == 1 else {n + 2: layout(n)}
         self._check(input, layouts, 1)
-        if not self.training or self.running_mean is None or self.num_batches_tracked is None:
-            training = self.training or self.running_mean is None
-            return batch_norm(
-                input, self.running_mean, self.running_var, self.weight, self.bias,
-                training, 0.0, self.eps,
-            )  # fmt: skip
-        seen = self.num_batches_tracked.detach() + 1
-        # Without momentum, the running statistics are the plain mean over all batches.
-        share = 1.0 / seen.astype(input.dtype) if self.momentum is None else self.momentum
-        y = batch_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias,
-            True, share, self.eps,
-        )  # fmt: skip
-        with use(gradients=False):
-            self.num_batches_tracked.assign(seen)
+        training = self.training or self.running_mean is None
+        counter = self.num_batches_tracked if self.training else None
+        momentum: float | Tensor = 0.0 if self.momentum is None else self.momentum
+        if counter is not None and self.momentum is None:  # the plain mean over all batches
+            momentum = 1.0 / (counter.detach() + 1).astype(input.dtype)
+        running = self.running_mean, self.running_var
+        y = batch_norm(input, *running, self.weight, self.bias, training, momentum, self.eps)
+        if counter is not None:
+            with use(gradients=False):
+                counter.assign(counter.detach() + 1)
         return y
 
 
@@ -159,9 +155,15 @@ class _InstanceNorm(_ChannelNorm):
     def _normalize(self, input: Tensor) -> Tensor:
         from_input = self.training or self.running_mean is None
         return instance_norm(
-            input, self.running_mean, self.running_var, self.weight, self.bias, from_input,
-            self.momentum or 0.0, self.eps,
-        )  # fmt: skip
+            input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            from_input,
+            self.momentum or 0.0,
+            self.eps,
+        )
 
 
 class InstanceNorm1d(_InstanceNorm, dimensions=1): ...
@@ -212,6 +214,5 @@ class LayerNorm(Module):
 
     def extra_repr(self) -> str:
         return (
-            f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}"
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
         )

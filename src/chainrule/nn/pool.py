@@ -52,9 +52,14 @@ class _MaxPool(Spatial):
 
     def forward(self, input: Tensor) -> Any:
         return max_pool[self.dimensions - 1](
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode,
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.ceil_mode,
             self.return_indices,
-        )  # fmt: skip
+        )
 
     def extra_repr(self) -> str:
         return (
@@ -106,9 +111,14 @@ class _AvgPool(Spatial):
 
     def forward(self, input: Tensor) -> Tensor:
         return avg_pool[self.dimensions - 1](
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode,
-            self.count_include_pad, self.divisor_override,
-        )  # fmt: skip
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
+        )
 
     def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -143,9 +153,7 @@ class _AdaptiveMaxPool(Spatial):
         self.return_indices = return_indices
 
     def forward(self, input: Tensor) -> Any:
-        return adaptive_max_pool[self.dimensions - 1](
-            input, self.output_size, self.return_indices
-        )
+        return adaptive_max_pool[self.dimensions - 1](input, self.output_size, self.return_indices)
 
     def extra_repr(self) -> str:
         return f"output_size={self.output_size}"

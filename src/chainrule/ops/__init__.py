@@ -2,6 +2,6 @@
 
 In the order in which they build on each other: `rules` (shared spec rules), `compare`,
 `elementwise`, `special`, `reduce`, `shape`, `index`, `labels`, `order`, `contract`, `window`
-(what `convolution` and `pooling` share), `fused`, `attention`, `recurrent`, `update`, `random`; last
-`creation`, which makes tensors from numbers.
+(what the next two share), `convolution`, `pooling`, `fused`, `attention`, `recurrent`, `update`,
+`random`; last `creation`, which makes tensors from numbers.
 """

@@ -129,9 +129,10 @@ def transposed_geometry(
 def _check_weight(name: str, n: int, weight: Tensor) -> None:
     if weight.ndim != n + 2:
         raise ShapeError(
-            f"the weights of {name} have {n + 2} dimensions", given=weight.shape,
+            f"the weights of {name} have {n + 2} dimensions",
+            given=weight.shape,
             expected="two numbers of channels, then the sizes of the kernel",
-        )  # fmt: skip
+        )
 
 
 def _with_bias(name: str, n: int, y: Tensor, bias: Tensor | None, channels: int) -> Tensor:
@@ -139,6 +140,7 @@ def _with_bias(name: str, n: int, y: Tensor, bias: Tensor | None, channels: int)
         return y
     check_tensors(name, bias=bias)
     if bias.shape != (channels,):
-        raise ShapeError(f"the bias of {name} has another size", given=bias.shape,
-                         expected=(channels,))  # fmt: skip
+        raise ShapeError(
+            f"the bias of {name} has another size", given=bias.shape, expected=(channels,)
+        )
     return y + bias.reshape(channels, *(1,) * n)

@@ -154,9 +154,10 @@ def layer_norm(
     first = input.ndim - len(sizes)
     if first < 0 or input.shape[first:] != sizes:
         raise ShapeError(
-            f"the input ends in {input.shape[max(first, 0):]}, this layer normalizes over {sizes}",
-            given=input.shape, expected=f"(..., {', '.join(map(str, sizes))})",
-        )  # fmt: skip
+            f"the input ends in {input.shape[max(first, 0) :]}, this layer normalizes over {sizes}",
+            given=input.shape,
+            expected=f"(..., {', '.join(map(str, sizes))})",
+        )
     y: Tensor = apply(records.normalize, input, dims=tuple(range(first, input.ndim)), eps=eps)[0]
     if weight is not None:
         y = y * weight

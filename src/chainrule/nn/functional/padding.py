@@ -66,9 +66,10 @@ def _bordered(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor
     most = {"reflect": n - 1, "circular": n}.get(mode, max(before, after) if n else 0)
     if max(before, after) > most:
         raise ArgumentError(
-            f"padding of mode {mode!r} needs more elements", given=f"({before}, {after}) for {n}",
+            f"padding of mode {mode!r} needs more elements",
+            given=f"({before}, {after}) for {n}",
             expected=f"at most {most} along dimension {dim} of {x.shape}",
-        )  # fmt: skip
+        )
     if mode == "reflect":
         front = _along(x, dim, 1, before + 1).flip(dim)
         back = _along(x, dim, n - 1 - after, n - 1).flip(dim)

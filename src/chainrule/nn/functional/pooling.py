@@ -179,9 +179,10 @@ def _output_sizes(name: str, n: int, input: Tensor, output_size: OutputSize) -> 
     check_tensors(name, input=input)
     if input.ndim not in (n + 1, n + 2) or 0 in input.shape[-n:]:
         raise ShapeError(
-            f"`{name}` works on {layout(n)}, and no size is 0", given=input.shape,
+            f"`{name}` works on {layout(n)}, and no size is 0",
+            given=input.shape,
             instead=f"Leave out N for a single example: {layout(n).replace('N, ', '')}.",
-        )  # fmt: skip
+        )
     wanted = zip(check_output_size(n, output_size), input.shape[-n:], strict=True)
     return tuple(size if m is None else m for m, size in wanted)
 
