@@ -300,7 +300,8 @@ try:
 except OSError: pass
 before = run(x, y).item()
 assert run(x, y).item() < before and cr.compile(make(1)[1])(x, y).item() > 0
-for action in (lambda: cr.save(make()[0], sys.argv[0] + "/no"), lambda: cr.load("/etc/hostname")):
+state = make()[0].state_dict()
+for action in (lambda: cr.save(state, sys.argv[0] + "/no"), lambda: cr.load("/etc/hostname")):
     try:
         action()
     except OSError as error:

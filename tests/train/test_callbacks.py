@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -162,18 +163,48 @@ def test_progress_on_a_terminal_is_one_bar(
     assert "epoch 3/3" in err and "loss 0." in err
 
 
-def test_a_reader_that_went_away_does_not_stop_training(
-    data: ArrayDataset, monkeypatch: pytest.MonkeyPatch
+class Gone(io.StringIO):
+    """A stream whose reader is gone."""
+
+    def __init__(self, terminal: bool) -> None:
+        super().__init__()
+        self.terminal = terminal
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+    def write(self, _: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+STREAMS: dict[str, Any] = {
+    "none": lambda: None,
+    "closed": closed,
+    "broken pipe": lambda: Gone(False),
+    "a terminal that is gone": lambda: Gone(True),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_no_state_of_standard_error_stops_training(
+    data: ArrayDataset, monkeypatch: pytest.MonkeyPatch, name: str, capsys: Any
 ) -> None:
-    class Gone:
-        def isatty(self) -> bool:
-            return False
+    class Stop(Callback):
+        def on_step_end(self, trainer: Any) -> None:
+            trainer.stop("enough")
 
-        def write(self, _: str) -> None:
-            raise BrokenPipeError(32, "Broken pipe")
-
-    monkeypatch.setattr(sys, "stderr", Gone())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", STREAMS[name]())
     assert len(small_trainer(progress=True).fit(data, epochs=3)) == 3
+    assert small_trainer(progress=True, callbacks=[Stop()]).fit(data).stopped == "enough"
+    monkeypatch.undo()
+    assert capsys.readouterr().out == ""
 
 
 def test_tensorboard_gets_every_number(tmp_path: Path, data: ArrayDataset) -> None:

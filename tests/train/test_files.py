@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import resource
+import socket
+import stat
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from pathlib import Path
@@ -15,7 +19,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import nn
+from chainrule import nn, optim
 from chainrule.errors import (
     ArgumentError,
     CheckpointError,
@@ -60,11 +64,20 @@ def test_every_dtype_keeps_its_bits(path: Path, dtype: str) -> None:
     assert (back["swapped"].numpy() == array.T).all()
 
 
-def test_a_module_is_saved_as_its_state(path: Path) -> None:
+def test_a_state_comes_back(path: Path) -> None:
     model, other = nn.Linear(3, 2), nn.Linear(3, 2)
-    save(model, path)
+    save(model.state_dict(), path)
     other.load_state_dict(load(path))
     assert (other.weight.detach().numpy() == model.weight.detach().numpy()).all()
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_of_a_module_or_an_optimizer_the_state_is_saved(path: Path, inside: bool) -> None:
+    model = nn.Linear(3, 2)
+    for value in (model, optim.SGD(model.parameters(), lr=0.1)):
+        with pytest.raises(DTypeError, match=r"cr\.save\(x\.state_dict\(\), path\)"):
+            save({"x": value} if inside else value, path)
+    assert not path.exists()
 
 
 def test_the_safetensors_library_reads_ours_and_we_read_its(path: Path) -> None:
@@ -83,7 +96,7 @@ def test_F21_the_same_value_gives_the_same_bytes(tmp_path: Path) -> None:
     cr.manual_seed(3)
     model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     for name in ("one", "two"):
-        save(model, tmp_path / name)
+        save(model.state_dict(), tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
     order = {"b": np.ones(2), "a": np.zeros(3)}
     save(order, tmp_path / "three")
@@ -94,7 +107,7 @@ def test_F21_the_same_value_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_the_path_comes_second_and_the_error_says_so(path: Path) -> None:
-    with pytest.raises(DTypeError, match=r"cr\.save\(model"):
+    with pytest.raises(DTypeError, match=r"cr\.save\(model\.state_dict"):
         save(str(path), {"x": np.ones(1)})  # type: ignore[arg-type]
 
 
@@ -143,11 +156,47 @@ def test_a_header_that_would_fill_the_memory_is_refused_unread(path: Path, heade
     assert peak < 3 * len(header)  # the text and what is left of it, not the values in it
 
 
-def test_what_could_not_be_read_again_is_not_saved(path: Path) -> None:
-    cr.save({"step": 1}, path)
-    with pytest.raises(ArgumentError, match=r"too many tensors and plain values.*into a tensor"):
-        cr.save({"numbers": list(range(2_000_001))}, path)
-    assert cr.load(path) == {"step": 1}
+def cyclic() -> Any:
+    value: dict[str, Any] = {}
+    value["again"] = value
+    return value
+
+
+def deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+UNREADABLE: dict[str, tuple[Any, str]] = {
+    "cyclic": (cyclic(), "100 deep, or holds itself"),
+    "deep": (deep(5000), "100 deep"),
+    "half a character": ({"text": "a\ud800"}, r"'\\ud800'"),
+    "half a character in a name": ({"a\ud800": np.ones(1)}, r"'\\ud800'"),
+    "a long number": ({"n": 10**5000}, "4300 digits"),
+    "many values": ({"list": [1] * 1001}, "too many plain values.*into a tensor"),
+    "many tensors": ({str(i): np.ones(0) for i in range(60)}, "too many tensors.*cr.stack"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_could_not_be_read_again_is_not_saved(
+    path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chainrule.train.io.files._MOST_PARTS", 1000)
+    monkeypatch.setattr("chainrule.train.io.safetensors.MOST_PARTS", 500)
+    save({"step": 1}, path)
+    value, words = UNREADABLE[name]
+    with pytest.raises(ArgumentError, match=words):
+        save(value, path)
+    assert load(path) == {"step": 1} and os.listdir(path.parent) == [path.name]
+
+
+def test_text_of_any_size_and_nesting_up_to_the_limit_come_back(path: Path) -> None:
+    value = {"text": '"' * 5_000_000, "deep": deep(99), "n": 10**4000, "NUL": "\0"}
+    save(value, path)
+    assert load(path) == value
 
 
 def test_F11_a_kill_while_saving_leaves_a_whole_file(path: Path) -> None:
@@ -190,27 +239,40 @@ def test_F12_an_error_of_the_disk_keeps_the_old_file(
     def fails(*_: Any) -> None:
         raise OSError(5, "Input/output error")
 
+    class Failing(io.FileIO):
+        def close(self) -> None:
+            open_before = not self.closed
+            super().close()
+            if open_before:
+                fails()
+
     if call == "close":
-        monkeypatch.setattr("chainrule.train.io.atomic._new_file", lambda _: _Failing(fails))
+        monkeypatch.setattr(
+            "chainrule.train.io.atomic.open", lambda fd, *_, **__: Failing(fd, "wb"), raising=False
+        )
     else:
         monkeypatch.setattr(os, call, fails)
-    with pytest.raises(OSError, match="Input/output error"):
+    with pytest.raises(OSError, match=r"Input/output error: writing .* bytes failed.*unchanged"):
         save({"x": np.zeros(3)}, path)
     monkeypatch.undo()
     assert path.read_bytes() == before and os.listdir(path.parent) == [path.name]
 
 
-class _Failing:
-    def __init__(self, fails: Any) -> None:
-        self.fails = fails
+def test_F12_an_error_after_the_rename_says_that_the_new_file_is_there(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save({"x": 1}, path)
+    fsync = os.fsync
 
-    def __enter__(self) -> Any:
-        self.file = open(os.devnull, "wb")
-        return self.file
+    def fails_for_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(5, "Input/output error")
+        fsync(descriptor)
 
-    def __exit__(self, *error: object) -> None:
-        self.file.close()
-        self.fails()
+    monkeypatch.setattr(os, "fsync", fails_for_folders)
+    with pytest.raises(OSError, match="the new file is in place, but a power failure"):
+        save({"x": 2}, path)
+    assert load(path)["x"] == 2
 
 
 def test_F13_the_order_is_write_flush_rename_flush(
@@ -224,16 +286,89 @@ def test_F13_the_order_is_write_flush_rename_flush(
     assert done == ["flush", "rename", "flush"]
 
 
-def test_F15_only_temporary_files_of_dead_processes_go(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", "pass"])
-    process.wait()
-    dead = tmp_path / f".a.chainrule-{process.pid}.tmp"
-    alive = tmp_path / f".a.chainrule-{os.getppid()}.tmp"
-    theirs = tmp_path / f".a.other-{process.pid}.tmp"
-    for file in (dead, alive, theirs):
-        file.write_bytes(b"x")
-    assert remove_leftovers(tmp_path) == [dead.name]
-    assert alive.exists() and theirs.exists()
+def test_saves_of_several_threads_to_one_path_leave_one_whole_file(path: Path) -> None:
+    save({"x": np.zeros(200_000)}, path)
+    problems = []
+
+    def write(number: int) -> None:
+        try:
+            for _ in range(15):
+                save({"x": np.full(200_000, number)}, path)
+                found = load(path)["x"].numpy()
+                assert (found == found[0]).all()
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems and os.listdir(path.parent) == [path.name]
+
+
+UNFINISHED = """
+import sys, time
+from chainrule.train.io.atomic import _temporary
+with _temporary(sys.argv[1]) as (file, path):
+    file.write(b"half")
+    print(path, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_F15_only_temporary_files_that_nobody_writes_go(path: Path) -> None:
+    code = [sys.executable, "-c", UNFINISHED, str(path.parent)]
+    writers = [subprocess.Popen(code, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    dead, alive = (Path(w.stdout.readline().strip()) for w in writers if w.stdout)
+    theirs = path.parent / ".a.other-1.tmp"
+    theirs.write_bytes(b"x")
+    writers[0].kill()
+    writers[0].wait()
+    assert dead.exists() and alive.exists()
+    save({"x": np.ones(3)}, path)
+    assert not dead.exists() and alive.exists() and theirs.exists()
+    writers[1].kill()
+    writers[1].wait()
+    assert remove_leftovers(path.parent) == [alive.name]
+    for writer in writers:
+        writer.communicate()
+
+
+def test_a_new_file_that_is_taken_for_a_leftover_is_made_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chainrule.train.io import atomic
+
+    removed = []
+
+    def hold(descriptor: int, wait: bool = False) -> bool:
+        if wait and not removed:
+            removed.extend(p.unlink() for p in path.parent.glob(".chainrule-*"))
+        return True
+
+    monkeypatch.setattr(atomic, "hold", hold)
+    save({"x": 1}, path)
+    assert removed and load(path)["x"] == 1 and os.listdir(path.parent) == [path.name]
+
+
+def test_a_name_as_long_as_the_disk_takes(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 255)
+    save({"x": 1}, path)
+    assert load(path)["x"] == 1
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_pipe_or_socket_is_not_replaced(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "odd"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(os.path.relpath(path))
+    with pytest.raises(CheckpointError, match="a pipe, a device or a socket"):
+        save({"x": 1}, path)
+    assert not stat.S_ISREG(path.stat().st_mode) and os.listdir(tmp_path) == ["odd"]
 
 
 def test_F17_odd_places_are_refused(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_an_opened_run_says_what_the_trained_one_said(run: Run) -> None:
 
 def test_F9_weights_of_another_model_are_refused(tmp_path: Path, run: Run) -> None:
     folder = changed(tmp_path / "run", run, lambda c: None)
-    save(nn.Linear(3, 3), folder / "model.safetensors")
+    save(nn.Linear(3, 3).state_dict(), folder / "model.safetensors")
     with pytest.raises(ArgumentError, match="does not fit"):
         _ = Run.open(folder).model
     (folder / "model.safetensors").unlink()

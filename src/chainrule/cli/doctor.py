@@ -20,7 +20,7 @@ from chainrule.cli.group import debug_option, json_option, print_json
 from chainrule.errors import DownloadError
 
 _EXTRAS = {"plot": "matplotlib", "images": "PIL", "logs": "tensorboardX"}
-_PACKAGES = ("chainrule", "numpy", "click", "rich", "safetensors", "pooch")
+_PACKAGES = ("chainrule", "numpy", "click", "rich", "pooch")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 

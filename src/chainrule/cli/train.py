@@ -140,6 +140,7 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Any:
 
 
 def _introduce(run: Any) -> None:
+    from chainrule.train.notices import say
     from chainrule.train.step import how_steps_run
 
     c, t = run.config, run.config.training
@@ -155,7 +156,7 @@ def _introduce(run: Any) -> None:
         ("run", run.folder),
     ]  # fmt: skip
     for name, value in rows:
-        click.echo(f"  {name:<9} {value}", err=True)
+        say(f"  {name:<9} {value}")
 
 
 def _chain(config: Any) -> str:

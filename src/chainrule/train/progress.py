@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from chainrule.train.history import line_of
+from chainrule.train.notices import has_terminal, say
 from chainrule.train.training import Callback, Training
 
 _INTERVAL = 0.1
@@ -30,7 +31,7 @@ class Progress(Callback):
 
     def on_fit_begin(self, trainer: Training) -> None:
         self._next = 0.0
-        if not sys.stderr.isatty():
+        if not has_terminal():
             return
         try:
             from rich.console import Console
@@ -50,7 +51,7 @@ class Progress(Callback):
         )  # fmt: skip
         total = trainer.epochs * trainer.batches
         self._task = self._bar.add_task("", total=total, epoch="", numbers="")
-        self._bar.start()
+        self._draw(self._bar.start)
 
     def on_step_end(self, trainer: Training) -> None:
         if self._bar is not None and (now := time.monotonic()) >= self._next:
@@ -64,14 +65,14 @@ class Progress(Callback):
             return
         stride = max(1, -(-trainer.epochs // _LINES))
         if trainer.epoch % stride == 0 or trainer.epoch == trainer.epochs or trainer.finishing:
-            self._print(line_of(trainer.record))
+            say(line_of(trainer.record))
 
     def on_fit_end(self, trainer: Training) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            self._draw(self._bar.stop)
             self._bar = None
         if trainer.stopped:
-            self._print(f"stopped: {trainer.stopped}")
+            say(f"stopped: {trainer.stopped}")
 
     def _show(self, trainer: Training) -> None:
         """The loss of the epoch so far, beside what the last validation gave."""
@@ -80,13 +81,14 @@ class Progress(Callback):
         last = trainer.history[-1] if len(trainer.history) else {}
         shown = {"loss": trainer.meter.loss} | {k: last[k] for k in _SHOWN if k in last}
         numbers = (f"{k.replace('valid_', 'valid ')} {v:.4f}" for k, v in shown.items())
-        self._bar.update(
-            self._task, completed=done, epoch=f"epoch {current}/{trainer.epochs}",
+        self._draw(
+            self._bar.update, self._task, completed=done, epoch=f"epoch {current}/{trainer.epochs}",
             numbers="  ".join(numbers), refresh=True,
         )  # fmt: skip
 
-    def _print(self, line: str) -> None:
+    def _draw(self, action: Callable[..., object], *arguments: Any, **options: Any) -> None:
+        """Change the bar. When the terminal is gone, so is the bar, and training goes on."""
         try:
-            print(line, file=sys.stderr, flush=True)
-        except OSError:  # nobody reads any more; the run is worth more than its log
-            self._print = lambda line: None  # type: ignore[method-assign]
+            action(*arguments, **options)
+        except (OSError, ValueError):
+            self._bar = None

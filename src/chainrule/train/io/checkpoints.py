@@ -10,7 +10,8 @@ from typing import Any
 from chainrule.data.files import PathLike
 from chainrule.errors import ArgumentError, CheckpointError, FormatError
 from chainrule.train.io.atomic import remove_leftovers
-from chainrule.train.io.files import load, read, save
+from chainrule.train.io.files import load, save
+from chainrule.train.io.safetensors import read
 
 _NAME = re.compile(r"step-(\d{9,})\.safetensors", re.ASCII)
 

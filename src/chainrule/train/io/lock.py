@@ -1,48 +1,46 @@
-"""Folders that only one process trains in."""
+"""The system's locks on open files, and folders that only one training writes in."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from chainrule.data.files import PathLike
 from chainrule.errors import CheckpointError
 
 
+def hold(descriptor: int, wait: bool = False) -> bool:
+    """Lock an open file until it is closed (flock); False if it is locked through another one.
+
+    The lock ends with the process, however it ends, and holds between threads and between
+    containers that share a disk. Raises OSError where the file system has no locks.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows, where a file that is open cannot be removed anyway
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def locked(folder: PathLike) -> Iterator[None]:
-    """Hold a folder for this process; CheckpointError at once if another one holds it.
-
-    The lock is the system's (flock) and ends with the process, however it ends.
-    """
-    flock = _flock()
+    """Hold a folder for this training; CheckpointError at once if another one holds it."""
     path = os.path.join(os.fspath(folder), ".lock")
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with open(os.open(path, flags, 0o666), "r+b", buffering=0) as file:
-        if flock is not None and not flock(file.fileno()):
-            holder = file.read(200).decode("utf-8", "replace").strip() or "another process"
-            raise CheckpointError(
-                f"{os.fspath(folder)} is in use by {holder}",
-                instead="Wait for it to end, stop it, or train into another folder.",
-            )
+        with contextlib.suppress(OSError):
+            if not hold(file.fileno()):
+                holder = file.read(200).decode("utf-8", "replace").strip() or "another process"
+                raise CheckpointError(
+                    f"{os.fspath(folder)} is in use by {holder}",
+                    instead="Wait for it to end, stop it, or train into another folder.",
+                )
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}\n".encode())
         yield
-
-
-def _flock() -> Callable[[int], bool] | None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return None
-
-    def take(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
-
-    return take

@@ -5,35 +5,54 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from typing import Any
 
 from chainrule.data.files import PathLike, open_regular
-from chainrule.errors import FormatError
+from chainrule.errors import ArgumentError, FormatError
 
+MOST_PARTS = 2_000_000
+"""The most objects, lists, names and items in a text: each takes up to 250 bytes when read."""
 _LARGEST = 64 * 2**20
 
 
 def to_json(value: Any, indent: int | None = None) -> bytes:
-    """Strict JSON (no NaN) in UTF-8; the same value gives the same bytes."""
+    """Strict JSON (no NaN) in UTF-8; the same value gives the same bytes.
+
+    Raises ArgumentError for what could not be read again: NaN, infinity, numbers of thousands of
+    digits, text that UTF-8 lacks, deep nesting.
+    """
     separators = (",", ":") if indent is None else None
-    text = json.dumps(
-        value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators
-    )
-    return (text if indent is None else text + "\n").encode("utf-8")
+    try:
+        text = json.dumps(
+            value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators
+        )
+        return (text if indent is None else text + "\n").encode("utf-8")
+    except UnicodeEncodeError as error:
+        problem = f"text with {error.object[error.start]!a}, half of a character, is not Unicode"
+        raise ArgumentError(problem) from None
+    except (ValueError, RecursionError) as error:
+        raise ArgumentError(f"this cannot be written as JSON: {error}") from None
 
 
-def from_json(data: bytes | bytearray | memoryview, where: str) -> Any:
+def from_json(
+    data: bytes | bytearray | memoryview, where: str, most_parts: int = MOST_PARTS
+) -> Any:
     """The value of strict JSON; FormatError for anything else, named `where`, with the place.
 
-    Refused beside bad syntax: keys that occur twice, NaN and Infinity, and nesting so deep or
-    numbers so long that reading them would hurt.
+    Refused beside bad syntax: keys that occur twice, NaN, infinity and numbers beyond float64, and
+    what would hurt to read: deep nesting, very long numbers, more than `most_parts` values.
     """
+    text = bytes(data)
+    if (parts := count_parts(text)) > most_parts:
+        raise FormatError(
+            f"{where} holds {parts:,} names and items", expected=f"at most {most_parts:,}"
+        )
     try:
         return json.loads(
-            bytes(data).decode("utf-8"),
-            object_pairs_hook=_without_duplicates,
-            parse_constant=_refuse_constant,
-        )
+            text.decode("utf-8"), object_pairs_hook=_without_duplicates,
+            parse_constant=_refuse_constant, parse_float=_finite_float,
+        )  # fmt: skip
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
@@ -46,17 +65,28 @@ def from_json(data: bytes | bytearray | memoryview, where: str) -> Any:
         raise FormatError(f"{where}: {error}") from None
 
 
+def count_parts(text: bytes) -> int:
+    """How many objects, lists, names and items a text has at most, without reading it."""
+    return len(text) - len(text.translate(None, b"{[:,"))
+
+
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise ValueError(f"the key {twice[:80]!r} occurs twice")
     return found
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {text[:40]} is too large for float64")
+    return value
 
 
 def read_json(path: PathLike) -> Any:

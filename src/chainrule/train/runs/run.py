@@ -300,7 +300,7 @@ class Run:
         self.seconds = time.monotonic() - started
         if history.interrupted:
             return history, None
-        save(trainer.model, self.path("model.safetensors"))
+        save(trainer.model.state_dict(), self.path("model.safetensors"))
         self.__dict__.pop("model", None)
         results = {"test": trainer.evaluate(test), "seconds": round(self.seconds, 2)}
         write_atomic(self.path("results.json"), [to_json(results, indent=2)])
