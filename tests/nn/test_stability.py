@@ -90,6 +90,20 @@ def test_c15_normalization_of_constants(constant):
     assert not layer.eval()(x).any()
 
 
+@pytest.mark.parametrize("size", [1.0, 300.0, 6e4])
+def test_float16_is_normalized_in_float32(size):
+    """x − x₀ and the variance are beyond float16; value and gradient are those of float32."""
+    numbers = size * np.array([[1.0, -1.0, 0.5], [0.25, -0.5, 1.0]])
+    results = []
+    for dtype in ("float16", "float32"):
+        x = cr.tensor(numbers.astype(np.float16), dtype=dtype, requires_grad=True)
+        y = F.layer_norm(x, 3) + F.batch_norm(x, None, None, training=True)
+        (y * y * y).sum().backward()
+        results.append((y.detach().numpy(), x.grad.numpy() * size))
+    for half, single in zip(*results, strict=True):
+        np.testing.assert_allclose(half, single, atol=0.02)  # numbers of size 10 in 11 bits
+
+
 @pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
 def test_c11_normalization_far_from_0(offset):
     x = (offset + np.random.default_rng(0).integers(0, 2, (6, 500))).astype(np.float32)

@@ -99,6 +99,60 @@ def test_c8_norm_at_zero_and_std_of_constants():
         assert x.grad.tolist() == [0, 0]
 
 
+LARGE = {"float16": 2.0**14, "float32": 2.0**126, "float64": 2.0**1022}
+SMALL = {"float16": 2.0**-20, "float32": 2.0**-123, "float64": 2.0**-1019}
+
+
+@pytest.mark.parametrize("size", [LARGE, SMALL])
+@pytest.mark.parametrize("dtype", LARGE)
+@pytest.mark.parametrize("p", [-2.0, 0.5, 1.5, 2.0, 3.0, 7.0])
+def test_c8_norms_at_the_ends_of_the_range(p, dtype, size):
+    """‖s·x‖ = s·‖x‖, with the gradient of ‖x‖: whatever |s·x|ᵖ is."""
+    unit = cr.tensor([0.5, -0.25, 0.125], dtype=dtype, requires_grad=True)
+    x = cr.tensor(unit.detach().numpy() * np.dtype(dtype).type(size[dtype]), requires_grad=True)
+    y, expected = x.norm(p), unit.norm(p)
+    y.backward()
+    expected.backward()
+    limit = 128 * float(np.finfo(dtype).eps)  # the power and the root of a number rounded once more
+    last = float(np.spacing(y.detach().numpy())) / size[dtype]  # denormals have few digits
+    np.testing.assert_allclose(y.item() / size[dtype], expected.item(), rtol=limit, atol=last)
+    if p > 0 or size is LARGE:  # else s may be denormal, with few digits
+        np.testing.assert_allclose(x.grad.numpy(), unit.grad.numpy(), rtol=limit)
+
+
+@pytest.mark.parametrize("p", [-1.0, 0.5, 1.0, 1.5, 2.0, 3.0, float("inf")])
+@pytest.mark.parametrize("keepdim", [False, True])
+def test_c8_norms_of_rows_with_zeros_have_pytorchs_gradients(p, keepdim):
+    torch = pytest.importorskip("torch")
+    rows = np.array([[0.0, 3.0, -4.0], [0.0, 0.0, 0.0], [1e-30, 2e-30, 2e-30], [1.0, -2.0, 2.0]])
+    x, other = cr.tensor(rows, requires_grad=True), torch.tensor(rows, requires_grad=True)
+    y, truth = x.norm(p, 1, keepdim), other.norm(p, 1, keepdim)
+    y.sum().backward()
+    truth.sum().backward()
+    # Some roundings of powers and roots; PyTorch's powers of 1e-30 are close to the end of float64.
+    np.testing.assert_allclose(y.detach(), truth.detach(), rtol=1e-13)
+    np.testing.assert_allclose(x.grad, other.grad, rtol=1e-13)
+
+
+def test_c8_second_derivative_of_norm_where_powers_overflow():
+    unit, size = np.array([3.0, -4.0]), 1e200
+    for p in (2.0, 3.0):
+        plain = cr.hessian(lambda x, p=p: x.norm(p))(cr.tensor(unit)).numpy()
+        scaled = cr.hessian(lambda x, p=p: x.norm(p))(cr.tensor(unit * size)).numpy()
+        np.testing.assert_allclose(scaled * size, plain, rtol=1e-13)
+
+
+@pytest.mark.parametrize("dtype", LARGE)
+@pytest.mark.parametrize("size", [LARGE, SMALL])
+def test_c8_std_at_the_ends_of_the_range(dtype, size):
+    x = cr.tensor(np.array([1, -1], dtype) * np.dtype(dtype).type(size[dtype]), requires_grad=True)
+    y = x.std(correction=0)
+    y.backward()
+    limit = 4 * float(np.finfo(dtype).eps)  # divided by another number, and multiplied again
+    np.testing.assert_allclose(y.item(), x[0].item(), rtol=limit)
+    np.testing.assert_allclose(x.grad.numpy(), [0.5, -0.5], rtol=limit)
+
+
 def test_c9_prod_with_zeros_to_second_order():
     x = cr.tensor([0.0, 2.0, 3.0], requires_grad=True)
     x.prod().backward()
@@ -141,6 +195,13 @@ def test_c14_float16_sum_and_mean():
     assert x.sum().item() == np.inf
     assert x.mean().item() == 1
     assert cr.full((2,), 300.0, dtype="float16").norm().item() == np.float16(300 * 2**0.5)
+    assert cr.tensor([300.0, -300.0], dtype="float16").std(correction=0).item() == 300
+
+
+def test_c14_float16_uniform_numbers_are_below_1():
+    x = cr.rand(200_000, dtype="float16").numpy()
+    assert x.max() == 1 - 2**-11 and x.min() == 0
+    assert abs(x.mean(dtype=np.float64) - 0.5) < 0.003  # 4 standard errors
 
 
 def test_c18_denormals_survive_the_import():

@@ -250,8 +250,7 @@ class normalize:
     """y = (x − m)/√(v + ε), with mean m and variance v over the dimensions; → (y, m, v).
 
     ∂L/∂x = (g − mean g − y·mean(g·y))/√(v + ε); through m: g/n, through v: 2(x − m)·g/n.
-    Computed from x − x₀ (x₀ the first element), so that a constant gives 0 at any size; float16 in
-    float32, since x − x₀ can be beyond float16.
+    Computed from x − x₀ (x₀ the first element), so that a constant gives 0 at any size.
     """
     kind = Along()
     samples = cases(
@@ -270,11 +269,10 @@ class normalize:
         n, wide = max(count(x, dims), 1), accumulator(x, dims)
         first = tuple(slice(0, 1) if d in dims else slice(None) for d in range(x.ndim))
         origin = x[first] if x.size else np.zeros(reduced_shape(x.shape, dims, True), x.dtype)
-        z = x.astype(np.result_type(x, np.float32)) - origin
-        shift = (np.sum(z, dims, dtype=wide, keepdims=True) / n).astype(z.dtype)
-        z = z - shift
-        v = (np.sum(z * z, dims, dtype=wide, keepdims=True) / n).astype(z.dtype)
-        return tuple([y.astype(x.dtype) for y in (z / np.sqrt(v + eps), origin + shift, v)])
+        shift = (np.sum(x - origin, dims, dtype=wide, keepdims=True) / n).astype(x.dtype)
+        z = x - origin - shift
+        v = (np.sum(z * z, dims, dtype=wide, keepdims=True) / n).astype(x.dtype)
+        return z / np.sqrt(v + eps), origin + shift, v
 
     def vjp(gs, x_spec, ys, dims, eps):
         g, by_mean, by_var = gs

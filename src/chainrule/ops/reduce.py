@@ -175,18 +175,23 @@ class var:
 
 @composition
 def std(x: Tensor, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-    """√var; of constants 0, with gradient 0.
+    """√var; of constants 0, with gradient 0. Right where var itself is beyond the dtype.
 
     >>> import chainrule as cr
     >>> cr.std(cr.tensor([1.0, 3.0]), correction=0)
     tensor(1.)
     """
-    return safe_sqrt(var(x, dim, correction, keepdim))
+    if x.dtype == _HALF:
+        return std(x.float(), dim, correction, keepdim).half()
+    dims = normalized_dims(dim, x.ndim)
+    scale = power_scale(x, 4.0, dims)  # not 2: a difference x − mean x can be as small as ε·x
+    y = safe_sqrt(var(x / scale, dims, correction, True)) * scale
+    return y if keepdim else y.reshape(reduced_shape(x.shape, dims, False))
 
 
 @composition
 def norm(x: Tensor, p: float = 2.0, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """(Σ |x|ᵖ)^(1/p) over the dimensions. At 0 the gradient is 0.
+    """(Σ |x|ᵖ)^(1/p) over the dimensions. At 0 the gradient is 0, as it is by elements that are 0.
 
     p = ∞ gives max |x|, −∞ min |x|, and 0 how many elements are not 0.
 
@@ -202,10 +207,36 @@ def norm(x: Tensor, p: float = 2.0, dim: Dims = None, keepdim: bool = False) -> 
         return (amax if p > 0 else amin)(x.abs(), dim, keepdim)
     if p == 1:
         return sum(x.abs(), dim, keepdim)
+    dims = normalized_dims(dim, x.ndim)
+    scale = power_scale(x, p, dims)
+    y = x / scale
     if p == 2:
-        return safe_sqrt(sum(x * x, dim, keepdim))
-    total = sum(x.abs() ** p, dim, keepdim)
-    return where(total > 0, where(total > 0, total, 1.0) ** (1 / p), 0.0)
+        root = safe_sqrt(sum(y * y, dims, True))
+    else:
+        root = safe_power(sum(safe_power(y.abs(), p), dims, True), 1 / p)
+    y = root * scale
+    return y if keepdim else y.reshape(reduced_shape(x.shape, dims, False))
+
+
+def power_scale(x: Tensor, p: float, dims: tuple[int, ...]) -> Tensor:
+    """s, by which to divide x so that Σ |x/s|ᵖ neither overflows nor vanishes; 1 where it does not.
+
+    The largest |x/s| is in reach of p; for p < 0 the smallest is 1. (Σ |x/s|ᵖ)^(1/p)·s is the same
+    number for any s, so its derivatives do not depend on s, which is a constant to them.
+    """
+    if not count(x, dims):
+        return Tensor(np.ones(reduced_shape(x.shape, dims, True), x.dtype))
+    extreme: Any = amax if p > 0 else amin
+    top = extreme(x.detach().abs(), dims, True)
+    info = np.finfo(x.dtype)
+    # least³ᵖ·ε is a normal number: room for the powers of which first and second derivatives are.
+    least = float(info.tiny / info.eps) ** (1 / (3 * max(p, 1 - p))) if p > 0 else 1.0
+    return where((top > 0) & top.isfinite(), top / top.clamp(least, 1 / least), 1.0)
+
+
+def safe_power(x: Tensor, p: float) -> Tensor:
+    """xᵖ for x ≥ 0, with gradient 0, not ∞, at 0."""
+    return where(x == 0, 0.0 if p > 0 else math.inf, where(x == 0, 1.0, x) ** p)
 
 
 def safe_sqrt(x: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.gateway import apply
 from chainrule.nn.functional import records
@@ -90,8 +92,7 @@ def _normalized(
             given=f"input {input.shape}",
             instead="Use a larger batch (drop_last=True in the loader), or model.eval().",
         )
-    y: Tensor
-    y, mean, var = apply(records.normalize, input, dims=dims, eps=eps)
+    y, mean, var = _standardized(input, dims, eps)
     if running_mean is not None and running_var is not None:
         with use(gradients=False):
             _move(running_mean, mean, momentum)
@@ -99,10 +100,17 @@ def _normalized(
     return y
 
 
+def _standardized(x: Tensor, dims: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """(x − m)/√(v + ε), m and v; of float16 in float32, where squares are not beyond 65,504."""
+    wide = x.float() if x.dtype == np.float16 else x
+    y, mean, var = apply(records.normalize, wide, dims=dims, eps=eps)
+    return y.to(x.dtype), mean, var
+
+
 def _move(running: Tensor, now: Tensor, momentum: float | Tensor) -> None:
     """running ← (1 − momentum)·running + momentum·now, of each channel; over examples the mean."""
     now = now.detach()
-    target = now if now.shape[0] == 1 else now.mean(0)
+    target = (now if now.shape[0] == 1 else now.mean(0)).to(running.dtype)
     running.assign(running * (1 - momentum) + target.reshape(running.shape) * momentum)
 
 
@@ -158,7 +166,7 @@ def layer_norm(
             given=input.shape,
             expected=f"(..., {', '.join(map(str, sizes))})",
         )
-    y: Tensor = apply(records.normalize, input, dims=tuple(range(first, input.ndim)), eps=eps)[0]
+    y = _standardized(input, tuple(range(first, input.ndim)), eps)[0]
     if weight is not None:
         y = y * weight
     return y if bias is None else y + bias
