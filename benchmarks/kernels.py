@@ -122,9 +122,10 @@ def training_candidates() -> dict[str, Candidates]:
     x, t = rng.normal(size=(64, 10)).astype("f4"), rng.integers(0, 10, 64)
     one, loss, dx = np.array(1, "f4"), np.zeros((), "f4"), np.zeros((64, 10), "f4")
     rows: dict[str, Candidates] = {}
-    rows["cross-entropy + gradient, 64x10"] = {
-        "engine": program("cross_entropy_with_gradient", [x, t, one], [loss, dx]),
-    }
+    labels = {"reduction": "mean", "ignore_index": -100}
+    forward = program(lookup("softmax_cross_entropy"), [x, t], [loss], **labels)
+    backward = program(lookup("softmax_cross_entropy_gradient"), [one, x, t], [dx], **labels)
+    rows["cross-entropy + gradient, 64x10"] = {"engine": lambda: (forward(), backward())}
     w, g, m, v = (rng.random(100_000, dtype=np.float32) for _ in range(4))
     numbers = [np.array(n) for n in (4, 1e-3, (0.9, 0.999), 1e-8, 0.0)]
     flags = {"decoupled": False, "maximize": False}

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.primitive import operations
+from chainrule.primitive import operations, registry
 
 SOURCE = Path(cr.__file__).parent
 FILES = sorted(SOURCE.glob("**/*.py"))
@@ -104,6 +104,18 @@ def test_inside_ops_files_import_only_earlier_ones():
     for place, name in enumerate(OPS):
         used = {t[1] for t in imports(SOURCE / "ops" / f"{name}.py") if t[0] == "ops"}
         assert used <= set(OPS[:place]), f"ops/{name}.py imports {used - set(OPS[:place])}"
+
+
+def test_lowerings_stand_in_the_file_of_their_op():
+    """`engine/lowering/reduce.py` has the rows of the ops of `ops/reduce.py`, and so on."""
+    for file in (SOURCE / "engine" / "lowering").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.Call) or ast.unparse(node.func) not in ("row", "lowering"):
+                continue
+            for name in (arg.value for arg in node.args if isinstance(arg, ast.Constant)):
+                if name in registry:  # else a pass makes it
+                    home = registry[name].forward.__module__
+                    assert home == f"chainrule.ops.{file.stem}", f"{file.stem}.py: `{name}`"
 
 
 def test_no_modules_import_each_other():

@@ -117,7 +117,7 @@ class Lowering:
             packed = self.packed[w] = Value(Spec(w.shape[::-1], w.dtype))
             self.constants[packed] = np.empty(packed.shape, packed.dtype)
             self._own(packed)
-        params = {"bias": True, "residual": False, "activation": activation}
+        params = {"activation": activation}
         self._emit("product", (x, self.packed[w], b), equation.outputs, params, equation)
         return True
 

@@ -13,16 +13,13 @@ C++ is in `engine/cpp/`; start reading at `kernels/gemm_tile.h`, `kernels/machin
 
 Kernels that a program can name beside primitives:
 
-===============================  =================================================================
-``product``                      (a, b[, bias][, residual]) → activation(a·b + bias + residual);
-                                 ``bias``, ``residual`` (bool), ``activation`` ("none", "relu")
-``convolution``                  (x, w[, bias]) → activation(conv2d(x, w) + bias);
-                                 ``geometry``, ``bias`` (bool), ``activation``
-``fused``                        a chain of elementwise steps with optional reductions:
-                                 ``steps``, ``results``, ``reductions``, ``dims``, ``dtype``
-``cross_entropy_with_gradient``  (x, t, g) → loss, ∂loss/∂x·g; ``reduction``, ``ignore_index``
-``copy``, ``fill_zero``          a view into another, broadcasting; zeros
-===============================  =================================================================
+=============  =====================================================================================
+``product``    (a, b, bias) → activation(a·b + bias); ``activation`` ("none", "relu")
+``fused``      a chain of elementwise steps with optional reductions: ``steps``, ``results``,
+               ``reductions``, ``dims``, ``dtype``
+``copy``       a view into another, broadcasting
+``require``    ends the run unless all of x is true; ``number`` says which requirement it is
+=============  =====================================================================================
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """From primitives to native calls: what has a kernel, and in which layouts.
 
-`table` holds the registry, `lower` and what lowerings share. The other files register lowerings,
-each those of the file of `ops/` that has its name, and `chain` those of the chains that a compiler
-pass makes.
+`table` holds the registry and `lower`, `conditions` the words of its rows. Each of the other files
+has the rows of the ops in the file of `ops/` with its name; `chain` has those of the chains that a
+compiler pass makes.
 """
 
 from chainrule.engine.lowering import attention as attention

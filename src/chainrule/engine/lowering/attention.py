@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from chainrule.engine.layout import BOOL, FLOATS, Layout, broadcast_to
-from chainrule.engine.lowering.table import Case, Layouts, in_rows, row, seen
+from chainrule.engine.lowering.conditions import in_rows, seen
+from chainrule.engine.lowering.table import Case, Layouts, row
 
 MAX_MASKS = 2
 

@@ -1,21 +1,20 @@
 """Products: of matrices, of a layer, of the gradients of layers.
 
-    matmul(a, b[, bias][, other]) → activation(a·b + bias + other)
+    matmul(a, b[, bias][, gate]) → activation(a·b + bias), or (a·b)·[gate > 0]
 
-The activation "gate" adds no other: (a·b + bias)·[other > 0].
+Its numbers: the activation, whether there is a bias, whether there is a gate.
 """
 
 from chainrule.engine.layout import Layout
-from chainrule.engine.lowering.table import (
-    Case,
+from chainrule.engine.lowering.conditions import (
     adjacent,
     as_rows,
     choice,
     one_float_dtype,
-    row,
     rows_adjacent,
     seen,
 )
+from chainrule.engine.lowering.table import Case, row
 
 
 def gives_rows(case: Case) -> bool:
@@ -24,13 +23,9 @@ def gives_rows(case: Case) -> bool:
     return len(y.shape) > 1 and adjacent(y)
 
 
-def other_fits(case: Case) -> bool:
+def gate_fits(case: Case) -> bool:
     """The last input lies like the result."""
     return case.inputs[-1].shape == case.outputs[0].shape and adjacent(case.inputs[-1])
-
-
-def other_fits_if_any(case: Case) -> bool:
-    return not case.params["residual"] or other_fits(case)
 
 
 def transposed(x: Layout) -> Layout:
@@ -55,21 +50,17 @@ PLAIN = (one_float_dtype, gives_rows)
 ACTIVATIONS = ("none", "relu", "gate")
 NONE, RELU, GATE = range(3)
 
-row("matmul", needs=PLAIN, ints=(NONE, 0, 0))
-row("matmul_gate", kernel="matmul", needs=(*PLAIN, other_fits), ints=(GATE, 0, 1))
-row(
-    "product",
-    kernel="matmul",
-    needs=(*PLAIN, other_fits_if_any),
-    ints=(choice("activation", *ACTIVATIONS), "bias", "residual"),
-)
-row("linear_weight", kernel="matmul", sees=as_weight_gradient, needs=PLAIN, ints=(NONE, 0, 0))
 LAYERS = {"linear": "none", "linear_relu": "relu"}
-"""Products with a transposed matrix of weights, and the activation that follows."""
+"""Products with a transposed matrix of weights, and the activation that follows. `product` is one
+whose weights are transposed already."""
 
-for name, activation in LAYERS.items():
+row("matmul", needs=PLAIN, ints=(NONE, 0, 0))
+row("matmul_gate", kernel="matmul", needs=(*PLAIN, gate_fits), ints=(GATE, 0, 1))
+row("linear_weight", kernel="matmul", sees=as_weight_gradient, needs=PLAIN, ints=(NONE, 0, 0))
+row("product", kernel="matmul", needs=PLAIN, ints=(choice("activation", *ACTIVATIONS), 1, 0))
+for layer, activation in LAYERS.items():
     row(
-        name,
+        layer,
         kernel="matmul",
         sees=as_layer,
         needs=(*PLAIN, rows_adjacent(2)),

@@ -8,15 +8,14 @@ from __future__ import annotations
 import math
 
 from chainrule.engine.layout import Layout
-from chainrule.engine.lowering.contract import ACTIVATIONS
-from chainrule.engine.lowering.table import (
-    Case,
+from chainrule.engine.lowering.conditions import (
     in_order_between,
     one_float_dtype,
     results_in_order,
-    row,
     whole_elements,
 )
+from chainrule.engine.lowering.contract import ACTIVATIONS
+from chainrule.engine.lowering.table import Case, row
 from chainrule.engine.lowering.window import as_images, stride_padding_dilation
 from chainrule.primitive import Shape
 

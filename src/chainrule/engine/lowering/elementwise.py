@@ -18,7 +18,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from chainrule.engine.chain import Step, fused_call
 from chainrule.engine.layout import BOOL, FLOATS, KNOWN, NativeCall, native_call
-from chainrule.engine.lowering.table import Layouts, lowering_of_kind
+from chainrule.engine.lowering.table import Layouts, lowering_of_kind, row
 from chainrule.graph import Equation
 from chainrule.kinds import Elementwise
 from chainrule.primitive import DType, Primitive
@@ -266,3 +266,6 @@ def _integers(steps: Sequence[Step], inputs: Layouts, outputs: Layouts) -> Nativ
     if not all(x.in_order() and x.size in (1, y.size) for x in (*inputs, y)):
         return None
     return native_call("integers", inputs, outputs, (OF_INTEGERS[steps[0][0]],))
+
+
+row("clone", kernel="copy")

@@ -3,18 +3,17 @@
 from collections.abc import Iterable
 
 from chainrule.engine.layout import grouped, in_order
-from chainrule.engine.lowering.table import (
-    Case,
+from chainrule.engine.lowering.conditions import (
     all_in_order,
     as_rows,
     choice,
     floats,
     groups,
     integers,
-    row,
     rows_adjacent,
     seen,
 )
+from chainrule.engine.lowering.table import Case, row
 
 
 def rows_along(case: Case) -> Case | None:
@@ -60,10 +59,4 @@ row(
     needs=(floats, rows_adjacent(1), integers(2)),
     ints=(0, 1, REDUCTION, "ignore_index"),
     order=(1, 2, 0),
-)
-row(
-    "cross_entropy_with_gradient",
-    kernel="softmax_cross_entropy",
-    needs=(floats, rows_adjacent(0), integers(1)),
-    ints=(1, 1, REDUCTION, "ignore_index"),
 )

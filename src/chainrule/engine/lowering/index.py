@@ -8,16 +8,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from chainrule.engine.layout import FLOATS, Layout, NativeCall, layout_of, native_call
-from chainrule.engine.lowering.table import (
-    MAX_OPERANDS,
-    Case,
-    Layouts,
-    all_in_order,
-    floats,
-    integers,
-    lowering,
-    row,
-)
+from chainrule.engine.lowering.conditions import all_in_order, floats, integers
+from chainrule.engine.lowering.table import MAX_OPERANDS, Case, Layouts, lowering, row
 
 
 def by_one_array(case: Case) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chainrule.engine.lowering.table import Case, all_in_order, floats, row
+from chainrule.engine.lowering.conditions import all_in_order, floats
+from chainrule.engine.lowering.table import Case, row
 from chainrule.engine.lowering.window import as_images, in_two, stride_padding_dilation
 from chainrule.primitive import Shape
 

@@ -4,16 +4,15 @@ What a recurrence saved lies in order. Of other operands features are adjacent, 
 which may lie in any way.
 """
 
-from chainrule.engine.lowering.table import (
-    Case,
+from chainrule.engine.lowering.conditions import (
     choice,
     in_order_between,
     in_rows,
     one_float_dtype,
     results_in_order,
-    row,
     whole_elements,
 )
+from chainrule.engine.lowering.table import Case, row
 
 
 def nothing_empty(case: Case) -> bool:

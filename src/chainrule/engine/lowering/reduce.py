@@ -8,14 +8,11 @@ from typing import Any
 from chainrule.engine.chain import Reduction as Fold
 from chainrule.engine.chain import fused_call
 from chainrule.engine.layout import FLOATS, NativeCall, grouped, native_call
+from chainrule.engine.lowering.conditions import all_in_order, booleans, floats, groups
 from chainrule.engine.lowering.table import (
     MAX_OPERANDS,
     Case,
     Layouts,
-    all_in_order,
-    booleans,
-    floats,
-    groups,
     lowering,
     lowering_of_kind,
     row,

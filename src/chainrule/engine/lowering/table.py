@@ -1,10 +1,11 @@
-"""The table of what has a kernel, in which layouts, and the words that its rows are written in.
+"""The table of what has a kernel, and in which layouts.
 
 A row names a kernel for an op and says what the layouts must be like (`needs`), how the kernel sees
 the operands where not as they are (`sees`), and which numbers it takes (`ints`, `floats`):
 
     row("adagrad_update", needs=(floats, all_in_order), ints=("maximize",))
 
+The words for conditions are in conditions.py.
 An op may have several rows; the first that fits counts. What no row can say is a function with the
 decorator `lowering`. Whoever wants to run an op, alone or in a program, asks `lower`.
 """
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from chainrule.engine.layout import BOOL, FLOATS, KNOWN, Layout, NativeCall, grouped
+from chainrule.engine.layout import KNOWN, Layout, NativeCall
 from chainrule.errors import GraphError
 from chainrule.kinds import Elementwise, Kind
 from chainrule.primitive import Primitive
@@ -23,11 +24,8 @@ from chainrule.primitive import Primitive
 Layouts = Sequence[Layout]
 Lowering = Callable[[dict[str, Any], Layouts, Layouts], NativeCall | None]
 MAX_DIMS, MAX_OPERANDS = 8, 32  # see engine/cpp/runtime/call.h
-INTEGERS = "iu"
 
 LOWERINGS: dict[str, list[Lowering]] = {}
-
-
 OF_KINDS: dict[type[Kind], Callable[..., NativeCall | None]] = {}
 """What lowers whatever op is of a kind, unless it has rows of its own."""
 
@@ -165,115 +163,3 @@ def lowering_of_kind(kind: type[Kind]) -> Callable[[Any], Any]:
         return function
 
     return register
-
-
-# -- conditions ----------------------------------------------------------------------------------
-
-
-def floats(case: Case) -> bool:
-    """The first operand is of a floating dtype that kernels know."""
-    return case.operands[0].dtype in FLOATS
-
-
-def gives_floats(case: Case) -> bool:
-    """The first result is."""
-    return case.outputs[0].dtype in FLOATS
-
-
-def booleans(case: Case) -> bool:
-    """The first operand is of truth values."""
-    return case.operands[0].dtype == BOOL
-
-
-def integers(at: int) -> Condition:
-    """This input is of integers."""
-    return lambda case: case.inputs[at].dtype.kind in INTEGERS
-
-
-def one_float_dtype(case: Case) -> bool:
-    """All operands are of one floating dtype."""
-    return gives_floats(case) and len({x.dtype for x in case.operands}) == 1
-
-
-def all_in_order(case: Case) -> bool:
-    """All operands lie in C order."""
-    return all(x.in_order() for x in case.operands)
-
-
-def results_in_order(case: Case) -> bool:
-    """All results lie in C order."""
-    return all(x.in_order() for x in case.outputs)
-
-
-def in_order_between(start: int, stop: int) -> Condition:
-    """The inputs from `start` to before `stop` lie in C order."""
-    return lambda case: all(x.in_order() for x in case.inputs[start:stop])
-
-
-def rows_adjacent(*at: int) -> Condition:
-    """Of these operands, elements of a row lie side by side."""
-    return lambda case: all(adjacent(case.operands[i]) for i in at)
-
-
-def one_operand_free(case: Case) -> bool:
-    """There are fewer inputs than a kernel may have operands."""
-    return len(case.inputs) < MAX_OPERANDS
-
-
-def adjacent(x: Layout) -> bool:
-    """Whether elements of a row lie side by side."""
-    return x.size == 0 or x.shape[-1] == 1 or x.strides[-1] == x.dtype.itemsize
-
-
-def whole_elements(x: Layout) -> bool:
-    """Whether elements lie a whole number of elements apart."""
-    return x.size == 0 or not any(stride % x.dtype.itemsize for stride in x.strides)
-
-
-def in_rows(x: Layout) -> bool:
-    """Whether elements of a row lie side by side, and rows a whole number of elements apart."""
-    return adjacent(x) and whole_elements(x)
-
-
-# -- numbers, and ways to see --------------------------------------------------------------------
-
-
-def choice(name: str, *values: str) -> Callable[[Case], Iterable[int]]:
-    """The number of a parameter's value in a list."""
-    return lambda case: (values.index(case.params[name]),)
-
-
-def groups(name: str) -> Callable[[Case], Iterable[int] | None]:
-    """(outer, n, inner) around the neighbouring dimensions that a parameter names; None is all."""
-
-    def found(case: Case) -> Iterable[int] | None:
-        x, dims = case.inputs[0], case.params[name]
-        if dims is None:
-            return (1, x.size, 1)
-        return grouped(x.shape, (dims,) if isinstance(dims, int) else dims)
-
-    return found
-
-
-def seen(
-    case: Case, inputs: Sequence[Layout | None], outputs: Sequence[Layout | None]
-) -> Case | None:
-    """The case with other layouts, or None where one could not be had."""
-    ins, outs = ([x for x in layouts if x is not None] for layouts in (inputs, outputs))
-    fits = len(ins) == len(inputs) and len(outs) == len(outputs)
-    return Case(case.params, ins, outs) if fits else None
-
-
-def as_rows(x: Layout) -> Layout | None:
-    """(..., n) as a matrix (rows, n) over the same memory, where its strides allow that."""
-    if len(x.shape) == 2:
-        return x
-    if len(x.shape) == 1:
-        return Layout((1, *x.shape), x.dtype, (x.dtype.itemsize * x.shape[0], *x.strides))
-    lead = Layout(x.shape[:-1], x.dtype, x.strides[:-1])
-    step, expected = lead.strides[-1], lead.strides[-1]
-    for n, stride in zip(reversed(lead.shape), reversed(lead.strides), strict=True):
-        if n > 1 and stride != expected:
-            return None
-        expected *= n
-    return Layout((lead.size, x.shape[-1]), x.dtype, (step, x.strides[-1]))

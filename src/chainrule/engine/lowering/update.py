@@ -1,6 +1,7 @@
 """Updates by optimizers: one sweep over a parameter and its state."""
 
-from chainrule.engine.lowering.table import Case, all_in_order, floats, row
+from chainrule.engine.lowering.conditions import all_in_order, floats
+from chainrule.engine.lowering.table import Case, row
 
 PLAIN = (floats, all_in_order)
 

@@ -6,7 +6,8 @@ There are no kernels for three dimensions.
 from __future__ import annotations
 
 from chainrule.engine.layout import Layout
-from chainrule.engine.lowering.table import Case, seen
+from chainrule.engine.lowering.conditions import seen
+from chainrule.engine.lowering.table import Case
 from chainrule.primitive import Shape
 
 

@@ -105,11 +105,4 @@ CR_KERNEL(copy) {
     return OK;
 }
 
-// `fill_zero`: every byte of one output, laid out in order.
-CR_KERNEL(fill_zero) {
-    if (call.n_out != 1 || !contiguous(call.out[0])) return bad_call("fill_zero: not in order");
-    __builtin_memset(call.out[0].data, 0, count(call.out[0]) * item_size(call.out[0].dtype));
-    return OK;
-}
-
 }  // namespace cr::CR_ISA

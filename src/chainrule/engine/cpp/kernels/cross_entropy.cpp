@@ -1,4 +1,4 @@
-// Cross-entropy of logits with class labels, its gradient, or both in one sweep.
+// Cross-entropy of logits with class labels, or its gradient.
 //
 //     loss = ln Σ e^(x − top) − (x[t] − top);   gradient = (e^(x − top) / Σ − onehot(t))·g
 //
@@ -17,13 +17,13 @@ constexpr i64 FEW = 32;  // classes
 struct Job {
     const Call* call;
     i64 rows, columns, step;
-    bool want_loss, want_gradient;
+    bool wants_gradient;  // in place of the loss
     Reduction reduction;
     i64 ignored, kept;  // the label to ignore; how many rows do not have it
     void* losses;       // one a row, before they are added up
 
     template <class T> T* gradient(i64 row) const {
-        return want_gradient ? const_cast<T*>(row_of<T>(call->out[want_loss], row)) : nullptr;
+        return wants_gradient ? const_cast<T*>(row_of<T>(call->out[0], row)) : nullptr;
     }
     // What comes from above: one number for all rows, or one a row.
     template <class T> T upstream(i64 row) const {
@@ -42,13 +42,13 @@ template <class T> void long_rows(void* context, i64 piece) {
         const i64 label = integer_at(call.in[1], row);
         T* dx = job.gradient<T>(row);
         if (label == job.ignored) {
-            if (job.want_loss) losses[row] = T(0);
+            if (losses) losses[row] = T(0);
             for (i64 i = 0; dx && i < job.columns; ++i) dx[i] = T(0);
             continue;
         }
         const T top = row_maximum(x, job.columns), chosen = x[label] - top;
         const T sum = row_exponentials(x, top, dx, job.columns);
-        if (job.want_loss) losses[row] = logarithm(sum) - chosen;
+        if (losses) losses[row] = logarithm(sum) - chosen;
         if (dx) {
             const T g = job.upstream<T>(row);
             const T probability = dx[label] / sum;
@@ -70,7 +70,7 @@ template <class T> void short_rows(const Job& job, i64 first, i64 rows) {
         label[l] = l < rows ? integer_at(job.call->in[1], first + l) : job.ignored;
         if (label[l] == job.ignored) continue;
         chosen[l] = from[label[l]];
-        if (job.want_gradient) g[l] = job.upstream<T>(first + l);
+        if (job.wants_gradient) g[l] = job.upstream<T>(first + l);
     }
     Vec<T> top = load(x[0]), sum{};
     for (i64 c = 1; c < job.columns; ++c) top = larger(load(x[c]), top);
@@ -79,12 +79,12 @@ template <class T> void short_rows(const Job& job, i64 first, i64 rows) {
         store(x[c], e);
         sum += e;
     }
-    if (job.want_loss) {
+    if (!job.wants_gradient) {
         T* losses = static_cast<T*>(job.losses) + first;
         const Vec<T> loss = log<T>(sum) - (load(chosen) - top);
         for (i64 l = 0; l < rows; ++l) losses[l] = label[l] == job.ignored ? T(0) : loss[l];
+        return;
     }
-    if (!job.want_gradient) return;
     for (i64 c = 0; c < job.columns; ++c) store(x[c], load(x[c]) / sum);
     for (i64 l = 0; l < rows; ++l)
         if (label[l] != job.ignored) x[label[l]][l] -= T(1);
@@ -115,8 +115,8 @@ template <class T> void run_rows(Job& job) {
 
 template <class T> Status cross_entropy(Job& job) {
     const View& loss = job.call->out[0];
-    const bool whole = job.want_loss && job.reduction != Reduction::none;
-    job.losses = job.want_loss ? loss.data : nullptr;
+    const bool whole = !job.wants_gradient && job.reduction != Reduction::none;
+    job.losses = job.wants_gradient ? nullptr : loss.data;
     if (whole) job.losses = shared_scratch(job.rows * sizeof(T));
     if (whole && !job.losses) return NO_MEMORY;
     run_rows<T>(job);
@@ -140,29 +140,24 @@ bool fits(const Job& job) {
         return v.dtype == x.dtype &&
                (v.ndim == 0 || (one_each && v.ndim == 1 && v.shape[0] == job.rows));
     };
-    if (job.want_gradient) {
-        const View& gradient = call.out[job.want_loss];
-        if (!fits_rows(call.in[2]) || gradient.dtype != x.dtype || !same_shape(gradient, x) ||
-            !rows_adjacent(gradient, size))
-            return false;
-    }
-    if (!job.want_loss) return true;
-    return fits_rows(call.out[0]) && (one_each == (call.out[0].ndim == 1)) &&
-           contiguous(call.out[0]);
+    const View& y = call.out[0];
+    if (job.wants_gradient)
+        return fits_rows(call.in[2]) && y.dtype == x.dtype && same_shape(y, x) &&
+               rows_adjacent(y, size);
+    return fits_rows(y) && one_each == (y.ndim == 1) && contiguous(y);
 }
 
 }  // namespace
 
-// softmax_cross_entropy(x, t[, g]) → [loss][, gradient];  ints: whether each is wanted, the
-// reduction (none, sum, mean), the label to ignore. g is one number, or one a row without a
-// reduction. Labels are checked before anything is written.
+// softmax_cross_entropy(x, t) → loss, or (x, t, g) → gradient;  ints: whether the loss is wanted,
+// whether the gradient, the reduction (none, sum, mean), the label to ignore. g is one number, or one
+// a row without a reduction. Labels are checked before anything is written.
 CR_KERNEL(softmax_cross_entropy) {
-    if (call.n_ints != 4 || call.n_in != 2 + (call.ints[1] != 0) ||
-        call.n_out != (call.ints[0] != 0) + (call.ints[1] != 0) || call.n_out == 0)
-        return bad_call("softmax_cross_entropy: takes x, t and g; gives loss and gradient");
+    if (call.n_ints != 4 || (call.ints[0] != 0) == (call.ints[1] != 0) || call.n_out != 1 ||
+        call.n_in != 2 + (call.ints[1] != 0))
+        return bad_call("softmax_cross_entropy: takes x, t and g; gives loss or gradient");
     const View &x = call.in[0], &t = call.in[1];
-    Job job{&call, x.shape[0], x.shape[1], 1, call.ints[0] != 0, call.ints[1] != 0,
-            Reduction(call.ints[2]), call.ints[3], 0, nullptr};
+    Job job{&call, x.shape[0], x.shape[1], 1, call.ints[1] != 0, Reduction(call.ints[2]), call.ints[3], 0, nullptr};
     if (!fits(job)) return bad_call("softmax_cross_entropy: shapes or dtypes do not fit");
     for (i64 row = 0; row < job.rows; ++row) {
         const i64 label = integer_at(t, row);

@@ -4,7 +4,7 @@
 #define CR_KERNELS(X)                                                                       \
     X(matmul) X(fused) X(fused64) X(softmax) X(log_softmax) X(softmax_cross_entropy)        \
     X(sgd_update) X(momentum_update) X(adam_update) X(random_uniform) X(take) X(embedding)  \
-    X(put_into) X(scatter_add) X(copy) X(fill_zero) X(conv2d) X(conv2d_input)               \
+    X(put_into) X(scatter_add) X(copy) X(conv2d) X(conv2d_input)                           \
     X(conv2d_weight) X(max_pool2d_with_positions) X(avg_pool2d) X(avg_pool2d_input)         \
     X(normalize) X(all_finite) X(binary_cross_entropy_with_logits) X(truth) X(slice_into)   \
     X(require) X(lstm_sequence) X(gru_sequence) X(rnn_sequence) X(lstm_sequence_gradient)   \

@@ -5,9 +5,12 @@
 namespace cr::CR_ISA {
 
 CR_KERNEL(copy);
-CR_KERNEL(fill_zero);
 
 namespace {
+
+void set_zero(const View& y) {
+    __builtin_memset(y.data, 0, count(y) * item_size(y.dtype));
+}
 
 // Whether every element of `part` lies inside `whole`, which lies in order.
 bool inside(const View& part, const View& whole) {
@@ -87,7 +90,7 @@ CR_KERNEL(slice_into) {
     const View &x = call.in[0], &y = call.out[0];
     View part;
     if (!placed(x, y, call.ints, part)) return bad_call("slice_into: the slice leaves y");
-    if (count(x) < count(y)) fill_zero(Call{nullptr, &y, nullptr, nullptr, 0, 1, 0, 0});
+    if (count(x) < count(y)) set_zero(y);
     return copy(Call{&x, &part, nullptr, nullptr, 1, 1, 0, 0});
 }
 
@@ -136,7 +139,7 @@ CR_KERNEL(join_slices) {
         parts[i].from = x, parts[i].first = job.rows, parts[i].rows = n ? count(x) / n : 0;
         job.rows += parts[i].rows, filled += count(x);
     }
-    if (filled < count(y)) fill_zero(Call{nullptr, &y, nullptr, nullptr, 0, 1, 0, 0});
+    if (filled < count(y)) set_zero(y);
     if (filled == 0) return OK;
     const i64 pieces = useful_threads(filled * 0.3) == 1 ? 1 : 16;
     job.step = (job.rows + pieces - 1) / pieces;
