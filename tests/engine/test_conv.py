@@ -143,6 +143,19 @@ def test_a_kernel_that_sees_nan_and_infinity() -> None:
     assert np.array_equal(np.isinf(y), np.isinf(truth))
 
 
+@pytest.mark.parametrize("case", [PLAIN[1], PLAIN[6], ODD[0], ODD[4], ROWS[0], ROWS[1]])
+def test_bias(case: Any) -> None:
+    """The bits of the convolution, or its adjoint, and then of the sum."""
+    x, w, u, geometry = operands(case, np.float32)
+    rng, ones = np.random.default_rng(1), (1,) * (x.ndim - 2)
+    b, c = (rng.normal(size=n).astype(np.float32) for n in (u.shape[1], x.shape[1]))
+    y = native("convolution", x, w, geometry=geometry)
+    assert same_bits(native("convolution", x, w, b, geometry=geometry), y + b.reshape(-1, *ones))
+    params = {"shape": x.shape, "geometry": geometry}
+    y = native("convolution_input", u, w, **params)
+    assert same_bits(native("convolution_input", u, w, c, **params), y + c.reshape(-1, *ones))
+
+
 @pytest.mark.parametrize("case", [*PLAIN[:4], PLAIN[6], ODD[1], ODD[4]])
 @pytest.mark.parametrize("activation", ["none", "relu"])
 def test_bias_and_activation_on_the_way_out(case: Any, activation: str) -> None:

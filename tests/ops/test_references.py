@@ -108,14 +108,15 @@ def cross_entropy_gradient(g, x, t, ignore_index, reduction):
     return y / kept.sum() if reduction == "mean" else y
 
 
-def convolution(x, w, geometry):
+def convolution(x, w, b=None, *, geometry):
     """Cross-correlation, one element of the output after the other."""
+    b = np.zeros(len(w)) if b is None else b
     per_group = len(w) // geometry.groups
     found = {}
     for (n, *place), seen in seen_by_windows(x, w.shape[2:], geometry, 0):
         for o in range(len(w)):
             first = o // per_group * w.shape[1]
-            found[(n, o, *place)] = (seen[first : first + w.shape[1]] * w[o]).sum()
+            found[(n, o, *place)] = (seen[first : first + w.shape[1]] * w[o]).sum() + b[o]
     return filled(found)
 
 
@@ -149,6 +150,11 @@ def adjoint(linear, shape, u):
         unit[place] = 1
         y[place] = (linear(unit) * u).sum()
     return y
+
+
+def transposed_convolution(u, w, b=None, *, shape, geometry):
+    y = adjoint(lambda x: convolution(x, w, geometry=geometry), shape, u)
+    return y if b is None else y + b.reshape(-1, *[1] * (y.ndim - 2))
 
 
 def pooled(reduce, x, kernel, geometry, value):
@@ -254,12 +260,9 @@ PLAIN = {
     "binary_cross_entropy": each(lambda p, t: -t * math.log(p) - (1 - t) * math.log(1 - p)),
     "binary_cross_entropy_with_logits": each(lambda x, t: math.log(1 + math.exp(x)) - t * x),
     "normalize": normalized,
-    "convolution": convolution,
-    "convolution_input": lambda u, w, shape, geometry: adjoint(
-        lambda x: convolution(x, w, geometry), shape, u
-    ),
+    "convolution": convolution, "convolution_input": transposed_convolution,
     "convolution_weight": lambda x, u, shape, geometry: adjoint(
-        lambda w: convolution(x, w, geometry), shape, u
+        lambda w: convolution(x, w, geometry=geometry), shape, u
     ),
     "max_pool": max_pool, "avg_pool": avg_pool,
     "avg_pool_input": lambda u, shape, **p: adjoint(lambda x: avg_pool(x, **p), shape, u),

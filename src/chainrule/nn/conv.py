@@ -117,7 +117,7 @@ class _Convolution(_Kernels):
         dtype: Any = None,
     ) -> None:
         kernel = per_dimension(kernel_size, self.dimensions, "kernel_size", 1)
-        geometry = convolution_geometry(kernel, stride, padding, dilation, groups)
+        geometry = convolution_geometry(self.dimensions, kernel, stride, padding, dilation, groups)
         if padding_mode not in PADDING_MODES:
             raise ArgumentError(
                 "unknown padding_mode",

@@ -9,7 +9,6 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn.functional.checks import check_counts, check_positive, check_tensors, sizes_of
-from chainrule.nn.functional.dimensions import over_batch
 from chainrule.nn.functional.normalization import batch_norm, instance_norm, layer_norm
 from chainrule.nn.module import Buffer, Module, Parameter
 from chainrule.nn.spatial import Spatial
@@ -150,20 +149,11 @@ class _InstanceNorm(_ChannelNorm):
         n = self.dimensions
         layouts = {n + 1: layout(n).replace("N, ", ""), n + 2: layout(n)}
         self._check(input, layouts, input.ndim - n - 1)
-        return over_batch(n, self._normalize, input)
-
-    def _normalize(self, input: Tensor) -> Tensor:
+        batch = input if input.ndim > n + 1 else input.unsqueeze(0)
         from_input = self.training or self.running_mean is None
-        return instance_norm(
-            input,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            from_input,
-            self.momentum or 0.0,
-            self.eps,
-        )
+        running, momentum = (self.running_mean, self.running_var), self.momentum or 0.0
+        y = instance_norm(batch, *running, self.weight, self.bias, from_input, momentum, self.eps)
+        return y if batch is input else y.squeeze(0)
 
 
 class InstanceNorm1d(_InstanceNorm, dimensions=1): ...

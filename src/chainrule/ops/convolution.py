@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from chainrule.kinds import Window
 from chainrule.ops.contract import same_float
 from chainrule.ops.window import Geometry, framed, require_layout, taps, unframed
 from chainrule.primitive import Array, Shape, Spec, SpecLike, primitive
+from chainrule.tensor import Tensor
 
 
 def columns(x: Array, kernel: Shape, out: Shape, geometry: Geometry) -> Array:
@@ -35,10 +36,12 @@ def in_groups(x: Array, dim: int, geometry: Geometry) -> Array:
     return x.reshape(*shape, math.prod(x.shape[dim + 1 :]))
 
 
-def require_weights(name: str, x: SpecLike, w: SpecLike, geometry: Geometry) -> None:
+def require_weights(
+    name: str, x: SpecLike, w: SpecLike, bias: tuple[SpecLike, ...], geometry: Geometry
+) -> None:
     """Weights have the dimensions and the dtype of the input, and the groups share them out."""
     require_layout(name, x, geometry.dimensions)
-    same_float(name, x, w)
+    same_float(name, x, w, *bias)
     if len(w.shape) != len(x.shape) or w.shape[0] % geometry.groups or 0 in w.shape[2:]:
         kernel = ", ".join(f"k{i + 1}" for i in range(geometry.dimensions))
         raise ShapeError(
@@ -46,6 +49,26 @@ def require_weights(name: str, x: SpecLike, w: SpecLike, geometry: Geometry) -> 
             f"{geometry.groups}, input {x.shape}",
             expected=f"(O, C/groups, {kernel}), where groups divides O and no size is 0",
         )  # fmt: skip
+
+
+def require_bias(name: str, bias: tuple[SpecLike, ...], channels: int) -> None:
+    """A bias, if there is one, has a number for each channel of the output."""
+    if bias and bias[0].shape != (channels,):
+        raise ShapeError(
+            f"the bias of {name} has another size", given=bias[0].shape, expected=(channels,)
+        )
+
+
+def add_bias(y: Array, bias: tuple[Array, ...]) -> Array:
+    """y, with its number added to each channel."""
+    for b in bias:
+        y += b.reshape(len(b), *(1,) * (y.ndim - 2))
+    return y
+
+
+def by_bias(g: Tensor, needs: Sequence[bool]) -> list[Tensor | None]:
+    """The gradient by the bias, if there is one, of an output that it is added to."""
+    return [g.sum((0, *range(2, g.ndim))) if need else None for need in needs]
 
 
 SAMPLES: Any = (  # input, weights, geometry
@@ -57,29 +80,32 @@ SAMPLES: Any = (  # input, weights, geometry
 )
 
 
-def convolutions(inputs: str, shape: str = "") -> Any:
-    """Samples of inputs x, weights w or outputs u, and the shape of the one that is computed."""
+def convolutions(inputs: str, result: str, bias: bool = True) -> Any:
+    """Samples of two of x, w and u, some with a bias for the channels of the third."""
 
     def draw(rng: np.random.Generator) -> Iterator[Any]:
-        for x, w, geometry in SAMPLES:
+        for i, (x, w, geometry) in enumerate(SAMPLES):
             shapes = {"x": x, "w": w, "u": (x[0], w[0], *geometry.positions(x, w))}
-            params = {"shape": shapes[shape]} if shape else {}
-            arrays = tuple(rng.normal(size=shapes[name]) for name in inputs)
-            yield arrays, {**params, "geometry": geometry}
+            arrays = [rng.normal(size=shapes[name]) for name in inputs]
+            if bias and i % 2:
+                arrays.append(rng.normal(size=shapes[result][1]))
+            params = {} if result == "u" else {"shape": shapes[result]}
+            yield tuple(arrays), {**params, "geometry": geometry}
 
     return draw
 
 
 @primitive
 class convolution:
-    """y[n,o] = Σ_c w[o,c] ⋆ x[n,c], the cross-correlation of inputs with kernels.
+    """y[n,o] = Σ_c w[o,c] ⋆ x[n,c] + b[o], the cross-correlation of inputs with kernels.
 
-    x (N, C, *sizes), w (O, C/groups, *kernel) → (N, O, *positions).
+    x (N, C, *sizes), w (O, C/groups, *kernel), perhaps b (O) → (N, O, *positions).
     """
-    kind, samples = Window(), convolutions("xw")
+    kind, samples = Window(), convolutions("xw", "u")
 
-    def infer(x: SpecLike, w: SpecLike, *, geometry: Geometry) -> Spec:
-        require_weights("convolution", x, w, geometry)
+    def infer(x: SpecLike, w: SpecLike, *bias: SpecLike, geometry: Geometry) -> Spec:
+        require_weights("convolution", x, w, bias, geometry)
+        require_bias("convolution", bias, w.shape[0])
         channels = w.shape[1] * geometry.groups
         if x.shape[1] != channels:
             raise ShapeError(
@@ -90,13 +116,14 @@ class convolution:
             )
         return Spec((x.shape[0], w.shape[0], *geometry.positions(x.shape, w.shape)), x.dtype)
 
-    def flops(x, w, *, geometry):
-        return 2 * convolution.infer(x, w, geometry=geometry).size * math.prod(w.shape[1:])
+    def flops(x, w, *bias, geometry):
+        size = convolution.infer(x, w, geometry=geometry).size
+        return size * (2 * math.prod(w.shape[1:]) + len(bias))
 
-    def forward(x, w, *, geometry):
+    def forward(x, w, *bias, geometry):
         out = geometry.positions(x.shape, w.shape)
         y = in_groups(w, 0, geometry) @ columns(x, w.shape[2:], out, geometry)
-        return y.reshape(x.shape[0], w.shape[0], *out)
+        return add_bias(y.reshape(x.shape[0], w.shape[0], *out), bias)
 
     def vjp(g, x, w, geometry, needs):
         by_x = by_w = None
@@ -104,20 +131,23 @@ class convolution:
             by_x = apply("convolution_input", g, w, shape=x.shape, geometry=geometry)
         if needs[1]:
             by_w = apply("convolution_weight", x, g, shape=w.shape, geometry=geometry)
-        return by_x, by_w
+        return by_x, by_w, *by_bias(g, needs[2:])
 
 
 @primitive
 class convolution_input:
-    """y[n,c] = Σ_o w[o,c] spread by u[n,o], the gradient of convolution by its input.
+    """y[n,c] = Σ_o w[o,c] spread by u[n,o] + b[c], the gradient of convolution by its input.
 
-    u (N, O, *positions), w (O, C/groups, *kernel) → shape (N, C, *sizes). Also called transposed
-    convolution.
+    u (N, O, *positions), w (O, C/groups, *kernel), perhaps b (C) → shape (N, C, *sizes). Also
+    called transposed convolution.
     """
     kind, samples = Window(), convolutions("uw", "x")
 
-    def infer(u: SpecLike, w: SpecLike, *, shape: Shape, geometry: Geometry) -> Spec:
-        require_weights("transposed convolution", u, w, geometry)
+    def infer(
+        u: SpecLike, w: SpecLike, *bias: SpecLike, shape: Shape, geometry: Geometry
+    ) -> Spec:
+        require_weights("transposed convolution", u, w, bias, geometry)
+        require_bias("transposed convolution", bias, shape[1])
         if u.shape[1] != w.shape[0]:
             n = len(w.shape) - 2
             raise ShapeError(
@@ -128,16 +158,17 @@ class convolution_input:
             )
         return Spec(shape, u.dtype)
 
-    def flops(u, w, *, shape, geometry): return 2 * math.prod(u.shape) * math.prod(w.shape[1:])
+    def flops(u, w, *bias, shape, geometry):
+        return 2 * math.prod(u.shape) * math.prod(w.shape[1:]) + len(bias) * math.prod(shape)
 
-    def forward(u, w, *, shape, geometry):
+    def forward(u, w, *bias, shape, geometry):
         out, kernel = u.shape[2:], w.shape[2:]
         spread = in_groups(w, 0, geometry).swapaxes(1, 2) @ in_groups(u, 1, geometry)
         spread = spread.reshape(*shape[:2], *kernel, *out)
         y = framed(np.zeros(shape, u.dtype), geometry)
         for tap, place in taps(kernel, out, geometry):
             y[place] += spread[(slice(None), slice(None), *tap)]
-        return unframed(y, shape, geometry)
+        return add_bias(unframed(y, shape, geometry), bias)
 
     def vjp(g, u, w, geometry, needs):
         by_u = by_w = None
@@ -145,7 +176,7 @@ class convolution_input:
             by_u = apply("convolution", g, w, geometry=geometry)
         if needs[1]:
             by_w = apply("convolution_weight", g, u, shape=w.shape, geometry=geometry)
-        return by_u, by_w
+        return by_u, by_w, *by_bias(g, needs[2:])
 
 
 @primitive
@@ -154,7 +185,7 @@ class convolution_weight:
 
     x (N, C, *sizes), u (N, O, *positions) → shape (O, C/groups, *kernel).
     """
-    kind, samples = Window(), convolutions("xu", "w")
+    kind, samples = Window(), convolutions("xu", "w", bias=False)
 
     def infer(x, u, *, shape, geometry): return Spec(shape, x.dtype)
 

@@ -6,6 +6,7 @@ padding of p elements before and q after, gives ⌊(n + p + q − d·(k − 1) �
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -25,10 +26,11 @@ def per_dimension(value: Any, n: int, name: str, least: int) -> Shape:
     """An integer for all n spatial dimensions, or one for each of them; all at least `least`."""
     numbers = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     numbers = numbers * n if len(numbers) == 1 else numbers
-    if len(numbers) != n or any(not isinstance(i, int) or i < least for i in numbers):
+    whole = all(isinstance(i, (int, np.integer)) and i >= least for i in numbers)
+    if len(numbers) != n or not whole:
         each = f", or one for each of the {n} dimensions" if n > 1 else ""
         raise ArgumentError(f"{name} is an integer ≥ {least}{each}", given=value)
-    return numbers
+    return tuple(map(int, numbers))
 
 
 class Geometry(NamedTuple):
@@ -65,7 +67,7 @@ class Geometry(NamedTuple):
     def positions(self, image: Shape, kernel: Shape) -> Shape:
         """How many positions the kernel has along each dimension; both shapes end in the sizes."""
         n = self.dimensions
-        return tuple(map(positions_along, image[-n:], kernel[-n:], *self[:3]))
+        return _positions(self, image[-n:], kernel[-n:])
 
     def sizes(self, positions: Shape, kernel: Shape) -> Shape:
         """The smallest input with so many positions; ShapeError if that has no elements."""
@@ -90,6 +92,11 @@ class Geometry(NamedTuple):
             begins = -(-room // s) * s
             widths.append((p, q + begins - room if begins < size + p else q))
         return self._replace(padding=tuple(widths))
+
+
+@functools.lru_cache
+def _positions(geometry: Geometry, sizes: Shape, kernel: Shape) -> Shape:
+    return tuple(map(positions_along, sizes, kernel, *geometry[:3]))
 
 
 def positions_along(

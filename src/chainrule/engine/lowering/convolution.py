@@ -1,7 +1,4 @@
-"""Convolution and its gradients.
-
-convolution(x, w[, bias]) → activation(x ⋆ w + bias)
-"""
+"""Convolution and its gradients. An instruction `convolution` may name an activation."""
 
 from __future__ import annotations
 
@@ -74,8 +71,8 @@ row(
     "convolution_input",
     kernel="conv2d_input",
     sees=as_images,
-    needs=(*PLAIN, spread_fits),
-    ints=(0, 0, geometry),
+    needs=(*PLAIN, in_order_between(2, 3), spread_fits),
+    ints=(bias_and_activation, geometry),
 )
 row(
     "convolution_weight",

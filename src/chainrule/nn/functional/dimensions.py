@@ -11,6 +11,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from chainrule.gateway import apply
+from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
 
 P = ParamSpec("P")
@@ -57,9 +59,23 @@ def _of_n(function: Callable[Concatenate[int, P], R], n: int) -> Callable[P, R]:
     return of_n
 
 
-def over_batch(n: int, function: Callable[[Tensor], Any], input: Tensor) -> Any:
-    """function(input); an input without N goes in as a batch of one example."""
+def remembered(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, which computes results of the same hashable arguments once."""
+    kept: Callable[..., R] = functools.lru_cache(typed=True)(function)
+
+    @functools.wraps(function)
+    def remembering(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return kept(*args, **kwargs)
+        except TypeError:  # lists do not hash
+            return function(*args, **kwargs)
+
+    return remembering
+
+
+def over_batch(n: int, record: Primitive, input: Tensor, *rest: Tensor, **params: Any) -> Any:
+    """A record on an input and others; an input without N goes in as a batch of one example."""
     if input.ndim != n + 1:
-        return function(input)
-    y = function(input.unsqueeze(0))
+        return apply(record, input, *rest, **params)
+    y = apply(record, input.unsqueeze(0), *rest, **params)
     return tuple(part.squeeze(0) for part in y) if isinstance(y, tuple) else y.squeeze(0)

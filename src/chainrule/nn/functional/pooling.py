@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
-from chainrule.gateway import apply
 from chainrule.nn.functional import records
 from chainrule.nn.functional.checks import check_counts, check_tensors
-from chainrule.nn.functional.dimensions import Size, in_dimensions, over_batch
+from chainrule.nn.functional.dimensions import Size, in_dimensions, over_batch, remembered
 from chainrule.ops.window import Geometry, layout, per_dimension
 from chainrule.primitive import Array, Shape
 from chainrule.tensor import Tensor
 
 
+@remembered
 def pool_geometry(
     n: int, kernel_size: Size, stride: Size | None, padding: Size, dilation: Size = 1
 ) -> tuple[Shape, Geometry]:
@@ -57,8 +57,7 @@ def max_pool(
     kernel, geometry = pool_geometry(n, kernel_size, stride, padding, dilation)
     if ceil_mode:
         geometry = geometry.rounded_up(input.shape, kernel)
-    pool = functools.partial(apply, records.max_pool, kernel=kernel, geometry=geometry)
-    both = over_batch(n, pool, input)
+    both = over_batch(n, records.max_pool, input, kernel=kernel, geometry=geometry)
     return both if return_indices else both[0]
 
 
@@ -97,10 +96,8 @@ def avg_pool(
     elif geometry.padding != border:
         counts = _counts(input.shape[-n:], kernel, geometry, border)
     divisor = divisor_override or (math.prod(kernel) if counts is None else 1)
-    pool = functools.partial(
-        apply, records.avg_pool, kernel=kernel, geometry=geometry, divisor=divisor
-    )
-    y: Tensor = over_batch(n, pool, input)
+    params = {"kernel": kernel, "geometry": geometry, "divisor": divisor}
+    y: Tensor = over_batch(n, records.avg_pool, input, **params)
     return y if counts is None else y / Tensor(counts.astype(y.dtype))
 
 
