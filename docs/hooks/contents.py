@@ -117,8 +117,8 @@ PAGES = (
         (
             all_of("Optimizers", "optim.optimizer optim.group optim.sgd optim.adam "
                                  "optim.adaptive", "chainrule.optim"),
-            all_of("Schedules of the learning rate", "optim.schedules optim.combined",
-                   "chainrule.optim"),
+            all_of("Schedules of the learning rate",
+                   "optim.scheduler optim.schedules optim.combined", "chainrule.optim"),
             all_of("Clipping", "optim.clip", "chainrule.optim"),
         ),
     ),

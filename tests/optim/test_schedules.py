@@ -93,6 +93,9 @@ def test_going_on_with_a_schedule():
     assert schedule.get_last_lr() == [0.15]
     schedule.step(9)
     assert schedule.last_epoch == 9 and schedule.get_last_lr() == [0.0625]
+    schedule.last_epoch = 10
+    schedule.step()
+    assert schedule.last_epoch == 11 and schedule.get_last_lr() == [0.0625]
     with pytest.raises(ArgumentError, match=r"last_epoch = 3 .* no initial_lr"):
         optim.StepLR(sgd(), 2, last_epoch=3)
 

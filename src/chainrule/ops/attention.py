@@ -18,7 +18,7 @@ from chainrule.gateway import apply
 from chainrule.ops.compare import where
 from chainrule.ops.contract import matmul, same_float
 from chainrule.ops.elementwise import exp
-from chainrule.ops.rules import broadcast_shapes
+from chainrule.ops.rules import broadcast_shapes, zeros_if_none
 from chainrule.primitive import Array, Spec, SpecLike, floating, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor
@@ -118,7 +118,7 @@ class attention:
     def vjp(gs, q, k, v, mask, ys, causal, scale, needs):
         (g, by_level), (y, level) = gs, ys
         params = {"causal": causal, "scale": scale}
-        g = y * 0.0 if g is None else g
+        g = zeros_if_none(g, y)
         delta = (g * y).sum(-1)
         delta = delta if by_level is None else delta - by_level
         found = apply("attention_gradient", g, q, k, v, delta, level, *mask, **params)
@@ -170,7 +170,7 @@ class attention_gradient:
         return scale * (t @ k), scale * (transposed @ q), p.swapaxes(-1, -2) @ u
 
     def vjp(gs, u, q, k, v, delta, level, mask, causal, scale):
-        by_q, by_k, by_v = (x * 0.0 if g is None else g for g, x in zip(gs, (q, k, v), strict=True))
+        by_q, by_k, by_v = map(zeros_if_none, gs, (q, k, v))
         p = probabilities(q, k, level, mask, causal, scale)
         rest = matmul(u, v.mT) - delta.unsqueeze(-1)
         t = p * rest * scale

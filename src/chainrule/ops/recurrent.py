@@ -20,8 +20,8 @@ import numpy as np
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.gateway import apply
 from chainrule.ops.contract import same_float
+from chainrule.ops.rules import zeros_if_none
 from chainrule.primitive import Array, Sample, Spec, SpecLike, floating, primitive
-from chainrule.tensor import Tensor, wrap
 
 # -- what the three have in common ---------------------------------------------------------------
 
@@ -70,11 +70,6 @@ def flat(x: Array) -> Array:
 def sigmoid(x: Array) -> Array:
     """σ(x) = 1 / (1 + e⁻ˣ); where e⁻ˣ is ∞ the limit 0."""
     return 1 / (1 + np.exp(-x))
-
-
-def zeros_if_none(g: Tensor | None, like: Tensor) -> Tensor:
-    """A gradient, or zeros where none came."""
-    return wrap(np.zeros(like.shape, like.dtype)) if g is None else g
 
 
 def sequence_samples(gates: int, inputs: str, *options: dict[str, Any]) -> Any:

@@ -16,12 +16,12 @@ from chainrule.optim.combined import ReduceLROnPlateau as ReduceLROnPlateau
 from chainrule.optim.combined import SequentialLR as SequentialLR
 from chainrule.optim.group import ParamGroup as ParamGroup
 from chainrule.optim.optimizer import Optimizer as Optimizer
+from chainrule.optim.scheduler import LRScheduler as LRScheduler
+from chainrule.optim.scheduler import Schedule as Schedule
 from chainrule.optim.schedules import CosineAnnealingLR as CosineAnnealingLR
 from chainrule.optim.schedules import ExponentialLR as ExponentialLR
 from chainrule.optim.schedules import LambdaLR as LambdaLR
 from chainrule.optim.schedules import LinearLR as LinearLR
-from chainrule.optim.schedules import LRScheduler as LRScheduler
 from chainrule.optim.schedules import MultiStepLR as MultiStepLR
-from chainrule.optim.schedules import Schedule as Schedule
 from chainrule.optim.schedules import StepLR as StepLR
 from chainrule.optim.sgd import SGD as SGD

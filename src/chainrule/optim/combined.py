@@ -12,7 +12,7 @@ from chainrule.errors import ArgumentError, DTypeError, listing
 from chainrule.optim.group import ParamGroup
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.options import checked
-from chainrule.optim.schedules import LRScheduler, Numbers, Schedule, where
+from chainrule.optim.scheduler import LRScheduler, Numbers, Schedule, where
 from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
 

@@ -3,10 +3,10 @@
 from chainrule.optim.combined import OneCycleLR as OneCycleLR
 from chainrule.optim.combined import ReduceLROnPlateau as ReduceLROnPlateau
 from chainrule.optim.combined import SequentialLR as SequentialLR
+from chainrule.optim.scheduler import LRScheduler as LRScheduler
 from chainrule.optim.schedules import CosineAnnealingLR as CosineAnnealingLR
 from chainrule.optim.schedules import ExponentialLR as ExponentialLR
 from chainrule.optim.schedules import LambdaLR as LambdaLR
 from chainrule.optim.schedules import LinearLR as LinearLR
-from chainrule.optim.schedules import LRScheduler as LRScheduler
 from chainrule.optim.schedules import MultiStepLR as MultiStepLR
 from chainrule.optim.schedules import StepLR as StepLR
