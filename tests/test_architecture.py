@@ -22,8 +22,8 @@ FLOORS = [
     # A module imports only what stands above it here; folders of one line do not know each other.
     ["errors"], ["tree"], ["settings"], ["kinds"], ["primitive"], ["samples"], ["graph"],
     ["engine"], ["interpreters"], ["tape"], ["aliases", "methods", "conversion"], ["tensor"],
-    ["gateway"], ["ops"],
-    ["autograd"], ["gradcheck", "transforms"], ["nn", "optim", "compiler", "data"],
+    ["gateway"], ["ops"], ["grad_mode"], ["autograd"], ["gradcheck", "transforms"],
+    ["nn", "optim", "compiler", "data"],
     ["train"], ["cli"], ["__init__", "__main__"],
 ]  # fmt: skip
 RANK = {module: rank for rank, modules in enumerate(FLOORS) for module in modules}

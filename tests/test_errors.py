@@ -14,7 +14,8 @@ BUILTINS = {
     "NotDifferentiableError": NotImplementedError, "CaptureError": RuntimeError,
     "GraphError": RuntimeError, "NonFiniteError": FloatingPointError, "FormatError": ValueError,
     "DownloadError": OSError, "CheckpointError": RuntimeError,
-    "MissingDependencyError": ImportError,
+    "MissingDependencyError": ImportError, "UnknownNameError": AttributeError,
+    "NestingError": RecursionError,
 }  # fmt: skip
 
 

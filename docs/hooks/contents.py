@@ -84,8 +84,8 @@ PAGES = (
     Page(
         "nn", "Layers and losses", "`from chainrule import nn`",
         (
-            some("Modules", "Module Parameter Buffer summary Summary", NN),
-            some("Containers", "Sequential ModuleList ModuleDict ParameterList", NN),
+            some("Modules", "Module FunctionLayer Parameter Buffer summary Summary", NN),
+            some("Containers", "Sequential ModuleList ModuleDict ParameterList ParameterDict", NN),
             all_of("Linear layers", "nn.linear nn.embedding", NN),
             all_of("Convolution and pooling", "nn.conv nn.pool", NN),
             all_of("Activations", "nn.activations", NN),
@@ -167,7 +167,8 @@ PAGES = (
             some("The base", "ChainruleError"),
             some("Errors", "ShapeError DTypeError ArgumentError OutOfRangeError GradientError "
                  "NotDifferentiableError NonFiniteError CaptureError GraphError FormatError "
-                 "DownloadError CheckpointError MissingDependencyError", "chainrule.errors"),
+                 "DownloadError CheckpointError MissingDependencyError UnknownNameError "
+                 "NestingError", "chainrule.errors"),
             some("Building messages", "LayerTrail listing shortened missing_dependency",
                  "chainrule.errors"),
         ),

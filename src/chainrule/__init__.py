@@ -15,11 +15,13 @@ from chainrule.primitive import Spec as Spec, primitive as primitive
 from chainrule.graph import Graph as Graph
 from chainrule.tensor import Tensor as Tensor, from_numpy as from_numpy
 from chainrule.gateway import apply as apply, require as require
+from chainrule.grad_mode import (
+    enable_grad as enable_grad, is_grad_enabled as is_grad_enabled, no_grad as no_grad,
+    set_grad_enabled as set_grad_enabled,
+)
 from chainrule.autograd import (
-    detect_anomaly as detect_anomaly, enable_grad as enable_grad, grad as grad,
-    gradients as gradients, hessian as hessian, is_grad_enabled as is_grad_enabled,
-    jacobian as jacobian, jvp as jvp, no_grad as no_grad, set_grad_enabled as set_grad_enabled,
-    value_and_grad as value_and_grad, vjp as vjp,
+    detect_anomaly as detect_anomaly, grad as grad, gradients as gradients, hessian as hessian,
+    jacobian as jacobian, jvp as jvp, value_and_grad as value_and_grad, vjp as vjp,
 )
 from chainrule.transforms.recompute import checkpoint as checkpoint
 from chainrule.gradcheck import gradcheck as gradcheck, gradgradcheck as gradgradcheck

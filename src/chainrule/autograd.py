@@ -1,4 +1,4 @@
-"""Derivatives of functions, and what controls the recording of gradients.
+"""Derivatives of functions.
 
 `grad`, `value_and_grad`, `vjp`, `jvp`, `jacobian` and `hessian` take a function of tensors (or of
 nested tuples, lists and dicts of them) and differentiate it by the arguments `argnums`.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ContextDecorator
 from typing import Any
 
 import numpy as np
 
 from chainrule import settings, tree
 from chainrule.errors import ArgumentError, GradientError, NonFiniteError, ShapeError
+from chainrule.grad_mode import enable_grad, is_grad_enabled
 from chainrule.graph import as_tuple
 from chainrule.interpreters import Interpreter
 from chainrule.ops.creation import ones_like, zeros_like
@@ -25,69 +25,6 @@ from chainrule.tensor import Tensor, differentiate, seed_for
 
 Function = Callable[..., Any]
 ArgNums = int | Sequence[int]
-
-
-class _GradientMode(ContextDecorator):
-    """A context manager and decorator that sets whether gradients are recorded, per thread."""
-
-    def __init__(self, enabled: bool) -> None:
-        self.enabled = enabled
-        self._entered: list[Any] = []
-
-    def __enter__(self) -> None:
-        self._entered.append(settings.switch_gradients(self.enabled))
-
-    def __exit__(self, *error: Any) -> None:
-        settings.restore(self._entered.pop())
-
-    def _recreate_cm(self) -> _GradientMode:
-        return _GradientMode(self.enabled)
-
-
-def no_grad() -> _GradientMode:
-    """Do not record gradients inside: `with cr.no_grad():`, or as a decorator.
-
-    >>> import chainrule as cr
-    >>> x = cr.tensor(2.0, requires_grad=True)
-    >>> with cr.no_grad():
-    ...     (x * x).requires_grad
-    False
-    """
-    return _GradientMode(False)
-
-
-def enable_grad() -> _GradientMode:
-    """Record gradients inside, also within `no_grad`."""
-    return _GradientMode(True)
-
-
-class _GradientSwitch(_GradientMode):
-    """A mode that begins when it is made, as in PyTorch; the end of a `with` block ends it."""
-
-    def __init__(self, enabled: bool) -> None:
-        super().__init__(enabled)
-        self._before = is_grad_enabled()
-        settings.change(gradients=enabled)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *error: Any) -> None:
-        settings.change(gradients=self._before)
-
-    def __call__(self, function: Any) -> Any:
-        settings.change(gradients=self._before)  # as a decorator it is for the function alone
-        return super().__call__(function)
-
-
-def set_grad_enabled(mode: bool) -> _GradientMode:
-    """Record gradients or not, from here on; in a `with` block or as a decorator only there."""
-    return _GradientSwitch(mode)
-
-
-def is_grad_enabled() -> bool:
-    """Whether gradients are recorded here."""
-    return settings.current().gradients
 
 
 class AnomalyDetector(Interpreter):

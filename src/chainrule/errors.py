@@ -98,6 +98,14 @@ class OutOfRangeError(ChainruleError, IndexError):
     """An index, or a class label, outside the range it indexes."""
 
 
+class UnknownNameError(ChainruleError, AttributeError):
+    """A name that an object, such as a module, does not have."""
+
+
+class NestingError(ChainruleError, RecursionError):
+    """Something that is nested deeper than Python's limit of recursion."""
+
+
 class GradientError(ChainruleError, RuntimeError):
     """A derivative that cannot be computed: freed, overwritten, detached or not scalar."""
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from chainrule import tree
-from chainrule.autograd import gradients, no_grad
+from chainrule.autograd import gradients
 from chainrule.errors import GradientError
+from chainrule.grad_mode import no_grad
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import nn
 
 TOLERANCE = {
     # Sums of at most a few hundred float32 terms in another order differ by some ten ulp; the
@@ -88,6 +89,17 @@ def module_parity() -> Callable[..., None]:
         for name, value in theirs.state_dict().items():
             close(after[name], value.numpy(), dtype)
         theirs.load_state_dict({name: torch.tensor(value) for name, value in after.items()})
+
+    return check
+
+
+@pytest.fixture
+def same() -> Callable[..., None]:
+    """`same(program)`: `program(lib, nn)` returns the same plain values here and in PyTorch."""
+    torch = pytest.importorskip("torch")
+
+    def check(program: Callable[..., Any]) -> None:
+        assert program(cr, nn) == program(torch, torch.nn)
 
     return check
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
-from copy import deepcopy
 
 import numpy as np
 import pytest
 
 import chainrule as cr
 from chainrule import nn
-from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError
+from chainrule.errors import ArgumentError, DTypeError
 
 
 class Net(nn.Module):
@@ -61,26 +59,6 @@ def test_shared_parameters_count_once():
     assert "2.weight" in model.state_dict()
 
 
-def test_plain_lists_of_layers_are_refused():
-    class Hidden(nn.Module):
-        def __init__(self, parts):
-            self.parts = parts
-
-    for parts, word in (([nn.ReLU()], "ModuleList"), ({"a": nn.ReLU()}, "ModuleDict"),
-                        ((nn.Parameter(cr.ones(1)),), "ParameterList")):  # fmt: skip
-        with pytest.raises(DTypeError, match=word):
-            list(Hidden(parts).parameters())
-
-
-def test_a_parameter_cannot_become_a_plain_tensor():
-    layer = nn.Linear(2, 2)
-    with pytest.raises(DTypeError, match=r"weight\.assign"):
-        layer.weight = cr.zeros(2, 2)
-    layer.weight = nn.Parameter(cr.zeros(2, 2))
-    layer.weight = None
-    assert "weight" not in layer.state_dict()
-
-
 def test_parameters_own_their_numbers():
     array = np.ones(3, np.float32)
     parameter, buffer = nn.Parameter(array), nn.Buffer(array)
@@ -99,98 +77,8 @@ def test_names_that_would_hide_something():
             nn.ModuleDict({name: nn.ReLU()})
     with pytest.raises(DTypeError, match=r"nn\.ReLU\(\)"):
         nn.Sequential(nn.ReLU)
-    with pytest.raises(DTypeError, match="no module"):
+    with pytest.raises(DTypeError, match="no module; given: function"):
         nn.Sequential(lambda x: x)
-
-
-# -- state dicts -----------------------------------------------------------------------------------
-
-
-def test_a_write_to_an_entry_of_a_state_dict_reaches_the_module():
-    net = Net()
-    for value in net.state_dict().values():
-        value.fill_(2)
-    assert all((x == 2).all() for x in [*net.parameters(), *net.buffers()])
-
-
-def test_a_copy_of_a_state_dict_is_a_snapshot_and_comes_back():
-    net, other = Net(), Net()
-    state = deepcopy(net.state_dict())
-    before = {n: x.numpy().copy() for n, x in state.items()}
-    with cr.no_grad():
-        for x in [*net.parameters(), *net.buffers()]:
-            x.assign(x + 1)
-    for name, x in state.items():
-        np.testing.assert_array_equal(x, before[name])
-    report = other.load_state_dict(state)
-    assert report == ([], [])
-    for name, x in other.state_dict().items():
-        np.testing.assert_array_equal(x, before[name])
-    with cr.no_grad():
-        other.scale.assign(cr.ones(3) * 9)
-    np.testing.assert_array_equal(state["scale"], before["scale"])
-
-
-def test_loaded_arrays_are_copied():
-    layer = nn.Linear(2, 2)
-    arrays = {n: x.numpy().copy() for n, x in layer.state_dict().items()}
-    layer.load_state_dict(arrays)
-    arrays["weight"][:] = 99
-    assert (layer.weight.detach() != 99).all()
-
-
-def test_a26_f22_all_problems_in_one_error_and_the_model_unchanged():
-    net = Net()
-    before = {n: x.numpy().copy() for n, x in net.state_dict().items()}
-    state = {n: np.ones_like(x) for n, x in before.items()}
-    del state["scale"]
-    state["extra"] = np.zeros(1)
-    state["offset"] = np.zeros(5, np.float32)
-    state["head.0.bias"] = np.zeros(2)
-    state["norm.bias"] = "text"
-    with pytest.raises(ArgumentError) as caught:
-        net.load_state_dict(state)
-    problems = (
-        "missing: scale", "unexpected: extra", "offset has shape (5,), the model (3,)",
-        "head.0.bias has dtype float64, the model float32", "norm.bias is no tensor",
-    )  # fmt: skip
-    for words in problems:
-        assert words in str(caught.value)
-    for name, x in net.state_dict().items():
-        np.testing.assert_array_equal(x, before[name])
-    # Not strict: keys may differ, shapes may not.
-    with pytest.raises(ArgumentError, match="offset has shape"):
-        net.load_state_dict(state, strict=False)
-    for name in ("offset", "head.0.bias", "norm.bias"):
-        del state[name]
-    report = net.load_state_dict(state, strict=False)
-    assert report.missing_keys == ["scale", "offset", "norm.bias", "head.0.bias"]
-    assert report.unexpected_keys == ["extra"]
-    assert net.head[0].weight.tolist() == [[1, 1, 1], [1, 1, 1]]
-
-
-def test_loading_while_a_graph_is_open_leaves_its_gradients_right():
-    layer = nn.Linear(2, 2)
-    x = cr.ones(1, 2, requires_grad=True)
-    weight = layer.weight.detach().clone()
-    y = layer(x).sum()
-    layer.load_state_dict({n: np.zeros_like(v) for n, v in layer.state_dict().items()})
-    y.backward()
-    np.testing.assert_allclose(x.grad.numpy(), weight.numpy().sum(0, keepdims=True), rtol=1e-6)
-
-
-def test_conversion_and_gradients():
-    net = Net().double()
-    assert net.scale.dtype == cr.float64
-    assert net.norm.num_batches_tracked.dtype == cr.int64
-    net(cr.ones(2, 3, dtype=cr.float64)).sum().backward()
-    assert net.scale.grad is not None
-    net.zero_grad()
-    assert net.scale.grad is None
-    net.requires_grad_(False)
-    assert not net.train()(cr.ones(2, 3, dtype=cr.float64)).requires_grad
-    with pytest.raises(DTypeError):
-        net.to(cr.int64)
 
 
 def test_deep_copies_are_independent():
@@ -210,68 +98,6 @@ def test_text_form():
         "  (1): Dropout(p=0.1)\n"
         ")"
     )
-
-
-# -- containers ------------------------------------------------------------------------------------
-
-
-def test_sequential():
-    a, b, c = nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)
-    model = nn.Sequential(a, b)
-    assert model.append(c) is model
-    assert [*model] == [a, b, c]
-    assert len(model) == 3
-    assert model[-1] is c
-    part = model[1:]
-    assert isinstance(part, nn.Sequential)
-    assert [n for n, _ in part.named_children()] == ["1", "2"]
-    model[1] = nn.Tanh()
-    assert isinstance(model[1], nn.Tanh)
-    del model[0]
-    assert [n for n, _ in model.named_children()] == ["0", "1"]
-    model.insert(0, a)
-    assert model[0] is a
-    assert model(cr.zeros(5, 2)).shape == (5, 1)
-    assert nn.Sequential()(3) == 3
-    with pytest.raises(OutOfRangeError, match="position 3"):
-        model[3]
-
-
-def test_sequential_of_named_layers():
-    model = nn.Sequential(OrderedDict([("first", nn.Linear(2, 2)), ("second", nn.ReLU())]))
-    assert list(model.state_dict()) == ["first.weight", "first.bias"]
-    assert isinstance(model.second, nn.ReLU)
-
-
-def test_lists_and_dicts_of_modules():
-    layers = nn.ModuleList([nn.Linear(1, 1)])
-    layers.append(nn.ReLU())
-    layers.extend([nn.Tanh(), nn.GELU()])
-    assert [n for n, _ in layers.named_children()] == ["0", "1", "2", "3"]
-    assert len(layers[1:]) == 3
-    layers.insert(0, nn.SiLU())
-    assert isinstance(layers[0], nn.SiLU)
-    del layers[0]
-    layers[1] = nn.ELU()
-    assert [type(m).__name__ for m in layers] == ["Linear", "ELU", "Tanh", "GELU"]
-    with pytest.raises(NotImplementedError):
-        layers(1)
-    table = nn.ModuleDict({"a": nn.ReLU()})
-    table["b"] = nn.Linear(1, 2)
-    assert table.keys() == ["a", "b"]
-    assert [*table] == ["a", "b"]
-    assert len(table) == 2
-    assert list(table.state_dict()) == ["b.weight", "b.bias"]
-    assert dict(table.items())["a"] is table["a"] is table.values()[0]
-    del table["a"]
-    assert "a" not in table
-    with pytest.raises(KeyError):
-        table["a"]
-    weights = nn.ParameterList([nn.Parameter(cr.ones(2))])
-    weights.append(nn.Parameter(cr.zeros(1)))
-    assert list(weights.state_dict()) == ["0", "1"]
-    with pytest.raises(DTypeError, match=r"nn\.Parameter"):
-        weights.append(cr.ones(1))
 
 
 # -- summary ---------------------------------------------------------------------------------------

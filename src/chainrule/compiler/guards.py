@@ -110,7 +110,9 @@ class Guards:
                     self._guard(attributes, key, f"{name}.{key}")
             if isinstance(value, Module) and self._is_new(value, ".training"):
                 attributes.setdefault("training", value.training)  # as after a call of train()
+                attributes.setdefault("_hooks", {})  # as after a hook was removed
                 self._guard(attributes, "training", f"{name}.training")
+                self._guard(attributes, "_hooks", f"the hooks of {name}")
         return len(self._followed) > before
 
     def _is_new(self, value: Any, key: str) -> bool:

@@ -1,8 +1,9 @@
 """Models: modules, layers, losses, and their functions.
 
-In the order in which the files build on each other: `module`, `init`, `functional`, then the
-layers by idea (`linear`, `spatial`, `conv`, `pool`, `norm`, `dropout`, `embedding`, `recurrent`,
-`attention`, `activations`, `reshaping`, `containers`, `losses`), and last `summary`.
+In the order in which the files build on each other: `functional`; what a module is (`parameter`,
+`reachable`, `hooks`, `parts`, `state`, `module`); `init`; then the layers by idea (`linear`,
+`spatial`, `conv`, `pool`, `norm`, `function_layer`, `dropout`, `activations`, `embedding`, `recurrent`,
+`attention`, `reshaping`, `containers`, `losses`), and last `summary`.
 """
 
 from chainrule.nn import functional, init
@@ -37,7 +38,13 @@ from chainrule.nn.activations import (
     Threshold,
 )
 from chainrule.nn.attention import MultiheadAttention
-from chainrule.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
+from chainrule.nn.containers import (
+    ModuleDict,
+    ModuleList,
+    ParameterDict,
+    ParameterList,
+    Sequential,
+)
 from chainrule.nn.conv import (
     Conv1d,
     Conv2d,
@@ -48,6 +55,7 @@ from chainrule.nn.conv import (
 )
 from chainrule.nn.dropout import Dropout
 from chainrule.nn.embedding import Embedding
+from chainrule.nn.function_layer import FunctionLayer
 from chainrule.nn.linear import Identity, Linear
 from chainrule.nn.losses import (
     BCELoss,
@@ -93,12 +101,12 @@ __all__ = [
     "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BCELoss", "BCEWithLogitsLoss",
     "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Buffer", "Conv1d", "Conv2d", "Conv3d",
     "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "CrossEntropyLoss", "Dropout",
-    "Embedding", "Flatten", "GRUCell", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh",
-    "HuberLoss", "Identity", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "L1Loss",
-    "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss",
-    "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mish", "Module", "ModuleDict", "ModuleList",
-    "MultiheadAttention", "NLLLoss", "PReLU", "Parameter", "ParameterList", "RNNCell", "RReLU",
-    "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax", "Softmax2d",
-    "Softmin", "Softplus", "Softshrink", "Softsign", "Summary", "Tanh", "Tanhshrink", "Threshold",
-    "Unflatten", "functional", "init", "summary",
+    "Embedding", "Flatten", "FunctionLayer", "GRUCell", "Hardshrink", "Hardsigmoid", "Hardswish",
+    "Hardtanh", "HuberLoss", "Identity", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d",
+    "L1Loss", "LSTMCell", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax",
+    "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mish", "Module", "ModuleDict",
+    "ModuleList", "MultiheadAttention", "NLLLoss", "PReLU", "Parameter", "ParameterDict",
+    "ParameterList", "RNNCell", "RReLU", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid",
+    "SmoothL1Loss", "Softmax", "Softmax2d", "Softmin", "Softplus", "Softshrink", "Softsign",
+    "Summary", "Tanh", "Tanhshrink", "Threshold", "Unflatten", "functional", "init", "summary",
 ]  # fmt: skip

@@ -1,41 +1,120 @@
-"""Modules made of modules. Their parts are attributes named by position, or by key."""
+"""Modules that hold modules or parameters as a list or a dict does.
+
+Their elements are parts whose names are positions, or keys. They have the methods of Python's lists
+and dicts: those that are not written here come from `MutableSequence` and `MutableMapping`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence
+from itertools import count
+from typing import Any, ClassVar, TypeVar
 
-from chainrule.errors import DTypeError, OutOfRangeError
-from chainrule.nn.module import Module, Parameter
+from chainrule.errors import ArgumentError, OutOfRangeError
+from chainrule.nn.module import Module
+from chainrule.nn.parameter import Parameter
+from chainrule.nn.parts import Kind
+from chainrule.tensor import Tensor
 
-
-def _parts(module: Module, kind: type[Any] = Module) -> list[tuple[str, Any]]:
-    """(name, part) in definition order."""
-    return [(name, value) for name, value in vars(module).items() if isinstance(value, kind)]
-
-
-def _name_at(module: Module, position: int, kind: type[Any] = Module) -> str:
-    names = [name for name, _ in _parts(module, kind)]
-    if not -len(names) <= position < len(names):
-        raise OutOfRangeError(
-            f"position {position} of a {type(module).__name__} of {len(names)}"
-        )
-    return names[position]
+P = TypeVar("P", Module, Parameter)
+C = TypeVar("C", bound="_Container")
 
 
-def _set_all(module: Module, values: Iterable[Any], kind: type[Any] = Module) -> None:
-    """Replace all parts by these, named 0, 1, ..."""
-    for name, _ in _parts(module, kind):
-        delattr(module, name)
-    for i, value in enumerate(values):
-        setattr(module, str(i), value)
+class _Container(Module):
+    """A module whose elements are all its parts of one kind."""
+
+    kind: ClassVar[Kind] = "module"
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def _entries(self) -> list[tuple[str, Any]]:
+        return [*self._named(self.kind)]
+
+    def _put(self, name: str, value: Any) -> None:
+        if self.kind == "parameter" and type(value) is Tensor:
+            value = Parameter(value)
+        self._register(name, self.kind, value)
+
+    def _like(self: C, elements: Any) -> C:
+        """A container of this type with these elements."""
+        make: Callable[..., C] = type(self)
+        return make(elements)
+
+    def __len__(self) -> int:
+        return len(self._entries())
 
 
-class Sequential(Module):
+class _List(_Container, MutableSequence[P]):
+    """Elements in order, named 0, 1, ..."""
+
+    def _name_at(self, index: int) -> str:
+        names = [name for name, _ in self._entries()]
+        if not -len(names) <= index < len(names):
+            raise OutOfRangeError(f"position {index} of a {type(self).__name__} of {len(names)}")
+        return names[index]
+
+    def _renew(self, elements: list[Any]) -> None:
+        """Hold these elements, named 0, 1, ..., in place of all others."""
+        for name, _ in self._entries():
+            delattr(self, name)
+        self.extend(elements)
+
+    def append(self, value: Any) -> Any:
+        """Put an element at the end."""
+        numbers = map(str, count(len(self)))
+        self._put(next(n for n in numbers if n not in self._kinds), value)
+        return self
+
+    def extend(self, values: Iterable[Any]) -> Any:
+        """Put elements at the end."""
+        for value in [*values]:
+            self.append(value)
+        return self
+
+    def insert(self, index: int, value: Any) -> Any:
+        """Put an element before a position."""
+        elements = [*self]
+        elements.insert(index, value)
+        self._renew(elements)
+        return self
+
+    def __iter__(self) -> Iterator[P]:
+        return iter([element for _, element in self._entries()])
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return self._like([*self][index])
+        return getattr(self, self._name_at(index))
+
+    def __setitem__(self, index: int | slice, value: Any) -> None:
+        if isinstance(index, slice):
+            elements = [*self]
+            elements[index] = value
+            self._renew(elements)
+        else:
+            self._put(self._name_at(index), value)
+
+    def __delitem__(self, index: int | slice) -> None:
+        if isinstance(index, slice):
+            gone = [name for name, _ in self._entries()[index]]
+        else:
+            gone = [self._name_at(index)]
+        for name in gone:
+            delattr(self, name)
+        self._renew([*self])
+
+    def __add__(self: C, other: Iterable[Any]) -> C:
+        return self._like([*self, *other])
+
+    def __iadd__(self, other: Iterable[Any]) -> Any:
+        return self.extend(other)
+
+
+class Sequential(_List[Module]):
     """The layers one after another: y = fₙ(... f₂(f₁(x))).
 
     Takes modules, or an OrderedDict of named ones. Indexing gives a layer, slicing a Sequential
-    that shares its layers.
+    that shares its layers and keeps their names. `a + b` joins two, `a * n` repeats one.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -52,49 +131,30 @@ class Sequential(Module):
             self.extend(args)
 
     def forward(self, input: Any) -> Any:
-        for layer in list(vars(self).values()):
-            if isinstance(layer, Module):
-                input = layer(input)
+        for module in self:
+            input = module(input)
         return input
 
-    def append(self, module: Module) -> Sequential:
-        """Put a layer at the end."""
-        self.add_module(str(len(self)), module)
-        return self
-
-    def extend(self, modules: Iterable[Module]) -> Sequential:
-        """Put layers at the end."""
-        for module in modules:
-            self.append(module)
-        return self
-
-    def insert(self, index: int, module: Module) -> Sequential:
-        """Put a layer at a position."""
-        layers = [*self]
-        layers.insert(index, module)
-        _set_all(self, layers)
-        return self
-
-    def __len__(self) -> int:
-        return len(_parts(self))
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter([module for _, module in _parts(self)])
+    def _like(self: C, elements: Iterable[Any]) -> C:
+        return type(self)(*elements)
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return type(self)(dict(_parts(self)[index]))
-        return getattr(self, _name_at(self, index))
+            return type(self)(dict(self._entries()[index]))
+        return super().__getitem__(index)
 
-    def __setitem__(self, index: int, module: Module) -> None:
-        self.add_module(_name_at(self, index), module)
+    def __mul__(self, times: int) -> Sequential:
+        if not isinstance(times, int) or times < 1:
+            raise ArgumentError("a Sequential is repeated a positive number of times", given=times)
+        return self._like([*self] * times)
 
-    def __delitem__(self, index: int) -> None:
-        delattr(self, _name_at(self, index))
-        _set_all(self, [*self])
+    __rmul__ = __mul__
+
+    def __imul__(self, times: int) -> Sequential:
+        return self.extend([*(self * times)][len(self) :])
 
 
-class ModuleList(Module):
+class ModuleList(_List[Module]):
     """A list of modules that training finds. It has no forward.
 
     >>> from chainrule import nn
@@ -104,45 +164,54 @@ class ModuleList(Module):
     """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
-        self.extend(modules)
+        self.extend(modules or ())
 
-    def append(self, module: Module) -> ModuleList:
-        """Put a module at the end."""
-        self.add_module(str(len(self)), module)
+
+class ParameterList(_List[Parameter]):
+    """A list of parameters that training finds; tensors in it become parameters.
+
+    >>> import chainrule as cr
+    >>> from chainrule import nn
+    >>> weights = ParameterList([nn.Parameter(cr.zeros(2)), cr.ones(2)])
+    >>> [name for name, _ in weights.named_parameters()], weights[-1].tolist()
+    (['0', '1'], [1.0, 1.0])
+    """
+
+    kind = "parameter"
+
+    def __init__(self, values: Iterable[Any] = ()) -> None:
+        self.extend(values or ())
+
+
+class _Dict(_Container, MutableMapping[str, P]):
+    """Elements by name, in the order of definition."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name, _ in self._entries()])
+
+    def __getitem__(self, key: str) -> Any:
+        return dict(self._entries())[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._put(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self[key]
+        delattr(self, key)
+
+    def copy(self: C) -> C:
+        """Another container with the same elements."""
+        return self._like(dict(self))
+
+    def __or__(self: C, other: Mapping[str, Any]) -> C:
+        return self._like({**self, **other})
+
+    def __ior__(self: C, other: Mapping[str, Any]) -> C:
+        self.update(other)
         return self
 
-    def extend(self, modules: Iterable[Module]) -> ModuleList:
-        """Put modules at the end."""
-        for module in modules:
-            self.append(module)
-        return self
 
-    def insert(self, index: int, module: Module) -> None:
-        """Put a module at a position."""
-        modules = [*self]
-        modules.insert(index, module)
-        _set_all(self, modules)
-
-    def __len__(self) -> int:
-        return len(_parts(self))
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter([module for _, module in _parts(self)])
-
-    def __getitem__(self, index: int | slice) -> Any:
-        if isinstance(index, slice):
-            return type(self)([module for _, module in _parts(self)[index]])
-        return getattr(self, _name_at(self, index))
-
-    def __setitem__(self, index: int, module: Module) -> None:
-        self.add_module(_name_at(self, index), module)
-
-    def __delitem__(self, index: int) -> None:
-        delattr(self, _name_at(self, index))
-        _set_all(self, [*self])
-
-
-class ModuleDict(Module):
+class ModuleDict(_Dict[Module]):
     """A dict of modules that training finds. It has no forward.
 
     >>> from chainrule import nn
@@ -151,78 +220,20 @@ class ModuleDict(Module):
     (['digit', 'parity'], True, 2)
     """
 
-    def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
+    def __init__(self, modules: Any = None) -> None:
         self.update(modules or {})
 
-    def update(self, modules: Mapping[str, Module]) -> None:
-        """Set several modules."""
-        for name, module in modules.items():
-            self[name] = module
 
-    def keys(self) -> list[str]:
-        """The names, in definition order."""
-        return [name for name, _ in _parts(self)]
-
-    def values(self) -> list[Module]:
-        """The modules, in definition order."""
-        return [module for _, module in _parts(self)]
-
-    def items(self) -> list[tuple[str, Module]]:
-        """(name, module), in definition order."""
-        return _parts(self)
-
-    def __len__(self) -> int:
-        return len(_parts(self))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
-
-    def __contains__(self, name: str) -> bool:
-        return isinstance(vars(self).get(name), Module)
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self:
-            raise KeyError(name)
-        return vars(self)[name]
-
-    def __setitem__(self, name: str, module: Module) -> None:
-        self.add_module(name, module)
-
-    def __delitem__(self, name: str) -> None:
-        self[name]
-        delattr(self, name)
-
-
-class ParameterList(Module):
-    """A list of parameters that training finds. It has no forward.
+class ParameterDict(_Dict[Parameter]):
+    """A dict of parameters that training finds; tensors in it become parameters.
 
     >>> import chainrule as cr
-    >>> from chainrule import nn
-    >>> weights = ParameterList([nn.Parameter(cr.zeros(2)), nn.Parameter(cr.ones(2))])
-    >>> [name for name, _ in weights.named_parameters()], weights[-1].tolist()
-    (['0', '1'], [1.0, 1.0])
+    >>> scales = ParameterDict({"left": cr.ones(2), "right": cr.zeros(1)})
+    >>> [name for name, _ in scales.named_parameters()], scales.pop("right").tolist()
+    (['left', 'right'], [0.0])
     """
 
-    def __init__(self, parameters: Iterable[Parameter] = ()) -> None:
-        for parameter in parameters:
-            self.append(parameter)
+    kind = "parameter"
 
-    def append(self, parameter: Parameter) -> ParameterList:
-        """Put a parameter at the end."""
-        if not isinstance(parameter, Parameter):
-            raise DTypeError(
-                "a ParameterList holds parameters", given=type(parameter).__name__,
-                instead="Use nn.Parameter(x).",
-            )  # fmt: skip
-        self.register_parameter(str(len(self)), parameter)
-        return self
-
-    def __len__(self) -> int:
-        return len(_parts(self, Parameter))
-
-    def __iter__(self) -> Iterator[Parameter]:
-        return iter([parameter for _, parameter in _parts(self, Parameter)])
-
-    def __getitem__(self, index: int) -> Parameter:
-        parameter: Parameter = getattr(self, _name_at(self, index, Parameter))
-        return parameter
+    def __init__(self, parameters: Any = None) -> None:
+        self.update(parameters or {})

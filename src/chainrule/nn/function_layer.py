@@ -48,10 +48,8 @@ class FunctionLayer(Module):
             self.function(zeros(0), **self.options)
 
     def __getattr__(self, name: str) -> Any:
-        try:
-            return vars(self)["options"][name]
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}") from None
+        options = vars(self).get("options", {})
+        return options[name] if name in options else super().__getattr__(name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in vars(self).get("options", ()):

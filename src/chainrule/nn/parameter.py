@@ -20,10 +20,14 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor that belongs to a module's state and is not trained, such as a running mean."""
+    """A tensor that belongs to a module's state and is not trained, such as a running mean.
 
-    def __init__(self, data: Any) -> None:
+    With `persistent=False` it is no part of a state dict.
+    """
+
+    def __init__(self, data: Any, persistent: bool = True) -> None:
         super().__init__(_own_array(data, "Buffer"))
+        self.persistent = persistent
 
 
 def _own_array(data: Any, purpose: str) -> Array:

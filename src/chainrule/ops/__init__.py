@@ -3,5 +3,5 @@
 In the order in which they build on each other: `rules` (shared spec rules), `compare`,
 `elementwise`, `special`, `reduce`, `shape`, `index`, `labels`, `order`, `contract`, `window`
 (what the next two share), `convolution`, `pooling`, `fused`, `attention`, `recurrent`, `update`,
-`random`; last `creation`, which makes tensors from numbers.
+`random`, `backward`; last `creation`, which makes tensors from numbers.
 """

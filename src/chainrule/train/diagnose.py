@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd import detect_anomaly, no_grad
+from chainrule.autograd import detect_anomaly
 from chainrule.errors import NonFiniteError, listing
+from chainrule.grad_mode import no_grad
 from chainrule.tensor import Tensor
 from chainrule.train.training import Training
 

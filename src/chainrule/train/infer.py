@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd import no_grad
 from chainrule.data.dataset import ArrayDataset, Dataset
 from chainrule.data.loader import DataLoader
 from chainrule.errors import DTypeError
+from chainrule.grad_mode import no_grad
 from chainrule.nn.module import Module
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor

@@ -6,7 +6,17 @@ A record is written as a class, and a type checker takes it for one; here it get
 from typing import cast
 
 from chainrule.ops import attention as attention_ops
-from chainrule.ops import compare, contract, elementwise, fused, labels, pooling, shape, special
+from chainrule.ops import (
+    backward,
+    compare,
+    contract,
+    elementwise,
+    fused,
+    labels,
+    pooling,
+    shape,
+    special,
+)
 from chainrule.ops import convolution as convolution_ops
 from chainrule.primitive import Primitive
 
@@ -40,3 +50,4 @@ convolution_input = cast(Primitive, convolution_ops.convolution_input)
 max_pool = cast(Primitive, pooling.max_pool)
 avg_pool = cast(Primitive, pooling.avg_pool)
 attention = cast(Primitive, attention_ops.attention)
+gradients_through = cast(Primitive, backward.gradients_through)

@@ -1,0 +1,42 @@
+"""What an object leads to: elements of containers and attributes, at any depth."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Collection, Iterator
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, GeneratorType, ModuleType
+from typing import Any
+
+OPAQUE = (
+    BuiltinFunctionType, CodeType, FrameType, FunctionType, GeneratorType, ModuleType, type,
+)  # fmt: skip
+"""What nothing is looked for in: code, classes, and what runs."""
+_PACKAGE = __name__.partition(".")[0]
+
+
+def reachable(start: Any, is_end: Callable[[Any], bool]) -> Iterator[tuple[Any, bool]]:
+    """(object, whether some attribute leads to it) for `start` and all that it leads to.
+
+    It follows the references that the garbage collector follows: so it opens every container, of
+    whatever type, and runs no code of theirs. It looks neither into classes, functions and objects
+    of this package, nor past an object for which `is_end` is true.
+
+    >>> [x for x, _ in reachable([{"a": (1, b"")}, {2.5}], bool)]
+    [[{'a': (1, b'')}, {2.5}], ...
+    """
+    seen = {id(start)}
+    waiting = [(start, False)]
+    while waiting:
+        value, inside = waiting.pop()
+        yield value, inside
+        if is_end(value) or isinstance(value, OPAQUE) or _is_own(value):
+            continue
+        inside = inside or (hasattr(value, "__dict__") and not isinstance(value, Collection))
+        for part in gc.get_referents(value):
+            if gc.is_tracked(part) and id(part) not in seen:
+                seen.add(id(part))
+                waiting.append((part, inside))
+
+
+def _is_own(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == _PACKAGE

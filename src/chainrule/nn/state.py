@@ -1,0 +1,284 @@
+"""The state of a module as a whole: state dicts, conversion, gradients."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from chainrule.errors import ArgumentError, DTypeError, NestingError, listing
+from chainrule.nn.parameter import Parameter
+from chainrule.nn.parts import M, Parts
+from chainrule.ops.creation import zeros
+from chainrule.primitive import Array
+from chainrule.settings import use
+from chainrule.tensor import Tensor, from_numpy
+
+S = TypeVar("S", bound="Stateful[Any]")
+EXTRA = "_extra_state"
+"""The entry of a state dict that is what `get_extra_state` returned."""
+
+
+class KeyReport(NamedTuple):
+    """The keys that a state dict lacked, and those that the model does not have."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Stateful(Parts[M]):
+    """Reads, writes and converts the parameters and buffers of a module of type M."""
+
+    # -- state dicts ---------------------------------------------------------------------------
+
+    def state_dict(
+        self,
+        *,
+        destination: dict[str, Any] | None = None,
+        prefix: str = "",
+        keep_vars: bool = False,
+    ) -> dict[str, Any]:
+        """All parameters and persistent buffers by path.
+
+        They are aliases: a write to one reaches the module, and training changes them; take
+        `copy.deepcopy(module.state_dict())` for a snapshot. With `keep_vars` they are the tensors
+        themselves. `prefix` stands before each path; the entries go into `destination`, if given.
+        """
+        if destination is None:
+            self._refuse_hidden()
+            try:
+                return Stateful.state_dict(
+                    self, destination={}, prefix=prefix, keep_vars=keep_vars
+                )
+            except RecursionError as error:
+                raise nested_too_deep(self) from error
+        for hook in self._hooks_of("state_dict_pre"):
+            hook.function(self, prefix, keep_vars)
+        for name in self._own_entries():
+            value = self._entry(name)
+            if isinstance(value, Tensor) and not keep_vars:
+                value = value.detach()
+            destination[prefix + name] = value
+        for name, child in self._named("module"):
+            child.state_dict(
+                destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars
+            )
+        for hook in self._hooks_of("state_dict_post"):
+            hook.function(self, destination, prefix, {})
+        return destination
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> KeyReport:
+        """Assign a state dict of tensors or arrays.
+
+        All problems (missing, unexpected, shape, dtype) come in one ArgumentError, and then
+        nothing was changed. With `strict=False`, missing and unexpected keys are only returned.
+        With `assign=True` the tensors given take the place of the module's own.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise DTypeError(
+                "a state dict is a mapping from paths to tensors",
+                given=type(state_dict).__name__,
+                instead="Load a file first: model.load_state_dict(cr.load(path)).",
+            )
+        self._refuse_hidden()
+        return _Loading(self, state_dict, strict, assign).run()
+
+    def get_extra_state(self) -> Any:
+        """What else belongs into the state dict; a subclass that has it overrides both methods."""
+        raise NotImplementedError(f"{type(self).__name__} has no extra state")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take back what `get_extra_state` returned."""
+        raise NotImplementedError(f"{type(self).__name__} has no extra state")
+
+    def _own_entries(self) -> Iterator[str]:
+        """The names of this module's own entries in a state dict."""
+        yield from (name for name, _ in self._named("parameter"))
+        yield from (name for name, _ in self._named("buffer") if name not in self._transient)
+        if type(self).get_extra_state is not Stateful.get_extra_state:
+            yield EXTRA
+
+    def _entry(self, name: str) -> Any:
+        return self.get_extra_state() if name == EXTRA else getattr(self, name)
+
+    # -- conversion ----------------------------------------------------------------------------
+
+    def to(
+        self: S,
+        *targets: Any,
+        device: Any = None,
+        dtype: Any = None,
+        non_blocking: bool = False,
+        memory_format: Any = None,
+    ) -> S:
+        """Convert floating parameters and buffers, in place: `to(dtype)`, `to(like_a_tensor)`.
+
+        The device `cpu` is accepted and changes nothing; the last two arguments have no effect.
+        """
+        targets = tuple([t.dtype if isinstance(t, Tensor) else t for t in targets])
+        targets += tuple([t for t in (device, dtype) if t is not None])
+        if (found := zeros(0, dtype=np.float32).to(*targets).dtype).kind != "f":
+            raise DTypeError("a model is converted to a floating dtype", given=found)
+        return self._convert(lambda x: x.to(*targets))
+
+    def _convert(self: S, function: Callable[[Tensor], Tensor]) -> S:
+        """Replace floating buffers, and the numbers of floating parameters and their gradients."""
+        converted: dict[int, Tensor] = {}
+        with use(gradients=False):
+            for module in self.modules():
+                for name, x in module._named("buffer"):
+                    if x.dtype.kind == "f":
+                        object.__setattr__(module, name, converted.setdefault(id(x), function(x)))
+            for x in self.parameters():
+                if x.dtype.kind == "f":
+                    grad, x.grad = x.grad, None
+                    x._data = function(x.detach())._numbers("to")
+                    x._version += 1
+                    x.grad = None if grad is None else function(grad)
+        return self
+
+    def float(self: S) -> S:
+        """Convert to float32."""
+        return self.to(np.float32)
+
+    def double(self: S) -> S:
+        """Convert to float64."""
+        return self.to(np.float64)
+
+    def half(self: S) -> S:
+        """Convert to float16."""
+        return self.to(np.float16)
+
+    def cpu(self: S) -> S:
+        """The module itself: it is there."""
+        return self
+
+    # -- gradients -----------------------------------------------------------------------------
+
+    def requires_grad_(self: S, requires_grad: bool = True) -> S:
+        """Set `requires_grad` of all parameters: False freezes them."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients; with `set_to_none=False` make them 0."""
+        for _, module in self._walk():
+            for parameter in module._own_parameters():
+                if set_to_none:
+                    parameter.grad = None
+                elif parameter.grad is not None:
+                    with use(gradients=False):
+                        parameter.grad.zero_()
+
+
+def nested_too_deep(module: Any) -> NestingError:
+    """The error for modules in modules, deeper than Python's limit."""
+    return NestingError(
+        f"calls inside {type(module).__name__} are nested deeper than Python allows",
+        expected=f"at most {sys.getrecursionlimit()} calls",
+        instead="Put the layers side by side, or raise sys.setrecursionlimit.",
+    )
+
+
+class _Loading:
+    """One call of load_state_dict."""
+
+    def __init__(
+        self, root: Any, state_dict: Mapping[str, Any], strict: bool, assign: bool
+    ) -> None:
+        self.root, self.strict, self.assign = root, strict, assign
+        self.state = dict(state_dict)
+        self.report = KeyReport([], [])
+        self.problems: list[str] = []
+        self.places = {
+            f"{path}.{name}" if path else name: (module, name)
+            for path, module in root._walk(unique=False)
+            for name in module._own_entries()
+        }
+
+    def run(self) -> KeyReport:
+        """Compare, then write; hooks before and after."""
+        self._call_hooks_before()
+        self.report.missing_keys.extend([n for n in self.places if n not in self.state])
+        self.report.unexpected_keys.extend([n for n in self.state if n not in self.places])
+        values = {n: self._fitting(n) for n in self.places if n in self.state}
+        after = [
+            (module, hook)
+            for module in [*self.root.modules()][::-1]
+            for hook in module._hooks_of("load_post")
+        ]
+        self._refuse(keys_too=not after)
+        before = {n: self._current(n) for n in values}
+        self._write(values)
+        for module, hook in after:
+            hook.function(module, self.report)
+        try:
+            self._refuse(keys_too=True)
+        except ArgumentError:
+            self._write(before)
+            raise
+        return self.report
+
+    def _call_hooks_before(self) -> None:
+        keys = self.report
+        for path, module in self.root._walk(unique=False):
+            for hook in module._hooks_of("load_pre"):
+                hook.function(
+                    module, self.state, f"{path}." if path else "", {}, self.strict,
+                    keys.missing_keys, keys.unexpected_keys, self.problems,
+                )  # fmt: skip
+
+    def _fitting(self, path: str) -> Any:
+        """The value to write at a path; what does not fit becomes a problem."""
+        (module, name), value = self.places[path], self.state[path]
+        if name == EXTRA:
+            return value
+        wanted, found = getattr(module, name), _as_array(value)
+        if found is None:
+            self.problems.append(f"{path} is no tensor but {type(value).__name__}")
+        elif wanted.shape != found.shape:
+            self.problems.append(f"{path} has shape {found.shape}, the model {wanted.shape}")
+        elif wanted.dtype != found.dtype and not self.assign:
+            self.problems.append(f"{path} has dtype {found.dtype}, the model {wanted.dtype}")
+        elif self.assign:
+            own = isinstance(wanted, Parameter)
+            return Parameter(found, wanted.requires_grad) if own else from_numpy(found)
+        return found
+
+    def _current(self, path: str) -> Any:
+        module, name = self.places[path]
+        value = module._entry(name)
+        return value if name == EXTRA or self.assign else value._numbers("load_state_dict")
+
+    def _write(self, values: dict[str, Any]) -> None:
+        with use(gradients=False):
+            for path, value in values.items():
+                module, name = self.places[path]
+                if name == EXTRA:
+                    module.set_extra_state(value)
+                elif self.assign:
+                    setattr(module, name, value)
+                else:
+                    getattr(module, name).assign(value)
+
+    def _refuse(self, keys_too: bool) -> None:
+        """Raise ArgumentError when there are problems, those with keys among them."""
+        texts = []
+        if keys_too and self.strict and self.report.missing_keys:
+            texts.append(f"missing: {listing(self.report.missing_keys)}")
+        if keys_too and self.strict and self.report.unexpected_keys:
+            texts.append(f"unexpected: {listing(self.report.unexpected_keys)}")
+        if texts := texts + self.problems:
+            kind = type(self.root).__name__
+            raise ArgumentError(f"the state does not fit {kind}: {'; '.join(texts)}")
+
+
+def _as_array(value: Any) -> Array | None:
+    if isinstance(value, Tensor):
+        return value.detach()._numbers("load_state_dict")
+    return np.asarray(value) if hasattr(value, "__array__") else None
