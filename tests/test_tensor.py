@@ -1,6 +1,7 @@
 """Tensors as Python objects: what they convert to, refuse, print, copy; A4, A15, A16, A24."""
 
 import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -232,3 +233,16 @@ def test_special_numbers_do_not_warn():
         assert (big - big * 10).isinf().all()
         assert (cr.tensor(1e39)).isinf()
         assert (cr.ones(1, dtype="float16") * 1e6).isinf().all()
+
+
+def test_tensors_are_pickled_with_gradient_and_shared_once():
+    x = cr.tensor([1.0, 2.0], requires_grad=True)
+    (x * x).sum().backward()
+    x.detach().assign(np.float32([5, 6]))  # written once: where is not pickled
+    y, again = pickle.loads(pickle.dumps([x, x]))
+    assert y is again
+    assert (y.tolist(), y.grad.tolist(), y.requires_grad) == ([5, 6], [2, 4], True)
+    y.detach().fill_(0)
+    assert x.tolist() == [5, 6]
+    with pytest.raises(cr.ChainruleError, match=r"x\.detach\(\)"):
+        pickle.dumps(x * 2)

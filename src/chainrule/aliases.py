@@ -59,6 +59,17 @@ def pair(a: Tensor, b: Tensor) -> None:
     _follow(b, a)
 
 
+def leave(x: Tensor) -> None:
+    """From here on the numbers of a tensor are its own: what shared them keeps the old ones."""
+    alias, x._alias = x._alias, None
+    sharing = [] if alias is None else [alias.base, *[reference() for reference in alias.followers]]
+    for other in sharing:
+        if other is not None and other._alias is not None:
+            other._alias.followers[:] = [y for y in other._alias.followers if y() is not x]
+            if other._alias.base is x:
+                other._alias.base = None
+
+
 def _follow(leader: Tensor, follower: Tensor) -> None:
     alias = leader._alias
     if alias is None:

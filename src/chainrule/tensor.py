@@ -133,6 +133,14 @@ class Tensor(Conversion, Methods):
             setattr(copied, name, deepcopy(value, memo))
         return copied
 
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Pickled in memory, for copies and processes: numbers and gradient, not hooks."""
+        if self._node is not None:
+            raise GradientError("a computed tensor cannot be pickled", instead="Use x.detach().")
+        attributes = getattr(self, "__dict__", {})
+        numbers = self._numbers("pickle")
+        return _unpickled, (type(self), numbers, self._requires_grad, self._grad, attributes)
+
     # -- state ---------------------------------------------------------------------------------
 
     def assign(self, value: Tensor | Array | Scalar) -> Tensor:
@@ -256,6 +264,22 @@ class Tensor(Conversion, Methods):
         hooks = (self._node.hooks or {}).get(self._output, [])
         if not any(isinstance(hook, _Retained) and hook.owner() is self for hook in hooks):
             self.register_hook(_Retained(self))
+
+
+def _unpickled(
+    kind: type[Tensor],
+    numbers: Array,
+    requires_grad: bool,
+    grad: Tensor | None,
+    attributes: dict[str, Any],
+) -> Tensor:
+    """The tensor that was pickled as these."""
+    tensor = kind.__new__(kind)
+    Tensor.__init__(tensor, numbers, requires_grad)
+    tensor._grad = grad
+    for name, value in attributes.items():
+        setattr(tensor, name, value)
+    return tensor
 
 
 class _Retained:

@@ -207,6 +207,38 @@ def test_a_path_is_no_state():
         nn.Linear(1, 1).load_state_dict("weights.cr")
 
 
+@pytest.mark.parity
+def test_a_parameter_is_an_alias_of_the_tensor_it_is_made_of(same):
+    def program(lib, n):
+        a, b, c = lib.ones(2), lib.ones(2), lib.ones(2)
+        m = n.Module()
+        m.w, m.b = n.Parameter(a), n.Buffer(b)
+        m.register_buffer("c", c)
+        for x in (a, b, c):
+            x.add_(1)
+        with lib.no_grad():
+            m.w.mul_(3)
+        m.b.mul_(5)
+        return m.w.tolist(), m.b.tolist(), m.c.tolist(), a.tolist(), b.tolist(), m.c is c
+
+    same(program)
+
+
+@pytest.mark.parity
+def test_conversion_parts_aliases(same):
+    def program(lib, n):
+        m = n.Linear(2, 2)
+        state = m.state_dict()
+        m.double()
+        with lib.no_grad():
+            m.weight.fill_(1)
+            state["weight"].fill_(7)
+        kinds = [str(x.dtype).split(".")[-1] for x in (m.weight, state["weight"])]
+        return m.weight.tolist(), state["weight"].tolist(), kinds
+
+    same(program)
+
+
 def test_a_buffer_of_others_keeps_its_dtype():
     mean = cr.ones(1)
     module = nn.Module()

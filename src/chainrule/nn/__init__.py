@@ -2,8 +2,8 @@
 
 In the order in which the files build on each other: `functional`; what a module is (`parameter`,
 `reachable`, `hooks`, `parts`, `state`, `module`); `init`; then the layers by idea (`linear`,
-`spatial`, `conv`, `pool`, `norm`, `function_layer`, `dropout`, `activations`, `embedding`, `recurrent`,
-`attention`, `reshaping`, `containers`, `losses`), and last `summary`.
+`spatial`, `conv`, `pool`, `norm`, `function_layer`, `dropout`, `activations`, `embedding`,
+`recurrent`, `attention`, `reshaping`, `containers`, `losses`), and last `summary`.
 """
 
 from chainrule.nn import functional, init

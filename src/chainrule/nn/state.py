@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from chainrule import aliases
 from chainrule.errors import ArgumentError, DTypeError, NestingError, listing
 from chainrule.nn.parameter import Parameter
 from chainrule.nn.parts import M, Parts
@@ -49,9 +50,7 @@ class Stateful(Parts[M]):
         if destination is None:
             self._refuse_hidden()
             try:
-                return Stateful.state_dict(
-                    self, destination={}, prefix=prefix, keep_vars=keep_vars
-                )
+                return Stateful.state_dict(self, destination={}, prefix=prefix, keep_vars=keep_vars)
             except RecursionError as error:
                 raise nested_too_deep(self) from error
         for hook in self._hooks_of("state_dict_pre"):
@@ -136,6 +135,7 @@ class Stateful(Parts[M]):
             for x in self.parameters():
                 if x.dtype.kind == "f":
                     grad, x.grad = x.grad, None
+                    aliases.leave(x)
                     x._data = function(x.detach())._numbers("to")
                     x._version += 1
                     x.grad = None if grad is None else function(grad)

@@ -1,7 +1,7 @@
 """Activations as functions: each the record of an op, or one expression of such records.
 
-A function of one record takes its formula from there. With `inplace` the result is also written
-into the input.
+A function of one record takes its formula from there. With `inplace` the result is written into the
+input, which a leaf that requires gradients refuses.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def formula_of(record: Primitive) -> Callable[[F], F]:
 
 
 def into(input: Tensor, y: Tensor, inplace: bool) -> Tensor:
-    """The result of a function; with `inplace` also written into its input."""
-    return y
+    """The result of a function; with `inplace` its input, into which the result is written."""
+    return input.assign(y) if inplace else y
 
 
 # -- rectifiers: x, or a multiple, where x > 0 -----------------------------------------------------
