@@ -12,6 +12,7 @@ from chainrule.compiler.passes.algebra import simplify
 from chainrule.compiler.passes.common import merge_common
 from chainrule.compiler.passes.constants import fold_constants
 from chainrule.compiler.passes.dead import remove_dead
+from chainrule.compiler.passes.epilogue import fuse_epilogues
 from chainrule.compiler.passes.fusion import fuse_elementwise
 from chainrule.compiler.passes.join import join_slices
 from chainrule.compiler.passes.reductions import fuse_reductions
@@ -146,6 +147,49 @@ def test_random_programs_keep_their_bits_through_every_pass():
         for one in PASSES:
             same_numbers(graph, one(graph))
         same_numbers(graph, optimize(graph))
+
+
+F = cr.nn.functional
+IMAGES, KERNELS = (2, 3, 6, 5), (4, 3, 3, 3)
+
+
+@pytest.mark.parametrize(
+    "function, shapes, joined",
+    [
+        (lambda x, w, b: F.linear(x, w, b).relu(), [(5, 4), (3, 4), (3,)], "linear_relu"),
+        (lambda x, w, b: F.conv2d(x, w, b).relu(), [IMAGES, KERNELS, (4,)], "convolution_relu"),
+        (lambda x, w: F.conv2d(x, w).relu(), [IMAGES, KERNELS], "convolution_relu"),
+        (lambda x, w: F.conv1d(x, w).relu(), [(2, 3, 6), (4, 3, 3)], "convolution_relu"),
+    ],
+)
+def test_an_activation_is_part_of_its_product(function, shapes, joined):
+    """With the bits of the ops one after the other."""
+    graph = graph_of(function, *shapes)
+    after = fuse_epilogues(graph)
+    assert joined in names(after) and "relu" not in names(after)
+    same_numbers(graph, after)
+    if engine.available():
+        arrays = [np.random.default_rng(1).normal(size=s).astype("f4") for s in shapes]
+        (result,) = NativePlan(after).run(arrays)
+        assert result.tobytes() == function(*map(cr.tensor, arrays)).numpy().tobytes()
+
+
+def read_twice(y):
+    return y.relu() + y
+
+
+@pytest.mark.parametrize(
+    "function, shapes",
+    [
+        (lambda x, w: read_twice(F.conv2d(x, w)), [IMAGES, KERNELS]),
+        (lambda x, w: F.conv3d(x, w).relu(), [(1, 2, 3, 4, 4), (4, 2, 2, 2, 2)]),  # no kernel
+    ],
+)
+def test_an_activation_of_its_own_stays(function, shapes):
+    graph = graph_of(function, *shapes)
+    after = fuse_epilogues(graph)
+    assert {"relu", "convolution"} <= set(names(after))
+    same_numbers(graph, after)
 
 
 def test_the_gradients_of_a_split_are_written_side_by_side():

@@ -1,9 +1,9 @@
 """Passes: small pure functions from graph to graph, each checked after it ran.
 
 `optimize` runs them in order: constants are folded and identities removed first, then equal
-equations are merged, slices are written side by side, activations join their products,
-elementwise chains become one sweep, sums of their results are found on the way, and what nobody
-reads goes last.
+equations are merged, slices are written side by side, activations join their products and
+convolutions, elementwise chains become one sweep, sums of their results are found on the way, and
+what nobody reads goes last.
 """
 
 from __future__ import annotations

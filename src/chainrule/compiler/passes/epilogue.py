@@ -1,4 +1,4 @@
-"""Epilogues: what follows a matrix product happens while its result is still in registers."""
+"""Epilogues: what follows a product or a convolution happens while its result is in registers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import engine
 from chainrule.graph import Equation, Graph, Value
 from chainrule.kinds import Contraction
 from chainrule.ops import contract
+from chainrule.ops import convolution as windows
 from chainrule.ops.special import gate, relu
 from chainrule.primitive import Primitive
 
 linear: Any = contract.linear
 matmul: Any = contract.matrix_product
-reference: Callable[..., Any] = linear.forward
+convolution: Any = windows.convolution
 rule_of_gate: Callable[..., Any] = gate.infer
 open_gate: Callable[..., Any] = gate.forward
 
@@ -29,8 +31,17 @@ class _LinearRelu:
     infer, kind, flops = linear.infer, linear.kind, linear.counted
 
     def forward(x: Any, w: Any, b: Any) -> Any:
-        y = reference(x, w, b)
-        return np.maximum(y, 0, out=y)
+        return np.maximum(linear.forward(x, w, b), 0)
+
+
+class _ConvolutionRelu:
+    """y = max(x ⋆ w + b, 0)."""
+
+    name = "convolution_relu"
+    infer, kind, flops = convolution.infer, convolution.kind, convolution.counted
+
+    def forward(x: Any, w: Any, *b: Any, geometry: Any) -> Any:
+        return np.maximum(convolution.forward(x, w, *b, geometry=geometry), 0)
 
 
 class _MatmulGate:
@@ -50,29 +61,44 @@ class _MatmulGate:
 
 
 LINEAR_RELU, MATMUL_GATE = Primitive(_LinearRelu), Primitive(_MatmulGate)
+CONVOLUTION_RELU = Primitive(_ConvolutionRelu)
 """Made by this pass alone, so they are no entries of the registry."""
 
 JOINED: dict[tuple[Any, Any], Primitive] = {
     (linear, relu): LINEAR_RELU,
+    (convolution, relu): CONVOLUTION_RELU,
     (matmul, gate): MATMUL_GATE,
 }
 """(product, what reads it first) → both in one."""
 
 
 def fuse_epilogues(graph: Graph) -> Graph:
-    """An activation that is the only reader of a product becomes part of it."""
+    """An activation that is the only reader of a product becomes part of it, where a kernel does
+    both."""
     reads = Counter([*graph.outputs, *(v for e in graph.equations for v in e.inputs)])
     made_by: dict[Value, Equation] = {v: e for e in graph.equations for v in e.outputs}
     absorbed: set[Value] = set()
     equations = []
     for equation in graph.equations:
         source = made_by.get(equation.inputs[0]) if equation.inputs else None
-        joined = JOINED.get((source.primitive, equation.primitive)) if source else None
-        if source is not None and joined is not None and reads[equation.inputs[0]] == 1:
-            absorbed.add(source.outputs[0])
-            places = ", ".join(dict.fromkeys([source.place, equation.place]))
-            inputs = (*source.inputs, *equation.inputs[1:])
-            equation = replace(equation, primitive=joined, inputs=inputs, params={}, place=places)
+        if source is not None and reads[equation.inputs[0]] == 1:
+            joined = _joined(source, equation)
+            if joined is not None:
+                absorbed.add(equation.inputs[0])
+                equation = joined
         equations.append(equation)
     kept = [e for e in equations if not absorbed.intersection(e.outputs)]
     return replace(graph, equations=kept)
+
+
+def _joined(source: Equation, reader: Equation) -> Equation | None:
+    """Two equations as one, or None."""
+    both = JOINED.get((source.primitive, reader.primitive))
+    if both is None:
+        return None
+    inputs = (*source.inputs, *reader.inputs[1:])
+    layouts = [engine.in_order(v.shape, v.dtype) for v in (*inputs, *reader.outputs)]
+    if engine.lower(both, source.params, layouts[: len(inputs)], layouts[len(inputs) :]) is None:
+        return None
+    place = ", ".join(dict.fromkeys([source.place, reader.place]))
+    return Equation(both, inputs, source.params, reader.outputs, place)

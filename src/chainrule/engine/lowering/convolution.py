@@ -1,4 +1,7 @@
-"""Convolution and its gradients. An instruction `convolution` may name an activation."""
+"""Convolution and its gradients.
+
+conv2d(x, w[, bias]) → activation(x ⋆ w + bias)
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from chainrule.engine.lowering.conditions import (
     results_in_order,
     whole_elements,
 )
-from chainrule.engine.lowering.contract import ACTIVATIONS
+from chainrule.engine.lowering.contract import NONE, RELU
 from chainrule.engine.lowering.table import Case, row
 from chainrule.engine.lowering.window import as_images, stride_padding_dilation
 from chainrule.primitive import Shape
@@ -45,8 +48,8 @@ def band_fits(case: Case) -> bool:
     return fits(case, case.outputs[0], columns, stride_padding_dilation(case)[1])
 
 
-def bias_and_activation(case: Case) -> Shape:
-    return len(case.inputs) - 2, ACTIVATIONS.index(case.params.get("activation", "none"))
+def has_bias(case: Case) -> Shape:
+    return (len(case.inputs) - 2,)
 
 
 def geometry(case: Case) -> Shape:
@@ -60,19 +63,20 @@ def whole(case: Case) -> bool:
 
 PLAIN = (one_float_dtype, whole, results_in_order)
 
-row(
-    "convolution",
-    kernel="conv2d",
-    sees=as_images,
-    needs=(*PLAIN, in_order_between(2, 3), input_fits),
-    ints=(bias_and_activation, geometry),
-)
+for name, activation in (("convolution", NONE), ("convolution_relu", RELU)):
+    row(
+        name,
+        kernel="conv2d",
+        sees=as_images,
+        needs=(*PLAIN, in_order_between(2, 3), input_fits),
+        ints=(has_bias, activation, geometry),
+    )
 row(
     "convolution_input",
     kernel="conv2d_input",
     sees=as_images,
     needs=(*PLAIN, in_order_between(2, 3), spread_fits),
-    ints=(bias_and_activation, geometry),
+    ints=(has_bias, NONE, geometry),
 )
 row(
     "convolution_weight",
