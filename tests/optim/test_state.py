@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -214,12 +215,17 @@ def test_plateau_state():
     assert plain_equal(a[1].state_dict(), b[1].state_dict()) and b[1].get_last_lr()[0] < 0.5
 
 
+def pickled(value):
+    return pickle.loads(pickle.dumps(value))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
 @pytest.mark.parametrize("case", CASES)
-def test_a_copy_goes_on_alone_with_the_same_bits(case):
+def test_a_copy_goes_on_alone_with_the_same_bits(case, copied):
     """Weights, state and rates are copied; what is copied together stays together."""
     first, optimizer, schedule, train = build(case)
     train(0, 6)
-    weights, other, other_schedule = copy.deepcopy((first, optimizer, schedule))
+    weights, other, other_schedule = copied((first, optimizer, schedule))
     assert other_schedule.optimizer is other
     assert [p for group in other.param_groups for p in group["params"]] == weights
     assert [*other.state] == weights
@@ -241,14 +247,15 @@ def test_a_copy_goes_on_alone_with_the_same_bits(case):
     assert other_schedule.get_last_lr() == schedule.get_last_lr()
 
 
-def test_a_copied_optimizer_trains_the_copied_model():
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
+def test_a_copied_optimizer_trains_the_copied_model(copied):
     model = nn.Linear(3, 2)
     optimizer = optim.Adam(model.parameters(), lr=0.1)
-    twin, other = copy.deepcopy((model, optimizer))
+    twin, other = copied((model, optimizer))
     before = model.weight.tolist()
     twin(cr.ones(1, 3)).sum().backward()
     other.step()
     assert model.weight.tolist() == before != twin.weight.tolist()
     assert model.weight.grad is None
-    alone = copy.deepcopy(optimizer)
+    alone = copied(optimizer)
     assert alone.param_groups[0]["params"][0] is not model.weight
