@@ -24,7 +24,7 @@ FLOORS = [
     ["engine"], ["interpreters"], ["tape"], ["aliases", "methods", "conversion"], ["tensor"],
     ["gateway"], ["ops"], ["grad_mode"], ["autograd"], ["gradcheck", "transforms"],
     ["nn", "optim", "compiler", "data"],
-    ["train"], ["cli"], ["__init__", "__main__"],
+    ["train"], ["torch"], ["cli"], ["__init__", "__main__"],
 ]  # fmt: skip
 RANK = {module: rank for rank, modules in enumerate(FLOORS) for module in modules}
 OPS = re.findall(r"`(\w+)`", cr.ops.__doc__ or "")

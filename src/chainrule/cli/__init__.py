@@ -1,4 +1,4 @@
-"""`chainrule`: train, evaluate, predict, summary, report, lessons, doctor.
+"""`chainrule`: train, evaluate, predict, summary, report, run, check, lessons, doctor.
 
 Exit codes: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C, 143 by SIGTERM. Results go to
 standard output (with --json: nothing but JSON), progress and errors to standard error.
@@ -11,7 +11,7 @@ import sys
 
 import click
 
-from chainrule.cli import doctor, lessons, runs, train
+from chainrule.cli import doctor, lessons, runs, scripts, train
 from chainrule.cli.group import Commands, debug_option
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 for command in (
-    train.train, runs.evaluate, runs.predict, runs.summary, runs.report, lessons.lessons,
-    doctor.doctor,
+    train.train, runs.evaluate, runs.predict, runs.summary, runs.report, scripts.run,
+    scripts.check, lessons.lessons, doctor.doctor,
 ):  # fmt: skip
     main.add_command(command)

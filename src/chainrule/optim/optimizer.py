@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -24,9 +23,10 @@ SWITCHES = ("capturable", "differentiable", "foreach", "fused")
 effect; but `differentiable=True`, whose effect is missing here, is refused."""
 
 
-class Optimizer(ABC):
+class Optimizer:
     """The base of all optimizers. A subclass gives its options to `__init__` and writes
-    `initial_state` and `update`; `optional` names the option by which there is a certain state.
+    `initial_state` and `update` (or, as in PyTorch, a `step` of its own); `optional` names the
+    option by which there is a certain state.
 
     All state is made with the optimizer, in the order of the parameters, and changes by `assign`
     alone; so the first step is a step like any other, and a capture sees every read and write.
@@ -76,13 +76,13 @@ class Optimizer(ABC):
 
     # -- what a subclass writes ----------------------------------------------------------------
 
-    @abstractmethod
     def initial_state(self, parameter: Tensor, group: ParamGroup) -> State:
-        """The state of one parameter before the first step, by name."""
+        """The state of one parameter before the first step, by name: none unless overridden."""
+        return {}
 
-    @abstractmethod
     def update(self, parameter: Tensor, gradient: Tensor, state: State, group: ParamGroup) -> None:
         """One step of one parameter: assign it, and its state. Gradients are not recorded."""
+        raise NotImplementedError(f"{type(self).__name__} has neither an update nor a step")
 
     # -- use -----------------------------------------------------------------------------------
 

@@ -48,7 +48,8 @@ def save(value: Any, path: PathLike) -> None:
             instead="Write cr.save(model.state_dict(), 'model.safetensors').",
         )  # fmt: skip
     tensors: dict[str, Array] = {}
-    tree = _encode(value, "", tensors, 0)
+    alone = isinstance(value, (Tensor, np.ndarray))
+    tree = _encode(value, "tensor" if alone else "", tensors, 0)
     if tree != {name: {"$tensor": name} for name in tensors}:
         text = to_json(tree)
         if (parts := count_parts(text)) > _MOST_PARTS:

@@ -1,0 +1,47 @@
+"""`chainrule run` and `check`: PyTorch scripts, run, or read for what is missing."""
+
+from __future__ import annotations
+
+import click
+
+from chainrule.cli.group import debug_option, json_option, print_json
+
+_PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+@click.command(context_settings=_PASSED_ON)
+@click.argument("script", type=click.Path())
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def run(ctx: click.Context, script: str, arguments: tuple[str, ...]) -> None:
+    """Run the PyTorch script SCRIPT on Chainrule, unchanged, with its ARGUMENTS.
+
+    `import torch`, `torchvision` and `einops` give Chainrule's in this process. The exit code is
+    the script's.
+    """
+    from chainrule.torch import script as scripts
+
+    ctx.exit(scripts.run(script, arguments))
+
+
+@click.command()
+@click.argument("script", type=click.Path())
+@json_option
+@debug_option
+@click.pass_context
+def check(ctx: click.Context, script: str, as_json: bool) -> None:
+    """List what of PyTorch the script SCRIPT uses and Chainrule has not, without running it.
+
+    The exit code is 1 where something is missing.
+    """
+    from chainrule.torch import check as checks
+
+    findings = checks.check(script)
+    if as_json:
+        print_json([finding._asdict() for finding in findings])
+    else:
+        for line in checks.lines(script, findings):
+            click.echo(line)
+        click.echo(f"{len(findings)} names or keywords are missing" if findings
+                   else "everything that it names is here", err=True)  # fmt: skip
+    ctx.exit(1 if findings else 0)

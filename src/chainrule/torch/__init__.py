@@ -1,0 +1,59 @@
+"""PyTorch's names for the package's own objects: `import chainrule.torch as torch`.
+
+What Chainrule has is found here under PyTorch's names and paths, and takes PyTorch's keywords:
+`chainrule.torch.nn.Linear` *is* `chainrule.nn.Linear`. In these files is only what exists for
+PyTorch's sake: devices, dtypes that print as `torch.float32`, the oldest constructors, the layout
+of files. A name that is not here raises an error that says what to use.
+
+>>> import chainrule.torch as torch
+>>> x = torch.ones(2, 3, device=torch.device("cpu"), requires_grad=True)
+>>> (x * 2).sum(axis=1, keepdims=True)
+tensor([[6.],
+        [6.]], grad_fn=<SumBackward0>)
+>>> x.shape, x.device, torch.cuda.is_available()
+(torch.Size([2, 3]), device(type='cpu'), False)
+"""
+
+from math import e as e
+from math import inf as inf
+from math import nan as nan
+from math import pi as pi
+
+from chainrule.torch.adapter import dtypes as _dtypes
+from chainrule.torch.adapter import facts as _facts
+from chainrule.torch.adapter import modules as _modules
+from chainrule.torch.adapter import names as _names
+from chainrule.torch.adapter import optimizers as _optimizers
+from chainrule.torch.adapter import tensors as _tensors
+from chainrule.torch.adapter.compiled import compile as compile
+from chainrule.torch.adapter.dtypes import Size as Size
+from chainrule.torch.adapter.dtypes import dtype as dtype
+from chainrule.torch.adapter.dtypes import finfo as finfo
+from chainrule.torch.adapter.dtypes import iinfo as iinfo
+from chainrule.torch.adapter.facts import *  # noqa: F403
+from chainrule.torch.adapter.placement import device as device
+from chainrule.torch.adapter.printing import set_printoptions as set_printoptions
+
+_names.install()
+_tensors.wear()
+_modules.wear()
+_optimizers.wear()
+globals().update(_dtypes.NAMES, **_facts.legacy_types())
+
+__getattr__, __dir__ = _names.facade(__name__)
+
+from chainrule.torch.amp import GradScaler as GradScaler  # noqa: E402
+from chainrule.torch.amp import autocast as autocast  # noqa: E402
+from chainrule.torch.autograd import Variable as Variable  # noqa: E402
+from chainrule.torch.random import default_generator as default_generator  # noqa: E402
+from chainrule.torch.random import get_rng_state as get_rng_state  # noqa: E402
+from chainrule.torch.random import initial_seed as initial_seed  # noqa: E402
+from chainrule.torch.random import seed as seed  # noqa: E402
+from chainrule.torch.random import set_rng_state as set_rng_state  # noqa: E402
+from chainrule.torch.serialization import load as load  # noqa: E402
+from chainrule.torch.serialization import save as save  # noqa: E402
+from chainrule.torch.version import __version__ as __version__  # noqa: E402
+
+newaxis = None
+contiguous_format = preserve_format = channels_last = channels_last_3d = "torch.contiguous_format"
+strided = "torch.strided"

@@ -1,0 +1,173 @@
+"""Names of PyTorch's that are not here: what PyTorch has, what to use instead, and the errors.
+
+`names.txt` lists PyTorch's public names, one module a line. It tells a name that PyTorch has, and
+Chainrule has not, from one that is misspelt.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from importlib.resources import files
+from typing import Any, NoReturn
+
+from chainrule.errors import ChainruleError, listing
+
+ADVICE = {
+    "torch.fft": "Use numpy.fft on x.detach().numpy(); its results have no gradients here.",
+    "torch.sparse": "Chainrule's tensors are dense: build the dense tensor.",
+    "torch.Tensor.to_sparse": "Chainrule's tensors are dense: leave the conversion out.",
+    "torch.sparse_coo_tensor": "Chainrule's tensors are dense: use torch.zeros and x[i] = v.",
+    "torch.nested": "Pad the sequences: torch.nn.utils.rnn.pad_sequence.",
+    "torch.complex": "There are no complex tensors: keep real and imaginary part as two tensors.",
+    "torch.view_as_complex": "There are no complex tensors: keep real and imaginary part as two.",
+    "torch.view_as_real": "There are no complex tensors: keep real and imaginary part as two.",
+    "torch.polar": "There are no complex tensors: use torch.cos and torch.sin.",
+    "torch.as_strided": "Use unfold, views or indexing: memory layout has no meaning here.",
+    "torch.Tensor.as_strided": "Use unfold, views or indexing: memory layout has no meaning here.",
+    "torch.Tensor.storage": "Use x.numpy(): memory layout has no meaning here.",
+    "torch.Tensor.untyped_storage": "Use x.numpy(): memory layout has no meaning here.",
+    "torch.Tensor.data_ptr": "Use id(x): writes replace the memory of a tensor.",
+    "torch.distributed": "Chainrule trains in one process: run the script without a launcher.",
+    "torch.nn.parallel": "Chainrule trains in one process: use the model itself.",
+    "torch.utils.data.distributed": "Chainrule trains in one process: leave the sampler out.",
+    "torch.jit": "Models run as they are: call the model itself, or chainrule.compile.",
+    "torch.fx": "Use chainrule.trace, whose graph can be printed and changed.",
+    "torch.export": "Use chainrule.trace, whose graph can be printed and changed.",
+    "torch.onnx": "Save the weights: torch.save(model.state_dict(), path).",
+    "torch.quantization": "Chainrule computes in floating numbers: use the model itself.",
+    "torch.ao": "Chainrule computes in floating numbers: use the model itself.",
+    "torch.profiler": "Use chainrule.compile(step).report(), or cProfile of Python.",
+    "torch.hub": "Build the model in code and load its weights with torch.load.",
+    "torch.cuda": "Chainrule computes on the CPU: guard it with torch.cuda.is_available().",
+    "torch.xpu": "Chainrule computes on the CPU: guard it with torch.xpu.is_available().",
+    "torch.accelerator": "Chainrule computes on the CPU: guard it with "
+    "torch.accelerator.is_available().",
+    "torch.mps": "Chainrule computes on the CPU: guard it with torch.backends.mps.is_available().",
+    "torch.compiler": "Use torch.compile, or leave it out: the results are the same.",
+    "torch.library": "Write an op of your own with chainrule.primitive.",
+    "torch.overrides": "Write a function of your own instead of changing torch's.",
+}
+"""Dotted name, or the beginning of one → what to do instead."""
+
+ACCELERATORS = ("accelerator", "cuda", "mps", "xpu")
+REFUSED = (
+    *ACCELERATORS,
+    "ao",
+    "distributed",
+    "export",
+    "fx",
+    "hub",
+    "jit",
+    "library",
+    "nn.parallel",
+    "onnx",
+    "profiler",
+    "quantization",
+    "sparse",
+    "utils.data.distributed",
+)
+"""Modules whose names can be imported, and refuse when they are called.
+
+A script often imports them for a case that does not occur here, such as several processes.
+"""
+
+
+class MissingNameError(ChainruleError, AttributeError):
+    """A name of PyTorch's that Chainrule does not have, or that PyTorch has not either."""
+
+
+class NotOfferedError(ChainruleError, NotImplementedError):
+    """A call of something that can be imported, and that Chainrule does not do."""
+
+
+class NoAcceleratorError(ChainruleError, AssertionError, RuntimeError):
+    """A GPU, or another accelerator, was asked for; Chainrule computes on the CPU."""
+
+
+class MissingModuleError(ChainruleError, ModuleNotFoundError):
+    """A module of PyTorch's, or a name in one, that cannot be imported."""
+
+
+class KeywordError(ChainruleError, TypeError):
+    """A keyword that a function does not take."""
+
+
+@functools.cache
+def public_names() -> dict[str, frozenset[str]]:
+    """PyTorch's public names by module, and those of `torch.Tensor`.
+
+    >>> "relu" in public_names()["torch.nn.functional"]
+    True
+    """
+    text = files(__package__).joinpath("names.txt").read_text(encoding="utf-8")
+    rows = (line.partition(":") for line in text.splitlines())
+    return {path: frozenset(names.split()) for path, _, names in rows}
+
+
+def advice_on(dotted: str) -> str | None:
+    """What to use instead of a name: the advice on it, or on the nearest module around it."""
+    parts = dotted.split(".")
+    for length in range(len(parts), 1, -1):
+        if text := ADVICE.get(".".join(parts[:length])):
+            return text
+    return None
+
+
+def is_refused(path: str) -> bool:
+    """Whether the module `torch.PATH` can be imported and refuses when it is used."""
+    return any(path == name or path.startswith(f"{name}.") for name in REFUSED)
+
+
+def explain(owner: str, name: str) -> tuple[str, str | None]:
+    """What is wrong with `owner.name`, and what to write instead."""
+    known = public_names().get(owner, frozenset())
+    dotted = f"{owner}.{name}"
+    if name in known or dotted in public_names():
+        return f"{dotted} is PyTorch's, and Chainrule has no such name", advice_on(dotted)
+    if not known:
+        return f"Chainrule has no {dotted}", advice_on(dotted)
+    close = difflib.get_close_matches(name, known, 3)
+    return f"neither PyTorch nor Chainrule has {dotted}", (
+        f"Did you mean {listing(close)}?" if close else None
+    )
+
+
+def missing_name(owner: str, name: str) -> MissingNameError:
+    """The error for `owner.name`."""
+    problem, instead = explain(owner, name)
+    error = MissingNameError(problem, instead=instead)
+    error.name = name
+    return error
+
+
+def missing_module(dotted: str) -> MissingModuleError:
+    """The error for `import dotted`, or for a name that is imported from a module."""
+    problem, instead = explain(*dotted.rpartition(".")[::2])
+    return MissingModuleError(problem, instead=instead)
+
+
+class Unavailable(type):
+    """The class of names that can be imported, and refuse when they are called."""
+
+    dotted: str
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> NoReturn:
+        on_device = cls.dotted.split(".")[1] in ACCELERATORS
+        raise (NoAcceleratorError if on_device else NotOfferedError)(
+            f"{cls.dotted} is PyTorch's, and Chainrule has no such thing",
+            instead=advice_on(cls.dotted),
+        )
+
+    def __getattr__(cls, name: str) -> NoReturn:
+        raise missing_name(cls.dotted, name)
+
+
+def unavailable(owner: str, name: str) -> Unavailable:
+    """`owner.name` as something that can be imported, and refuses when it is called.
+
+    >>> DistributedDataParallel = unavailable("torch.nn.parallel", "DistributedDataParallel")
+    >>> isinstance(3, DistributedDataParallel)
+    False
+    """
+    return Unavailable(name, (), {"dotted": f"{owner}.{name}", "__module__": owner})

@@ -1,0 +1,194 @@
+"""Calls as PyTorch takes them: one rule for keywords that the package's own functions do not have.
+
+`adapted(f)` calls f with what it takes by itself. A keyword that f has not is, in this order, a
+word about memory that changes nothing (`device`, `memory_format`, ...); a second name (`axis`,
+`keepdims`, `input`, `other`); or an order about the result that holds for any function (`out`,
+`dtype`, `requires_grad`, `inplace`). What is left is a mistake, and the error says so.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from chainrule.errors import listing
+from chainrule.gateway import apply
+from chainrule.methods import Methods
+from chainrule.primitive import Primitive, operations
+from chainrule.settings import use
+from chainrule.tensor import Tensor
+from chainrule.torch.adapter.absent import KeywordError
+from chainrule.torch.adapter.dtypes import stored
+from chainrule.torch.adapter.placement import WORDS, without_places
+
+Function = Callable[..., Any]
+
+_RENAMED = {"axis": "dim", "keepdims": "keepdim"}
+"""NumPy's names, which PyTorch takes too."""
+_BY_PLACE = {"input": 0, "other": 1, "self": 0}
+"""What PyTorch calls the first two inputs of a function."""
+_STARRED = ("dims", "repeats", "shape", "size", "sizes")
+"""What PyTorch calls a list of numbers that can also be given one by one."""
+_RESULT = ("dtype", "inplace", "out", "requires_grad")
+
+
+class Taken(NamedTuple):
+    """What a function takes: its keywords, the positional ones in order, and whether any go."""
+
+    names: frozenset[str]
+    order: tuple[str, ...]
+    starred: bool
+    anything: bool
+
+
+def taken_by(function: Function) -> Taken:
+    """The parameters of a function. A method that stands for an op has those of the op."""
+    parameters = list(inspect.signature(_op(function)).parameters.values())
+    kinds = [p.kind for p in parameters]
+    return Taken(
+        frozenset(
+            p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        ),
+        tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)),
+        inspect.Parameter.VAR_POSITIONAL in kinds,
+        inspect.Parameter.VAR_KEYWORD in kinds,
+    )
+
+
+def _op(function: Function) -> Function:
+    """The op that a method stands for, which takes `(self, *args, **kwargs)`; or the function."""
+    if list(inspect.signature(function).parameters)[1:] != ["args", "kwargs"]:
+        return function
+    return operations.get(function.__name__, function)
+
+
+def adapted(function: Function) -> Function:
+    """`function` with PyTorch's keywords.
+
+    >>> import chainrule as cr
+    >>> adapted(cr.sum)(input=cr.ones(2, 3), axis=1, keepdims=True).tolist()
+    [[3.0], [3.0]]
+    """
+    taken = taken_by(function)
+
+    def call(*args: Any, **keywords: Any) -> Any:
+        try:
+            if not keywords:
+                return function(*args)
+            if "dtype" in keywords:
+                keywords["dtype"] = stored(keywords["dtype"])
+            if taken.anything or keywords.keys() <= taken.names:
+                return function(*args, **without_places(keywords, taken.names))
+            return _translated(function, taken, args, keywords)
+        except TypeError as error:
+            _explain(function, error)
+            raise
+
+    return functools.update_wrapper(call, function, _COPIED, ())
+
+
+_GATES = (__file__, inspect.getfile(Methods), inspect.getfile(Primitive), inspect.getfile(apply))
+"""Files in which a call that does not fit its function fails."""
+_COPIED = ("__module__", "__name__", "__qualname__", "__doc__")
+
+
+def _explain(function: Function, error: TypeError) -> None:
+    """Raise an error that names what the function takes, where the call alone did not fit it."""
+    words = ("positional argument", "unexpected keyword", "multiple values for argument")
+    deepest = error.__traceback__
+    while deepest is not None and deepest.tb_next is not None:
+        deepest = deepest.tb_next
+    inside = deepest is not None and deepest.tb_frame.f_code.co_filename in _GATES
+    if inside and any(word in str(error) for word in words):
+        label = _label(function)
+        raise KeywordError(
+            f"{label} is not called like that: {error}",
+            expected=f"{label}{inspect.signature(inspect.unwrap(_op(function)))}",
+        ) from None
+
+
+def _label(function: Function) -> str:
+    return function.__qualname__.removesuffix(".__init__")
+
+
+def takes(function: Function, keyword: str) -> bool:
+    """Whether an adapted function accepts a keyword."""
+    taken = taken_by(inspect.unwrap(function))
+    return (
+        taken.anything
+        or keyword in taken.names
+        or keyword in (*WORDS, *_BY_PLACE, *_RESULT)
+        or _RENAMED.get(keyword) in taken.names
+        or (taken.starred and keyword in _STARRED)
+        or (keyword in ("reduce", "size_average") and "reduction" in taken.names)
+    )
+
+
+def _translated(
+    function: Function, taken: Taken, args: tuple[Any, ...], keywords: dict[str, Any]
+) -> Any:
+    own, orders = _sorted_out(function, taken, without_places(keywords, taken.names))
+    args = _placed(taken, args, own)
+    if "dtype" in orders and orders["dtype"] is not None:
+        if function.__name__ == "__init__":
+            with use(default_dtype=orders["dtype"]):
+                return function(*args, **own)
+        if not isinstance(args[0], Tensor):
+            raise KeywordError(f"{_label(function)} has no keyword 'dtype'")
+        args = (args[0].to(orders["dtype"]), *args[1:])
+    result = function(*args, **own)
+    target = args[0] if orders.get("inplace") else orders.get("out")
+    if target is not None:
+        result = _written(target, result)
+    return result.requires_grad_() if orders.get("requires_grad") else result
+
+
+def _sorted_out(
+    function: Function, taken: Taken, keywords: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Keywords under the function's own names, and those about the result."""
+    own: dict[str, Any] = {}
+    orders: dict[str, Any] = {}
+    for name, value in keywords.items():
+        if name in taken.names or name in _BY_PLACE or (taken.starred and name in _STARRED):
+            own[name] = value
+        elif _RENAMED.get(name) in taken.names:
+            own[_RENAMED[name]] = value
+        elif name in _RESULT:
+            orders[name] = value
+        elif name in ("reduce", "size_average") and "reduction" in taken.names:
+            average = "sum" if keywords.get("size_average") is False else "mean"
+            own["reduction"] = "none" if keywords.get("reduce") is False else average
+        else:
+            raise KeywordError(
+                f"{_label(function)} has no keyword {name!r}",
+                expected=listing(sorted(taken.names - {"self"}), 20) or "none",
+            )
+    return own, orders
+
+
+def _placed(taken: Taken, args: tuple[Any, ...], own: dict[str, Any]) -> tuple[Any, ...]:
+    """The positional arguments, with those that came under PyTorch's names in their places."""
+    for name, place in _BY_PLACE.items():
+        if name in own and name not in taken.names:
+            args = (*args[:place], own.pop(name), *args[place:])
+    for name in _STARRED:
+        if name in own and name not in taken.names:
+            value = own.pop(name)
+            args = (*(own.pop(n) for n in taken.order if n in own), *args)
+            args = (*args, *(value if isinstance(value, (tuple, list)) else (value,)))
+    return args
+
+
+def _written(target: Any, result: Any) -> Any:
+    """The result written to where the caller wants it."""
+    if isinstance(target, Tensor):
+        return target.copy_(result)
+    return tuple(_written(t, r) for t, r in zip(target, result, strict=True))
+
+
+def is_function(value: Any) -> bool:
+    """Whether a value of the package is a function to adapt."""
+    return isinstance(value, Primitive) or inspect.isfunction(value)

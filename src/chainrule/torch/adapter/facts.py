@@ -1,0 +1,181 @@
+"""Functions of the root that ask or set something, and exist for PyTorch's sake alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule import grad_mode, settings
+from chainrule.engine import num_threads as get_num_threads
+from chainrule.engine import set_num_threads as set_num_threads
+from chainrule.errors import ArgumentError
+from chainrule.primitive import supported
+from chainrule.tensor import Tensor
+from chainrule.torch.adapter import tensors
+from chainrule.torch.adapter.dtypes import by_name, dtype, shown
+from chainrule.torch.adapter.placement import CPU, device, require_cpu
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether something is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_storage(obj: Any) -> bool:
+    """False: there are no storages."""
+    return False
+
+
+def is_floating_point(input: Any) -> bool:
+    """Whether a tensor's numbers are floating."""
+    return bool(input.is_floating_point())
+
+
+def is_complex(input: Any) -> bool:
+    """False: there are no complex tensors."""
+    return False
+
+
+def is_nonzero(input: Any) -> bool:
+    """Whether the one number of a tensor is not 0."""
+    return bool(input)
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return input.numel()
+
+
+def typename(obj: Any) -> str:
+    """The name of a tensor's type, or of another object's class."""
+    if isinstance(obj, Tensor):
+        return str(obj.type())  # type: ignore[attr-defined]
+    kind = obj if isinstance(obj, type) else type(obj)
+    home = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return f"{home}{kind.__qualname__}"
+
+
+# -- dtypes ------------------------------------------------------------------------------------
+
+
+def get_default_dtype() -> dtype:
+    """The dtype of Python floats and of new parameters: `torch.float32` at the start."""
+    return shown(settings.get_default_dtype())
+
+
+def set_default_dtype(d: Any) -> None:
+    """Set the dtype of Python floats and of new parameters."""
+    settings.set_default_dtype(np.dtype(d))
+
+
+def set_default_tensor_type(t: Any) -> None:
+    """Set the dtype of Python floats and of new parameters by the name of a type."""
+    name = t if isinstance(t, str) else t.__name__
+    require_cpu("cuda" if ".cuda." in name else None)
+    set_default_dtype(tensors.dtype_of(name))
+
+
+def promote_types(type1: Any, type2: Any) -> dtype:
+    """The dtype that two dtypes meet in."""
+    first, second = np.dtype(type1), np.dtype(type2)
+    floats = [d for d in (first, second) if d.kind == "f"]
+    common = floats[0] if len(floats) == 1 else np.result_type(first, second)
+    return shown(supported(common))
+
+
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether numbers of a dtype go into another one by themselves: floats not into integers."""
+    rank = {"b": 0, "u": 1, "i": 1, "f": 2}
+    return rank[np.dtype(from_).kind] <= rank[np.dtype(to).kind]
+
+
+class LegacyType(type):
+    """The class of `torch.FloatTensor` and the like, which make tensors, and know theirs."""
+
+    stored: Any
+
+    def __call__(cls, *data: Any, device: Any = None) -> Tensor:
+        require_cpu(device)
+        return Tensor(tensors.legacy(data, cls.stored.name))
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor) and instance._data.dtype == cls.stored
+
+    def __repr__(cls) -> str:
+        return f"<class 'torch.{cls.__name__}'>"
+
+
+def legacy_types() -> dict[str, LegacyType]:
+    """`FloatTensor`, `LongTensor`, ...: PyTorch's oldest constructors."""
+    return {
+        name: LegacyType(name, (), {"stored": by_name(kind).stored, "__module__": "torch"})
+        for name, kind in tensors.LEGACY.items()
+    }
+
+
+# -- gradients ---------------------------------------------------------------------------------
+
+
+def inference_mode(mode: Any = True) -> Any:
+    """As `no_grad`; with False as `enable_grad`."""
+    if callable(mode):
+        return grad_mode.no_grad(mode)
+    return grad_mode.no_grad() if mode else grad_mode.enable_grad()
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether gradients are off."""
+    return not settings.current().gradients
+
+
+# -- the machine -------------------------------------------------------------------------------
+
+
+def get_default_device() -> device:
+    """The CPU."""
+    return CPU
+
+
+def set_default_device(device: Any) -> None:
+    """The CPU is the only one."""
+    require_cpu(device)
+
+
+get_num_interop_threads = get_num_threads
+
+
+def set_num_interop_threads(n: int) -> None:
+    """Nothing: ops run one after the other."""
+
+
+_PRECISIONS = ("highest", "high", "medium")
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Nothing: products of float32 are of full precision."""
+    if precision not in _PRECISIONS:
+        raise ArgumentError("unknown precision", given=precision, expected=", ".join(_PRECISIONS))
+
+
+def get_float32_matmul_precision() -> str:
+    """ "highest": products of float32 are of full precision."""
+    return "highest"
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Nothing: all computations give the same bits each time."""
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """True: all computations give the same bits each time."""
+    return True
+
+
+def set_deterministic_debug_mode(debug_mode: Any) -> None:
+    """Nothing: all computations give the same bits each time."""
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """False: numbers below the normal ones are kept."""
+    return False

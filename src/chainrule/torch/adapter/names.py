@@ -1,0 +1,191 @@
+"""Where a name of PyTorch's is found: one rule for all of its modules.
+
+`torch.PATH.NAME` is the first of these that there is:
+
+1. what the wing's own file for PATH defines: names that exist for PyTorch's sake alone;
+2. a module of PyTorch's, `torch.PATH.NAME`;
+3. the package's own object of that name: in `chainrule.PATH`, or in the other homes of PATH
+   (`HOMES`). A function takes PyTorch's keywords (`calls.adapted`), a class is the class;
+4. what the module above PATH has: `torch.nn.modules.linear.Linear` is `torch.nn.Linear`;
+5. an error that says whether PyTorch has such a name, and what to use.
+
+So what is added to the package is found here without a change. A path of PyTorch's for which the
+wing has no file is an empty module with this rule.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.abc
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from chainrule.nn.module import Module
+from chainrule.primitive import operations
+from chainrule.torch.adapter import absent
+from chainrule.torch.adapter.calls import adapted, is_function
+from chainrule.torch.adapter.face import put
+
+ROOT = "chainrule.torch"
+
+HOMES = {
+    "": ("chainrule", "chainrule.nn.functional"),
+    "autograd": ("chainrule",),
+    "func": ("chainrule",),
+    "linalg": (),
+    "multiprocessing": ("multiprocessing",),
+    "nn.attention": ("chainrule.nn",),
+    "nn.functional": ("chainrule",),
+    "nn.parameter": ("chainrule.nn",),
+    "nn.utils": ("chainrule.optim",),
+    "special": ("chainrule",),
+    "testing": ("chainrule.gradcheck",),
+    "utils.checkpoint": ("chainrule",),
+    "utils.data": ("chainrule.data",),
+}
+"""Path of PyTorch's → where else, beside `chainrule.PATH`, the package keeps what it has there."""
+_OTHER_MEANING = ("trace",)
+"""Names by which the package's face means something else than PyTorch: an op of that name is it."""
+
+
+def path_of(module: str) -> str:
+    """`nn.init` for `chainrule.torch.nn.init`."""
+    return module.removeprefix(ROOT).lstrip(".")
+
+
+def dotted(path: str) -> str:
+    """`torch.nn.init` for `nn.init`; the wing's other packages have names of their own."""
+    first = path.partition(".")[0]
+    return (
+        path.replace("vision", "torchvision", 1)
+        if first == "vision"
+        else (path if first == "einops" else f"torch.{path}".rstrip("."))
+    )
+
+
+@functools.cache
+def _homes(path: str) -> tuple[ModuleType, ...]:
+    """The modules of the package in which names of a path are looked for."""
+    names = ([f"chainrule.{path}"] if path else []) + [*HOMES.get(path, ())]
+    return tuple(importlib.import_module(name) for name in names if _exists(name))
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # a part of the path is no package
+        return False
+
+
+def find(path: str, name: str) -> Any:
+    """The object behind `torch.PATH.NAME`, by rules 2 to 4, or the error of rule 5."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    owner = dotted(path)
+    listed = name in absent.public_names().get(owner, ())  # so it is no module
+    if not listed and is_module(f"{path}.{name}".lstrip(".")):
+        return importlib.import_module(f"{ROOT}.{path}.{name}".replace("..", "."))
+    for value in _candidates(path, name):
+        return _offered(value)
+    if absent.is_refused(path) and listed:
+        return absent.unavailable(owner, name)
+    if path.count(".") and name[0] != "_":
+        above = sys.modules.get(f"{ROOT}.{path.rpartition('.')[0]}")
+        if above is not None and owner not in _WITH_NAMES():
+            return getattr(above, name)
+    raise absent.missing_name(owner, name)
+
+
+@functools.cache
+def _WITH_NAMES() -> frozenset[str]:
+    """PyTorch's modules of which the names are known."""
+    return frozenset(path for path, names in absent.public_names().items() if names)
+
+
+def _candidates(path: str, name: str) -> Iterator[Any]:
+    if name in _OTHER_MEANING:
+        if name in operations:
+            yield operations[name]
+        return
+    for home in _homes(path):
+        value = getattr(home, name, None)
+        if value is not None and not inspect.ismodule(value):
+            yield value
+
+
+def _offered(value: Any) -> Any:
+    """An object of the package as PyTorch has it: with its keywords, otherwise the same."""
+    if is_function(value):
+        return adapted(value)
+    if isinstance(value, type) and issubclass(value, Module):
+        for kind in value.__mro__:
+            own = vars(kind).get("__init__")
+            is_new = inspect.isfunction(own) and not hasattr(own, "__wrapped__")
+            if own is not None and is_new and kind.__module__.startswith("chainrule."):
+                put(kind, "__init__", adapted(own))
+    return value
+
+
+def facade(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of one of the wing's modules: the rule above."""
+    path, holder = path_of(module), sys.modules[module]
+    if not hasattr(holder, "__path__"):
+        holder.__path__ = []  # so that what is imported from it passes the finder below
+
+    def get(name: str) -> Any:
+        value = find(path, name)
+        vars(holder)[name] = value
+        return value
+
+    def names() -> list[str]:
+        public = absent.public_names().get(dotted(path), ())
+        known = {name for name in public if _has(path, name)}
+        return sorted({name for name in vars(holder) if name[0] != "_"} | known)
+
+    return get, names
+
+
+def _has(path: str, name: str) -> bool:
+    return next(_candidates(path, name), None) is not None
+
+
+def is_module(path: str) -> bool:
+    """Whether `torch.PATH` is a module here: one of the wing's files, or one of PyTorch's paths."""
+    is_class = path.rpartition(".")[2][:1].isupper()
+    return (dotted(path) in absent.public_names() and not is_class) or _exists_in_wing(path)
+
+
+def _exists_in_wing(path: str) -> bool:
+    holder = sys.modules.get(f"{ROOT}.{path.rpartition('.')[0]}".rstrip("."))
+    return (
+        holder is not None
+        and importlib.machinery.PathFinder.find_spec(f"{ROOT}.{path}", holder.__path__) is not None
+    )
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports PyTorch's paths for which the wing has no file; it is asked after Python's own."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not fullname.startswith(f"{ROOT}."):
+            return None
+        if not is_module(path_of(fullname)):
+            raise absent.missing_module(dotted(path_of(fullname)))
+        return ModuleSpec(fullname, self, is_package=True)
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module)["__getattr__"], vars(module)["__dir__"] = facade(module.__name__)
+
+
+def install() -> None:
+    """Let Python find the modules of the wing that have no file."""
+    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
+        sys.meta_path.append(Finder())

@@ -1,0 +1,161 @@
+"""`torch.amp` on the CPU: everything is computed in float32, so nothing is cast.
+
+A gradient scaler for the CPU scales, checks and adapts as PyTorch's does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ContextDecorator
+from typing import Any
+
+from chainrule import tree
+from chainrule.errors import ArgumentError
+from chainrule.settings import use
+from chainrule.torch.adapter import names
+from chainrule.torch.adapter.dtypes import by_name, stored
+from chainrule.torch.adapter.placement import device
+
+
+class autocast(ContextDecorator):
+    """Compute in half precision inside, where that is faster. Here it never is: nothing changes.
+
+    >>> with autocast("cpu", enabled=False):
+    ...     pass
+    """
+
+    def __init__(
+        self,
+        device_type: str,
+        dtype: Any = None,
+        enabled: bool = True,
+        cache_enabled: bool | None = None,
+    ) -> None:
+        self.device = device(device_type).type
+        self.fast_dtype = by_name("bfloat16") if dtype is None else dtype
+        if enabled and self.device == "cpu":
+            stored(self.fast_dtype)  # warns once that bfloat16 is kept as float32
+
+    def __enter__(self) -> autocast:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+def custom_fwd(fwd: Any = None, *, device_type: str = "cpu", cast_inputs: Any = None) -> Any:
+    """The function itself: nothing is cast."""
+    return fwd if fwd is not None else lambda function: function
+
+
+custom_bwd = custom_fwd
+
+
+def is_autocast_available(device_type: str) -> bool:
+    """False: everything is computed in float32."""
+    return False
+
+
+class GradScaler:
+    """Scales a loss, and its gradients back, so that small gradients of float16 do not vanish.
+
+    `scale(loss).backward()`, then `step(optimizer)`, which leaves the parameters as they are when
+    a gradient is not finite, then `update()`. For a device that is not there it scales by 1.
+    """
+
+    def __init__(
+        self,
+        device: str = "cuda",
+        init_scale: float = 2.0**16,
+        growth_factor: float = 2.0,
+        backoff_factor: float = 0.5,
+        growth_interval: int = 2000,
+        enabled: bool = True,
+    ) -> None:
+        if growth_factor <= 1 or not 0 < backoff_factor < 1:
+            raise ArgumentError(
+                "a scale grows and shrinks",
+                given=f"{growth_factor} and {backoff_factor}",
+                expected="growth_factor > 1, backoff_factor < 1",
+            )
+        self._enabled = enabled and device == "cpu"
+        self._scale = init_scale if self._enabled else 1.0
+        self._growth, self._backoff = growth_factor, backoff_factor
+        self._interval, self._good_steps = growth_interval, 0
+        self._unscaled: dict[int, bool] = {}
+
+    def scale(self, outputs: Any) -> Any:
+        """The outputs, or each of nested ones, times the scale."""
+        if not self._enabled:
+            return outputs
+        return tree.map_leaves(lambda y: y * self._scale, outputs)
+
+    def unscale_(self, optimizer: Any) -> None:
+        """Divide the gradients of an optimizer's parameters by the scale, before clipping them."""
+        if not self._enabled:
+            return
+        if id(optimizer) in self._unscaled:
+            raise ArgumentError("unscale_() was called for this optimizer since the last update()")
+        finite = True
+        with use(gradients=False):
+            for parameter in (p for g in optimizer.param_groups for p in g["params"]):
+                gradient = parameter.grad
+                if gradient is not None:
+                    parameter.grad = gradient * (1 / self._scale)
+                    finite = finite and bool((gradient * 0 == 0).all())
+        self._unscaled[id(optimizer)] = finite
+
+    def step(self, optimizer: Any, *args: Any, **keywords: Any) -> Any:
+        """`optimizer.step()`, unless a gradient is infinite or NaN."""
+        if not self._enabled:
+            return optimizer.step(*args, **keywords)
+        if id(optimizer) not in self._unscaled:
+            self.unscale_(optimizer)
+        return optimizer.step(*args, **keywords) if self._unscaled[id(optimizer)] else None
+
+    def update(self, new_scale: Any = None) -> None:
+        """Shrink the scale after a gradient that was not finite; grow it after many that were."""
+        if not self._enabled:
+            return
+        if new_scale is not None:
+            self._scale = float(new_scale)
+        elif not all(self._unscaled.values()):
+            self._scale *= self._backoff
+            self._good_steps = 0
+        else:
+            self._good_steps += 1
+            if self._good_steps == self._interval:
+                self._scale *= self._growth
+                self._good_steps = 0
+        self._unscaled.clear()
+
+    def get_scale(self) -> float:
+        """The factor of losses."""
+        return self._scale
+
+    def is_enabled(self) -> bool:
+        """Whether it scales."""
+        return self._enabled
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` takes; empty where nothing is scaled."""
+        if not self._enabled:
+            return {}
+        return {
+            "scale": self._scale,
+            "growth_factor": self._growth,
+            "backoff_factor": self._backoff,
+            "growth_interval": self._interval,
+            "_growth_tracker": self._good_steps,
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on with the scale of an earlier run."""
+        if not self._enabled:
+            return
+        self._scale, self._growth = state_dict["scale"], state_dict["growth_factor"]
+        self._backoff, self._interval = state_dict["backoff_factor"], state_dict["growth_interval"]
+        self._good_steps = state_dict["_growth_tracker"]
+
+
+__getattr__, __dir__ = names.facade(__name__)

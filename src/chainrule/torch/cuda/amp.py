@@ -1,0 +1,25 @@
+"""`torch.cuda.amp`: the older path of `torch.amp`, for the GPU that is not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.torch import amp
+from chainrule.torch.adapter import names
+
+
+class autocast(amp.autocast):
+    """As `torch.amp.autocast("cuda")`: without a GPU it changes nothing."""
+
+    def __init__(self, enabled: bool = True, dtype: Any = None, cache_enabled: bool = True) -> None:
+        super().__init__("cuda", dtype, enabled)
+
+
+class GradScaler(amp.GradScaler):
+    """As `torch.amp.GradScaler("cuda")`: without a GPU it scales by 1."""
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__("cuda", *args, **keywords)
+
+
+__getattr__, __dir__ = names.facade(__name__)

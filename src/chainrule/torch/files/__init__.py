@@ -1,0 +1,1 @@
+"""PyTorch's files: `pickles` rebuilds what they describe, `archives` opens the two formats."""

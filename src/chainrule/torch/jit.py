@@ -1,0 +1,38 @@
+"""`torch.jit`: scripting and tracing give the model itself, which runs as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.nn.module import Module
+from chainrule.torch.adapter import names
+
+ScriptModule = Module
+
+
+def script(obj: Any, *args: Any, **keywords: Any) -> Any:
+    """The function or module itself."""
+    return obj
+
+
+def trace(func: Any, *example_inputs: Any, **keywords: Any) -> Any:
+    """The function or module itself: nothing is fixed to the examples."""
+    return func
+
+
+def ignore(drop: Any = False, **keywords: Any) -> Any:
+    """The function itself."""
+    return drop if callable(drop) else lambda function: function
+
+
+unused = export = script_method = freeze = optimize_for_inference = script
+
+
+def is_scripting() -> bool:
+    """False."""
+    return False
+
+
+is_tracing = is_scripting
+
+__getattr__, __dir__ = names.facade(__name__)

@@ -1,0 +1,24 @@
+"""`torch.nn`: the package's layers, and the wrappers for machines with several devices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.nn.module import Module
+from chainrule.torch.adapter import names
+
+
+class DataParallel(Module):
+    """A module on several GPUs; without one it runs the module itself, found in `.module`."""
+
+    def __init__(
+        self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0
+    ) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.module(*args, **kwargs)
+
+
+__getattr__, __dir__ = names.facade(__name__)

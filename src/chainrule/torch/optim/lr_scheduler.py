@@ -1,0 +1,8 @@
+"""`torch.optim.lr_scheduler`: the package's schedules, and the older name of their base."""
+
+from chainrule.optim import LRScheduler as _LRScheduler
+from chainrule.torch.adapter import names
+
+__all__ = ["_LRScheduler"]
+
+__getattr__, __dir__ = names.facade(__name__)

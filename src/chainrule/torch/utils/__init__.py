@@ -1,0 +1,5 @@
+"""`torch.utils`: data, checkpoints, the log for TensorBoard."""
+
+from chainrule.torch.adapter import names
+
+__getattr__, __dir__ = names.facade(__name__)
