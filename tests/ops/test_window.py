@@ -91,7 +91,7 @@ def test_numbers_for_each_dimension(value):
         (lambda f, x, w: f("avg_pool")(x, 2, divisor_override=0), "divisor_override"),
         (lambda f, x, w: f("adaptive_avg_pool")(x, -1), "output_size"),
         (lambda f, x, w: f("adaptive_max_pool")(x[0, 0], 1), r"works on \(N, C"),
-        (lambda f, x, w: f("adaptive_max_pool")(x[..., :0], 1), "no size is 0"),
+        (lambda f, x, w: f("adaptive_max_pool")(x[..., :0], 1), "empty"),
     ],
 )
 def test_a5_windows_that_do_not_fit(n, call, words):

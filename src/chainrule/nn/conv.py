@@ -70,20 +70,6 @@ class _Kernels(Spatial):
     def short_repr(self) -> str:
         return f"{self.in_channels} → {self.out_channels}, {'×'.join(map(str, self.kernel_size))}"
 
-    def extra_repr(self) -> str:
-        none, one = (0,) * self.dimensions, (1,) * self.dimensions
-        plain = {"padding": none, "dilation": one, "output_padding": none, "groups": 1}
-        told = [f"kernel_size={self.kernel_size}", f"stride={self.stride}"]
-        told += [
-            f"{name}={value}"
-            for name, default in plain.items()
-            if (value := getattr(self, name, default)) != default
-        ]
-        told += ["bias=False"] if self.bias is None else []
-        mode = getattr(self, "padding_mode", "zeros")
-        told += [f"padding_mode={mode}"] if mode != "zeros" else []
-        return ", ".join([str(self.in_channels), str(self.out_channels), *told])
-
 
 class _Convolution(_Kernels):
     """What Conv1d, Conv2d and Conv3d are."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ClassVar
 
+from chainrule.errors import ShapeError
 from chainrule.nn.module import Module
 from chainrule.ops.creation import zeros
 from chainrule.tensor import Tensor
@@ -17,8 +19,8 @@ class FunctionLayer(Module):
 
     `class Name(FunctionLayer, of=f)` is a whole layer. Its options are the parameters of `f` after
     the first, and can be read and set like attributes; a parameter `training` is the layer's mode.
-    `f` checks the options of a function of each element when the layer is made, and those of a
-    function along a dimension when it is called.
+    `f` checks the options when the layer is made, on an empty tensor, whose shape it may refuse;
+    those of a function along a dimension when it is called.
 
     >>> import chainrule as cr
     >>> class Power(FunctionLayer, of=cr.pow): ...
@@ -45,7 +47,8 @@ class FunctionLayer(Module):
         bound.apply_defaults()
         self.options = bound.arguments
         if "dim" not in self.options:
-            self.function(zeros(0), **self.options)
+            with suppress(ShapeError):
+                self.function(zeros(0), **self.options)
 
     def __getattr__(self, name: str) -> Any:
         options = vars(self).get("options", {})
@@ -71,5 +74,5 @@ def _documented(layer: type, function: Callable[..., Any]) -> str:
     text = inspect.getdoc(function) or ""
     if own := vars(layer).get("__doc__"):
         return f"{text.partition('>>>')[0].rstrip()}\n\n{inspect.cleandoc(own)}"
-    call = rf">>> {function.__name__}\((cr\.\w+\(.*?\]\))(?:, )?(.*)\)"
+    call = rf">>> {function.__name__}\((cr\.\w+\([^()]*\))(?:, )?([^()]*)\)"
     return re.sub(call, rf">>> {layer.__name__}(\2)(\1)", text)

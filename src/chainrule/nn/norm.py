@@ -66,12 +66,6 @@ class _ChannelNorm(Spatial):
     def short_repr(self) -> str:
         return str(self.num_features)
 
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
-        )
-
 
 class _BatchNorm(_ChannelNorm):
     """What BatchNorm1d, BatchNorm2d and BatchNorm3d are."""
@@ -201,8 +195,3 @@ class LayerNorm(Module):
 
     def short_repr(self) -> str:
         return " × ".join(map(str, self.normalized_shape))
-
-    def extra_repr(self) -> str:
-        return (
-            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
-        )

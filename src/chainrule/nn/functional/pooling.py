@@ -12,6 +12,7 @@ from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn.functional import records
 from chainrule.nn.functional.checks import check_counts, check_tensors
 from chainrule.nn.functional.dimensions import Size, in_dimensions, over_batch, remembered
+from chainrule.ops.rules import nonempty
 from chainrule.ops.window import Geometry, layout, per_dimension
 from chainrule.primitive import Array, Shape
 from chainrule.tensor import Tensor
@@ -50,11 +51,11 @@ def max_pool(
     first. An input without N is accepted.
 
     >>> import chainrule as cr
-    >>> max_pool{n}d(cr.arange(4 ** {n}).reshape(1, 1, {sizes:4}), 4).item() == 4 ** {n} - 1
-    True
+    >>> max_pool{n}d(cr.ones(1, 2, {sizes:5}), 2).shape
+    (1, 2, {sizes:2})
     """
-    check_tensors(f"max_pool{n}d", input=input)
     kernel, geometry = pool_geometry(n, kernel_size, stride, padding, dilation)
+    _check_layout(f"max_pool{n}d", n, input)
     if ceil_mode:
         geometry = geometry.rounded_up(input.shape, kernel)
     both = over_batch(n, records.max_pool, input, kernel=kernel, geometry=geometry)
@@ -82,18 +83,18 @@ def avg_pool(
     replaces the number that the sum is divided by. An input without N is accepted.
 
     >>> import chainrule as cr
-    >>> avg_pool{n}d(cr.ones(1, 1, {sizes:4}), 2, divisor_override=1).shape
-    (1, 1, {sizes:2})
+    >>> avg_pool{n}d(cr.ones(1, 2, {sizes:5}), 2, ceil_mode=True).shape
+    (1, 2, {sizes:3})
     """
-    check_tensors(f"avg_pool{n}d", input=input)
     kernel, geometry = pool_geometry(n, kernel_size, stride, padding)
+    if divisor_override is not None:
+        check_counts(f"avg_pool{n}d", divisor_override=divisor_override)
+    _check_layout(f"avg_pool{n}d", n, input)
     border = geometry.padding if count_include_pad else ((0, 0),) * n
     if ceil_mode:
         geometry = geometry.rounded_up(input.shape, kernel)
     counts = None
-    if divisor_override is not None:
-        check_counts(f"avg_pool{n}d", divisor_override=divisor_override)
-    elif geometry.padding != border:
+    if divisor_override is None and geometry.padding != border:
         counts = _counts(input.shape[-n:], kernel, geometry, border)
     divisor = divisor_override or (math.prod(kernel) if counts is None else 1)
     params = {"kernel": kernel, "geometry": geometry, "divisor": divisor}
@@ -102,6 +103,16 @@ def avg_pool(
 
 
 avg_pool1d, avg_pool2d, avg_pool3d = avg_pool
+
+
+def _check_layout(name: str, n: int, input: Tensor) -> None:
+    check_tensors(name, input=input)
+    if input.ndim not in (n + 1, n + 2):
+        raise ShapeError(
+            f"`{name}` works on {layout(n)}",
+            given=input.shape,
+            instead=f"Leave out N for a single example: {layout(n).replace('N, ', '')}.",
+        )
 
 
 def _counts(sizes: Shape, kernel: Shape, geometry: Geometry, border: Any) -> Array:
@@ -173,23 +184,13 @@ adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = adaptive_avg_poo
 
 def _output_sizes(name: str, n: int, input: Tensor, output_size: OutputSize) -> Shape:
     """The sizes that are asked for, None replaced by the input's."""
-    check_tensors(name, input=input)
-    if input.ndim not in (n + 1, n + 2) or 0 in input.shape[-n:]:
-        raise ShapeError(
-            f"`{name}` works on {layout(n)}, and no size is 0",
-            given=input.shape,
-            instead=f"Leave out N for a single example: {layout(n).replace('N, ', '')}.",
-        )
-    wanted = zip(check_output_size(n, output_size), input.shape[-n:], strict=True)
-    return tuple(size if m is None else m for m, size in wanted)
-
-
-def check_output_size(n: int, output_size: OutputSize) -> tuple[int | None, ...]:
-    """A number of windows, or None, for each of n dimensions."""
     if not isinstance(output_size, (tuple, list)):
         output_size = (output_size,) * n
     per_dimension([0 if m is None else m for m in output_size], n, "output_size", 0)
-    return tuple(output_size)
+    _check_layout(name, n, input)
+    nonempty(input, tuple(range(input.ndim - n, input.ndim)), name)
+    wanted = zip(output_size, input.shape[-n:], strict=True)
+    return tuple(size if m is None else m for m, size in wanted)
 
 
 def _equal_windows(sizes: Shape, out: Shape) -> Shape:
