@@ -177,7 +177,7 @@ def test_a_table_of_any_delimiter_header_and_task(run: Path) -> None:
 def test_a_label_of_one_class_is_an_error(run: Path) -> None:
     Path("one.csv").write_text("a,y\n" + "".join(f"{i},1\n" for i in range(50)))
     result = call("train", "one.csv", "--label", "y", "--epochs", "1", "--no-report")
-    assert result.exit_code == 1 and "every sample is of the class '1'" in result.stderr
+    assert result.exit_code == 1 and "y, the label: every row is '1'" in result.stderr
 
 
 def test_doctor_says_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,22 +1,26 @@
 """Datasets, the loader, transforms, readers, and the small sets that ship with the package.
 
 Modules, in the order in which they may import each other: seeds, transforms, augment, dataset,
-splits, loader, files, idx, numpy_files, cells, tables, images, synthetic, shipped, download, mnist,
-sources, catalog.
+splits, loader, files, idx, numpy_files, cells, labels, tables, columns, values, schema, roles,
+encoding, table, images, synthetic, shipped, download, mnist, sources, catalog.
 """
 
 from chainrule.data.augment import CenterCrop, RandomCrop, RandomHorizontalFlip, RandomShift
 from chainrule.data.catalog import NAMES, open_dataset, open_like, read_inputs
 from chainrule.data.dataset import ArrayDataset, Dataset, ImageFormat
+from chainrule.data.encoding import EncodeTable
 from chainrule.data.idx import read_idx
 from chainrule.data.images import ImageFolder, read_image
+from chainrule.data.labels import encode_labels
 from chainrule.data.loader import DataLoader
 from chainrule.data.mnist import MNIST, FashionMNIST
 from chainrule.data.numpy_files import read_npy, read_npz
+from chainrule.data.schema import Column, Schema
 from chainrule.data.shipped import breast_cancer, digits
-from chainrule.data.sources import csv_dataset, encode_labels
+from chainrule.data.sources import csv_dataset
 from chainrule.data.splits import Subset, random_split, train_test_split
 from chainrule.data.synthetic import blobs, circles, moons, rings, sine, spirals, xor
+from chainrule.data.table import table
 from chainrule.data.tables import Table, read_csv
 from chainrule.data.transforms import (
     Compose,
@@ -35,9 +39,11 @@ __all__ = [
     "NAMES",
     "ArrayDataset",
     "CenterCrop",
+    "Column",
     "Compose",
     "DataLoader",
     "Dataset",
+    "EncodeTable",
     "FashionMNIST",
     "Flatten",
     "ImageFolder",
@@ -48,6 +54,7 @@ __all__ = [
     "RandomHorizontalFlip",
     "RandomShift",
     "Rescale",
+    "Schema",
     "Standardize",
     "Subset",
     "Table",
@@ -72,6 +79,7 @@ __all__ = [
     "rings",
     "sine",
     "spirals",
+    "table",
     "train_test_split",
     "transform_from_config",
     "xor",

@@ -5,21 +5,24 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from chainrule.data.cells import open_cells
+from chainrule.data.columns import PARQUET, read_columns
 from chainrule.data.dataset import CLASSIFICATION, ArrayDataset
 from chainrule.data.files import PathLike
 from chainrule.data.idx import find_idx
 from chainrule.data.images import ImageFolder, class_folders, is_image, read_image
 from chainrule.data.mnist import MNIST, FashionMNIST
 from chainrule.data.numpy_files import read_npy
+from chainrule.data.schema import Schema
 from chainrule.data.shipped import breast_cancer, digits
 from chainrule.data.sources import csv_dataset, idx_datasets, npz_datasets, pixel_order
 from chainrule.data.splits import train_test_split
 from chainrule.data.synthetic import blobs, circles, moons, rings, sine, spirals, xor
+from chainrule.data.table import table, table_like
 from chainrule.data.tables import read_table
 from chainrule.data.transforms import (
     Array,
@@ -43,43 +46,30 @@ _SYNTHETIC: dict[str, Callable[..., ArrayDataset]] = {
     "sine": sine,
 }
 NAMES = ("digits", "breast_cancer", "mnist", "fashion_mnist", *_SYNTHETIC)
-_TABLES = (".csv", ".tsv")
-
-
-class _Reading(NamedTuple):
-    """How a path is to be read; what is None follows from the file."""
-
-    label: str | int | None = None
-    task: str | None = None
-    delimiter: str | None = None
-    header: bool | None = None
-    size: tuple[int, int] | None = None
+_TABLES = (".csv", ".tsv", *PARQUET)
 
 
 def open_dataset(
     source: PathLike,
     *,
-    label: str | int | None = None,
-    task: str | None = None,
-    delimiter: str | None = None,
-    header: bool | None = None,
     flat: bool | None = None,
     size: tuple[int, int] | None = None,
     test_size: float = 0.2,
     seed: int = 0,
+    **reading: Any,
 ) -> Pair:
     """(train, test) of a data set that is given by its name or its path.
 
     source: digits, breast_cancer, mnist, fashion_mnist, moons, circles, rings, spirals, blobs,
-        xor, sine; a `.csv`, `.tsv` or `.npz` file; a folder of IDX files, or of class folders of
-        images.
-    label, task, delimiter, header: for tables, see :func:`csv_dataset`. size: for image folders.
+        xor, sine; a table in a `.csv`, `.tsv` or Parquet file; an `.npz` file; a folder of IDX
+        files, or of class folders of images.
+    size: for image folders. reading: for tables, see :func:`table`.
     flat: images as rows (n, C·H·W) or as (n, C, H, W); by default as the named set gives them,
         and images for paths.
     test_size, seed: the stratified split, where the source itself has no test part.
 
-    Features of tables are standardized with the training part's statistics, pixels divided by
-    255; `train.transform` holds it, and `train.classes`, `train.task` say what is predicted.
+    Tables are encoded with the training part's statistics, pixels divided by 255;
+    `train.transform` holds it, and `train.classes`, `train.task` say what is predicted.
 
     >>> train, test = open_dataset("moons")
     >>> len(train), len(test), train.task, train.classes
@@ -91,12 +81,17 @@ def open_dataset(
     name = os.fspath(source)
     if name in NAMES:
         return _open_name(name, flat, test_size, seed)
-    train, test = _open_path(name, _Reading(label, task, delimiter, header, size), None)
+    if _is_table(name):
+        if not _holds_pixels(name, reading):
+            return table(name, test_size=test_size, seed=seed, **reading)
+        strict = {k: v for k, v in reading.items() if k in ("label", "task", "delimiter", "header")}
+        train, test = csv_dataset(name, **strict), None
+    else:
+        train, test = _open_path(name, size, reading.get("task"), None)
     if train.task == CLASSIFICATION and len(train.classes or ()) == 1:
         raise ArgumentError(
             f"{name}: every sample is of the class {shortened((train.classes or ('',))[0])!r}",
             expected="two classes or more, for there is nothing to tell apart",
-            instead="Is this the label's column? Name it: label='...' (--label).",
         )
     if test is None:
         train, test = train_test_split(train, test_size, seed)
@@ -108,7 +103,7 @@ def open_like(
     source: PathLike,
     description: Mapping[str, Any],
     *,
-    label: str | int | None = None,
+    label: str | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
     seed: int = 0,
@@ -126,9 +121,10 @@ def open_like(
     name = os.fspath(source)
     if name in NAMES:
         data = _open_name(name, None, test_size, seed)[1]
+    elif _is_table(name):
+        data = _table_like(name, description, label=label, delimiter=delimiter, header=header)
     else:
-        reading = _Reading(label, description.get("task"), delimiter, header)
-        whole, test = _open_path(name, reading, description)
+        whole, test = _open_path(name, None, description.get("task"), description)
         data = whole if test is None else test
     if data.classes != _tuple(description.get("classes")):
         raise FormatError(
@@ -197,10 +193,27 @@ def read_inputs(
     return x
 
 
+def _table_like(name: str, description: Mapping[str, Any], **reading: Any) -> ArrayDataset:
+    """All labelled rows of a table, raw, read as that of training."""
+    if description.get("schema") is not None:
+        return table_like(name, Schema.from_config(description["schema"]), **reading)
+    return csv_dataset(
+        name,
+        task=description.get("task"),
+        feature_names=_tuple(description.get("feature_names")),
+        classes=_tuple(description.get("classes")),
+        **reading,
+    )
+
+
 def _table_inputs(
     name: str, description: Mapping[str, Any], delimiter: str | None, header: bool | None
 ) -> Array:
     columns = description.get("feature_names")
+    if description.get("schema") is not None:
+        schema = Schema.from_config(description["schema"])
+        read = read_columns(name, delimiter=delimiter, header=header, wanted=columns or ())
+        return schema.inputs(read)
     cells = open_cells(name, delimiter=delimiter, header=header, wanted=columns or ())
     if columns is None:
         pixels = [column for column in cells.names if column.startswith("pixel")]
@@ -225,27 +238,34 @@ def _open_name(name: str, flat: bool | None, test_size: float, seed: int) -> Pai
     return (MNIST if name == "mnist" else FashionMNIST)(bool(flat))
 
 
-def _open_path(
-    name: str, reading: _Reading, like: Mapping[str, Any] | None
-) -> tuple[ArrayDataset, ArrayDataset | None]:
+def _is_table(name: str) -> bool:
+    """Whether a path names a table; ArgumentError if nothing is there."""
     if not os.path.exists(name):
         raise _unknown(name)
+    return os.path.splitext(name)[1].lower() in _TABLES
+
+
+def _holds_pixels(name: str, reading: Mapping[str, Any]) -> bool:
+    """Whether a table's columns are the pixels of images, beside a label: pixel0, pixel1, ..."""
+    if name.lower().endswith(PARQUET):
+        return False
+    cells = open_cells(name, delimiter=reading.get("delimiter"), header=reading.get("header"))
+    pixels = [column for column in cells.names if column.startswith("pixel")]
+    return len(pixels) == len(cells.names) - 1 and pixel_order(pixels) is not None
+
+
+def _open_path(
+    name: str, size: tuple[int, int] | None, task: str | None, like: Mapping[str, Any] | None
+) -> tuple[ArrayDataset, ArrayDataset | None]:
     classes = _tuple(like.get("classes")) if like else None
     if os.path.isdir(name):
-        return _open_folder(name, reading.size, like, classes)
-    suffix = os.path.splitext(name)[1].lower()
-    if suffix in _TABLES:
-        columns = _tuple(like.get("feature_names")) if like else None
-        data = csv_dataset(
-            name, reading.label, task=reading.task, feature_names=columns, classes=classes,
-            delimiter=reading.delimiter, header=reading.header,
-        )  # fmt: skip
-        return data, None
-    if suffix == ".npz":
-        return npz_datasets(name, reading.task, classes)
+        return _open_folder(name, size, like, classes)
+    if os.path.splitext(name)[1].lower() == ".npz":
+        return npz_datasets(name, task, classes)
     raise ArgumentError(
         f"cannot tell what {name} holds",
-        expected="a .csv, .tsv or .npz file, a folder of IDX files or of class folders",
+        expected="a table (.csv, .tsv, .parquet), an .npz file, a folder of IDX files or of class "
+        "folders",
     )
 
 

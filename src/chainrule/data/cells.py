@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from chainrule.data.files import PathLike, looks_like_html, open_regular
 from chainrule.errors import ArgumentError, FormatError, listing
 
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "?"})
 """What stands, in any case of letters, where a value is missing."""
 
@@ -62,11 +62,11 @@ class Cells(NamedTuple):
     names: tuple[str, ...]
     body: int
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self, check: bool = True) -> Iterator[Row]:
         """(line, cells) of each row that is not blank; FormatError for one of another width."""
         width = len(self.names)
         for line, cells in _rows(self.path, self.text, self.delimiter, self.body):
-            if len(cells) != width:
+            if check and len(cells) != width:
                 raise self.error(line, f"{len(cells)} cells in a table of {width} columns")
             yield line, cells
 
@@ -101,7 +101,8 @@ def open_cells(
 
     Parameters
     ----------
-    delimiter: one character; by default that of `,` `;` tab `|` which cuts the rows alike.
+    delimiter: one character; by default that of `,` `;` tab `|` which cuts the rows alike, or
+        else runs of spaces if they do.
     header: whether the first row holds names; by default it does if it differs in kind from the
         rows below in some column. A first row that could be both is an error that asks.
     wanted: names that the caller looks for: a first row that has them all is a header.
@@ -111,12 +112,14 @@ def open_cells(
     name, text = os.fspath(path), _read_text(path)
     sign = _find_delimiter(name, text) if delimiter is None else delimiter
     (line, first), *below = islice(_rows(name, text, sign, 0), _PEEK + 1)
-    first = [cell.strip() for cell in first]
+    first = _without_quotes([cell.strip() for cell in first])
     if header is None:
         header = _holds_names(f"{name}, line {line}", first, [row for _, row in below], wanted)
     if not header:
         names = tuple(f"column{place}" for place in range(len(first)))
         return Cells(name, text, sign, False, names, 0)
+    if _has_row_names(first, [row for _, row in below]):
+        first = ["", *first]
     _check_names(f"{name}, line {line}", first)
     return Cells(name, text, sign, True, tuple(first), _end_of_first_row(text, sign))
 
@@ -157,17 +160,24 @@ def _line_at(data: bytes, place: int) -> int:
     return before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n") + 1
 
 
-def _lines(text: str, begin: int) -> Iterator[str]:
+def _lines(text: str, begin: int = 0) -> Iterator[str]:
     while begin < len(text):
         end = text.find("\n", begin) + 1 or len(text)
         yield text[begin:end]
         begin = end
 
 
+def _reader(lines: Iterator[str], delimiter: str) -> Any:
+    """Python's own reader, which takes several spaces for one and spaces before a quote."""
+    if delimiter == " ":
+        lines = (line.rstrip(" \n") + "\n" for line in lines)
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+
+
 def _rows(path: str, text: str, delimiter: str, begin: int) -> Iterator[Row]:
     """(line, cells) of each row that is not blank, in the text from `begin` on."""
     start = text.count("\n", 0, begin)
-    reader = csv.reader(_lines(text, begin), delimiter=delimiter, strict=True)
+    reader = _reader(_lines(text, begin), delimiter)
     while True:
         opened = start + reader.line_num + 1
         try:
@@ -186,11 +196,11 @@ def _end_of_first_row(text: str, delimiter: str) -> int:
 
     def read() -> Iterator[str]:
         nonlocal end
-        for line in _lines(text, 0):
+        for line in _lines(text):
             end += len(line)
             yield line
 
-    next(row for row in csv.reader(read(), delimiter=delimiter, strict=True) if row)
+    next(row for row in _reader(read(), delimiter) if row)
     return end
 
 
@@ -210,14 +220,9 @@ def _quote_error(where: str, message: str) -> FormatError:
 
 def _find_delimiter(name: str, text: str) -> str:
     """The sign that cuts all of the first rows into the same number of cells, more than one."""
-    fitting = []
-    for sign in DELIMITERS:
-        try:
-            widths = {len(row) for _, row in islice(_rows(name, text, sign, 0), _PEEK)}
-        except FormatError:
-            continue
-        if len(widths) == 1 and max(widths) > 1:
-            fitting.append(sign)
+    fitting = [sign for sign in DELIMITERS if _cuts_alike(name, text, sign)]
+    if len(fitting) > 1:
+        fitting = [sign for sign in fitting if sign != " "]
     if len(fitting) > 1:
         found = " and the ".join(DELIMITERS[sign] for sign in fitting)
         raise ArgumentError(
@@ -226,9 +231,19 @@ def _find_delimiter(name: str, text: str) -> str:
         )
     if fitting:
         return fitting[0]
-    lines = list(islice(_lines(text, 0), _PEEK))
-    likely = max(DELIMITERS, key=lambda sign: sum(sign in line for line in lines))
-    return likely if 2 * sum(likely in line for line in lines) > len(lines) else ","
+    lines = list(islice(_lines(text), _PEEK))
+    seen = {sign: sum(sign in line for line in lines) for sign in DELIMITERS if sign != " "}
+    likely = max(seen, key=seen.__getitem__)
+    return likely if 2 * seen[likely] > len(lines) else ","
+
+
+def _cuts_alike(name: str, text: str, sign: str) -> bool:
+    try:
+        first, *below = (len(row) for _, row in islice(_rows(name, text, sign, 0), _PEEK))
+    except FormatError:
+        return False
+    widths = {first, *below}
+    return first > 1 and (len(widths) == 1 or {*below} == {first + 1})
 
 
 class _Kind(Enum):
@@ -300,11 +315,26 @@ def _names_or_sample(where: str, first: list[str]) -> ArgumentError:
     )
 
 
+def _has_row_names(names: list[str], below: list[list[str]]) -> bool:
+    """Whether a header leaves out its first name, as R's does for the names of the rows.
+
+    The rows then have one cell more, and their first cells are different texts, or 1, 2, 3, ....
+    """
+    if min(len(names), len(below)) < 2 or {len(row) for row in below} != {len(names) + 1}:
+        return False
+    firsts = [row[0].strip() for row in below]
+    named = len({*firsts}) == len(firsts) and not any(map(is_number, firsts))
+    counted = firsts == [str(place) for place in range(1, len(firsts) + 1)]
+    return (named or counted) and any(row[-1].strip() for row in below)
+
+
+def _without_quotes(names: list[str]) -> list[str]:
+    """Names in single quotes, which are no quotes in CSV, without them."""
+    if all(len(name) > 2 and name[0] == name[-1] == "'" for name in names):
+        return [name[1:-1] for name in names]
+    return names
+
+
 def _check_names(where: str, names: list[str]) -> None:
-    if "" in names:
-        raise FormatError(
-            f"{where}: column {names.index('') + 1} has no name",
-            instead="If a row index was written with the table, write it without.",
-        )
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
+    if twice := [name for name, count in Counter(names).items() if count > 1 and name]:
         raise FormatError(f"{where}: the header names a column twice: {listing(twice)}")

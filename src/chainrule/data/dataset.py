@@ -46,7 +46,8 @@ class Dataset(ABC):
 
     Facts that a model, a metric or a report may ask for; all optional:
     classes: the names of the classes. task: "classification" or "regression".
-    feature_names: the names of the input's columns. image: how to draw an input.
+    feature_names: the names of the input's columns. image: how to draw an input. schema: what
+    the columns of a table are.
     transform: what was applied to the raw input. random: `gather` needs a generator.
     """
 
@@ -54,6 +55,7 @@ class Dataset(ABC):
     task: str | None = None
     feature_names: tuple[str, ...] | None = None
     image: ImageFormat | None = None
+    schema: Any = None
     transform: Transform | None = None
     random: bool = False
     waits: bool = False
@@ -90,6 +92,7 @@ class Dataset(ABC):
             "classes": None if self.classes is None else list(self.classes),
             "feature_names": None if self.feature_names is None else list(self.feature_names),
             "image": None if self.image is None else self.image._asdict(),
+            "schema": None if self.schema is None else self.schema.to_config(),
             "input_shape": list(self.input_shape),
             "transform": None if transform is None else transform.to_config(),
         }
@@ -179,8 +182,8 @@ class ArrayDataset(Dataset):
     ----------
     *arrays: anything `np.asarray` takes; (N, ...) each, N > 0. Not copied where that is possible.
     transform: applied to batches of the first array. target_transform: to those of the last.
-    classes, feature_names, task, image: see :class:`Dataset`. `task` follows from the targets
-        if not given: integers of shape (N,) are class labels.
+    classes, feature_names, task, image, schema: see :class:`Dataset`. `task` follows from the
+        targets if not given: integers of shape (N,) are class labels.
 
     >>> data = ArrayDataset([[1.0, 2.0], [3.0, 4.0]], [0, 1], classes=("no", "yes"))
     >>> len(data), data.task, data[1]
@@ -198,6 +201,7 @@ class ArrayDataset(Dataset):
         feature_names: Sequence[str] | None = None,
         task: str | None = None,
         image: ImageFormat | None = None,
+        schema: Any = None,
     ) -> None:
         self.arrays = _checked_arrays(arrays)
         if target_transform is not None and len(arrays) < 2:
@@ -209,7 +213,7 @@ class ArrayDataset(Dataset):
         self.classes = None if classes is None else tuple(classes)
         self.feature_names = None if feature_names is None else tuple(feature_names)
         self.task = task or (_guess_task(self.arrays[-1]) if len(arrays) > 1 else None)
-        self.image = image
+        self.image, self.schema = image, schema
         self._check_facts()
 
     def _check_facts(self) -> None:
@@ -287,6 +291,7 @@ class ArrayDataset(Dataset):
             "feature_names": self.feature_names,
             "task": self.task,
             "image": self.image,
+            "schema": self.schema,
         }
         return ArrayDataset(*arrays, **{**facts, **changes})
 

@@ -199,10 +199,20 @@ def _parse_header(text: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dt
         raise _bad_header(text, where)
     try:
         record = ast.literal_eval(text.decode("latin-1").strip(" \n"))
-        shape, fortran, descr = (record[key] for key in ("shape", "fortran_order", "descr"))
-        sound = isinstance(shape, tuple) and all(type(extent) is int for extent in shape)
+        shape, fortran, descr = (record.pop(key) for key in ("shape", "fortran_order", "descr"))
+        sound = (
+            not record and isinstance(shape, tuple) and all(type(extent) is int for extent in shape)
+        )
         dtype = np.dtype(descr if isinstance(descr, str) else "V1")
-    except (ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        SyntaxError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise _bad_header(text, where) from error
     if not sound or not isinstance(fortran, bool) or any(extent < 0 for extent in shape):
         raise _bad_header(text, where)

@@ -10,7 +10,6 @@ import math
 import os
 import re
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 
 import numpy as np
 
@@ -24,76 +23,19 @@ from chainrule.data.dataset import (
 )
 from chainrule.data.files import PathLike
 from chainrule.data.idx import read_idx_folder
+from chainrule.data.labels import LABEL_NAMES, are_classes, encode_labels, label_text
 from chainrule.data.numpy_files import read_npz
 from chainrule.data.tables import Table, label_numbers, read_table
 from chainrule.data.transforms import Array
 from chainrule.errors import ArgumentError, FormatError, NonFiniteError, listing
 
-_LABEL_NAMES = ("label", "target", "class", "species", "y")
 _MANY = 100
-_LONGEST = 30
 _NPZ_NAMES = (
     (("x_train", "y_train"), ("x_test", "y_test")),
     (("x", "y"), None),
     (("X", "y"), None),
     (("data", "target"), None),
 )
-
-
-def encode_labels(
-    raw: Array, classes: Sequence[str] | None = None, where: str = "the labels"
-) -> tuple[Array, tuple[str, ...]]:
-    """Label values as int64 0 ... C−1, and the classes' names in that order.
-
-    Text that is numbers throughout, and numbers, are ordered by value, other text by code point;
-    `classes` gives the order of training.
-
-    >>> encode_labels(np.array(["rose", "iris", "rose"]))
-    (array([1, 0, 1]), ('iris', 'rose'))
-    """
-    values, codes = np.unique(raw, return_inverse=True)
-    found = [_name(value) for value in values]
-    names = tuple(classes or (sorted(found, key=_order) if all(map(is_number, found)) else found))
-    places = {name: place for place, name in enumerate(names)}
-    if unknown := [name for name in found if name not in places]:
-        raise FormatError(
-            f"{where} hold classes that training did not know: {listing(unknown)}",
-            expected=listing(names),
-        )
-    order = np.array([places[name] for name in found], np.int64)
-    return order[codes.reshape(-1)], names
-
-
-def _name(value: object) -> str:
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def _order(name: str) -> tuple[float, str]:
-    return float(name), name
-
-
-def label_text(cell: str) -> str:
-    """A label's name: the cell as it is written, but for decimals that say nothing.
-
-    So `007` and `7` are two classes, and so are whole numbers of any length that differ; `1.0`
-    and `1.00e+00`, which programs write for 1, are the class `1`.
-
-    >>> [label_text(cell) for cell in ("007", "1.0", "2.50", "rose")]
-    ['007', '1', '2.5', 'rose']
-    """
-    if cell.lstrip("+-").isdigit() or not is_number(cell):
-        return cell
-    try:
-        number = Decimal(cell)
-    except InvalidOperation:  # an exponent beyond what Decimal holds
-        return cell
-    if abs(number.adjusted()) > _LONGEST:
-        return cell
-    text = format(number.copy_abs(), "f")
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return f"-{text}" if number < 0 else text
 
 
 def _whole(raw: Array) -> bool:
@@ -140,8 +82,8 @@ def csv_dataset(
 
     label: the column's name or index; by default the one called label, target, class, species
         or y. Columns `pixel0`, `pixel1`, ... with whole numbers 0 to 255 become a grey image.
-    task: by default classification for text and for up to 100 different whole numbers, regression
-        for other numbers; numbers and text in one column are an error that names the line.
+    task: by default classification for text and for few different whole numbers, regression for
+        other numbers; numbers and text in one column are an error that names the line.
     feature_names, classes: those of training, to read a test file in the same way.
     delimiter, header: see :func:`read_csv`.
     """
@@ -150,15 +92,17 @@ def csv_dataset(
     table = read_table(cells, _label_column(cells) if label is None else label, feature_names)
     if table.labels is None or not table.names:
         raise FormatError(f"{cells.path} needs a label column and at least one feature")
+    raw = _targets(cells, table, task, classes)
     data = labelled(
-        table.values, _targets(cells, table, task, classes), task=task, classes=classes,
-        feature_names=table.names, where=f"{cells.path}: the labels in column {table.label_name}",
+        table.values, raw, task=CLASSIFICATION if raw.dtype.kind == "U" else REGRESSION,
+        classes=classes, feature_names=table.names,
+        where=f"{cells.path}: the labels in column {table.label_name}",
     )  # fmt: skip
     return _as_pixels(data) or data
 
 
 def _label_column(cells: Cells) -> str:
-    found = [name for name in cells.names if name.lower() in _LABEL_NAMES]
+    found = [name for name in cells.names if name.lower() in LABEL_NAMES]
     if len(found) != 1:
         raise ArgumentError(
             f"{cells.path}: which column is the label?",
@@ -180,12 +124,12 @@ def _targets(cells: Cells, table: Table, task: str | None, classes: Sequence[str
             cells, table, numeric.index(False), "not a number, as other labels are",
             instead="Mend the cell, or pass task='classification' (--task on the command line).",
         )  # fmt: skip
-    names = np.array([label_text(text) for text in texts])
+    names = [label_text(text) for text in texts]
     if task == REGRESSION or (task is None and classes is None and all(numeric)):
         numbers = label_numbers(cells, table)
-        if task == REGRESSION or not _whole(numbers) or np.unique(names).size > _MANY:
+        if task == REGRESSION or not are_classes(names):
             return numbers
-    return names
+    return np.array(names)
 
 
 def _bad_label(

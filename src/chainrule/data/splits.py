@@ -29,6 +29,7 @@ class Subset(Dataset):
         self.dataset, self.indices = dataset, places
         self.classes, self.task = dataset.classes, dataset.task
         self.feature_names, self.image = dataset.feature_names, dataset.image
+        self.schema = dataset.schema
         self.transform, self.random = dataset.transform, dataset.random
         self.waits = dataset.waits
 

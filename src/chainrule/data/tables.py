@@ -79,6 +79,12 @@ def read_table(
     allow_nonfinite: bool = False,
 ) -> Table:
     """The numbers in a file that is open already; see :func:`read_csv`."""
+    if "" in cells.names:
+        raise cells.error(
+            1,
+            f"column {cells.names.index('') + 1} has no name",
+            instead="If a row index was written with the table, write it without.",
+        )
     label_at = None if label is None else cells.find(label)
     features = _features(cells, label_at, columns)
     found = _all_at_once(cells, features, label_at)

@@ -1,0 +1,198 @@
+"""A table as named columns of text, whatever it was read from: CSV, Parquet, or a DataFrame.
+
+With the extra `tables`, Arrow splits the cells of large files and reads Parquet; without, Python's
+own `csv` does the former. Both give the same text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import date
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from chainrule.data.cells import Cells, open_cells
+from chainrule.data.files import PathLike, open_regular
+from chainrule.errors import FormatError, missing_dependency, shortened
+
+NUMBER, CATEGORY, DATE = "number", "category", "date"
+PARQUET = (".parquet", ".pq")
+_MOST_SHOWN = 5
+
+
+class Columns(NamedTuple):
+    """The cells of a table by column, stripped of spaces.
+
+    roles: what a DataFrame's or a Parquet file's types say of a column. place: where a row stands,
+    in words for an error.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    texts: tuple[list[str], ...]
+    roles: dict[str, str]
+    place: Callable[[int], str]
+
+    def __len__(self) -> int:
+        return len(self.texts[0])
+
+    def column(self, name: str) -> list[str]:
+        """The cells of a column."""
+        return self.texts[self.names.index(name)]
+
+    def where(self, rows: Iterable[int], name: str) -> str:
+        """`line 12: '12 kg', line 19: '?'`: some cells of a column with their places."""
+        texts, rows = self.column(name), list(rows)
+        shown = [f"{self.place(r)}: {shortened(texts[r], 40)!r}" for r in rows[:_MOST_SHOWN]]
+        more = f" and {len(rows) - len(shown)} more" if len(rows) > len(shown) else ""
+        return ", ".join(shown) + more
+
+
+def read_columns(
+    source: Any,
+    *,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    wanted: Collection[str] = (),
+) -> Columns:
+    """The columns of a `.csv`, `.tsv` or Parquet file, or of a DataFrame of any library.
+
+    Raises FormatError, naming the rows, for rows of unequal width, no rows, names that are missing
+    or there twice; see :func:`open_cells`.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return _from_frame(source, type(source).__name__)
+    if os.fspath(source).lower().endswith(PARQUET):
+        return _from_parquet(source)
+    cells = open_cells(source, delimiter=delimiter, header=header, wanted=wanted)
+    return from_cells(cells)
+
+
+# -- text --------------------------------------------------------------------------------------
+
+
+def from_cells(cells: Cells) -> Columns:
+    """The columns of a CSV file that is open already."""
+    texts = _split_by_arrow(cells) or _split(cells)
+    lines: list[int] = []
+
+    def place(row: int) -> str:
+        if not lines:  # Only an error asks; the file is then read once more for its line numbers.
+            lines.extend(line for line, _ in cells.rows())
+        return f"line {lines[row]}"
+
+    return Columns(cells.path, _filled(cells.names), texts, {}, place)
+
+
+def _filled(names: Sequence[str]) -> tuple[str, ...]:
+    """The names; a column without, such as a row index that was written along, gets one."""
+    return tuple(name or f"column{place}" for place, name in enumerate(names))
+
+
+def _split(cells: Cells) -> tuple[list[str], ...]:
+    width = len(cells.names)
+    rows: list[list[str]] = []
+    ragged: list[str] = []
+    for line, row in cells.rows(check=False):
+        rows.append(row)
+        if len(row) != width and len(ragged) <= _MOST_SHOWN:
+            ragged.append(f"line {line} has {len(row)}")
+    if ragged:
+        more = ", and more" if len(ragged) > _MOST_SHOWN else ""
+        raise FormatError(
+            f"{cells.path}: rows of another width: {', '.join(ragged[:_MOST_SHOWN])}{more}",
+            expected=f"{width} cells, as the first row has",
+            instead="Is the delimiter right? Say it: delimiter=... (--delimiter).",
+        )
+    if not rows:
+        raise cells.error(1, "the file has a header and no rows")
+    return tuple([cell.strip() for cell in column] for column in zip(*rows, strict=True))
+
+
+def _split_by_arrow(cells: Cells) -> tuple[list[str], ...] | None:
+    """The same by Arrow, where it is installed and the file keeps to what both read alike.
+
+    Not so are quotes: Arrow joins what follows a closed one, and reads on to the end of the file
+    where one is not closed.
+    """
+    body = cells.text[cells.body :]
+    if cells.delimiter == " " or '"' in body or not body.strip():
+        return None
+    try:
+        arrow, csv = import_module("pyarrow"), import_module("pyarrow.csv")
+    except ImportError:
+        return None
+    names = [str(place) for place in range(len(cells.names))]
+    as_text = csv.ConvertOptions(
+        column_types=dict.fromkeys(names, arrow.string()), strings_can_be_null=False
+    )
+    try:
+        table = csv.read_csv(
+            arrow.BufferReader(body.encode()),
+            csv.ReadOptions(column_names=names, use_threads=False),
+            csv.ParseOptions(delimiter=cells.delimiter),
+            as_text,
+        )
+    except arrow.ArrowInvalid:
+        return None  # Rows of unequal width: the other reader says which.
+    return tuple([cell.strip() for cell in column.to_pylist()] for column in table.columns)
+
+
+# -- typed values ------------------------------------------------------------------------------
+
+
+def _from_parquet(path: PathLike) -> Columns:
+    try:
+        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ImportError:
+        raise missing_dependency("pyarrow", "tables", "reading Parquet files") from None
+    with open_regular(path) as (file, _):
+        try:
+            table = parquet.read_table(file, use_threads=False)
+        except (arrow.ArrowException, OSError) as error:
+            raise FormatError(f"{os.fspath(path)}: not a sound Parquet file: {error}") from error
+        return _from_frame(table, os.fspath(path))
+
+
+def _from_frame(frame: Any, source: str) -> Columns:
+    """The columns of a DataFrame of pandas, Polars or Arrow: names, values, and what their types
+    say; values become the text that a CSV file would hold."""
+    names = getattr(frame, "column_names", None) or list(getattr(frame, "columns", ()))
+    if not names or len({*map(str, names)}) < len(names) or not hasattr(frame, "__getitem__"):
+        raise FormatError(
+            f"{source} is no table",
+            expected="a path, or a DataFrame whose columns have one name each",
+        )
+    series = [frame[name] for name in names]
+    values = [column.to_pylist() if hasattr(column, "to_pylist") else list(column)
+              for column in series]  # fmt: skip
+    if not values[0]:
+        raise FormatError(f"{source} has no rows", expected="one row per sample")
+    texts = tuple([_text(value) for value in column] for column in values)
+    kinds = [str(getattr(column, "dtype", getattr(column, "type", ""))) for column in series]
+    roles = {str(name): role for name, kind in zip(names, kinds, strict=True)
+             if (role := _role(kind.lower())) is not None}  # fmt: skip
+    return Columns(source, tuple(map(str, names)), texts, roles, lambda row: f"row {row}")
+
+
+def _text(value: Any) -> str:
+    try:
+        missing = value is None or bool(value != value)  # NaN and NaT are not equal to themselves.
+    except TypeError:  # pandas' NA says neither yes nor no.
+        missing = True
+    if missing:
+        return ""
+    return value.isoformat() if isinstance(value, date) else str(value).strip()
+
+
+def _role(kind: str) -> str | None:
+    """The role that a type's name stands for; text is decided from what it says."""
+    for role, words in (
+        (CATEGORY, ("categ", "dictionary", "enum")),
+        (DATE, ("date", "timestamp")),
+        (NUMBER, ("int", "float", "double", "decimal", "bool", "halffloat")),
+    ):
+        if any(word in kind for word in words):
+            return role
+    return None
