@@ -19,7 +19,8 @@ from chainrule import engine
 from chainrule.cli.group import debug_option, json_option, print_json
 from chainrule.errors import DownloadError
 
-_EXTRAS = {"plot": "matplotlib", "images": "PIL", "logs": "tensorboardX"}
+_EXTRAS = {"plot": "matplotlib", "images": "PIL", "logs": "tensorboardX",
+           "tables": "pyarrow"}  # fmt: skip
 _PACKAGES = ("chainrule", "numpy", "click", "rich", "pooch")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

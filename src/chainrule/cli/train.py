@@ -34,7 +34,18 @@ def _widths(_: click.Context, __: click.Parameter, value: str | None) -> list[in
     return widths
 
 
-_TABLE = ("label", "task", "delimiter", "header")
+def _roles(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = [value.rpartition("=") for value in values]
+    if strange := [value for value, pair in zip(values, pairs, strict=True) if not pair[0]]:
+        raise click.BadParameter(f"{strange[0]!r} is no column and role such as price=number")
+    return {name: role for name, _, role in pairs}
+
+
+def _words(_: click.Context, __: click.Parameter, value: str | None) -> list[str]:
+    return [] if value is None else value.split(",")
+
+
+_TABLE = ("label", "task", "delimiter", "header", "decimal", "columns", "drop", "missing")
 _TRAINING = (
     "epochs", "batch_size", "lr", "optimizer", "schedule", "weight_decay", "clip_norm",
     "patience", "checkpoint_every", "seed",
@@ -59,6 +70,12 @@ _TRAINING = (
               help="What a table's label is. [default: found in its cells]")
 @delimiter_option
 @header_option
+@click.option("--decimal", type=click.Choice([".", ","]), help="A table's decimal sign.")
+@click.option("--column", "columns", multiple=True, callback=_roles, metavar="NAME=ROLE",
+              help="A column's role: number, category, date[:FORMAT], text, identifier.")
+@click.option("--drop", multiple=True, metavar="NAME", help="A column to leave out.")
+@click.option("--missing", callback=_words, metavar="WORDS",
+              help="What stands for a missing value, beside the usual: '-,unknown'.")
 @click.option("--valid-fraction", type=click.FloatRange(0, 1, max_open=True), default=0.1,
               show_default=True, help="Part of the training data to validate on.")
 @click.option("--out", type=click.Path(), help="The run's folder. [default: runs/<name>]")
@@ -100,7 +117,7 @@ def _new_run(options: dict[str, Any]) -> Any:
     data = DataConfig(
         source=os.path.abspath(source) if os.path.exists(source) else source,
         valid_fraction=options["valid_fraction"], seed=options["seed"] or 0,
-        **{name: options[name] for name in _TABLE},
+        **{name: options[name] for name in _TABLE if name != "drop"}, drop=[*options["drop"]],
     )  # fmt: skip
     training = {name: options[name] for name in _TRAINING}
     config = plan(data, model=options["model"], hidden=options["hidden"], **training)
@@ -125,7 +142,8 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Any:
     given = [n for n in options if ctx.get_parameter_source(n) == ParameterSource.COMMANDLINE]
     fixed = ("dataset", "model", "hidden", *_TABLE, "valid_fraction", "out")
     if strange := [n for n in fixed if n in given]:
-        names = ", ".join("DATASET" if n == "dataset" else f"--{n}" for n in strange)
+        shown = {"dataset": "DATASET", "columns": "--column"}
+        names = ", ".join(shown.get(n, f"--{n}") for n in strange)
         raise click.UsageError(f"{names}: fixed by the run in {run.folder}, leave it out")
     old = run.config.training
     changes = {n: options[n] for n in _TRAINING if n in given and options[n] != getattr(old, n)}
@@ -155,6 +173,8 @@ def _introduce(run: Any) -> None:
         ("steps", how_steps_run(compiled=True)),
         ("run", run.folder),
     ]  # fmt: skip
+    if train.schema is not None:
+        say("\n".join(f"  {line}" for line in [*str(train.schema).splitlines(), ""]))
     for name, value in rows:
         say(f"  {name:<9} {value}")
 

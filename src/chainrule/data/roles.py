@@ -20,6 +20,7 @@ from chainrule.data.dataset import CLASSIFICATION, REGRESSION
 from chainrule.data.labels import LABEL_NAMES, are_classes, encode_labels, is_code, label_text
 from chainrule.data.schema import (
     CONSTANT,
+    DROPPED,
     FEATURES,
     IDENTIFIER,
     LABEL,
@@ -93,7 +94,7 @@ def decide(table: Columns, reading: Reading) -> Schema:
             if name == label:
                 column, task, classes = _decide_label(table, cells, reading)
             elif name in reading.drop:
-                column = Column(name, CONSTANT, "left out, as asked")
+                column = Column(name, DROPPED, "as asked")
             else:
                 asked = reading.roles.get(name) or table.roles.get(name)
                 column = (

@@ -21,9 +21,11 @@ from chainrule.data.transforms import Array
 from chainrule.data.values import Numbers, find_numbers, read_date
 from chainrule.errors import FormatError, listing, shortened
 
-TEXT, IDENTIFIER, CONSTANT, LABEL = "text", "identifier", "constant", "label"
+TEXT, IDENTIFIER, CONSTANT, DROPPED, LABEL = (
+    "text", "identifier", "constant", "dropped", "label",
+)  # fmt: skip
 FEATURES = (NUMBER, CATEGORY, DATE)
-ROLES = (*FEATURES, TEXT, IDENTIFIER, CONSTANT)
+ROLES = (*FEATURES, TEXT, IDENTIFIER, CONSTANT, DROPPED)
 _MOST_LEVELS = 100
 
 

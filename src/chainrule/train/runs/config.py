@@ -22,13 +22,20 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the data come from, how a table is read, and how the data are split."""
+    """Where the data come from, how a table is read, and how the data are split.
+
+    label to missing: what was said about a table, see `cr.data.table`.
+    """
 
     source: str
     label: str | None = None
     task: str | None = None
     delimiter: str | None = None
     header: bool | None = None
+    decimal: str | None = None
+    columns: dict[str, Any] = field(default_factory=dict)
+    drop: list[Any] = field(default_factory=list)
+    missing: list[Any] = field(default_factory=list)
     flat: bool | None = None
     test_size: float = 0.2
     valid_fraction: float = 0.1

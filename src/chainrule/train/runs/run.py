@@ -99,8 +99,9 @@ def plan(
 
 def _open(data: DataConfig) -> tuple[ArrayDataset, ArrayDataset]:
     return open_dataset(
-        data.source, label=data.label, task=data.task, delimiter=data.delimiter,
-        header=data.header, flat=data.flat, test_size=data.test_size, seed=data.seed,
+        data.source, flat=data.flat, test_size=data.test_size, seed=data.seed,
+        label=data.label, task=data.task, delimiter=data.delimiter, header=data.header,
+        decimal=data.decimal, columns=data.columns, drop=data.drop, missing=data.missing,
     )  # fmt: skip
 
 
@@ -216,7 +217,7 @@ class Run:
             y = ((y.reshape(len(y), -1) - mean) / std).astype(np.float32)
         return ArrayDataset(
             x, y, classes=data.classes, transform=data.transform, task=data.task,
-            feature_names=data.feature_names, image=data.image,
+            feature_names=data.feature_names, image=data.image, schema=data.schema,
         )  # fmt: skip
 
     def build(self) -> nn.Module:
