@@ -250,7 +250,7 @@ PLAIN = {
     "class_labels": lambda t, classes, ignore_index: np.where(t == ignore_index, 0, t),
     "embedding": lambda i, w, padding: w[i],
     "argsort": lambda x, dim, descending: np.argsort(x, dim),
-    "matmul": lambda a, b: a @ b, "linear": lambda x, w, b: x @ w.T + b,
+    "matmul": lambda a, b: a @ b, "linear": lambda x, w, b=0: x @ w.T + b,
     "linear_weight": lambda g, x: np.tensordot(g, x, (range(g.ndim - 1),) * 2),
     "einsum": lambda *xs, formula: np.einsum(formula, *xs),
     "softmax": softmax, "log_softmax": lambda x, dim: np.log(softmax(x, dim)),

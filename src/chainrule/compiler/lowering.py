@@ -109,7 +109,7 @@ class Lowering:
         activation = engine.LAYERS.get(equation.primitive.name)
         if activation is None:
             return False
-        x, w, b = equation.inputs
+        x, w, *bias = equation.inputs
         plain = len(x.shape) == 2 and self.seen[x].layout.in_order()
         if w not in self._frozen or not plain or x.shape[0] > FEW_ROWS:
             return False
@@ -118,7 +118,7 @@ class Lowering:
             self.constants[packed] = np.empty(packed.shape, packed.dtype)
             self._own(packed)
         params = {"activation": activation}
-        self._emit("product", (x, self.packed[w], b), equation.outputs, params, equation)
+        self._emit("product", (x, self.packed[w], *bias), equation.outputs, params, equation)
         return True
 
     def _readable(self, equation: Equation) -> Sequence[Value]:

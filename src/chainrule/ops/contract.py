@@ -81,7 +81,7 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 
 @primitive
 class linear:
-    """y = x·wᵀ + b: (..., in)·(out, in)ᵀ + (out) → (..., out).
+    """y = x·wᵀ + b, or x·wᵀ: (..., in)·(out, in)ᵀ + (out) → (..., out).
 
     ∂y/∂x = g·w, ∂y/∂w = gᵀ·x, ∂y/∂b = Σ g.
     """
@@ -91,23 +91,30 @@ class linear:
         lambda rng: (rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 4)), rng.normal(size=2)),
         lambda rng: (rng.normal(size=4), rng.normal(size=(2, 4)), rng.normal(size=2)),
         lambda rng: (rng.normal(size=(0, 4)), rng.normal(size=(2, 4)), rng.normal(size=2)),
+        lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(2, 4))),
+        lambda rng: (rng.normal(size=4), rng.normal(size=(2, 4))),
     )
 
-    def infer(x: SpecLike, w: SpecLike, b: SpecLike) -> Spec:
-        same_float("linear", x, w, b)
-        if len(w.shape) != 2 or b.shape != w.shape[:1]:
+    def infer(x: SpecLike, w: SpecLike, *b: SpecLike) -> Spec:
+        same_float("linear", x, w, *b)
+        shapes = [w.shape, *[v.shape for v in b]]
+        if len(w.shape) != 2 or any(shape != w.shape[:1] for shape in shapes[1:]) or len(b) > 1:
             raise ShapeError(
-                "weights are (out, in) and the bias (out,)", given=f"{w.shape} and {b.shape}"
+                "weights are (out, in) and the bias, if any, (out,)",
+                given=" and ".join(map(str, shapes)),
             )
         return linear_rule(x, w)
 
-    def flops(x, w, b): return (2 * math.prod(x.shape) + math.prod(x.shape[:-1])) * w.shape[0]
-    def forward(x, w, b): return x @ w.T + b
+    def flops(x, w, *b):
+        return (2 * math.prod(x.shape) + len(b) * math.prod(x.shape[:-1])) * w.shape[0]
+    def forward(x, w, *b): return x @ w.T + b[0] if b else x @ w.T
 
     def vjp(g, x, w, needs):
         rows = tuple(range(g.ndim - 1))
         by_x = matmul(g, w) if needs[0] else None
         by_w = apply("linear_weight", g, x) if needs[1] else None
+        if len(needs) == 2:
+            return by_x, by_w
         by_b = apply("sum", g, dims=rows, keepdim=False) if needs[2] and rows else g
         return by_x, by_w, by_b
 

@@ -25,13 +25,13 @@ open_gate: Callable[..., Any] = gate.forward
 
 
 class _LinearRelu:
-    """y = max(x·wᵀ + b, 0)."""
+    """y = max(x·wᵀ + b, 0), or without b."""
 
     name = "linear_relu"
     infer, kind, flops = linear.infer, linear.kind, linear.counted
 
-    def forward(x: Any, w: Any, b: Any) -> Any:
-        return np.maximum(linear.forward(x, w, b), 0)
+    def forward(x: Any, w: Any, *b: Any) -> Any:
+        return np.maximum(linear.forward(x, w, *b), 0)
 
 
 class _ConvolutionRelu:

@@ -11,7 +11,6 @@ from chainrule.engine.lowering.conditions import (
     as_rows,
     choice,
     one_float_dtype,
-    rows_adjacent,
     seen,
 )
 from chainrule.engine.lowering.table import Case, row
@@ -35,9 +34,19 @@ def transposed(x: Layout) -> Layout:
 
 
 def as_layer(case: Case) -> Case | None:
-    """x·wᵀ + b, whatever dimensions x has before its features."""
-    x, w, b = case.inputs
-    return seen(case, [as_rows(x), transposed(w), b], [as_rows(case.outputs[0])])
+    """x·wᵀ + b, or without b, whatever dimensions x has before its features."""
+    x, w, *b = case.inputs
+    return seen(case, [as_rows(x), transposed(w), *b], [as_rows(case.outputs[0])])
+
+
+def bias_fits(case: Case) -> bool:
+    """The bias, if there is one, has adjacent elements."""
+    return all(map(adjacent, case.inputs[2:]))
+
+
+def has_bias(case: Case) -> tuple[int]:
+    """Whether there is a bias."""
+    return (len(case.inputs) - 2,)
 
 
 def as_weight_gradient(case: Case) -> Case | None:
@@ -57,12 +66,17 @@ whose weights are transposed already."""
 row("matmul", needs=PLAIN, ints=(NONE, 0, 0))
 row("matmul_gate", kernel="matmul", needs=(*PLAIN, gate_fits), ints=(GATE, 0, 1))
 row("linear_weight", kernel="matmul", sees=as_weight_gradient, needs=PLAIN, ints=(NONE, 0, 0))
-row("product", kernel="matmul", needs=PLAIN, ints=(choice("activation", *ACTIVATIONS), 1, 0))
+row(
+    "product",
+    kernel="matmul",
+    needs=PLAIN,
+    ints=(choice("activation", *ACTIVATIONS), has_bias, 0),
+)
 for layer, activation in LAYERS.items():
     row(
         layer,
         kernel="matmul",
         sees=as_layer,
-        needs=(*PLAIN, rows_adjacent(2)),
-        ints=(ACTIVATIONS.index(activation), 1, 0),
+        needs=(*PLAIN, bias_fits),
+        ints=(ACTIVATIONS.index(activation), has_bias, 0),
     )

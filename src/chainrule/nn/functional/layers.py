@@ -25,15 +25,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> linear(cr.ones(2, 3), cr.ones(4, 3), cr.zeros(4)).shape
     (2, 4)
     """
-    y: Tensor
-    if bias is not None:
-        y = apply(records.linear, input, weight, bias)
-        return y
-    if isinstance(input, Tensor):
-        contract.same_float("linear", input, weight)
-        contract.linear_rule(input, weight)
-    y = contract.matmul(input, weight.T)
-    return y
+    return records.linear(input, weight) if bias is None else records.linear(input, weight, bias)
 
 
 # -- dropout, look-up ----------------------------------------------------------------------------
@@ -88,8 +80,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
                 "padding_idx is no row", given=padding_idx, expected=f"{-rows} … {rows - 1}"
             )
         padding_idx %= rows
-    y: Tensor = apply(records.embedding, input, weight, padding=padding_idx)
-    return y
+    return apply(records.embedding, input, weight, padding=padding_idx)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
@@ -103,8 +94,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     if num_classes == -1:
         num_classes = int(tensor.max().item()) + 1
-    y: Tensor = records.one_hot(tensor, num_classes=num_classes, dtype=np.dtype(np.int64))
-    return y
+    return records.one_hot(tensor, num_classes=num_classes, dtype=np.dtype(np.int64))
 
 
 # -- attention -----------------------------------------------------------------------------------
@@ -142,10 +132,9 @@ def scaled_dot_product_attention(
     if not query.shape[:-2] == key.shape[:-2] == value.shape[:-2]:
         front = broadcast_shapes(*(x.shape[:-2] for x in (query, key, value)))
         query, key, value = (x.expand(*front, *x.shape[-2:]) for x in (query, key, value))
-    y: Tensor = apply(
+    return apply(
         records.attention, query, key, value, *mask, causal=bool(is_causal), scale=float(s)
     )[0]
-    return y
 
 
 def _dropped_attention(
