@@ -189,6 +189,3 @@ class MultiheadAttention(Module):
 
     def short_repr(self) -> str:
         return f"{self.embed_dim} × {self.num_heads} heads"
-
-    def extra_repr(self) -> str:
-        return f"{self.embed_dim}, {self.num_heads}, batch_first={self.batch_first}"

@@ -10,7 +10,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from chainrule.errors import (
     ArgumentError,
@@ -87,6 +87,8 @@ class Module(Stateful["Module"]):
     """
 
     training: bool = True
+    shows_defaults: ClassVar[bool] = True
+    """Whether the text form shows the options that have their default values."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The computation; every subclass writes its own."""
@@ -196,11 +198,13 @@ class Module(Stateful["Module"]):
         for option in inspect.signature(type(self)).parameters.values():
             if hasattr(type(self), option.name) or not hasattr(self, option.name):
                 continue
-            value = getattr(self, option.name)
-            if isinstance(option.default, bool):
+            value, default = getattr(self, option.name), option.default
+            if isinstance(default, bool):
                 value = value is not None and value is not False
-            is_plain = isinstance(value, (bool, int, float, str, tuple))
-            if is_plain and not (value is False and option.default is False):
+            is_default = value == default or (isinstance(value, tuple) and {*value} == {default})
+            is_quiet = default is None or default is False or not self.shows_defaults
+            is_plain = value is None or isinstance(value, (bool, int, float, str, tuple))
+            if is_plain and not (is_default and is_quiet):
                 shown.append(f"{option.name}={value!r}")
         return ", ".join(shown)
 

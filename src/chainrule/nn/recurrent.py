@@ -29,6 +29,7 @@ from chainrule.tensor import Tensor
 class _Recurrent(Module):
     """What layers and cells share: their sizes, weights, and how states are checked."""
 
+    shows_defaults = False
     gates = 1
     state_names: tuple[str, ...] = ("h_0",)
     input_size: int
@@ -175,15 +176,6 @@ class _Layers(_Recurrent):
         y = side_by_side(outputs[-directions:])
         return y, [stack(each) for each in zip(*final, strict=True)]
 
-    def extra_repr(self) -> str:
-        text = f"{self.input_size}, {self.hidden_size}"
-        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0,
-                    "bidirectional": False}  # fmt: skip
-        for name, default in defaults.items():
-            if (value := getattr(self, name)) != default:
-                text += f", {name}={value}"
-        return text
-
 
 def check_nonlinearity(name: str, nonlinearity: str) -> str:
     """`tanh` or `relu`."""
@@ -302,9 +294,6 @@ class _Cell(_Recurrent):
         shape = (*input.shape[:-1], self.hidden_size)
         new = [s.reshape(shape) for s in self._over_time(x, "", states, False)]
         return new[0] if len(new) == 1 else tuple(new)
-
-    def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
 
 class RNNCell(_Cell):
