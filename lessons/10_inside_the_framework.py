@@ -161,13 +161,14 @@ print(inspect.getsource(cr.apply))
 
 # %%
 from chainrule import settings
-from chainrule.autograd import AnomalyDetector
+from chainrule.interpreters import Interpreter
 
 
-class Clock(AnomalyDetector):
+class Clock(Interpreter):
     """Evaluates every op, and writes down when."""
 
     def __init__(self):
+        super().__init__()
         self.rows, self.phase = [], "forward"
 
     def run(self, primitive, inputs, params):
@@ -216,8 +217,8 @@ for tensor in (z, top, bottom):
 
 node = loss._node
 while node is not None:  # along the first edge, down to the input
-    kept = [f"input {t.spec}" for t in node.saved] + [f"output {o.dtype}{o.shape}"
-                                                      for o in node.outputs]
+    kept = [f"input {x.spec}" for x, *_ in node.saved]
+    kept += [f"output {o.dtype}{o.shape}" for o in node.outputs]
     wants = [name for name in inspect.signature(node.primitive.vjp).parameters if name != "g"]
     print(f"{node.primitive.name:7} asks for {', '.join(wants) or '-':22} keeps",
           "; ".join(kept) or "nothing")
@@ -407,10 +408,11 @@ print(shown(executable.report()))
 
 # %%
 from chainrule.compiler import report
+from chainrule.kinds import Contraction
 
 per_byte = {e: report.flops(e) / report.moved(e) for e in executable.graph.equations}
-products = [v for e, v in per_byte.items() if e.primitive.name in report.PRODUCTS]
-others = [v for e, v in per_byte.items() if e.primitive.name not in report.PRODUCTS]
+products = [v for e, v in per_byte.items() if isinstance(e.primitive.kind, Contraction)]
+others = [v for e, v in per_byte.items() if not isinstance(e.primitive.kind, Contraction)]
 print(f"operations a byte: products {min(products):.1f} to {max(products):.1f}, "
       f"others at most {max(others):.1f}")
 assert min(products) > 2 * max(others)

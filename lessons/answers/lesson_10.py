@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import settings
-from chainrule.autograd import AnomalyDetector
 from chainrule.graph import Equation, Graph
+from chainrule.interpreters import Interpreter
 from chainrule.primitive import lookup, same_spec
 from chainrule.samples import uniform
 
@@ -53,14 +53,15 @@ def square_products(graph: Graph) -> Graph:
     return replace(graph, equations=[visit(equation) for equation in graph.equations])
 
 
-class Counting(AnomalyDetector):
+class Counting(Interpreter):
     """An interpreter that evaluates, and counts the ops by name."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.counts: Counter[str] = Counter()
 
     def run(self, primitive: Any, inputs: Any, params: dict[str, Any]) -> Any:
-        """Count, then evaluate as the detector does."""
+        """Count, then hand on to the interpreter below."""
         self.counts[primitive.name] += 1
         return super().run(primitive, inputs, params)
 
