@@ -28,13 +28,16 @@ class Conversion:
     def _numbers(self: Any, purpose: str) -> Array:
         """The array; inside a capture there is none, which is an error that names the line."""
         data = top().read(self)
-        if isinstance(data, Value):
+        if not isinstance(data, Value):
+            return data
+        numbers = top().known(data)
+        if numbers is None:
             raise CaptureError(
                 f"{purpose} at {tape.describe(tape.caller())} needs numbers, and during a capture "
                 f"only specs are known (here {data.spec})",
                 instead="Return the tensor and look at it outside, or choose with cr.where.",
             )
-        return data
+        return numbers
 
     def numpy(self: Any) -> Array:
         """A read-only NumPy view of the numbers; copy it (`.numpy().copy()`) to change it."""

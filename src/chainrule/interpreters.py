@@ -41,6 +41,10 @@ class Evaluate:
         """The data for a tensor that is made from numbers."""
         return data
 
+    def known(self, data: Any) -> Any:
+        """The numbers behind data that is no array, where they are known: of a constant, say."""
+        return None
+
     def read_grad(self, tensor: Tensor) -> Tensor | None:
         """The gradient of a tensor now."""
         return tensor._grad
@@ -83,6 +87,9 @@ class Interpreter(Evaluate):
 
     def adopt(self, tensor: Tensor, data: Any) -> Any:
         return self.below.adopt(tensor, data)
+
+    def known(self, data: Any) -> Any:
+        return self.below.known(data)
 
     def read_grad(self, tensor: Tensor) -> Tensor | None:
         return self.below.read_grad(tensor)

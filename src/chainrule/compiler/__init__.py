@@ -5,7 +5,7 @@
 `Plan`. An `Executable` is a plan bound to state and guards; `Compiled` keeps those of one function.
 """
 
-from chainrule.compiler.capture import Trace as Trace
-from chainrule.compiler.capture import trace as trace
 from chainrule.compiler.compiled import Compiled as Compiled
 from chainrule.compiler.compiled import compile as compile
+from chainrule.compiler.trace import Trace as Trace
+from chainrule.compiler.trace import trace as trace

@@ -1,25 +1,23 @@
-"""Capture: run a function on specs instead of numbers, and keep what it would compute.
+"""Capture: the interpreter that writes down what a function would compute.
 
-Every op, every write to state and every gradient passes the interpreter, so forward, backward and
-an optimizer's update become one graph. Tensors that exist outside are state, read when the graph
-runs; tensors that only the capture knows are constants.
+Every op, every write to state and every gradient passes it, so forward, backward and an optimizer's
+update become one graph. Who owns a tensor is known from where it was made: what the function makes
+is inside, and a write to it only changes what its name stands for; what was there before is state,
+read when the graph runs and written at its end.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from weakref import ref
 
-from chainrule import aliases, tree
-from chainrule.compiler.leaks import refuse_leaks
+from chainrule import aliases
 from chainrule.errors import CaptureError
 from chainrule.graph import Equation, Graph, Value, as_tuple
 from chainrule.interpreters import Evaluate
-from chainrule.primitive import Array, Primitive, Spec
-from chainrule.settings import use
+from chainrule.primitive import Array, Primitive
 from chainrule.tape import caller, describe
 from chainrule.tensor import Tensor, wrap
 
@@ -144,6 +142,9 @@ class Capture(Evaluate):
                 changed.append((g.slot, after))
         return changed
 
+    def known(self, data: Any) -> Array | None:
+        return self.graph.constants.get(data)
+
     def require(self, condition: Tensor, error: Exception) -> None:
         self.requirements.append((self.read(condition), error))
 
@@ -155,6 +156,14 @@ class Capture(Evaluate):
         self.graph.constants[value] = data
         self.made.append((ref(tensor), data))
         return value
+
+    def let_go(self) -> None:
+        """Tensors that were made inside and live on outside have their first numbers again: the
+        next capture finds them as state."""
+        for reference, data in self.made:
+            tensor = reference()
+            if tensor is not None:
+                tensor._data = data
 
     def _read(self, slot: Slot, data: Any) -> Value:
         known = self.reads.get(slot.key)
@@ -171,171 +180,3 @@ class Capture(Evaluate):
         """How the text of the graph names a place of state."""
         name = self._labels.get(id(slot.tensor), "state")
         return f"grad({name})" if slot.is_grad else name
-
-
-@dataclass(eq=False)
-class Trace:
-    """What a function computes, as a graph that prints, checks and runs.
-
-    `graph` takes the arguments, then the state that is read; it returns the results, then what is
-    required to be true, then the new values of the state that is written. Called with tensors, a
-    trace runs the graph op by op, with the same bits as the function itself, and writes the state.
-    """
-
-    graph: Graph
-    reads: list[Slot]
-    writes: list[Slot]
-    cleared: list[Slot]
-    without_grad: list[Tensor]
-    requirements: list[Exception]
-    structure: Any
-
-    def __post_init__(self) -> None:
-        shape = self.structure
-        self._is_flat = type(shape) is tuple and all(x is _RESULT for x in shape)
-
-    def __call__(self, *args: Any) -> Any:
-        tensors = [leaf for leaf in tree.flatten(args) if isinstance(leaf, Tensor)]
-        arrays = [x._numbers("a trace") for x in tensors]
-        return self.finish(self.graph.run(*arrays, *[slot.load() for slot in self.reads]))
-
-    def finish(self, results: list[Array]) -> Any:
-        """Check what is required, write the state, and return what the function returned."""
-        state = len(results) - len(self.writes)
-        required = state - len(self.requirements)
-        for holds, error in zip(results[required:state], self.requirements, strict=True):
-            if not holds:
-                raise error
-        for slot, array in zip(self.writes, results[state:], strict=True):
-            slot.store(array)
-        for slot in self.cleared:
-            slot.tensor._grad = None
-        return self.rebuild(results[:required])
-
-    def rebuild(self, arrays: Sequence[Array]) -> Any:
-        """What the function returned, with these arrays as its tensors."""
-        if self.structure is _RESULT:
-            return wrap(arrays[0])
-        if self._is_flat:
-            return tuple([wrap(array) for array in arrays])
-        tensors = iter([wrap(array) for array in arrays])
-        return tree.map_leaves(lambda y: next(tensors) if y is _RESULT else y, self.structure)
-
-    def __str__(self) -> str:
-        return str(self.graph)
-
-
-_RESULT = object()
-"""Marks, in the structure that a function returned, where a tensor was."""
-
-
-def trace(function: Callable[..., Any]) -> Callable[..., Trace]:
-    """Capture what `function` computes for inputs of given specs, forward and backward alike.
-
-    Call the result with specs (or tensors, of which only the specs count). Nothing is computed and
-    no state changes. What depends on numbers (`.item()`, `if tensor:`, `.numpy()`) raises
-    CaptureError naming the line.
-
-    >>> import chainrule as cr
-    >>> print(cr.trace(lambda x: (x * 2 + 1).relu())(cr.spec(3)))
-    graph(x: float32(3,))
-      t0: float32(3,) = mul(x, 2)   # ...
-      t1: float32(3,) = add(t0, 1)  # ...
-      t2: float32(3,) = relu(t1)    # ...
-      return t2
-    """
-
-    def capture_for(*specs: Any) -> Trace:
-        return capture(function, specs)
-
-    return capture_for
-
-
-def capture(
-    function: Callable[..., Any], specs: tuple[Any, ...], keeps_gradients: bool = True
-) -> Trace:
-    """Run `function` under a capture; see `trace`. What is neither spec nor tensor is passed on."""
-    interpreter = Capture(_state_labels(function))
-    names = iter(_argument_labels(function, specs))
-
-    def symbol(leaf: Any) -> Any:
-        name = next(names)
-        if not isinstance(leaf, (Spec, Tensor)):
-            return leaf
-        return wrap(Value(leaf if isinstance(leaf, Spec) else leaf.spec, name))
-
-    arguments = tree.map_leaves(symbol, specs)
-    symbols = [x for x in tree.flatten(arguments) if isinstance(x, Tensor)]
-    interpreter.graph.inputs = [x._data for x in symbols]
-    with use(interpreter=interpreter):
-        result = function(*arguments)
-        found = [y for y in tree.flatten(result) if isinstance(y, Tensor)]
-        outputs = [interpreter.read(y) for y in found]
-        structure = tree.map_leaves(lambda y: _RESULT if isinstance(y, Tensor) else y, result)
-    alive = [y for y in found if y._node is not None and y._node.saved is not None]
-    if alive and not keeps_gradients:
-        raise CaptureError(
-            "a result of a compiled function carries a gradient",
-            instead="Call backward inside, return y.detach(), or run it under cr.no_grad().",
-        )
-    del result, arguments, symbols, found, alive
-    written = interpreter.written()
-    refuse_leaks(interpreter, outputs, written)
-    return _assemble(interpreter, outputs, structure, written)
-
-
-def _assemble(
-    interpreter: Capture,
-    outputs: list[Value],
-    structure: Any,
-    written: list[tuple[Slot, Value | None]],
-) -> Trace:
-    """Sort what was read into state and constants, and finish the graph."""
-    graph = interpreter.graph
-    reads = []
-    for (_, is_grad), (reference, value, data) in interpreter.reads.items():
-        tensor = reference()
-        if tensor is None:
-            graph.constants[value] = data
-        else:
-            graph.inputs.append(value)
-            reads.append(Slot(tensor, is_grad))
-    kept = [(slot, value) for slot, value in written if value is not None]
-    required = [value for value, _ in interpreter.requirements]
-    errors = [error for _, error in interpreter.requirements]
-    graph.outputs = outputs + required + [value for _, value in kept]
-    graph.results = [""] * len(outputs) + ["required"] * len(required)
-    graph.results += [interpreter.label(slot) for slot, _ in kept]
-    writes = [slot for slot, _ in kept]
-    cleared = [slot for slot, value in written if value is None]
-    gradients = interpreter.gradients.values()
-    absent = [g.slot.tensor for g in gradients if g.was_read and g.before is None]
-    return Trace(graph.check(), reads, writes, cleared, absent, errors, structure)
-
-
-def _argument_labels(function: Callable[..., Any], specs: tuple[Any, ...]) -> list[str]:
-    """The names of the function's parameters, one for each tensor in the arguments."""
-    target = getattr(function, "forward", function)
-    try:
-        names = list(inspect.signature(target).parameters)
-    except (TypeError, ValueError):
-        names = []
-    names += [f"x{i}" for i in range(len(names), len(specs))]
-    return [name for name, spec in zip(names, specs, strict=False) for _ in tree.flatten(spec)]
-
-
-def _state_labels(function: Callable[..., Any]) -> dict[int, str]:
-    """Names for the state that a function can see: of its module, its closure, its globals."""
-    target = inspect.unwrap(function) if callable(function) else function
-    visible: dict[str, Any] = {"": getattr(target, "__self__", target)}
-    if inspect.isfunction(target):
-        closure = inspect.getclosurevars(target)
-        visible |= {**closure.globals, **closure.nonlocals}
-    labels: dict[int, str] = {}
-    for name, value in visible.items():
-        if isinstance(value, Tensor):
-            labels[id(value)] = name
-        elif not isinstance(value, type) and hasattr(value, "named_parameters"):
-            for path, tensor in [*value.named_parameters(), *value.named_buffers()]:
-                labels[id(tensor)] = path
-    return labels

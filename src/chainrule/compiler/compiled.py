@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import warnings
 from collections.abc import Callable, Hashable
-from typing import Any
+from copy import copy, deepcopy
+from types import MethodType
+from typing import Any, TypeVar, overload
 
 from chainrule import tree
 from chainrule.compiler.executable import MISSED, Executable, executable_of
+from chainrule.compiler.guards import Unguarded
 from chainrule.errors import CaptureError
+from chainrule.nn.module import Module
 from chainrule.settings import Settings, current
 from chainrule.tensor import Tensor
+
+M = TypeVar("M", bound=Module)
 
 MOST_EXECUTABLES = 16
 """How many executables one function may have; the oldest goes first."""
 
 
-class Compiled:
+class Compiled(Unguarded):
     """A function that runs as executables, one for each signature of its arguments."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -25,31 +33,89 @@ class Compiled:
         self.function = function
         self.captures = 0
         self._executables: dict[Any, list[Executable]] = {}
-        self._last: Executable | None = None
+        self._last: dict[bool, Executable] = {}
+        self._has_warned = False
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **named: Any) -> Any:
         settings = current()
-        last = self._last
-        if last is not None and (last.settings is settings or last.settings == settings):
-            result = last(args)
+        last = self._last.get(bool(named))
+        given: Any = args
+        if named:
+            named = dict(sorted(named.items()))
+            given = (*args, named)
+        if last is not None and last.settings == settings and last.guards.checks_hold():
+            result = last(given)
             if result is not MISSED:
                 return result
         if settings.interpreter is not None:
-            return self.function(*args)  # inside another capture, or watched for anomalies
-        leaves = tree.flatten(args)
-        key = _signature(args, leaves, settings)
+            return self.function(*args, **named)  # inside another capture, or watched
+        leaves = [x for x in tree.flatten(given) if isinstance(x, Tensor)]
+        try:
+            executable = self._find(args, named, settings)
+        except CaptureError:
+            raise
+        except Exception as error:
+            if os.environ.get("CHAINRULE_STRICT", "0") != "0":
+                raise
+            return self._eagerly(error, args, named)
+        self._last[bool(named)] = executable
+        if executable.trace.arguments and executable.shares(leaves):
+            return self.function(*args, **named)
+        return executable.on(leaves)
+
+    def _find(
+        self, args: tuple[Any, ...], named: dict[str, Any], settings: Settings
+    ) -> Executable:
+        """The executable for these arguments, captured now unless one of before still holds."""
+        key = _signature((args, named), settings)
         reason = None
         for executable in self._executables.get(key, ()):
             reason = executable.broken()
             if reason is None:
-                break
-        else:
-            executable = self._capture(key, args, reason)
-        self._last = executable
-        return executable.on([x for x in leaves if isinstance(x, Tensor)])
+                return executable
+        return self._capture(key, args, named, reason)
 
-    def _capture(self, key: Any, args: tuple[Any, ...], reason: str | None) -> Executable:
-        executable = executable_of(self.function, args)
+    def _eagerly(self, error: Exception, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Run the function itself. Where it raises too, the error is the user's; else ours."""
+        result = self.function(*args, **named)
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"{getattr(self, '__name__', 'a function')} could not be compiled and runs eagerly, "
+                f"because of an error in the compiler: {type(error).__name__}: {error}. Please "
+                "report it; with CHAINRULE_STRICT=1 it is raised",
+                stacklevel=3,
+            )
+        return result
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        """As a method: each object has a compiled function of its own, kept in its attributes."""
+        if owner is None:
+            return self
+        bound = Compiled(MethodType(self.function, owner))
+        vars(owner)[self.__name__] = bound
+        return bound
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
+        return Compiled(deepcopy(self.function, memo))
+
+    def __reduce__(self) -> Any:
+        """By name, as functions are; a method by its object."""
+        if isinstance(self.function, MethodType):
+            return _as_method, (self.function.__self__, type(self.function.__self__), self.__name__)
+        home = sys.modules.get(self.__module__)
+        if getattr(home, self.__qualname__, None) is not self:
+            raise CaptureError(
+                f"a compiled function is pickled by its name, and {self.__qualname__} is none that "
+                f"{self.__module__} knows",
+                instead="Pickle what it works on, and compile the function again.",
+            )
+        return self.__qualname__
+
+    def _capture(
+        self, key: Any, args: tuple[Any, ...], named: dict[str, Any], reason: str | None
+    ) -> Executable:
+        executable = executable_of(self.function, args, named)
         self.captures += 1
         if len(self.executables) == MOST_EXECUTABLES:
             oldest = next(iter(self._executables))
@@ -72,7 +138,17 @@ class Compiled:
         return [executable for found in self._executables.values() for executable in found]
 
 
-def compile(function: Callable[..., Any]) -> Compiled:
+def _as_method(owner: Any, kind: type, name: str) -> Compiled:
+    function = getattr(kind, name)
+    plain = function.function if isinstance(function, Compiled) else function
+    return Compiled(MethodType(plain, owner))
+
+
+@overload
+def compile(function: M) -> M: ...
+@overload
+def compile(function: Callable[..., Any]) -> Compiled: ...
+def compile(function: Any) -> Any:
     """Run a function of tensors as one program: captured once, improved by passes, then called.
 
     A whole training step fits: forward, loss, `backward`, clipping, the optimizer's update, random
@@ -80,9 +156,14 @@ def compile(function: Callable[..., Any]) -> Compiled:
     rates, the random state) is found by itself. What the capture takes for granted is guarded; when
     it no longer holds, or the arguments have other shapes, the function is captured again.
 
-    Raises CaptureError for what depends on numbers: `.item()`, `if tensor:`, `.numpy()`, and for
-    tensors kept outside by other means than `assign`. The results carry no gradient: call
-    `backward` inside.
+    It takes keyword arguments and works as a decorator of methods. Results carry gradients, as those
+    of the function do: the call is one node on the tape, forward and backward a program each. Of a
+    module it makes another one of the same class that shares parameters and layers, and whose
+    `forward` is compiled: `model = cr.compile(model)` trains in an eager loop.
+
+    Raises CaptureError for what depends on numbers (`.item()`, `if tensor:`, `.numpy()`), for
+    tensors kept outside by other means than `assign`, and for what Python would do anew at each
+    call: counting, drawing from `random`, advancing an iterator.
 
     >>> import chainrule as cr
     >>> w = cr.tensor([1.0, 2.0], requires_grad=True)
@@ -93,24 +174,23 @@ def compile(function: Callable[..., Any]) -> Compiled:
     ...     with cr.no_grad():
     ...         w.assign(w - 0.1 * w.grad)
     ...     w.grad = None
-    ...     return loss
+    ...     return loss.detach()
     >>> step(cr.tensor([1.0, 1.0])), step(cr.tensor([1.0, 1.0]))
     (tensor(5.), tensor(3.2))
     """
-    return Compiled(function)
+    if not isinstance(function, Module):
+        return Compiled(function)
+    module = copy(function)
+    vars(module)["forward"] = Compiled(MethodType(type(function).forward, module))
+    return module
 
 
-def _signature(args: tuple[Any, ...], leaves: list[Any], settings: Settings) -> Any:
+def _signature(given: tuple[Any, ...], settings: Settings) -> Any:
     """What tells executables of a function apart: specs, plain values, structure, mode."""
     parts: list[Any] = [settings.gradients, settings.default_dtype, settings.engine]
-    for leaf in leaves:
+    for leaf in tree.flatten(given):
         if isinstance(leaf, Tensor):
-            if leaf._requires_grad:
-                raise CaptureError(
-                    "an argument of a compiled function requires gradients",
-                    instead="Pass x.detach(); what to differentiate by is found as state, by name.",
-                )
-            parts.append((leaf._data.shape, leaf._data.dtype))
+            parts.append((leaf._data.shape, leaf._data.dtype, leaf._requires_grad))
         elif isinstance(leaf, float):
             parts.append((type(leaf), leaf.hex()))  # tells 0.0 from −0.0
         elif isinstance(leaf, Hashable):
@@ -120,7 +200,7 @@ def _signature(args: tuple[Any, ...], leaves: list[Any], settings: Settings) -> 
                 f"an argument is a {type(leaf).__name__}, neither a tensor nor a plain value",
                 instead="Convert arrays with cr.tensor(x).",
             )
-    return (tuple(parts), _structure(args))
+    return (tuple(parts), _structure(given))
 
 
 def _structure(value: Any) -> Any:

@@ -13,17 +13,20 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule import aliases, engine, tree
-from chainrule.compiler.capture import Slot, Trace, capture
+from chainrule.compiler.capture import Slot
 from chainrule.compiler.guards import Entry, Guards
 from chainrule.compiler.passes import optimize
 from chainrule.compiler.plan import NativePlan, Place, Plan, ReferencePlan
+from chainrule.compiler.pullback import Backward
+from chainrule.compiler.repeat import repeatable_capture
 from chainrule.compiler.report import table
+from chainrule.compiler.trace import Trace
 from chainrule.errors import GraphError
 from chainrule.graph import Graph
 from chainrule.primitive import Array
@@ -45,6 +48,7 @@ class Executable(ABC):
     """
 
     plan: Plan
+    backward: Backward | None = None
 
     def __init__(self, trace: Trace, guards: Guards) -> None:
         self.settings = current()
@@ -52,10 +56,19 @@ class Executable(ABC):
         state = {id(s.tensor): s.tensor for s in [*trace.reads, *trace.writes]}
         self._specs = [(t, t._requires_grad, t.shape, t.dtype) for t in state.values()]
         self._with_grad = [slot.tensor for slot in trace.reads if slot.is_grad]
+        self._hooks = [(t, tuple(t._hooks or ())) for t in state.values()]
 
     @abstractmethod
     def __call__(self, args: Any) -> Any:
         """What the function returns for these arguments, or MISSED."""
+
+    def answer(self, arrays: Sequence[Array], leaves: Sequence[Tensor]) -> Any:
+        """What the function returned, on the tape where its results carry gradients."""
+        value, tensors = self.trace.answer(arrays, leaves)
+        if self.backward is not None:
+            saved = arrays[len(tensors) + len(self.trace.arguments) :]
+            self.backward.record(tensors, saved, leaves)
+        return value
 
     @abstractmethod
     def on(self, leaves: list[Tensor]) -> Any:
@@ -80,7 +93,17 @@ class Executable(ABC):
         for tensor in self.trace.without_grad:
             if tensor._grad is not None:
                 return f"a gradient of a tensor {tensor.spec} that was not there"
+        for tensor, hooks in self._hooks:
+            if tuple(tensor._hooks or ()) != hooks:
+                return f"the hooks of a tensor {tensor.spec}"
         return self.guards.broken()
+
+    def shares(self, leaves: Sequence[Tensor]) -> bool:
+        """Whether arguments may share numbers with each other or with state: then a write to one
+        is a write to another, which the program does not know."""
+        state = {id(t) for t, *_ in self._specs}
+        alone = len({id(x) for x in leaves}) == len(leaves)
+        return not alone or any(x._alias is not None or id(x) in state for x in leaves)
 
     def report(self) -> str:
         """Time, operations and bytes of each instruction, and the memory; writes no state."""
@@ -92,13 +115,14 @@ class Executable(ABC):
         return f"captured {self.trace.graph}\n\nafter the passes {self.graph}"
 
 
-def executable_of(function: Callable[..., Any], args: tuple[Any, ...]) -> Executable:
+def executable_of(
+    function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
+) -> Executable:
     """Capture a function for these arguments, improve the graph, and plan it."""
-    guards = Guards(function)
-    trace = capture(function, args, keeps_gradients=False)
+    trace, guards = repeatable_capture(function, args, named)
     graph = optimize(trace.graph)
     if engine.available() and current().engine == "native":
-        return NativeExecutable(trace, guards, graph, args)
+        return NativeExecutable(trace, guards, graph, (*args, named) if named else args)
     return ReferenceExecutable(trace, guards, graph)
 
 
@@ -108,13 +132,16 @@ class ReferenceExecutable(Executable):
     def __init__(self, trace: Trace, guards: Guards, graph: Graph) -> None:
         super().__init__(trace, guards)
         self.plan = ReferencePlan(graph)
+        if trace.pullback is not None:
+            self.backward = Backward(trace.pullback, ReferencePlan)
 
     def __call__(self, args: Any) -> Any:
         return MISSED  # only the engine looks at the guards by itself
 
     def on(self, leaves: list[Tensor]) -> Any:
         arrays = [x._data for x in leaves] + [slot.load() for slot in self.trace.reads]
-        return self.trace.finish(self.plan.run(arrays))
+        results = self.trace.finish(self.plan.run(arrays))
+        return self.answer(results, leaves)
 
 
 class NativeExecutable(Executable):
@@ -125,6 +152,8 @@ class NativeExecutable(Executable):
     def __init__(self, trace: Trace, guards: Guards, graph: Graph, args: Any) -> None:
         super().__init__(trace, guards)
         self.plan = plan = native_plan(graph, trace)
+        if trace.pullback is not None:
+            self.backward = Backward(trace.pullback, NativePlan)
         given = len(graph.inputs) - len(trace.reads)
         self._first_result = first_result = len(graph.inputs)
         self._state: list[tuple[int, Tensor, int]] = [
@@ -134,6 +163,7 @@ class NativeExecutable(Executable):
         self._answers = plan.places[:answers]
         self._stores: list[tuple[Slot, Place]] = []
         self._bind_writes(plan.places[answers:])
+        self._needs_leaves = bool(trace.arguments) or trace.pullback is not None
         self._kept: dict[int, Array] = {}
         self._shown: list[Tensor] = []
         bound = {at for at, _, _ in self._state}
@@ -145,6 +175,9 @@ class NativeExecutable(Executable):
         pattern = tree.map_leaves(lambda x: Tensor if isinstance(x, Tensor) else x, args)
         watched: list[Entry] = [(t, "_requires_grad", r) for t, r, _, _ in self._specs]
         watched += [(t, "_grad", None) for t in trace.without_grad]
+        watched += [(t, "_hooks", t._hooks) for t, r, _, _ in self._specs if r]
+        hooked = [t._hooks for t, *_ in self._specs if t._hooks is not None]
+        watched += [(hooks, None, len(hooks)) for hooks in hooked]
         checked, state = (*guards.entries, *watched), tuple(self._state)
         replayed = plan.program.replayed
         self._record = replayed(Tensor, pattern, checked, state, self._own, memory)
@@ -168,16 +201,20 @@ class NativeExecutable(Executable):
                 self._stores.append((slot, place))
 
     def __call__(self, args: Any) -> Any:
-        return self._run(self._record, args)
+        return self._run(self._record, args, None)
 
     def on(self, leaves: list[Tensor]) -> Any:
         arrays = [np.require(x._data, requirements=["C", "ALIGNED"]) for x in leaves]
-        result = self._run(self._plain, [wrap(x) for x in arrays])
+        result = self._run(self._plain, [wrap(x) for x in arrays], leaves)
         if result is MISSED:
             raise GraphError("the state of a compiled function does not fit its plan")
         return result
 
-    def _run(self, record: tuple[Any, ...], args: Any) -> Any:
+    def _run(self, record: tuple[Any, ...], args: Any, leaves: list[Tensor] | None) -> Any:
+        if leaves is None and self._needs_leaves:
+            leaves = [x for x in tree.flatten(args) if isinstance(x, Tensor)]
+            if self.trace.arguments and self.shares(leaves):
+                return MISSED
         try:
             results = engine.native_replay(record, args)
             if results is None:
@@ -198,9 +235,9 @@ class NativeExecutable(Executable):
             slot.store(self._array(place, results))
         for slot in self.trace.cleared:
             slot.tensor._grad = None
-        if self._answers:
-            return self.trace.rebuild([self._array(p, results) for p in self._answers])
-        return self.trace.structure
+        if not self._answers:
+            return self.trace.structure
+        return self.answer([self._array(p, results) for p in self._answers], leaves or ())
 
     def _array(self, place: Place, results: list[Any]) -> Array:
         kind, at = place

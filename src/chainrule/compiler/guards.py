@@ -1,171 +1,305 @@
-"""Guards: what a capture took for granted, and a quick look whether it still holds.
+"""Guards: what a captured program took for granted, and a quick look whether it still holds.
 
-A capture freezes the Python values that the function reads: a module's `training`, a dropout's
-`p`, a number in a closure or a global. Which these are is found once, by reading the code that the
-function can reach: the names it looks up, the objects it finds there, and in turn their methods.
-Each value is remembered with its container and key; checking is a loop of identity comparisons.
+A capture freezes the Python values that the program reads: a module's `training`, a dropout's `p`,
+a number in a closure, a global or a class. Which these can be is found from the code that ran: the
+names that it looks up, on all objects that it could have reached (its globals, closures, defaults,
+what it was called with, and in turn their attributes and elements). Each value is remembered with
+its container and key. What cannot be watched is refused.
+
+Most guards are (container, key, value) and are checked by the engine at each call; the rest are
+functions that tell whether something is unchanged.
 """
 
 from __future__ import annotations
 
-import dis
-import inspect
-import sys
-from collections.abc import Callable
+import functools
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from chainrule.compiler.executed import Executed, is_library, is_library_file, names_of
+from chainrule.errors import CaptureError
 from chainrule.nn.module import Module
 from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
 
 _MISSING = object()
 """Stands for nothing there; the engine knows it by its bare type."""
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), np.dtype, np.generic)
-_OPAQUE = (*_PLAIN, ModuleType, Tensor, Primitive, np.ndarray, type, CodeType)
-_LIBRARIES = {*sys.stdlib_module_names, "chainrule", "numpy"}
-_IMPLICIT = {"__call__", "__iter__", "__len__", "__getitem__", "__enter__", "__exit__", "forward"}
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), np.dtype, np.generic, range, slice)
+_OPAQUE = (*_PLAIN, Tensor, Primitive, CodeType)
+_LARGEST_ARRAY, _LARGEST_CONTAINER = 2**16, 2**14
+"""Bytes of an array, and elements of a container, that are compared at each call."""
+
+
+
+class Unguarded:
+    """Base of what keeps records of its own beside a function, which are no state of the user's."""
+
 
 Entry = tuple[Any, Any, Any]
-"""(container, key, value): `container[key]` was `value`; of a cell, its contents. The key None
-stands for the length."""
+"""(container, key, value): `container[key]` was `value`; of a cell, its contents; of an object that
+is no container, its attribute. The key None stands for the length."""
 
 
 class Guards:
-    """The Python values that a function reads, as they were when this was made."""
+    """The Python values that a captured function could have read, as they are now.
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    executed: the code that ran in the capture.
+    known: objects that are no state of Python: what the capture itself made.
+    """
+
+    def __init__(self, function: Callable[..., Any], executed: Executed) -> None:
         self.entries: list[Entry] = []
+        self.checks: list[Callable[[], bool]] = []
         self._labels: list[str] = []
-        self._names: set[str] = set()
+        self._check_labels: list[str] = []
+        self._names = executed.names()
+        self._readable = self._names.attributes | self._names.strings
         self._seen: dict[int, Any] = {}
-        self._objects: list[tuple[Any, str]] = []
-        self._followed: set[tuple[int, str]] = set()
+        self._waiting: list[tuple[Any, str]] = []
         self._visit(function, getattr(function, "__name__", type(function).__name__))
-        while self._follow_objects():
-            pass
+        for found in executed.functions():
+            self._visit(found, found.__name__)
+        for code, names in executed.user_codes().items():
+            self._visit_globals(names_of(code).globals, names)
+        for value in executed.objects.values():
+            self._visit(value, type(value).__name__)
+        while self._waiting:
+            self._open(*self._waiting.pop())
 
     def broken(self) -> str | None:
         """The name of the first value that is another one now, or None when all hold."""
-        for i, (container, key, value) in enumerate(self.entries):
-            now = _look(container, key)
-            if now is not value and not _equal(now, value):
-                return self._labels[i]
+        for (container, key, value), label in zip(self.entries, self._labels, strict=True):
+            if not _holds(container, key, value):
+                return label
+        for check, label in zip(self.checks, self._check_labels, strict=True):
+            if not check():
+                return label
         return None
 
-    def _guard(self, container: Any, key: Any, name: str) -> None:
-        self._visit(self._note(container, key, name), name)
+    def checks_hold(self) -> bool:
+        """Whether all holds that the engine does not look at."""
+        for check in self.checks:
+            if not check():
+                return False
+        return True
 
-    def _note(self, container: Any, key: Any, name: str) -> Any:
-        value = _look(container, key)
-        self.entries.append((container, key, value))
-        self._labels.append(name)
-        return value
+    def restore(self) -> None:
+        """Put back the plain values that are others now."""
+        for container, key, value in self.entries:
+            if key is None or _holds(container, key, value):
+                continue
+            if isinstance(container, CellType):
+                container.cell_contents = value
+            elif isinstance(container, dict) and value is _MISSING:
+                container.pop(key, None)
+            elif isinstance(container, (dict, list)):
+                container[key] = value
+
+    # -- finding ------------------------------------------------------------------------------
 
     def _visit(self, value: Any, name: str) -> None:
-        """Note what a value leads to: code that is read, or elements and attributes."""
-        if id(value) in self._seen or isinstance(value, _OPAQUE):
+        """Look later at what a value leads to."""
+        if isinstance(value, _OPAQUE) or id(value) in self._seen:
             return
         self._seen[id(value)] = value
-        if isinstance(value, MethodType):
+        self._waiting.append((value, name))
+
+    def _guard(self, container: Any, key: Any, name: str) -> None:
+        value = _look(container, key)
+        if isinstance(container, dict) and type(container) is not dict:
+            self._check(lambda: _holds(container, key, value), name)
+        else:
+            self.entries.append((container, key, value))
+            self._labels.append(name)
+        self._visit(value, name)
+
+    def _check(self, check: Callable[[], bool], name: str) -> None:
+        self.checks.append(check)
+        self._check_labels.append(name)
+
+    def _open(self, value: Any, name: str) -> None:
+        """Guard the elements, attributes or code that a value consists of."""
+        if isinstance(value, FunctionType):
+            self._open_function(value)
+        elif isinstance(value, MethodType):
             self._visit(value.__func__, name)
             self._visit(value.__self__, name.rpartition(".")[0] or "self")
-        elif isinstance(value, FunctionType):
-            self._visit_function(value)
+        elif isinstance(value, Unguarded):
+            self._visit(getattr(value, "__wrapped__", None), name)
+        elif isinstance(value, functools.partial):
+            for part in (value.func, value.args, value.keywords):
+                self._visit(part, name)
+        elif isinstance(value, (staticmethod, classmethod)):
+            self._visit(value.__func__, name)
+        elif isinstance(value, property):
+            self._visit(value.fget, name)
+        elif isinstance(value, ModuleType):
+            self._open_module(value, name)
+        elif isinstance(value, type):
+            self._open_class(value, name)
         elif isinstance(value, (dict, list, tuple)):
-            keys = value.keys() if isinstance(value, dict) else range(len(value))
-            self._note(value, None, f"the length of {name}")
-            for key in list(keys):
-                self._guard(value, key, f"{name}[{key!r}]")
+            self._open_container(value, name)
+            if type(value) not in (dict, list, tuple):
+                self._open_object(value, name)
+        elif isinstance(value, (set, frozenset, deque)):
+            self._open_collection(value, name)
+        elif isinstance(value, np.ndarray):
+            self._open_array(value, name)
+        elif isinstance(value, (random.Random, np.random.Generator, np.random.RandomState)):
+            state = _random_state(value)
+            self._check(lambda: _random_state(value) == state, f"the state of {name}")
         else:
-            self._objects.append((value, name))
+            self._open_object(value, name)
 
-    def _visit_function(self, function: FunctionType) -> None:
-        self._visit(inspect.unwrap(function), function.__name__)
-        names, attributes = _read_names(function.__code__)
-        self._names |= attributes
-        cells = function.__closure__ or ()
-        for key, cell in zip(function.__code__.co_freevars, cells, strict=True):
+    def _open_function(self, function: FunctionType) -> None:
+        inner = getattr(function, "__wrapped__", None)
+        self._visit(inner, function.__name__)
+        for key, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             self._guard(cell, None, key)
-        if function.__module__ and function.__module__.partition(".")[0] in _LIBRARIES:
-            return  # a library's globals stay what they are
-        for key in sorted(names & function.__globals__.keys()):
-            self._guard(function.__globals__, key, key)
-        for position in range(len(function.__defaults__ or ())):
-            self._guard(function.__defaults__, position, f"{function.__name__}'s defaults")
+        if is_library(function.__code__, function.__globals__):
+            return
+        self._visit_globals(names_of(function.__code__).globals, function.__globals__)
+        self._check_defaults(function)
+        for key in self._readable & function.__dict__.keys() - {"__wrapped__"}:
+            self._guard(function.__dict__, key, f"{function.__name__}.{key}")
 
-    def _follow_objects(self) -> bool:
-        """Go on from the objects found to the methods and attributes whose names are read."""
-        before = len(self._followed)
-        for value, name in list(self._objects):
-            for key, target in _methods(type(value)).items():
-                if (key in self._names or key in _IMPLICIT) and self._is_new(value, key):
-                    self._visit(target, f"{name}.{key}")
-            attributes = getattr(value, "__dict__", {})
-            for key, item in list(attributes.items()):
-                read = key in self._names or isinstance(item, Module)
-                if read and self._is_new(value, f".{key}"):
-                    self._guard(attributes, key, f"{name}.{key}")
-            if isinstance(value, Module) and self._is_new(value, ".training"):
+    def _check_defaults(self, function: FunctionType) -> None:
+        defaults, keywords = function.__defaults__, function.__kwdefaults__
+        self._visit(defaults or (), f"{function.__name__}'s defaults")
+        self._visit(keywords or {}, f"{function.__name__}'s defaults")
+        if defaults or keywords:
+            self._check(
+                lambda: function.__defaults__ is defaults and function.__kwdefaults__ is keywords,
+                f"{function.__name__}'s defaults",
+            )
+
+    def _visit_globals(self, names: Iterable[str], scope: dict[str, Any]) -> None:
+        for key in sorted(set(names) & scope.keys()):
+            self._guard(scope, key, key)
+
+    def _open_module(self, module: ModuleType, name: str) -> None:
+        file = getattr(module, "__file__", None)
+        if is_library_file(file) if file else module.__spec__ is not None:
+            return
+        for key in sorted(self._readable & vars(module).keys()):
+            self._guard(vars(module), key, f"{name}.{key}")
+
+    def _open_class(self, cls: type, name: str) -> None:
+        for base in cls.__mro__:
+            if _is_library_class(base):
+                continue
+            for key in sorted(self._readable & vars(base).keys()):
+                value = vars(base)[key]
+                self._check(_attribute_check(base, key, value), f"{base.__name__}.{key}")
+                self._visit(value, f"{base.__name__}.{key}")
+
+    def _open_container(self, value: Any, name: str) -> None:
+        if len(value) > _LARGEST_CONTAINER:
+            raise CaptureError(
+                f"a compiled function reads {name}, of {len(value)} elements, which could change",
+                instead="Pass what it needs as an argument, as a tensor.",
+            )
+        self.entries.append((value, None, len(value)))
+        self._labels.append(f"the length of {name}")
+        keys = list(value.keys()) if isinstance(value, dict) else range(len(value))
+        for key in keys:
+            self._guard(value, key, f"{name}[{key!r}]")
+
+    def _open_collection(self, value: Any, name: str) -> None:
+        before = type(value)(value)
+        self._check(lambda: value == before, f"the elements of {name}")
+        for item in value:
+            self._visit(item, name)
+
+    def _open_array(self, value: np.ndarray[Any, Any], name: str) -> None:
+        if not value.flags.writeable and value.flags.owndata:
+            return
+        if value.nbytes > _LARGEST_ARRAY or value.dtype.hasobject:
+            raise CaptureError(
+                f"a compiled function reads the array {name}, which could change",
+                given=f"{value.dtype}{value.shape}",
+                instead="Pass it as an argument, with cr.tensor(x), or make it a tensor once, "
+                "outside.",
+            )
+        before = value.copy()
+        self._check(
+            lambda: value.shape == before.shape and value.tobytes() == before.tobytes(),
+            f"the array {name}",
+        )
+
+    def _open_object(self, value: Any, name: str) -> None:
+        """The attributes that code reads by name; the class's too, and that none is added."""
+        self._visit(type(value), type(value).__name__)
+        attributes = getattr(value, "__dict__", None)
+        if isinstance(attributes, dict):
+            if isinstance(value, Module):
                 attributes.setdefault("training", value.training)  # as after a call of train()
-                attributes.setdefault("_hooks", {})  # as after a hook was removed
-                self._guard(attributes, "training", f"{name}.training")
-                self._guard(attributes, "_hooks", f"the hooks of {name}")
-        return len(self._followed) > before
+            self.entries.append((attributes, None, len(attributes)))
+            self._labels.append(f"the attributes of {name}")
+            for key, item in list(attributes.items()):
+                if key in self._readable or isinstance(item, Module):
+                    self._guard(attributes, key, f"{name}.{key}")
+        for key in sorted(_slots(type(value)) & self._readable):
+            item = getattr(value, key, _MISSING)
+            self._check(_attribute_check(value, key, item), f"{name}.{key}")
+            self._visit(item, f"{name}.{key}")
 
-    def _is_new(self, value: Any, key: str) -> bool:
-        new = (id(value), key) not in self._followed
-        self._followed.add((id(value), key))
-        return new
+
+def _is_library_class(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] in ("chainrule", "builtins", "numpy", "abc", "typing")
 
 
-def _methods(cls: type) -> dict[str, Any]:
-    """The functions of a class and its bases, those of properties too."""
-    found: dict[str, Any] = {}
-    for base in reversed(cls.__mro__[:-1]):
-        for key, value in vars(base).items():
-            target = value.fget if isinstance(value, property) else value
-            if isinstance(target, FunctionType):
-                found[key] = target
+def _slots(cls: type) -> set[str]:
+    """The names of attributes that are kept outside of `__dict__`."""
+    found: set[str] = set()
+    for base in cls.__mro__:
+        slots = vars(base).get("__slots__", ())
+        if not _is_library_class(base):
+            found |= {slots} if isinstance(slots, str) else set(slots)
     return found
 
 
-def _read_names(code: CodeType) -> tuple[set[str], set[str]]:
-    """The globals that code, and code defined in it, looks up; and its attributes and keys."""
-    names: set[str] = set()
-    attributes = {constant for constant in code.co_consts if isinstance(constant, str)}
-    for instruction in dis.get_instructions(code):
-        if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
-            names.add(instruction.argval)
-        elif "ATTR" in instruction.opname or "METHOD" in instruction.opname:
-            attributes.add(instruction.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            inner_names, inner_attributes = _read_names(constant)
-            names |= inner_names
-            attributes |= inner_attributes
-    return names, attributes
+def _attribute_check(owner: Any, key: str, value: Any) -> Callable[[], bool]:
+    """Whether an attribute that stands in no dict of its own is what it was."""
+
+    def holds() -> bool:
+        now = vars(owner).get(key, _MISSING) if isinstance(owner, type) else getattr(
+            owner, key, _MISSING
+        )
+        return now is value or _equal(now, value)
+
+    return holds
+
+
+def _random_state(generator: Any) -> str:
+    if isinstance(generator, np.random.Generator):
+        return repr(generator.bit_generator.state)
+    return repr(generator.getstate() if isinstance(generator, random.Random) else generator.get_state())
 
 
 def _look(container: Any, key: Any) -> Any:
-    kind = container.__class__
-    if kind is CellType:
+    if isinstance(container, CellType):
         try:
             return container.cell_contents
         except ValueError:
             return _MISSING
     if key is None:
         return len(container)
-    if kind is dict:
-        return container.get(key, _MISSING)
+    if isinstance(container, dict):
+        return dict.get(container, key, _MISSING)
     if isinstance(container, (list, tuple)):
         return container[key] if key < len(container) else _MISSING
-    try:
-        return container[key]
-    except LookupError:
-        return _MISSING
+    return getattr(container, key, _MISSING)
+
+
+def _holds(container: Any, key: Any, value: Any) -> bool:
+    now = _look(container, key)
+    return now is value or _equal(now, value)
 
 
 def _equal(now: Any, value: Any) -> bool:
@@ -174,4 +308,6 @@ def _equal(now: Any, value: Any) -> bool:
         return now.__func__ is value.__func__ and now.__self__ is value.__self__
     if type(now) is not type(value) or not isinstance(value, _PLAIN):
         return False
+    if isinstance(now, float):
+        return now.hex() == value.hex()
     return bool(now == value) or (now != now and value != value)

@@ -103,7 +103,7 @@ class slice_:
         lambda rng: (rng.normal(size=(3, 4)), {"index": (Ellipsis, slice(None, None, -2), None)}),
     )
     def infer(x, *, index): return Spec(indexed_shape(x.shape, index), x.dtype)
-    def forward(x, *, index): return x[index]
+    def forward(x, *, index): return x[index] if Ellipsis in index else x[(*index, ...)]
     def vjp(g, x_spec, index): return apply("slice_into", g, shape=x_spec.shape, index=index),
     def write_back(base, y, *, index): return overwrite(base, y, index=index)
 

@@ -1,0 +1,161 @@
+"""Which code ran during a capture, and on which objects: what a guard has to look at.
+
+The interpreter of Python tells of each call. Of the code of users and of layers the names are read
+that it looks up; the objects that user code was called with are where attributes may come from.
+"""
+
+from __future__ import annotations
+
+import dis
+import gc
+import sys
+import sysconfig
+from functools import lru_cache
+from pathlib import Path
+from types import CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.tensor import Tensor
+
+_PACKAGE = str(Path(__file__).parents[1])
+_LIBRARIES = (
+    _PACKAGE,
+    str(Path(np.__file__).parent),
+    sysconfig.get_paths()["stdlib"],
+)
+_SITE = sysconfig.get_paths()["purelib"]
+
+_MOST_REACHED = 10_000
+_NUMBERS = (Tensor, np.generic)
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+class Names(NamedTuple):
+    """What code looks up: globals, attributes; and strings, which may be attributes or keys."""
+
+    globals: frozenset[str]
+    attributes: frozenset[str]
+    strings: frozenset[str]
+
+
+@lru_cache(maxsize=4096)
+def names_of(code: CodeType) -> Names:
+    """The names that code, and code defined in it, looks up."""
+    found: tuple[set[str], set[str], set[str]] = (set(), set(), set())
+    for instruction in dis.get_instructions(code):
+        if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
+            found[0].add(instruction.argval)
+        elif "ATTR" in instruction.opname or "METHOD" in instruction.opname:
+            found[1].add(instruction.argval)
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            found[2].add(constant)
+        elif isinstance(constant, CodeType):
+            for own, inner in zip(found, names_of(constant), strict=True):
+                own |= inner
+    return Names(*map(frozenset, found))
+
+
+def is_library(code: CodeType, scope: dict[str, Any]) -> bool:
+    """Whether code belongs to this package, to NumPy or to Python itself: their globals stay.
+
+    Code that was made from a text, as a dataclass makes it, belongs to the file of its globals.
+    """
+    file = code.co_filename
+    return is_library_file(str(scope.get("__file__", file)) if file == "<string>" else file)
+
+
+@lru_cache(maxsize=4096)
+def is_library_file(file: str) -> bool:
+    """Whether a file is one of this package, of NumPy or of Python itself."""
+    if file.startswith("<frozen"):
+        return True
+    in_site = file.startswith(_SITE) and not file.startswith(_LIBRARIES[:2])
+    return file.startswith(_LIBRARIES) and not in_site
+
+
+class Executed:
+    """A context that notes the code that runs in it, and what user code is called with."""
+
+    def __init__(self) -> None:
+        self.codes: dict[CodeType, dict[str, Any]] = {}
+        self.objects: dict[int, Any] = {}
+
+    def __enter__(self) -> Executed:
+        self._outer = sys.getprofile()
+        sys.setprofile(self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.setprofile(self._outer)
+
+    def _note(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call":
+            code = frame.f_code
+            self.codes.setdefault(code, frame.f_globals)
+            if not is_library(code, frame.f_globals):
+                self._note_arguments(code, frame)
+        if self._outer is not None:
+            self._outer(frame, event, argument)
+
+    def _note_arguments(self, code: CodeType, frame: FrameType) -> None:
+        count = code.co_argcount + code.co_kwonlyargcount
+        local = frame.f_locals
+        for name in code.co_varnames[:count]:
+            value = local.get(name)
+            if type(value).__module__ != "builtins" and not isinstance(value, _NUMBERS):
+                self.objects[id(value)] = value
+
+    @classmethod
+    def reachable(cls, function: Any) -> Executed:
+        """What would run, as far as that can be told before: the functions that a function names,
+        and the methods of the objects that it belongs to or closes over."""
+        executed = cls()
+        waiting, seen = [function], set[int]()
+        while waiting:
+            value = waiting.pop()
+            if id(value) in seen or len(seen) > _MOST_REACHED:
+                continue
+            seen.add(id(value))
+            if isinstance(value, FunctionType):
+                if is_library(value.__code__, value.__globals__):
+                    continue
+                executed.codes[value.__code__] = value.__globals__
+                cells = [c.cell_contents for c in value.__closure__ or () if _is_filled(c)]
+                names = names_of(value.__code__).globals & value.__globals__.keys()
+                waiting += [*cells, *(value.__globals__[name] for name in names)]
+            elif isinstance(value, MethodType):
+                waiting += [value.__func__, value.__self__]
+            elif not isinstance(value, (type, ModuleType)) and hasattr(value, "__dict__"):
+                for base in type(value).__mro__:
+                    waiting += [f for f in vars(base).values() if isinstance(f, FunctionType)]
+                waiting += list(vars(value).values())
+        return executed
+
+    def user_codes(self) -> dict[CodeType, dict[str, Any]]:
+        """The code that is neither this package's nor a library's, with its globals."""
+        return {c: g for c, g in self.codes.items() if not is_library(c, g)}
+
+    def names(self) -> Names:
+        """All that any of the code looks up."""
+        every = [names_of(code) for code in self.codes] or [Names(*[frozenset()] * 3)]
+        return Names(*(frozenset().union(*part) for part in zip(*every, strict=True)))
+
+    def functions(self) -> list[FunctionType]:
+        """The functions of users that ran, and others of the same code: their closures and
+        defaults are read. Only what no other code defines can be found."""
+        codes = [c for c in self.user_codes() if c.co_name[0] != "<" or c.co_name == "<lambda>"]
+        if not codes:
+            return []
+        wanted = set(codes)
+        found = gc.get_referrers(*codes)
+        return [f for f in found if isinstance(f, FunctionType) and f.__code__ in wanted]

@@ -1,0 +1,63 @@
+"""Results of compiled functions on the tape: forward and backward are a program each, and the call is
+one node, whose derivative runs the second program on what the first has saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from chainrule import tape
+from chainrule.compiler.passes import optimize
+from chainrule.compiler.trace import Pullback
+from chainrule.errors import NotDifferentiableError
+from chainrule.graph import Graph
+from chainrule.primitive import Array, Primitive
+from chainrule.settings import current
+from chainrule.tensor import Tensor, wrap
+
+Pull = Callable[[Sequence[Tensor]], list[Tensor]]
+
+
+class _Call:
+    """The results of a compiled function, as a function of the tensors that they depend on."""
+
+    name = "compiled_call"
+
+    def infer(*xs: Any, pull: Pull) -> Any:
+        return None
+
+    def forward(*xs: Any, pull: Pull) -> Any:
+        return None
+
+    def vjp(gs: Any, pull: Pull) -> Any:
+        return pull(gs if isinstance(gs, list) else [gs])
+
+
+CALL = Primitive(_Call)
+"""Recorded here alone, so it is no entry of the registry."""
+
+
+class Backward:
+    """The backward program of a trace."""
+
+    def __init__(self, pullback: Pullback, plan: Callable[[Graph], Any]) -> None:
+        self.results, self.targets = pullback.results, pullback.targets
+        self.plan = plan(optimize(pullback.graph))
+
+    def record(
+        self, tensors: Sequence[Tensor], saved: Sequence[Array], leaves: Sequence[Tensor]
+    ) -> None:
+        """Put the results of one call on the tape; `leaves` are the call's own arguments."""
+        inputs = [leaves[t] if isinstance(t, int) else t for t in self.targets]
+        outputs = tuple([tensors[i] for i in self.results])
+        tape.record(CALL, inputs, {"pull": partial(self._pull, saved)}, outputs)
+
+    def _pull(self, saved: Sequence[Array], gs: Sequence[Tensor]) -> list[Tensor]:
+        if current().gradients:
+            raise NotDifferentiableError(
+                "a compiled function is differentiated once from outside",
+                instead="Take both derivatives inside of the compiled function, or run the "
+                "function itself, without cr.compile.",
+            )
+        return [wrap(array) for array in self.plan.run([*saved, *[g._data for g in gs]])]
