@@ -18,6 +18,7 @@ from chainrule.errors import CaptureError
 from chainrule.graph import Equation, Graph, Value, as_tuple
 from chainrule.interpreters import Evaluate
 from chainrule.primitive import Array, Primitive
+from chainrule.settings import current
 from chainrule.tape import caller, describe
 from chainrule.tensor import Tensor, wrap
 
@@ -84,11 +85,15 @@ class Capture(Evaluate):
         self.made: list[tuple[ref[Tensor], Array]] = []
         self.writes: dict[int, tuple[Slot, Value]] = {}
         self.gradients: dict[int, Gradient] = {}
+        self.places: dict[int, tuple[Tensor, Any]] = {}
         self.requirements: list[tuple[Value, Exception]] = []
         self._labels = labels
 
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
-        values = tuple(self.read(x) for x in inputs)
+        if current().gradients:
+            for x in inputs:
+                self._refuse_computed_outside(x)
+        values = tuple([self.read(x) for x in inputs])
         derived = primitive.infer(*values, **params)
         outputs = tuple(Value(spec) for spec in as_tuple(derived))
         place = describe(caller())
@@ -101,18 +106,25 @@ class Capture(Evaluate):
             return tensor._data
         if id(tensor) in self.writes:
             return self.writes[id(tensor)][1]
-        if tensor._node is not None:
+        return self._read(Slot(tensor), tensor._data)
+
+    def _refuse_computed_outside(self, tensor: Tensor) -> None:
+        """Gradients cannot flow from here to what led to a tensor before the capture."""
+        inside = isinstance(tensor._data, Value) or id(tensor) in self.writes
+        if tensor._node is not None and not inside:
             raise CaptureError(
                 f"a tensor {tensor.spec} that was computed outside is used at "
                 f"{describe(caller())}",
                 instead="Pass it as an argument, compute it inside, or .detach() it.",
             )
-        return self._read(Slot(tensor), tensor._data)
 
     def write(self, tensor: Tensor, value: Tensor) -> None:
         if isinstance(tensor._data, Value):  # made inside
             tensor._data = self.read(value)
             return
+        self.places.setdefault(
+            id(tensor), (tensor, (tensor._node, tensor._output, tensor._requires_grad))
+        )
         self.writes[id(tensor)] = (Slot(tensor), self.read(value))
 
     def read_grad(self, tensor: Tensor) -> Tensor | None:
@@ -158,8 +170,10 @@ class Capture(Evaluate):
         return value
 
     def let_go(self) -> None:
-        """Tensors that were made inside and live on outside have their first numbers again: the
-        next capture finds them as state."""
+        """Let tensors outside be as they were: those that were made inside have their first
+        numbers, so that the next capture finds them as state; state leaves the tape."""
+        for tensor, place in self.places.values():
+            tensor._node, tensor._output, tensor._requires_grad = place
         for reference, data in self.made:
             tensor = reference()
             if tensor is not None:

@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Hashable
-from copy import copy, deepcopy
+from copy import deepcopy
 from types import MethodType
 from typing import Any, TypeVar, overload
 
@@ -158,8 +158,8 @@ def compile(function: Any) -> Any:
 
     It takes keyword arguments and works as a decorator of methods. Results carry gradients, as those
     of the function do: the call is one node on the tape, forward and backward a program each. Of a
-    module it makes another one of the same class that shares parameters and layers, and whose
-    `forward` is compiled: `model = cr.compile(model)` trains in an eager loop.
+    module it makes another one that shares everything with it, but its `forward` is compiled:
+    `model = cr.compile(model)` trains in an eager loop.
 
     Raises CaptureError for what depends on numbers (`.item()`, `if tensor:`, `.numpy()`), for
     tensors kept outside by other means than `assign`, and for what Python would do anew at each
@@ -178,11 +178,25 @@ def compile(function: Any) -> Any:
     >>> step(cr.tensor([1.0, 1.0])), step(cr.tensor([1.0, 1.0]))
     (tensor(5.), tensor(3.2))
     """
-    if not isinstance(function, Module):
-        return Compiled(function)
-    module = copy(function)
-    vars(module)["forward"] = Compiled(MethodType(type(function).forward, module))
-    return module
+    return _module(function) if isinstance(function, Module) else Compiled(function)
+
+
+def _module(module: Module) -> Module:
+    """A module with all that another one has, in one and the same `__dict__`, whose `forward` runs
+    compiled. Its class is one of its own."""
+    kind = type(module)
+    forward = Compiled(MethodType(kind.forward, module))
+    own = {
+        "forward": lambda self, *args, **named: forward(*args, **named),
+        "__deepcopy__": lambda self, memo: compile(deepcopy(module, memo)),
+        "__reduce__": lambda self: (compile, (module,)),
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "__doc__": kind.__doc__,
+    }
+    compiled: Module = object.__new__(type(kind.__name__, (kind,), own))
+    compiled.__dict__ = module.__dict__
+    return compiled
 
 
 def _signature(given: tuple[Any, ...], settings: Settings) -> Any:

@@ -68,10 +68,12 @@ def names_of(code: CodeType) -> Names:
 def is_library(code: CodeType, scope: dict[str, Any]) -> bool:
     """Whether code belongs to this package, to NumPy or to Python itself: their globals stay.
 
-    Code that was made from a text, as a dataclass makes it, belongs to the file of its globals.
+    Code that a dataclass or a named tuple makes from a text is Python's own.
     """
-    file = code.co_filename
-    return is_library_file(str(scope.get("__file__", file)) if file == "<string>" else file)
+    if code.co_filename == "<string>":
+        is_named_tuple = str(scope.get("__name__", "")).startswith("namedtuple_")
+        return is_named_tuple or code.co_name.startswith("__")
+    return is_library_file(code.co_filename)
 
 
 @lru_cache(maxsize=4096)

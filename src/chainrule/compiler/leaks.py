@@ -26,12 +26,14 @@ def refuse_leaks(interpreter: Any, outputs: Sequence[Value], written: Sequence[A
     gc.collect()
     known = _own_references(interpreter, outputs, written)
     for equation, value in list(_suspects(interpreter.graph.equations, known)):
-        if any(isinstance(x, Tensor) and _is_held(x) for x in gc.get_referrers(value)):
-            raise CaptureError(
-                f"the result of `{equation.primitive.name}` at {equation.place} is kept outside "
-                "of the captured function, where it would never have numbers",
-                instead="Return it, or write it into a tensor with assign.",
-            )
+        holders = gc.get_referrers(value)
+        for x in holders:
+            if isinstance(x, Tensor) and _is_held(x, holders):
+                raise CaptureError(
+                    f"the result of `{equation.primitive.name}` at {equation.place} is kept "
+                    "outside of the captured function, where it would never have numbers",
+                    instead="Return it, or write it into a tensor with assign.",
+                )
 
 
 def _own_references(
@@ -56,10 +58,11 @@ def _suspects(equations: Iterable[Equation], known: Counter[int]) -> Iterable[An
                 yield equation, value
 
 
-def _is_held(tensor: Tensor) -> bool:
-    """Whether something holds a tensor that is no frame, and not the locals of one."""
+def _is_held(tensor: Tensor, found: list[Any]) -> bool:
+    """Whether something holds a tensor that is no frame, and not the locals of one, nor the list
+    in which it was found."""
     for holder in gc.get_referrers(tensor):
-        if isinstance(holder, FrameType) or type(holder).__module__ == __name__:
+        if isinstance(holder, FrameType) or holder is found:
             continue
         if isinstance(holder, dict) and _belongs_to_a_frame(holder):
             continue

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from chainrule import tape, tree
 from chainrule.compiler.capture import Capture, Slot
 from chainrule.compiler.leaks import refuse_leaks
-from chainrule.errors import CaptureError
 from chainrule.graph import Graph, Value
 from chainrule.primitive import Array, Spec
 from chainrule.settings import use
