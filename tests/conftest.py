@@ -8,6 +8,8 @@ import os
 # said before NumPy is imported.
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+# An error of the compiler itself is an error, and no reason to run eagerly.
+os.environ.setdefault("CHAINRULE_STRICT", "1")
 
 from collections.abc import Iterator
 

@@ -175,9 +175,9 @@ class Capture(Evaluate):
         for tensor, place in self.places.values():
             tensor._node, tensor._output, tensor._requires_grad = place
         for reference, data in self.made:
-            tensor = reference()
-            if tensor is not None:
-                tensor._data = data
+            made = reference()
+            if made is not None:
+                made._data = data
 
     def _read(self, slot: Slot, data: Any) -> Value:
         known = self.reads.get(slot.key)

@@ -28,6 +28,9 @@ MOST_EXECUTABLES = 16
 class Compiled(Unguarded):
     """A function that runs as executables, one for each signature of its arguments."""
 
+    __name__: str
+    __qualname__: str
+
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
         self.function = function
@@ -81,9 +84,9 @@ class Compiled(Unguarded):
         if not self._has_warned:
             self._has_warned = True
             warnings.warn(
-                f"{getattr(self, '__name__', 'a function')} could not be compiled and runs eagerly, "
-                f"because of an error in the compiler: {type(error).__name__}: {error}. Please "
-                "report it; with CHAINRULE_STRICT=1 it is raised",
+                f"{getattr(self, '__name__', 'a function')} runs eagerly, because of an error in "
+                f"the compiler: {type(error).__name__}: {error}. Please report it; with "
+                "CHAINRULE_STRICT=1 it is raised",
                 stacklevel=3,
             )
         return result
@@ -145,7 +148,7 @@ def _as_method(owner: Any, kind: type, name: str) -> Compiled:
 
 
 @overload
-def compile(function: M) -> M: ...
+def compile(function: M) -> M: ...  # type: ignore[overload-overlap]
 @overload
 def compile(function: Callable[..., Any]) -> Compiled: ...
 def compile(function: Any) -> Any:
@@ -156,9 +159,9 @@ def compile(function: Any) -> Any:
     rates, the random state) is found by itself. What the capture takes for granted is guarded; when
     it no longer holds, or the arguments have other shapes, the function is captured again.
 
-    It takes keyword arguments and works as a decorator of methods. Results carry gradients, as those
-    of the function do: the call is one node on the tape, forward and backward a program each. Of a
-    module it makes another one that shares everything with it, but its `forward` is compiled:
+    It takes keyword arguments and works as a decorator of methods. Results carry gradients, as
+    those of the function do: the call is one node on the tape, forward and backward a program each.
+    Of a module it makes another one that shares everything with it, but its `forward` is compiled:
     `model = cr.compile(model)` trains in an eager loop.
 
     Raises CaptureError for what depends on numbers (`.item()`, `if tensor:`, `.numpy()`), for

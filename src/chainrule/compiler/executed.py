@@ -100,7 +100,7 @@ class Executed:
     def __exit__(self, *error: object) -> None:
         sys.setprofile(self._outer)
 
-    def _note(self, frame: FrameType, event: str, argument: Any) -> None:
+    def _note(self, frame: FrameType, event: Any, argument: Any) -> None:
         if event == "call":
             code = frame.f_code
             self.codes.setdefault(code, frame.f_globals)

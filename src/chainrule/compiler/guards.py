@@ -83,10 +83,7 @@ class Guards:
 
     def checks_hold(self) -> bool:
         """Whether all holds that the engine does not look at."""
-        for check in self.checks:
-            if not check():
-                return False
-        return True
+        return all([check() for check in self.checks])
 
     def restore(self) -> None:
         """Put back the plain values that are others now."""
@@ -157,9 +154,9 @@ class Guards:
             self._open_object(value, name)
 
     def _open_function(self, function: FunctionType) -> None:
-        inner = getattr(function, "__wrapped__", None)
-        self._visit(inner, function.__name__)
-        for key, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        self._visit(getattr(function, "__wrapped__", None), function.__name__)
+        cells = function.__closure__ or ()
+        for key, cell in zip(function.__code__.co_freevars, cells, strict=True):
             self._guard(cell, None, key)
         if is_library(function.__code__, function.__globals__):
             return
@@ -239,6 +236,7 @@ class Guards:
         if isinstance(attributes, dict):
             if isinstance(value, Module):
                 attributes.setdefault("training", value.training)  # as after a call of train()
+                attributes.setdefault("_hooks", {})  # as after a hook was removed
             self.entries.append((attributes, None, len(attributes)))
             self._labels.append(f"the attributes of {name}")
             for key, item in list(attributes.items()):
@@ -279,7 +277,8 @@ def _attribute_check(owner: Any, key: str, value: Any) -> Callable[[], bool]:
 def _random_state(generator: Any) -> str:
     if isinstance(generator, np.random.Generator):
         return repr(generator.bit_generator.state)
-    return repr(generator.getstate() if isinstance(generator, random.Random) else generator.get_state())
+    is_python = isinstance(generator, random.Random)
+    return repr(generator.getstate() if is_python else generator.get_state())
 
 
 def _look(container: Any, key: Any) -> Any:
@@ -308,6 +307,6 @@ def _equal(now: Any, value: Any) -> bool:
         return now.__func__ is value.__func__ and now.__self__ is value.__self__
     if type(now) is not type(value) or not isinstance(value, _PLAIN):
         return False
-    if isinstance(now, float):
+    if isinstance(now, float) and isinstance(value, float):
         return now.hex() == value.hex()
     return bool(now == value) or (now != now and value != value)

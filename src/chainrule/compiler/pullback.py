@@ -1,5 +1,7 @@
-"""Results of compiled functions on the tape: forward and backward are a program each, and the call is
-one node, whose derivative runs the second program on what the first has saved."""
+"""Results of compiled functions on the tape: forward and backward are a program each.
+
+The call is one node; its derivative runs the second program on what the first has saved.
+"""
 
 from __future__ import annotations
 

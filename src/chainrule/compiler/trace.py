@@ -86,7 +86,8 @@ class Trace:
         if self._is_flat:
             return tuple(tensors), tensors
         supply = iter(tensors)
-        return tree.map_leaves(lambda y: next(supply) if y is RESULT else y, self.structure), tensors
+        value = tree.map_leaves(lambda y: next(supply) if y is RESULT else y, self.structure)
+        return value, tensors
 
     def __str__(self) -> str:
         return str(self.graph)
@@ -150,7 +151,7 @@ def capture(
         found = [y for y in tree.flatten(result) if isinstance(y, Tensor)]
         outputs = [interpreter.read(y) for y in found]
         structure = tree.map_leaves(lambda y: RESULT if isinstance(y, Tensor) else y, result)
-        changed = [i for i, (x, v) in enumerate(zip(symbols, initial, strict=True)) if x._data is not v]
+        changed = [i for i, x in enumerate(symbols) if x._data is not initial[i]]
         outputs += [symbols[i]._data for i in changed]
         pullback = _pull_back(interpreter, found, symbols) if with_pullback else None
     if pullback is not None:
