@@ -108,9 +108,12 @@ def test_a15_a16_arrays_of_any_layout(make):
         assert x.dtype == np.float32 and x.dtype.isnative
         np.testing.assert_array_equal(x.numpy(), before)
         np.testing.assert_array_equal((x * 2).sum(0).numpy(), (before * 2).sum(0))
-        x[0] = 9.0
-        x.add_(1.0)
-        assert (x[0] == 10).all()
+    x[0] = 9.0
+    x.add_(1.0)
+    assert (x[0] == 10).all()
+    for write in (lambda x: x.add_(1.0), lambda x: x[0].zero_(), lambda x: x.detach().zero_()):
+        with pytest.raises(RuntimeError, match=r"cr\.tensor\(array\)"):
+            write(cr.from_numpy(array))
     np.testing.assert_array_equal(array, before)
 
 

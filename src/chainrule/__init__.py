@@ -13,7 +13,7 @@ from chainrule.settings import (
 )
 from chainrule.primitive import Spec as Spec, primitive as primitive
 from chainrule.graph import Graph as Graph
-from chainrule.tensor import Tensor as Tensor, from_numpy as from_numpy
+from chainrule.tensor import Tensor as Tensor
 from chainrule.gateway import apply as apply, require as require
 from chainrule.grad_mode import (
     enable_grad as enable_grad, is_grad_enabled as is_grad_enabled, no_grad as no_grad,
@@ -70,8 +70,8 @@ from chainrule.ops.random import (
 )
 from chainrule.ops.creation import (
     arange as arange, empty as empty, eye as eye, from_dlpack as from_dlpack, full as full,
-    full_like as full_like, linspace as linspace, ones as ones, ones_like as ones_like,
-    rand as rand, randint as randint, randn as randn, randperm as randperm, spec as spec,
+    from_numpy as from_numpy, full_like as full_like, linspace as linspace, ones as ones,
+    ones_like as ones_like, rand as rand, randint as randint, randn as randn, randperm as randperm, spec as spec,
     tensor as tensor, zeros as zeros, zeros_like as zeros_like,
 )
 

@@ -32,15 +32,17 @@ class Alias:
     base: what it is a view of, by `primitive` and `params`.
     recorded: whether gradients were recorded when it was made.
     followers: the tensors that follow its writes.
+    is_foreign: whether the numbers lie in an array of the user's, which is never written.
     """
 
-    __slots__ = ("base", "followers", "params", "primitive", "recorded")
+    __slots__ = ("base", "followers", "is_foreign", "params", "primitive", "recorded")
 
     def __init__(
         self, base: Tensor | None, primitive: Any, params: dict[str, Any], recorded: bool
     ) -> None:
         self.base, self.primitive, self.params = base, primitive, params
         self.recorded = recorded
+        self.is_foreign = False
         self.followers: list[ref[Tensor]] = []
 
 
@@ -57,6 +59,8 @@ def pair(a: Tensor, b: Tensor) -> None:
     """Note that two tensors show the same numbers as a whole; neither keeps the other alive."""
     _follow(a, b)
     _follow(b, a)
+    if a._alias is not None and b._alias is not None:
+        b._alias.is_foreign = a._alias.is_foreign
 
 
 def leave(x: Tensor) -> None:
@@ -68,6 +72,12 @@ def leave(x: Tensor) -> None:
             other._alias.followers[:] = [y for y in other._alias.followers if y() is not x]
             if other._alias.base is x:
                 other._alias.base = None
+
+
+def mark_foreign(x: Tensor) -> None:
+    """Note that the numbers of a tensor lie in an array of the user's."""
+    x._alias = Alias(None, None, {}, False)
+    x._alias.is_foreign = True
 
 
 def _follow(leader: Tensor, follower: Tensor) -> None:
@@ -113,6 +123,11 @@ def check_writable(x: Tensor) -> None:
                 instead="Write inside `with cr.no_grad():`.",
             )
         alias = place._alias
+        if alias is not None and alias.is_foreign:
+            raise GradientError(
+                "this tensor shows an array that is not Chainrule's to write",
+                instead="Copy the array with cr.tensor(array) where you have cr.from_numpy(array).",
+            )
         place = None if alias is None else alias.base
         if alias is None or place is None or not alias.primitive.view.repeats:
             continue

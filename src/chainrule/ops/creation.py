@@ -8,13 +8,15 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from chainrule import aliases
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.ops.random import Generator, default_generator
 from chainrule.ops.rules import converted, quiet
 from chainrule.ops.shape import sizes
 from chainrule.primitive import Array, Spec, allocatable, array_of, supported
 from chainrule.settings import current
-from chainrule.tensor import Tensor, from_numpy
+from chainrule.tensor import Tensor
+from chainrule.tensor import from_numpy as over_array
 
 
 def spec(*shape: Any, dtype: Any = None) -> Spec:
@@ -199,6 +201,21 @@ def randint(
 def randperm(n: int, generator: Generator | None = None) -> Tensor:
     """The numbers 0 … n − 1 in random order."""
     return (generator or default_generator).permutation(n)
+
+
+def from_numpy(array: Array) -> Tensor:
+    """A tensor that shows the memory of `array`, which Chainrule never writes.
+
+    A change of the array is seen in the tensor. A write into the tensor would have to change the
+    array, and raises GradientError. Arrays that are byte-swapped are converted.
+
+    >>> import numpy as np
+    >>> from_numpy(np.array([1.0, 2.0], np.float32))
+    tensor([1., 2.])
+    """
+    x = over_array(array)
+    aliases.mark_foreign(x)
+    return x
 
 
 def from_dlpack(other: Any) -> Tensor:
