@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+import chainrule_command
 from chainrule.cli import main
 from chainrule.train import load
 
@@ -202,6 +203,9 @@ def test_doctor_says_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
         (("train", "--hidden", "1,x"), "128,64"), (("train", "--hidden", "0"), "at least 1"),
         (("train", "--optimizer", "magic"), "adamw"), (("train", "--lr", "-1"), "-1"),
         (("train", "--valid-fraction", "1"), "1"), (("predict",), "RUN"),
+        *((("train", option, bad), "not a finite number") for bad in ("nan", "inf")
+          for option in ("--lr", "--weight-decay", "--clip-norm")),
+        (("train", "--valid-fraction", "nan"), "not a finite number"),
     ],
 )  # fmt: skip
 def test_K8_wrong_usage_is_exit_2(arguments: tuple[str, ...], words: str) -> None:
@@ -252,6 +256,49 @@ def test_K8_a_broken_pipe_is_silent(run: Path) -> None:
     process.stderr.close()
 
 
+# -- a run that names a Python file ------------------------------------------------------------
+
+OWN = """
+from pathlib import Path
+from chainrule import nn
+
+def make(shape, outputs):
+    Path("canary").touch()
+    return nn.Linear(shape[0], outputs)
+"""
+
+
+def test_a_runs_own_python_file_is_run_only_if_the_user_says_so() -> None:
+    Path("own.py").write_text(OWN)
+    options = ("--epochs", "1", "--valid-fraction", "0", "--out", "run", "--quiet", "--no-report")
+    assert call("train", "digits", "--model", "own.py:make", *options).exit_code == 0
+    np.save("x.npy", np.zeros((1, 64), np.float32))
+    commands = (
+        ("summary", "run"), ("evaluate", "run"), ("predict", "run", "x.npy"), ("report", "run"),
+        ("train", "--resume", "run", "--quiet", "--no-report"),
+    )  # fmt: skip
+    Path("canary").unlink()
+    for command in commands:
+        result = call(*command)
+        assert result.exit_code == 1 and "own.py:make" in result.stderr, command
+        assert "--trust" in result.stderr and result.stdout == ""
+        assert not Path("canary").exists(), command
+    for command in commands:
+        assert call(*command, "--trust").exit_code == 0, command
+        Path("canary").unlink()
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_on_a_terminal_the_user_is_asked(monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    Path("own.py").write_text(OWN)
+    options = ("--epochs", "1", "--out", "run", "--quiet", "--no-report")
+    call("train", "digits", "--model", "own.py:make", *options)
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    result = CliRunner().invoke(main, ["summary", "run"], input=f"{answer}\n")
+    assert "own.py:make" in result.stderr and "Run this file?" in result.stderr
+    assert (result.exit_code == 0) == (answer == "y") == ("Linear" in result.stdout)
+
+
 # -- H4, H5, resume ----------------------------------------------------------------------------
 
 
@@ -274,6 +321,28 @@ def test_H4_H5_a_signal_saves_and_resume_gives_the_same_bits(
     assert call("train", *options, "--out", "whole", "--quiet").exit_code == 0
     same = [Path(name, "model.safetensors").read_bytes() for name in ("run", "whole")]
     assert same[0] == same[1]
+
+
+def test_ctrl_c_while_chainrule_is_imported_is_one_line_and_130(tmp_path: Path) -> None:
+    """A module of NumPy's that Python finds first presses Ctrl-C where NumPy imports it."""
+    (tmp_path / "early" / "numpy").mkdir(parents=True)
+    interrupt = "import os, signal; os.kill(os.getpid(), signal.SIGINT)\n"
+    (tmp_path / "early" / "numpy" / "__init__.py").write_text(interrupt)
+    source = str(Path(chainrule_command.__file__).parents[1])
+    path = os.pathsep.join([str(tmp_path / "early"), source])
+    done = subprocess.run(
+        [sys.executable, "-c", "from chainrule_command import main; main()", "doctor"],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")
+
+
+def test_the_command_is_the_command_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from chainrule_command import main; main()", "evaluate", "nowhere"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1 and "config.json" in done.stderr and done.stdout == ""
 
 
 def test_H3_resume_with_other_options_needs_override(run: Path) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 from small_training import small_data, small_trainer, weights
+from strange import GONE, places, replaced
 
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.data import ArrayDataset, Compose, RandomShift
-from chainrule.errors import ArgumentError, CheckpointError, FormatError
+from chainrule.errors import ArgumentError, ChainruleError, CheckpointError, FormatError
 from chainrule.train import Callback, EarlyStopping, LayerStatistics, ModelCheckpoint, Trainer
 from chainrule.train.io.checkpoints import CheckpointFolder
 from chainrule.train.io.files import load
@@ -194,6 +195,29 @@ def test_F9_another_kind_class_or_version_loads_nothing(tmp_path: Path, data: Ar
     assert weights(other) == before
 
 
+STRANGE: list[Any] = [GONE, None, -1, 0.5, "x", [[]], {"x": 1}, cr.ones(3)]
+
+
+def test_whatever_a_state_holds_is_taken_or_explained(data: ArrayDataset) -> None:
+    """Each value of a state replaced by another: an error of ours, and nothing has changed."""
+    options: Any = {"callbacks": [EarlyStopping(3), LayerStatistics(2)], "metrics": ["f1"]}
+    trainer = small_trainer(**options)
+    trainer.scheduler = optim.ExponentialLR(trainer.optimizer, 0.9)
+    trainer.fit(data, epochs=1)
+    whole, before, explained = trainer.state_dict(), weights(trainer), 0
+    for place in list(places(whole))[1:]:
+        for strange in STRANGE:
+            try:
+                trainer.load_state_dict(replaced(whole, place, strange))
+            except ChainruleError:
+                explained += 1
+                assert weights(trainer) == before and trainer.epoch == 1, (place, strange)
+            except Exception as error:
+                raise AssertionError(f"{place} = {strange!r:.60}") from error
+            trainer.load_state_dict(whole)
+    assert explained > 300
+
+
 def test_a_callback_whose_state_would_be_lost_is_missed(tmp_path: Path, data: Any) -> None:
     trainer = small_trainer(callbacks=[EarlyStopping(3)])
     trainer.fit(data, epochs=1)
@@ -233,6 +257,30 @@ def test_F16_a_second_process_is_refused_at_the_start(tmp_path: Path, data: Arra
     trainer.fit(data)
 
 
+def test_F16_two_trainings_do_not_share_a_folder_of_checkpoints(
+    tmp_path: Path, data: ArrayDataset
+) -> None:
+    """Without `out`, and from one process as from two."""
+    link = tmp_path / "link"
+    (tmp_path / "real").mkdir()
+    link.symlink_to(tmp_path / "real")
+    refused: list[str] = []
+
+    class Second(Callback):
+        def on_epoch_end(self, trainer: Trainer) -> None:
+            for folder in (tmp_path / "real", link):
+                other = small_trainer(callbacks=[ModelCheckpoint(folder)])
+                with pytest.raises(CheckpointError, match=f"in use by process {os.getpid()}"):
+                    other.fit(data)
+                refused.append(str(folder))
+
+    callbacks = [ModelCheckpoint(tmp_path / "real"), Second(), ModelCheckpoint(link)]
+    small_trainer(callbacks=callbacks).fit(data)
+    assert len(refused) == 2
+    again = small_trainer(callbacks=[ModelCheckpoint(link), ModelCheckpoint(link)])
+    assert len(again.fit(data, epochs=2, resume=True)) == 2
+
+
 def test_F17_a_folder_deleted_while_training_is_a_warning(
     tmp_path: Path, data: ArrayDataset
 ) -> None:
@@ -254,7 +302,7 @@ def test_keep_last_and_best(tmp_path: Path, data: ArrayDataset) -> None:
     keep = ModelCheckpoint(tmp_path, every=1, keep_last=2)
     trainer = small_trainer(callbacks=[keep])
     trainer.fit(data, valid=data, epochs=4, batch_size=32)
-    names = sorted(p.name for p in tmp_path.iterdir())
+    names = sorted(p.name for p in tmp_path.glob("*.safetensors"))
     assert names == ["best.safetensors", "step-000000011.safetensors", "step-000000012.safetensors"]
     best = load(tmp_path / "best.safetensors")
     assert best["value"] == min(trainer.history["valid_loss"])

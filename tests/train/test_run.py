@@ -12,21 +12,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from strange import GONE, places, replaced
 
 import chainrule as cr
 from chainrule import nn
 from chainrule.data import digits
-from chainrule.errors import ArgumentError, CheckpointError, FormatError
+from chainrule.errors import ArgumentError, ChainruleError, CheckpointError, FormatError
 from chainrule.train import save
 from chainrule.train.runs.architecture import LAYERS, build, cnn, mlp
 from chainrule.train.runs.config import DataConfig, load_config
+from chainrule.train.runs.configure import configure, safe_name
 from chainrule.train.runs.page import history_of, summary_rows, write_report
-from chainrule.train.runs.run import Run, plan, safe_name
+from chainrule.train.runs.run import Run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    config = plan(DataConfig("digits"), hidden=[16], epochs=4)
+    config = configure(DataConfig("digits"), hidden=[16], epochs=4)
     run = Run.create(tmp_path_factory.mktemp("runs") / "digits", config)
     run.train(progress=False)
     return run
@@ -46,7 +48,7 @@ def changed(folder: Path, run: Run, change: Any) -> Path:
 
 def test_a_config_comes_back_as_it_was(run: Run) -> None:
     assert load_config(run.folder) == run.config
-    assert run.config.inputs["transform"]["name"] == "Compose"
+    assert run.config.inputs.transform["name"] == "Compose"
     assert run.config.versions["numpy"] == np.__version__
 
 
@@ -58,7 +60,7 @@ def test_a_config_comes_back_as_it_was(run: Run) -> None:
         (lambda c: c["training"].update(lr="0.1"), r"training\.lr has the wrong type"),
         (lambda c: c["training"].update(epochs=True), r"training\.epochs has the wrong type"),
         (lambda c: c["training"].pop("lr"), r"missing key training\.lr"),
-        (lambda c: c.update(data=[]), r"data is no object"),
+        (lambda c: c.update(data=[]), r"data has the wrong type.*an object"),
         (lambda c: c.update(format=99), "format 99.*at most 1"),
     ],
 )
@@ -67,6 +69,35 @@ def test_K9_F9_a_config_is_read_strictly(
 ) -> None:
     with pytest.raises(FormatError, match=words):
         load_config(changed(tmp_path / "run", run, change))
+
+
+STRANGE: list[Any] = [GONE, None, True, 5, -1, 10**400, 1e300, "x", [], [[]], {}, {"x": {}}]
+
+
+def test_K9_whatever_a_config_holds_is_read_or_explained(tmp_path: Path) -> None:
+    """Each value of a config gone, or another: a run that works, or an error of ours."""
+    config = configure(DataConfig("moons"), hidden=[3], epochs=1, batch_size=200)
+    run = Run.create(tmp_path / "run", config)
+    run.train(progress=False)
+    x = tmp_path / "x.npy"
+    np.save(x, np.zeros((2, 2), np.float32))
+    whole = json.loads((tmp_path / "run" / "config.json").read_text())
+    explained = 0
+    for place in list(places(whole))[1:]:
+        for strange in STRANGE:
+            changed_config = replaced(whole, place, strange)
+            (tmp_path / "run" / "config.json").write_text(json.dumps(changed_config))
+            try:
+                opened = Run.open(tmp_path / "run")
+                summary_rows(opened)
+                opened.predict(x)
+                opened.evaluate(opened.data[1])
+                opened.trainer(3, progress=False)
+            except (ChainruleError, OSError):
+                explained += 1
+            except Exception as error:
+                raise AssertionError(f"{place} = {strange!r:.40}") from error
+    assert explained > 300
 
 
 @pytest.mark.parametrize(
@@ -145,18 +176,21 @@ def test_a_model_of_ones_own_file(tmp_path: Path) -> None:
     file = tmp_path / "my model.py"
     file.write_text(MODEL)
     for function in ("make", "fixed"):
-        config = plan(DataConfig("digits"), model=f"{file}:{function}", epochs=1)
+        config = configure(DataConfig("digits"), model=f"{file}:{function}", epochs=1)
         run = Run.create(tmp_path / function, config)
         run.train(progress=False)
-        assert Run.open(run.folder).evaluate(run.data[1])["accuracy"] > 0.1
+        with pytest.raises(CheckpointError, match=r"my model\.py:.*--trust"):
+            _ = Run.open(run.folder).model
+        assert Run.open(run.folder, trust=True).evaluate(run.data[1])["accuracy"] > 0.1
         assert sum(row["parameters"] for row in summary_rows(run)) in (385, 650)
     with pytest.raises(TypeError, match="no Module"):
-        Run.create(tmp_path / "w", plan(DataConfig("digits"), model=f"{file}:wrong")).build()
+        Run.create(tmp_path / "w", configure(DataConfig("digits"), model=f"{file}:wrong"))
+    assert not (tmp_path / "w").exists()
     file.write_text(MODEL + "# changed")
     with pytest.raises(ArgumentError, match="changed"):
-        _ = Run.open(tmp_path / "make").model
+        _ = Run.open(tmp_path / "make", trust=True).model
     with pytest.raises(ArgumentError, match=r"FILE\.py:function"):
-        plan(DataConfig("digits"), model="resnet")
+        configure(DataConfig("digits"), model="resnet")
 
 
 # -- use ---------------------------------------------------------------------------------------
@@ -194,7 +228,7 @@ def table(path: Path, rows: int = 80) -> Path:
 
 def test_regression_learns_and_answers_in_the_units_of_the_table(tmp_path: Path) -> None:
     csv = table(tmp_path / "houses.csv")
-    config = plan(DataConfig(str(csv), label="price"), epochs=150)
+    config = configure(DataConfig(str(csv), label="price"), epochs=150)
     run = Run.create(tmp_path / "run", config)
     _, results = run.train(progress=False)
     assert results is not None and results["test"]["r2"] > 0.9
@@ -206,9 +240,11 @@ def test_regression_learns_and_answers_in_the_units_of_the_table(tmp_path: Path)
 
 
 def test_bad_fractions_and_choices_are_refused(tmp_path: Path) -> None:
-    config = plan(DataConfig("digits", valid_fraction=1.0), epochs=1)
-    with pytest.raises(ArgumentError, match="valid_fraction"):
-        Run.create(tmp_path / "a", config).train()
+    for fraction in (1.0, -0.1, float("nan"), float("inf")):
+        with pytest.raises(ArgumentError, match="valid_fraction"):
+            DataConfig("digits", valid_fraction=fraction)
+    config = configure(DataConfig("digits"), epochs=1)
+    Run.create(tmp_path / "a", config)
     odd = dataclasses.replace(config.training, optimizer="magic")
     with pytest.raises(ArgumentError, match=r"magic.*adamw"):
         Run(tmp_path / "b", dataclasses.replace(config, training=odd)).trainer(1)
@@ -249,7 +285,7 @@ def test_names_from_files_are_escaped_in_the_report(tmp_path: Path) -> None:
     lines = [f"{a:.3f},{evil if rng.random() < 0.5 else 'b'}" for a in rng.normal(size=60)]
     csv = tmp_path / "evil.csv"
     csv.write_text("\n".join([f'"{evil}x",label', *lines]) + "\n")
-    config = plan(DataConfig(str(csv)), epochs=1, name=evil)
+    config = configure(DataConfig(str(csv)), epochs=1, name=evil)
     run = Run.create(tmp_path / "run", config)
     run.train(progress=False)
     assert "<script" not in Path(write_report(run)).read_text()

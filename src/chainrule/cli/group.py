@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 from typing import Any
 
 import click
 
 POSITIVE = click.IntRange(min=1)
+
+
+class Finite(click.FloatRange):
+    """A number in a range; NaN is in none, and infinity in none either."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 class Commands(click.Group):
@@ -65,6 +77,23 @@ header_option = click.option(
     "--header/--no-header", default=None,
     help="Whether a table's first row holds names. [default: found in the file]",
 )  # fmt: skip
+
+
+trust_option = click.option(
+    "--trust", is_flag=True, help="Run the Python file that the run's model is a function of."
+)
+
+
+def open_run(folder: str, trust: bool) -> Any:
+    """An existing run. A Python file that it names is run only if the user says so."""
+    from chainrule.train.runs.run import Run
+
+    run = Run.open(folder, trust)
+    asks = sys.stdin is not None and sys.stdin.isatty()
+    if run.config.model.kind == "file" and not trust and asks:
+        question = f"{folder} names a Python file: {run.config.model}\nRun this file?"
+        run.trusted = click.confirm(question, abort=True, err=True)
+    return run
 
 
 def numbers(results: dict[str, Any]) -> str:

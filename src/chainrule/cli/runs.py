@@ -13,7 +13,9 @@ from chainrule.cli.group import (
     json_option,
     label_option,
     numbers,
+    open_run,
     print_json,
+    trust_option,
 )
 
 
@@ -23,13 +25,12 @@ from chainrule.cli.group import (
 @label_option
 @delimiter_option
 @header_option
+@trust_option
 @json_option
 @debug_option
-def evaluate(run: str, dataset: str | None, as_json: bool, **table: Any) -> None:
+def evaluate(run: str, dataset: str | None, trust: bool, as_json: bool, **table: Any) -> None:
     """Loss and accuracy of RUN on DATASET (by default on the test part of its own data)."""
-    from chainrule.train.runs.run import Run
-
-    opened = Run.open(run)
+    opened = open_run(run, trust)
     data = opened.data[1] if dataset is None else opened.open_like(dataset, **table)
     results = opened.evaluate(data)
     if as_json:
@@ -43,13 +44,12 @@ def evaluate(run: str, dataset: str | None, as_json: bool, **table: Any) -> None
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @delimiter_option
 @header_option
+@trust_option
 @json_option
 @debug_option
-def predict(run: str, files: tuple[str, ...], as_json: bool, **table: Any) -> None:
+def predict(run: str, files: tuple[str, ...], trust: bool, as_json: bool, **table: Any) -> None:
     """What RUN says about each FILE: images, tables (.csv, .tsv) or arrays (.npy)."""
-    from chainrule.train.runs.run import Run
-
-    opened, found = Run.open(run), []
+    opened, found = open_run(run, trust), []
     for path in files:
         for row, record in enumerate(opened.predict(path, **table)):
             found.append({"file": path, "row": row, **record})
@@ -66,14 +66,14 @@ def predict(run: str, files: tuple[str, ...], as_json: bool, **table: Any) -> No
 
 @click.command()
 @click.argument("run", type=click.Path())
+@trust_option
 @json_option
 @debug_option
-def summary(run: str, as_json: bool) -> None:
+def summary(run: str, trust: bool, as_json: bool) -> None:
     """The layers of RUN, with shapes and parameters, and how it was trained."""
     from chainrule.train.runs.page import summary_rows
-    from chainrule.train.runs.run import Run
 
-    opened = Run.open(run)
+    opened = open_run(run, trust)
     rows = summary_rows(opened)
     if as_json:
         print_json({"config": _plain(opened.config), "layers": rows})
@@ -94,10 +94,10 @@ def _plain(config: Any) -> dict[str, Any]:
 
 @click.command()
 @click.argument("run", type=click.Path())
+@trust_option
 @debug_option
-def report(run: str) -> None:
+def report(run: str, trust: bool) -> None:
     """Write report.html into RUN: curves, mistakes, gradients, in one page without network."""
     from chainrule.train.runs.page import write_report
-    from chainrule.train.runs.run import Run
 
-    click.echo(write_report(Run.open(run)))
+    click.echo(write_report(open_run(run, trust)))

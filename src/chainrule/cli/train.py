@@ -10,13 +10,16 @@ from click.core import ParameterSource
 
 from chainrule.cli.group import (
     POSITIVE,
+    Finite,
     debug_option,
     delimiter_option,
     header_option,
     json_option,
     label_option,
     numbers,
+    open_run,
     print_json,
+    trust_option,
 )
 
 _EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
@@ -58,11 +61,11 @@ _TRAINING = (
 @click.option("--hidden", callback=_widths, help="Widths of the mlp's hidden layers: 128,64.")
 @click.option("--epochs", type=click.IntRange(min=0))
 @click.option("--batch-size", type=POSITIVE)
-@click.option("--lr", type=click.FloatRange(min=0), help="Learning rate (the highest of a cycle).")
+@click.option("--lr", type=Finite(min=0), help="Learning rate (the highest of a cycle).")
 @click.option("--optimizer", type=click.Choice(["adam", "adamw", "sgd", "rmsprop"]))
 @click.option("--schedule", type=click.Choice(["constant", "cosine", "onecycle"]))
-@click.option("--weight-decay", type=click.FloatRange(min=0))
-@click.option("--clip-norm", type=click.FloatRange(min=0, min_open=True))
+@click.option("--weight-decay", type=Finite(min=0))
+@click.option("--clip-norm", type=Finite(min=0, min_open=True))
 @click.option("--patience", type=POSITIVE, help="Stop after so many epochs without progress.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1))
 @label_option
@@ -76,11 +79,12 @@ _TRAINING = (
 @click.option("--drop", multiple=True, metavar="NAME", help="A column to leave out.")
 @click.option("--missing", callback=_words, metavar="WORDS",
               help="What stands for a missing value, beside the usual: '-,unknown'.")
-@click.option("--valid-fraction", type=click.FloatRange(0, 1, max_open=True), default=0.1,
+@click.option("--valid-fraction", type=Finite(0, 1, max_open=True), default=0.1,
               show_default=True, help="Part of the training data to validate on.")
 @click.option("--out", type=click.Path(), help="The run's folder. [default: runs/<name>]")
 @click.option("--checkpoint-every", type=POSITIVE, help="Steps. [default: after epochs]")
 @click.option("--resume", type=click.Path(), help="Continue the run in this folder.")
+@trust_option
 @click.option("--override", is_flag=True, help="Let options change those of the resumed run.")
 @click.option("--report/--no-report", default=True, help="Write report.html.")
 @click.option("--quiet", is_flag=True, help="No progress.")
@@ -111,7 +115,8 @@ def train(ctx: click.Context, /, **options: Any) -> None:
 
 def _new_run(options: dict[str, Any]) -> Any:
     from chainrule.train.runs.config import DataConfig
-    from chainrule.train.runs.run import Run, plan
+    from chainrule.train.runs.configure import configure
+    from chainrule.train.runs.run import Run
 
     source = options["dataset"] or "digits"
     data = DataConfig(
@@ -120,7 +125,7 @@ def _new_run(options: dict[str, Any]) -> Any:
         **{name: options[name] for name in _TABLE if name != "drop"}, drop=[*options["drop"]],
     )  # fmt: skip
     training = {name: options[name] for name in _TRAINING}
-    config = plan(data, model=options["model"], hidden=options["hidden"], **training)
+    config = configure(data, model=options["model"], hidden=options["hidden"], **training)
     return Run.create(options["out"] or _free_folder(config.name), config)
 
 
@@ -138,7 +143,7 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Any:
 
     from chainrule.train.runs.run import Run
 
-    run = Run.open(options["resume"])
+    run = open_run(options["resume"], options["trust"])
     given = [n for n in options if ctx.get_parameter_source(n) == ParameterSource.COMMANDLINE]
     fixed = ("dataset", "model", "hidden", *_TABLE, "valid_fraction", "out")
     if strange := [n for n in fixed if n in given]:
@@ -153,7 +158,7 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Any:
     if changes:
         new = dataclasses.replace(run.config, training=dataclasses.replace(old, **changes))
         new.save(run.folder)
-        run = Run(run.folder, new)
+        run = Run(run.folder, new, run.trusted)
     return run
 
 
@@ -181,19 +186,17 @@ def _introduce(run: Any) -> None:
 
 def _chain(config: Any) -> str:
     """`64 → 128 → 10` for an mlp, else the model's kind."""
-    if config.model["kind"] == "mlp":
-        linear = [x for x in config.model["layers"] if x["layer"] == "Linear"]
-        sizes = [linear[0]["in_features"], *(x["out_features"] for x in linear)]
-        return "mlp " + " → ".join(map(str, sizes))
-    if config.model["kind"] == "file":
-        return f"{config.model['path']}:{config.model['function']}"
-    return str(config.model["kind"])
+    linear = [x for x in config.model.layers or () if "in_features" in x]
+    if config.model.kind != "mlp" or not linear:
+        return str(config.model)
+    sizes = [linear[0]["in_features"], *(x["out_features"] for x in linear)]
+    return "mlp " + " → ".join(map(str, sizes))
 
 
 def _conclude(run: Any, results: dict[str, Any], report: str | None) -> None:
     test, folder = results["test"], _quoted(run.folder)
     click.echo(f"  {numbers(test)} on the test part, after {results['seconds']:.1f} s")
-    example = "picture.png" if run.config.inputs["image"] else "table.csv"
+    example = "picture.png" if run.config.inputs.image else "table.csv"
     click.echo("\nNext:")
     commands = [
         (f"chainrule evaluate {folder}", "the test part once more"),

@@ -76,8 +76,11 @@ class EarlyStopping(Callback):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best.value, self.waited = state["best"], state["waited"]
-        self.best_epoch, self.best_weights = state["best_epoch"], state["best_weights"]
+        self.best.load(state["best"])
+        epoch, weights = state["best_epoch"], state["best_weights"]
+        self.waited = int(state["waited"])
+        self.best_epoch = None if epoch is None else int(epoch)
+        self.best_weights = None if weights is None else dict(weights)
 
 
 class JSONLHistory(Callback):
@@ -200,5 +203,5 @@ class LayerStatistics(Callback):
         return {"sums": {k: list(s) for k, s in self._sums.items()}, "count": self._count}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._sums = {k: list(s) for k, s in state["sums"].items()}
-        self._count = state["count"]
+        self._sums = {k: [float(a), float(b)] for k, (a, b) in state["sums"].items()}
+        self._count = int(state["count"])

@@ -50,24 +50,33 @@ class ModelCheckpoint(Callback):
     ) -> None:
         if every is not None and every < 1:
             raise ArgumentError("every is too small", given=every, expected=">= 1 step")
+        if keep_last < 1:
+            raise ArgumentError("keep_last is too small", given=keep_last, expected=">= 1")
         if on_error not in ("warn", "raise"):
             raise ArgumentError("unknown on_error", given=on_error, expected="'warn' or 'raise'")
-        self.folder = None if folder is None else CheckpointFolder(folder, keep_last)
+        self.folder = folder
         self.every, self.keep_last, self.on_error = every, keep_last, on_error
         self.best = Best(monitor or "loss", mode) if best else None
         self.monitor = monitor
         self._unsaved_best: dict[str, Any] | None = None
         self._saved_step, self._saved_at = -1, -_PAUSE
 
+    def folders(self) -> list[PathLike]:
+        return [] if self.folder is None else [self.folder]
+
+    def checkpoints(self, trainer: Training) -> CheckpointFolder:
+        """The folder of the checkpoints; ArgumentError if neither it nor the trainer names one."""
+        if self.folder is not None:
+            return CheckpointFolder(self.folder, self.keep_last)
+        if trainer.out is None:
+            raise ArgumentError(
+                "where do the checkpoints go?",
+                instead="Trainer(..., out='runs/one') or ModelCheckpoint('folder').",
+            )
+        return CheckpointFolder(os.path.join(trainer.out, "checkpoints"), self.keep_last)
+
     def on_fit_begin(self, trainer: Training) -> None:
-        if self.folder is None:
-            if trainer.out is None:
-                raise ArgumentError(
-                    "where do the checkpoints go?",
-                    instead="Trainer(..., out='runs/one') or ModelCheckpoint('folder').",
-                )
-            self.folder = CheckpointFolder(os.path.join(trainer.out, "checkpoints"), self.keep_last)
-        self.folder.create()
+        self.checkpoints(trainer).create()
 
     def on_step_end(self, trainer: Training) -> None:
         if self.every is not None and trainer.step % self.every == 0:
@@ -90,14 +99,13 @@ class ModelCheckpoint(Callback):
     def save(self, trainer: Training) -> str | None:
         """Save now; returns the path, or None if that failed and `on_error` is "warn"."""
         assert_finite(trainer)
-        if self.folder is None:
-            return None
+        folder = self.checkpoints(trainer)
         try:
             if self._unsaved_best is not None:
-                path = os.path.join(self.folder.path, "best.safetensors")
-                self.folder.write(self._unsaved_best, path)
+                path = os.path.join(folder.path, "best.safetensors")
+                folder.write(self._unsaved_best, path)
                 self._unsaved_best = None
-            path = self.folder.save(snapshot(trainer), trainer.step)
+            path = folder.save(snapshot(trainer), trainer.step)
         except OSError as error:
             if self.on_error == "raise":
                 raise
@@ -111,7 +119,7 @@ class ModelCheckpoint(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if self.best is not None:
-            self.best.value = state["best"]
+            self.best.load(state["best"])
 
 
 def assert_finite(trainer: Training) -> None:
@@ -131,15 +139,14 @@ def find_state(trainer: Training, resume: bool | PathLike) -> Any:
     """
     if not isinstance(resume, bool):
         return load(resume)
-    folder = next((c.folder for c in trainer.callbacks if isinstance(c, ModelCheckpoint)), None)
-    if folder is None and trainer.out is not None:
-        folder = CheckpointFolder(os.path.join(trainer.out, "checkpoints"))
-    if folder is None:
+    saver = next((c for c in trainer.callbacks if isinstance(c, ModelCheckpoint)), None)
+    if saver is None:
         if resume:
             raise ArgumentError(
                 "there is no folder to resume from", instead="Trainer(..., out='runs/one')"
             )
         return None
+    folder = saver.checkpoints(trainer)
     if resume:
         found = folder.newest()
         return None if found is None else found[0]

@@ -95,6 +95,10 @@ class Best:
         self.value = float(value)
         return True
 
+    def load(self, value: float | None) -> None:
+        """Go on from a best value that was saved."""
+        self.value = None if value is None else float(value)
+
 
 def _rises(monitor: str) -> bool:
     name = monitor.removeprefix("valid_")

@@ -65,8 +65,15 @@ class Metric(ABC):
         return {"state": self.state.copy()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a saved metric stood."""
-        self.state = np.array(as_array(state["state"]), np.float64)
+        """Go on where a saved metric stood; ShapeError for the state of another metric."""
+        saved = np.array(as_array(state["state"]), np.float64)
+        if not self.fits(saved.shape):
+            raise ShapeError(f"not a state of {self.name}", given=f"shape {saved.shape}")
+        self.state = saved
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether a state may have this shape."""
+        return shape == self.state.shape
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.compute()})"
@@ -197,6 +204,9 @@ class ConfusionMatrix(_OfClasses):
         size = len(self.state)
         self.state += np.bincount(true * size + predicted, minlength=size**2).reshape(size, size)
 
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        return len(shape) == 2 and shape[0] == shape[1] >= 2
+
     def compute(self) -> Array:
         return self.state.astype(np.int64)
 
@@ -313,6 +323,9 @@ class R2(Metric):
 
     def reset(self) -> None:
         self.state = np.zeros((4, 1))
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        return len(shape) == 2 and shape[0] == 4
 
     def update(self, outputs: Any, targets: Any) -> None:
         y = as_array(targets).astype(np.float64)

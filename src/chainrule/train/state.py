@@ -7,20 +7,79 @@ was killed and goes on from here computes the same bits as one that never stoppe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Any
 
-from chainrule.errors import ArgumentError, CheckpointError
+from chainrule.errors import ArgumentError, ChainruleError, CheckpointError
 from chainrule.ops.random import default_generator
 from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
+from chainrule.train.io.records import check_ranges, read_record
 from chainrule.train.training import Training
 
 KIND, VERSION = "chainrule training", 1
 
 
+@dataclass
+class Setup:
+    """What a training was set up with; a resumed one must be set up alike."""
+
+    model: str
+    loss: str
+    optimizer: str
+    scheduler: str | None
+    clip_norm: float | None
+    groups: list[dict[str, Any]]
+
+
+@dataclass
+class Position:
+    """Epochs, batches of the current epoch, and updates that are done."""
+
+    epoch: int
+    batch: int
+    step: int
+    first_epoch: int
+
+    def __post_init__(self) -> None:
+        everywhere = (0, 2**63)
+        check_ranges(
+            self, epoch=everywhere, batch=everywhere, step=everywhere, first_epoch=everywhere
+        )
+
+
+@dataclass
+class CallbackState:
+    """A callback's class and what it must remember."""
+
+    name: str
+    state: dict[str, Any]
+
+
+@dataclass
+class State:
+    """What a checkpoint holds."""
+
+    kind: str
+    version: int
+    setup: Setup
+    position: Position
+    stopped: str | None
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    scheduler: dict[str, Any] | None
+    random: Tensor
+    loader: dict[str, Any] | None
+    meter: dict[str, Any]
+    history: list[dict[str, Any]]
+    callbacks: list[CallbackState]
+
+
 def setup_of(trainer: Training) -> dict[str, Any]:
-    """What a training was set up with, as plain values; a resumed one must be set up alike."""
+    """The setup of a training, as plain values."""
     scheduler = trainer.scheduler
     return {
         "model": type(trainer.model).__name__,
@@ -49,33 +108,36 @@ def snapshot(trainer: Training) -> dict[str, Any]:
         "loader": None if loader is None else {**loader.state_dict(), **place},
         "meter": trainer.meter.state_dict(),
         "history": [dict(record) for record in trainer.history],
-        "callbacks": [[type(c).__name__, c.state_dict()] for c in trainer.callbacks],
+        "callbacks": [
+            {"name": type(c).__name__, "state": c.state_dict()} for c in trainer.callbacks
+        ],
     }
 
 
 def restore(trainer: Training, state: Any, override: bool = False) -> None:
     """Put a trainer into a saved state; on any error it stays as it is.
 
-    Raises CheckpointError if the state is of another kind, of a newer version, or of a training
-    that was set up differently, naming each difference. With `override` the new setup holds: the
-    options of the optimizer are the trainer's own, and if batches are cut differently, the epoch
-    starts again.
+    Raises FormatError for what is no such state, and CheckpointError if it is of another kind, of
+    a newer version, or of a training that was set up differently, naming each difference. With
+    `override` the new setup holds: the options of the optimizer are the trainer's own, and if
+    batches are cut differently, the epoch starts again.
     """
     _check_kind(state)
-    problems = _differences(trainer, state)
-    before = snapshot(trainer)
+    saved = read_record(State, state, "the saved training")
+    problems = _differences(trainer, saved)
+    before = read_record(State, snapshot(trainer), "this training")
     try:
-        moved = _place_loader(trainer, state["loader"], override, problems)
+        moved = _place_loader(trainer, saved.loader, problems)
         if problems and not override:
             raise CheckpointError(
                 f"the saved training was set up differently: {'; '.join(problems)}",
                 instead="Set it up as before, or pass override=True to go on with the new setup.",
             )
         if override:
-            state = {**state, "scheduler": _rescheduled(trainer, state["scheduler"])}
-        _apply(trainer, state)
+            saved = replace(saved, scheduler=_rescheduled(trainer, saved.scheduler))
+        _apply(trainer, saved)
         if override:
-            _keep_options(trainer, state["setup"]["groups"])
+            _keep_options(trainer, saved.setup.groups)
         if moved:
             trainer.batch = 0
             trainer.meter.reset()
@@ -97,14 +159,14 @@ def _check_kind(state: Any) -> None:
         )
 
 
-def _differences(trainer: Training, state: dict[str, Any]) -> list[str]:
-    saved, here = state["setup"], setup_of(trainer)
+def _differences(trainer: Training, saved: State) -> list[str]:
+    here, setup = setup_of(trainer), vars(saved.setup)
     problems = [
-        f"{name} was {saved[name]} and is {here[name]}"
+        f"{name} was {setup[name]} and is {here[name]}"
         for name in ("model", "loss", "optimizer", "scheduler", "clip_norm")
-        if saved[name] != here[name]
+        if setup[name] != here[name]
     ]
-    for old, new in zip(saved["groups"], here["groups"], strict=False):
+    for old, new in zip(saved.setup.groups, here["groups"], strict=False):
         problems += [
             f"{k} was {old.get(k)} and is {new.get(k)}"
             for k in sorted({*old, *new})
@@ -113,44 +175,60 @@ def _differences(trainer: Training, state: dict[str, Any]) -> list[str]:
     return problems
 
 
-def _place_loader(
-    trainer: Training, saved: dict[str, Any] | None, override: bool, problems: list[str]
-) -> bool:
+def _place_loader(trainer: Training, saved: dict[str, Any] | None, problems: list[str]) -> bool:
     """Move the loader to the saved place; True if its batches differ, so that it cannot be."""
     if trainer.loader is None or saved is None:
         return False
     try:
-        trainer.loader.load_state_dict(saved)
+        with _loading("loader"):
+            trainer.loader.load_state_dict(saved)
     except ArgumentError as error:
         problems.append(error.problem)
         return True
     return False
 
 
-def _apply(trainer: Training, state: dict[str, Any]) -> None:
-    position = state["position"]
-    trainer.model.load_state_dict(state["model"])
-    trainer.optimizer.load_state_dict(state["optimizer"])
-    if trainer.scheduler is not None and state["scheduler"] is not None:
-        trainer.scheduler.load_state_dict(state["scheduler"])
+def _apply(trainer: Training, saved: State) -> None:
+    with _loading("model"):
+        trainer.model.load_state_dict(saved.model)
+    with _loading("optimizer"):
+        trainer.optimizer.load_state_dict(saved.optimizer)
+    if trainer.scheduler is not None and saved.scheduler is not None:
+        with _loading("scheduler"):
+            trainer.scheduler.load_state_dict(saved.scheduler)
     with use(gradients=False):
-        default_generator.state.assign(_tensor(state["random"]))
-    trainer.meter.load_state_dict(state["meter"])
-    trainer.epoch, trainer.batch = position["epoch"], position["batch"]
-    trainer.step, trainer.first_epoch = position["step"], position["first_epoch"]
-    trainer.stopped = state["stopped"]
-    trainer.history.records = [dict(record) for record in state["history"]]
-    _apply_callbacks(trainer, state["callbacks"])
+        default_generator.state.assign(saved.random)
+    with _loading("meter"):
+        trainer.meter.load_state_dict(saved.meter)
+    _apply_callbacks(trainer, saved.callbacks)
+    trainer.epoch, trainer.batch = saved.position.epoch, saved.position.batch
+    trainer.step, trainer.first_epoch = saved.position.step, saved.position.first_epoch
+    trainer.stopped = saved.stopped
+    trainer.history.records = [dict(record) for record in saved.history]
 
 
-def _apply_callbacks(trainer: Training, saved: list[Any]) -> None:
+@contextmanager
+def _loading(part: str) -> Iterator[None]:
+    """CheckpointError, naming the part, where its state is not of the form that it reads."""
+    try:
+        yield
+    except ChainruleError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise CheckpointError(
+            f"the saved state of the {part} does not fit: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _apply_callbacks(trainer: Training, saved: list[CallbackState]) -> None:
     """Give each callback the state of the one of its class, the first to the first and so on."""
     waiting = list(trainer.callbacks)
-    for name, state in saved:
+    for name, state in ((one.name, one.state) for one in saved):
         found = next((c for c in waiting if type(c).__name__ == name), None)
         if found is not None:
             waiting.remove(found)
-            found.load_state_dict(state)
+            with _loading(f"callback {name}"):
+                found.load_state_dict(state)
         elif state:
             raise CheckpointError(
                 f"the saved training had a {name}, whose state would be lost",
@@ -160,24 +238,21 @@ def _apply_callbacks(trainer: Training, saved: list[Any]) -> None:
 
 def _keep_options(trainer: Training, saved: list[dict[str, Any]]) -> None:
     """Options of the optimizer that were set up differently are the trainer's own again."""
-    here = trainer.options
-    for group, old, new in zip(trainer.optimizer.param_groups, saved, here, strict=True):
+    for group, old, new in zip(
+        trainer.optimizer.param_groups, saved, trainer.options, strict=False
+    ):
         for name, value in new.items():
             if name in group.tensors and old.get(name) != value:
                 group[name] = value
 
 
-def _rescheduled(trainer: Training, saved: Any) -> Any:
+def _rescheduled(trainer: Training, saved: dict[str, Any] | None) -> dict[str, Any] | None:
     """The saved place in the schedule under the trainer's own options; None for another class."""
     if trainer.scheduler is None or saved is None:
         return None
-    own = trainer.scheduler.state_dict()
-    if own["scheduler"] != saved["scheduler"] or own["state"].keys() != saved["state"].keys():
-        return None
-    return {**own, "state": saved["state"]}
-
-
-def _tensor(value: Any) -> Tensor:
-    if not isinstance(value, Tensor):
-        raise CheckpointError("the random state is no tensor", given=type(value).__name__)
-    return value
+    own: dict[str, Any] = trainer.scheduler.state_dict()
+    with _loading("scheduler"):
+        fits = (
+            own["scheduler"] == saved["scheduler"] and own["state"].keys() == saved["state"].keys()
+        )
+        return {**own, "state": saved["state"]} if fits else None

@@ -158,11 +158,13 @@ class Trainer(Training):
 
     @contextmanager
     def _prepared(self) -> Iterator[Interrupts]:
-        """The folder is ours, signals are noted, the model is in training mode."""
+        """The folders are ours, signals are noted, the model is in training mode."""
         with ExitStack() as stack:
-            if self.out is not None:
-                os.makedirs(self.out, exist_ok=True)
-                stack.enter_context(locked(self.out))
+            own = [] if self.out is None else [self.out]
+            folders = [*own, *(folder for c in self.callbacks for folder in c.folders())]
+            for folder in dict.fromkeys(map(os.path.realpath, folders)):
+                os.makedirs(folder, exist_ok=True)
+                stack.enter_context(locked(folder))
             modes = [(module, module.training) for module in self.model.modules()]
             self.model.train()
             try:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from chainrule.data.files import PathLike
 from chainrule.data.loader import DataLoader
 from chainrule.errors import ArgumentError, DTypeError, listing
 from chainrule.nn.module import Module
@@ -184,6 +185,10 @@ class Callback:
     """
 
     order: int = 0
+
+    def folders(self) -> list[PathLike]:
+        """Folders that this callback alone writes in: no other training may, while `fit` runs."""
+        return []
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Before the first epoch of this `fit`."""

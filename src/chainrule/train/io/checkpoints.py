@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 from chainrule.data.files import PathLike
-from chainrule.errors import ArgumentError, CheckpointError, FormatError
+from chainrule.errors import CheckpointError, FormatError
 from chainrule.train.io.atomic import remove_leftovers
 from chainrule.train.io.files import load, save
 from chainrule.train.io.safetensors import read
@@ -24,8 +24,6 @@ class CheckpointFolder:
     """
 
     def __init__(self, path: PathLike, keep_last: int = 3) -> None:
-        if keep_last < 1:
-            raise ArgumentError("keep_last is too small", given=keep_last, expected=">= 1")
         self.path, self.keep_last = os.fspath(path), keep_last
 
     def files(self) -> list[str]:

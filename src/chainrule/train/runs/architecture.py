@@ -1,7 +1,7 @@
 """Models as data: a list of layers by name, which `config.json` holds and `build` reads.
 
-Only the layers of the table below can be named: a run folder from anywhere builds a model of
-Chainrule's own layers or nothing, and imports nothing.
+Only Chainrule's own layers can be named: a run folder from anywhere builds a model of these or
+nothing, and imports nothing.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from chainrule import nn
-from chainrule.data.files import PathLike
+from chainrule.data.files import PathLike, open_regular
 from chainrule.errors import ArgumentError, DTypeError, FormatError, listing
 
 Layer = dict[str, Any]
+
+
+def _is_layer(kind: Any) -> bool:
+    """A module that takes one input, so that layers can follow each other."""
+    is_module = isinstance(kind, type) and issubclass(kind, nn.Module)
+    return is_module and [*inspect.signature(kind.forward).parameters] == ["self", "input"]
+
+
 LAYERS: dict[str, Any] = {
-    layer.__name__: layer
-    for layer in (
-        nn.Linear, nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.BatchNorm1d, nn.BatchNorm2d,
-        nn.Dropout, nn.Flatten, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid,
-        nn.Tanh, nn.Softplus,
-    )
-}  # fmt: skip
+    name: kind for name in nn.__all__ if _is_layer(kind := getattr(nn, name))
+}
 
 
 def build(layers: Any) -> nn.Sequential:
@@ -54,7 +57,7 @@ def _layer(place: int, record: Any) -> nn.Module:
         raise FormatError(f"layer {place}: {name} has options that are no numbers: {strange}")
     try:
         layer: nn.Module = LAYERS[name](**options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError, MemoryError) as error:
         raise FormatError(f"layer {place}: {name} cannot be made: {error}") from error
     return layer
 
@@ -111,22 +114,23 @@ def default_hidden(shape: Sequence[int]) -> list[int]:
 # -- a user's own file -------------------------------------------------------------------------
 
 
-def file_record(target: str) -> dict[str, Any]:
+def own_file(target: str) -> tuple[str, str, str]:
     """What a config keeps of `FILE.py:function`: path, function, and the file's SHA-256."""
     path, _, function = target.rpartition(":")
     if not path or not function.isidentifier():
         raise ArgumentError("unknown model", given=target, expected="mlp, cnn, or FILE.py:function")
     path = os.path.abspath(path)
-    return {"kind": "file", "path": path, "function": function, "sha256": _digest(path)}
+    return path, function, _digest(path)
 
 
-def build_from_file(record: dict[str, Any], shape: Sequence[int], outputs: int) -> nn.Module:
+def build_from_file(
+    path: str, name: str, digest: str, shape: Sequence[int], outputs: int
+) -> nn.Module:
     """Run the user's file and call its function: `function(input_shape, outputs)`, or without
     arguments if it takes none. The file must be the one that the run was made with."""
-    path, name = record["path"], record["function"]
-    if (found := _digest(path)) != record["sha256"]:
+    if (found := _digest(path)) != digest:
         raise ArgumentError(
-            f"{path} has changed since the run was made", given=found, expected=record["sha256"],
+            f"{path} has changed since the run was made", given=found, expected=digest,
             instead="Bring the old file back, or train again.",
         )  # fmt: skip
     spec = importlib.util.spec_from_file_location("chainrule_user_model", path)
@@ -145,5 +149,5 @@ def build_from_file(record: dict[str, Any], shape: Sequence[int], outputs: int) 
 
 
 def _digest(path: PathLike) -> str:
-    with open(path, "rb") as file:
+    with open_regular(path) as (file, _):
         return hashlib.sha256(file.read()).hexdigest()

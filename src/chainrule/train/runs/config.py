@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import platform
-import types
-import typing
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from chainrule.data.files import PathLike
-from chainrule.errors import CheckpointError, FormatError, listing
+from chainrule.errors import ArgumentError, CheckpointError, FormatError, listing
 from chainrule.train.io.atomic import write_atomic
+from chainrule.train.io.records import check_ranges, read_record
 from chainrule.train.io.strict_json import read_json, to_json
 
 FORMAT = 1
+_MANY = 2**31
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,16 @@ class DataConfig:
     delimiter: str | None = None
     header: bool | None = None
     decimal: str | None = None
-    columns: dict[str, Any] = field(default_factory=dict)
-    drop: list[Any] = field(default_factory=list)
-    missing: list[Any] = field(default_factory=list)
+    columns: dict[str, str] = field(default_factory=dict)
+    drop: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     flat: bool | None = None
     test_size: float = 0.2
     valid_fraction: float = 0.1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_ranges(self, test_size=(0, 1), valid_fraction=(0, 1), seed=(0, 2**63))
 
 
 @dataclass(frozen=True)
@@ -57,26 +61,93 @@ class TrainingConfig:
     checkpoint_every: int | None = None
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        check_ranges(
+            self, epochs=(0, _MANY), batch_size=(1, _MANY), lr=(0, math.inf),
+            weight_decay=(0, math.inf), clip_norm=(5e-324, math.inf), patience=(1, _MANY),
+            checkpoint_every=(1, _MANY), seed=(0, 2**63),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """The form of the training images, see :class:`~chainrule.data.dataset.ImageFormat`."""
+
+    channels: int
+    height: int
+    width: int
+    maximum: float
+
+    def __post_init__(self) -> None:
+        check_ranges(self, channels=(1, 5), height=(1, _MANY), width=(1, _MANY))
+
+
+@dataclass(frozen=True)
+class InputsConfig:
+    """What the training data's `describe()` said, with the preprocessing and its statistics."""
+
+    task: str | None
+    classes: list[str] | None
+    feature_names: list[str] | None
+    image: ImageConfig | None
+    schema: dict[str, Any] | None
+    input_shape: list[int]
+    transform: dict[str, Any] | None
+
+    def __post_init__(self) -> None:
+        if not (all(n >= 1 for n in self.input_shape) and math.prod(self.input_shape) < _MANY):
+            raise ArgumentError("input_shape is out of range", given=self.input_shape)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A model as a list of layers (kind "mlp" or "cnn"), or as a function in a Python file."""
+
+    kind: str
+    layers: list[dict[str, Any]] | None = None
+    path: str | None = None
+    function: str | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        needed = {"file": ("path", "function", "sha256")}.get(self.kind, ("layers",))
+        if missing := [name for name in needed if getattr(self, name) is None]:
+            raise ArgumentError(f"a model of kind {self.kind!r:.40} needs {listing(missing)}")
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.function}" if self.kind == "file" else self.kind
+
+
+@dataclass(frozen=True)
+class TargetConfig:
+    """Mean and standard deviation by which a regression's targets were standardized."""
+
+    mean: list[float]
+    std: list[float]
+
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A run: data, what its inputs look like, model, loss, training, and who made it.
-
-    inputs: the training data's `describe()`, with the preprocessing and its statistics.
-    model: {"kind": "mlp" or "cnn", "layers": [...]} or {"kind": "file", "path", ...}.
-    target: mean and std by which a regression's targets were standardized.
-    """
+    """A run: data, what its inputs look like, model, loss, training, and who made it."""
 
     name: str
     data: DataConfig
-    inputs: dict[str, Any]
-    model: dict[str, Any]
+    inputs: InputsConfig
+    model: ModelConfig
     loss: str
     outputs: int
     training: TrainingConfig
-    target: dict[str, Any] | None = None
-    versions: dict[str, Any] = field(default_factory=dict)
+    target: TargetConfig | None = None
+    versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        check_ranges(self, outputs=(1, _MANY))
+        classes, target = self.inputs.classes, self.target
+        if classes is not None and target is None and len(classes) != max(self.outputs, 2):
+            raise ArgumentError(f"{len(classes)} classes do not fit {self.outputs} outputs")
+        if target is not None and not len(target.mean) == len(target.std) == self.outputs:
+            raise ArgumentError("target does not fit the number of outputs", given=self.outputs)
 
     def save(self, folder: PathLike) -> None:
         """Write `config.json` into a run's folder."""
@@ -84,7 +155,7 @@ class RunConfig:
         write_atomic(os.path.join(os.fspath(folder), "config.json"), [record])
 
 
-def versions() -> dict[str, Any]:
+def versions() -> dict[str, str]:
     """What the numbers of a run may depend on."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -119,38 +190,4 @@ def load_config(folder: PathLike) -> RunConfig:
             f"{path} has format {found}, newer than this Chainrule reads",
             expected=f"at most {FORMAT}", instead="Update Chainrule.",
         )  # fmt: skip
-    config: RunConfig = _record(RunConfig, value, path, "")
-    return config
-
-
-def _record(kind: Any, value: Any, path: str, prefix: str) -> Any:
-    """A dataclass from a dict with exactly its keys, each of the type it is annotated with."""
-    if not isinstance(value, dict):
-        what = prefix.rstrip(".") or "the config"
-        raise FormatError(f"{path}: {what} is no object", given=repr(value)[:60])
-    hints = typing.get_type_hints(kind)
-    if unknown := sorted(set(value) - set(hints)):
-        raise FormatError(
-            f"{path}: unknown key {listing([prefix + k for k in unknown])}",
-            expected=listing(sorted(hints), 20),
-        )
-    needed = {f.name for f in dataclasses.fields(kind) if f.default is f.default_factory}
-    if missing := sorted(needed - set(value)):
-        raise FormatError(f"{path}: missing key {listing([prefix + k for k in missing])}")
-    return kind(**{k: _typed(hints[k], v, path, prefix + k) for k, v in value.items()})
-
-
-def _typed(hint: Any, value: Any, path: str, key: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _record(hint, value, path, f"{key}.")
-    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    for choice in choices:
-        kind = typing.get_origin(choice) or choice
-        if kind is float and type(value) is int:
-            return float(value)
-        if type(value) is kind:
-            return value
-    raise FormatError(
-        f"{path}: {key} has the wrong type", given=repr(value)[:60],
-        expected=" or ".join(getattr(c, "__name__", str(c)) for c in choices),
-    )  # fmt: skip
+    return read_record(RunConfig, value, path)

@@ -94,7 +94,10 @@ def write_report(run: Run) -> str:
 
 
 def history_of(run: Run) -> list[dict[str, Any]]:
-    """The records of `history.jsonl`; a last line that a kill cut short is left out."""
+    """The records of `history.jsonl`: the numbers in them, and the numbers of layers by name.
+
+    A last line that a kill cut short is left out.
+    """
     path = run.path("history.jsonl")
     if not os.path.exists(path):
         return []
@@ -104,7 +107,12 @@ def history_of(run: Run) -> list[dict[str, Any]]:
                if line.endswith(b"\n")]  # fmt: skip
     if not all(isinstance(r, dict) and isinstance(r.get("epoch"), int) for r in records):
         raise FormatError(f"{path} holds lines that are no epochs")
-    return records
+    return [{name: part for name, part in r.items() if _drawable(name, part)} for r in records]
+
+
+def _drawable(name: str, part: Any) -> bool:
+    numbers = part.values() if name in ("gradient", "update") and isinstance(part, dict) else [part]
+    return all(number is None or isinstance(number, (int, float)) for number in numbers)
 
 
 def summary_rows(run: Run) -> list[dict[str, Any]]:
@@ -116,7 +124,7 @@ def summary_rows(run: Run) -> list[dict[str, Any]]:
              "parameters": sum(p.spec.size for p in module.parameters())}
             for name, module in model.named_modules() if not list(module.children())
         ]  # fmt: skip
-    x = from_numpy(np.zeros((1, *run.config.inputs["input_shape"]), np.float32))
+    x = from_numpy(np.zeros((1, *run.config.inputs.input_shape), np.float32))
     rows = []
     with evaluating(model):
         for name, layer in model.named_children():
@@ -155,7 +163,7 @@ def _header(run: Run, data: ArrayDataset) -> str:
     return (
         f'<header><div><p class="eyebrow">Chainrule run</p><h1>{_text(config.name)}</h1>'
         f"<p>{_text(source)}, {len(run.data[0]):,} samples to learn from, {len(data):,} to test on "
-        f'({_text(config.model["kind"])})</p></div><dl class="facts">{cells}</dl></header>'
+        f'({_text(config.model.kind)})</p></div><dl class="facts">{cells}</dl></header>'
     )
 
 
@@ -180,7 +188,7 @@ def _drawn(run: Run, data: ArrayDataset, outputs: Array) -> list[str]:
     else:
         labels = y[:, 0].astype(np.int64)
         shares = run.predicts.probabilities(outputs)
-        names = run.config.inputs["classes"] or [str(i) for i in range(shares.shape[1])]
+        names = run.names(shares)
         parts.append(
             '<div class="pair">'
             + _confusion(shares, labels, names)
@@ -256,7 +264,7 @@ def _layers(run: Run) -> str:
         f'<tr><td class="total">total</td><td></td><td class="number total">{total:,}</td></tr>'
     )
     head = '<tr><th>layer</th><th>output</th><th class="number">parameters</th></tr>'
-    shape = " × ".join(map(str, run.config.inputs["input_shape"]))
+    shape = " × ".join(map(str, run.config.inputs.input_shape))
     return _section("The model", f"Input {shape}.", f"<table>{head}{''.join(lines)}</table>")
 
 

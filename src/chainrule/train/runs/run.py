@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from chainrule import nn, optim
-from chainrule.data.catalog import open_dataset, open_like, read_inputs
-from chainrule.data.dataset import REGRESSION, ArrayDataset, Dataset
+from chainrule.data.catalog import open_like, read_inputs
+from chainrule.data.dataset import ArrayDataset, Dataset
 from chainrule.data.files import PathLike
 from chainrule.data.splits import random_split
 from chainrule.errors import ArgumentError, CheckpointError, FormatError, listing
@@ -22,27 +21,15 @@ from chainrule.nn.losses import Loss
 from chainrule.nn.predictions import Prediction, YesOrNo
 from chainrule.ops.random import manual_seed
 from chainrule.primitive import Array
-from chainrule.train.runs.architecture import (
-    build,
-    build_from_file,
-    cnn,
-    default_hidden,
-    file_record,
-    mlp,
-)
-from chainrule.train.io.atomic import write_atomic
-from chainrule.train.io.strict_json import to_json
 from chainrule.train.callbacks import EarlyStopping, LayerStatistics
-from chainrule.train.runs.config import (
-    DataConfig,
-    RunConfig,
-    TrainingConfig,
-    load_config,
-    versions,
-)
-from chainrule.train.io.files import load, save
 from chainrule.train.history import History
 from chainrule.train.infer import outputs_of
+from chainrule.train.io.atomic import write_atomic
+from chainrule.train.io.files import load, save
+from chainrule.train.io.strict_json import to_json
+from chainrule.train.runs.architecture import build, build_from_file
+from chainrule.train.runs.config import RunConfig, load_config
+from chainrule.train.runs.configure import open_data
 from chainrule.train.trainer import Trainer
 from chainrule.train.training import Callback
 
@@ -59,108 +46,13 @@ SCHEDULES: dict[str, Callable[[Any, float, int], Any]] = {
 LOSSES: dict[str, type[Loss]] = {
     loss.__name__: loss for loss in (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.MSELoss)
 }
-_MANY = 10_000
-
-
-def plan(
-    data: DataConfig,
-    *,
-    model: str = "mlp",
-    hidden: Sequence[int] | None = None,
-    name: str | None = None,
-    **training: Any,
-) -> RunConfig:
-    """The config of a new run: what is not asked for follows from the data."""
-    if model in ("mlp", "cnn"):
-        data = dataclasses.replace(data, flat=model == "mlp")
-    train, _ = _open(data)
-    shape, classes = train.input_shape, train.classes
-    if model == "cnn" and len(shape) != 3:
-        raise ArgumentError("the cnn takes images", given=f"inputs of shape {shape}")
-    loss, outputs, target = _task(train)
-    images = train.image is not None
-    dropout = (0.1 if len(train) >= _MANY else 0.2) if images else 0.0
-    record = _model_record(model, shape, hidden, outputs, dropout)
-    defaults = _defaults(len(train), model, images)
-    chosen = {**defaults, **{k: v for k, v in training.items() if v is not None}}
-    kind = record["kind"] if record["kind"] != "file" else record["function"]
-    return RunConfig(
-        name=name or safe_name(f"{os.path.basename(os.path.normpath(data.source))}-{kind}"),
-        data=data,
-        inputs={**train.describe(), "classes": None if classes is None else list(classes)},
-        model=record,
-        loss=loss,
-        outputs=outputs,
-        target=target,
-        training=TrainingConfig(**chosen),
-        versions=versions(),
-    )
-
-
-def _open(data: DataConfig) -> tuple[ArrayDataset, ArrayDataset]:
-    return open_dataset(
-        data.source, flat=data.flat, test_size=data.test_size, seed=data.seed,
-        label=data.label, task=data.task, delimiter=data.delimiter, header=data.header,
-        decimal=data.decimal, columns=data.columns, drop=data.drop, missing=data.missing,
-    )  # fmt: skip
-
-
-def _task(train: ArrayDataset) -> tuple[str, int, dict[str, Any] | None]:
-    """(loss, number of outputs, scaling of the targets) for a dataset."""
-    if train.task == REGRESSION:
-        y = train.arrays[-1].reshape(len(train), -1).astype(np.float64)
-        std = np.where(y.std(axis=0) > 0, y.std(axis=0), 1.0)
-        return "MSELoss", y.shape[1], {"mean": y.mean(axis=0).tolist(), "std": std.tolist()}
-    names = train.classes or np.unique(train.arrays[-1]).tolist()
-    classes = len(names)
-    if classes < 2:
-        raise ArgumentError(
-            "all samples are of one class, so there is nothing to tell apart", given=listing(names),
-            instead="Is this the label column? Name it with --label.",
-        )  # fmt: skip
-    return ("BCEWithLogitsLoss", 1, None) if classes == 2 else ("CrossEntropyLoss", classes, None)
-
-
-def _model_record(
-    model: str, shape: Sequence[int], hidden: Sequence[int] | None, outputs: int, dropout: float
-) -> dict[str, Any]:
-    if model == "mlp":
-        inputs = int(np.prod(shape))
-        widths = default_hidden(shape) if hidden is None else hidden
-        return {"kind": "mlp", "layers": mlp(inputs, widths, outputs, dropout)}
-    if hidden is not None:
-        raise ArgumentError("hidden is for the mlp", given=f"model {model}")
-    if model == "cnn":
-        return {"kind": "cnn", "layers": cnn(shape, outputs)}
-    return file_record(model)
-
-
-def _defaults(samples: int, model: str, images: bool) -> dict[str, Any]:
-    """Hyper-parameters chosen on validation splits of digits, breast_cancer and MNIST."""
-    if model == "cnn":
-        return {"epochs": 6 if samples >= _MANY else 20, "batch_size": 64, "lr": 3e-3}
-    if samples >= _MANY:
-        return {"epochs": 15, "batch_size": 64, "lr": 2e-3}
-    if images:
-        return {"epochs": 40, "batch_size": 32, "lr": 1e-2}
-    decay = {"optimizer": "adamw", "weight_decay": 0.3}
-    return {"epochs": 40, "batch_size": 32, "lr": 3e-3, **decay}
-
-
-def safe_name(text: str) -> str:
-    """A folder's name made of letters, digits, dots and dashes; never a path or hidden.
-
-    >>> safe_name("../my data.csv")
-    'my-data.csv'
-    """
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.")[:80] or "run"
 
 
 class Run:
     """A run's folder. Make one by `Run.create(folder, config)`, open one by `Run.open(folder)`."""
 
-    def __init__(self, folder: PathLike, config: RunConfig) -> None:
-        self.folder, self.config = os.fspath(folder), config
+    def __init__(self, folder: PathLike, config: RunConfig, trusted: bool = True) -> None:
+        self.folder, self.config, self.trusted = os.fspath(folder), config, trusted
         self.seconds = 0.0
 
     @classmethod
@@ -169,19 +61,21 @@ class Run:
         folder = os.fspath(folder)
         if os.path.lexists(folder) and not os.path.isdir(folder):
             raise CheckpointError(f"{folder} is no folder", instead="Choose another --out.")
-        os.makedirs(folder, exist_ok=True)
         if os.path.exists(os.path.join(folder, "config.json")):
             raise CheckpointError(
                 f"{folder} holds a run already",
                 instead="Continue it with --resume, or choose another --out.",
             )
+        run = cls(folder, config)
+        run.trainer(1, progress=False)  # what cannot be trained leaves no folder
+        os.makedirs(folder, exist_ok=True)
         config.save(folder)
-        return cls(folder, config)
+        return run
 
     @classmethod
-    def open(cls, folder: PathLike) -> Run:
-        """An existing run."""
-        return cls(folder, load_config(folder))
+    def open(cls, folder: PathLike, trust: bool = False) -> Run:
+        """An existing run. trust: if its model is a function in a Python file, run that file."""
+        return cls(folder, load_config(folder), trust)
 
     def path(self, name: str) -> str:
         """The path of a file of this run."""
@@ -192,15 +86,15 @@ class Run:
     @cached_property
     def data(self) -> tuple[ArrayDataset, ArrayDataset]:
         """(train, test), with targets as the loss takes them."""
-        train, test = _open(self.config.data)
+        train, test = open_data(self.config.data)
         return self._targets(train), self._targets(test)
 
     def parts(self) -> tuple[Dataset, Dataset | None, Dataset]:
         """(train, valid, test); valid is None if no fraction was set aside."""
         (train, test), fraction = self.data, self.config.data.valid_fraction
         count = round(len(train) * fraction)
-        if not 0 <= fraction < 1 or count >= len(train):
-            raise ArgumentError("valid_fraction", given=fraction, expected="0 <= fraction < 1")
+        if count >= len(train):
+            raise ArgumentError("valid_fraction leaves nothing to train on", given=fraction)
         if count == 0:
             return train, None, test
         sizes = [len(train) - count, count]
@@ -213,8 +107,8 @@ class Run:
         if isinstance(self.predicts, YesOrNo):
             y = y.reshape(len(y), 1).astype(np.float32)
         elif self.config.target is not None:
-            mean, std = (np.asarray(self.config.target[k]) for k in ("mean", "std"))
-            y = ((y.reshape(len(y), -1) - mean) / std).astype(np.float32)
+            target = self.config.target
+            y = ((y.reshape(len(y), -1) - target.mean) / target.std).astype(np.float32)
         return ArrayDataset(
             x, y, classes=data.classes, transform=data.transform, task=data.task,
             feature_names=data.feature_names, image=data.image, schema=data.schema,
@@ -223,10 +117,16 @@ class Run:
     def build(self) -> nn.Module:
         """The model as it was before training, from the run's seed."""
         manual_seed(self.config.training.seed)
-        record = self.config.model
-        if record.get("kind") == "file":
-            return build_from_file(record, self.config.inputs["input_shape"], self.config.outputs)
-        return build(record.get("layers"))
+        c = self.config.model
+        if c.kind != "file":
+            return build(c.layers)
+        if not self.trusted:
+            raise CheckpointError(
+                f"{self.folder} names a Python file, which would be run: {c}",
+                instead="If you trust it, pass --trust, or Run.open(folder, trust=True).",
+            )
+        shape, outputs = self.config.inputs.input_shape, self.config.outputs
+        return build_from_file(str(c.path), str(c.function), str(c.sha256), shape, outputs)
 
     @cached_property
     def model(self) -> nn.Module:
@@ -281,7 +181,8 @@ class Run:
             clip_norm=c.clip_norm, out=self.folder, checkpoint_every=c.checkpoint_every,
             seed=c.seed, progress=progress,
         )  # fmt: skip
-        trainer.resume_hint = f"continue with: chainrule train --resume {self.folder}"
+        trust = " --trust" if self.config.model.kind == "file" else ""
+        trainer.resume_hint = f"continue with: chainrule train --resume {self.folder}{trust}"
         return trainer
 
     def train(
@@ -322,7 +223,7 @@ class Run:
         """
         data = self.config.data
         like = open_like(
-            source, self.config.inputs, label=label or data.label,
+            source, dataclasses.asdict(self.config.inputs), label=label or data.label,
             delimiter=delimiter or data.delimiter,
             header=data.header if header is None else header,
             seed=data.seed, test_size=data.test_size,
@@ -340,7 +241,7 @@ class Run:
         """A record for each input in a file: class and probabilities, or value."""
         data = self.config.data
         x = read_inputs(
-            path, self.config.inputs, delimiter=delimiter or data.delimiter,
+            path, dataclasses.asdict(self.config.inputs), delimiter=delimiter or data.delimiter,
             header=data.header if header is None else header,
         )  # fmt: skip
         return self.records(outputs_of(self.model, x))
@@ -350,7 +251,7 @@ class Run:
         if not self.predicts.classes:
             return [{"value": row.tolist()} for row in self.values(outputs)]
         shares, chosen = self.predicts.probabilities(outputs), self.predicts.decide(outputs)
-        names = self.config.inputs["classes"] or [str(i) for i in range(shares.shape[1])]
+        names = self.names(shares)
         return [
             {
                 "class": names[int(best)],
@@ -360,9 +261,20 @@ class Run:
             for row, best in zip(shares, chosen, strict=True)
         ]
 
+    def names(self, shares: Array) -> list[str]:
+        """The classes by name, or by number where they have no names; FormatError if the model
+        gives shares of others."""
+        names = self.config.inputs.classes or [str(i) for i in range(shares.shape[1])]
+        if len(names) != shares.shape[1]:
+            raise FormatError(
+                f"the model of {self.folder} tells {shares.shape[1]} classes apart",
+                expected=f"{len(names)}: {listing(names)}",
+            )
+        return names
+
     def values(self, outputs: Array) -> Array:
         """A regression's outputs in the units of the targets."""
         if self.config.target is None:
             return outputs
-        mean, std = (np.asarray(self.config.target[k]) for k in ("mean", "std"))
+        std, mean = np.asarray(self.config.target.std), np.asarray(self.config.target.mean)
         return outputs.reshape(len(outputs), -1) * std + mean
