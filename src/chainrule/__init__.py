@@ -71,8 +71,8 @@ from chainrule.ops.random import (
 from chainrule.ops.creation import (
     arange as arange, empty as empty, eye as eye, from_dlpack as from_dlpack, full as full,
     from_numpy as from_numpy, full_like as full_like, linspace as linspace, ones as ones,
-    ones_like as ones_like, rand as rand, randint as randint, randn as randn, randperm as randperm, spec as spec,
-    tensor as tensor, zeros as zeros, zeros_like as zeros_like,
+    ones_like as ones_like, rand as rand, randint as randint, randn as randn,
+    randperm as randperm, spec as spec, tensor as tensor, zeros as zeros, zeros_like as zeros_like,
 )
 
 __version__ = "0.1.0"
