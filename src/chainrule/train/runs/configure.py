@@ -1,0 +1,119 @@
+"""The config of a new run: what the user does not ask for follows from the data."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.data.catalog import open_dataset
+from chainrule.data.dataset import REGRESSION, ArrayDataset
+from chainrule.errors import ArgumentError
+from chainrule.train.io.records import read_record
+from chainrule.train.runs.architecture import cnn, default_hidden, mlp, own_file
+from chainrule.train.runs.config import (
+    DataConfig,
+    InputsConfig,
+    ModelConfig,
+    RunConfig,
+    TargetConfig,
+    TrainingConfig,
+    versions,
+)
+
+_MANY = 10_000
+
+
+def configure(
+    data: DataConfig,
+    *,
+    model: str = "mlp",
+    hidden: Sequence[int] | None = None,
+    name: str | None = None,
+    **training: Any,
+) -> RunConfig:
+    """The config of a new run: what is not asked for follows from the data."""
+    if model in ("mlp", "cnn"):
+        data = dataclasses.replace(data, flat=model == "mlp")
+    train, _ = open_data(data)
+    shape, classes = train.input_shape, train.classes
+    if model == "cnn" and len(shape) != 3:
+        raise ArgumentError("the cnn takes images", given=f"inputs of shape {shape}")
+    loss, outputs, target = _task(train)
+    images = train.image is not None
+    dropout = (0.1 if len(train) >= _MANY else 0.2) if images else 0.0
+    chosen_model = _model(model, shape, hidden, outputs, dropout)
+    defaults = _defaults(len(train), model, images)
+    chosen = {**defaults, **{k: v for k, v in training.items() if v is not None}}
+    inputs = {**train.describe(), "classes": None if classes is None else list(classes)}
+    kind = chosen_model.function or chosen_model.kind
+    return RunConfig(
+        name=name or safe_name(f"{os.path.basename(os.path.normpath(data.source))}-{kind}"),
+        data=data,
+        inputs=read_record(InputsConfig, inputs, "the data"),
+        model=chosen_model,
+        loss=loss,
+        outputs=outputs,
+        target=target,
+        training=TrainingConfig(**chosen),
+        versions=versions(),
+    )
+
+
+def open_data(data: DataConfig) -> tuple[ArrayDataset, ArrayDataset]:
+    """(train, test) as a config describes them."""
+    return open_dataset(
+        data.source, flat=data.flat, test_size=data.test_size, seed=data.seed,
+        label=data.label, task=data.task, delimiter=data.delimiter, header=data.header,
+        decimal=data.decimal, columns=data.columns, drop=data.drop, missing=data.missing,
+    )  # fmt: skip
+
+
+def _task(train: ArrayDataset) -> tuple[str, int, TargetConfig | None]:
+    """(loss, number of outputs, scaling of the targets) for a dataset."""
+    if train.task == REGRESSION:
+        y = train.arrays[-1].reshape(len(train), -1).astype(np.float64)
+        std = np.where(y.std(axis=0) > 0, y.std(axis=0), 1.0)
+        return "MSELoss", y.shape[1], TargetConfig(y.mean(axis=0).tolist(), std.tolist())
+    classes = len(train.classes or np.unique(train.arrays[-1]))
+    return ("BCEWithLogitsLoss", 1, None) if classes == 2 else ("CrossEntropyLoss", classes, None)
+
+
+def _model(
+    model: str, shape: Sequence[int], hidden: Sequence[int] | None, outputs: int, dropout: float
+) -> ModelConfig:
+    if model == "mlp":
+        inputs = int(np.prod(shape))
+        widths = default_hidden(shape) if hidden is None else hidden
+        return ModelConfig("mlp", mlp(inputs, widths, outputs, dropout))
+    if hidden is not None:
+        raise ArgumentError("hidden is for the mlp", given=f"model {model}")
+    if model == "cnn":
+        return ModelConfig("cnn", cnn(shape, outputs))
+    path, function, digest = own_file(model)
+    return ModelConfig("file", path=path, function=function, sha256=digest)
+
+
+def _defaults(samples: int, model: str, images: bool) -> dict[str, Any]:
+    """Hyper-parameters chosen on validation splits of digits, breast_cancer and MNIST."""
+    if model == "cnn":
+        return {"epochs": 6 if samples >= _MANY else 20, "batch_size": 64, "lr": 3e-3}
+    if samples >= _MANY:
+        return {"epochs": 15, "batch_size": 64, "lr": 2e-3}
+    if images:
+        return {"epochs": 40, "batch_size": 32, "lr": 1e-2}
+    decay = {"optimizer": "adamw", "weight_decay": 0.3}
+    return {"epochs": 40, "batch_size": 32, "lr": 3e-3, **decay}
+
+
+def safe_name(text: str) -> str:
+    """A folder's name made of letters, digits, dots and dashes; never a path or hidden.
+
+    >>> safe_name("../my data.csv")
+    'my-data.csv'
+    """
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.")[:80] or "run"
