@@ -17,10 +17,9 @@
 # answers with a wrong number and Chainrule with an error.
 
 # %%
-import sys
-from pathlib import Path
+import prelude
 
-sys.path.insert(0, str(Path.cwd().parent if Path.cwd().name == "lessons" else Path.cwd()))
+prelude.begin()
 
 # %%
 import matplotlib.pyplot as plt
@@ -29,9 +28,7 @@ import numpy as np
 import chainrule as cr
 from chainrule import data
 from chainrule.nn import functional as F
-from lessons import material
-
-material.style()
+from lessons import material, pictures
 
 # %% [markdown]
 # ## From the cell to the formula
@@ -43,48 +40,17 @@ material.style()
 # McCulloch and Pitts (1943) kept three things of this: inputs, a sum, a threshold. The strength of
 # a synapse became a number, the **weight**; Rosenblatt (1958) let a machine learn it.
 
-
-# %%
-def draw_cell(ax):
-    """Dendrites on the left, the cell body, the axon and its ends on the right."""
-    t = np.linspace(0, 1, 40)
-    for height, strength in ((1.0, 4.5), (0.0, 1.5), (-1.0, 3.0)):
-        ax.plot(-2.6 + 2.3 * t, height * (1 - t**1.6), color=material.BLUE, lw=strength)
-        for side in (-0.28, 0.28):
-            ax.plot([-3.1, -2.6], [height + side, height], color=material.BLUE, lw=strength * 0.6)
-    ax.add_patch(plt.Circle((0, 0), 0.55, color=material.SKY, zorder=3))
-    ax.add_patch(plt.Circle((0, 0), 0.2, color=material.BLUE, zorder=4))
-    ax.plot(0.5 + 2.2 * t, 0.08 * np.sin(6 * t), color=material.RED, lw=3)
-    for end in (-0.6, 0, 0.6):
-        ax.plot([2.7, 3.2], [0, end], color=material.RED, lw=1.6)
-    ax.text(-2.9, 1.55, "dendrites", ha="center")
-    ax.text(0, 0.75, "body: sum,\nthreshold", ha="center")
-    ax.text(1.7, 0.3, "axon", ha="center")
-    ax.text(-1.0, -1.75, "thickness: strength\nof the synapse", ha="center", fontsize=9)
-
-
-def draw_neuron(ax):
-    """The same picture as a formula."""
-    arrow = dict(arrowstyle="-|>", shrinkA=12, shrinkB=22, lw=1.4)
-    for i, height in enumerate((1.0, 0.0, -1.0), start=1):
-        ax.annotate("", (0, 0), (-2.9, height), arrowprops=arrow | {"color": material.BLUE})
-        ax.text(-2.95, height, f"$x_{i}$", ha="center", va="center")
-        ax.text(-1.6, height * 0.55 + 0.16, f"$w_{i}$", ha="center", color=material.BLUE)
-    ax.add_patch(plt.Circle((0, 0), 0.55, color=material.SKY, zorder=3))
-    ax.text(0, 0, r"$\Sigma\,|\,g$", ha="center", va="center", zorder=5)
-    ax.annotate("", (0, -0.1), (0, -1.5), arrowprops=arrow | {"color": material.GREEN})
-    ax.text(0, -1.55, "$b$: minus the threshold", ha="center", va="center")
-    ax.annotate("", (2.8, 0), (0.3, 0), arrowprops=arrow | {"color": material.RED, "shrinkB": 2})
-    ax.text(1.7, 0.25, "$a = g(z)$", ha="center")
-    ax.text(0, 1.25, r"$z = \sum_i x_i w_i + b$", ha="center", fontsize=12)
-
-
+# %% jupyter={"source_hidden": true}
 fig, axes = plt.subplots(1, 2, figsize=(8.6, 2.9))
-for ax, draw in zip(axes, (draw_cell, draw_neuron), strict=True):
+for ax, draw in zip(axes, (pictures.nerve_cell, pictures.neuron), strict=True):
     draw(ax)
     ax.set(xlim=(-3.5, 3.5), ylim=(-1.95, 1.95), aspect="equal")
     ax.axis("off")
-plt.show()
+material.show(
+    "On the left a nerve cell: three dendrites of different thickness lead to the cell body, an "
+    "axon leads away. On the right the neuron as a formula: inputs x1, x2, x3 with weights, a "
+    "sum with the bias b, and the output a = g(z)."
+)
 
 # %% [markdown]
 # A neuron in mathematics is therefore two steps: a weighted sum, then a function $g$, its
@@ -115,18 +81,22 @@ def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
-z = np.linspace(-6, 6, 241)
+z, h = np.linspace(-6, 6, 241), 1e-6
+slope = (sigmoid(z + h) - sigmoid(z - h)) / (2 * h)
+assert np.allclose(slope, sigmoid(z) * (1 - sigmoid(z)), atol=1e-9)
+
+# %% jupyter={"source_hidden": true}
 plt.figure(figsize=(5.2, 2.6))
 plt.plot(z, z >= 0, label="step", color="gray", drawstyle="steps")
 plt.plot(z, sigmoid(z), label=r"$\sigma(z)$")
 plt.plot(z, sigmoid(z) * (1 - sigmoid(z)), label=r"slope $\sigma'(z)$", ls="--")
 plt.xlabel("$z$")
+plt.ylabel("value")
 plt.legend()
-plt.show()
-
-h = 1e-6
-slope = (sigmoid(z + h) - sigmoid(z - h)) / (2 * h)
-assert np.allclose(slope, sigmoid(z) * (1 - sigmoid(z)), atol=1e-9)
+material.show(
+    "The step function jumps from 0 to 1 at z = 0. The sigmoid climbs smoothly from 0 to 1; its "
+    "slope is a bell with the height 0.25 at z = 0."
+)
 
 # %% [markdown]
 # ## A table to learn from
@@ -157,7 +127,8 @@ x_test = (raw_test - mean) / deviation
 
 assert np.allclose(x_train.mean(axis=0), 0, atol=1e-4)
 assert np.allclose(x_train.std(axis=0), 1, atol=1e-4)
-print("test part: means between", x_test.mean(axis=0).min(), "and", x_test.mean(axis=0).max())
+lowest, highest = x_test.mean(axis=0).min(), x_test.mean(axis=0).max()
+print(f"test part: means between {lowest:.2f} and {highest:.2f}")
 
 # %% [markdown]
 # For all $n$ tumours at once, the inputs are a matrix $X$ with one tumour a row, and the weighted
@@ -189,7 +160,7 @@ def binary_cross_entropy(a, y):
 
 w, b = np.zeros((30, 1)), 0.0
 start = binary_cross_entropy(forward(x_train, w, b), y_train)
-print("loss of a neuron with zero weights:", start)
+print(f"loss of a neuron with zero weights: {start:.4f}")
 assert np.isclose(start, np.log(2))
 
 # %% [markdown]
@@ -234,7 +205,7 @@ for i in range(30):
     down[i] -= h
     above, below = (binary_cross_entropy(forward(x_train, v, b), y_train) for v in (up, down))
     numerical[i] = (above - below) / (2 * h)
-print("largest difference:", np.abs(dw - numerical).max())
+print(f"largest difference: {np.abs(dw - numerical).max():.1e}")
 assert np.abs(dw - numerical).max() < 1e-6
 
 # %% [markdown]
@@ -265,9 +236,9 @@ def learn(steps, rate=0.5, gradients=gradients):
 
 
 w, b, history = learn(300)
-print("training loss", history[0, 0], "→", history[-1, 0])
-print("training accuracy", accuracy(forward(x_train, w, b), y_train))
-print("test accuracy    ", history[-1, 1])
+print(f"training loss {history[0, 0]:.3f} → {history[-1, 0]:.3f}")
+print(f"training accuracy {accuracy(forward(x_train, w, b), y_train):.3f}")
+print(f"test accuracy     {history[-1, 1]:.3f}")
 assert history[-1, 0] < 0.1
 assert history[-1, 1] > 0.94
 
@@ -277,7 +248,7 @@ assert history[-1, 1] > 0.94
 # Right: the largest weights. All columns have one scale, so the weights can be compared: a
 # negative one speaks for malignant.
 
-# %%
+# %% jupyter={"source_hidden": true}
 fig, axes = plt.subplots(1, 3, figsize=(9.6, 2.8), width_ratios=(1, 1.1, 0.9))
 axes[0].plot(history[:, 0])
 axes[0].set(xlabel="step", ylabel="training loss", ylim=0)
@@ -294,20 +265,27 @@ largest = np.argsort(-np.abs(w[:, 0]))[:8][::-1]
 axes[2].barh([train.feature_names[i] for i in largest], w[largest, 0],
              color=[material.BLUE if w[i, 0] > 0 else material.RED for i in largest])  # fmt: skip
 axes[2].set(xlabel="weight", xticks=[-1, -0.5, 0])
-plt.show()
+material.show(
+    "Left: the training loss falls from 0.69 to below 0.1 in 300 steps. Middle: the outputs for "
+    "benign test tumours pile up near 1, those for malignant ones near 0. Right: the eight "
+    "largest weights, nearly all negative."
+)
 
 # %% [markdown]
 # ## The trap: $(n, 1)$ against $(n,)$
 #
 # The labels above are a column, $(n, 1)$, like the outputs. Often they come as a plain list,
-# $(n,)$. It holds the same numbers, and the code runs without complaint:
+# $(n,)$. It holds the same numbers, and the code runs without complaint.
+#
+# **Predict, then run.** The outputs are the same, and so are the labels, but for their shape. Is
+# the loss the same, too? If not, is it a little different, or very much?
 
 # %%
 y_list = y_train[:, 0]
 a = forward(x_train, w, b)
 right, wrong = binary_cross_entropy(a, y_train), binary_cross_entropy(a, y_list)
-print("outputs", a.shape, " labels", y_train.shape, " loss", right)
-print("outputs", a.shape, " labels", y_list.shape, "   loss", wrong)
+print("outputs", a.shape, " labels", y_train.shape, f" loss {right:.4f}")
+print("outputs", a.shape, " labels", y_list.shape, f"   loss {wrong:.4f}")
 print("shape of y_list * np.log(a):", (y_list * np.log(a)).shape)
 assert wrong > 10 * right
 
@@ -322,6 +300,7 @@ own = -(y_train * np.log(a) + (1 - y_train) * np.log(1 - a))
 assert pairs.shape == (len(a), len(a))
 assert np.allclose(np.diag(pairs), own[:, 0])
 
+# %% jupyter={"source_hidden": true}
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.4), width_ratios=(1, 12))
 common = dict(vmin=0, vmax=6, cmap="viridis")
 axes[0].imshow(own[:40], aspect="auto", **common)
@@ -329,10 +308,14 @@ axes[0].set(title="$(n, 1)$:\nmeant", xticks=[], ylabel="output of tumour")
 image = axes[1].imshow(pairs[:40, :40], aspect="auto", **common)
 axes[1].plot(np.arange(40), np.arange(40), "s", mfc="none", color="white", ms=6, mew=0.9)
 axes[1].set(title="$(n, n)$: computed (the diagonal is what was meant)", xlabel="label of tumour")
+axes[1].set_ylabel("output of tumour")
 for ax in axes:
     ax.grid(False)
 fig.colorbar(image, ax=axes[1], label="loss of the pair")
-plt.show()
+material.show(
+    "Left: one column with the losses of 40 tumours, nearly all small. Right: the table of all "
+    "40 times 40 pairs; away from the diagonal, losses up to 6 stand in stripes."
+)
 
 # %% [markdown]
 # It is worse than a wrong number. The loss of a pair is linear in $y$, so the mean over all labels
@@ -342,7 +325,10 @@ plt.show()
 #
 # It is smallest when *every* output is $\bar y$: the neuron that ignores its inputs is the best
 # one. Automatic differentiation takes the derivative of what was computed, $a_i - \bar y$, and
-# training does its work without an error message:
+# training does its work without an error message.
+#
+# **Predict, then run.** With the labels as a column the neuron reached a test accuracy of 0.97 or
+# so. Which accuracy will it reach with the list? Note the number before you look.
 
 
 # %%
@@ -354,11 +340,12 @@ def gradients_of_the_mistake(x, y, a):
 assert np.isclose(wrong, binary_cross_entropy(a, y_list.mean()))
 w_bad, b_bad, bad = learn(300, gradients=gradients_of_the_mistake)
 share = y_test.mean()
-print("test accuracy, as meant   ", history[-1, 1])
-print("test accuracy, broadcast  ", bad[-1, 1], " (share of benign tumours:", share, ")")
+print(f"test accuracy, as meant   {history[-1, 1]:.3f}")
+print(f"test accuracy, broadcast  {bad[-1, 1]:.3f} (share of benign tumours: {share:.3f})")
 assert np.isclose(bad[-1, 1], share)
 assert np.abs(forward(x_test, w_bad, b_bad) - y_train.mean()).max() < 0.01
 
+# %% jupyter={"source_hidden": true}
 plt.figure(figsize=(5.4, 2.7))
 plt.plot(history[:, 1], label="labels $(n, 1)$")
 plt.plot(bad[:, 1], label="labels $(n,)$, broadcast", color=material.RED)
@@ -366,7 +353,10 @@ plt.axhline(share, color="gray", ls=":", label="always “benign”")
 plt.xlabel("step")
 plt.ylabel("test accuracy")
 plt.legend(loc="center right", bbox_to_anchor=(1, 0.4))
-plt.show()
+material.show(
+    "Test accuracy over 300 steps: with labels as a column it climbs above 0.95, with a list of "
+    "labels it stays at the share of benign tumours, as if the answer were always benign."
+)
 
 # %% [markdown]
 # Nothing crashed, the loss went down, and the neuron learned nothing. In Chainrule, losses do not
@@ -381,7 +371,8 @@ except cr.ChainruleError as error:
     print(f"{type(error).__name__}: {message}")
 assert "(456, 1)" in message and "(456,)" in message
 
-print("loss, labels as a column:", F.binary_cross_entropy_with_logits(logits, column).item())
+loss = F.binary_cross_entropy_with_logits(logits, column)
+print(f"loss, labels as a column: {loss.item():.4f}")
 
 # %% [markdown]
 # And the gradients that we derived by hand are the ones that Chainrule finds by itself. How it does
@@ -392,39 +383,79 @@ weights, bias = cr.tensor(w, requires_grad=True), cr.tensor([b], requires_grad=T
 F.binary_cross_entropy_with_logits(cr.tensor(x_train) @ weights + bias, column).backward()
 dw, db = gradients(x_train, y_train, forward(x_train, w, b))
 difference = np.abs(weights.grad.numpy() - dw).max()
-print("largest difference:", difference)
+print(f"largest difference: {difference:.1e}")
 assert difference < 1e-6 and abs(bias.grad.item() - db) < 1e-6
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. **Gates.** Find weights and bias of a threshold neuron for *and*, *or* and *not and* of two
-#    bits. Check: the four rows of the truth table. Then show that no weights give *exclusive or*.
-# 2. **A loss for any score.** `binary_cross_entropy(sigmoid(1000.0), 0.0)` is not finite, and
-#    should be 1000. Write the loss as a function of $z$ in which no power is large. Check: equal to
-#    ours for $|z| < 20$, and finite for $z = \pm 1000$.
-# 3. **Raw features.** Find weights and bias that give the same outputs from the table as it was
-#    measured, without standardizing. Check: the largest difference on the test part.
-# 4. **Better safe.** A malignant tumour called benign is the worse mistake. Find the lowest limit
-#    $t$ so that "$a \le t$" finds at least 99 % of the malignant tumours of the training part.
-#    Check: a limit a little lower finds fewer.
-# 5. **Squared error.** Derive $\partial (a - y)^2 / \partial z$. Check with a difference quotient.
-#    How large is it for $z = -8$, $y = 1$, and how large is that of cross-entropy?
+# Write each answer in place of the dots and run its cell. `check` compares it with something that
+# knows the truth, and names what is wrong; `check(1)` alone gives a hint. The answers are apart:
+# `chainrule lessons 1 --answers`.
 #
-# Answers: `lessons/answers/lesson_01.py`.
+# **1. Gates.** Find weights and bias of a threshold neuron for *and*, *or* and *not and* of two
+# bits; $a = 1$ where $z \geq 0$. (Then show that no weights give *exclusive or*.)
 
 # %%
-from lessons.answers import lesson_01 as answers
+from lessons.exercises.lesson_01 import check
 
-w_raw, b_raw = answers.for_raw_features(w[:, 0], b, mean, deviation)
-difference = np.abs(raw_test @ w_raw + b_raw - (x_test @ w + b)[:, 0]).max()
-print("3. largest difference of the scores:", difference)
-assert difference < 1e-3
 
-limit = answers.threshold_for_recall(forward(x_train, w, b), y_train, 0.99)
-malignant = forward(x_test, w, b)[y_test == 0]
-print(f"4. limit {limit:.3f}; finds {np.mean(malignant <= limit):.1%} of the test part's malignant")
+def gate(kind):
+    """(w, b) for "and", "or" or "nand"; w holds two numbers."""
+    ...
 
-squared = answers.squared_error_gradient(-8.0, 1)
-print("5. squared error", squared, " cross-entropy", sigmoid(-8) - 1)
-assert abs(squared) < 1e-3 < 0.999 < abs(sigmoid(-8) - 1)
+
+check(1, gate)
+
+# %% [markdown]
+# **2. A loss for any score.** `binary_cross_entropy(sigmoid(1000.0), 0.0)` is not finite, and
+# should be 1000. Write the loss of each example as a function of $z$ in which no power is large.
+
+
+# %%
+def loss_from_scores(z, y):
+    """The loss of each example, in the shape of z."""
+    ...
+
+
+check(2, loss_from_scores)
+
+# %% [markdown]
+# **3. Raw features.** Find weights and bias that give, from the table as it was measured, the
+# scores that `w` and `b` give from the standardized one.
+
+
+# %%
+def for_raw_features(w, b, mean, deviation):
+    """(weights, bias); w, mean and deviation have the shape (k,)."""
+    ...
+
+
+check(3, for_raw_features)
+
+# %% [markdown]
+# **4. Better safe.** A malignant tumour called benign is the worse mistake. Find the lowest limit
+# $t$ so that "$a \le t$" finds at least a given share (the *recall*) of the malignant tumours,
+# those with $y = 0$.
+
+
+# %%
+def threshold_for_recall(a, y, recall):
+    """One number; a and y have the shape (n,)."""
+    ...
+
+
+check(4, threshold_for_recall)
+
+# %% [markdown]
+# **5. Squared error.** Derive $\partial (a - y)^2 / \partial z$ for $a = \sigma(z)$. How large is
+# it for $z = -8$, $y = 1$, and how large is that of cross-entropy?
+
+
+# %%
+def squared_error_gradient(z, y):
+    """The derivative for each example, in the shape of z."""
+    ...
+
+
+check(5, squared_error_gradient)

@@ -17,20 +17,15 @@
 # 784-128-64-10 network that reads handwritten digits, and with the package `lessons.by_hand`.
 
 # %%
-import sys
-from pathlib import Path
+import prelude
 
-sys.path.insert(0, str(Path.cwd().parent if Path.cwd().name == "lessons" else Path.cwd()))
+prelude.begin()
 
 # %%
-import os
-
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when NumPy is loaded: these matrices are small
-
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lessons import material
+from lessons import material, pictures
 from lessons.by_hand import (
     Activation_ReLU,
     Activation_Sigmoid,
@@ -46,8 +41,6 @@ from lessons.by_hand import (
     prepare,
 )
 
-material.style()
-
 # %% [markdown]
 # ## Layers
 #
@@ -56,30 +49,19 @@ material.style()
 # neuron for each digit. In a *dense* layer each neuron is connected to all values before it, and
 # each connection has a weight.
 
-
-# %%
-def draw_network(ax, layers):
-    """Layers as columns of circles: (title, heights of the circles, colour)."""
-    for x, (title, heights, color) in enumerate(layers):
-        for y in heights:
-            for y_next in layers[x + 1][1] if x + 1 < len(layers) else ():
-                ax.plot([x, x + 1], [y, y_next], color="#bbbbbb", lw=0.6, zorder=1)
-            ax.plot(x, y, "o", ms=13, color=color, zorder=2)
-        ax.text(x, max(heights) + 0.8, title, ha="center", va="bottom")
-        ax.text(x, 0, "⋮", ha="center", va="center", fontsize=15)
-    ax.set(xlim=(-0.5, len(layers) - 0.5), ylim=(-3.6, 5.6))
-    ax.axis("off")
-
-
+# %% jupyter={"source_hidden": true}
 fig, ax = plt.subplots(figsize=(6.4, 2.9))
-draw_network(ax, [
+pictures.network(ax, [
     ("input\n784 pixels", (-3, -2, -1, 1, 2, 3), material.SKY),
     ("hidden\n$h$ neurons, ReLU", (-2, -1, 1, 2), material.ORANGE),
     ("output\n10 neurons, softmax", (-2.5, -1.5, 1.5, 2.5), material.GREEN),
 ])  # fmt: skip
 ax.text(0.5, -3.5, "$W_1, B_1$", ha="center")
 ax.text(1.5, -3.5, "$W_2, B_2$", ha="center")
-plt.show()
+material.show(
+    "A network as three columns of circles: 784 pixels, h hidden neurons with ReLU, 10 output "
+    "neurons with softmax. Lines connect each circle with all of the next column."
+)
 
 # %% [markdown]
 # Between two layers there must be a function that is not a straight line. Otherwise
@@ -109,10 +91,11 @@ print(material.source(), "training", x_train.shape, y_train.shape, " test", x_te
 assert len(x_test) == round(0.2 * len(pixels))
 assert x_train.min() == 0 and x_train.max() == 1
 
+# %% jupyter={"source_hidden": true}
 fig, axes = plt.subplots(1, 10, figsize=(8, 1.1))
 for ax, image, label in zip(axes, x_train, y_train, strict=False):
     material.picture(ax, image, str(label))
-plt.show()
+material.show("Ten handwritten digits in a row, each with its label.")
 
 # %% [markdown]
 # ## First form: one network, all formulas in sight
@@ -261,6 +244,9 @@ assert np.isclose(network.loss(Y), loss)
 # %% [markdown]
 # Now it learns. It sees the images in portions of 64, shuffled anew each time; an **epoch** is once
 # through all of them. Lesson 3 compares this with other ways.
+#
+# **Predict, then run.** The weights begin as random numbers. Which share of the images does such a
+# network get right? And after a few epochs, with ten hidden neurons?
 
 # %%
 network = NeuralNetwork(hidden_size=10, seed=0)
@@ -281,15 +267,21 @@ assert history[-1] < history[0]
 # %%
 answers_given = network.predict(x_test.T)
 mistakes = np.flatnonzero(answers_given != y_test)[:10]
+learned = network.W1 - W1_start
+
+# %% jupyter={"source_hidden": true}
 fig, axes = plt.subplots(2, 10, figsize=(8, 2.2))
 for ax, place in zip(axes[0], mistakes, strict=False):
     material.picture(ax, x_test[place], f"{y_test[place]}, not {answers_given[place]}")
     ax.title.set_fontsize(8)
-learned = network.W1 - W1_start
 limit = 0.7 * np.abs(learned).max()
 for ax, row in zip(axes[1], learned, strict=True):
     material.picture(ax, row, cmap="RdBu", vmin=-limit, vmax=limit)
-plt.show()
+material.show(
+    "Above: ten digits that the network got wrong, with the right and the given answer. Below: "
+    "what training added to the weights of the ten hidden neurons, as pictures in blue and red, "
+    "with rough strokes in them."
+)
 
 # %% [markdown]
 # ## Second form: layers as objects
@@ -334,9 +326,12 @@ assert all(np.allclose(row.T, column, atol=1e-15) for row, column in same)
 # **Sigmoid**, for yes or no: $a = \sigma(z)$ and $\partial a/\partial z = a(1-a)$, for each number
 # by itself, so `backward` multiplies: $dz = da \cdot a(1-a)$.
 #
-# **Softmax** is another matter. Raise one score, and *all ten* probabilities of that image change:
-# one goes up, and the others must go down. The derivative of one image is a matrix, the
-# **Jacobian**
+# **Predict, then run.** The scores of an image go through softmax, and one of the ten is raised a
+# little. How many of the ten probabilities change, and in which direction?
+#
+# **Softmax** is another matter than sigmoid. Raise one score, and *all ten* probabilities of that
+# image change: one goes up, and the others must go down. The derivative of one image is a matrix,
+# the **Jacobian**
 #
 # $$J_{ij} = \frac{\partial a_i}{\partial z_j} = a_i(\delta_{ij} - a_j),$$
 #
@@ -357,16 +352,20 @@ assert np.allclose(jacobian.sum(axis=0), 0)  # what one wins, the others lose
 g = rng.standard_normal((1, 10))
 assert np.allclose(activation.backward(g)[0], g[0] @ jacobian, atol=1e-15)
 
+# %% jupyter={"source_hidden": true}
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.9))
 axes[0].bar(range(10), probabilities[0])
-axes[0].set(xlabel="class $i$", ylabel="$a_i$", xticks=range(10), title="probabilities")
+axes[0].set(xlabel="class $i$", ylabel="probability $a_i$", xticks=range(10), title="probabilities")
 limit = np.abs(jacobian).max()
 image = axes[1].imshow(jacobian, cmap="RdBu", vmin=-limit, vmax=limit)
 axes[1].set(xlabel="score $j$ that is raised", ylabel="probability $i$", title="Jacobian $J_{ij}$",
             xticks=range(10), yticks=range(0, 10, 2))  # fmt: skip
 axes[1].grid(False)
-fig.colorbar(image, ax=axes[1])
-plt.show()
+fig.colorbar(image, ax=axes[1], label="$J_{ij}$")
+material.show(
+    "Left: the ten probabilities of the example as bars, the largest is 0.36 for class 0. Right: "
+    "the Jacobian as a table of colours, positive on the diagonal and negative elsewhere."
+)
 
 # %% [markdown]
 # ### The shortcut, explained
@@ -397,21 +396,26 @@ assert np.allclose(separate.dinputs, merged.dinputs, atol=1e-12)
 
 # %% [markdown]
 # So why have both? They differ at the end of the number range. Here a network is quite sure of
-# class 0, with score 1000, and the truth is class 1. Its probability, $e^{-1000}$, is 0 in floating
-# point: two separate steps see a 0 and pass nothing back. The merged step works on the scores. It
-# gives the true loss, 1000, and the true gradient.
+# class 0, with score 1000, and the truth is class 1.
+#
+# **Predict, then run.** The gradient by the scores is $a - y$. What is it here, on paper, and what
+# will the two ways compute?
 
 # %%
 extreme, truth = np.array([[1000.0, 0.0, -1000.0]]), np.array([1])
 value = loss.calculate(separate.forward(extreme), truth)
 separate.backward(loss.backward(separate.output, truth))
-print("separate: loss", value, "   gradient", separate.dinputs)
-print("merged:   loss", merged.calculate(extreme, truth), "  gradient",
-      merged.backward(extreme, truth))  # fmt: skip
+merged_value = merged.calculate(extreme, truth)
+print(f"separate: loss {value:6.1f}   gradient", separate.dinputs + 0)  # + 0: no −0
+print(f"merged:   loss {merged_value:6.1f}   gradient", merged.backward(extreme, truth))
 assert merged.calculate(extreme, truth) == 1000 and merged.dinputs.tolist() == [[1, -1, 0]]
 assert not separate.dinputs.any()
 
 # %% [markdown]
+# The probability of the truth, $e^{-1000}$, is 0 in floating point: two separate steps see a 0 and
+# pass nothing back, so the network does not learn from its worst mistake. The merged step works on
+# the scores. It gives the true loss, 1000, and the true gradient.
+#
 # Labels may be integers or one-hot rows; the loss is the same. And a column of labels $(n, 1)$, the
 # trap of lesson 1, is refused, by the loss for classes as by that for yes or no:
 
@@ -478,45 +482,102 @@ assert final >= 0.9 and final > quick
 
 correct = model.predict(x_test) == y_test
 chosen = [*np.flatnonzero(~correct)[:2], *np.flatnonzero(correct)[:2]]
-fig, axes = plt.subplots(2, 4, figsize=(8, 2.9), height_ratios=(1.2, 1))
+
+# %% jupyter={"source_hidden": true}
+fig, axes = plt.subplots(2, 4, figsize=(8, 3.2), height_ratios=(1.2, 1))
 for (upper, lower), place in zip(axes.T, chosen, strict=True):
     material.picture(upper, x_test[place], f"truth: {y_test[place]}")
     p = model.forward(x_test[place : place + 1])[0]
     lower.bar(range(10), p, color=[material.GREEN if k == y_test[place] else material.RED
                                    for k in range(10)])  # fmt: skip
-    lower.set(ylim=(0, 1), xticks=range(0, 10, 3))
-plt.show()
+    lower.set(ylim=(0, 1), xticks=range(0, 10, 3), xlabel="digit", ylabel="probability")
+material.show(
+    "Four digits, two of them mistakes, above the probabilities that the network gives to each "
+    "digit. In the two mistakes another digit has the largest bar."
+)
 
 # %% [markdown]
 # Two mistakes and two right answers, with the probability that the network gives to each digit
 # (green: the right one).
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. **Tanh.** Write `Activation_Tanh` with `forward` and `backward`. Check: a difference quotient.
-#    Put it in place of ReLU in the quick start.
-# 2. **Mean squared error.** Write `Loss_MeanSquaredError` for outputs and targets $(n, k)$. Check:
-#    one dense layer of one neuron, trained on $y = 3x - 2$, finds 3 and −2.
-# 3. **Counting.** How many numbers does a dense network of given layer sizes learn? Check: the sum
-#    of `weights.size + biases.size` of the quick start's layers.
-# 4. **Which for which?** Compute the matrix whose entry $(i, j)$ counts the images of digit $i$
-#    taken for digit $j$. Check: its trace is the accuracy times the number of images.
-# 5. **Why random?** Let all weights of `NeuralNetwork` start at the same number, and train. How
-#    many different rows has `W1` after that, and why?
+# Write each answer in place of the dots and run its cell. `check` compares it with something that
+# knows the truth, and names what is wrong; `check(1)` alone gives a hint. The answers are apart:
+# `chainrule lessons 2 --answers`.
 #
-# Answers: `lessons/answers/lesson_02.py`.
+# **1. Tanh.** Write `Activation_Tanh` with `forward` and `backward`, as a layer like
+# `Activation_ReLU`. Then put it in place of ReLU in the quick start.
 
 # %%
-from lessons.answers import lesson_02 as answers
+from lessons.exercises.lesson_02 import check
 
-count = sum(layer.weights.size + layer.biases.size for layer in model.layers[::2])
-print("3. parameters of 784-128-64-10:", answers.n_parameters(784, 128, 64, 10))
-assert answers.n_parameters(784, 128, 64, 10) == count
 
-matrix = answers.confusion_matrix(y_test, model.predict(x_test))
-print("4. which for which:\n", matrix)
-assert np.trace(matrix) == round(final * len(y_test))
+class Activation_Tanh:
+    def forward(self, inputs):
+        ...
 
-numbers = [answers.different_neurons(x_train[:500], y_train[:500], start) for start in (None, 0.1)]
-print("5. different hidden neurons, random start and one number for all:", numbers)
-assert numbers == [8, 1]
+    def backward(self, dvalues):
+        ...
+
+
+check(1, Activation_Tanh)
+
+# %% [markdown]
+# **2. Mean squared error.** Write a loss for outputs and targets $(n, k)$: the mean over all of
+# $(\hat y - y)^2$. `losses` gives the loss of each example, $(n,)$; the base class takes the mean.
+
+# %%
+from lessons.by_hand import Loss
+
+
+class Loss_MeanSquaredError(Loss):
+    def losses(self, output, y):
+        ...
+
+    def backward(self, output, y):
+        ...
+
+
+check(2, Loss_MeanSquaredError)
+
+# %% [markdown]
+# **3. Counting.** How many numbers does a dense network of given layer sizes learn?
+# `n_parameters(784, 128, 64, 10)` is the answer for the quick start.
+
+
+# %%
+def n_parameters(*sizes):
+    ...
+
+
+check(3, n_parameters)
+
+# %% [markdown]
+# **4. Which for which?.** Compute the matrix whose entry $(i, j)$ counts the images of digit $i$
+# taken for digit $j$. Then look at that of the network above: which digits does it take for each
+# other?
+
+
+# %%
+def confusion_matrix(y, predicted):
+    """A (10, 10) array of counts."""
+    ...
+
+
+check(4, confusion_matrix)
+
+# %% [markdown]
+# **5. Why random?.** Train a network of 8 hidden neurons, `NeuralNetwork(x.shape[1], 8, 10,
+# seed=0)`, for 5 epochs at rate 0.1. With `start`, all of its weights and biases begin at that
+# number instead. How many different rows has `W1` after that, and why?
+
+
+# %%
+def different_neurons(x, y, start=None):
+    """How many different rows; x holds one image a row."""
+    ...
+
+
+check(5, different_neurons)

@@ -16,17 +16,13 @@
 # everybody looks at a few. It ends with what the learning rate can and cannot do.
 
 # %%
-import sys
-from pathlib import Path
+import prelude
 
-sys.path.insert(0, str(Path.cwd().parent if Path.cwd().name == "lessons" else Path.cwd()))
+prelude.begin()
 
 # %%
-import os
 import time
 from math import ceil
-
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when NumPy is loaded: all three ways on one core
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,7 +37,6 @@ from lessons.by_hand import (
     batches,
 )
 
-material.style()
 x, y, x_test, y_test = material.handwritten()
 x, y, x_test, y_test = x[:4000], y[:4000], x_test[:2000], y_test[:2000]
 n = len(x)
@@ -118,6 +113,10 @@ def descend(batch_size, rate, epochs, seed=0):
 # %% [markdown]
 # Each way gets a learning rate that suits it: the rougher the gradient, the shorter the steps.
 # (What happens with others comes below.)
+#
+# **Predict, then run.** Full batch passes over the images 80 times, the mini-batches 30 times, and
+# the single examples only 3 times. Which way has the lowest loss after 3 epochs, and which one
+# takes the most seconds for an epoch?
 
 # %%
 ways = {
@@ -134,14 +133,19 @@ at_three = {name: way[2][np.searchsorted(way[0], 3)] for name, way in ways.items
 assert at_three["full batch"] > 3 * at_three["mini-batch of 32"]
 assert ways["mini-batch of 32"][4, -1] > 0.85
 
+# %% jupyter={"source_hidden": true}
 fig, axes = plt.subplots(1, 2, figsize=(8.4, 3.1), sharey=True)
 for name, (epochs, seconds, losses, _, _) in ways.items():
     axes[0].plot(epochs[1:], losses[1:], label=name)
     axes[1].plot(seconds[1:], losses[1:], label=name)
 axes[0].set(xscale="log", yscale="log", xlabel="epochs", ylabel="training loss")
-axes[1].set(xscale="log", xlabel="seconds of training")
+axes[1].set(xscale="log", xlabel="seconds of training", ylabel="training loss")
 axes[0].legend()
-plt.show()
+material.show(
+    "Training loss of the three ways, with logarithmic axes. Left, over epochs: one example and "
+    "mini-batches fall fast, full batch far later. Right, over seconds: one example needs long "
+    "for its few epochs, mini-batches are first."
+)
 
 # %% [markdown]
 # **Over epochs**, that is for equal work on paper, full batch is far behind: it takes one step
@@ -151,7 +155,10 @@ plt.show()
 # ## What a step costs
 #
 # A product of two matrices reads each weight once and uses it for all examples of the batch, and
-# NumPy's own work for each call is done once. So an example is cheaper in company. We measure:
+# NumPy's own work for each call is done once. So an example is cheaper in company.
+#
+# **Predict, then run.** How many times cheaper is an example in the best batch size than alone? And
+# does it go on getting cheaper up to 1,024?
 
 # %%
 sizes = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
@@ -203,25 +210,30 @@ for size in sizes:
     agreement.append(np.mean([g @ exact / np.sqrt(g @ g * (exact @ exact)) for g in drawn]))
 
 slope = np.polyfit(np.log(sizes), np.log(errors), 1)[0]
-print("slope of the error in the logarithms:", slope)
-print("cosine of the angle to the exact gradient: one example", agreement[0], " 32", agreement[5])
+print(f"slope of the error in the logarithms: {slope:.3f}")
+print(f"cosine to the exact gradient: one example {agreement[0]:.2f}, 32 {agreement[5]:.2f}")
 assert abs(slope + 1) < 0.1
 assert agreement[5] > 3 * agreement[0] and agreement[5] > 0.5
 assert np.allclose(errors, variance / np.array(sizes), rtol=0.25)
 
+# %% jupyter={"source_hidden": true}
 fig, axes = plt.subplots(1, 3, figsize=(9.6, 2.9))
 axes[0].loglog(sizes, 1e6 * np.array(costs), "o-")
 axes[0].set(ylabel="µs an example", title="what an example costs")
 axes[0].yaxis.set_minor_formatter("")
 axes[1].loglog(sizes, errors / (exact @ exact), "o", label="measured")
 axes[1].loglog(sizes, variance / np.array(sizes) / (exact @ exact), "k:", label="formula")
-axes[1].set(title=r"squared error, relative to $\Vert\nabla L\Vert^2$")
+axes[1].set(ylabel=r"squared error / $\Vert\nabla L\Vert^2$", title="how far off a step is")
 axes[1].legend()
 axes[2].semilogx(sizes, agreement, "o-", color=material.GREEN)
-axes[2].set(ylim=(0, 1.05), title="cosine to the exact gradient")
+axes[2].set(ylim=(0, 1.05), ylabel="cosine", title="angle to the exact gradient")
 for ax in axes:
     ax.set(xlabel="batch size $B$")
-plt.show()
+material.show(
+    "Left: the cost of an example falls with the batch size and then levels off. Middle: the "
+    "squared error of the gradient falls in proportion to 1/B, as the formula says. Right: the "
+    "cosine to the exact gradient climbs towards 1."
+)
 
 # %% [markdown]
 # Two forces: large batches make an *example* cheap, and small ones make a *step* cheap. From one
@@ -242,42 +254,58 @@ plt.show()
 # $$0 < \eta < \frac{2}{\lambda}.$$
 
 # %%
-fig, axes = plt.subplots(1, 4, figsize=(9.6, 2.4), sharey=True)
-grid = np.linspace(-2.2, 2.2, 100)
-cases = ((0.1, "too small"), (0.8, "right"), (1.8, "zigzag"), (2.1, "diverges"))
-for ax, (rate, title) in zip(axes, cases, strict=True):
+cases = {0.1: "too small", 0.8: "right", 1.8: "zigzag", 2.1: "diverges"}  # by ηλ
+paths = {}
+for rate in cases:
     w = [1.2]
     for _ in range(6):
         w.append(w[-1] - rate * w[-1])
-    w = np.array(w)
+    paths[rate] = np.array(w)
     assert np.allclose(np.abs(w), 1.2 * abs(1 - rate) ** np.arange(7))
+
+# %% jupyter={"source_hidden": true}
+fig, axes = plt.subplots(1, 4, figsize=(9.6, 2.4), sharey=True)
+grid = np.linspace(-2.2, 2.2, 100)
+for ax, (rate, w) in zip(axes, paths.items(), strict=True):
     ax.plot(grid, grid**2 / 2, color="gray")
     ax.plot(w, w**2 / 2, "o-", color=material.RED if rate > 2 else material.BLUE, ms=4, lw=1)
-    ax.set(title=rf"$\eta\lambda = {rate}$: {title}", xlabel="$w$")
-plt.show()
+    ax.set(title=rf"$\eta\lambda = {rate}$: {cases[rate]}", xlabel="$w$")
+axes[0].set_ylabel("$f(w)$")
+material.show(
+    "Descent on a parabola at four rates: small steps, two steps to the minimum, a zigzag that "
+    "shrinks, and a zigzag that grows."
+)
 
 # %% [markdown]
 # A net has many weights, and the directions through their space have many different $\lambda$. The
 # steepest decides which rate is still stable, and the flattest how long it takes. Here is our net
-# with mini-batches of 32 for three epochs:
+# with mini-batches of 32 for three epochs.
+#
+# **Predict, then run.** The rates go from 0.001 to 3. How many of the six lead to a useful net?
 
 # %%
 rates = [0.001, 0.01, 0.1, 0.3, 1.0, 3.0]
 runs = {rate: descend(32, rate, epochs=3) for rate in rates}
-plt.figure(figsize=(5.6, 3))
 for rate in rates:
-    plt.plot(runs[rate][0], runs[rate][2], label=rf"$\eta = {rate:g}$")
     print(f"rate {rate:5g}: training loss {runs[rate][2, -1]:.3f}")
-plt.xlabel("epochs")
-plt.ylabel("training loss")
-plt.ylim(0, 4)
-plt.legend(loc="upper right", ncols=2)
-plt.show()
 
 final = {rate: runs[rate][2, -1] for rate in rates}
 assert min(final, key=final.get) in (0.1, 0.3)
 assert final[0.001] > 1.5 > 2 * final[0.1]  # too small: hardly moved
 assert final[3.0] > 2  # too large: as good as guessing, whose loss is ln 10 ≈ 2.3
+
+# %% jupyter={"source_hidden": true}
+plt.figure(figsize=(5.6, 3))
+for rate in rates:
+    plt.plot(runs[rate][0], runs[rate][2], label=rf"$\eta = {rate:g}$")
+plt.xlabel("epochs")
+plt.ylabel("training loss")
+plt.ylim(0, 4)
+plt.legend(loc="upper right", ncols=2)
+material.show(
+    "Training loss over three epochs at six rates: 0.1 and 0.3 fall fast, 0.001 hardly moves, 3 "
+    "stays at the loss of guessing."
+)
 
 # %% [markdown]
 # The right rates span a small window. A rate a hundred times too small wastes time; one ten times
@@ -302,26 +330,35 @@ assert final[3.0] > 2  # too large: as good as guessing, whose loss is ln 10 ≈
 # %%
 rng = np.random.default_rng(0)
 samples = 3 + rng.standard_normal((400, 2000))  # 400 runs of 2,000 steps; the answer is 3
-plt.figure(figsize=(6, 3))
-for label, rate in (
-    (r"$\eta = 0.5$", lambda t: 0.5), (r"$\eta = 0.05$", lambda t: 0.05),
-    (r"$\eta_t = 1/t$", lambda t: 1 / t),
-):  # fmt: skip
-    w, distances = np.zeros(400), []
+rules = {
+    r"$\eta = 0.5$": lambda t: 0.5,
+    r"$\eta = 0.05$": lambda t: 0.05,
+    r"$\eta_t = 1/t$": lambda t: 1 / t,
+}
+distances = {}
+for label, rate in rules.items():
+    w, distances[label] = np.zeros(400), []
     for t in range(1, 2001):
         w = w - rate(t) * (w - samples[:, t - 1])
-        distances.append(np.mean((w - 3) ** 2))
-    plt.loglog(np.arange(1, 2001), distances, label=label)
+        distances[label].append(np.mean((w - 3) ** 2))
     if rate(1) < 1:
-        expected = rate(1) / (2 - rate(1))
-        print(label, "mean squared distance", np.mean(distances[-500:]), "formula", expected)
-        assert np.isclose(np.mean(distances[-500:]), expected, rtol=0.1)
+        expected, found = rate(1) / (2 - rate(1)), np.mean(distances[label][-500:])
+        print(f"rate {rate(1)}: mean squared distance {found:.4f}, formula {expected:.4f}")
+        assert np.isclose(found, expected, rtol=0.1)
 assert np.allclose(w, samples.mean(axis=1))  # with 1/t, descent computes the mean itself
-assert distances[-1] < 0.002
+assert distances[label][-1] < 0.002
+
+# %% jupyter={"source_hidden": true}
+plt.figure(figsize=(6, 3))
+for label, values in distances.items():
+    plt.loglog(np.arange(1, 2001), values, label=label)
 plt.xlabel("step $t$")
 plt.ylabel("mean squared distance")
 plt.legend()
-plt.show()
+material.show(
+    "Mean squared distance to the minimum over 2,000 steps, with logarithmic axes: the constant "
+    "rates 0.5 and 0.05 level off, the rate 1/t goes on falling."
+)
 
 # %% [markdown]
 # `Optimizer_SGD(learning_rate, decay)` has this for nets: step $t$ takes $\eta / (1 + d\,t)$.
@@ -329,59 +366,106 @@ plt.show()
 # ## When to stop
 #
 # Converged on the training examples is not the same as good. Here is the mini-batch way again,
-# epoch by epoch. The loss on the examples that it learns from goes on falling. The loss on other
-# examples follows less and less, and it may rise again: the net learns its examples by heart.
+# epoch by epoch.
+#
+# **Predict, then run.** The training loss goes on falling to the end. Does the loss on images that
+# the net has never seen fall as well, stay, or rise?
 
 # %%
 epochs, _, losses, test_losses, accuracies = ways["mini-batch of 32"]
-plt.figure(figsize=(5.6, 2.8))
-plt.plot(epochs, losses, label="training loss")
-plt.plot(epochs, test_losses, label="test loss")
-plt.xlabel("epochs")
-plt.yscale("log")
-plt.legend()
-plt.show()
-
 halfway = len(epochs) // 2
-print("from the middle to the end: training loss", losses[halfway], "→", losses[-1],
-      " test loss", test_losses[halfway], "→", test_losses[-1])  # fmt: skip
+print(f"from the middle to the end: training loss {losses[halfway]:.4f} → {losses[-1]:.4f}, "
+      f"test loss {test_losses[halfway]:.3f} → {test_losses[-1]:.3f}")  # fmt: skip
 fall, test_fall = losses[-1] / losses[halfway], test_losses[-1] / test_losses[halfway]
 assert fall < 0.7 and test_fall > 1.3 * fall
 assert test_losses[-1] > 2 * losses[-1]
 
+# %% jupyter={"source_hidden": true}
+plt.figure(figsize=(5.6, 2.8))
+plt.plot(epochs, losses, label="training loss")
+plt.plot(epochs, test_losses, label="test loss")
+plt.xlabel("epochs")
+plt.ylabel("loss")
+plt.yscale("log")
+plt.legend()
+material.show(
+    "Training and test loss of the mini-batch way over 30 epochs: the training loss falls to the "
+    "end, the test loss levels off and stays above it."
+)
+
 # %% [markdown]
+# The loss on the examples that it learns from goes on falling. The loss on other examples follows
+# less and less, and it may rise again: the net learns its examples by heart.
 # Lesson 7 returns to this, and to steps that are cleverer than the plain gradient.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. **Counting.** How many updates do $E$ epochs over $n$ examples in mini-batches of $B$ make?
-#    Check: count those of `batches`.
-# 2. **The mean of gradients.** Compute the gradient of ten examples as the mean of ten gradients of
-#    one example each. Check: equal to that of the batch to rounding.
-# 3. **The edge.** For $f(w) = \frac{1}{2} w^\top H w$: which is the largest rate that does not
-#    diverge? Check: run 2 % below and 2 % above it.
-# 4. **One over $t$.** Show that descent with $\eta_t = 1/t$ on $\frac{1}{2}(w - x_t)^2$ computes
-#    the mean of the samples so far, wherever it starts. Check: `np.cumsum`.
-# 5. **Without replacement.** We drew mini-batches with replacement. An epoch draws without. By
-#    which factor is the squared error of such a mini-batch smaller? Check: by drawing from 20
-#    numbers.
+# Write each answer in place of the dots and run its cell. `check` compares it with something that
+# knows the truth, and names what is wrong; `check(1)` alone gives a hint. The answers are apart:
+# `chainrule lessons 3 --answers`.
 #
-# Answers: `lessons/answers/lesson_03.py`.
+# **1. Counting.** How many updates do `epochs` epochs over `n` examples in mini-batches of
+# `batch_size` make?
 
 # %%
-from lessons.answers import lesson_03 as answers
+from lessons.exercises.lesson_03 import check
 
-model = network()
-singles = answers.mean_of_single_gradients(model, loss, x[:10], y[:10])
-gradient(model, x[:10], y[:10])
-print("2. largest difference:", np.abs(singles - model.layers[0].dweights).max())
-assert np.allclose(singles, model.layers[0].dweights, atol=1e-6)
 
-hessian = np.array([[3.0, 1.0], [1.0, 2.0]])
-edge = answers.largest_stable_rate(hessian)
-for factor in (0.98, 1.02):
-    w = np.ones(2)
-    for _ in range(500):
-        w = w - factor * edge * hessian @ w
-    print(f"3. {factor} times the largest stable rate, after 500 steps: {np.linalg.norm(w):.2g}")
-    assert (np.linalg.norm(w) < 1) == (factor < 1)
+def updates(n, batch_size, epochs):
+    ...
+
+
+check(1, updates)
+
+# %% [markdown]
+# **2. The mean of gradients.** Compute the gradient of `model.layers[0].weights` for the examples
+# `x`, `y` as the mean of the gradients of one example each. Is it that of the batch?
+
+
+# %%
+def mean_of_single_gradients(model, loss, x, y):
+    """An array in the shape of the first layer's weights."""
+    ...
+
+
+check(2, mean_of_single_gradients)
+
+# %% [markdown]
+# **3. The edge.** For $f(w) = \frac{1}{2} w^\top H w$: which is the largest rate at which descent
+# does not diverge?
+
+
+# %%
+def largest_stable_rate(hessian):
+    ...
+
+
+check(3, largest_stable_rate)
+
+# %% [markdown]
+# **4. One over t.** Show that descent with $\eta_t = 1/t$ on $\frac{1}{2}(w - x_t)^2$ computes the
+# mean of the samples so far, wherever it starts.
+
+
+# %%
+def running_means(samples, start=0.0):
+    """w after each step, beginning with t = 1, in the shape of the samples."""
+    ...
+
+
+check(4, running_means)
+
+# %% [markdown]
+# **5. Without replacement.** We drew mini-batches with replacement. An epoch draws without. How
+# large is the mean squared error of a mini-batch mean, in units of the variance of one example, in
+# both cases?
+
+
+# %%
+def relative_noise(batch_size, n, replace):
+    """One number; n is the number of examples to draw from."""
+    ...
+
+
+check(5, relative_noise)

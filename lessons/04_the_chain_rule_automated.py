@@ -17,19 +17,15 @@
 # those by hand.
 
 # %%
-import sys
-from pathlib import Path
+import prelude
 
-sys.path.insert(0, str(Path.cwd().parent if Path.cwd().name == "lessons" else Path.cwd()))
+prelude.begin()
 
 # %%
 import inspect
 import math
-import os
 import time
 from itertools import pairwise
-
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when NumPy is loaded: these matrices are small
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -38,8 +34,6 @@ import chainrule as cr
 from chainrule import nn
 from lessons import by_hand, material, pictures, scalar
 from lessons.scalar import Scalar
-
-material.style()
 
 # %% [markdown]
 # ## On paper
@@ -108,12 +102,16 @@ assert np.allclose([w.grad, x.grad, b.grad], [dL_dw, dL_dx, dL_db], atol=1e-15)
 # flows along the arrows from right to left; the number on an arrow is what passes there: the
 # gradient of the box it leaves, times the slope of that operation.
 
-# %%
+# %% jupyter={"source_hidden": true}
 for name, node in (("z", z), ("a", a), ("L", L)):
     node.name = name
 fig, ax = plt.subplots(figsize=(8, 2.6))
 pictures.draw_graph(ax, L)
-plt.show()
+material.show(
+    "The graph of one neuron with a squared error: boxes for x, w, b, t and each result with its "
+    "value, from left to right; on the arrows the gradient that passes from the loss back to "
+    "each input."
+)
 
 # %% [markdown]
 # Two patterns are worth knowing by heart. A **sum** passes the gradient on as it is, to each of its
@@ -139,11 +137,16 @@ y = u * x.exp() + u
 u.name, y.name = "u", "y"
 y.backward()
 
+# %% jupyter={"source_hidden": true}
 fig, ax = plt.subplots(figsize=(7, 2.8))
 pictures.draw_graph(ax, y)
-plt.show()
+material.show(
+    "The graph of y = u times e to the x plus u, with u = x squared: arrows from y back to x on "
+    "several roads, with the gradient on each."
+)
 
 
+# %%
 def paths(node, product=1.0):
     """The product of slopes along every path from `node` back to x."""
     if node is x:
@@ -165,7 +168,10 @@ assert math.isclose(x.grad, (1.5**2 + 2 * 1.5) * math.exp(1.5) + 2 * 1.5)
 # is used twice, and the number of paths doubles at each step. The engine touches each *arrow* once:
 # it waits until the gradient of a node is complete, and only then passes it on. For that the nodes
 # must be in an order in which each stands before all it was computed from. That is a **topological
-# order**, and `nodes` finds it:
+# order**, and `nodes` finds it.
+#
+# **Predict, then run.** After 60 squarings there are $2^{60}$ paths. On how many arrows does a
+# gradient travel?
 
 # %%
 print(" steps   paths                arrows")
@@ -190,7 +196,7 @@ begin = end = Scalar(0.5)
 for _ in range(100_000):
     end = end + 1e-6
 end.backward()
-print("after 100,000 operations:", end.data, begin.grad)
+print(f"after 100,000 operations: value {end.data:.4f}, slope {begin.grad}")
 assert begin.grad == 1.0
 
 # %% [markdown]
@@ -201,8 +207,8 @@ assert begin.grad == 1.0
 # $$\frac{f(x + h) - f(x)}{h} = f'(x) + O(h), \qquad
 #   \frac{f(x + h) - f(x - h)}{2h} = f'(x) + O(h^2).$$
 #
-# Smaller $h$ is better, until the two values of $f$ agree in nearly all of their 16 digits and the
-# difference holds nothing but rounding. `backward` has no $h$ and no such trade.
+# **Predict, then run.** A float64 has 16 digits. Which $h$ gives the best central difference:
+# $10^{-2}$, $10^{-5}$, $10^{-8}$ or $10^{-12}$? And how many digits are right then?
 
 
 # %%
@@ -222,20 +228,28 @@ truth = (2 * 0.7 / 1.49 * g + u * (1 - g * g)) / v - u * g * math.exp(-0.7) / v*
 h = 10.0 ** -np.arange(0.5, 13, 0.25)
 one_sided = np.array([abs((value(0.7 + s) - value(0.7)) / s - truth) for s in h])
 central = np.array([abs((value(0.7 + s) - value(0.7 - s)) / (2 * s) - truth) for s in h])
+print(f"best: one-sided {one_sided.min():.0e}, central {central.min():.0e} "
+      f"at h = {h[central.argmin()]:.0e}, backward {abs(x.grad - truth):.0e}")  # fmt: skip
+assert abs(x.grad - truth) < 1e-15 and central.min() < one_sided.min()
+assert central[np.argmin(np.abs(h - 1e-6))] < 1e-9
 
+# %% jupyter={"source_hidden": true}
 fig, ax = plt.subplots(figsize=(6, 2.8))
 ax.loglog(h, one_sided, label="one-sided difference")
 ax.loglog(h, central, label="central difference")
 ax.axhline(max(abs(x.grad - truth), 1e-17), color=material.GREEN, label="backward")
 ax.set(xlabel="$h$", ylabel="error of the derivative", xlim=(h[0], h[-1]))
 ax.legend(loc="upper center")
-plt.show()
-print(f"best: one-sided {one_sided.min():.0e}, central {central.min():.0e}, "
-      f"backward {abs(x.grad - truth):.0e}")
-assert abs(x.grad - truth) < 1e-15 and central.min() < one_sided.min()
-assert central[np.argmin(np.abs(h - 1e-6))] < 1e-9
+material.show(
+    "Error of the derivative against h, with logarithmic axes. The one-sided and the central "
+    "difference fall to a minimum and rise again for smaller h; the central one goes lower. The "
+    "error of backward is a level line far below."
+)
 
 # %% [markdown]
+# Smaller $h$ is better, until the two values of $f$ agree in nearly all of their 16 digits and the
+# difference holds nothing but rounding. `backward` has no $h$ and no such trade.
+#
 # So differences are for *checking*: slow and inexact, but they know nothing of our rules, so they
 # do not repeat our mistakes. Central ones with $h = 10^{-6}$ are good for nine digits here.
 #
@@ -285,6 +299,13 @@ def reverse_mode(numbers):
     return [x.grad for x in xs]
 
 
+# %% [markdown]
+# **Predict, then run.** A function has 256 inputs and one output. The gradient in forward mode
+# takes one run for each input; in reverse mode one run and one walk back. How many times faster is
+# reverse mode?
+
+
+# %%
 def seconds(function, *args, rounds=3):
     times = []
     for _ in range(rounds):
@@ -302,17 +323,21 @@ for n in sizes:
     assert np.allclose(forward_mode(numbers), reverse_mode(numbers))
     for name, mode in (("forward mode", forward_mode), ("reverse mode", reverse_mode)):
         times[name].append(1e3 * seconds(mode, numbers))
+print(f"256 inputs: forward {times['forward mode'][-1]:.0f} ms, "
+      f"reverse {times['reverse mode'][-1]:.1f} ms")
+assert times["forward mode"][-1] > 5 * times["reverse mode"][-1]
 
+# %% jupyter={"source_hidden": true}
 fig, ax = plt.subplots(figsize=(6, 2.8))
 for name, values in times.items():
     ax.loglog(sizes, values, "o-", label=name, markersize=4)
 ax.set(xlabel="inputs", ylabel="ms for the gradient", xticks=sizes, xticklabels=sizes)
 ax.minorticks_off()
 ax.legend()
-plt.show()
-print(f"256 inputs: forward {times['forward mode'][-1]:.0f} ms, "
-      f"reverse {times['reverse mode'][-1]:.1f} ms")
-assert times["forward mode"][-1] > 5 * times["reverse mode"][-1]
+material.show(
+    "Milliseconds for the gradient against the number of inputs, with logarithmic axes: forward "
+    "mode grows with the square, reverse mode in proportion."
+)
 
 # %% [markdown]
 # | | cost of all derivatives of $f: \mathbb{R}^n \to \mathbb{R}^m$ | memory |
@@ -426,7 +451,7 @@ print(f"{len(weights)} weights, {len(loss.nodes()):,} numbers in the graph of on
 print(f"loss {history[0]:.3f} → {history[-1]:.3f}, {right:.0%} right")
 assert history[-1] < 0.2 and right >= 0.95
 
-# %%
+# %% jupyter={"source_hidden": true}
 gx, gy = np.meshgrid(np.linspace(-1.6, 2.6, 120), np.linspace(-1.2, 1.7, 90))
 W = np.array([[w.data for w in row] for row in hidden])
 v = np.array([w.data for w in out])
@@ -440,7 +465,10 @@ right_.contour(gx, gy, plane, levels=[0], colors="#666666", linewidths=1)
 for sign, color in ((-1, material.BLUE), (1, material.ORANGE)):
     right_.plot(*points[labels == sign].T, "o", color=color, markersize=4)
 right_.set(xticks=[], yticks=[])
-plt.show()
+material.show(
+    "Left: the loss of the net of Scalars falls in 120 steps. Right: the two half moons, and the "
+    "curved border that the net draws between them."
+)
 
 # %% [markdown]
 # It works, and it is slow: each number is an object of Python. Note the number of nodes, for a net
@@ -490,9 +518,9 @@ images = images.astype(np.float64)
 layers = [by_hand.DenseLayer(784, 128, seed=0), by_hand.Activation_ReLU(),
           by_hand.DenseLayer(128, 64, seed=1), by_hand.Activation_ReLU(),
           by_hand.DenseLayer(64, 10, seed=2), by_hand.Activation_Softmax()]
-model, loss_function = by_hand.Model(layers), by_hand.Loss_CategoricalCrossentropy()
-loss_by_hand = loss_function.calculate(model.forward(images), digits)
-model.backward(loss_function.backward(model.output, digits))
+model = by_hand.Model(layers)
+loss_by_hand = model.loss.calculate(model.forward(images), digits)
+model.backward(model.output, digits)
 
 expected = {}
 for number, layer in enumerate(layers[::2], 1):
@@ -530,10 +558,15 @@ for name, error in largest.items():
 assert max(largest.values()) < 1e-6
 assert math.isclose(steps["L"].item(), loss_by_hand, abs_tol=1e-9)
 
-# %%
+# %% jupyter={"source_hidden": true}
 fig, ax = plt.subplots(figsize=(10, 2.8))
 pictures.draw_graph(ax, {**tensors, **steps}, size=8)
-plt.show()
+material.show(
+    "The tape of the net as a graph: nine results from the images to the loss, with the "
+    "parameters, and the length of the gradient on each arrow."
+)
+
+# %%
 n_weights = sum(g.size for name, g in expected.items() if name != "x")
 print(f"{len(steps)} nodes, for {n_weights:,} weights")
 
@@ -554,7 +587,7 @@ def loss_at(name, place, h):
         layers[2 * int(name[1]) - 2], "weights" if name[0] == "W" else "biases")
     before = array[place]
     array[place] = before + h
-    result = loss_function.calculate(model.forward(images), digits)
+    result = model.loss.calculate(model.forward(images), digits)
     array[place] = before
     return result
 
@@ -571,7 +604,10 @@ assert max(worst.values()) < 1e-4
 assert cr.gradcheck(lambda *args: forward(*args)["L"], list(tensors.values()), rtol=1e-4)
 
 # %% [markdown]
-# What does the gradient cost? Forward alone, and forward with the walk back:
+# What does the gradient cost? We time forward alone, and forward with the walk back.
+#
+# **Predict, then run.** The net has 109,386 weights. How many times as long as the value does its
+# gradient take?
 
 # %%
 arguments = list(tensors.values())
@@ -630,33 +666,83 @@ assert np.isclose(H[2, 2], 6 * 2.0 * 0.5) and np.isclose(H[0, 0], math.exp(0.5))
 
 # %% [markdown]
 # Lesson 10 goes on from here, to what happens below `backward()`.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. **An operation.** Add a `sigmoid` to the engine as one node, $\sigma' = \sigma(1 - \sigma)$,
-#    that does not overflow for large inputs of either sign. Check: differences, and a Scalar of a
-#    Scalar.
-# 2. **Count the paths.** Write `count_paths(root, leaf)` that does not walk along them. Check:
-#    $2^{60}$ for sixty squarings.
-# 3. **Soft maximum.** With Scalars, write $\ln \sum_i e^{x_i}$ so that $x_i = 1000$ is no problem.
-#    What is its gradient? Check: lesson 2 has a name for it.
-# 4. **Forward.** Complete dual numbers with subtraction, division and `exp`. Check: $f'$ of section
-#    "Is it right?", without `log`, against the engine.
-# 5. **A row of the Hessian times a vector.** Compute $Hv$ for a function of a tensor without making
-#    $H$, by two walks back. Check: `cr.hessian(f)(x) @ v`.
+# Write each answer in place of the dots and run its cell. `check` compares it with something that
+# knows the truth, and names what is wrong; `check(1)` alone gives a hint. The answers are apart:
+# `chainrule lessons 4 --answers`.
 #
-# Answers: `lessons/answers/lesson_04.py`.
+# **1. An operation.** Add a `sigmoid` to the engine as one node, $\sigma' = \sigma(1 - \sigma)$,
+# that does not overflow for large inputs of either sign. It should also work for a Scalar of a
+# Scalar.
 
 # %%
-from lessons.answers import lesson_04 as answers
+from lessons.exercises.lesson_04 import check
 
-xs = [Scalar(v) for v in (1000.0, 1001.0, 998.0)]
-soft = answers.log_sum_exp(xs)
-soft.backward()
-print("soft maximum", round(soft.data, 4), " gradient", np.round([x.grad for x in xs], 4))
-assert math.isclose(sum(x.grad for x in xs), 1)
 
-v = np.array([1.0, -2.0, 0.5])
-product = answers.hessian_vector(g, x.detach(), cr.tensor(v)).numpy()
-print("H·v", product.round(4))
-assert np.allclose(product, H @ v)
+def sigmoid(x):
+    """A Scalar with the one input x."""
+    ...
+
+
+check(1, sigmoid)
+
+# %% [markdown]
+# **2. Count the paths.** Count the paths from `root` back to `leaf` without walking along them.
+
+
+# %%
+def count_paths(root, leaf):
+    ...
+
+
+check(2, count_paths)
+
+# %% [markdown]
+# **3. Soft maximum.** With Scalars, write $\ln \sum_i e^{x_i}$ so that $x_i = 1000$ is no problem.
+# What is its gradient? (Lesson 2 has a name for it.)
+
+
+# %%
+def log_sum_exp(xs):
+    """A Scalar; xs is a list of Scalars."""
+    ...
+
+
+check(3, log_sum_exp)
+
+# %% [markdown]
+# **4. Forward.** Complete dual numbers. Begin with the methods of `Dual` above; add negation,
+# subtraction, division and `exp`, also where one side is a plain number.
+
+
+# %%
+class Complete:
+    def __init__(self, data, slope=0.0):
+        self.data, self.slope = data, slope
+
+    def __neg__(self):
+        ...
+
+    def __sub__(self, other):
+        ...
+
+    def __rsub__(self, other):
+        ...
+
+
+check(4, Complete)
+
+# %% [markdown]
+# **5. A row of the Hessian times a vector.** Compute $Hv$ for a function of a tensor without making
+# $H$, by two walks back.
+
+
+# %%
+def hessian_vector(f, x, v):
+    ...
+
+
+check(5, hessian_vector)

@@ -17,19 +17,16 @@
 # way to write the same three loops is, beside NumPy and Chainrule.
 
 # %%
-import sys
-from pathlib import Path
+import prelude
 
-sys.path.insert(0, str(Path.cwd().parent if Path.cwd().name == "lessons" else Path.cwd()))
+prelude.begin(threads=2)
 
 # %%
 import os
 import shutil
 import tempfile
 from itertools import pairwise
-
-for library in ("OPENBLAS", "OMP", "MKL"):  # Two threads for everybody.
-    os.environ.setdefault(f"{library}_NUM_THREADS", "2")
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,7 +36,6 @@ from chainrule import nn
 from lessons import by_hand, material
 from lessons.cpp import bridge, measure
 
-material.style()
 folder = Path(tempfile.mkdtemp(prefix="lesson-5-"))
 program = bridge.build(folder) if bridge.compiler() else None
 if program is None:
@@ -114,7 +110,7 @@ print(bridge.part(3))
 #
 # The picture shows in which order the inner loops visit a matrix $B$ of $8 \times 8$ numbers.
 
-# %%
+# %% jupyter={"source_hidden": true}
 n = 8
 row, col = np.divmod(np.arange(n * n), n)
 orders = {
@@ -131,7 +127,10 @@ for ax, (title, order) in zip(axes, orders.items(), strict=True):
     ax.grid(False)
 bar = figure.colorbar(image, ax=axes, shrink=0.8, ticks=[0, 63])
 bar.ax.set_yticklabels(["first", "last"])
-plt.show()
+material.show(
+    "Three tables of 8 by 8 squares, coloured by the time of the visit: down the columns, along "
+    "the rows, and panel by panel."
+)
 
 # %% [markdown]
 # ## Third: blocks
@@ -323,6 +322,9 @@ if program:
 # All candidates take turns, each has its two threads where it can use them, and of all rounds the
 # least time counts: whatever else the machine does can only lengthen one. GFLOP/s counts only the
 # products; what else a step does makes the time longer and the rate smaller.
+#
+# **Predict, then run.** The first two stages differ in the order of two loops, nothing else. How
+# many times faster is the second one? And how far from it are the blocks: 2 times, 10 times?
 
 # %%
 if program:
@@ -334,7 +336,7 @@ else:
     print(f"Stored on {result['machine']['date']}: {measure.described(result['machine'])}.")
 print(measure.table(result))
 
-# %%
+# %% jupyter={"source_hidden": true}
 rates = measure.rates(result)
 colors = [material.SKY] * 3 + [material.BLUE] + [material.ORANGE] + [material.GREEN] * 2
 figure, axes = plt.subplots(2, 2, figsize=(8, 5.4), sharex=True, sharey=True)
@@ -349,7 +351,11 @@ for ax, (name, row) in zip(axes.flat, rates.items(), strict=True):
 axes[0, 0].set_yticks(places, list(row))
 for ax in axes[1]:
     ax.set_xlabel("GFLOP/s")
-plt.show()
+material.show(
+    "GFLOP/s of seven programs on four workloads, with a logarithmic axis: C++ naive is the "
+    "slowest everywhere, then reordered; blocked, threads, NumPy and Chainrule are ten to a "
+    "hundred times as fast."
+)
 
 # %%
 training = result["seconds"]["training, batch 64"]
@@ -377,9 +383,8 @@ print(f"{numbers * 4 / 1024:.0f} KiB of weights in {best * 1e6:.1f} µs: "
 assert best < single["NumPy by hand"]
 
 # %% [markdown]
-# **Threads.** A step with 64 images is too short to share: two threads would win less than it takes
-# to start them. With more images the shares are large, and two threads can nearly halve the time,
-# if the second core has nothing else to do. This run says:
+# **Predict, then run.** The last stage shares the rows out to two threads. By which factor is each
+# of the four workloads faster?
 
 # %%
 for name, row in result["seconds"].items():
@@ -387,45 +392,84 @@ for name, row in result["seconds"].items():
     print(f"{name:24} threads: {ratio:.2f} times as fast as without")
 
 # %% [markdown]
+# **Threads.** A step with 64 images is too short to share: two threads would win less than it takes
+# to start them. With more images the shares are large, and two threads can nearly halve the time,
+# if the second core has nothing else to do.
+#
 # Chainrule's engine is built from the same ideas: tiles in registers, panels in caches, and threads
 # that stay, watching for work. What it adds is that it writes such a program for any network.
 # Lesson 10 goes there.
-#
-# ## Exercises
-#
-# 1. **Count.** Write `step_flops(sizes, batch)`: the FLOPs in the products of one training step of
-#    any dense network. *Right if* it gives the bill above, and if your naive product, with a
-#    counter in its inner loop, counts the same.
-# 2. **The best tile.** Count instructions instead of bytes. A tile of $R$ rows of $v$ vectors needs
-#    $Rv$ registers for the sums, $v$ for a row of the panel, and one for the number of $A$, which a
-#    load copies to all places of a register. For each $k$ that is $R + v$ loads for $Rv$
-#    multiply-adds. Which tile has the most of them for a load, with 16 registers of 8 numbers, and
-#    with 32 of 16? *Right if* no tile that fits is better; then try yours in `network.cpp`.
-# 3. **Tiles in Python.** Write `tiled_product(a, b, rows, cols)` with the loops of `multiply_tile`
-#    and `@` nowhere. *Right if* it equals `a @ b` for sizes that the tile does not divide.
-# 4. **A cache on paper.** Simulate a cache of $L$ lines of 16 numbers, which drops the line that
-#    was not used for longest. Count the misses of the two loop orders. *Right if* with room for all
-#    three matrices both orders miss each line once.
-# 5. **Threads that stay.** In `network.cpp`, replace the threads that are started for each product
-#    by threads that wait for work. *Right if* training leaves the same bits, the thread sanitizer
-#    (`make CXXFLAGS="-O1 -g -fsanitize=thread"`) is silent, and with a free core even a step
-#    at batch 64 is faster.
-#
-# Answers: `lessons/answers/lesson_05.py`.
 
 # %%
-from lessons.answers import lesson_05
-
-assert lesson_05.step_flops(sizes, 64) == measure.flops("train", 64)
-for registers, floats in [(16, 8), (32, 16)]:
-    tile = lesson_05.best_tile(registers, floats)
-    print(f"{registers} registers of {floats} numbers: a tile of {tile[0]} × {tile[1]}")
-
-lines = [4, 16, 64, 256]
-print("\nmisses of a product of 32 × 32 matrices (6 × 32 lines in all)")
-print(f"{'lines in the cache':20}" + "".join(f"{n:8}" for n in lines))
-for order in ("ijk", "ikj"):
-    print(f"{order:20}" + "".join(f"{lesson_05.misses(order, 32, n):8,}" for n in lines))
-assert lesson_05.misses("ijk", 32, 256) == lesson_05.misses("ikj", 32, 256) == 6 * 32
-assert lesson_05.misses("ijk", 32, 16) > 5 * lesson_05.misses("ikj", 32, 16)
 shutil.rmtree(folder)
+
+# %% [markdown]
+# ## Exercises
+#
+# Write each answer in place of the dots and run its cell. `check` compares it with something that
+# knows the truth, and names what is wrong; `check(1)` alone gives a hint. The answers are apart:
+# `chainrule lessons 5 --answers`.
+#
+# **1. Count.** The FLOPs in the products of one training step of any dense network. Is it the bill
+# above for 784-128-64-10 and a batch of 64?
+
+# %%
+from lessons.exercises.lesson_05 import check
+
+
+def step_flops(sizes, batch):
+    ...
+
+
+check(1, step_flops)
+
+# %% [markdown]
+# **2. The best tile.** Count instructions instead of bytes. A tile of $R$ rows of $v$ vectors needs
+# $Rv$ registers for the sums, $v$ for a row of the panel, and one for the number of $A$, which a
+# load copies to all places of a register. For each $k$ that is $R + v$ loads for $Rv$
+# multiply-adds. Which tile has the most of them for a load? Then try yours in `network.cpp`.
+
+
+# %%
+def best_tile(registers, lanes):
+    """(rows, columns) of the tile; a register holds `lanes` numbers."""
+    ...
+
+
+check(2, best_tile)
+
+# %% [markdown]
+# **3. Tiles in Python.** The product with the loops of `multiply_tile`, and `@` nowhere. The tile
+# need not divide the sizes.
+
+
+# %%
+def tiled_product(a, b, rows, cols):
+    ...
+
+
+check(3, tiled_product)
+
+# %% [markdown]
+# **4. A cache on paper.** Simulate a cache of `lines` lines of 16 numbers, which drops the line
+# that was not used for longest. Count the misses of a product of $n \\times n$ matrices A, B and C,
+# which lie one after the other, with the loops in the order `"ijk"` or `"ikj"`.
+
+
+# %%
+def misses(order, n, lines):
+    ...
+
+
+check(4, misses)
+
+# %% [markdown]
+# **5. Threads that stay.** In a copy of `lessons/cpp/network.cpp`, replace the threads that are
+# started for each product by threads that wait for work. Training must leave the same bits. (The
+# thread sanitizer, `make CXXFLAGS="-O1 -g -fsanitize=thread"`, should be silent; and with a free
+# core even a step at batch 64 is faster.)
+
+# %%
+my_program = ...  # the path of your copy
+
+check(5, my_program)

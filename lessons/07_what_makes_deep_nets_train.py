@@ -18,10 +18,9 @@
 # starts from.
 
 # %%
-import sys
-from pathlib import Path
+import prelude
 
-sys.path.insert(0, str(Path.cwd().parent if Path.cwd().name == "lessons" else Path.cwd()))
+prelude.begin(threads=None)
 
 # %%
 from itertools import pairwise
@@ -34,7 +33,6 @@ from chainrule import nn, optim
 from chainrule.nn import functional as F
 from lessons import material
 
-material.style()
 x_train, y_train, x_test, y_test = material.handwritten()
 print(material.source(), x_train.shape, x_test.shape)
 
@@ -88,6 +86,10 @@ def initialize(model, spread, seed=0):
 # Let us measure. Sixteen hidden layers of 100 neurons, one batch, and for each layer the root mean
 # square of $\delta_l$ over all neurons and images. `cr.grad` gives the gradient with respect to any
 # tensor on the way, so it is enough to keep the $z_l$.
+#
+# **Predict, then run.** All weights begin with variance $1/n$, so that neither large nor small
+# numbers are put in. By which factor do the gradients of the first and the last of the sixteen
+# hidden layers differ, for the sigmoid, for tanh, and for ReLU?
 
 # %%
 DEPTH, WIDTH = 16, 100
@@ -125,6 +127,7 @@ by_scale = {
     for scale in (0.5, 1.0, np.sqrt(2), 2.0, 3.0)
 }
 
+# %% jupyter={"source_hidden": true}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
 for name, values in by_activation.items():
     left.semilogy(range(1, DEPTH + 2), values, "o-", markersize=3, label=name)
@@ -135,6 +138,11 @@ right.set(title=r"ReLU, $w \sim N(0, s^2/n)$")
 for axes in (left, right):
     axes.set_xlabel("layer (1 is next to the input)")
     axes.legend()
+material.show(
+    "Typical gradients by layer, with a logarithmic axis. Left: for the sigmoid they fall by "
+    "more than eight orders of magnitude towards the input, for ReLU by a few, for tanh they "
+    "stay. Right: for ReLU at five scales they are straight lines; the one for 1.41 is level."
+)
 
 # %% [markdown]
 # Read the curves from right to left, as the gradient travels. A straight line on this axis is an
@@ -229,8 +237,8 @@ rng = np.random.default_rng(0)
 a = 0.2 + 0.7 * rng.standard_normal((2000, 300))  # the mean of the inputs need not be 0
 w = rng.uniform(-0.5, 0.5, (300, 400))
 z = a @ w
-print("Var(z)          measured", z.var(), " formula", 300 * (1 / 12) * (a**2).mean())
-print("E[ReLU(z)²]/Var(z)      ", (np.maximum(z, 0) ** 2).mean() / z.var())
+print(f"Var(z): measured {z.var():.2f}, formula {300 * (1 / 12) * (a**2).mean():.2f}")
+print(f"E[ReLU(z)²]/Var(z): {(np.maximum(z, 0) ** 2).mean() / z.var():.3f}")
 assert abs(z.var() / (300 / 12 * (a**2).mean()) - 1) < 0.15
 assert abs((np.maximum(z, 0) ** 2).mean() / z.var() - 0.5) < 0.05
 
@@ -262,12 +270,18 @@ hidden = {
 }
 size = {key: np.array([np.sqrt((a**2).mean()) for a in values]) for key, values in hidden.items()}
 
+# %% jupyter={"source_hidden": true}
 figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
 for axes, kind in zip(panels, ("tanh", "ReLU"), strict=True):
     for name in spreads:
         axes.semilogy(range(1, DEPTH + 1), size[kind, name], "o-", markersize=3, label=name)
     axes.set(title=kind, xlabel="hidden layer")
     axes.legend() if kind == "ReLU" else axes.set_ylabel(r"$\sqrt{E[a^2]}$")
+material.show(
+    "The size of the activations over 16 layers for tanh and for ReLU, with four "
+    "initializations. Only He's stays level for ReLU; 0.01 times N(0, 1) falls to nothing, the "
+    "uniform draw explodes."
+)
 
 # %%
 for name, variance in (("U[−0.5, 0.5]", 1 / 12), ("0.01·N(0, 1)", 1e-4), ("Xavier", 1 / WIDTH),
@@ -288,21 +302,30 @@ assert size["tanh", "U[−0.5, 0.5]"].min() > 0.8 and size["tanh", "0.01·N(0, 1
 # (nothing left), or a spread that stays. (Xavier's narrows slowly, since $|\tanh z| < |z|$; a
 # factor of $5/3$, the tanh's *gain*, makes up for it.)
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, grid = plt.subplots(3, 4, figsize=(9, 4.2), sharex=True)  # of the tanh net
 for row, layer in zip(grid, (1, 8, 16), strict=True):
     for axes, name in zip(row, spreads, strict=True):
-        axes.hist(hidden["tanh", name][layer - 1].ravel(), bins=41, range=(-1, 1), density=True)
+        values = hidden["tanh", name][layer - 1].ravel()
+        axes.hist(values, bins=41, range=(-1, 1), density=True, histtype="stepfilled")
         axes.set(yticks=[], title=name if layer == 1 else None)
     row[0].set_ylabel(f"layer {layer}")
 for axes in grid[-1]:
     axes.set_xlabel("activation")
+material.show(
+    "Histograms of the activations of the tanh net in layers 1, 8 and 16: for the uniform draw "
+    "they stand at plus and minus 1, for 0.01 times N(0, 1) at 0, for Xavier and He they stay "
+    "spread."
+)
 
 # %% [markdown]
 # ### What it does to training
 #
 # The same ReLU net, the same 300 batches, plain gradient descent; only the first draw differs.
 # `step` is compiled: forward, backward and update run as one program.
+#
+# **Predict, then run.** Four starts, the same 16 hidden layers, the same 300 steps. A guess is
+# right in 10 % of the cases. Which accuracies will the four nets reach?
 
 # %%
 def training_step(model, optimizer):
@@ -340,21 +363,29 @@ def smooth(values, window=15):
     return np.convolve(values, np.ones(window) / window, mode="valid")
 
 
-figure, axes = plt.subplots(figsize=(6, 3.2))
-reached = {}
+reached, curves = {}, {}
 for name, spread in spreads.items():
     model = initialize(network(SIZES, nn.ReLU), spread)
     losses = fit(model, optim.SGD(model.parameters(), lr=0.01, momentum=0.0), steps=300)
     reached[name] = accuracy(model)
-    axes.plot(smooth(np.where(np.isfinite(losses), losses, np.nan)), label=name)
+    curves[name] = smooth(np.where(np.isfinite(losses), losses, np.nan))
     print(f"{name:13} first loss {losses[0]:9.3g}   last loss {losses[-1]:9.3g}"
           f"   test accuracy {reached[name]:.1%}")
-axes.axhline(np.log(10), color="grey", linewidth=1, linestyle=":")
-axes.set(ylim=(0, 4), xlabel="step", ylabel="loss", title="16 hidden layers of ReLU")
-axes.legend()
 
 assert reached["He"] > 0.75 and reached["Xavier"] < reached["He"] - 0.3
 assert reached["U[−0.5, 0.5]"] < 0.3 and reached["0.01·N(0, 1)"] < 0.3
+
+# %% jupyter={"source_hidden": true}
+figure, axes = plt.subplots(figsize=(6, 3.2))
+for name, curve in curves.items():
+    axes.plot(curve, label=name)
+axes.axhline(np.log(10), color="grey", linewidth=1, linestyle=":")
+axes.set(ylim=(0, 4), xlabel="step", ylabel="loss", title="16 hidden layers of ReLU")
+axes.legend()
+material.show(
+    "Loss over 300 steps of the net with 16 hidden layers: only the one with He's initialization "
+    "falls far below the dotted line at 2.3."
+)
 
 # %% [markdown]
 # The dotted line is $\ln 10$: the loss of a net that knows nothing. "Small random numbers" never
@@ -373,13 +404,16 @@ assert reached["U[−0.5, 0.5]"] < 0.3 and reached["0.01·N(0, 1)"] < 0.3
 # of nearly equal numbers **cancels** the digits that mattered. Each of the following fails first,
 # and is then written such that it holds. The truth beside them is computed in float64 from a
 # formula that is safe there.
+#
+# **Predict, then run.** What is $2^{24} + 1$ in float32? And $1 + 10^{-8}$?
 
 # %%
 f32 = np.float32
-print("largest", np.finfo(f32).max, "  ε", np.finfo(f32).eps)
+print(f"largest {np.finfo(f32).max:.4g}   ε {np.finfo(f32).eps:.4g}")
 with np.errstate(over="ignore"):
-    print("e⁸⁸ =", np.exp(f32(88)), "  e⁸⁹ =", np.exp(f32(89)))
-print("2²⁴ + 1 =", f32(2**24) + f32(1), "  1 + 10⁻⁸ =", f32(1) + f32(1e-8))
+    print(f"e⁸⁸ = {np.exp(f32(88)):.4g}   e⁸⁹ = {np.exp(f32(89))}")
+print(f"2²⁴ = {f32(2**24):.0f}   2²⁴ + 1 = {f32(2**24) + f32(1):.0f}", end="   ")
+print(f"1 + 10⁻⁸ = {f32(1) + f32(1e-8)}")
 assert f32(2**24) + f32(1) == f32(2**24) and f32(1) + f32(1e-8) == f32(1)
 
 # %% [markdown]
@@ -467,6 +501,11 @@ truth = np.log1p(np.exp(z.astype(np.float64))), 1 / (1 + np.exp(-z.astype(np.flo
 
 finite = np.isfinite(naive[0])
 first = z[~finite].min()
+print(f"the naive loss is infinite from z = {first:.1f} on; its gradient there:", naive[1][-1])
+assert first < 17 and np.isnan(naive[1][-1]) and np.abs(naive[0] - truth[0])[finite].max() > 0.1
+assert all(np.allclose(a, b, rtol=1e-6) for a, b in zip(right, truth, strict=True))
+
+# %% jupyter={"source_hidden": true}
 figure, axes = plt.subplots(figsize=(6, 3.2))
 axes.plot(z[finite], naive[0][finite], color="C1", linewidth=2, label=r"$-\ln(1 - \sigma(z))$")
 axes.plot(z, right[0], color="C0", label="with logits")
@@ -474,9 +513,10 @@ axes.plot(z, truth[0], "k:", label="truth")
 axes.axvspan(first, z.max(), color="C1", alpha=0.15, linewidth=0)
 axes.set(xlabel="z", ylabel="loss for the label 0")
 axes.legend()
-print(f"the naive loss is infinite from z = {first:.1f} on; its gradient there:", naive[1][-1])
-assert first < 17 and np.isnan(naive[1][-1]) and np.abs(naive[0] - truth[0])[finite].max() > 0.1
-assert all(np.allclose(a, b, rtol=1e-6) for a, b in zip(right, truth, strict=True))
+material.show(
+    "The loss for the label 0 against z: the naive formula climbs in stairs and ends near z = "
+    "16.6, where the shaded range begins; the one with logits lies on the truth."
+)
 
 # %% [markdown]
 # In the shaded range there is no number at all. But look left of it, too: the naive loss comes in
@@ -512,29 +552,41 @@ PAIRS = {
         lambda x: (1 - np.cos(x)) / x**2, lambda x: 2 * np.sin(x / 2) ** 2 / x**2, small),
 }  # fmt: skip
 
-figure, panels = plt.subplots(1, 4, figsize=(10, 2.8), sharey=True)
-for axes, (title, (bad, good, x)) in zip(panels, PAIRS.items(), strict=True):
+errors = {}
+for title, (bad, good, x) in PAIRS.items():
     x = x.astype(f32)
     truth = good(x.astype(np.float64))
-    errors = [np.abs(f(x) / truth - 1).clip(1e-9) for f in (bad, good)]
-    assert errors[0].max() >= 0.5 and errors[1].max() < 1e-5
-    axes.semilogy(x, errors[0], ".", markersize=2, color="C1", label="naive")
-    axes.semilogy(x, errors[1], ".", markersize=2, color="C0", label="right")
+    errors[title] = [np.abs(f(x) / truth - 1).clip(1e-9) for f in (bad, good)]
+    assert errors[title][0].max() >= 0.5 and errors[title][1].max() < 1e-5
+
+# %% jupyter={"source_hidden": true}
+figure, panels = plt.subplots(1, 4, figsize=(10, 2.8), sharey=True)
+for axes, (title, (naive, right)) in zip(panels, errors.items(), strict=True):
+    x = PAIRS[title][2]
+    dots = {"marker": ".", "linestyle": "", "markersize": 2, "rasterized": True}
+    axes.semilogy(x, naive, color="C1", label="naive", **dots)
+    axes.semilogy(x, right, color="C0", label="right", **dots)
     axes.set(title=title, xlabel="x", xscale="log" if len(set(np.sign(x))) == 1 else "linear")
-    if axes is panels[0]:
-        axes.set_ylabel("relative error in float32")
-        axes.legend(markerscale=5, loc="upper left")
+panels[0].set_ylabel("relative error in float32")
+panels[0].legend(markerscale=5, loc="upper left")
+material.show(
+    "Relative errors in float32 of four pairs of formulas: the naive ones climb to 1, the right "
+    "ones stay near one ten-millionth."
+)
 
 # %% [markdown]
 # An error of 1 means: not one digit is right. The last line of the table is one that every
 # framework has to get right, in batch and layer normalization, where
-# $\operatorname{Var}(x) = E[x^2] - E[x]^2$ would save one pass over the data:
+# $\operatorname{Var}(x) = E[x^2] - E[x]^2$ would save one pass over the data.
+#
+# **Predict, then run.** Ten thousand numbers near 10,000 have the variance 1. What does the short
+# formula give in float32: a number near 1, a large one, a negative one?
 
 # %%
 x = (10_000 + np.random.default_rng(0).standard_normal(10_000)).astype(f32)
 naive = (x**2).mean() - x.mean() ** 2
-print("naive", naive, "  right", ((x - x.mean()) ** 2).mean(), "  Chainrule",
-      cr.tensor(x).var().item(), "  truth", x.astype(np.float64).var())
+print(f"naive {naive:.4f}   right {((x - x.mean()) ** 2).mean():.4f}   "
+      f"Chainrule {cr.tensor(x).var().item():.4f}   truth {x.astype(np.float64).var():.4f}")
 assert not abs(naive - 1) < 0.5
 assert abs(((x - x.mean()) ** 2).mean() - x.astype(np.float64).var()) < 1e-3
 assert abs(cr.tensor(x).var().item() - x.astype(np.float64).var(ddof=1)) < 1e-5
@@ -552,21 +604,30 @@ ACTIVATIONS = {
     "ELU": nn.ELU, "softplus": nn.Softplus, "SiLU": nn.SiLU, "GELU": nn.GELU,
 }  # fmt: skip
 
-figure, grid = plt.subplots(2, 4, figsize=(10, 4), sharex=True, sharey=True)
-slopes = {}
-for axes, (name, g) in zip(grid.flat, ACTIVATIONS.items(), strict=True):
-    x = cr.linspace(-4, 4, 401).requires_grad_(True)
+values, slopes = {}, {}
+x = cr.linspace(-4, 4, 201).requires_grad_(True)
+for name, g in ACTIVATIONS.items():
     y = g()(x)
+    values[name] = y.detach().numpy()
     (slopes[name],) = (s.numpy() for s in cr.grad(y.sum(), [x]))
-    axes.plot(x.detach().numpy(), y.detach().numpy(), label="g")
-    axes.plot(x.detach().numpy(), slopes[name], label="slope")
-    axes.set(title=name, ylim=(-1.2, 2.2))
-grid[0, 0].legend()
 
 for name, slope in slopes.items():
     print(f"{name:10}  largest slope {slope.max():.3f}, slope at −4: {slope[0]:.3f}")
 assert abs(slopes["sigmoid"].max() - 0.25) < 1e-6 and abs(slopes["tanh"].max() - 1) < 1e-6
 assert slopes["ReLU"][0] == 0 and slopes["leaky ReLU"][0] > 0
+
+# %% jupyter={"source_hidden": true}
+figure, grid = plt.subplots(2, 4, figsize=(10, 4), sharex=True, sharey=True)
+for axes, name in zip(grid.flat, ACTIVATIONS, strict=True):
+    axes.plot(x.detach().numpy(), values[name], label="$g$")
+    axes.plot(x.detach().numpy(), slopes[name], label="$g'$")
+    axes.set(title=name, ylim=(-1.2, 2.2))
+grid[0, 0].legend()
+for axes in grid[:, 0]:
+    axes.set_ylabel("$g$ and $g'$")
+for axes in grid[1]:
+    axes.set_xlabel("$z$")
+material.show("Eight activations with their slopes, from sigmoid to GELU.")
 
 # %% [markdown]
 # Sigmoid and tanh are flat on both sides: a neuron that is sure of itself passes no gradient on.
@@ -578,21 +639,29 @@ assert slopes["ReLU"][0] == 0 and slopes["leaky ReLU"][0] > 0
 #
 # Now the same net for all: six hidden layers of 64, the same start (He), the same batches, gradient
 # descent with momentum.
+#
+# **Predict, then run.** Which of the eight will be best, which worst, and how far apart?
 
 # %%
-figure, axes = plt.subplots(figsize=(7, 3.4))
-scores = {}
-for i, (name, g) in enumerate(ACTIVATIONS.items()):
+scores, curves = {}, {}
+for name, g in ACTIVATIONS.items():
     model = initialize(network([784] + [64] * 6 + [10], g), spreads["He"], seed=1)
     losses = fit(model, optim.SGD(model.parameters(), lr=0.01, momentum=0.9), steps=400)
     scores[name] = accuracy(model)
-    line = {"color": f"C{i % 4}", "linestyle": "-" if i < 4 else "--"}
-    axes.semilogy(smooth(losses, 25), label=name, **line)
+    curves[name] = smooth(losses, 25)
     print(f"{name:10}  last loss {losses[-25:].mean():.3f}   test accuracy {scores[name]:.1%}")
+assert scores["sigmoid"] < 0.3 and min(scores[n] for n in ("tanh", "ReLU", "ELU", "GELU")) > 0.85
+
+# %% jupyter={"source_hidden": true}
+figure, axes = plt.subplots(figsize=(7, 3.4))
+for i, (name, curve) in enumerate(curves.items()):
+    axes.semilogy(curve, label=name, color=f"C{i % 4}", linestyle="-" if i < 4 else "--")
 axes.set(xlabel="step", ylabel="loss", title="the same net, eight activations")
 axes.legend(ncols=2)
-
-assert scores["sigmoid"] < 0.3 and min(scores[n] for n in ("tanh", "ReLU", "ELU", "GELU")) > 0.85
+material.show(
+    "Loss over 400 steps for eight activations: the sigmoid stays at 2.3, the others fall "
+    "together."
+)
 
 # %% [markdown]
 # With this start the deep sigmoid net does not leave $\ln 10$ in the time in which tanh, ReLU, ELU
@@ -607,6 +676,10 @@ assert scores["sigmoid"] < 0.3 and min(scores[n] for n in ("tanh", "ReLU", "ELU"
 # some 118,000 weights. 600 other images tell us during training how it does on data it has not
 # seen: the *validation* set. Neither of them is the test set, which only the finished nets will
 # see.
+#
+# **Predict, then run.** A fifth of the 300 labels are wrong. Which share of these labels will the
+# net repeat after 60 epochs? And which share of the 600 validation images, whose labels are right,
+# will it name?
 
 # %%
 rng = np.random.default_rng(0)
@@ -645,7 +718,9 @@ def overfit(model, weight_decay=0.0, epochs=60):
         for rows in np.split(rng.permutation(300), 6):
             step(cr.tensor(x_few[rows]), cr.tensor(y_few[rows]))
         history.append((loss_on(model, x_few, y_few), loss_on(model, x_valid, y_valid)))
-        best = min(best, (history[-1][1], model.state_dict()), key=lambda pair: pair[0])
+        if history[-1][1] < best[0]:  # a copy, since the entries of a state dict follow the model
+            weights = {name: value.clone() for name, value in model.state_dict().items()}
+            best = history[-1][1], weights
     return np.array(history), best[1]
 
 
@@ -677,16 +752,7 @@ assert plain[-1, 1] > 1.3 * plain[:, 1].min()
 l2, _ = overfit(l2_model, weight_decay=0.05)
 dropout, _ = overfit(dropout_model)
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
-for name, history in (("plain", plain), ("L2", l2), ("dropout", dropout)):
-    left.plot(history[:, 0], label=name)
-    right.plot(history[:, 1], label=name)
 stop = plain[:, 1].argmin()
-right.plot(stop, plain[stop, 1], "ko", label="early stopping")
-left.set(title="training loss", xlabel="epoch")
-right.set(title="validation loss", xlabel="epoch", ylim=(0.3, None))
-right.legend()
-
 stopped_model = classifier()
 stopped_model.load_state_dict(best_weights)
 test = {}
@@ -698,6 +764,20 @@ for name, model in (("plain", plain_model), ("early stopping", stopped_model), (
 for name in ("early stopping", "L2", "dropout"):
     assert test[name][0] < 0.9 * test["plain"][0]
 assert plain[-1, 0] < min(plain[stop, 0], l2[-1, 0], dropout[-1, 0])
+
+# %% jupyter={"source_hidden": true}
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
+for name, history in (("plain", plain), ("L2", l2), ("dropout", dropout)):
+    left.plot(history[:, 0], label=name)
+    right.plot(history[:, 1], label=name)
+right.plot(stop, plain[stop, 1], "ko", label="early stopping")
+left.set(ylabel="training loss", xlabel="epoch")
+right.set(ylabel="validation loss", xlabel="epoch", ylim=(0.3, None))
+right.legend()
+material.show(
+    "Left: training losses; the plain net falls lowest. Right: validation losses; the plain net "
+    "turns and climbs, L2 and dropout stay lower; a dot marks early stopping."
+)
 
 # %% [markdown]
 # All three fit the training data worse, and have the smaller loss on the test data. More data does
@@ -806,7 +886,7 @@ for name, (rule, lr, make) in SAME.items():
 
 assert np.abs(descend(sgd, ravine_gradient, START, 200, lr=0.081)).max() > 1e2  # η > 2/25
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, grid = plt.subplots(2, 4, figsize=(10, 4.2), sharex="row", sharey="row")
 LINES = {"colors": "grey", "linewidths": 0.6}
 X, Y = np.meshgrid(np.linspace(-9, 4, 120), np.linspace(-2.4, 2.4, 100))
@@ -826,6 +906,14 @@ for axes, (name, lr) in zip(grid[1], (("SGD", 0.01), ("momentum", 0.004), ("RMSp
     axes.plot(1, 1, "k*")
     axes.set(title=f"{name}, η = {lr}", xlim=(-2, 2), ylim=(-1.2, 3))
     axes.grid(False)
+for axes in grid.flat:
+    axes.set_xlabel("$x$")
+for axes in grid[:, 0]:
+    axes.set_ylabel("$y$")
+material.show(
+    "Paths of four rules, above in a ravine and below in a curved valley: SGD zigzags, momentum "
+    "swings, RMSprop and Adam go more directly."
+)
 
 # %% [markdown]
 # Above the ravine $\frac12(x^2 + 25y^2)$ in 50 steps, below Rosenbrock's curved valley
@@ -839,6 +927,9 @@ for axes, (name, lr) in zip(grid[1], (("SGD", 0.01), ("momentum", 0.004), ("RMSp
 # of rates, and the right picture shows what matters in practice: how good it gets, and how much the
 # choice of the rate matters. The net is 784-64-64-10, 250 batches of 64, the same start and the
 # same batches for all.
+#
+# **Predict, then run.** Each rule may use its best rate. How much better than plain SGD will Adam
+# be? And are the best rates of the four alike?
 
 # %%
 RATES = {
@@ -853,8 +944,7 @@ MAKE = {
     "RMSprop": lambda p, lr: optim.RMSprop(p, lr=lr, alpha=0.9),
     "Adam": lambda p, lr: optim.Adam(p, lr=lr),
 }
-figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4))
-best, best_rate = {}, {}
+best, best_rate, best_curve, finals = {}, {}, {}, {}
 for name, rates in RATES.items():
     curves = []
     for lr in rates:
@@ -863,16 +953,26 @@ for name, rates in RATES.items():
     final = np.array([c[-50:].mean() for c in curves])
     winner = np.nanargmin(final)
     best[name], best_rate[name] = final[winner], rates[winner]
+    best_curve[name], finals[name] = smooth(curves[winner], 25), final
     assert best[name] < 0.4 and final[0] > 1.3 * best[name] and not final[-1] < 1.3 * best[name]
     assert name != "Adam" or final[rates.index(0.001)] < 0.4
-    left.semilogy(smooth(curves[winner], 25), label=f"{name}, η = {rates[winner]}")
-    right.loglog(rates, final, "o-", markersize=4, label=name)
     print(f"{name:9} best η {rates[winner]:<7} loss of the last 50 steps {best[name]:.3f}")
-left.legend()
-left.set(title="each at its best rate", xlabel="step", ylabel="loss")
-right.set(title="loss of the last 50 steps", xlabel="learning rate η", ylim=(None, 4))
 assert min(best_rate["SGD"], best_rate["momentum"]) > 2 * best_rate["Adam"]
 assert min(best_rate["SGD"], best_rate["momentum"]) > 2 * best_rate["RMSprop"]
+
+# %% jupyter={"source_hidden": true}
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4))
+for name, rates in RATES.items():
+    left.semilogy(best_curve[name], label=f"{name}, η = {best_rate[name]}")
+    right.loglog(rates, finals[name], "o-", markersize=4, label=name)
+left.legend()
+left.set(title="each at its best rate", xlabel="step", ylabel="loss")
+right.set(xlabel="learning rate η", ylabel="loss of the last 50 steps", ylim=(None, 4))
+material.show(
+    "Left: the losses of the four rules, each at its best rate, lie close together. Right: loss "
+    "against the learning rate: each rule has a valley, those of SGD and momentum at larger "
+    "rates."
+)
 
 # %% [markdown]
 # All four train this net at their best rate (loss below 0.4), and for each of them both ends of its
@@ -886,35 +986,77 @@ assert min(best_rate["SGD"], best_rate["momentum"]) > 2 * best_rate["RMSprop"]
 # ReLU (or GELU), He's initialization, inputs of mean 0 and variance 1, losses on logits, Adam at
 # $10^{-3}$; normalization (lesson 8) when it is deep; dropout, weight decay and early stopping when
 # the data are few. Nearly all of it answers a measurement of this lesson.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. **Leaky gain.** Leaky ReLU passes $a\,z$ where $z < 0$. Repeat the derivation of section 2:
-#    which $\operatorname{Var}(w)\cdot n_{in} = \text{gain}^2$ keeps $E[a^2]$? Check:
-#    `nn.init.calculate_gain("leaky_relu", a)`, and for $a = 1$ nothing is left of the nonlinearity.
-# 2. **Softplus.** Write $\ln(1 + e^x)$ for float32 arrays such that it is right to $10^{-6}$ for
-#    every $x$ from $-80$ to $10^{30}$, without a branch. Check against float64 for small $|x|$; for
-#    large $x$ it is $x$.
-# 3. **One pass.** The mean and the variance of a stream of float32 numbers, each seen once, without
-#    $E[x^2] - E[x]^2$ (Welford, 1962): keep the mean and the sum of squared deviations, and find
-#    how a new number changes them. Check on `x` of section 3.
-# 4. **AdaGrad** (Duchi, Hazan and Singer, 2011) divides by the root of the *sum* of all squared
-#    gradients. Write it like the rules of section 6. Check: the same path as `optim.Adagrad`.
-# 5. **Patience.** Given the validation losses of all epochs and a patience, in which epoch does
-#    early stopping stop, and which epoch's weights does it keep? Check by hand with
-#    `[3, 2, 2.5, 1, 1.5, 1.2, 1.1]` and patience 2.
+# Write each answer in place of the dots and run its cell. `check` compares it with something that
+# knows the truth, and names what is wrong; `check(1)` alone gives a hint. The answers are apart:
+# `chainrule lessons 7 --answers`.
 #
-# Answers: `lessons/answers/lesson_07.py`.
+# **1. Leaky gain.** Leaky ReLU passes $a\,z$ where $z < 0$. Repeat the derivation of section 2:
+# which gain, with $\operatorname{Var}(w)\cdot n_{in} = \text{gain}^2$, keeps $E[a^2]$? (For $a = 1$
+# nothing is left of the nonlinearity.)
 
 # %%
-from lessons.answers import lesson_07 as answers
+from lessons.exercises.lesson_07 import check
 
-for slope in (0.0, 0.01, 0.2, 1.0):
-    assert abs(answers.leaky_gain(slope) - nn.init.calculate_gain("leaky_relu", slope)) < 1e-12
-print("softplus", answers.softplus(np.array([-80, 0, 80, 1e30], f32)))
-x = (10_000 + np.random.default_rng(0).standard_normal(10_000)).astype(f32)
-print("one pass", answers.mean_and_variance(x), "  truth", x.astype(np.float64).var())
-path = descend(answers.adagrad, ravine_gradient, START, 50, lr=1.5)
-print("AdaGrad ends at", path[-1])
-print("stops in, keeps", answers.early_stopping([3, 2, 2.5, 1, 1.5, 1.2, 1.1], patience=2))
-assert answers.early_stopping([3, 2, 2.5, 1, 1.5, 1.2, 1.1], patience=2) == (5, 3)
+
+def leaky_gain(slope):
+    ...
+
+
+check(1, leaky_gain)
+
+# %% [markdown]
+# **2. Softplus.** Write $\ln(1 + e^x)$ for float32 arrays such that it is right to $10^{-6}$,
+# relative, for every $x$ from $-80$ to $10^{30}$, without a branch.
+
+
+# %%
+def softplus(x):
+    ...
+
+
+check(2, softplus)
+
+# %% [markdown]
+# **3. One pass.** The mean and the variance of a stream of float32 numbers, each seen once, without
+# $E[x^2] - E[x]^2$ (Welford, 1962): keep the mean and the sum of squared deviations, and find how a
+# new number changes them.
+
+
+# %%
+def mean_and_variance(values):
+    """(mean, variance) of what can be read once, number by number."""
+    ...
+
+
+check(3, mean_and_variance)
+
+# %% [markdown]
+# **4. AdaGrad.** AdaGrad (Duchi, Hazan and Singer, 2011) divides by the root of the *sum* of all
+# squared gradients. Write it like the rules of section 6; it must walk the path of `optim.Adagrad`.
+
+
+# %%
+def adagrad(g, s, lr, eps=1e-10):
+    """What is subtracted; s is a dict that begins empty."""
+    ...
+
+
+check(4, adagrad)
+
+# %% [markdown]
+# **5. Patience.** Given the validation losses of all epochs, counted from 0, in which epoch does
+# early stopping stop, and which epoch's weights does it keep? For `[3, 2, 2.5, 1, 1.5, 1.2, 1.1]`
+# and patience 2 it is `(5, 3)`.
+
+
+# %%
+def early_stopping(losses, patience):
+    """(epoch in which it stops, epoch that is kept)."""
+    ...
+
+
+check(5, early_stopping)

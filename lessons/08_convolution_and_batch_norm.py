@@ -17,28 +17,23 @@
 # The lesson ends with a network so small that one can watch each of its neurons decide.
 
 # %%
-import sys
-from pathlib import Path
+import prelude
 
-sys.path.insert(0, str(Path.cwd().parent if Path.cwd().name == "lessons" else Path.cwd()))
+prelude.begin(threads=None)
 
 # %%
-import base64
 import inspect
-import tempfile
 import time
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.animation import FuncAnimation, PillowWriter
 
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.nn import functional as F
-from lessons import material
+from lessons import material, pictures
 from lessons.by_hand import batch_norm, convolution
 
-material.style()
 x_train, y_train, x_test, y_test = material.handwritten()
 x_train, x_test = x_train.reshape(-1, 1, 28, 28), x_test.reshape(-1, 1, 28, 28)
 full = len(x_train) >= 50_000  # All of MNIST, or the digits that ship with Chainrule.
@@ -78,15 +73,16 @@ vertical = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], np.float32)
 edges = np.stack([vertical, vertical.T])[:, None]  # (filters, channels, 3, 3)
 maps = convolution.convolve(digit, edges, np.zeros(2, np.float32), padding=1)
 
+# %% jupyter={"source_hidden": true}
 figure, axes = plt.subplots(1, 5, figsize=(8.5, 2), layout="constrained")
-pictures = [digit[0, 0], edges[0, 0], maps[0, 0], edges[1, 0], maps[0, 1]]
-titles = ["image", "filter 1", "feature map 1", "filter 2", "feature map 2"]
-for axis, picture, title in zip(axes, pictures, titles, strict=True):
-    limit = np.abs(picture).max()
-    axis.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit)
-    axis.set(title=title, xticks=[], yticks=[])
-    axis.grid(False)
-plt.show()
+drawn = {"image": digit[0, 0], "filter 1": edges[0, 0], "feature map 1": maps[0, 0],
+         "filter 2": edges[1, 0], "feature map 2": maps[0, 1]}  # fmt: skip
+for axis, (title, picture) in zip(axes, drawn.items(), strict=True):
+    pictures.signed(axis, picture, title)
+material.show(
+    "A handwritten four, two filters of 3 by 3, and their feature maps: the first marks left and "
+    "right borders of the strokes, the second upper and lower ones."
+)
 
 # %% [markdown]
 # Red is positive, blue negative, white zero. The first filter answers at the left and right borders
@@ -178,6 +174,9 @@ assert largest_difference(as_product, by_chainrule) < 1e-10
 
 # %% [markdown]
 # Now the clock: 4 filters of 5 × 5 over two images, forward and backward.
+#
+# **Predict, then run.** Both ways do the same multiplications, and both are Python. How many times
+# faster is the one product: 2, 20, 200?
 
 # %%
 two = x_train[:2]
@@ -239,7 +238,10 @@ assert slow > 20 * fast
 norm = batch_norm.BatchNormalization(4)
 maps = layer.forward(x_train[:100])
 normalized = norm.forward(maps)
+assert np.allclose(normalized.mean((0, 2, 3)), 0, atol=1e-4)
+assert np.allclose(normalized.std((0, 2, 3)), 1, atol=1e-3)
 
+# %% jupyter={"source_hidden": true}
 figure, axes = plt.subplots(1, 2, figsize=(7, 2.4), sharey=True, layout="constrained")
 for axis, values, title in zip(axes, (maps, normalized), ("before", "after"), strict=True):
     for channel in range(4):
@@ -248,9 +250,10 @@ for axis, values, title in zip(axes, (maps, normalized), ("before", "after"), st
     axis.set(title=f"{title} batch normalization", xlabel="value")
 axes[0].set_ylabel("density")
 axes[0].legend(loc="upper right", fontsize=8)
-plt.show()
-assert np.allclose(normalized.mean((0, 2, 3)), 0, atol=1e-4)
-assert np.allclose(normalized.std((0, 2, 3)), 1, atol=1e-3)
+material.show(
+    "Histograms of four channels before and after batch normalization: before, they have "
+    "different centres and widths; after, the same."
+)
 
 # %% [markdown]
 # ### Its gradient
@@ -318,8 +321,6 @@ assert wrong > 0.02 and np.abs(shifting).max() < 1e-10 and np.abs(scaling).max()
 # out again (exercise 3), hence `bias=False`.
 
 # %%
-
-
 def network(normalize=True):
     """1 → 4 → 8 channels, then 392-64-10; with or without batch normalization."""
 
@@ -415,35 +416,24 @@ image = cr.from_numpy(digit)
 with cr.no_grad():
     first = model[2](model[1](conv1(image)))  # convolution, batch norm, ReLU
     second = model[6](model[5](conv2(model[3](first))))
-filters = conv1.weight.detach().numpy()[:, 0]
+filters = conv1.weight.detach().numpy()[:, 0], conv2.weight.detach().numpy()
 
+# %% jupyter={"source_hidden": true}
 figure = plt.figure(figsize=(8.5, 4.6), layout="constrained")
 grid = figure.add_gridspec(4, 8)
-
-
-def show(place, picture, title="", signed=False):
-    axis = figure.add_subplot(place)
-    limit = np.nanmax(np.abs(picture)) or 1
-    axis.imshow(picture, cmap="RdBu_r" if signed else "gray_r", vmin=-limit if signed else 0,
-                vmax=limit)  # fmt: skip
-    axis.set_title(title, fontsize=9)
-    axis.axis("off")
-
-
-def four_squares(weights):
-    """(4, 5, 5) as one picture, with a gap between the squares."""
-    gaps = np.pad(weights, ((0, 0), (0, 1), (0, 1)), constant_values=np.nan)
-    return gaps.reshape(2, 2, 6, 6).transpose(0, 2, 1, 3).reshape(12, 12)[:-1, :-1]
-
-
-show(grid[0:2, 0:2], digit[0, 0], "image")
-for i in range(4):
-    show(grid[0, 3 + i], filters[i], f"filter {i}", signed=True)
-    show(grid[1, 3 + i], first.numpy()[0, i], f"map {i}")
-for i in range(8):
-    show(grid[2, i], four_squares(conv2.weight.detach().numpy()[i]), f"filter {i}", signed=True)
-    show(grid[3, i], second.numpy()[0, i], f"map {i}")
-plt.show()
+material.picture(figure.add_subplot(grid[0:2, 0:2]), digit[0, 0], "image", cmap="gray_r")
+for row, maps in ((0, first), (2, second)):
+    for i, number in enumerate(range(maps.shape[1]), 3 if row == 0 else 0):
+        weights = filters[row // 2][number]
+        weights = pictures.four_squares(weights) if row else weights
+        pictures.signed(figure.add_subplot(grid[row, i]), weights, f"filter {number}")
+        picture = maps.numpy()[0, number]
+        material.picture(figure.add_subplot(grid[row + 1, i]), picture, f"map {number}",
+                         cmap="gray_r", vmin=0)  # fmt: skip
+material.show(
+    "The image, the four filters of the first layer with their maps, and the eight filters of "
+    "the second layer with theirs, which are half as fine."
+)
 
 # %% [markdown]
 # Above, the first layer: filters that differ in the direction of the strokes and borders they
@@ -455,6 +445,9 @@ plt.show()
 #
 # The same network with and without it, from the same seed, with plain gradient descent (no
 # momentum, no schedule) at three learning rates.
+#
+# **Predict, then run.** At which of the rates 0.02, 0.2 and 2 does the network learn without batch
+# normalization, and at which with it?
 
 # %%
 RATES, STEPS = (0.02, 0.2, 2.0), 150
@@ -465,6 +458,13 @@ for normalize in (True, False):
         plain = network(normalize)
         curves[normalize, lr] = train(plain, optim.SGD(plain.parameters(), lr=lr), STEPS)
 
+last = {key: np.mean(values[-20:]) for key, values in curves.items()}
+for lr in RATES:
+    print(f"learning rate {lr}: loss {last[True, lr]:.3f} with, {last[False, lr]:.3f} without")
+assert all(last[True, lr] < last[False, lr] for lr in RATES)
+assert last[False, 2.0] > 2.0 > 1.0 > last[True, 2.0]
+
+# %% jupyter={"source_hidden": true}
 figure, axes = plt.subplots(1, 3, figsize=(8.5, 2.5), sharey=True, layout="constrained")
 for axis, lr in zip(axes, RATES, strict=True):
     for normalize, label in ((True, "with batch norm"), (False, "without")):
@@ -473,13 +473,10 @@ for axis, lr in zip(axes, RATES, strict=True):
     axis.set(title=f"learning rate {lr}", xlabel="step", ylim=(0, 3))
 axes[0].set_ylabel("loss (mean of 10 steps)")
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
-plt.show()
-
-last = {key: np.mean(values[-20:]) for key, values in curves.items()}
-for lr in RATES:
-    print(f"learning rate {lr}: loss {last[True, lr]:.3f} with, {last[False, lr]:.3f} without")
-assert all(last[True, lr] < last[False, lr] for lr in RATES)
-assert last[False, 2.0] > 2.0 > 1.0 > last[True, 2.0]
+material.show(
+    "Loss over 150 steps at three learning rates: with batch normalization it falls at all of "
+    "them, without it slowly at 0.02 and not at all at 2."
+)
 
 # %% [markdown]
 # With it, the network learns at every one of the three rates, and faster. Without it, the small
@@ -494,6 +491,9 @@ assert last[False, 2.0] > 2.0 > 1.0 > last[True, 2.0]
 # one image one answer. So each layer keeps running statistics, $r \leftarrow 0.9\,r + 0.1\,\mu$
 # (and the same for $v$), and in evaluation mode it uses those. `model.train()` and `model.eval()`
 # switch.
+#
+# **Predict, then run.** One image, 60 times, each time in a batch with 31 others. By how much does
+# the probability of its answer change in training mode, by how much in evaluation mode?
 
 # %%
 scores = predict(model, x_test)
@@ -515,16 +515,20 @@ while_training = [score(companions) for companions in others]
 model.load_state_dict(held)  # In training mode, looking also moves the running statistics.
 model.eval()
 while_evaluating = [score(companions) for companions in others]
+print(f"from {min(while_training):.2f} to {max(while_training):.2f} in training mode, "
+      f"always {while_evaluating[0]:.4f} in evaluation mode")
+assert np.ptp(while_evaluating) < 1e-4 and np.ptp(while_training) > 0.1
 
+# %% jupyter={"source_hidden": true}
 figure, axis = plt.subplots(figsize=(6, 2.2), layout="constrained")
 axis.plot(while_training, "o", markersize=4, label="training mode")
 axis.plot(while_evaluating, label="evaluation mode")
 axis.set(xlabel="companions, drawn anew each time", ylabel=f"probability of a {answer}")
 axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-plt.show()
-print(f"from {min(while_training):.2f} to {max(while_training):.2f} in training mode, "
-      f"always {while_evaluating[0]:.4f} in evaluation mode")
-assert np.ptp(while_evaluating) < 1e-4 and np.ptp(while_training) > 0.1
+material.show(
+    "The probability of the answer for 60 sets of companions: points that scatter widely in "
+    "training mode, and a level line in evaluation mode."
+)
 
 # %% [markdown]
 # The image is the one of the test set on which the network is least sure, and its answer changes
@@ -570,92 +574,100 @@ def ring_step(x, y):
 
 frames = [*range(0, 120, 6), *range(120, 301, 30)]
 side = np.linspace(-1.5, 1.5, 61, dtype=np.float32)
-plane = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)
+plane = cr.from_numpy(np.stack(np.meshgrid(side, side), -1).reshape(-1, 2))
 story = []
 for step in range(301):
     if step in frames:
         with cr.no_grad():
-            inner = F.softmax(small(cr.from_numpy(plane)), 1).numpy()[:, 1].reshape(61, 61)
+            inner = F.softmax(small(plane), 1).numpy()[:, 1].reshape(61, 61)
             right = float((small(x).numpy().argmax(1) == ring).mean())
-        lines = [small[0].weight.detach().numpy(), small[0].bias.detach().numpy()]
-        story.append((step, inner, right, *lines))
+        lines = small[0].weight.detach().numpy(), small[0].bias.detach().numpy()
+        story.append(pictures.Frame(f"step {step}: {right:.0%}", inner, *lines))
     ring_step(x, y)
-print(f"after 300 steps {story[-1][2]:.1%} of the points are on the right side")
-assert story[-1][2] >= 0.99
+print(f"after 300 steps {right:.1%} of the points are on the right side")
+assert right >= 0.99
 
-# %%
-
-
-def draw_frame(axis, frame):
-    """The probability of the inner ring, the points, and the line of each hidden neuron."""
-    step, inner, right, weights, biases = frame
-    axis.clear()
-    axis.contourf(side, side, inner, levels=np.linspace(0, 1, 9), cmap="RdBu_r", alpha=0.7)
-    for label, colour in ((0, "tab:blue"), (1, "tab:red")):
-        axis.plot(*points[ring == label].T, ".", color=colour, markersize=2.5)
-    for (a, b), c in zip(weights, biases, strict=True):
-        normal = np.array([a, b])
-        foot, along = -c * normal / (normal @ normal), np.array([-b, a]) / np.hypot(a, b)
-        axis.plot(*np.stack([foot - 5 * along, foot + 5 * along], 1), color="black", linewidth=0.8)
-    axis.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), xticks=[], yticks=[], aspect="equal")
-    axis.set_title(f"step {step}: {right:.0%}", fontsize=9)
-    axis.grid(False)
-
-
+# %% jupyter={"source_hidden": true}
 figure, axes = plt.subplots(1, 4, figsize=(8.5, 2.4), layout="constrained")
-moments = [min(story, key=lambda frame: abs(frame[0] - step)) for step in (0, 30, 80, 300)]
-for axis, frame in zip(axes, moments, strict=True):
-    draw_frame(axis, frame)
-plt.show()
+for axis, step in zip(axes, (0, 30, 78, 300), strict=True):
+    pictures.regions(axis, story[frames.index(step)], side, points, ring)
+material.show(
+    "The plane with two rings of points at four moments of the training: the regions of the two "
+    "classes and the lines of the four neurons, which surround the inner ring at the end."
+)
 
 # %% [markdown]
 # Colours are the probability that the network gives to the inner ring, black lines the four
 # neurons. First they lie anywhere; then they move until they surround the inner ring. The same as
 # an animation:
 
-# %%
-figure, axis = plt.subplots(figsize=(3.2, 3.4), dpi=64, layout="constrained")
-movie = FuncAnimation(figure, lambda i: draw_frame(axis, story[i]), frames=len(story))
-with tempfile.TemporaryDirectory() as folder:
-    movie.save(Path(folder) / "rings.gif", PillowWriter(fps=6))
-    gif = (Path(folder) / "rings.gif").read_bytes()
-plt.close(figure)
-print(f"{len(story)} pictures, {len(gif) / 1000:.0f} kB")
-assert len(gif) < 290_000  # As text in the notebook it is a third longer.
-
-if "ipykernel" in sys.modules:
-    from IPython.display import HTML, display
-
-    text = base64.b64encode(gif).decode()
-    display(HTML(f'<img alt="The regions of the two rings" src="data:image/gif;base64,{text}">'))
+# %% jupyter={"source_hidden": true}
+pictures.movie(
+    lambda axis, frame: pictures.regions(axis, frame, side, points, ring), story,
+    "The regions of the two rings during training: the four lines move from anywhere until they "
+    "surround the inner ring.",
+)  # fmt: skip
 
 # %% [markdown]
 # ## Exercises
 #
-# 1. **How far does it see?** Write `receptive_field(layers)` for a list of `(kernel, stride)`, from
-#    the first layer to the last: the side of the square of pixels that one output depends on. See
-#    for yourself: for the two convolutions and two poolings of our network it is 16; with
-#    gradients, set $g$ to 1 at one output and look where $\partial L/\partial x$ is not 0.
-# 2. **Max pooling by hand.** A class `MaxPooling` with `forward` and `backward` for 2 × 2 squares
-#    that do not overlap. Compare with `nn.MaxPool2d(2)`, gradients included.
-# 3. **A bias without effect.** Show by numbers that the gradient of a convolution's bias is 0 when
-#    a batch normalization follows in training mode, and explain it with the two directions above.
-# 4. **Folding.** In evaluation mode a batch normalization is multiplication and addition with fixed
-#    numbers, so a convolution can do it on the side. Write `fold(weights, biases, norm)`, which
-#    gives the weights and biases of a single convolution that replaces both.
+# Write each answer in place of the dots and run its cell. `check` compares it with something that
+# knows the truth, and names what is wrong; `check(1)` alone gives a hint. The answers are apart:
+# `chainrule lessons 8 --answers`.
 #
-# Answers: `lessons/answers/lesson_08.py`.
+# **1. How far does it see?.** The side of the square of pixels that one output depends on, for a
+# list of `(kernel, stride)` from the first layer to the last. For the two convolutions and two
+# poolings of our network it is 16.
 
 # %%
-from lessons.answers import lesson_08 as answers
+from lessons.exercises.lesson_08 import check
 
-field = answers.receptive_field([(5, 1), (2, 2)] * 2)
-print(f"one output of the second pooling sees {field} × {field} pixels")
-assert field == 16
 
-weights, biases = answers.fold(conv1.weight.detach().numpy(), np.zeros(4), model[1])
-with cr.no_grad():
-    both = model[1](conv1(image)).numpy()
-folded = convolution.convolve(digit, weights, biases, padding=2)
-print(f"convolution and batch norm, folded into one: difference {np.abs(folded - both).max():.1e}")
-assert np.abs(folded - both).max() < 1e-4
+def receptive_field(layers):
+    ...
+
+
+check(1, receptive_field)
+
+# %% [markdown]
+# **2. Max pooling by hand.** A layer with `forward` and `backward` for 2 × 2 squares that do not
+# overlap; $(N, C, H, W)$ becomes $(N, C, H/2, W/2)$.
+
+
+# %%
+class MaxPooling:
+    def forward(self, inputs):
+        ...
+
+    def backward(self, dvalues):
+        ...
+
+
+check(2, MaxPooling)
+
+# %% [markdown]
+# **3. A bias without effect.** Show by numbers that the gradient of a convolution's bias is 0 when
+# a batch normalization follows in training mode, and explain it with the two directions above.
+
+
+# %%
+def bias_gradients(x):
+    """(gradient with batch normalization, gradient without); x is (N, C, H, W)."""
+    ...
+
+
+check(3, bias_gradients)
+
+# %% [markdown]
+# **4. Folding.** In evaluation mode a batch normalization is multiplication and addition with fixed
+# numbers, so a convolution can do it on the side. Give the weights and biases of a single
+# convolution that replaces both.
+
+
+# %%
+def fold(weights, biases, norm):
+    """(weights, biases); norm is an `nn.BatchNorm2d`, with `running_mean` and `running_var`."""
+    ...
+
+
+check(4, fold)

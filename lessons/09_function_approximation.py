@@ -17,10 +17,9 @@
 # of them are wrong.
 
 # %%
-import sys
-from pathlib import Path
+import prelude
 
-sys.path.insert(0, str(Path.cwd().parent if Path.cwd().name == "lessons" else Path.cwd()))
+prelude.begin(threads=None)
 
 # %%
 from itertools import pairwise
@@ -31,8 +30,6 @@ import numpy as np
 import chainrule as cr
 from chainrule import nn, optim
 from lessons import material
-
-material.style()
 
 
 def network(sizes, activation=nn.ReLU):
@@ -76,7 +73,9 @@ x = np.linspace(-np.pi, np.pi, 1001)
 knots = np.linspace(-np.pi, np.pi, 9)
 h = knots[1] - knots[0]
 bumps = [np.sin(k) * bump(x, k, h) for k in knots]
+assert np.allclose(sum(bumps), np.interp(x, knots, np.sin(knots)))
 
+# %% jupyter={"source_hidden": true}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
 for k, v, label in ((-1, 1, "r(x + 1)"), (0, -2, "−2 r(x)"), (1, 1, "r(x − 1)")):
     left.plot(x, v * np.maximum(0, x - k), linewidth=1, label=label)
@@ -89,8 +88,13 @@ right.plot(x, sum(bumps), "k", linewidth=2, label="sum of the bumps")
 right.plot(x, np.sin(x), "--", color="C3", label="sine")
 right.set(title="nine bumps")
 right.legend()
-
-assert np.allclose(sum(bumps), np.interp(x, knots, np.sin(knots)))
+left.set_ylabel("value")
+for axes in (left, right):
+    axes.set_xlabel("$x$")
+material.show(
+    "Left: three hinges and their sum, a bump of height 1. Right: nine bumps of different "
+    "height, and their sum, a broken line along the sine."
+)
 
 # %% [markdown]
 # Between the first knot and the last, all bumps together have one hinge at each knot. Its weight is
@@ -101,6 +105,9 @@ assert np.allclose(sum(bumps), np.interp(x, knots, np.sin(knots)))
 # \qquad s_i = \frac{f(k_{i+1}) - f(k_i)}{k_{i+1} - k_i}.$$
 #
 # There is nothing to train.
+#
+# **Predict, then run.** Each doubling of the neurons halves the distance of the knots. What does it
+# do to the largest error?
 
 # %%
 def by_hand(f, knots):
@@ -143,6 +150,9 @@ assert (errors < bound + 1e-5).all() and errors[-1] < 1e-3
 #
 # Now the net sees 200 points of the curve and nothing else. Adam with a rate that falls to 0, the
 # mean squared error, all points in each step; `cr.compile` makes one program of it.
+#
+# **Predict, then run.** Training may put its kinks where they are needed; by hand they stand at
+# equal distances. Which of the two is better with 2 neurons, and which with 64?
 
 # %%
 def fit(model, x, y, steps=1500, lr=0.01, batch=None):
@@ -186,6 +196,11 @@ trained = {n: [rms(values(m, x) - np.sin(x)) for m in sines[n]] for n in WIDTHS}
 built = {n: rms(values(by_hand(np.sin, np.linspace(-np.pi, np.pi, n + 1)), x) - np.sin(x))
          for n in WIDTHS}
 
+for n in WIDTHS:
+    print(f"{n:3} neurons   by hand {built[n]:.4f}   trained", np.round(trained[n], 4))
+assert max(trained[64]) < 0.02 and min(trained[1]) > 0.3 and min(trained[64]) > built[64]
+
+# %% jupyter={"source_hidden": true}
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
 left.plot(x, np.sin(x), "k:", label="sine")
 for n in (2, 4, 16):
@@ -195,12 +210,14 @@ for s in range(3):
     right.loglog(WIDTHS, [trained[n][s] for n in WIDTHS], "o", color="C0", markersize=4,
                  label="trained, three seeds" if s == 0 else None)
 right.loglog(WIDTHS, built.values(), "k-", linewidth=1, label="by hand")
+left.set(xlabel="$x$", ylabel="value")
 right.set(xlabel="neurons", ylabel="root mean square error")
 right.legend()
-
-for n in WIDTHS:
-    print(f"{n:3} neurons   by hand {built[n]:.4f}   trained", np.round(trained[n], 4))
-assert max(trained[64]) < 0.02 and min(trained[1]) > 0.3 and min(trained[64]) > built[64]
+material.show(
+    "Left: the sine and nets of 2, 4 and 16 neurons; with 16 it is hard to tell from the curve. "
+    "Right: error against neurons, with logarithmic axes: by hand it falls by a factor of four "
+    "with each doubling, trained nets fall less."
+)
 
 # %% [markdown]
 # The theorem promises that good weights exist; descent has to find them from where it starts. With
@@ -213,6 +230,9 @@ assert max(trained[64]) < 0.02 and min(trained[1]) > 0.3 and min(trained[64]) > 
 # A step is not continuous, and a net of continuous parts cannot jump. It can only climb steeply:
 # two hinges at a distance $\varepsilon$ make a ramp of slope $1/\varepsilon$, and large slopes need
 # large weights.
+#
+# **Predict, then run.** Three nets, from 25 to more than 4,000 weights, learn the same stairs. How
+# does the mean error fall, and how the largest one?
 
 # %%
 def staircase(x):
@@ -224,16 +244,25 @@ STEP_SIZES = {"8": [1, 8, 1], "64": [1, 64, 1], "64-64": [1, 64, 64, 1]}
 stairs = {name: learn(staircase, sizes) for name, sizes in STEP_SIZES.items()}
 fine, smallest = np.linspace(-np.pi, np.pi, 20_001), np.inf
 
-figure, panels = plt.subplots(1, 3, figsize=(10, 2.8), sharey=True)
-for axes, (name, model) in zip(panels, stairs.items(), strict=True):
+for name, model in stairs.items():
     error = values(model, fine) - staircase(fine)
-    axes.plot(fine, staircase(fine), "k:", linewidth=1)
-    axes.plot(fine, values(model, fine), color="C0")
-    axes.set(title=f"hidden {name}: r.m.s. {rms(error):.3f}")
     print(f"hidden {name:6} root mean square {rms(error):.3f}   largest {np.abs(error).max():.3f}")
     assert np.abs(error).max() > 0.45 and rms(error) < smallest
     smallest = rms(error)
 assert rms(values(stairs["64-64"], fine) - staircase(fine)) < 0.1
+
+# %% jupyter={"source_hidden": true}
+figure, panels = plt.subplots(1, 3, figsize=(10, 2.8), sharey=True)
+for axes, (name, model) in zip(panels, stairs.items(), strict=True):
+    axes.plot(fine[::20], staircase(fine[::20]), "k:", linewidth=1)
+    axes.plot(fine[::20], values(model, fine[::20]), color="C0")
+    error = values(model, fine) - staircase(fine)
+    axes.set(title=f"hidden {name}: r.m.s. {rms(error):.3f}", xlabel="$x$")
+panels[0].set_ylabel("value")
+material.show(
+    "The stairs and three nets: 8 neurons make a slope, 64 neurons rounded steps, two layers of "
+    "64 steep ones."
+)
 
 # %% [markdown]
 # The mean error falls with size. The largest error does not: in the middle of a jump of height 1 a
@@ -261,14 +290,19 @@ def tents(k):
     return model
 
 
-unit = np.linspace(0, 1, 2**12 + 1)
-figure, panels = plt.subplots(1, 3, figsize=(10, 2.2), sharey=True)
-for axes, k in zip(panels, (1, 3, 6), strict=True):
-    y = values(tents(k), unit)
-    pieces = 1 + int((np.abs(np.diff(y, 2)) > 1e-4).sum())
-    axes.plot(unit, y, linewidth=1)
-    axes.set(title=f"{2 * k} neurons in {k} layer{'s' * (k > 1)}, {pieces} pieces")
-    assert pieces == 2**k
+unit, pieces = np.linspace(0, 1, 2**12 + 1), {}
+for k in (1, 3, 6):
+    pieces[k] = 1 + int((np.abs(np.diff(values(tents(k), unit), 2)) > 1e-4).sum())
+    assert pieces[k] == 2**k
+
+# %% jupyter={"source_hidden": true}
+figure, panels = plt.subplots(1, 3, figsize=(10, 2.4), sharey=True)
+for axes, k in zip(panels, pieces, strict=True):
+    axes.plot(unit[::8], values(tents(k), unit[::8]), linewidth=1)
+    title = f"{2 * k} neurons in {k} layer{'s' * (k > 1)}, {pieces[k]} pieces"
+    axes.set(title=title, xlabel="$x$")
+panels[0].set_ylabel("value")
+material.show("One tent, four tents and 32 tents, drawn by nets of 2, 6 and 12 neurons.")
 
 # %% [markdown]
 # Six layers of two neurons draw 64 pieces; one hidden layer needs 63 neurons for that. So there are
@@ -290,7 +324,12 @@ for i, depth in enumerate(DEPTHS):
         count[i, j] = parameters(nets[0])
 wide = [learn(wiggle, [1, 200, 1], seed=s, steps=600) for s in range(2)]
 wide_error = np.mean([rms(values(m, x) - wiggle(x)) for m in wide])
+print(f"one layer of 200, {parameters(wide[0])} weights: {wide_error:.3f};"
+      f"  three layers of 16, {count[2, 2]} weights: {table[2, 2]:.3f}")
+assert table[2, 2] < wide_error and table[3, 3] < 0.5 * table[0, 3]
+assert table[:, 0].min() > 5 * table[3, 3]
 
+# %% jupyter={"source_hidden": true}
 figure, axes = plt.subplots(figsize=(5, 3))
 axes.imshow(np.log10(table), cmap="viridis", aspect="auto")
 for i in range(4):
@@ -302,10 +341,10 @@ axes.set(xticks=range(4), xticklabels=LAYER, yticks=range(4), yticklabels=DEPTHS
          xlabel="neurons in each hidden layer", ylabel="hidden layers",
          title="root mean square error")
 axes.grid(False)
-print(f"one layer of 200, {parameters(wide[0])} weights: {wide_error:.3f};"
-      f"  three layers of 16, {count[2, 2]} weights: {table[2, 2]:.3f}")
-assert table[2, 2] < wide_error and table[3, 3] < 0.5 * table[0, 3]
-assert table[:, 0].min() > 5 * table[3, 3]
+material.show(
+    "A table of errors for one to four hidden layers of 4 to 32 neurons: the error falls with "
+    "both, and most with both together."
+)
 
 # %% [markdown]
 # (*Weights* here counts the biases too.) With about the same number, three narrow layers do better
@@ -316,6 +355,9 @@ assert table[:, 0].min() > 5 * table[3, 3]
 #
 # A picture is a function too: from the two coordinates of a pixel to its brightness. This one is
 # made by the code: 64 × 64 pixels of sky, sun and hills, and then once more with rings in the sun.
+#
+# **Predict, then run.** The largest net has more than four weights for each pixel. Will it draw
+# both pictures without a fault?
 
 # %%
 SIDE = 64
@@ -349,22 +391,27 @@ def paint(features, brightness, sizes, seen=None):
         return model(cr.tensor(features)).numpy()
 
 
-def show(axes, picture, title):
-    material.picture(axes, picture.reshape(SIDE, SIDE), title, vmin=0, vmax=1)
-
-
-figure, grid = plt.subplots(2, 4, figsize=(9, 5))
-quality = {}
-for row, rings in zip(grid, (False, True), strict=True):
+quality, drawn = {}, {}
+for rings in (False, True):
     where, brightness = draw(rings)
-    show(row[0], brightness, "with rings" if rings else "the function")
-    for axes, n in zip(row[1:], (8, 32, 128), strict=True):
-        drawn = paint(where, brightness, [n, n])
-        quality[rings, n] = decibels(drawn - brightness)
-        show(axes, drawn, f"hidden {n}-{n}: {quality[rings, n]:.1f} dB")
+    drawn["with rings" if rings else "the function"] = brightness
+    for n in (8, 32, 128):
+        picture = paint(where, brightness, [n, n])
+        quality[rings, n] = decibels(picture - brightness)
+        title = f"hidden {n}-{n}: {quality[rings, n]:.1f} dB"
+        drawn[f"{title}, rings" if rings else title] = picture
 assert quality[False, 8] < quality[False, 32] < quality[False, 128]
 assert quality[False, 128] > quality[True, 128] + 3
 assert parameters(network([2, 128, 128, 1])) > 4 * brightness.size
+
+# %% jupyter={"source_hidden": true}
+figure, grid = plt.subplots(2, 4, figsize=(9, 5))
+for axes, (title, picture) in zip(grid.flat, drawn.items(), strict=True):
+    material.picture(axes, picture.reshape(SIDE, SIDE), title.split(",")[0], vmin=0, vmax=1)
+material.show(
+    "Above, the picture of sun and hills and three nets that learn it, the last one close. "
+    "Below, the sun with rings: the rings stay a blur in all three."
+)
 
 # %% [markdown]
 # (dB: the peak signal-to-noise ratio, $-20 \log_{10}$ of the root mean square error; 6 dB more is
@@ -376,6 +423,8 @@ assert parameters(network([2, 128, 128, 1])) > 4 * brightness.size
 #
 # Take a signal of three waves of equal height, and watch how much of each a net has learned: the
 # share is the projection of the net's output on the wave.
+#
+# **Predict, then run.** The three waves are equally high. Are they learned at the same time?
 
 # %%
 FREQUENCIES = (1, 4, 10)
@@ -389,17 +438,22 @@ for steps in (5, 5, 10, 20, 40, 80, 160, 320, 640, 1280):
     shares.append(waves @ values(model, t) / (waves**2).sum(axis=1))
     done.append(done[-1] + steps)
 shares = np.array(shares)
+for row, steps in zip(shares, done[1:], strict=True):
+    print(f"{steps:5} steps  ", np.round(row, 2))
+learned = [int(np.argmax(np.append(share > 0.5, True))) for share in shares.T]
+assert learned[0] < learned[1] < learned[2]
 
+# %% jupyter={"source_hidden": true}
 figure, axes = plt.subplots(figsize=(5.5, 3))
 for k, share in zip(FREQUENCIES, shares.T, strict=True):
     axes.semilogx(done[1:], share, "o-", markersize=3, label=f"frequency {k}")
 axes.axhline(1, color="grey", linewidth=0.8, linestyle=":")
 axes.set(xlabel="step", ylabel="share that is learned")
 axes.legend()
-for row, steps in zip(shares, done[1:], strict=True):
-    print(f"{steps:5} steps  ", np.round(row, 2))
-learned = [int(np.argmax(np.append(share > 0.5, True))) for share in shares.T]
-assert learned[0] < learned[1] < learned[2]
+material.show(
+    "The learned share of three waves against the step: frequency 1 is learned first, then 4; of "
+    "10 only a part is learned."
+)
 
 # %% [markdown]
 # The slow wave comes first, the fast one long after. This is the **spectral bias** of such nets
@@ -415,6 +469,10 @@ assert learned[0] < learned[1] < learned[2]
 # waves in random directions, about as fast as $\sigma$ says (Tancik and others, 2020). To see what
 # $\sigma$ does, the net now learns from every second pixel only, like the black fields of a
 # chessboard, and has to guess the white ones.
+#
+# **Predict, then run.** Which of the three inputs gives the best picture on the pixels that the net
+# has seen, and which on the others: the plain coordinates, slow waves (σ = 2) or fast ones (σ =
+# 16)?
 
 # %%
 def fourier(p, sigma, n=64):
@@ -425,18 +483,25 @@ def fourier(p, sigma, n=64):
 
 seen = (np.indices((SIDE, SIDE)).sum(axis=0) % 2 == 0).ravel()
 INPUTS = {"coordinates": where, "σ = 2": fourier(where, 2.0), "σ = 16": fourier(where, 16.0)}
-figure, panels = plt.subplots(1, 4, figsize=(10, 2.9))
-show(panels[0], brightness, "the function")
-quality = {}
-for axes, (name, features) in zip(panels[1:], INPUTS.items(), strict=True):
+quality, drawn = {}, {"the function": brightness}
+for name, features in INPUTS.items():
     picture = paint(features, brightness, [64, 64], seen)
     error = picture - brightness
     quality[name] = decibels(error[seen]), decibels(error[~seen])
     seen_dB, unseen_dB = quality[name]
-    show(axes, picture, f"{name}\nseen {seen_dB:.1f} dB, unseen {unseen_dB:.1f} dB")
+    drawn[f"{name}\nseen {seen_dB:.1f} dB, unseen {unseen_dB:.1f} dB"] = picture
 
 assert min(quality["σ = 2"]) > quality["coordinates"][0] + 2
 assert quality["σ = 16"][0] > quality["σ = 2"][0] > quality["σ = 16"][1] + 3
+
+# %% jupyter={"source_hidden": true}
+figure, panels = plt.subplots(1, 4, figsize=(10, 2.9))
+for axes, (title, picture) in zip(panels, drawn.items(), strict=True):
+    material.picture(axes, picture.reshape(SIDE, SIDE), title, vmin=0, vmax=1)
+material.show(
+    "The picture and three nets that saw every second pixel: from coordinates the rings are a "
+    "blur, with slow waves they are there, with fast waves the picture is full of noise."
+)
 
 # %% [markdown]
 # With waves of the right speed the rings are there, on the pixels that it has not seen, too. With
@@ -448,6 +513,9 @@ assert quality["σ = 16"][0] > quality["σ = 2"][0] > quality["σ = 16"][1] + 3
 #
 # Five nets with ReLU, five with tanh, all trained on the curve of section 4 between $-\pi$ and
 # $\pi$. What do they say beyond?
+#
+# **Predict, then run.** How does the answer of a ReLU net go on far to the right of the data, and
+# how that of a tanh net? Does a net of either kind repeat the wave?
 
 # %%
 far = np.linspace(-3 * np.pi, 3 * np.pi, 1201)
@@ -475,15 +543,6 @@ periodic = fit(network([2, 64, 64, 1], nn.Tanh), on_circle(points), wiggle(point
 with cr.no_grad():
     repeated = periodic(cr.tensor(np.float32(on_circle(far[:, None])))).numpy()[:, 0]
 
-figure, panels = plt.subplots(1, 3, figsize=(11, 3), sharey=True)
-curves = [*groups.items(), ("circle", repeated[None])]
-for axes, (name, guesses) in zip(panels, curves, strict=True):
-    axes.axvspan(-np.pi, np.pi, color="#eeeeee")
-    axes.plot(far, wiggle(far), "k:", linewidth=1)
-    axes.plot(far, guesses.T, linewidth=1)
-    title = f"five {name} nets" if name in groups else "a net that knows the period"
-    axes.set(title=title, ylim=(-4, 4))
-
 for name, guesses in groups.items():
     error = [rms(guesses[:, part] - wiggle(far[part])) for part in (inside, ~inside)]
     spread = [guesses[:, part].std(axis=0).mean() for part in (inside, ~inside)]
@@ -493,6 +552,22 @@ for name, guesses in groups.items():
     assert name != "tanh" or error[1] > 5 * spread[1]
 print(f"circle: error outside {rms((repeated - wiggle(far))[~inside]):.3f}")
 assert rms((repeated - wiggle(far))[~inside]) < 0.05
+
+# %% jupyter={"source_hidden": true}
+figure, panels = plt.subplots(1, 3, figsize=(11, 3), sharey=True)
+curves = {f"five {name} nets": guesses for name, guesses in groups.items()}
+curves["a net that knows the period"] = repeated[None]
+for axes, (title, guesses) in zip(panels, curves.items(), strict=True):
+    axes.axvspan(-np.pi, np.pi, color="#eeeeee")
+    axes.plot(far[::4], wiggle(far[::4]), "k:", linewidth=1)
+    axes.plot(far[::4], guesses.T[::4], linewidth=1)
+    axes.set(title=title, ylim=(-4, 4), xlabel="$x$")
+panels[0].set_ylabel("value")
+material.show(
+    "Five ReLU nets, five tanh nets and one that knows the period, inside and outside of the "
+    "data: inside all lie on the curve, outside ReLU nets go on as straight lines, tanh nets "
+    "level off, the last one repeats the wave."
+)
 
 # %% [markdown]
 # In the grey band all agree with the curve and with each other. Outside, a ReLU net goes on in
@@ -519,34 +594,77 @@ for name, g in (("ReLU", nn.ReLU), ("tanh", nn.Tanh)):
 #   are none; their spread is a cheap sign of ignorance (Lakshminarayanan, Pritzel and Blundell,
 #   2017). A sign and not a proof: the five tanh nets agree with each other outside far more than
 #   with the curve.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# 1. **The broken line.** Write the weights of the 1-n-1 ReLU net through any points $(x_i, y_i)$
-#    with growing $x_i$. Check: `np.interp`, also at points of your own.
-# 2. **Maximum.** Build $\max(x, y)$ exactly from three ReLUs and no other operation but sums.
-#    (Hint: first write $y$ itself with two.) Check on random pairs.
-# 3. **Counting.** A net of one input and $k$ hidden layers of two neurons, as in section 4: after
-#    how many layers has it more pieces than a net of one hidden layer with 1,000 neurons can have?
-# 4. **Far away.** For a 1-n-1 ReLU net with weights $w$, biases $b$ and output weights $v$: what
-#    are its slopes at $+\infty$ and at $-\infty$? Check with the difference of two far values of a
-#    trained net.
-# 5. **A window.** With four ReLUs, build the function that is 1 on $[a, b]$, 0 outside
-#    $[a - \varepsilon, b + \varepsilon]$, and straight between. How large is the largest weight,
-#    and what happens to it as $\varepsilon \to 0$?
+# Write each answer in place of the dots and run its cell. `check` compares it with something that
+# knows the truth, and names what is wrong; `check(1)` alone gives a hint. The answers are apart:
+# `chainrule lessons 9 --answers`.
 #
-# Answers: `lessons/answers/lesson_09.py`.
+# **1. The broken line.** The weights of the 1-n-1 ReLU net through any points $(x_i, y_i)$ with
+# growing $x_i$.
 
 # %%
-from lessons.answers import lesson_09 as answers
+from lessons.exercises.lesson_09 import check
 
-model = learn(np.sin, [1, 16, 1])
-first, _, last = model
-weights = [p.detach().numpy().ravel() for p in (first.weight, first.bias, last.weight)]
-y = values(model, np.array([-2e3, -1e3, 1e3, 2e3]))
-print("slopes far away", answers.far_slopes(*weights), "  measured", (y[1] - y[0]) / 1e3,
-      (y[3] - y[2]) / 1e3)
-assert np.allclose(answers.far_slopes(*weights), [(y[1] - y[0]) / 1e3, (y[3] - y[2]) / 1e3],
-                   atol=1e-3)
-print("layers", answers.layers_to_beat(1000))
-assert 2 ** answers.layers_to_beat(1000) > 1001 >= 2 ** (answers.layers_to_beat(1000) - 1)
+
+def broken_line(x, y):
+    """(w, b, v, c) of the net that adds c to the sum of v·relu(w·x + b)."""
+    ...
+
+
+check(1, broken_line)
+
+# %% [markdown]
+# **2. Maximum.** Build $\max(x, y)$ exactly from three ReLUs and no other operation but sums.
+
+
+# %%
+def relu(x):
+    return np.maximum(0, x)
+
+
+def maximum(x, y):
+    ...
+
+
+check(2, maximum)
+
+# %% [markdown]
+# **3. Counting.** A net of one input and $k$ hidden layers of two neurons, as in section 4: from
+# which $k$ on has it more pieces than a net of one hidden layer with so many neurons can have?
+
+
+# %%
+def layers_to_beat(neurons):
+    ...
+
+
+check(3, layers_to_beat)
+
+# %% [markdown]
+# **4. Far away.** For a 1-n-1 ReLU net with weights $w$, biases $b$ and output weights $v$: what
+# are its slopes at $-\infty$ and at $+\infty$?
+
+
+# %%
+def far_slopes(w, b, v):
+    """(slope at −∞, slope at +∞); the arrays have the shape (n,)."""
+    ...
+
+
+check(4, far_slopes)
+
+# %% [markdown]
+# **5. A window.** With four ReLUs, build the function that is 1 on $[a, b]$, 0 outside $[a -
+# \varepsilon, b + \varepsilon]$, and straight between. How large is the largest weight, and what
+# happens to it as $\varepsilon \to 0$?
+
+
+# %%
+def window(x, a, b, epsilon):
+    ...
+
+
+check(5, window)

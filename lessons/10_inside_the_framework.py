@@ -18,10 +18,9 @@
 # tests check before a single test was written for it.
 
 # %%
-import sys
-from pathlib import Path
+import prelude
 
-sys.path.insert(0, str(Path.cwd().parent if Path.cwd().name == "lessons" else Path.cwd()))
+prelude.begin(threads=None)
 
 # %%
 import inspect
@@ -38,7 +37,6 @@ from chainrule import engine, nn, optim
 from chainrule.primitive import lookup
 from lessons import material, pictures, sources
 
-material.style()
 fast = engine.describe()
 print("engine:", fast["instruction_set"] if fast["available"] else f"none ({fast['reason']})")
 
@@ -48,20 +46,26 @@ print("engine:", fast["instruction_set"] if fast["available"] else f"none ({fast
 # ## The house
 #
 # The package is built in floors, and a module may import only from its own floor or from below.
-# That can be counted. Row $i$, column $j$: how many imports lead from floor $i$ to floor $j$.
+# That can be counted. Row $i$, column $j$: how many imports lead from floor $i$ to floor $j$. (A
+# module that is not named here stands on the lowest floor that it can stand on.)
 
 # %%
 FLOORS = [
-    "errors settings tree", "primitive samples", "graph engine",
-    "tensor tape gateway methods display reading", "ops autograd gradcheck",
-    "nn optim compiler data", "train", "cli course __init__ __main__",
+    "errors settings tree kinds", "primitive samples", "graph engine",
+    "interpreters tape aliases methods conversion tensor gateway",
+    "ops autograd transforms gradcheck", "nn optim compiler data", "train",
+    "cli __init__ __main__",
 ]  # fmt: skip
 counts = sources.imports_between(FLOORS)
 assert not np.triu(counts, 1).any() and counts.sum() > 100
 
+# %% jupyter={"source_hidden": true}
 fig, ax = plt.subplots(figsize=(7, 3.4))
 pictures.triangle(ax, counts, FLOORS)
-plt.show()
+material.show(
+    "A table of import counts: the floors from top to bottom against the same from left to "
+    "right. All entries lie on the diagonal or on its lower side."
+)
 
 # %% [markdown]
 # The upper half is empty: who reads from the bottom up never meets a name that was not explained
@@ -112,9 +116,10 @@ exp = lookup("exp")
 print(sources.record(exp))
 
 # %% [markdown]
-# The formula, for people. `infer`, the rule for shape and dtype: here, those of the input. The
-# NumPy reference `forward`, which defines the numbers. The derivative `vjp`. The samples on which
-# tests run it. That is one op; there are more of them, all of this form:
+# The formula, for people. The `kind`, from which the compiler derives what it may do with the op.
+# `infer`, the rule for shape and dtype: here, those of the input. The samples on which tests run
+# it. The NumPy reference `forward`, which defines the numbers. The derivative `vjp`. That is one
+# op; there are more of them, all of this form:
 
 # %%
 from chainrule.primitive import registry
@@ -155,9 +160,13 @@ print(inspect.getsource(cr.apply))
 # then the **interpreter**, and with it the numbers; then, if one of the inputs wants a gradient,
 # the **tape** gets a node.
 #
-# The interpreter is a setting, and that is the hinge of the framework: whoever puts an own one
-# there sees every op. A clock takes ten lines. Its base class is the one behind
-# `cr.detect_anomaly()`, which looks for NaN in the same place.
+# Interpreters stand on a stack, and the top one is a setting; that is the hinge of the framework.
+# Whoever puts an own one there sees every op. A clock takes ten lines: its base class hands on to
+# the interpreter below what it does not change. `cr.detect_anomaly()`, which looks for NaN, is
+# another of them.
+#
+# **Predict, then run.** A step of the net: forward, backward, update. How many ops is that? And how
+# many of them belong to the way back?
 
 # %%
 from chainrule import settings
@@ -165,7 +174,7 @@ from chainrule.interpreters import Interpreter
 
 
 class Clock(Interpreter):
-    """Evaluates every op, and writes down when."""
+    """Hands every op on, and writes down when."""
 
     def __init__(self):
         super().__init__()
@@ -191,12 +200,17 @@ def watched_step(clock):
     return clock
 
 
-fig, ax = plt.subplots(figsize=(8, 2.6))
 rows = min((watched_step(Clock()).rows for _ in range(20)), key=lambda r: r[-1][3] - r[0][2])
-pictures.timeline(ax, rows)
-plt.show()
 print(f"{len(rows)} ops:", dict(Counter(phase for phase, *_ in rows)))
 assert {name for phase, name, *_ in rows if phase == "update"} == {"sgd_update"}
+
+# %% jupyter={"source_hidden": true}
+fig, ax = plt.subplots(figsize=(8, 2.6))
+pictures.timeline(ax, rows)
+material.show(
+    "One training step as bars over some hundred microseconds: the ops of the way forward, then "
+    "those of the way back, then the updates, with gaps between them."
+)
 
 # %% [markdown]
 # One step, from left to right; between the bars is the time that Python takes. The walk back is
@@ -246,8 +260,8 @@ values = [tensor.detach() for tensor in (top, bottom)]
 loss.backward()
 (left,) = exp.vjp(top.grad, values[0])
 (right,) = exp.vjp(bottom.grad, values[1])
-print("∂L/∂z, first row, by hand ", (left + right)[0, :4].numpy())
-print("∂L/∂z, first row, the tape", z.grad[0, :4].numpy())
+print("∂L/∂z, first row, by hand ", (left + right)[0, :4].numpy().round(6))
+print("∂L/∂z, first row, the tape", z.grad[0, :4].numpy().round(6))
 assert np.array_equal((left + right).numpy(), z.grad.numpy())
 assert np.allclose(z.grad.numpy(), (p - y).detach().numpy() / 32, atol=1e-6)
 
@@ -321,6 +335,9 @@ print(inspect.getsource(PASSES[0]))
 
 # %% [markdown]
 # We let them work one after the other and look at what each has done.
+#
+# **Predict, then run.** The step was written carelessly: an `exp` twice, a division by 1, a line
+# that nobody needs. How many of its equations will be left?
 
 
 # %%
@@ -384,10 +401,15 @@ print(len(new_results), "results, the same bits")
 # in one block, the *arena*, before anything runs: a value takes the first gap that is large enough.
 # This is the allocator of the compiler, on our graph:
 
-# %%
+# %% jupyter={"source_hidden": true}
 fig, ax = plt.subplots(figsize=(8, 3.2))
 together, needed = pictures.memory(ax, after)
-plt.show()
+material.show(
+    "The memory of the graph: rectangles, one for each value, from the equation that writes it "
+    "to the last that reads it, stacked into one block."
+)
+
+# %%
 print(f"{together / 1024:.1f} KiB of values in {needed / 1024:.1f} KiB of memory")
 assert needed < 0.8 * together
 
@@ -416,6 +438,10 @@ others = [v for e, v in per_byte.items() if not isinstance(e.primitive.kind, Con
 print(f"operations a byte: products {min(products):.1f} to {max(products):.1f}, "
       f"others at most {max(others):.1f}")
 assert min(products) > 2 * max(others)
+
+# %% [markdown]
+# **Predict, then run.** Op by op, each op passes the gateway; compiled, the step is one call. How
+# many times faster is it, for this small net?
 
 
 # %%
@@ -516,6 +542,9 @@ sizes = [64, 96, 128, 192, 256, 384, 512, 768]
 measured = [speeds(n) for n in sizes]
 if not fast["available"]:
     print(f"The engine is not available ({fast['reason']}): NumPy alone was measured.")
+print(f"at {sizes[-1]}:", {name: round(g) for name, g in measured[-1].items()}, "GFLOP/s")
+
+# %% jupyter={"source_hidden": true}
 fig, ax = plt.subplots()
 for name in measured[0]:
     ax.plot(sizes, [m[name] for m in measured], "o-", label=name, markersize=4)
@@ -523,8 +552,10 @@ ax.set(xscale="log", xticks=sizes, xticklabels=sizes, xlabel="n", ylabel="GFLOP/
        title="an n × n product, float32")
 ax.minorticks_off()
 ax.legend()
-plt.show()
-print(f"at {sizes[-1]}:", {name: round(g) for name, g in measured[-1].items()})
+material.show(
+    "GFLOP/s of a square product against its size, for NumPy and for each instruction set of the "
+    "engine: wider vectors are faster."
+)
 
 # %% [markdown]
 # The same C++ was compiled once for each instruction set, and the best one is chosen when the
@@ -551,7 +582,10 @@ print("\n\n".join(filter(None, text)) or NO_SOURCES)
 # %% [markdown]
 # The coefficients are not those of Taylor's series, though close to them. Taylor is perfect at 0
 # and gets worse outwards; the best polynomial lets its error wave about zero over the whole
-# interval (Chebyshev, 1854), and with as many terms is far better at the ends. Both in NumPy:
+# interval (Chebyshev, 1854). Both in NumPy.
+#
+# **Predict, then run.** Both polynomials have the same degree. By which factor is the largest error
+# of the best one smaller?
 
 # %%
 best = [0.0013926213466332443, 0.0083632029715758550, 0.041666554437685939,
@@ -563,18 +597,23 @@ assert not text or [float(c) for c in re.findall(r"(0\.\d+)f", text)] == best
 r = np.linspace(-math.log(2) / 2, math.log(2) / 2, 2001)
 error = {name: 1 + r + r**2 * np.polyval(c, r) - np.exp(r) for name, c in (
     ("Taylor", taylor), ("the engine's", best))}
+worst = {name: np.abs(values / np.exp(r)).max() for name, values in error.items()}
+print({name: f"{e:.1e}" for name, e in worst.items()})
+assert worst["the engine's"] < 1.1e-8 < worst["Taylor"] / 10
+
+# %% jupyter={"source_hidden": true}
 fig, ax = plt.subplots(figsize=(6, 2.8))
 for name, values in error.items():
-    ax.semilogy(r, np.abs(values / np.exp(r)) + 1e-13, label=name)
+    ax.semilogy(r[::4], (np.abs(values / np.exp(r)) + 1e-13)[::4], label=name)
 ax.axhline(2.0**-24, color="#888888", ls=":")
 ax.text(0, 2.0**-24 * 1.3, "half a unit of the last bit of a float32", ha="center", va="bottom",
         fontsize=8)
 ax.set(xlabel="$r$", ylabel="relative error of $e^r$", ylim=(1e-13, 1e-5))
 ax.legend(loc="upper center", ncol=2)
-plt.show()
-worst = {name: np.abs(values / np.exp(r)).max() for name, values in error.items()}
-print({name: f"{e:.1e}" for name, e in worst.items()})
-assert worst["the engine's"] < 1.1e-8 < worst["Taylor"] / 10
+material.show(
+    "The relative error of the two polynomials over r: Taylor's is tiny at 0 and grows towards "
+    "the ends, the engine's waves below half a unit of the last bit everywhere."
+)
 
 
 # %%
@@ -764,31 +803,79 @@ print("one sweep:", [e.primitive.name for e in only.params["body"].equations])
 # %% [markdown]
 # ## Exercises
 #
-# 1. **A record.** Write `squareplus`, $y = \frac12\big(x + \sqrt{x^2 + 4}\big)$ (Barron, 2021), as
-#    a primitive whose derivative asks for the *output only*. (Hint: $y^2 - xy = 1$.) Check:
-#    `gradcheck`, `gradgradcheck`, and the node keeps no input.
-# 2. **A pass.** Write a pass that turns `mul(a, a)` into `square(a)`. Check: `.check()` on the new
-#    graph, and the same bits from `graph.run`.
-# 3. **An interpreter.** Write one that counts how often each op runs while a function is
-#    evaluated. Check: the count of a step is that of the equations of its trace.
-# 4. **A polynomial.** Which is the smallest number of coefficients $c_k$ such that $1 + r + r^2(c_0
-#    + c_1 r + \dots)$ has on $|r| \le \frac12\ln 2$ a relative error of $e^r$ below $2^{-24}$? Fit
-#    at Chebyshev's points. Check: the engine needs five.
-# 5. **A tile.** How many floating-point operations for each number loaded does a tile of $M$ rows
-#    and $N$ vectors of $W$ numbers give, and which $M$ is the largest that leaves room for $N$
-#    vectors of $B$ and one of $A$ in $R$ registers?
+# Write each answer in place of the dots and run its cell. `check` compares it with something that
+# knows the truth, and names what is wrong; `check(1)` alone gives a hint. The answers are apart:
+# `chainrule lessons 10 --answers`.
 #
-# Answers: `lessons/answers/lesson_10.py`.
+# **1. A record.** `squareplus`, $y = \frac12\big(x + \sqrt{x^2 + 4}\big)$ (Barron, 2021), as the
+# record of a primitive whose derivative asks for the *output only*.
 
 # %%
-from lessons.answers import lesson_10 as answers
+from lessons.exercises.lesson_10 import check
 
-own = Primitive(answers.Squareplus)
-probe = cr.randn(5, requires_grad=True)
-print("squareplus", cr.gradcheck(own, probe), cr.gradgradcheck(own, probe),
-      "keeps inputs:", len(own(probe)._node.saved))
-model.load_state_dict(start)
-optimizer.zero_grad()
-assert answers.ops_of(step, x, y) == Counter(e.primitive.name for e in before.equations)
-print("coefficients for 2⁻²⁴:", answers.coefficients_needed(2.0**-24))
-assert answers.coefficients_needed(2.0**-24) == len(best)
+
+class Squareplus:
+    """y = (x + √(x² + 4)) / 2."""
+
+    infer, samples, promote = same_spec, uniform(-3, 3), "float"
+
+    def forward(x):
+        ...
+
+    def vjp(g, y):
+        ...
+
+
+check(1, Squareplus)
+
+# %% [markdown]
+# **2. A pass.** A pass that turns `mul(a, a)` into `square(a)`: a function from a graph to a new
+# graph, with the same bits.
+
+
+# %%
+def square_products(graph):
+    ...
+
+
+check(2, square_products)
+
+# %% [markdown]
+# **3. An interpreter.** Count how often each op runs while `function(*args)` is evaluated. The
+# count of a step is that of the equations of its trace.
+
+
+# %%
+def ops_of(function, *args):
+    """A Counter of the names of the ops."""
+    ...
+
+
+check(3, ops_of)
+
+# %% [markdown]
+# **4. A polynomial.** Which is the smallest number of coefficients $c_k$ such that $1 + r + r^2(c_0
+# + c_1 r + \dots)$ has on $|r| \le \frac12\ln 2$ a relative error of $e^r$ below `error`? The
+# engine has five, for $2^{-24}$.
+
+
+# %%
+def coefficients_needed(error):
+    ...
+
+
+check(4, coefficients_needed)
+
+# %% [markdown]
+# **5. A tile.** A tile of $M$ rows and $N = 2$ vectors of $W$ numbers must leave room for $N$
+# vectors of $B$ and one of $A$ in the registers. Which $M$ is the largest, and how many operations
+# for each number loaded does it give?
+
+
+# %%
+def tile(registers, lanes):
+    """(M, operations for each number loaded)."""
+    ...
+
+
+check(5, tile)

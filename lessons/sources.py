@@ -43,15 +43,25 @@ def cpp(file: str, first: str, last: str) -> str:
 def imports_between(floors: Sequence[str]) -> NDArray[Any]:
     """Entry (i, j): how many imports lead from a module of floor i to one of floor j.
 
-    Each floor is a string of module or folder names, separated by spaces.
+    Each floor is a string of module or folder names, separated by spaces. A module that none names
+    stands on the highest floor from which it imports.
     """
-    floor = {name: i for i, names in enumerate(floors) for name in names.split()}
-    counts = np.zeros((len(floors), len(floors)), int)
+    targets: dict[str, list[str]] = {}
     for file in PACKAGE.rglob("*.py"):
         own = file.relative_to(PACKAGE).with_suffix("").parts[0]
-        for target in _imported(ast.parse(file.read_text(encoding="utf-8"))):
-            if own in floor and target in floor:
-                counts[floor[own], floor[target]] += 1
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        targets[own] = targets.get(own, []) + [t for t in _imported(tree) if t]
+    floor = {name: i for i, names in enumerate(floors) for name in names.split()}
+    for _ in targets:
+        for module in targets.keys() - floor.keys():
+            known = [floor.get(target) for target in {*targets[module]} - {module}]
+            if None not in known:
+                floor[module] = max(known, default=0)
+    counts = np.zeros((len(floors), len(floors)), int)
+    for module, imported in targets.items():
+        for target in imported:
+            if module in floor and target in floor:
+                counts[floor[module], floor[target]] += 1
     return counts
 
 

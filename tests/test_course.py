@@ -29,6 +29,8 @@ def write(place: Path) -> Path:
     (place / "02_a_net.ipynb").write_text("{}")
     (place / "by_hand").mkdir()
     (place / "by_hand" / "__init__.py").write_text("answer = 42\n")
+    (place / "answers").mkdir()
+    (place / "answers" / "lesson_02.py").write_text("def tanh(): ...\n")
     return place
 
 
@@ -86,6 +88,19 @@ def test_in_a_clone_the_lessons_open_where_they_are(
     monkeypatch.setattr(course, "CLONE", clone)
     call("2")
     assert opened[0][-1] == str(clone / "02_a_net.ipynb") and not Path("lessons").exists()
+
+
+def test_answers_are_printed_and_nothing_is_copied_or_opened(
+    installed: Path, opened: list[list[str]]
+) -> None:
+    result = call("2", "--answers")
+    assert result.exit_code == 0 and result.stdout == "def tanh(): ...\n"
+    found = json.loads(call("2", "--answers", "--json").stdout)
+    assert found == {"lesson": 2, "answers": str(installed / "answers" / "lesson_02.py")}
+    assert not opened and not Path("lessons").exists()
+    assert call("3", "--answers").exit_code == 1
+    missing = call("--answers")
+    assert missing.exit_code == 2 and "chainrule lessons 4 --answers" in missing.stderr
 
 
 def test_without_jupyter_it_says_how_to_get_it_and_where_the_lesson_is(

@@ -74,7 +74,10 @@ def lesson(tmp_path: Path) -> Path:
     png = base64.b64encode(b"picture").decode()
     outputs = [
         new.new_output("stream", text="\x1b[31mred\x1b[0m\n" + "line\n" * 100),
-        new.new_output("display_data", {"image/png": png, "text/plain": "<Figure>"}),
+        new.new_output(
+            "display_data", {"image/svg+xml": "<svg/>", "text/plain": "A falling loss."}
+        ),
+        new.new_output("display_data", {"image/png": png, "text/plain": "A digit."}),
         new.new_output("execute_result", {"text/html": "<table>\n\n</table>"}),
         new.new_output("execute_result", {"text/plain": "<matplotlib.legend.Legend at 0x7f>"}),
     ]
@@ -83,6 +86,7 @@ def lesson(tmp_path: Path) -> Path:
             "# 1. A neuron\nText:\n- one\n- [two](02_a_net.ipynb#x) [three](03_more.py)"
         ),
         new.new_code_cell("print(1)", outputs=outputs),
+        new.new_code_cell("plot()", metadata={"jupyter": {"source_hidden": True}}),
         new.new_markdown_cell("[answers](answers/a.py), [site](https://example.org)"),
     ]
     path = tmp_path / "01_a_neuron.py"
@@ -97,7 +101,10 @@ def test_a_lesson_becomes_a_page(lesson: Path) -> None:
     text, pictures = lesson_pages.page(lesson)
     assert "Text:\n\n- one\n- [two]" in text and "```python\nprint(1)\n```" in text
     assert "red\nline" in text and "... and 41 more lines" in text and "Legend" not in text
-    assert pictures == {"01_a_neuron-1.png": b"picture"} and "pictures/01_a_neuron-1.png" in text
+    assert pictures == {"01_a_neuron-1.svg": b"<svg/>", "01_a_neuron-2.png": b"picture"}
+    assert "![A falling loss.](pictures/01_a_neuron-1.svg)" in text
+    assert "![A digit.](pictures/01_a_neuron-2.png)" in text
+    assert '??? note "The code of the picture"\n\n    ```python\n    plot()\n    ```' in text
     assert '<div class="output"><table>\n</table></div>' in text
     linked, others = lesson_pages.links(text, lesson.parent)
     assert "(02_a_net.md#x)" in linked and others == {"answers/a.py"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,9 @@ def page(text_form: Path) -> tuple[str, Pictures]:
         if cell.cell_type == "markdown":
             parts.append(prose(cell.source))
         elif cell.source.strip():
-            parts.append(fenced(cell.source, "python"))
+            code = fenced(cell.source, "python")
+            hidden = cell.metadata.get("jupyter", {}).get("source_hidden")
+            parts.append(folded(code) if hidden else code)
             parts += outputs(cell.get("outputs", []), text_form.stem, pictures)
     return "\n\n".join(parts) + "\n", pictures
 
@@ -64,6 +67,11 @@ def fenced(text: str, language: str) -> str:
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
+def folded(markdown: str) -> str:
+    """Code that a reader opens if they want to know how a picture is drawn."""
+    return '??? note "The code of the picture"\n\n' + textwrap.indent(markdown, "    ")
+
+
 def outputs(found: list[Any], name: str, pictures: Pictures) -> Iterator[str]:
     """What a cell printed, showed and drew."""
     for output in found:
@@ -82,12 +90,13 @@ def printed(text: str) -> str:
 
 
 def shown(data: dict[str, str], name: str, pictures: Pictures) -> str:
-    """The richest form of a result that a page can show."""
+    """The richest form of a result that a page can show; a picture's plain text describes it."""
+    text = data.get("text/plain", "")
     for kind, ending in (("image/png", "png"), ("image/gif", "gif"), ("image/jpeg", "jpg")):
         if kind in data:
-            return _picture(base64.b64decode(data[kind]), ending, name, pictures)
+            return _picture(base64.b64decode(data[kind]), ending, text, name, pictures)
     if "image/svg+xml" in data:
-        return _picture(data["image/svg+xml"].encode(), "svg", name, pictures)
+        return _picture(data["image/svg+xml"].encode(), "svg", text, name, pictures)
     if "text/html" in data:
         html = re.sub(r"\n\s*\n", "\n", data["text/html"]).strip()
         return f'<div class="output">{html}</div>'
@@ -95,14 +104,13 @@ def shown(data: dict[str, str], name: str, pictures: Pictures) -> str:
         return prose(data["text/markdown"])
     if "text/latex" in data:
         return data["text/latex"]
-    text = data.get("text/plain", "")
     return "" if re.match(r"^<(Figure|IPython|matplotlib)", text) else printed(text)
 
 
-def _picture(content: bytes, ending: str, name: str, pictures: Pictures) -> str:
+def _picture(content: bytes, ending: str, text: str, name: str, pictures: Pictures) -> str:
     file = f"{name}-{len(pictures) + 1}.{ending}"
     pictures[file] = content
-    return f"![What the code above draws](pictures/{file}){{ .drawn }}"
+    return f"![{text}](pictures/{file}){{ .drawn }}"
 
 
 def links(text: str, folder: Path) -> tuple[str, set[str]]:

@@ -54,14 +54,14 @@ def square_products(graph: Graph) -> Graph:
 
 
 class Counting(Interpreter):
-    """An interpreter that evaluates, and counts the ops by name."""
+    """Hands every op on to the interpreter below, and counts the ops by name."""
 
     def __init__(self) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
 
     def run(self, primitive: Any, inputs: Any, params: dict[str, Any]) -> Any:
-        """Count, then hand on to the interpreter below."""
+        """Count, then hand on."""
         self.counts[primitive.name] += 1
         return super().run(primitive, inputs, params)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,27 +93,85 @@ def test_the_map_names_every_lesson_as_it_is_called() -> None:
 def test_a_lesson_has_the_form_of_the_course(lesson: Path) -> None:
     text, number = lesson.read_text(), lesson.name[:2]
     assert text.startswith(f"{HEADER}{int(number)}. ")
+    assert "\n# %%\nimport prelude\n\nprelude.begin(" in text and "sys.path" not in text
     headings = re.findall(r"^# (##? .+)$", text, re.M)
     assert headings[-1] == "## Exercises"
-    assert f"lessons/answers/lesson_{number}.py" in text.rpartition("## Exercises")[2]
+    assert text.count("**Predict, then run.**") >= 2
     assert (FOLDER / "answers" / f"lesson_{number}.py").exists()
     assert (Path(__file__).parent / f"test_answers_{number}.py").exists()
 
 
 @each_lesson
-def test_the_notebook_is_the_text_with_outputs(lesson: Path) -> None:
-    """`make lessons` was run since the text was changed, and nothing failed."""
-    jupytext = pytest.importorskip("jupytext", reason="the extra `docs` is not installed")
+def test_every_exercise_has_its_text_and_an_empty_cell(lesson: Path) -> None:
+    number = int(lesson.name[:2])
+    check = importlib.import_module(f"lessons.exercises.lesson_{number:02}").check
+    text = lesson.read_text().rpartition("## Exercises")[2]
+    assert f"chainrule lessons {number} --answers" in text
+    assert "lessons.answers" not in lesson.read_text(), "a lesson does not give its answers away"
+    titles = re.findall(r"^# \*\*(\d+)\. (.+?)\.?\*\*", text, re.M)
+    assert [title.strip("?") for _, title in titles] == [e.title.strip("?") for e in check.all]
+    assert [int(n) for n, _ in titles] == list(range(1, len(check.all) + 1))
+    assert [int(n) for n in re.findall(r"^check\((\d+), \w+\)$", text, re.M)] == list(
+        range(1, len(check.all) + 1)
+    )
+
+
+@each_lesson
+def test_the_code_of_pictures_is_hidden_and_hides_no_claim(lesson: Path) -> None:
+    assert "plt.show(" not in lesson.read_text()
+    for cell in re.split(r"^# %%", lesson.read_text(), flags=re.M)[1:]:
+        draws = re.search(r"^(material\.show|pictures\.movie)\(", cell, re.M)
+        assert cell.startswith(' jupyter={"source_hidden": true}\n') == bool(draws), cell
+        assert not (draws and re.search(r"\b(assert|print)\b", cell)), cell
+
+
+@pytest.fixture
+def notebook(lesson: Path) -> Any:
     nbformat = pytest.importorskip("nbformat", reason="the extra `docs` is not installed")
     path = lesson.with_suffix(".ipynb")
     if not path.exists():
         pytest.skip("not made yet: make lessons")
-    notebook, text = nbformat.read(path, as_version=4), jupytext.read(lesson)
-    nbformat.validate(notebook)
-    wanted = [(cell.cell_type, cell.source) for cell in text.cells]
+    assert path.stat().st_size < LARGEST
+    found = nbformat.read(path, as_version=4)
+    nbformat.validate(found)
+    return found
+
+
+def outputs(notebook: Any) -> Iterator[Any]:
+    for cell in notebook.cells:
+        yield from cell.get("outputs", [])
+
+
+@each_lesson
+def test_the_notebook_is_the_text_with_outputs(lesson: Path, notebook: Any) -> None:
+    """`make lessons` was run since the text was changed, and nothing failed."""
+    jupytext = pytest.importorskip("jupytext", reason="the extra `docs` is not installed")
+    wanted = [(cell.cell_type, cell.source) for cell in jupytext.read(lesson).cells]
     assert [(cell.cell_type, cell.source) for cell in notebook.cells] == wanted, "make lessons"
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
-    assert any("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
-    assert path.stat().st_size < LARGEST
+    assert not any(output.output_type == "error" for output in outputs(notebook))
+
+
+@each_lesson
+def test_pictures_are_svg_and_have_a_text(lesson: Path, notebook: Any) -> None:
+    shown = [output.data for output in outputs(notebook) if "data" in output]
+    pictures = [data for data in shown if "image/svg+xml" in data]
+    assert len(pictures) == lesson.read_text().count("material.show(") > 0
+    assert not any("image/png" in data for data in shown)
+    for data in pictures:
+        title = re.search(r"<title>(.+?)</title>", data["image/svg+xml"], re.S)
+        assert title and title[1] and len(data["text/plain"]) > 30
+    for data in shown:
+        assert all('alt="' in tag for tag in re.findall("<img[^>]*>", data.get("text/html", "")))
+
+
+@each_lesson
+def test_printed_numbers_are_rounded(lesson: Path, notebook: Any) -> None:
+    """To six decimals, but for what the package prints itself, and constants of shown source."""
+    printed = "".join(output.get("text", "") for output in outputs(notebook))
+    own = [line for line in printed.splitlines() if not re.search(r"given: |: float\d\d\(", line)]
+    long = set(re.findall(r"\d\.\d{7,}", "\n".join(own)))
+    code = [path for root in ("lessons", "src") for path in (ROOT / root).rglob("*.[cph]*")]
+    shown = "".join(path.read_text() for path in code if path.suffix in (".py", ".cpp", ".h"))
+    assert not [number for number in long if number not in shown]

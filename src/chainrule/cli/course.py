@@ -75,14 +75,26 @@ def at_hand(number: int, target: Path | None = None) -> tuple[Path, list[Path]]:
     file that is there and differs is never written over.
     """
     place, kept = folder(), list[Path]()
-    lesson = next((x for x in lessons(place) if x.number == number), None)
-    if lesson is None:
-        numbers = ", ".join(str(x.number) for x in lessons(place))
-        raise ArgumentError("there is no such lesson", given=number, expected=numbers)
+    lesson = _numbered(number, place)
     if place != CLONE:
         place, kept = _copied(place, target or Path("lessons"))
     notebook = place / f"{lesson.name}.ipynb"
     return (notebook if notebook.exists() else place / f"{lesson.name}.py"), kept
+
+
+def answers(number: int) -> Path:
+    """The file with the answers to the exercises of a lesson."""
+    place = folder()
+    return place / "answers" / f"lesson_{_numbered(number, place).number:02}.py"
+
+
+def _numbered(number: int, place: Path) -> Lesson:
+    """The lesson with this number. Raises ArgumentError if there is none."""
+    found = {lesson.number: lesson for lesson in lessons(place)}
+    if number not in found:
+        numbers = ", ".join(map(str, found))
+        raise ArgumentError("there is no such lesson", given=number, expected=numbers)
+    return found[number]
 
 
 def _copied(source: Path, target: Path) -> tuple[Path, list[Path]]:

@@ -12,14 +12,18 @@ from chainrule.cli.group import POSITIVE, debug_option, json_option, print_json
 
 @click.command()
 @click.argument("number", required=False, type=POSITIVE)
+@click.option("--answers", is_flag=True, help="Print the answers to the exercises of the lesson.")
 @json_option
 @debug_option
-def lessons(number: int | None, as_json: bool) -> None:
+def lessons(number: int | None, answers: bool, as_json: bool) -> None:
     """List the lessons of the course, or open lesson NUMBER in Jupyter.
 
     An installed package copies the course into ./lessons first; files that are there stay as
     they are.
     """
+    if answers:
+        _print_answers(number, as_json)
+        return
     if number is not None:
         notebook, kept = course.at_hand(number)
         for path in kept:
@@ -37,3 +41,14 @@ def lessons(number: int | None, as_json: bool) -> None:
     for lesson in found:
         click.echo(f"{lesson.number:>3}  {lesson.title}\n     {lesson.summary}")
     click.echo("\nchainrule lessons 1 opens the first one in Jupyter.")
+
+
+def _print_answers(number: int | None, as_json: bool) -> None:
+    """The text of a lesson's answers, or where they are."""
+    if number is None:
+        raise click.UsageError("Whose answers? Name the lesson: chainrule lessons 4 --answers")
+    file = course.answers(number)
+    if as_json:
+        print_json({"lesson": number, "answers": os.fspath(file)})
+        return
+    click.echo(file.read_text(encoding="utf-8"), nl=False)
