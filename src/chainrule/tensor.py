@@ -22,6 +22,7 @@ from chainrule.errors import (
     ShapeError,
 )
 from chainrule.graph import Value
+from chainrule.handles import RemovableHandle
 from chainrule.interpreters import top
 from chainrule.methods import Methods
 from chainrule.primitive import SCALARS, Array, DType, Shape, Spec, array_of, supported
@@ -240,10 +241,10 @@ class Tensor(Conversion, Methods):
         else:
             self.grad = total + g
 
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call `hook(g)` on this tensor's gradient; what it returns, if anything, replaces it.
 
-        Returns a function that removes the hook.
+        Returns a handle, whose `remove()` takes the hook out.
         """
         if not self._requires_grad:
             raise GradientError("a hook needs a tensor that requires gradients")
@@ -253,7 +254,7 @@ class Tensor(Conversion, Methods):
             self._node.hooks = self._node.hooks if self._node.hooks is not None else {}
             hooks = self._node.hooks.setdefault(self._output, [])
         hooks.append(hook)
-        return lambda: hooks.remove(hook)
+        return RemovableHandle(lambda: hooks.remove(hook))
 
     def retain_grad(self) -> None:
         """Accumulate `.grad` of a computed tensor too, as a leaf does."""

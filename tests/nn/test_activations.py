@@ -130,6 +130,7 @@ def made(layer, module=None):
 def test_layers_are_pytorchs(layer, rng, module_parity):
     ours, theirs = made(layer), made(layer, TN)
     module_parity(ours.eval(), theirs.eval(), rng.normal(size=(2, 3, 4)).astype(np.float32))
+    assert repr(ours) == repr(theirs)
     wanted = inspect.signature(getattr(TN, layer.__name__)).parameters
     found = inspect.signature(layer).parameters
     without = ("args", "kwargs", "device", "dtype", "min_value", "max_value")  # the last are old

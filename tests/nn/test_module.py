@@ -97,7 +97,7 @@ def test_text_form():
     assert repr(model) == (
         "Sequential(\n"
         "  (0): Linear(in_features=2, out_features=3, bias=True)\n"
-        "  (1): Dropout(p=0.1)\n"
+        "  (1): Dropout(p=0.1, inplace=False)\n"
         "  (inner): ModuleList(\n"
         "    (0): ReLU(inplace=True)\n"
         "  )\n"
@@ -108,16 +108,9 @@ def test_text_form():
 @pytest.mark.parametrize(
     ("layer", "text"),
     [
-        (nn.Linear(2, 3, bias=False), "in_features=2, out_features=3, bias=False"),
-        (nn.Conv2d(3, 4, 3), "in_channels=3, out_channels=4, kernel_size=(3, 3)"),
-        (nn.Conv1d(3, 4, 3, padding="same", groups=1, bias=False),
-         "in_channels=3, out_channels=4, kernel_size=(3,), padding='same', bias=False"),
-        (nn.BatchNorm1d(3, momentum=None, affine=False), "num_features=3, eps=1e-05, "
-         "momentum=None, affine=False, track_running_stats=True, bias=False"),
-        (nn.Embedding(5, 2, padding_idx=0), "num_embeddings=5, embedding_dim=2, padding_idx=0"),
-        (nn.LSTM(3, 4, bidirectional=True), "input_size=3, hidden_size=4, bidirectional=True"),
-        (nn.Flatten(), "start_dim=1, end_dim=-1"), (nn.Unflatten(1, (2, 2)),
-         "dim=1, unflattened_size=(2, 2)"), (nn.MSELoss(), ""), (nn.Identity(54), ""),
+        (nn.Conv1d(3, 4, 3, padding="same"), "3, 4, kernel_size=(3,), stride=(1,), padding='same'"),
+        (nn.CrossEntropyLoss(label_smoothing=0.1), "label_smoothing=0.1"),
+        (nn.MultiheadAttention(4, 2), ""),
     ],
     ids=lambda x: type(x).__name__,
 )  # fmt: skip
@@ -126,16 +119,25 @@ def test_options_in_the_text_form(layer, text):
 
 
 def test_the_text_form_of_a_module_of_ones_own():
-    class Net(nn.Module):
-        def __init__(self, width, depth=2, name="a", data=None, *, seed=0):
-            self.width, self.depth, self.data = width, depth, cr.zeros(3)
+    class Scale(nn.Module):
+        def __init__(self, width, depth=2, name="a", data=None, mean=None, *, seed=0):
+            self.width, self.depth, self.data, self.mean = width, depth, cr.zeros(3), mean
 
         @property
         def name(self):
             return "not shown"
 
-    assert repr(Net(3)) == "Net(width=3, depth=2)"
-    assert repr(nn.Sequential(Net(4))) == "Sequential(\n  (0): Net(width=4, depth=2)\n)"
+    class Terse(Scale):
+        shown = "width"
+
+    class Told(Scale):
+        def extra_repr(self):
+            return "told"
+
+    model = nn.Sequential(Scale(3), Terse(4), Terse(4, 5), Told(1))
+    assert [repr(m) for m in model] == [
+        "Scale(width=3, depth=2)", "Terse(4)", "Terse(4, depth=5)", "Told(told)",
+    ]  # fmt: skip
 
 
 # -- summary ---------------------------------------------------------------------------------------

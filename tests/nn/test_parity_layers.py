@@ -47,6 +47,43 @@ def test_layers(name, args, options, shape, training, dtype, rng, module_parity)
     module_parity(ours.train(training), theirs.train(training), x)
 
 
+def models(n):
+    return [
+        *[getattr(n, name)(*args, **options) for name, args, options, _ in LAYERS],
+        n.Sequential(n.ModuleList([n.Linear(1, 1), n.Linear(1, 1), n.ReLU()]), n.ReLU()),
+        n.Embedding(5, 3, padding_idx=-1), n.LSTM(2, 3), n.GRUCell(2, 3, bias=False),
+        n.RNN(2, 3, 2, bias=False, batch_first=True, dropout=0.1, bidirectional=True),
+        n.ConvTranspose2d(1, 2, 3, stride=2, output_padding=1), n.CrossEntropyLoss(), n.MSELoss(),
+        n.InstanceNorm1d(3), n.AdaptiveAvgPool2d((1, None)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(models(nn))))
+def test_text_forms(number):
+    ours, theirs = repr(models(nn)[number]), repr(models(TN)[number])
+    # PyTorch never tells whether the padding counts, and tells texts with or without quotes.
+    ours = ours.replace(", count_include_pad=False", "")
+    assert ours == theirs.replace("padding=same", "padding='same'")
+
+
+def test_a_pretrained_embedding(rng, parity):
+    table = rng.normal(size=(5, 3)).astype(np.float32)
+
+    def looked_up(lib, n):
+        def run(weight, i):
+            layer = n.Embedding.from_pretrained(weight.detach(), freeze=False, padding_idx=1)
+            assert not n.Embedding.from_pretrained(weight).weight.requires_grad
+            y = layer(i)
+            y.sum().backward()
+            return y.detach() + layer.weight.grad.sum() + weight
+
+        return run
+
+    parity(looked_up(cr, nn), looked_up(torch, TN), table, np.array([1, 2, 2, 0, 4]))
+    with pytest.raises(ValueError, match="matrix"):
+        nn.Embedding.from_pretrained(cr.ones(3))
+
+
 @pytest.mark.parametrize("padding_idx", [None, 1, -1])
 def test_embedding(padding_idx, dtype, rng, module_parity):
     ours, theirs = nn.Embedding(5, 3, padding_idx), TN.Embedding(5, 3, padding_idx)

@@ -85,10 +85,12 @@ class Softsign(FunctionLayer, of=functional.softsign): ...
 class LogSigmoid(FunctionLayer, of=functional.logsigmoid): ...
 
 
-class Hardshrink(FunctionLayer, of=functional.hardshrink): ...
+class Hardshrink(FunctionLayer, of=functional.hardshrink):
+    shown = "lambd"
 
 
-class Softshrink(FunctionLayer, of=functional.softshrink): ...
+class Softshrink(FunctionLayer, of=functional.softshrink):
+    shown = "lambd"
 
 
 class Tanhshrink(FunctionLayer, of=functional.tanhshrink): ...
@@ -115,6 +117,8 @@ class PReLU(Module):
     >>> PReLU()(cr.tensor([-1.0, 2.0])).tolist()
     [-0.25, 2.0]
     """
+
+    shown = "num_parameters="
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, *, dtype: Any = None) -> None:
         check_counts("PReLU", num_parameters=num_parameters)

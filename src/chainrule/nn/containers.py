@@ -7,7 +7,7 @@ and dicts: those that are not written here come from `MutableSequence` and `Muta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence
-from itertools import count
+from itertools import count, groupby
 from typing import Any, ClassVar, TypeVar
 
 from chainrule.errors import ArgumentError, OutOfRangeError
@@ -165,6 +165,16 @@ class ModuleList(_List[Module]):
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         self.extend(modules or ())
+
+    def _labelled(self) -> list[tuple[str, Module]]:
+        """Neighbours that look the same have one entry: `(0-2): 3 x ReLU()`."""
+        labels, start = [], 0
+        for _, group in groupby(self, key=repr):
+            same, end = [*group], start
+            start += len(same)
+            label = f"({end}-{start - 1}): {len(same)} x " if len(same) > 1 else f"({end}): "
+            labels.append((label, same[0]))
+        return labels
 
 
 class ParameterList(_List[Parameter]):

@@ -30,7 +30,7 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 class _Kernels(Spatial):
     """Kernels and a bias for channels in groups: what convolutions of both kinds share."""
 
-    shows_defaults = False
+    shown = "in_channels out_channels kernel_size= stride="
     transposed: ClassVar[bool]
 
     def __init__(

@@ -13,3 +13,5 @@ class Dropout(FunctionLayer, of=functional.dropout):
     >>> Dropout(0.5).eval()(cr.tensor([1.0, 2.0]))
     tensor([1., 2.])
     """
+
+    shown = "p= inplace="

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn import functional, init
 from chainrule.nn.functional.checks import check_counts
 from chainrule.nn.module import Module, Parameter
@@ -25,10 +23,17 @@ class Embedding(Module):
     (2, 2, 3)
     """
 
+    shown = "num_embeddings embedding_dim"
+
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None, *,
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
         dtype: Any = None,
-    ) -> None:  # fmt: skip
+        _weight: Parameter | None = None,
+    ) -> None:
         check_counts("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
@@ -40,16 +45,37 @@ class Embedding(Module):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = padding_idx
+        if _weight is not None:
+            self.weight = _weight
+            return
         self.weight = Parameter(empty(num_embeddings, embedding_dim, dtype=dtype))
         self.reset_parameters()
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
+    ) -> Embedding:
+        """A layer with these weights (num_embeddings, embedding_dim), frozen unless `freeze=False`.
+
+        >>> import chainrule as cr
+        >>> Embedding.from_pretrained(cr.tensor([[1.0, 2.0], [3.0, 4.0]]))(cr.tensor([1]))
+        tensor([[3., 4.]])
+        """
+        if embeddings.ndim != 2:
+            raise ShapeError(
+                "embeddings are a matrix, a row for each",
+                given=embeddings.shape,
+                expected="(num_embeddings, embedding_dim)",
+            )
+        weight = Parameter(embeddings.detach(), requires_grad=not freeze)
+        rows, columns = embeddings.shape
+        return cls(rows, columns, padding_idx, _weight=weight)
 
     def reset_parameters(self) -> None:
         """Draw new starting values."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
-            rows = self.weight.detach().numpy().copy()
-            rows[self.padding_idx] = 0
-            init.write(self.weight, Tensor(np.asarray(rows)))
+            self.weight.detach()[self.padding_idx] = 0
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.embedding(input, self.weight, self.padding_idx)

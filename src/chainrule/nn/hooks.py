@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from chainrule import tree
 from chainrule.errors import ArgumentError, ShapeError
+from chainrule.handles import RemovableHandle
 from chainrule.nn.functional import records
 from chainrule.settings import current
 from chainrule.tensor import Tensor
@@ -19,7 +21,7 @@ Event = Literal[
     "forward_pre", "forward", "backward_pre", "backward",
     "state_dict_pre", "state_dict_post", "load_pre", "load_post",
 ]  # fmt: skip
-_next_id = count().__next__
+_next_number = count().__next__
 
 
 class Hook(NamedTuple):
@@ -28,24 +30,6 @@ class Hook(NamedTuple):
     function: Callable[..., Any]
     with_kwargs: bool = False
     always_call: bool = False
-
-
-class RemovableHandle:
-    """What registering a hook returns: `remove()`, or the end of a `with` block, takes it out."""
-
-    def __init__(self, hooks: dict[int, Hook]) -> None:
-        self.id = _next_id()
-        self._hooks = hooks
-
-    def remove(self) -> None:
-        """Take the hook out; a second time does nothing."""
-        self._hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
 
 
 class Hooked:
@@ -59,13 +43,12 @@ class Hooked:
 
     def _hook(self, event: Event, hook: Hook, prepend: bool = False) -> RemovableHandle:
         hooks = vars(self).setdefault("_hooks", {}).setdefault(event, {})
-        handle = RemovableHandle(hooks)
-        earlier = [*hooks.items()] if prepend else []
+        number, earlier = _next_number(), [*hooks.items()] if prepend else []
         if prepend:
             hooks.clear()
-        hooks[handle.id] = hook
+        hooks[number] = hook
         hooks.update(earlier)
-        return handle
+        return RemovableHandle(partial(hooks.pop, number, None))
 
     def _hooks_of(self, event: Event) -> list[Hook]:
         return [*self._hooks.get(event, {}).values()]

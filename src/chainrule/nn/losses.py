@@ -46,6 +46,7 @@ class Loss(Module):
     the same, whether it is a subclass or not.
     """
 
+    shown = ""
     reduction: str = "mean"
     predicts: Prediction = VALUES
     metrics: tuple[str, ...] = ()

@@ -87,8 +87,10 @@ class Module(Stateful["Module"]):
     """
 
     training: bool = True
-    shows_defaults: ClassVar[bool] = True
-    """Whether the text form shows the options that have their default values."""
+    shown: ClassVar[str | None] = None
+    """Which options the text form shows always, such as `"in_features out_features= bias="`; those
+    without `=` stand there without their names, and the others only when they differ from their
+    defaults. None: all, but those that stay None or False."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The computation; every subclass writes its own."""
@@ -189,24 +191,31 @@ class Module(Stateful["Module"]):
     # -- text ----------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """What stands in the parentheses of the module's text form: its options, as `name=value`.
+        """What stands in the parentheses of the text form: the options of a module without modules.
 
         An option is a parameter of the constructor that is kept as an attribute of the same name.
-        One that stays None or False is not shown; one that adds a part is shown as True or False.
+        One that adds a part is shown as True or False. See also `shown`.
         """
-        shown = []
-        for option in inspect.signature(type(self)).parameters.values():
-            if hasattr(type(self), option.name) or not hasattr(self, option.name):
-                continue
-            value, default = getattr(self, option.name), option.default
-            if isinstance(default, bool):
-                value = value is not None and value is not False
+        always = (self.shown or "").split()
+        texts: dict[str, str] = {option: "" for option in always}
+        for name, value, default in [] if any(self._named("module")) else self._options():
             is_default = value == default or (isinstance(value, tuple) and {*value} == {default})
-            is_quiet = default is None or default is False or not self.shows_defaults
-            is_plain = value is None or isinstance(value, (bool, int, float, str, tuple))
-            if is_plain and not (is_default and is_quiet):
-                shown.append(f"{option.name}={value!r}")
-        return ", ".join(shown)
+            is_usual = self.shown is not None or default is None or default is False
+            if name in texts:
+                texts[name] = repr(value)
+            elif f"{name}=" in texts or not (is_default and is_usual):
+                texts[f"{name}="] = f"{name}={value!r}"
+        return ", ".join(filter(None, texts.values()))
+
+    def _options(self) -> Iterator[tuple[str, Any, Any]]:
+        """(name, value, default) of the options that are plain values."""
+        for name, option in inspect.signature(type(self)).parameters.items():
+            if hasattr(self, name) and not hasattr(type(self), name):
+                value = getattr(self, name)
+                if isinstance(option.default, bool):
+                    value = value is not None and value is not False
+                if value is None or isinstance(value, (bool, int, float, str, tuple)):
+                    yield name, value, option.default
 
     def short_repr(self) -> str:
         """What stands after the module's name in errors and tables, such as `784 → 10`."""
@@ -223,11 +232,15 @@ class Module(Stateful["Module"]):
                 lines.append(indent + text + repr(module).replace("\n", "\n" + indent))
             else:
                 text += f"{type(module).__name__}({module.extra_repr()}"
-                children = [(f"{indent}  ", f"({n}): ", c) for n, c in module._named("module")]
+                children = [(f"{indent}  ", label, c) for label, c in module._labelled()]
                 lines.append(indent + text + ("" if children else ")"))
                 waiting.extend([(indent, ")", None)] if children else [])
                 waiting.extend(reversed(children))
         return "\n".join(lines)
+
+    def _labelled(self) -> list[tuple[str, Module]]:
+        """(what stands before it in the text form, module) for the direct parts."""
+        return [(f"({name}): ", child) for name, child in self._named("module")]
 
 
 def _shape_text(value: Any) -> str:

@@ -21,6 +21,8 @@ from chainrule.tensor import Tensor
 class _ChannelNorm(Spatial):
     """Weights and running statistics of each channel: what batch and instance norm share."""
 
+    shown = "num_features eps= momentum= affine= bias= track_running_stats="
+
     def __init__(
         self,
         num_features: int,
@@ -168,6 +170,8 @@ class LayerNorm(Module):
     >>> LayerNorm(2)(cr.tensor([[1.0, 3.0]])).detach()
     tensor([[-1.,  1.]])
     """
+
+    shown = "normalized_shape eps= elementwise_affine= bias="
 
     def __init__(
         self,

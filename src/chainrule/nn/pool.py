@@ -14,6 +14,8 @@ from chainrule.tensor import Tensor
 class _Pool(FunctionLayer):
     """A pool whose windows have a kernel's size."""
 
+    shown = "kernel_size= stride= padding="
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         if self.options["stride"] is None:
@@ -22,6 +24,8 @@ class _Pool(FunctionLayer):
 
 class _MaxPool(_Pool):
     """A pool that may tell positions; in PyTorch's layers this option comes before `ceil_mode`."""
+
+    shown = "kernel_size= stride= padding= dilation= ceil_mode="
 
     def __init_subclass__(cls, of: Callable[..., Tensor] | None = None) -> None:
         super().__init_subclass__(of)

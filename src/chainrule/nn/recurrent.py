@@ -29,7 +29,7 @@ from chainrule.tensor import Tensor
 class _Recurrent(Module):
     """What layers and cells share: their sizes, weights, and how states are checked."""
 
-    shows_defaults = False
+    shown = "input_size hidden_size"
     gates = 1
     state_names: tuple[str, ...] = ("h_0",)
     input_size: int
