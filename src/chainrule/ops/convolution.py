@@ -14,7 +14,7 @@ from chainrule.gateway import apply
 from chainrule.kinds import Window
 from chainrule.ops.contract import same_float
 from chainrule.ops.window import Geometry, framed, require_layout, taps, unframed
-from chainrule.primitive import Array, Shape, Spec, SpecLike, primitive
+from chainrule.primitive import Array, Shape, Spec, SpecLike, allocatable, primitive
 from chainrule.tensor import Tensor
 
 
@@ -114,7 +114,8 @@ class convolution:
                 expected=f"{channels} channels in dimension 1",
                 instead=f"Did you mean Conv{len(w.shape) - 2}d({x.shape[1]}, {w.shape[0]}, ...)?",
             )
-        return Spec((x.shape[0], w.shape[0], *geometry.positions(x.shape, w.shape)), x.dtype)
+        shape = (x.shape[0], w.shape[0], *geometry.positions(x.shape, w.shape))
+        return allocatable(shape, x.dtype)
 
     def flops(x, w, *bias, geometry):
         size = convolution.infer(x, w, geometry=geometry).size
@@ -156,7 +157,7 @@ class convolution_input:
                 expected=f"{w.shape[0]} channels in dimension 1",
                 instead=f"Did you mean ConvTranspose{n}d({u.shape[1]}, {shape[1]}, ...)?",
             )
-        return Spec(shape, u.dtype)
+        return allocatable(shape, u.dtype)
 
     def flops(u, w, *bias, shape, geometry):
         return 2 * math.prod(u.shape) * math.prod(w.shape[1:]) + len(bias) * math.prod(shape)

@@ -114,9 +114,9 @@ def positions_along(
     return (room - reach) // stride + 1
 
 
-def require_layout(name: str, x: SpecLike, n: int) -> None:
-    """The input of a window op over n dimensions has n + 2 of them."""
-    if len(x.shape) != n + 2:
+def require_layout(name: str, x: SpecLike, n: int, alone: bool = False) -> None:
+    """The input of a window op over n dimensions has n + 2 of them, or N is missing (`alone`)."""
+    if len(x.shape) != n + 2 - (alone and len(x.shape) == n + 1):
         raise ShapeError(
             f"{name} over {n} dimension{'s' * (n > 1)} works on {layout(n)}", given=x.shape,
             instead=f"Leave out N for a single example: {layout(n).replace('N, ', '')}.",

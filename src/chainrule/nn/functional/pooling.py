@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, ShapeError
+from chainrule.errors import ArgumentError
 from chainrule.nn.functional import records
 from chainrule.nn.functional.checks import check_counts, check_tensors
 from chainrule.nn.functional.dimensions import Size, in_dimensions, over_batch, remembered
 from chainrule.ops.rules import nonempty
-from chainrule.ops.window import Geometry, layout, per_dimension
+from chainrule.ops.window import Geometry, per_dimension, require_layout
 from chainrule.primitive import Array, Shape
 from chainrule.tensor import Tensor
 
@@ -107,12 +107,7 @@ avg_pool1d, avg_pool2d, avg_pool3d = avg_pool
 
 def _check_layout(name: str, n: int, input: Tensor) -> None:
     check_tensors(name, input=input)
-    if input.ndim not in (n + 1, n + 2):
-        raise ShapeError(
-            f"`{name}` works on {layout(n)}",
-            given=input.shape,
-            instead=f"Leave out N for a single example: {layout(n).replace('N, ', '')}.",
-        )
+    require_layout("pooling", input, n, alone=True)
 
 
 def _counts(sizes: Shape, kernel: Shape, geometry: Geometry, border: Any) -> Array:

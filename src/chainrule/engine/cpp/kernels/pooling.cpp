@@ -176,8 +176,8 @@ template <class T> void spread_piece(void* context, i64 piece) {
 // image, dilation, and what sums are divided by.
 template <class T>
 Status plan(const Call& call, const View& x, const View& y, Job<T>& job) {
-    if (call.n_ints != 9 || call.ints[8] < 1 || x.ndim != 4 || y.ndim != 4 || !contiguous(x) || !contiguous(y) ||
-        x.shape[0] != y.shape[0] || x.shape[1] != y.shape[1])
+    if (call.n_ints != 9 || call.ints[8] < 1 || x.ndim != 4 || y.ndim != 4 || !contiguous(x) ||
+        !contiguous(y) || x.shape[0] != y.shape[0] || x.shape[1] != y.shape[1])
         return bad_call("pool: takes images in order, of four dimensions");
     job.planes = x.shape[0] * x.shape[1];
     job.height = x.shape[2], job.width = x.shape[3];
