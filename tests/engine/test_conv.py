@@ -143,6 +143,16 @@ def test_a_kernel_that_sees_nan_and_infinity() -> None:
     assert np.array_equal(np.isinf(y), np.isinf(truth))
 
 
+def test_pixels_that_no_window_sees_do_not_count() -> None:
+    """Infinities behind the last window, left out by a negative padding."""
+    geometry = Geometry((1, 1), ((0, 0), (0, -2)), (1, 1))
+    x, w, u, _ = operands(((2, 1, 9, 21), (1, 1, 3, 3), geometry), np.float32)
+    plain = all_three(x, w, u, geometry)
+    x[..., 19:] = np.inf
+    results = all_three(x, w, u, geometry)
+    assert same_bits(results[0], plain[0]) and same_bits(results[2], plain[2])
+
+
 @pytest.mark.parametrize("case", [PLAIN[1], PLAIN[6], ODD[0], ODD[4], ROWS[0], ROWS[1]])
 def test_bias(case: Any) -> None:
     """The bits of the convolution, or its adjoint, and then of the sum."""

@@ -204,11 +204,13 @@ template <class T> void combine_lanes(void* context, i64 piece) {
 }
 
 // Which way loses fewer lanes; a matter of the geometry alone. With pixels in the lanes rows of x
-// get room for whole vectors, so that a tile sees zeros where u has ended.
-template <class T> bool choose_lanes(Job<T>& job) {
+// get room for whole vectors, so that a tile sees zeros where u has ended; there x must have ended
+// too, as 0·∞ is not 0.
+template <class T> bool choose_lanes(Job<T>& job, bool ended) {
     constexpr i64 W = WIDTH<T>;
     job.pitch = parts(job.across, W) * W;
-    job.pixels = job.stride[1] == 1 && job.out * job.pitch <= BAND_PIXELS * PANEL<T> &&
+    job.pixels = ended && job.stride[1] == 1 &&
+                 job.out * job.pitch <= BAND_PIXELS * PANEL<T> &&
                  2 * job.out * job.pitch < parts(job.out, W) * W * job.across;
     if (job.pixels) job.frame.width += job.pitch - job.across;
     return job.pixels;
@@ -220,9 +222,10 @@ template <class T> Status run(Job<T>& job) {
     job.run = (job.kw == 3 || job.kw == 5) && job.dilation[1] == 1 ? job.kw : 1;
     const bool inside = job.frame.top == 0 && job.frame.left == 0 &&
                         job.frame.height <= job.x.height && job.frame.width <= job.x.width;
+    const bool ended = job.frame.left + job.x.width <= job.frame.width;
     job.across = least(job.u.width, BAND_PIXELS);
     job.frame.width -= (job.u.width - job.across) * job.stride[1];
-    job.framed = choose_lanes(job) || job.x.column != 1 || !inside;
+    job.framed = choose_lanes(job, ended) || job.x.column != 1 || !inside;
     const i64 room = IMAGE_BYTES / i64(sizeof(T));
     job.band = least(job.u.height, BAND_PIXELS / job.across);
     job.block = least(job.in, MAX_TAPS / (job.kh * job.kw));
