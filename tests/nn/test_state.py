@@ -193,6 +193,19 @@ def test_state_is_pytorchs(program, same):
     same(program)
 
 
+def test_a_shallow_copy_shares_parts_and_nothing_else():
+    layer = nn.Linear(1, 1)
+    twin = copy.copy(layer)
+    assert twin.weight is layer.weight
+    twin.extra, twin.bias = nn.ReLU(), None
+    assert [n for n, _ in layer.named_children()] == []
+    assert [*layer.state_dict()] == ["weight", "bias"]
+    slope = nn.LeakyReLU(0.1)
+    other = copy.copy(slope)
+    other.negative_slope = 0.5
+    assert slope.negative_slope == 0.1
+
+
 def test_what_hooks_leave_wrong_is_put_back():
     layer = nn.Linear(1, 1)
     before = layer.weight.tolist()

@@ -32,6 +32,7 @@ class FunctionLayer(Module):
     __signature__: ClassVar[inspect.Signature]
     _has_mode: ClassVar[bool]
     options: dict[str, Any]
+    _apart = (*Module._apart, "options")
 
     def __init_subclass__(cls, of: Callable[..., Tensor] | None = None) -> None:
         if of is None:  # a subclass of a whole layer

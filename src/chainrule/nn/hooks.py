@@ -245,7 +245,7 @@ class _Side:
     side: str
     size: int
     places: tuple[int, ...]
-    function: Callable[[Gradients], Gradients] = field(compare=False)
+    function: Callable[[Gradients], Gradients] = field(compare=False, repr=False)
 
     def __call__(self, gradients: Sequence[Tensor | None]) -> Gradients:
         known = dict(zip(self.places, gradients, strict=True))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from gc import is_tracked
 from itertools import takewhile
 from types import MappingProxyType
-from typing import Any, Generic, Literal, NoReturn, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar
 
 from chainrule.errors import ArgumentError, DTypeError, UnknownNameError, listing
 from chainrule.nn.hooks import Hooked
@@ -20,6 +20,7 @@ from chainrule.nn.reachable import OPAQUE, reachable
 from chainrule.tensor import Tensor
 
 M = TypeVar("M", bound="Parts[Any]")
+C = TypeVar("C", bound="Parts[Any]")
 Kind = Literal["parameter", "buffer", "module"]
 
 
@@ -30,6 +31,8 @@ class Parts(Hooked, Generic[M]):
     """Of what kind each name of a part is, in the order of their registration."""
     _transient: frozenset[str] = frozenset()
     """The buffers that are no part of a state dict."""
+    _apart: ClassVar[tuple[str, ...]] = ("_kinds", "_hooks")
+    """The dicts of which a shallow copy has its own."""
 
     # -- setting -------------------------------------------------------------------------------
 
@@ -42,6 +45,13 @@ class Parts(Hooked, Generic[M]):
         ):
             self._refuse_value(name, declared, value)
         object.__setattr__(self, name, value)
+
+    def __copy__(self: C) -> C:
+        """A module with the same parts, whose attributes are set apart from this one's."""
+        twin = type(self).__new__(type(self))
+        notes = {name: dict(vars(self)[name]) for name in self._apart if name in vars(self)}
+        vars(twin).update(vars(self) | notes)
+        return twin
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
@@ -123,7 +133,8 @@ class Parts(Hooked, Generic[M]):
     def _named_tensors(
         self, kind: Kind, prefix: str, recurse: bool, unique: bool
     ) -> Iterator[tuple[str, Any]]:
-        self._refuse_hidden()
+        if recurse:
+            self._refuse_hidden()
         seen: set[int] = set()
         for path, module in self._walk(prefix, unique) if recurse else [(prefix, self)]:
             for name, value in module._named(kind):
@@ -225,11 +236,10 @@ class Parts(Hooked, Generic[M]):
 
         What is frozen may be held so on purpose, and so may the owner of this module.
         """
-        known = {id(x) for _, module in self._walk() for x in (module, *module._own_parameters())}
         for path, module in self._walk():
             for name, value in module._other_attributes():
                 for found, inside in reachable(value, _is_part):
-                    if id(found) not in known and self._misses(found, inside, known):
+                    if isinstance(found, (Parts, Parameter)) and self._misses(found, inside):
                         _refuse_hidden(f"{path}.{name}" if path else name, value, found)
 
     def _own_parameters(self) -> Iterator[Any]:
@@ -237,18 +247,25 @@ class Parts(Hooked, Generic[M]):
 
     def _other_attributes(self) -> Iterator[tuple[str, Any]]:
         """(name, value) of attributes that are no parts: the instance's and its own classes'."""
+        kinds = self._kinds
         classes = takewhile(lambda cls: not cls.__module__.startswith(_PACKAGE), type(self).__mro__)
         for attributes in (vars(self), *map(vars, classes)):
             for name, value in [*attributes.items()]:
-                is_other = name not in self._kinds and name not in _NOTES
-                if is_other and is_tracked(value) and not isinstance(value, OPAQUE):
+                is_other = is_tracked(value) and name not in kinds and name not in _NOTES
+                if is_other and not isinstance(value, OPAQUE):
                     yield name, value
 
-    def _misses(self, found: Any, inside: bool, known: set[int]) -> bool:
-        """Whether something that is no part should be one. `inside`: an object leads to it."""
+    def _misses(self, found: Any, inside: bool) -> bool:
+        """Whether what attributes lead to is none of the parts, and should be one.
+
+        `inside`: an attribute of another object leads to it.
+        """
+        known = {id(x) for _, module in self._walk() for x in (module, *module._own_parameters())}
+        if id(found) in known:
+            return False
         if isinstance(found, Parameter):
             return found.requires_grad
-        if not isinstance(found, Parts) or any(module is self for _, module in found._walk()):
+        if any(module is self for _, module in found._walk()):
             return False
         parameters = [p for _, module in found._walk() for p in module._own_parameters()]
         if parameters:

@@ -15,11 +15,11 @@ from chainrule.data.dataset import ArrayDataset
 from chainrule.errors import FormatError, MissingDependencyError
 from chainrule.primitive import Array
 from chainrule.tensor import from_numpy
-from chainrule.train.runs import plots
+from chainrule.train.infer import evaluating, outputs_of
 from chainrule.train.io.atomic import write_atomic
 from chainrule.train.io.strict_json import from_json, read_json
-from chainrule.train.infer import evaluating, outputs_of
 from chainrule.train.metrics import ConfusionMatrix
+from chainrule.train.runs import plots
 from chainrule.train.runs.run import Run
 
 _MISTAKES = 16
