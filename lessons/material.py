@@ -82,31 +82,32 @@ def style() -> None:
 
 
 def show(alt: str) -> None:
-    """Show the current figure as SVG. `alt` says in words what there is to see.
-
-    Raises ValueError if an axis has numbers and no label that says what they are.
-    """
+    """Show the current figure, as :func:`svg` writes it, and close it."""
     import matplotlib.pyplot as plt
 
-    figure, file = plt.gcf(), io.BytesIO()
-    figure.canvas.draw()
-    for ax in figure.axes:
-        _check_labels(ax)
-    figure.savefig(file, format="svg", metadata={"Title": alt, "Date": None, "Creator": None})
-    plt.close(figure)
+    data = {"image/svg+xml": svg(plt.gcf(), alt), "text/plain": alt}
+    plt.close()
     if "ipykernel" in sys.modules:
         from IPython.display import display
 
-        data = {"image/svg+xml": _compact(file.getvalue().decode()), "text/plain": alt}
         display(data, metadata={"image/svg+xml": {"alt": alt}}, raw=True)
 
 
-def _compact(svg: str) -> str:
-    """From `<svg` on as one line, without comments, coordinates to a hundredth of a point."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", svg, flags=re.S)
-    svg = re.sub(r"\s*\n\s*", " ", svg.strip())
-    return re.sub(r"(?<![\d.(])(-?\d+\.\d\d)\d+", r"\1", svg)
+def svg(figure: Any, alt: str) -> str:
+    """A figure as one line of SVG, coordinates to a hundredth of a point.
+
+    `alt` says in words what there is to see. Raises ValueError if an axis has numbers and no label
+    that says what they are.
+    """
+    figure.canvas.draw()
+    for ax in figure.axes:
+        _check_labels(ax)
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Title": alt, "Date": None, "Creator": None})
+    text = file.getvalue().decode()
+    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
+    text = re.sub(r"\s*\n\s*", " ", text.strip())
+    return re.sub(r"(?<![\d.(])(-?\d+\.\d\d)\d+", r"\1", text)
 
 
 def _check_labels(ax: Any) -> None:
