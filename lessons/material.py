@@ -104,8 +104,8 @@ def svg(figure: Any, alt: str) -> str:
         _check_labels(ax)
     file = io.BytesIO()
     figure.savefig(file, format="svg", metadata={"Title": alt, "Date": None, "Creator": None})
-    text = file.getvalue().decode()
-    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.S)
+    _, start, rest = file.getvalue().decode().partition("<svg")
+    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", start + rest, flags=re.S)
     text = re.sub(r"\s*\n\s*", " ", text.strip())
     return re.sub(r"(?<![\d.(])(-?\d+\.\d\d)\d+", r"\1", text)
 
