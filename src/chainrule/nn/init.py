@@ -16,14 +16,16 @@ from chainrule.ops.random import Generator, default_generator
 from chainrule.settings import use
 from chainrule.tensor import Tensor
 
-_GAINS = {"linear": 1.0, "sigmoid": 1.0, "conv2d": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2),
-          "selu": 3 / 4}  # fmt: skip
+_CONVOLUTIONS = [f"{kind}{n}d" for kind in ("conv", "conv_transpose") for n in (1, 2, 3)]
+_GAINS = dict.fromkeys(["linear", "sigmoid", *_CONVOLUTIONS], 1.0)
+_GAINS |= {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor that keeps the variance through a nonlinearity.
 
-    1 (linear, sigmoid, conv2d), 5/3 (tanh), √2 (relu), √(2/(1 + slope²)) (leaky_relu), 3/4 (selu).
+    1 (linear, sigmoid, conv1d … conv_transpose3d), 5/3 (tanh), √2 (relu), √(2/(1 + slope²))
+    (leaky_relu), 3/4 (selu).
 
     >>> calculate_gain("relu")
     1.4142135623730951
