@@ -85,7 +85,8 @@ def test_constants():
 @pytest.mark.parity
 def test_gains_are_pytorchs():
     torch = pytest.importorskip("torch")
-    for name in ("linear", "conv1d", "conv_transpose3d", "sigmoid", "tanh", "relu", "leaky_relu", "selu"):
+    convolutions = ("conv1d", "conv2d", "conv_transpose3d")
+    for name in ("linear", *convolutions, "sigmoid", "tanh", "relu", "leaky_relu", "selu"):
         assert init.calculate_gain(name) == torch.nn.init.calculate_gain(name)
     assert init.calculate_gain("leaky_relu", 0.3) == torch.nn.init.calculate_gain("leaky_relu", 0.3)
 
