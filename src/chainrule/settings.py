@@ -1,5 +1,7 @@
 """The only settings: one printable record, scoped to the context, and so to the thread.
 
+The default dtype is one for the whole process, as in PyTorch, but inside of a `use` block.
+
 >>> print(current())
 Settings(gradients=True, default_dtype=float32, interpreter=evaluate, engine=native)
 >>> with use(gradients=False):
@@ -16,7 +18,7 @@ import numpy as np
 
 from chainrule.errors import DTypeError
 
-_FLOAT32: np.dtype[Any] = np.dtype(np.float32)
+_process: dict[str, np.dtype[Any]] = {"default_dtype": np.dtype(np.float32)}
 
 
 class Settings(NamedTuple):
@@ -27,9 +29,14 @@ class Settings(NamedTuple):
     """
 
     gradients: bool = True
-    default_dtype: np.dtype[Any] = _FLOAT32
+    own_dtype: np.dtype[Any] | None = None
     interpreter: Any = None
     engine: str = "native"
+
+    @property
+    def default_dtype(self) -> np.dtype[Any]:
+        """That of the innermost `use` block, or of the process."""
+        return self.own_dtype or _process["default_dtype"]
 
     def __str__(self) -> str:
         interpreter = type(self.interpreter).__name__ if self.interpreter else "evaluate"
@@ -66,7 +73,7 @@ class use:
         now = _current.get()
         changed = Settings(
             now.gradients if gradients is KEEP else gradients,
-            now.default_dtype if default_dtype is KEEP else default_dtype,
+            now.own_dtype if default_dtype is KEEP else default_dtype,
             now.interpreter if interpreter is KEEP else interpreter,
             now.engine if engine is KEEP else engine,
         )
@@ -103,11 +110,16 @@ def change(**changes: Any) -> None:
 
 
 def set_default_dtype(dtype: Any) -> None:
-    """Set the floating dtype that Python floats and new parameters get (`float32` at the start)."""
+    """Set the floating dtype that Python floats and new parameters get (`float32` at the start).
+
+    It holds for all threads and tasks; inside of a `use(default_dtype=...)` block, for that block.
+    """
     dtype = np.dtype(dtype)
     if dtype.kind != "f":
         raise DTypeError("the default dtype must be floating", given=dtype, expected="float32")
-    change(default_dtype=dtype)
+    _process["default_dtype"] = dtype
+    if current().own_dtype is not None:
+        change(own_dtype=dtype)
 
 
 def get_default_dtype() -> np.dtype[Any]:

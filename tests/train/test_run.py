@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chainrule.train.runs.configure import configure, safe_name
 from strange import GONE, places, replaced
 
 import chainrule as cr
@@ -22,6 +21,7 @@ from chainrule.errors import ArgumentError, ChainruleError, CheckpointError, For
 from chainrule.train import save
 from chainrule.train.runs.architecture import LAYERS, build, cnn, mlp
 from chainrule.train.runs.config import DataConfig, load_config
+from chainrule.train.runs.configure import configure, safe_name
 from chainrule.train.runs.page import history_of, summary_rows, write_report
 from chainrule.train.runs.run import Run
 

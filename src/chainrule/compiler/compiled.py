@@ -46,7 +46,7 @@ class Compiled(Unguarded):
         if named:
             named = dict(sorted(named.items()))
             given = (*args, named)
-        if last is not None and last.settings == settings and last.guards.checks_hold():
+        if last is not None and last.suits(settings) and last.guards.checks_hold():
             result = last(given)
             if result is not MISSED:
                 return result

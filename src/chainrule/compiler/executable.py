@@ -30,7 +30,7 @@ from chainrule.compiler.trace import Trace
 from chainrule.errors import GraphError
 from chainrule.graph import Graph
 from chainrule.primitive import Array
-from chainrule.settings import current
+from chainrule.settings import Settings, current
 from chainrule.tensor import Tensor, wrap
 
 GRADIENT, WRITTEN, KEPT, PACKED = 1, 2, 4, 8
@@ -51,7 +51,7 @@ class Executable(ABC):
     backward: Backward | None = None
 
     def __init__(self, trace: Trace, guards: Guards) -> None:
-        self.settings = current()
+        self.settings, self.default_dtype = current(), current().default_dtype
         self.trace, self.guards = trace, guards
         state = {id(s.tensor): s.tensor for s in [*trace.reads, *trace.writes]}
         self._specs = [(t, t._requires_grad, t.shape, t.dtype) for t in state.values()]
@@ -97,6 +97,10 @@ class Executable(ABC):
             if tuple(tensor._hooks or ()) != hooks:
                 return f"the hooks of a tensor {tensor.spec}"
         return self.guards.broken()
+
+    def suits(self, settings: Settings) -> bool:
+        """Whether it was captured under such settings."""
+        return self.settings == settings and self.default_dtype == settings.default_dtype
 
     def shares(self, leaves: Sequence[Tensor]) -> bool:
         """Whether arguments may share numbers with each other or with state: then a write to one

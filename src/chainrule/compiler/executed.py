@@ -86,19 +86,25 @@ def is_library_file(file: str) -> bool:
 
 
 class Executed:
-    """A context that notes the code that runs in it, and what user code is called with."""
+    """A context that notes the code that runs in it, and what user code is called with.
+
+    The garbage collector waits meanwhile: what it calls back belongs to nobody here.
+    """
 
     def __init__(self) -> None:
         self.codes: dict[CodeType, dict[str, Any]] = {}
         self.objects: dict[int, Any] = {}
 
     def __enter__(self) -> Executed:
-        self._outer = sys.getprofile()
+        self._outer, self._collects = sys.getprofile(), gc.isenabled()
+        gc.disable()
         sys.setprofile(self._note)
         return self
 
     def __exit__(self, *error: object) -> None:
         sys.setprofile(self._outer)
+        if self._collects:
+            gc.enable()
 
     def _note(self, frame: FrameType, event: Any, argument: Any) -> None:
         if event == "call":

@@ -32,19 +32,34 @@ def run(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any])
 
 
 def evaluator(primitive: Primitive) -> Callable[..., Any]:
-    """The function behind `run`: the reference itself where no kernel could ever serve."""
+    """The function behind `run`. How operands lie in memory changes no bit of a result: what has
+    no kernel for them runs on copies in order."""
     reference = primitive.forward
-    if not (available() and has_kernel(primitive)):
+    if not available() or primitive.view is not None:
         return reference
+
+    def on_copies(*arrays: Array, **params: Any) -> Any:
+        return reference(*map(_in_order, arrays), **params)
+
+    if not has_kernel(primitive):
+        return on_copies
 
     def evaluate(*arrays: Array, **params: Any) -> Any:
         try:
             result = run_native(primitive, arrays, params)
+            if result is None and not all([x.flags.aligned for x in arrays]):
+                result = run_native(primitive, tuple(map(_in_order, arrays)), params)
         except OutOfRangeError:
             result = None  # the reference raises, and says more than a kernel can
-        return reference(*arrays, **params) if result is None else result
+        return on_copies(*arrays, **params) if result is None else result
 
     return evaluate
+
+
+def _in_order(x: Any) -> Array:
+    """The array itself if its elements lie one after the other, aligned; else a copy that does."""
+    flags = x.flags
+    return x if flags.c_contiguous and flags.aligned else np.array(x, order="C")
 
 
 def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:

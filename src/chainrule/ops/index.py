@@ -178,11 +178,22 @@ def check_all(shape: Shape, index: tuple[Any, ...], indices: tuple[Array, ...]) 
 
 @composition
 def getitem(x: Tensor, index: Any) -> Tensor:
-    """`x[index]`, as in NumPy: integers, slices, None, `...`, integer and boolean arrays."""
+    """`x[index]`, as in PyTorch: integers, slices, None, `...`, integer and boolean arrays."""
     parts, tensors = canonical(x, index)
     if not tensors:
         return apply("slice", x, index=parts)
-    return apply("take", x, *tensors, index=parts)
+    first, rest = integers_first(parts)
+    return apply("take", apply("slice", x, index=first) if first else x, *tensors, index=rest)
+
+
+def integers_first(parts: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """An index with index tensors as two, the integers alone and the rest: integers take their
+    dimensions away first, and do not count among the index tensors. The first may be empty."""
+    if not any(isinstance(part, int) for part in parts):
+        return (), parts
+    kept = [part for part in parts if part is not None]
+    first = [p if isinstance(p, int) or p is Ellipsis else slice(None) for p in kept]
+    return tuple(first), tuple(part for part in parts if not isinstance(part, int))
 
 
 def canonical(x: Tensor, index: Any) -> tuple[tuple[Any, ...], list[Tensor]]:
@@ -263,7 +274,11 @@ def index_put(x: Tensor, index: Any, value: Any) -> Tensor:
         value = from_numpy(value)
     elif not isinstance(value, Tensor):
         value = Tensor(array_of(value, x.dtype))
-    return apply("overwrite", x, value, *tensors, index=parts)
+    first, rest = integers_first(parts) if tensors else ((), parts)
+    if not first:
+        return apply("overwrite", x, value, *tensors, index=parts)
+    part = apply("overwrite", apply("slice", x, index=first), value, *tensors, index=rest)
+    return apply("overwrite", x, part, index=first)
 
 
 @primitive
