@@ -99,6 +99,31 @@ def test_a_coroutine_records_nothing_inside():
     assert asyncio.run(both()) == [(False, False), True]
 
 
+def test_an_asynchronous_generator_records_nothing_inside():
+    @cr.no_grad()
+    async def batches():
+        try:
+            for _ in range(3):
+                await asyncio.sleep(0)
+                yield is_recorded()
+        finally:
+            log.append(is_recorded())
+
+    async def read(stop):
+        generator, found = batches(), []
+        async for recorded in generator:
+            found.append((recorded, is_recorded()))
+            if stop:
+                break
+        await generator.aclose()
+        return found
+
+    log = []
+    assert asyncio.run(read(stop=False)) == [(False, True)] * 3
+    assert asyncio.run(read(stop=True)) == [(False, True)]
+    assert log == [False, False]
+
+
 def test_enable_grad_inside_no_grad():
     @cr.enable_grad
     def values():

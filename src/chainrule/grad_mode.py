@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ContextDecorator
 from typing import Any, TypeVar, overload
 
@@ -36,6 +36,8 @@ class _GradientMode(ContextDecorator):
             return _generator(function, mode)
         if inspect.iscoroutinefunction(function):
             return _coroutine(function, mode)
+        if inspect.isasyncgenfunction(function):
+            return _async_generator(function, mode)
         return super().__call__(function)
 
     def _recreate_cm(self) -> _GradientMode:
@@ -66,6 +68,25 @@ def _coroutine(function: Callable[..., Any], mode: Callable[[], _GradientMode]) 
     async def run(*args: Any, **kwargs: Any) -> Any:
         with mode():
             return await function(*args, **kwargs)
+
+    return run
+
+
+def _async_generator(function: Callable[..., Any], mode: Callable[[], _GradientMode]) -> Any:
+    @functools.wraps(function)
+    async def run(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        generator = function(*args, **kwargs)
+        resume, value = generator.asend, None
+        while True:
+            try:
+                with mode():
+                    result = await resume(value)
+            except StopAsyncIteration:
+                return
+            try:
+                resume, value = generator.asend, (yield result)
+            except BaseException as error:
+                resume, value = generator.athrow, error
 
     return run
 
