@@ -67,7 +67,7 @@ from chainrule.nn.losses import (
     NLLLoss,
     SmoothL1Loss,
 )
-from chainrule.nn.module import Buffer, Module, Parameter
+from chainrule.nn.module import Module
 from chainrule.nn.norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -77,6 +77,7 @@ from chainrule.nn.norm import (
     InstanceNorm3d,
     LayerNorm,
 )
+from chainrule.nn.parameter import Buffer, Parameter
 from chainrule.nn.pool import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,

@@ -8,7 +8,8 @@ from chainrule.errors import ShapeError
 from chainrule.nn import functional
 from chainrule.nn.function_layer import FunctionLayer
 from chainrule.nn.functional.checks import check_counts
-from chainrule.nn.module import Module, Parameter
+from chainrule.nn.module import Module
+from chainrule.nn.parameter import Parameter
 from chainrule.ops.creation import full
 from chainrule.tensor import Tensor
 

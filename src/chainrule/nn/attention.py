@@ -10,7 +10,8 @@ from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn import functional, init
 from chainrule.nn.functional.checks import check_counts, check_probability, check_tensors
 from chainrule.nn.linear import Linear
-from chainrule.nn.module import Module, Parameter
+from chainrule.nn.module import Module
+from chainrule.nn.parameter import Parameter
 from chainrule.ops import compare, contract
 from chainrule.ops.creation import empty
 from chainrule.primitive import Primitive

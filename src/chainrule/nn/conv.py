@@ -17,7 +17,7 @@ from chainrule.nn.functional.convolution import (
 )
 from chainrule.nn.functional.dimensions import Size
 from chainrule.nn.functional.padding import pad
-from chainrule.nn.module import Parameter
+from chainrule.nn.parameter import Parameter
 from chainrule.nn.spatial import Spatial
 from chainrule.ops.creation import empty
 from chainrule.ops.window import Geometry, per_dimension

@@ -7,7 +7,8 @@ from typing import Any
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn import functional, init
 from chainrule.nn.functional.checks import check_counts
-from chainrule.nn.module import Module, Parameter
+from chainrule.nn.module import Module
+from chainrule.nn.parameter import Parameter
 from chainrule.ops.creation import empty
 from chainrule.tensor import Tensor
 

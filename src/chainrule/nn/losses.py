@@ -12,7 +12,8 @@ from chainrule.nn.functional.checks import (
     check_reduction,
     check_tensors,
 )
-from chainrule.nn.module import Buffer, Module
+from chainrule.nn.module import Module
+from chainrule.nn.parameter import Buffer
 from chainrule.nn.predictions import (
     CLASS_LOG_PROBABILITIES,
     CLASS_LOGITS,

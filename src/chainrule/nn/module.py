@@ -19,8 +19,6 @@ from chainrule.errors import (
     UnknownNameError,
 )
 from chainrule.nn.hooks import run_with_hooks
-from chainrule.nn.parameter import Buffer as Buffer
-from chainrule.nn.parameter import Parameter as Parameter
 from chainrule.nn.state import Stateful, nested_too_deep
 from chainrule.tensor import Tensor
 
@@ -77,9 +75,10 @@ class Module(Stateful["Module"]):
     runs `forward`.
 
     >>> import chainrule as cr
-    >>> class Scale(Module):
+    >>> from chainrule import nn
+    >>> class Scale(nn.Module):
     ...     def __init__(self):
-    ...         self.factor = Parameter(cr.tensor(2.0))
+    ...         self.factor = nn.Parameter(cr.tensor(2.0))
     ...     def forward(self, x):
     ...         return x * self.factor
     >>> Scale()(cr.tensor(3.0)).item()

@@ -10,7 +10,8 @@ import numpy as np
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn.functional.checks import check_counts, check_positive, check_tensors, sizes_of
 from chainrule.nn.functional.normalization import batch_norm, instance_norm, layer_norm
-from chainrule.nn.module import Buffer, Module, Parameter
+from chainrule.nn.module import Module
+from chainrule.nn.parameter import Buffer, Parameter
 from chainrule.nn.spatial import Spatial
 from chainrule.ops.creation import ones, zeros
 from chainrule.ops.window import layout

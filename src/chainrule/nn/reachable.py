@@ -21,8 +21,9 @@ def reachable(start: Any, is_end: Callable[[Any], bool]) -> Iterator[tuple[Any, 
     whatever type, and runs no code of theirs. It looks neither into classes, functions and objects
     of this package, nor past an object for which `is_end` is true.
 
-    >>> [x for x, _ in reachable([{"a": (1, b"")}, {2.5}], bool)]
-    [[{'a': (1, b'')}, {2.5}], ...
+    >>> found = [x for x, _ in reachable([{"a": (1, [2])}, {"b"}], lambda x: False)]
+    >>> [2] in found, {"b"} in found
+    (True, True)
     """
     seen = {id(start)}
     waiting = [(start, False)]

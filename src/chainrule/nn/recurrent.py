@@ -20,7 +20,8 @@ from chainrule.nn.functional.recurrent import (
     rnn_over_time,
     side_by_side,
 )
-from chainrule.nn.module import Module, Parameter
+from chainrule.nn.module import Module
+from chainrule.nn.parameter import Parameter
 from chainrule.ops.creation import empty, zeros
 from chainrule.ops.shape import stack
 from chainrule.tensor import Tensor

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from chainrule.errors import FormatError
-from chainrule.nn.module import Parameter
+from chainrule.nn.parameter import Parameter
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor, from_numpy
 from chainrule.torch.adapter.dtypes import NAMES, Size, stored
