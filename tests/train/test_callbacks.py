@@ -6,6 +6,7 @@ import io
 import json
 import math
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,21 @@ from small_training import small_trainer
 from chainrule.data import ArrayDataset
 from chainrule.errors import ArgumentError, MissingDependencyError
 from chainrule.train import (
+    Accuracy,
     Callback,
     EarlyStopping,
     History,
     LayerStatistics,
+    Metric,
     ModelCheckpoint,
     Progress,
     TensorBoard,
+    TopK,
     Trainer,
 )
+from chainrule.train.callbacks import Log
 from chainrule.train.history import Best
+from chainrule.train.metrics import direction
 
 
 class Recorder(Callback):
@@ -75,7 +81,7 @@ def test_early_stopping_waits_and_restores_the_best(data: ArrayDataset) -> None:
 
     class Keep(Callback):
         def on_epoch_end(self, trainer: Trainer) -> None:
-            kept.append(trainer.model.state_dict())
+            kept.append(deepcopy(trainer.model.state_dict()))
 
     trainer = small_trainer(callbacks=[Scores(3, 1, 2, 1, 9, 9), stopping, Keep()])
     history = trainer.fit(data, epochs=6)
@@ -87,7 +93,7 @@ def test_early_stopping_waits_and_restores_the_best(data: ArrayDataset) -> None:
 
 def test_H14_nan_is_never_best(data: ArrayDataset, tmp_path: Path) -> None:
     for mode in ("min", "max"):
-        best = Best("x", mode)
+        best = Best(mode)
         assert [best.update(v) for v in (math.nan, 1.0, math.nan)] == [False, True, False]
     stopping, saved = EarlyStopping(patience=3), ModelCheckpoint(tmp_path)
     scores = Scores(math.nan, 2.0, math.nan, math.nan, math.nan)
@@ -97,11 +103,78 @@ def test_H14_nan_is_never_best(data: ArrayDataset, tmp_path: Path) -> None:
     assert history.best("loss")["epoch"] == 2
 
 
-def test_what_rises_and_what_falls_is_known_by_name() -> None:
-    assert Best("valid_accuracy").mode == Best("top5").mode == Best("r2").mode == "max"
-    assert Best("valid_loss").mode == Best("mse").mode == "min"
+class Regret(Metric):
+    """A metric of one's own, of which less is better: the share of wrong answers."""
+
+    name, rises = "regret", False
+
+    def __init__(self) -> None:
+        self.state = np.zeros(2)
+
+    def update(self, outputs: Any, targets: Any) -> None:
+        self.state += (np.sum(outputs.argmax(axis=1) != targets), len(targets))
+
+    def compute(self) -> float:
+        return float(self.state[0] / max(self.state[1], 1))
+
+
+class Added(Callback):
+    """A number of the epoch that is no metric."""
+
+    order = -1
+
+    def on_epoch_end(self, trainer: Any) -> None:
+        trainer.record["speed"] = float(trainer.epoch)
+
+
+def test_metrics_say_whether_they_rise(data: ArrayDataset) -> None:
+    assert {n: direction(n) for n in ("valid_loss", "accuracy", "valid_r2", "mae")} == {
+        "valid_loss": "min", "accuracy": "max", "valid_r2": "max", "mae": "min"
+    }  # fmt: skip
+    for name, better in (("regret", "min"), ("valid_top2", "max")):
+        stopping = EarlyStopping(3, monitor=name)
+        trainer = small_trainer(callbacks=[stopping], metrics=[Regret(), TopK(2)])
+        history = trainer.fit(data, data, epochs=3)
+        pick = min if better == "min" else max
+        assert stopping.best.mode == better
+        assert stopping.best.value == pick(history[name]) == history.best(name)[name]
+    with pytest.raises(ArgumentError, match=r"speed should rise or fall.*mode"):
+        small_trainer(callbacks=[Added(), EarlyStopping(3, "speed")]).fit(data)
+    stopping = EarlyStopping(3, "speed", mode="max")
+    small_trainer(callbacks=[Added(), stopping]).fit(data, epochs=2)
+    assert stopping.best.value == 2.0
     with pytest.raises(ArgumentError, match="up"):
-        Best("loss", "up")
+        Best("up")
+
+
+@pytest.mark.parametrize("bad", [0, -1, 1.5, math.nan, math.inf, "x", True])
+def test_counts_are_whole_numbers(bad: Any, tmp_path: Path) -> None:
+    for make in (
+        lambda: EarlyStopping(bad), lambda: LayerStatistics(bad), lambda: TopK(bad),
+        lambda: ModelCheckpoint(tmp_path, every=bad),
+        lambda: ModelCheckpoint(tmp_path, keep_last=bad),
+        lambda: small_trainer(out=tmp_path, checkpoint_every=bad),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentError, match="integer ≥ 1"):
+            make()
+    for make in (
+        lambda: EarlyStopping(min_delta=math.nan), lambda: Accuracy(threshold=math.nan),
+        lambda: small_trainer(clip_norm=math.nan),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentError):
+            make()
+
+
+def test_H10_a_log_that_fails_is_one_warning(data: ArrayDataset, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+
+    class Failing(Log):
+        def on_epoch_end(self, trainer: Any) -> None:
+            self.attempt(lambda: (tmp_path / "folder").write_text("x"))
+
+    with pytest.warns(UserWarning, match="Failing no longer writes") as caught:
+        assert len(small_trainer(callbacks=[Failing()]).fit(data, epochs=3)) == 3
+    assert len(caught) == 1
 
 
 def test_a_quantity_that_is_not_there_is_named(data: ArrayDataset) -> None:

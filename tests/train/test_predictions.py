@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from chainrule import nn, optim, train
 from chainrule.data import ArrayDataset
 from chainrule.errors import ArgumentError, DTypeError
 from chainrule.nn.predictions import PROBABILITIES, YesOrNo
-from chainrule.train import Callback, Trainer
+from chainrule.train import Callback, EarlyStopping, LayerStatistics, Trainer
 
 
 class Pass(nn.Module):
@@ -284,10 +285,11 @@ def test_what_cannot_be_set_later_is_refused(data: ArrayDataset) -> None:
     assert len(trainer.fit(data)) == 1
 
 
-def test_a_copy_of_a_trainer_trains_on_by_itself(data: ArrayDataset) -> None:
-    trainer = small_trainer(metrics=["f1"])
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+def test_a_copy_of_a_trainer_trains_on_by_itself(way: Any, data: ArrayDataset) -> None:
+    trainer = small_trainer(metrics=["f1"], callbacks=[EarlyStopping(5), LayerStatistics()])
     trainer.fit(data, epochs=1)
-    twin = copy.deepcopy(trainer)
+    twin = way(trainer)
     for one in (twin, trainer):
         cr.manual_seed(1)
         one.fit(data, epochs=1)

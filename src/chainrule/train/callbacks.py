@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 
 from chainrule.data.files import PathLike
 from chainrule.errors import ArgumentError, listing, missing_dependency
+from chainrule.nn.functional.checks import check_counts
 from chainrule.train.history import Best
 from chainrule.train.io.atomic import write_atomic
 from chainrule.train.io.strict_json import finite, to_json
+from chainrule.train.metrics import direction
 from chainrule.train.training import Callback, Training
 
 
@@ -29,11 +32,19 @@ def monitored(trainer: Training, monitor: str | None) -> str:
     return monitor
 
 
+def is_best(trainer: Training, best: Best, monitor: str | None) -> bool:
+    """Whether the quantity that is watched is better after this epoch than ever before."""
+    name = monitored(trainer, monitor)
+    if best.mode is None:
+        best.mode = direction(name, trainer.meter.metrics)
+    return best.update(trainer.record[name])
+
+
 class EarlyStopping(Callback):
     """Stop when nothing has become better for `patience` epochs, and go back to the best weights.
 
     monitor: what to watch; by default `valid_loss`, or `loss` without validation data. mode:
-    "min" or "max", by default as fits the name. NaN is never better.
+    "min" or "max", by default what the metric of that name declares. NaN is never better.
     """
 
     def __init__(
@@ -45,16 +56,15 @@ class EarlyStopping(Callback):
         min_delta: float = 0.0,
         restore_best: bool = True,
     ) -> None:
-        if patience < 1:
-            raise ArgumentError("patience is too small", given=patience, expected=">= 1")
+        check_counts("EarlyStopping", patience=patience)
         self.patience, self.monitor, self.restore_best = patience, monitor, restore_best
-        self.best = Best(monitor or "loss", mode, min_delta)
+        self.best = Best(mode, min_delta)
         self.waited = 0
         self.best_epoch: int | None = None
         self.best_weights: dict[str, Any] | None = None
 
     def on_epoch_end(self, trainer: Training) -> None:
-        if self.best.update(trainer.record[monitored(trainer, self.monitor)]):
+        if is_best(trainer, self.best, self.monitor):
             self.waited, self.best_epoch = 0, trainer.epoch
             if self.restore_best:
                 self.best_weights = deepcopy(trainer.model.state_dict())
@@ -83,30 +93,14 @@ class EarlyStopping(Callback):
         self.best_weights = None if weights is None else dict(weights)
 
 
-class JSONLHistory(Callback):
-    """Writes each epoch's record as one line of JSON; a resumed run continues the same file.
-
-    If the file cannot be written, one warning says so and training goes on.
-    """
+class Log(Callback):
+    """The base of callbacks that write a log: if that fails, one warning, and training goes on."""
 
     order = 50
+    _broken = False
 
-    def __init__(self, path: PathLike) -> None:
-        self.path = path
-        self._broken = False
-
-    def on_fit_begin(self, trainer: Training) -> None:
-        # What a killed process wrote after its last checkpoint is not part of the run.
-        self._write(lambda: write_atomic(self.path, [_lines(trainer.history.records)]))
-
-    def on_epoch_end(self, trainer: Training) -> None:
-        self._write(lambda: self._append(_lines([trainer.record])))
-
-    def _append(self, line: bytes) -> None:
-        with open(self.path, "ab") as file:
-            file.write(line)
-
-    def _write(self, action: Any) -> None:
+    def attempt(self, action: Callable[[], object]) -> None:
+        """Write something, unless writing failed before."""
         if self._broken:
             return
         try:
@@ -114,18 +108,34 @@ class JSONLHistory(Callback):
         except OSError as error:
             self._broken = True
             warnings.warn(
-                f"the history is no longer written: {error}; training goes on", stacklevel=2
+                f"{type(self).__name__} no longer writes: {error}; training goes on", stacklevel=2
             )
+
+
+class JSONLHistory(Log):
+    """Writes each epoch's record as one line of JSON; a resumed run continues the same file."""
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = path
+
+    def on_fit_begin(self, trainer: Training) -> None:
+        # What a killed process wrote after its last checkpoint is not part of the run.
+        self.attempt(lambda: write_atomic(self.path, [_lines(trainer.history.records)]))
+
+    def on_epoch_end(self, trainer: Training) -> None:
+        self.attempt(lambda: self._append(_lines([trainer.record])))
+
+    def _append(self, line: bytes) -> None:
+        with open(self.path, "ab") as file:
+            file.write(line)
 
 
 def _lines(records: list[dict[str, Any]]) -> bytes:
     return b"".join(to_json(finite(record)) + b"\n" for record in records)
 
 
-class TensorBoard(Callback):
+class TensorBoard(Log):
     """Writes each epoch's numbers for TensorBoard, through tensorboardX (the extra `logs`)."""
-
-    order = 50
 
     def __init__(self, folder: PathLike) -> None:
         self.folder = folder
@@ -136,19 +146,25 @@ class TensorBoard(Callback):
             module = importlib.import_module("tensorboardX")
         except ImportError:
             raise missing_dependency("tensorboardX", "logs", "writing for TensorBoard") from None
-        self._writer = module.SummaryWriter(str(self.folder), purge_step=trainer.epoch + 1)
+        self.attempt(lambda: self._open(module, trainer.epoch + 1))
+
+    def _open(self, module: Any, epoch: int) -> None:
+        self._writer = module.SummaryWriter(str(self.folder), purge_step=epoch)
 
     def on_epoch_end(self, trainer: Training) -> None:
-        for name, value in trainer.record.items():
+        self.attempt(lambda: self._add(trainer.record, trainer.epoch))
+
+    def _add(self, record: dict[str, Any], epoch: int) -> None:
+        for name, value in record.items():
             if isinstance(value, float):
-                self._writer.add_scalar(name, value, trainer.epoch)
+                self._writer.add_scalar(name, value, epoch)
             elif isinstance(value, dict):
                 for layer, number in value.items():
-                    self._writer.add_scalar(f"{name}/{layer}", number, trainer.epoch)
+                    self._writer.add_scalar(f"{name}/{layer}", number, epoch)
         self._writer.flush()
 
     def on_fit_end(self, trainer: Training) -> None:
-        self._writer.close()
+        self.attempt(lambda: self._writer.close())
 
 
 class LayerStatistics(Callback):
@@ -161,8 +177,7 @@ class LayerStatistics(Callback):
     order = -10
 
     def __init__(self, every: int = 10) -> None:
-        if every < 1:
-            raise ArgumentError("every is too small", given=every, expected=">= 1")
+        check_counts("LayerStatistics", every=every)
         self.every = every
         self._before: dict[str, Any] = {}
         self._sums: dict[str, list[float]] = {}

@@ -12,7 +12,8 @@ import numpy as np
 
 from chainrule.data.files import PathLike
 from chainrule.errors import ArgumentError, CheckpointError, NonFiniteError
-from chainrule.train.callbacks import monitored
+from chainrule.nn.functional.checks import check_counts
+from chainrule.train.callbacks import is_best, monitored
 from chainrule.train.history import Best
 from chainrule.train.io.checkpoints import CheckpointFolder
 from chainrule.train.io.files import load
@@ -48,15 +49,12 @@ class ModelCheckpoint(Callback):
         mode: str | None = None,
         on_error: str = "warn",
     ) -> None:
-        if every is not None and every < 1:
-            raise ArgumentError("every is too small", given=every, expected=">= 1 step")
-        if keep_last < 1:
-            raise ArgumentError("keep_last is too small", given=keep_last, expected=">= 1")
+        check_counts("ModelCheckpoint", keep_last=keep_last, every=1 if every is None else every)
         if on_error not in ("warn", "raise"):
             raise ArgumentError("unknown on_error", given=on_error, expected="'warn' or 'raise'")
         self.folder = folder
         self.every, self.keep_last, self.on_error = every, keep_last, on_error
-        self.best = Best(monitor or "loss", mode) if best else None
+        self.best = Best(mode) if best else None
         self.monitor = monitor
         self._unsaved_best: dict[str, Any] | None = None
         self._saved_step, self._saved_at = -1, -_PAUSE
@@ -83,9 +81,7 @@ class ModelCheckpoint(Callback):
             self.save(trainer)
 
     def on_epoch_end(self, trainer: Training) -> None:
-        if self.best is not None and self.best.update(
-            trainer.record[monitored(trainer, self.monitor)]
-        ):
+        if self.best is not None and is_best(trainer, self.best, self.monitor):
             self._unsaved_best = {
                 "model": deepcopy(trainer.model.state_dict()),
                 "epoch": trainer.epoch,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 from chainrule.errors import ArgumentError, listing
+from chainrule.train.metrics import Metric, direction
 
 Record = dict[str, Any]
 
@@ -24,6 +25,7 @@ class History(Sequence[Record]):
 
     def __init__(self, records: Sequence[Record] = ()) -> None:
         self.records = [dict(record) for record in records]
+        self.metrics: Sequence[Metric] = ()
         self.stopped: str | None = None
         self.interrupted: str | None = None
 
@@ -52,8 +54,11 @@ class History(Sequence[Record]):
         self.records.append(record)
 
     def best(self, monitor: str, mode: str | None = None) -> Record:
-        """The record in which `monitor` is best; NaN is never best."""
-        best = Best(monitor, mode)
+        """The record in which `monitor` is best; NaN is never best.
+
+        mode: "min" or "max"; by default what the metric of that name declares.
+        """
+        best = Best(mode or direction(monitor, self.metrics))
         found = [r for r in self.records if monitor in r and best.update(r[monitor])]
         if not found:
             raise ArgumentError(f"no epoch has a finite {monitor!r}")
@@ -67,21 +72,20 @@ class History(Sequence[Record]):
 class Best:
     """The best value of a quantity so far; `update` says whether a new one is better.
 
-    mode: "min" or "max"; by default "max" for shares of right answers (accuracy, F1, R², ...).
-    NaN is never best. A better value is better by more than `min_delta`.
+    mode: "min" if smaller is better, "max" if larger is. NaN is never best. A better value is
+    better by more than `min_delta`.
 
-    >>> best = Best("valid_loss")
+    >>> best = Best("min")
     >>> [best.update(x) for x in (1.0, float("nan"), 0.5, 0.7)]
     [True, False, True, False]
     """
 
-    def __init__(self, monitor: str, mode: str | None = None, min_delta: float = 0.0) -> None:
+    def __init__(self, mode: str | None, min_delta: float = 0.0) -> None:
         if mode not in (None, "min", "max"):
             raise ArgumentError("unknown mode", given=mode, expected="'min' or 'max'")
-        if not min_delta >= 0:
-            raise ArgumentError("min_delta is negative", given=min_delta, expected=">= 0")
-        self.monitor, self.min_delta = monitor, min_delta
-        self.mode = mode or ("max" if _rises(monitor) else "min")
+        if not 0 <= min_delta < math.inf:
+            raise ArgumentError("min_delta is a number >= 0", given=min_delta)
+        self.mode, self.min_delta = mode, min_delta
         self.value: float | None = None
 
     def update(self, value: float) -> bool:
@@ -98,11 +102,6 @@ class Best:
     def load(self, value: float | None) -> None:
         """Go on from a best value that was saved."""
         self.value = None if value is None else float(value)
-
-
-def _rises(monitor: str) -> bool:
-    name = monitor.removeprefix("valid_")
-    return name in ("accuracy", "precision", "recall", "f1", "r2") or name.startswith("top")
 
 
 def line_of(record: Record) -> str:

@@ -17,11 +17,13 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, OutOfRangeError, ShapeError, listing
+from chainrule.nn.functional.checks import check_counts
 from chainrule.nn.module import Module
 from chainrule.nn.predictions import CLASS_LOGITS, LOGITS, OneOfMany, Prediction, YesOrNo
 from chainrule.primitive import Array
@@ -33,12 +35,14 @@ IGNORED = -100
 class Metric(ABC):
     """A number accumulated over batches. Subclass it: `update` adds to `self.state`.
 
-    name: how it is called in logs. state: everything accumulated, one float64 array.
+    name: how it is called in logs. rises: whether a larger value is better. state: everything
+    accumulated, one float64 array.
     predicts, ignored: what the loss of its Trainer declares: the meaning of the outputs (None if
     it declares none), and the label that does not count.
     """
 
     name: str
+    rises: bool = True
     state: Array
     predicts: Prediction | None = None
     ignored: int = IGNORED
@@ -92,6 +96,8 @@ class _OfClasses(Metric):
     """
 
     def __init__(self, threshold: float | None = None) -> None:
+        if threshold is not None and not math.isfinite(threshold):
+            raise ArgumentError("threshold is a finite number", given=threshold)
         self.threshold = threshold
 
     def _prediction(self, outputs: Array) -> Prediction:
@@ -152,8 +158,7 @@ class TopK(_OfClasses):
     """
 
     def __init__(self, k: int = 5) -> None:
-        if k < 1:
-            raise ArgumentError("k is too small", given=k, expected=">= 1")
+        check_counts("TopK", k=k)
         super().__init__()
         self.k, self.name = k, f"top{k}"
         self.state = np.zeros(2)
@@ -286,7 +291,7 @@ class MeanSquaredError(Metric):
     2.0
     """
 
-    name = "mse"
+    name, rises = "mse", False
 
     def __init__(self) -> None:
         self.state = np.zeros(2)
@@ -353,19 +358,40 @@ class R2(Metric):
         return float(np.where(spread == 0, flat, 1.0 - missed / safe).mean())
 
 
+_KINDS = {
+    kind.name: kind
+    for kind in (Accuracy, ConfusionMatrix, Precision, Recall, F1, MeanSquaredError,
+                 MeanAbsoluteError, R2)
+}  # fmt: skip
+
+
 def named(name: str) -> Metric:
     """The metric of a name, such as `accuracy` or `r2`; ArgumentError if there is none.
 
     >>> named("f1")
     F1(nan)
     """
-    known = (Accuracy, ConfusionMatrix, Precision, Recall, F1, MeanSquaredError,
-             MeanAbsoluteError, R2)  # fmt: skip
-    found = {kind.name: kind for kind in known}
-    if name not in found:
-        raise ArgumentError("unknown metric", given=repr(name), expected=listing(list(found), 20))
-    metric: Metric = found[name]()
+    if name not in _KINDS:
+        raise ArgumentError("unknown metric", given=repr(name), expected=listing(list(_KINDS), 20))
+    metric: Metric = _KINDS[name]()
     return metric
+
+
+def direction(monitor: str, metrics: Iterable[Metric] = ()) -> str:
+    """Whether a smaller ("min") or a larger ("max") loss or metric of this name is better.
+
+    >>> direction("valid_loss"), direction("valid_accuracy")
+    ('min', 'max')
+    """
+    kinds = [*_KINDS.values(), *metrics]
+    rises = {"loss": False, **{metric.name: metric.rises for metric in kinds}}
+    name = monitor.removeprefix("valid_")
+    if name not in rises:
+        raise ArgumentError(
+            f"nothing says whether {monitor} should rise or fall",
+            instead="Say it: mode='max' or mode='min'.",
+        )
+    return "max" if rises[name] else "min"
 
 
 def _ratio(total: float, count: float) -> float:

@@ -185,6 +185,7 @@ class Trainer(Training):
             if self.batch and previous is not None and _cut(previous) != _cut(loader):
                 self.batch = 0  # the interrupted epoch is cut into other batches: start it again
         self.epochs, self.batches = self.first_epoch + epochs, len(loader)
+        self.history.metrics = self.meter.metrics
         self.interrupted = None
         self.history.interrupted = self.history.stopped = None
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from chainrule.data.files import PathLike
-from chainrule.errors import CheckpointError
+from chainrule.errors import ArgumentError, CheckpointError
 from chainrule.train.io.lock import hold
 
 _TEMPORARY = re.compile(r"\.chainrule-[0-9a-f]{16}\.tmp")
@@ -34,7 +34,9 @@ def write_atomic(path: PathLike, parts: Iterable[Buffer]) -> None:
     full, quota, no permission, folder gone), naming the path and the bytes needed. The old file
     is then intact, and nothing is left behind.
     """
-    path = os.fspath(path)
+    path = os.fsdecode(path)
+    if "\0" in path:
+        raise ArgumentError("a path holds no NUL character", given=repr(path)[:80])
     folder = os.path.dirname(path) or "."
     _refuse_odd_places(path)
     pieces = [memoryview(part).cast("B") for part in parts]

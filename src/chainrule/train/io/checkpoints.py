@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import warnings
@@ -44,7 +45,8 @@ class CheckpointFolder:
         self.write(state, path)
         for old in self.files()[: -self.keep_last]:
             if old != path:
-                os.unlink(old)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(old)
         return path
 
     def write(self, state: dict[str, Any], path: str) -> None:
