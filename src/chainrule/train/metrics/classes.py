@@ -1,91 +1,25 @@
-"""Metrics: numbers that say how good predictions are, accumulated over batches.
+"""Metrics of classes: how often predictions are right, and of which kind mistakes are.
 
-Each is given the model's outputs and the targets of one batch after another by `update`, and
-answers for all of them together by `compute`; `reset` starts anew. What is accumulated is one
-small float64 array, so a metric can be saved in mid-epoch.
-
-Metrics of classes read outputs as the loss of their Trainer declares (`loss.predicts`), and leave
-out the samples whose label it ignores. A metric on its own takes outputs (N, C), of which the
-largest names the class, or (N,) or (N, 1), which name class 1 where they exceed `threshold`;
-targets are class indices (N,), zeros and ones (N, 1), or probabilities (N, C). Further axes follow
-C, as in cross-entropy. Samples whose label is −100, cross-entropy's mark for "ignore", are left
-out.
+They read outputs as the loss of their Trainer declares (`loss.predicts`), and leave out the
+samples whose label it ignores. A metric on its own takes outputs (N, C), of which the largest
+names the class, or (N,) or (N, 1), which name class 1 where they exceed `threshold`; targets are
+class indices (N,), zeros and ones (N, 1), or probabilities (N, C). Further axes follow C, as in
+cross-entropy. Samples whose label is −100, cross-entropy's mark for "ignore", are left out.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, OutOfRangeError, ShapeError, listing
+from chainrule.errors import ArgumentError, OutOfRangeError, ShapeError
 from chainrule.nn.functional.checks import check_counts
-from chainrule.nn.module import Module
 from chainrule.nn.predictions import CLASS_LOGITS, LOGITS, OneOfMany, Prediction, YesOrNo
 from chainrule.primitive import Array
-from chainrule.tensor import Tensor
-
-IGNORED = -100
-
-
-class Metric(ABC):
-    """A number accumulated over batches. Subclass it: `update` adds to `self.state`.
-
-    name: how it is called in logs. rises: whether a larger value is better. state: everything
-    accumulated, one float64 array.
-    predicts, ignored: what the loss of its Trainer declares: the meaning of the outputs (None if
-    it declares none), and the label that does not count.
-    """
-
-    name: str
-    rises: bool = True
-    state: Array
-    predicts: Prediction | None = None
-    ignored: int = IGNORED
-
-    @abstractmethod
-    def update(self, outputs: Any, targets: Any) -> None:
-        """Take in one batch: tensors or arrays of equal length."""
-
-    @abstractmethod
-    def compute(self) -> Any:
-        """The value for everything since the last reset; NaN if there was nothing."""
-
-    def follow(self, loss: Module | None) -> None:
-        """Read outputs and targets as a loss does; the Trainer calls it with its own."""
-        self.predicts = getattr(loss, "predicts", None)
-        self.ignored = getattr(loss, "ignore_index", IGNORED)
-
-    def reset(self) -> None:
-        """Forget everything."""
-        self.state = np.zeros_like(self.state)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What was accumulated, to go on with later."""
-        return {"state": self.state.copy()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a saved metric stood; ShapeError for the state of another metric."""
-        saved = np.array(as_array(state["state"]), np.float64)
-        if not self.fits(saved.shape):
-            raise ShapeError(f"not a state of {self.name}", given=f"shape {saved.shape}")
-        self.state = saved
-
-    def fits(self, shape: tuple[int, ...]) -> bool:
-        """Whether a state may have this shape."""
-        return shape == self.state.shape
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.compute()})"
-
-
-def as_array(value: Any) -> Array:
-    """The numbers of a tensor or anything array-like."""
-    return value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
+from chainrule.train.metrics.base import Metric, as_array, ratio
 
 
 class _OfClasses(Metric):
@@ -145,7 +79,7 @@ class Accuracy(_OfClasses):
         self.state += (np.count_nonzero(predicted == true), len(true))
 
     def compute(self) -> float:
-        return _ratio(*self.state)
+        return ratio(*self.state)
 
 
 class TopK(_OfClasses):
@@ -174,7 +108,7 @@ class TopK(_OfClasses):
         self.state += (np.count_nonzero(hits), np.count_nonzero(kept))
 
     def compute(self) -> float:
-        return _ratio(*self.state)
+        return ratio(*self.state)
 
 
 class ConfusionMatrix(_OfClasses):
@@ -280,129 +214,3 @@ class F1(_FromConfusion):
 
     def _quotient(self, hits: float, predicted: float, true: float) -> float:
         return float(2 * hits / (predicted + true)) if predicted + true else 0.0
-
-
-class MeanSquaredError(Metric):
-    """Σ (output − target)² / n over all elements.
-
-    >>> metric = MeanSquaredError()
-    >>> metric.update(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
-    >>> metric.compute()
-    2.0
-    """
-
-    name, rises = "mse", False
-
-    def __init__(self) -> None:
-        self.state = np.zeros(2)
-
-    def update(self, outputs: Any, targets: Any) -> None:
-        difference = _difference(outputs, targets)
-        self.state += (np.square(difference).sum(), difference.size)
-
-    def compute(self) -> float:
-        return _ratio(*self.state)
-
-
-class MeanAbsoluteError(MeanSquaredError):
-    """Σ |output − target| / n over all elements."""
-
-    name = "mae"
-
-    def update(self, outputs: Any, targets: Any) -> None:
-        difference = _difference(outputs, targets)
-        self.state += (np.abs(difference).sum(), difference.size)
-
-
-class R2(Metric):
-    """1 − Σ (y − ŷ)² / Σ (y − ȳ)²: the share of the variance explained, averaged over outputs.
-
-    1 is perfect, 0 as good as the mean. The variance is merged over batches in the stable way
-    (Chan, Golub, LeVeque, 1979). A constant target gives 1 if met exactly, else 0.
-    """
-
-    name = "r2"
-
-    def __init__(self) -> None:
-        self.state = np.zeros((4, 1))  # rows: count, mean, Σ(y − ȳ)², Σ(y − ŷ)², one column each
-
-    def reset(self) -> None:
-        self.state = np.zeros((4, 1))
-
-    def fits(self, shape: tuple[int, ...]) -> bool:
-        return len(shape) == 2 and shape[0] == 4
-
-    def update(self, outputs: Any, targets: Any) -> None:
-        y = as_array(targets).astype(np.float64)
-        if not y.size:
-            return
-        missed = np.square(_difference(outputs, targets)).reshape(len(y), -1)
-        y = y.reshape(len(y), -1)
-        n, mean = self.state[0], self.state[1]
-        shift = y.mean(axis=0) - mean
-        total = n + len(y)
-        spread = np.square(y - y.mean(axis=0)).sum(axis=0) + shift**2 * n * len(y) / total
-        self.state = np.stack([
-            np.broadcast_to(total, shift.shape),
-            mean + shift * len(y) / total,
-            self.state[2] + spread,
-            self.state[3] + missed.sum(axis=0),
-        ])  # fmt: skip
-
-    def compute(self) -> float:
-        count, _, spread, missed = self.state
-        if count[0] < 2:
-            return math.nan
-        flat = np.where(missed == 0, 1.0, 0.0)
-        safe = np.where(spread == 0, 1.0, spread)
-        return float(np.where(spread == 0, flat, 1.0 - missed / safe).mean())
-
-
-_KINDS = {
-    kind.name: kind
-    for kind in (Accuracy, ConfusionMatrix, Precision, Recall, F1, MeanSquaredError,
-                 MeanAbsoluteError, R2)
-}  # fmt: skip
-
-
-def named(name: str) -> Metric:
-    """The metric of a name, such as `accuracy` or `r2`; ArgumentError if there is none.
-
-    >>> named("f1")
-    F1(nan)
-    """
-    if name not in _KINDS:
-        raise ArgumentError("unknown metric", given=repr(name), expected=listing(list(_KINDS), 20))
-    metric: Metric = _KINDS[name]()
-    return metric
-
-
-def direction(monitor: str, metrics: Iterable[Metric] = ()) -> str:
-    """Whether a smaller ("min") or a larger ("max") loss or metric of this name is better.
-
-    >>> direction("valid_loss"), direction("valid_accuracy")
-    ('min', 'max')
-    """
-    kinds = [*_KINDS.values(), *metrics]
-    rises = {"loss": False, **{metric.name: metric.rises for metric in kinds}}
-    name = monitor.removeprefix("valid_")
-    if name not in rises:
-        raise ArgumentError(
-            f"nothing says whether {monitor} should rise or fall",
-            instead="Say it: mode='max' or mode='min'.",
-        )
-    return "max" if rises[name] else "min"
-
-
-def _ratio(total: float, count: float) -> float:
-    return float(total / count) if count else math.nan
-
-
-def _difference(outputs: Any, targets: Any) -> Array:
-    x, y = as_array(outputs), as_array(targets)
-    if x.shape != y.shape:
-        raise ShapeError(
-            "outputs and targets differ in shape", given=x.shape, expected=y.shape,
-            instead="Use .squeeze(1) or .unsqueeze(1): (n, 1) and (n,) would broadcast to (n, n).",
-        )  # fmt: skip
-    return x.astype(np.float64) - y

@@ -1,0 +1,62 @@
+"""Metrics: numbers that say how good predictions are, accumulated over batches.
+
+Each is given the model's outputs and the targets of one batch after another by `update`, and
+answers for all of them together by `compute`; `reset` starts anew. What is accumulated is one
+small float64 array, so a metric can be saved in mid-epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chainrule.errors import ArgumentError, listing
+from chainrule.train.metrics.base import Metric, as_array
+from chainrule.train.metrics.classes import (
+    F1,
+    Accuracy,
+    ConfusionMatrix,
+    Precision,
+    Recall,
+    TopK,
+)
+from chainrule.train.metrics.values import R2, MeanAbsoluteError, MeanSquaredError
+
+__all__ = [
+    "F1", "R2", "Accuracy", "ConfusionMatrix", "MeanAbsoluteError", "MeanSquaredError", "Metric",
+    "Precision", "Recall", "TopK", "as_array", "direction", "named",
+]  # fmt: skip
+
+_KINDS = {
+    kind.name: kind
+    for kind in (Accuracy, ConfusionMatrix, Precision, Recall, F1, MeanSquaredError,
+                 MeanAbsoluteError, R2)
+}  # fmt: skip
+
+
+def named(name: str) -> Metric:
+    """The metric of a name, such as `accuracy` or `r2`; ArgumentError if there is none.
+
+    >>> named("f1")
+    F1(nan)
+    """
+    if name not in _KINDS:
+        raise ArgumentError("unknown metric", given=repr(name), expected=listing(list(_KINDS), 20))
+    metric: Metric = _KINDS[name]()
+    return metric
+
+
+def direction(monitor: str, metrics: Iterable[Metric] = ()) -> str:
+    """Whether a smaller ("min") or a larger ("max") loss or metric of this name is better.
+
+    >>> direction("valid_loss"), direction("valid_accuracy")
+    ('min', 'max')
+    """
+    kinds = [*_KINDS.values(), *metrics]
+    rises = {"loss": False, **{metric.name: metric.rises for metric in kinds}}
+    name = monitor.removeprefix("valid_")
+    if name not in rises:
+        raise ArgumentError(
+            f"nothing says whether {monitor} should rise or fall",
+            instead="Say it: mode='max' or mode='min'.",
+        )
+    return "max" if rises[name] else "min"
