@@ -75,13 +75,12 @@ class MultiheadAttention(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw new starting values."""
+        """Draw new starting values (`out_proj` draws its own), and set the biases to 0."""
         for parameter in self.parameters(recurse=False):
             if parameter.ndim == 2:
                 init.xavier_uniform_(parameter)
             else:
                 init.write(parameter, 0.0)
-        self.out_proj.reset_parameters()
         if self.out_proj.bias is not None:
             init.write(self.out_proj.bias, 0.0)
 

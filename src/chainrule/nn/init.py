@@ -185,8 +185,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     if not rows * columns:
         return tensor
     source = generator or default_generator
-    draw = source.normal(max(rows, columns), min(rows, columns), dtype=np.float64)
-    q, r = np.linalg.qr(draw.numpy())
+    draw = source.normal(rows, columns, dtype=tensor.dtype).numpy().astype(np.float64)
+    q, r = np.linalg.qr(draw.T if rows < columns else draw)
     q = q * np.sign(np.diag(r))  # makes Q uniform over all orthogonal matrices
     q = gain * (q.T if rows < columns else q)
     return write(tensor, Tensor(q.reshape(tensor.shape).astype(tensor.dtype)))

@@ -133,6 +133,10 @@ class Generator:
         """The numbers 0 … n − 1 in random order."""
         return self.uniform(n, dtype=np.float64).argsort()
 
+    def bernoulli(self, p: float, *shape: Any) -> Tensor:
+        """True with probability p, of a shape."""
+        return self.uniform(*shape, dtype=np.float32) >= 1 - p
+
     def _draw(self, op: str, shape: Shape, dtype: Any, per_pair: bool) -> Tensor:
         dtype = np.dtype(dtype or current().default_dtype)
         with use(gradients=False):

@@ -21,6 +21,7 @@ from math import pi as pi
 
 from chainrule.torch.adapter import dtypes as _dtypes
 from chainrule.torch.adapter import facts as _facts
+from chainrule.torch.adapter import mersenne as _mersenne
 from chainrule.torch.adapter import modules as _modules
 from chainrule.torch.adapter import names as _names
 from chainrule.torch.adapter import optimizers as _optimizers
@@ -38,6 +39,7 @@ _names.install()
 _tensors.wear()
 _modules.wear()
 _optimizers.wear()
+_mersenne.wear()
 globals().update(_dtypes.NAMES, **_facts.legacy_types())
 
 __getattr__, __dir__ = _names.facade(__name__)

@@ -59,8 +59,8 @@ def dropout(
         raise DTypeError("dropout scales real numbers", given=input.dtype, instead="x.float()")
     if p == 1:
         return into(input, input * 0, inplace)
-    draw = (generator or default_generator).uniform(*input.shape, dtype=np.float32)
-    kept = (draw >= p).astype(input.dtype) * (1 / (1 - p))
+    kept = (generator or default_generator).bernoulli(1 - p, *input.shape)
+    kept = kept.astype(input.dtype) * (1 / (1 - p))
     return into(input, input * kept, inplace)
 
 

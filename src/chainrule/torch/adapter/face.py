@@ -13,13 +13,13 @@ from typing import Any
 
 _PACKAGE = str(Path(__file__).parents[2])
 _ABSENT = object()
-_face: dict[tuple[type, str], tuple[Any, Any]] = {}
-"""(class, name) → what the class had there, and what it has while the face is shown."""
+_face: dict[tuple[Any, str], tuple[Any, Any]] = {}
+"""(class or object, name) → what the class had there, and what it has while the face is shown."""
 _state = {"shown": True}
 
 
-def put(owner: type, name: str, value: Any) -> None:
-    """Give a class an attribute, or another one, while the face is shown."""
+def put(owner: Any, name: str, value: Any) -> None:
+    """Give a class, or an object, an attribute, or another one, while the face is shown."""
     before = _face[owner, name][0] if (owner, name) in _face else vars(owner).get(name, _ABSENT)
     _face[owner, name] = before, value
     if _state["shown"]:

@@ -1,4 +1,4 @@
-"""The face of Tensor and Generator: what PyTorch's have beside the numbers and their ops."""
+"""The face of Tensor: what PyTorch's have beside the numbers and their ops."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError
-from chainrule.ops.random import Generator
 from chainrule.settings import get_default_dtype
 from chainrule.tape import Node
-from chainrule.tensor import Tensor, from_numpy
+from chainrule.tensor import Tensor
 from chainrule.torch.adapter import printing
 from chainrule.torch.adapter.absent import missing_name, public_names
 from chainrule.torch.adapter.calls import adapted
@@ -265,43 +264,10 @@ def _as_method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-class GeneratorFace:
-    """Attributes that Generator has while the face is shown."""
-
-    device = property(lambda self: CPU)
-
-    def get_state(self: Any) -> Tensor:
-        """The state, as a tensor that `set_state` takes."""
-        return self.state.detach().clone()
-
-    def set_state(self: Any, new_state: Tensor) -> None:
-        """Go on from a state that `get_state` gave."""
-        self.state.assign(new_state.to(self.state.dtype))
-
-    def initial_seed(self: Any) -> int:
-        """The seed of the stream."""
-        return int(self.state[0].item())
-
-    def seed(self: Any) -> int:
-        """Start another stream, of a seed that the operating system gives."""
-        seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
-        self.manual_seed(seed)
-        return seed
-
-
 def wear() -> None:
-    """Put the faces on, and PyTorch's keywords on the methods of Tensor."""
+    """Put the face on, and PyTorch's keywords on the methods of Tensor."""
     for source in reversed(Tensor.__mro__[:-1]):
         for name, value in vars(source).items():
             if inspect.isfunction(value) and not name.startswith("_"):
                 put(Tensor, name, adapted(value))
     put_all(Tensor, TensorFace)
-    put_all(Generator, GeneratorFace)
-    put(Generator, "__init__", _generator_init)
-
-
-def _generator_init(self: Any, device: Any = None, seed: int = 0) -> None:
-    """PyTorch's first argument is the device."""
-    require_cpu(None if isinstance(device, int) else device)
-    self.state = from_numpy(np.array([0, 0], np.int64))
-    self.manual_seed(device if isinstance(device, int) else seed)

@@ -1,0 +1,126 @@
+"""Random numbers as PyTorch draws them on a CPU: what generators do while the face is shown.
+
+After `torch.manual_seed(0)` layers start from PyTorch's weights, loaders read in PyTorch's order,
+and dropout drops what PyTorch's drops (where it does not call Intel's library).
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError
+from chainrule.gateway import apply
+from chainrule.ops.random import Generator, default_generator
+from chainrule.ops.shape import sizes
+from chainrule.primitive import lookup
+from chainrule.settings import current, use
+from chainrule.tensor import Tensor, from_numpy
+from chainrule.torch.adapter.face import put
+from chainrule.torch.adapter.placement import require_cpu
+from chainrule.torch.adapter.twister import SIZE, seeded
+
+_TWISTER = lookup("mersenne_twister")
+_DEFAULT_SEED = 67280421310721
+_INTEGERS = np.dtype(np.int64)
+_OWN = {name: getattr(Generator, name) for name in ("uniform", "normal", "integers", "permutation")}
+
+
+class GeneratorFace:
+    """What generators draw while the face is shown."""
+
+    def __init__(self: Any, device: Any = None, seed: int = _DEFAULT_SEED) -> None:
+        require_cpu(None if isinstance(device, int) else device)
+        seed = device if isinstance(device, int) else seed
+        self.state = from_numpy(seeded(operator.index(seed)))
+
+    def manual_seed(self: Any, seed: int) -> Any:
+        """Start the stream of a seed from its beginning."""
+        seed = operator.index(seed)
+        if not -(2**63) <= seed < 2**64:
+            raise ArgumentError("a seed is an integer of 64 bits", given=seed)
+        self.state = from_numpy(seeded(seed)) if _is_own(self) else self.state.assign(seeded(seed))
+        return self
+
+    def uniform(self: Any, *shape: Any, dtype: Any = None) -> Tensor:
+        """U[0, 1) of a shape."""
+        return _drawn(self, "uniform", shape, dtype)
+
+    def normal(self: Any, *shape: Any, dtype: Any = None) -> Tensor:
+        """N(0, 1) of a shape."""
+        return _drawn(self, "normal", shape, dtype)
+
+    def integers(self: Any, low: int, high: int, shape: Any) -> Tensor:
+        """Integers of {low, …, high − 1}."""
+        if not 0 < high - low < 2**64:
+            raise ArgumentError("the range holds no integer", given=f"{low} … {high - 1}")
+        if _is_own(self):
+            return _OWN["integers"](self, low, high, shape)
+        return _run(self, "integers", tuple(shape), _INTEGERS, (int(low), int(high)))
+
+    def permutation(self: Any, n: int) -> Tensor:
+        """The numbers 0 … n − 1 in random order."""
+        return (
+            _OWN["permutation"](self, n)
+            if _is_own(self)
+            else _run(self, "permutation", (n,), _INTEGERS)
+        )
+
+    def bernoulli(self: Any, p: float, *shape: Any) -> Tensor:
+        """True with probability p, of a shape."""
+        return self.uniform(*shape, dtype=np.float64) < p
+
+    def get_state(self: Any) -> Tensor:
+        """The state, as a tensor that `set_state` takes."""
+        return self.state.detach().clone()
+
+    def set_state(self: Any, new_state: Tensor) -> None:
+        """Go on from a state that `get_state` gave."""
+        self.state.assign(new_state)
+
+    def initial_seed(self: Any) -> int:
+        """The seed of the stream."""
+        return int(np.int64(self.state[-1].item()).astype(np.uint64))
+
+    def seed(self: Any) -> int:
+        """Start another stream, of a seed that the operating system gives."""
+        seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+        self.manual_seed(seed)
+        return seed
+
+
+def _is_own(generator: Any) -> bool:
+    """Whether a generator has a state of the package's own, from before the face was shown."""
+    return bool(generator.state._data.shape != (SIZE,))
+
+
+def _drawn(generator: Any, draw: str, shape: tuple[Any, ...], dtype: Any) -> Tensor:
+    if _is_own(generator):
+        return _OWN[draw](generator, *shape, dtype=dtype)
+    return _run(generator, draw, sizes(shape), np.dtype(dtype or current().default_dtype))
+
+
+def _run(
+    generator: Any, draw: str, shape: tuple[int, ...], dtype: Any, limits: tuple[int, ...] = ()
+) -> Tensor:
+    with use(gradients=False):
+        y, state = apply(
+            _TWISTER, generator.state, draw=draw, shape=shape, dtype=dtype, limits=limits
+        )
+        generator.state.assign(state)
+    return y
+
+
+def order_seed(generator: Any) -> int:
+    """The seed that PyTorch's loaders draw: any integer of 63 bits."""
+    return int(generator.integers(0, 2**63, (1,)).item())
+
+
+def wear() -> None:
+    """Let generators draw as PyTorch's do, the default one from the seed 0 at the start."""
+    for name, value in vars(GeneratorFace).items():
+        if callable(value):
+            put(Generator, name, value)
+    put(default_generator, "state", from_numpy(seeded(0)))

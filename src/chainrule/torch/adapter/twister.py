@@ -1,0 +1,138 @@
+"""The Mersenne Twister as PyTorch uses it (Matsumoto & Nishimura, 1998): state, draws, the record.
+
+A state is a tensor, as everywhere: the 624 words of the twister, its position, a normal number that
+was made and is not used yet, and the seed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ArgumentError
+from chainrule.kinds import Random
+from chainrule.primitive import Array, Spec, allocatable, primitive
+from chainrule.samples import cases
+
+_WORDS = 624
+_POSITION, _SPARE, _SPARE_BITS, _SEED = range(_WORDS, _WORDS + 4)
+SIZE = _WORDS + 4
+
+
+def seeded(seed: int) -> Array:
+    """The state that `torch.manual_seed(seed)` starts from."""
+    state = np.zeros(SIZE, np.int64)
+    _, key, position, *_ = np.random.RandomState(seed % 2**32).get_state()
+    state[:_WORDS], state[_POSITION] = key, position
+    state[_SEED] = np.uint64(seed % 2**64).astype(np.int64)
+    return state
+
+
+class Twister:
+    """Draws from a state, and gives the state after it."""
+
+    def __init__(self, state: Array) -> None:
+        self._bits = np.random.MT19937(0)
+        key = state[:_WORDS].astype(np.uint32)
+        self._bits.state = {
+            "bit_generator": "MT19937",
+            "state": {"key": key, "pos": int(state[_POSITION])},
+        }
+        self._spare = float(state[_SPARE_BITS:_SEED].view(np.float64)[0]) if state[_SPARE] else None
+        self._seed = state[_SEED]
+
+    def state(self) -> Array:
+        """The state now."""
+        inner = self._bits.state["state"]
+        after = np.zeros(SIZE, np.int64)
+        after[:_WORDS], after[_POSITION], after[_SEED] = inner["key"], inner["pos"], self._seed
+        if self._spare is not None:
+            after[_SPARE] = 1
+            after[_SPARE_BITS] = np.float64(self._spare).view(np.int64)
+        return after
+
+    def words(self, n: int) -> Array:
+        """n words of 32 bits."""
+        return self._bits.random_raw(n)
+
+    def long_words(self, n: int) -> Array:
+        """n words of 64 bits: two words each, the upper half first."""
+        halves = self.words(2 * n).reshape(n, 2)
+        return (halves[:, 0] << np.uint64(32)) | halves[:, 1]
+
+    def uniform(self, n: int, dtype: Any) -> Array:
+        """U[0, 1): 24 random bits for float32 and smaller, 53 for float64."""
+        if dtype == np.float64:
+            return (self.long_words(n) & np.uint64(2**53 - 1)) * 2.0**-53
+        bits = self.words(n) & np.uint64(2**24 - 1)
+        return (bits.astype(np.float32) * np.float32(2.0**-24)).astype(dtype)
+
+    def normal(self, n: int, dtype: Any) -> Array:
+        """N(0, 1), by Box and Muller (1958): in blocks of 16, or a few one after the other."""
+        if n < 16:
+            return np.array([self._one_normal() for _ in range(n)]).astype(dtype)
+        wide = np.float64 if dtype == np.float64 else np.float32
+        whole = n // 16 * 16
+        numbers = self.uniform(n, wide)
+        numbers[:whole] = _from_uniform(numbers[:whole])
+        if whole < n:
+            numbers[-16:] = _from_uniform(self.uniform(16, wide))
+        return numbers.astype(dtype)
+
+    def _one_normal(self) -> float:
+        if self._spare is not None:
+            spare, self._spare = self._spare, None
+            return spare
+        u, v = self.uniform(2, np.float64).tolist()
+        radius, angle = math.sqrt(-2 * math.log1p(-v)), 2 * math.pi * u
+        self._spare = radius * math.sin(angle)
+        return radius * math.cos(angle)
+
+    def integers(self, n: int, low: int, high: int) -> Array:
+        """{low, …, high − 1}: the remainder of a word, a long one where the range asks for it."""
+        span = high - low
+        words = self.words(n) if span < 2**32 else self.long_words(n)
+        return (words % np.uint64(span)).astype(np.int64) + low
+
+    def permutation(self, n: int) -> Array:
+        """0 … n − 1 in random order (Fisher & Yates, 1938)."""
+        order = list(range(n))
+        steps = (self.words(max(n - 1, 0)) % np.arange(n, 1, -1, dtype=np.uint64)).tolist()
+        for place, step in enumerate(steps):
+            order[place], order[place + step] = order[place + step], order[place]
+        return np.array(order, np.int64)
+
+
+def _from_uniform(u: Array) -> Array:
+    """Blocks of 16 uniform numbers: 8 radii and 8 angles give 8 cosines and 8 sines."""
+    first, second = u.reshape(-1, 2, 8).swapaxes(0, 1)
+    radius = np.sqrt(-2 * np.log(1 - first))
+    angle = second * u.dtype.type(2 * np.pi)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).reshape(-1)
+
+
+_draws = cases(
+    lambda rng: (seeded(0), {"draw": "uniform", "shape": (3, 5), "dtype": np.dtype(np.float32)}),
+    lambda rng: (seeded(1), {"draw": "normal", "shape": (3,), "dtype": np.dtype(np.float64)}),
+    lambda rng: (seeded(2), {"draw": "normal", "shape": (5, 7), "dtype": np.dtype(np.float32)}),
+)
+
+
+@primitive
+class mersenne_twister:
+    """(y, state′): numbers drawn from a state, and the state after them."""
+
+    kind, samples = Random(), _draws
+
+    def infer(state, *, draw, shape, dtype, limits=()):
+        if state.shape != (SIZE,) or state.dtype != np.int64:
+            raise ArgumentError("this is no state of the Mersenne Twister", given=state)
+        return allocatable(shape, dtype), Spec((SIZE,), np.int64)
+
+    def forward(state, *, draw, shape, dtype, limits=()):
+        twister = Twister(state)
+        more = (dtype,) if draw in ("uniform", "normal") else limits
+        numbers = getattr(twister, draw)(math.prod(shape), *more)
+        return numbers.reshape(shape), twister.state()

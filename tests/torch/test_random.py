@@ -1,0 +1,146 @@
+"""Random numbers: after one seed, those of PyTorch; so layers start from PyTorch's weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.torch.adapter import face
+
+pytestmark = pytest.mark.parity
+
+ROUNDING = {"rtol": 3e-7, "atol": 3e-7}
+"""PyTorch's logarithms, sines and products of float32 differ in the last bit."""
+
+
+def close(ours, theirs):
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), **ROUNDING)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345, 2**40 + 5, -3])
+def test_one_stream_of_many_draws(torch, pytorch, seed):
+    def draws(t):
+        t.manual_seed(seed)
+        yield t.rand(5)
+        yield t.randn(3)  # three numbers of four: one is kept
+        yield t.rand(2, dtype=t.float64)
+        yield from (t.randn(n) for n in (1, 5, 15, 16, 17, 33, 100))
+        yield t.randn(20, dtype=t.float64)
+        yield t.randn(3, dtype=t.float64)
+        yield t.randint(0, 10, (7,))
+        yield t.randint(-5, 2**40, (3,))
+        yield from (t.randperm(n) for n in (0, 1, 2, 10, 1000))
+        yield t.nn.functional.dropout(t.ones(50), 0.3)
+        yield t.rand(2, 3)
+
+    for ours, theirs in zip(draws(torch), draws(pytorch), strict=True):
+        close(ours, theirs)
+
+
+LAYERS = {
+    "Linear": (5, 7), "Conv2d": (3, 4, 3), "Conv1d": (2, 3, 5), "Embedding": (6, 4),
+    "LSTM": (3, 4, 2), "GRU": (3, 4), "RNN": (3, 4), "LSTMCell": (3, 4), "Bilinear": (2, 3, 4),
+    "MultiheadAttention": (8, 2), "BatchNorm2d": (3,), "LayerNorm": (4,), "PReLU": (3,),
+    "ConvTranspose2d": (3, 4, 3), "TransformerEncoderLayer": (8, 2), "EmbeddingBag": (5, 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_start_from_pytorchs_weights(torch, pytorch, name):
+    if not hasattr(torch.nn, name):
+        pytest.skip(f"{name} is not in the package")
+    states = []
+    for t in (torch, pytorch):
+        t.manual_seed(7)
+        layers = [getattr(t.nn, name)(*LAYERS[name]) for _ in range(2)]
+        states.append([x for layer in layers for x in layer.state_dict().values()])
+    for ours, theirs in zip(*states, strict=True):
+        close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("uniform_", {"a": -1.0, "b": 3.0}), ("normal_", {"std": 0.02}), ("xavier_uniform_", {}),
+        ("xavier_normal_", {}), ("kaiming_uniform_", {"a": 5**0.5}),
+        ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "relu"}), ("orthogonal_", {}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("shape", [(4, 6), (6, 4), (3, 2, 3, 3)])
+def test_initializers_draw_pytorchs_numbers(torch, pytorch, name, options, shape):
+    results = []
+    for t in (torch, pytorch):
+        t.manual_seed(3)
+        results.append(getattr(t.nn.init, name)(t.empty(shape), **options).tolist())
+    tolerance = {"rtol": 2e-5, "atol": 2e-6} if name == "orthogonal_" else ROUNDING  # QR in float64
+    np.testing.assert_allclose(results[0], results[1], **tolerance)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("own", [True, False], ids=["own generator", "default"])
+def test_loaders_read_in_pytorchs_order(torch, pytorch, shuffle, own):
+    orders = []
+    for t in (torch, pytorch):
+
+        class Numbers(t.utils.data.Dataset):
+            def __len__(self):
+                return 10
+
+            def __getitem__(self, index):
+                return float(index), index
+
+        t.manual_seed(5)
+        generator = t.Generator().manual_seed(9) if own else None
+        loader = t.utils.data.DataLoader(Numbers(), 3, shuffle, generator=generator)
+        read = [y.tolist() for _ in range(3) for _, y in loader]
+        orders.append([read, [round(v, 5) for v in t.rand(2).tolist()]])
+    assert orders[0] == orders[1]
+
+
+def test_states_come_back_and_generators_are_independent(torch):
+    torch.manual_seed(1)
+    torch.randn(3)
+    state = torch.get_rng_state()
+    first = torch.randn(4).tolist()
+    torch.set_rng_state(state)
+    assert torch.randn(4).tolist() == first
+    a, b = (torch.Generator().manual_seed(2) for _ in range(2))
+    assert torch.randn(4, generator=a).tolist() == torch.randn(4, generator=b).tolist()
+    torch.set_rng_state(state)
+    with torch.random.fork_rng():
+        torch.randn(100)
+    assert torch.randn(4).tolist() == first
+    assert torch.Generator().initial_seed() == 67280421310721
+    assert torch.manual_seed(-1).initial_seed() == 2**64 - 1 and torch.initial_seed() == 2**64 - 1
+    seeds = {torch.seed() for _ in range(3)}
+    assert len(seeds) == 3
+
+
+def test_draws_inside_a_compiled_function_go_on(torch):
+    w = torch.zeros(4)
+
+    def step():
+        w.copy_(torch.randn(4) + torch.rand(4))
+        return w.sum()
+
+    torch.manual_seed(0)
+    eager = [step().item() for _ in range(4)]
+    compiled = torch.compile(step, fullgraph=True)
+    torch.manual_seed(0)
+    assert [compiled().item() for _ in range(4)] == pytest.approx(eager, rel=1e-6)  # float32 sums
+
+
+def test_without_the_face_the_package_draws_its_own(torch):
+    torch.manual_seed(0)
+    wing = torch.rand(3).tolist()
+    face.shown(False)
+    try:
+        cr.manual_seed(0)
+        own = cr.rand(3).tolist()
+        assert own != wing and cr.default_generator.state.shape == (2,)
+        assert cr.Generator(seed=0).uniform(3).tolist() == own
+    finally:
+        face.shown(True)
+    torch.manual_seed(0)
+    assert torch.rand(3).tolist() == wing
