@@ -37,11 +37,11 @@ def check(ctx: click.Context, script: str, as_json: bool) -> None:
     from chainrule.torch import check as checks
 
     findings = checks.check(script)
+    missing = sum(finding.certain for finding in findings)
     if as_json:
         print_json([finding._asdict() for finding in findings])
     else:
         for line in checks.lines(script, findings):
             click.echo(line)
-        click.echo(f"{len(findings)} names or keywords are missing" if findings
-                   else "everything that it names is here", err=True)  # fmt: skip
-    ctx.exit(1 if findings else 0)
+        click.echo(f"{missing} names or keywords are missing", err=True)
+    ctx.exit(1 if missing else 0)

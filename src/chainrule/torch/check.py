@@ -26,11 +26,15 @@ from chainrule.torch.script import STANDS_FOR
 
 
 class Finding(NamedTuple):
-    """A name or keyword that is not here: where, which, and what to do."""
+    """A name or keyword that is not here: where, which, and what to do.
+
+    certain: it fails where it is met; otherwise only where it is called.
+    """
 
     line: int
     name: str
     advice: str
+    certain: bool = True
 
 
 def check(path: str) -> list[Finding]:
@@ -120,13 +124,14 @@ class _Reader(ast.NodeVisitor):
             self._note(node, name, str(value))
         return not isinstance(value, Exception)
 
-    def _look_up(self, node: ast.AST, dotted: str) -> None:
+    def _look_up(self, node: Any, dotted: str) -> None:
         value = _found(dotted)
         if isinstance(value, ChainruleError):
             self._note(node, dotted, str(value))
         elif isinstance(value, absent.Unavailable):
             advice = absent.advice_on(value.dotted) or ""
-            self._note(node, dotted, f"it can be imported, and refuses when it is called. {advice}")
+            words = f"it can be imported, and refuses when it is called. {advice}"
+            self.findings.append(Finding(node.lineno, dotted, words, certain=False))
 
     def _judge_member(self, node: ast.Attribute) -> None:
         """A method of an object of unknown class."""

@@ -96,6 +96,8 @@ _COPIED = ("__module__", "__name__", "__qualname__", "__doc__")
 
 def _explain(function: Function, error: TypeError) -> None:
     """Raise an error that names what the function takes, where the call alone did not fit it."""
+    if isinstance(error, KeywordError):
+        return
     words = ("positional argument", "unexpected keyword", "multiple values for argument")
     deepest = error.__traceback__
     while deepest is not None and deepest.tb_next is not None:
@@ -110,7 +112,9 @@ def _explain(function: Function, error: TypeError) -> None:
 
 
 def _label(function: Function) -> str:
-    return function.__qualname__.removesuffix(".__init__")
+    """How a call of the function is written."""
+    label = function.__qualname__.removesuffix(".__init__")
+    return function.__name__ if "<locals>" in label else label
 
 
 def takes(function: Function, keyword: str) -> bool:

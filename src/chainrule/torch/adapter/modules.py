@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.nn.module import Module
+from chainrule.nn.state import KeyReport
+from chainrule.torch.adapter import texts
 from chainrule.torch.adapter.absent import missing_name, public_names
 from chainrule.torch.adapter.calls import adapted
 from chainrule.torch.adapter.dtypes import by_name
@@ -64,3 +66,5 @@ def wear() -> None:
         if inspect.isfunction(value) and not name.startswith("_") and name != "forward":
             put(Module, name, adapted(value))
     put_all(Module, ModuleFace)
+    put(Module, "__repr__", texts.text)
+    put(KeyReport, "__repr__", texts.key_report)

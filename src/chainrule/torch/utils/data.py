@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from chainrule import data
 from chainrule.ops.random import Generator, default_generator
@@ -40,6 +42,16 @@ class DataLoader(data.DataLoader):
             return super()._order(seed, epoch)
         source = Generator(seed=seed or 0) if self.generator is None else self.generator
         return source.permutation(self._length).numpy()
+
+
+def random_split(
+    dataset: Any, lengths: Sequence[int] | Sequence[float], generator: Generator | None = None
+) -> list[Any]:
+    """Parts of the given lengths (or fractions that add up to 1), drawn without overlap."""
+    sizes = [len(part) for part in data.random_split(dataset, lengths, seed=0)]
+    order = (generator or default_generator).permutation(sum(sizes)).numpy()
+    ends = np.cumsum(sizes)
+    return [data.Subset(dataset, order[end - n : end]) for n, end in zip(sizes, ends, strict=True)]
 
 
 __getattr__, __dir__ = names.facade(__name__)

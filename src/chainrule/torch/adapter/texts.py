@@ -1,0 +1,138 @@
+"""The text of a module as PyTorch prints it: `Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1))`.
+
+What stands in the parentheses is written down per layer: `name` for the value alone, `name=` with
+its name, `name?` with its name where it is not the default. Layers without a row print their
+options as the package does, and modules of scripts what their own `extra_repr` gives.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from typing import Any
+
+from chainrule.nn.containers import ModuleList, ParameterList
+from chainrule.nn.module import Module
+
+_NORM = "affine= bias= track_running_stats="
+_ROWS = {
+    r"(Lazy)?Conv(Transpose)?\dd": "in_channels out_channels kernel_size= stride= padding? "
+    "dilation? output_padding? groups? bias? padding_mode?",
+    r"(Lazy)?(Batch|Instance)Norm\dd": f"num_features eps= momentum= {_NORM}",
+    r"LayerNorm": "normalized_shape eps= elementwise_affine= bias=",
+    r"RMSNorm": "normalized_shape eps= elementwise_affine=",
+    r"GroupNorm": "num_groups num_channels eps= affine= bias=",
+    r"LocalResponseNorm": "size alpha= beta= k=",
+    r"LSTM|GRU|RNN": "input_size hidden_size proj_size? num_layers? bias? batch_first? dropout? "
+    "bidirectional?",
+    r"(LSTM|GRU|RNN)Cell": "input_size hidden_size bias? nonlinearity?",
+    r"Embedding": "num_embeddings embedding_dim padding_idx? max_norm? norm_type? "
+    "scale_grad_by_freq? sparse?",
+    r"MaxPool\dd": "kernel_size= stride= padding= dilation= ceil_mode=",
+    r"AvgPool\dd": "kernel_size= stride= padding=",
+    r".*Dropout\d?d?": "p= inplace=",
+    r"(Hard|Soft)shrink": "lambd",
+    r"PReLU": "num_parameters=",
+    r"(Log)?Softm(ax|in)": "dim=",
+    r"(Reflection|Replication|Zero|Circular)Pad\dd": "padding",
+    r".*Loss|MultiheadAttention|Transformer.*|CosineSimilarity|PairwiseDistance": "",
+}
+"""Layer, as a pattern of its class's name → what PyTorch prints of it."""
+
+_KINDS = {("MultiheadAttention", "out_proj"): "NonDynamicallyQuantizableLinear"}
+"""(module, part) → the name of the class that PyTorch has there."""
+
+
+def text(module: Module, kind: str | None = None) -> str:
+    """The text of a module with all below it.
+
+    >>> from chainrule import nn
+    >>> print(nn.Sequential(nn.Linear(2, 3), nn.Dropout()))
+    Sequential(
+      (0): Linear(in_features=2, out_features=3, bias=True)
+      (1): Dropout(p=0.5, inplace=False)
+    )
+    """
+    own = type(module).__name__
+    extra = _extra(module)
+    lines = extra.split("\n") if extra else []
+    parts = _parts(module, own)
+    if len(lines) == 1 and not parts:
+        return f"{kind or own}({extra})"
+    if not lines and not parts:
+        return f"{kind or own}()"
+    body = "\n".join([*lines, *parts]).replace("\n", "\n  ")
+    return f"{kind or own}(\n  {body}\n)"
+
+
+def _parts(module: Module, own: str) -> list[str]:
+    """`(name): text` of each part; equal neighbours of a list are counted: `(0-2): 3 x ...`."""
+    found: list[list[Any]] = []
+    for name, child in module.named_children():
+        kind = _KINDS.get((own, name))
+        shown = text(child, kind) if type(child).__repr__ is Module.__repr__ else repr(child)
+        if found and isinstance(module, ModuleList) and found[-1][2] == shown:
+            found[-1][1] = name
+        else:
+            found.append([name, name, shown])
+    return [
+        f"({first}): {shown}"
+        if first == last
+        else f"({first}-{last}): {int(last) - int(first) + 1} x {shown}"
+        for first, last, shown in found
+    ]
+
+
+def _extra(module: Module) -> str:
+    kind = type(module)
+    if isinstance(module, ParameterList):
+        return "\n".join(
+            f"  ({i}): Parameter containing: [torch.{p._data.dtype} of size {_by_x(p)}]"
+            for i, p in enumerate(module)
+        )
+    owner = next(k for k in kind.__mro__ if "extra_repr" in vars(k))
+    if not owner.__module__.startswith("chainrule."):
+        return module.extra_repr()
+    layer = next(k for k in kind.__mro__ if k.__module__.startswith("chainrule."))
+    if not issubclass(layer, Module) or layer is Module:
+        return ""
+    row = _row(layer.__name__)
+    if row is None:
+        return module.extra_repr() if layer is kind else layer.extra_repr(module)
+    return ", ".join(filter(None, (_field(module, field, layer) for field in row.split())))
+
+
+@functools.cache
+def _row(name: str) -> str | None:
+    return next((row for pattern, row in _ROWS.items() if re.fullmatch(pattern, name)), None)
+
+
+def _field(module: Any, field: str, layer: type) -> str:
+    name = field.rstrip("=?")
+    if not hasattr(module, name):
+        return ""
+    value = getattr(module, name)
+    option = inspect.signature(layer).parameters.get(name)
+    default = None if option is None else option.default
+    if name in ("bias", "affine", "track_running_stats", "ceil_mode", "inplace"):
+        value = value is not None and value is not False
+    if re.fullmatch(r"AvgPool1d", layer.__name__) and not isinstance(value, tuple):
+        value = (value,)
+    if field == name:
+        return str(value)
+    is_default = value == default or (isinstance(value, tuple) and {*value} == {default})
+    is_shown = field.endswith("=") or not (is_default or value is None)
+    return f"{name}={value}" if is_shown else ""
+
+
+def _by_x(parameter: Any) -> str:
+    return "x".join(str(n) for n in parameter._data.shape)
+
+
+def key_report(report: Any) -> str:
+    """What `load_state_dict` returns, in words when all keys matched."""
+    if not report.missing_keys and not report.unexpected_keys:
+        return "<All keys matched successfully>"
+    missing, unexpected = report.missing_keys, report.unexpected_keys
+    return f"_IncompatibleKeys(missing_keys={missing}, unexpected_keys={unexpected})"
