@@ -15,6 +15,7 @@ import pytest
 import chainrule.torch
 
 ROOT = Path(__file__).parents[2]
+collect_ignore_glob = ["scripts/*"]
 
 
 @pytest.fixture
