@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from chainrule import tape
 from chainrule.compiler.passes import optimize
 from chainrule.compiler.trace import Pullback
@@ -62,4 +64,6 @@ class Backward:
                 instead="Take both derivatives inside of the compiled function, or run the "
                 "function itself, without cr.compile.",
             )
-        return [wrap(array) for array in self.plan.run([*saved, *[g._data for g in gs]])]
+        given = [*saved, *[g._data for g in gs]]
+        arrays = [np.require(x, requirements=["C", "ALIGNED"]) for x in given]
+        return [wrap(array) for array in self.plan.run(arrays)]
