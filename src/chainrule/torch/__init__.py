@@ -14,10 +14,12 @@ tensor([[6.],
 (torch.Size([2, 3]), device(type='cpu'), False)
 """
 
+from importlib import import_module as _import
 from math import e as e
 from math import inf as inf
 from math import nan as nan
 from math import pi as pi
+from typing import Any as _Any
 
 from chainrule.torch.adapter import dtypes as _dtypes
 from chainrule.torch.adapter import facts as _facts
@@ -26,7 +28,6 @@ from chainrule.torch.adapter import modules as _modules
 from chainrule.torch.adapter import names as _names
 from chainrule.torch.adapter import optimizers as _optimizers
 from chainrule.torch.adapter import tensors as _tensors
-from chainrule.torch.adapter.compiled import compile as compile
 from chainrule.torch.adapter.dtypes import Size as Size
 from chainrule.torch.adapter.dtypes import dtype as dtype
 from chainrule.torch.adapter.dtypes import finfo as finfo
@@ -42,7 +43,17 @@ _optimizers.wear()
 _mersenne.wear()
 globals().update(_dtypes.NAMES, **_facts.legacy_types())
 
-__getattr__, __dir__ = _names.facade(__name__)
+_find, __dir__ = _names.facade(__name__)
+_LATER = {"compile": "adapter.compiled", "load": "serialization", "save": "serialization"}
+"""Names whose modules load at their first use, so that the import is fast."""
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _LATER:
+        return _find(name)
+    value = globals()[name] = getattr(_import(f"{__name__}.{_LATER[name]}"), name)
+    return value
+
 
 from chainrule.torch.amp import GradScaler as GradScaler  # noqa: E402
 from chainrule.torch.amp import autocast as autocast  # noqa: E402
@@ -52,8 +63,6 @@ from chainrule.torch.random import get_rng_state as get_rng_state  # noqa: E402
 from chainrule.torch.random import initial_seed as initial_seed  # noqa: E402
 from chainrule.torch.random import seed as seed  # noqa: E402
 from chainrule.torch.random import set_rng_state as set_rng_state  # noqa: E402
-from chainrule.torch.serialization import load as load  # noqa: E402
-from chainrule.torch.serialization import save as save  # noqa: E402
 from chainrule.torch.version import __version__ as __version__  # noqa: E402
 
 newaxis = None

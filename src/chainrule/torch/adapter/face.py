@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_PACKAGE = str(Path(__file__).parents[2])
+PACKAGE = str(Path(__file__).parents[2])
 _ABSENT = object()
 _face: dict[tuple[Any, str], tuple[Any, Any]] = {}
 """(class or object, name) → what the class had there, and what it has while the face is shown."""
@@ -48,4 +48,4 @@ def shown(on: bool) -> None:
 
 def asked_by_package() -> bool:
     """Whether the caller's caller is code of this package, which wants NumPy's objects."""
-    return sys._getframe(2).f_code.co_filename.startswith(_PACKAGE)
+    return sys._getframe(2).f_code.co_filename.startswith(PACKAGE)

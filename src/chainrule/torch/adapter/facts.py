@@ -179,3 +179,14 @@ def set_deterministic_debug_mode(debug_mode: Any) -> None:
 def set_flush_denormal(mode: bool) -> bool:
     """False: numbers below the normal ones are kept."""
     return False
+
+
+__all__ = [
+    "are_deterministic_algorithms_enabled", "can_cast", "get_default_device",
+    "get_default_dtype", "get_float32_matmul_precision", "get_num_interop_threads",
+    "get_num_threads", "inference_mode", "is_complex", "is_floating_point",
+    "is_inference_mode_enabled", "is_nonzero", "is_storage", "is_tensor", "numel",
+    "promote_types", "set_default_device", "set_default_dtype", "set_default_tensor_type",
+    "set_deterministic_debug_mode", "set_float32_matmul_precision", "set_flush_denormal",
+    "set_num_interop_threads", "set_num_threads", "typename", "use_deterministic_algorithms",
+]  # fmt: skip

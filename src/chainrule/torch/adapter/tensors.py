@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from sys import _getframe
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from chainrule.torch.adapter import printing
 from chainrule.torch.adapter.absent import missing_name, public_names
 from chainrule.torch.adapter.calls import adapted
 from chainrule.torch.adapter.dtypes import Size, by_name, dtype, shown
-from chainrule.torch.adapter.face import asked_by_package, put, put_all
+from chainrule.torch.adapter.face import PACKAGE, asked_by_package, put, put_all
 from chainrule.torch.adapter.placement import CPU, require_cpu, target_dtype
 
 _OWN_INIT = Tensor.__init__
@@ -121,17 +122,20 @@ class TensorFace:
             raise missing_name("torch.Tensor", name)
         return method.__get__(self)
 
-    # What the package's own code reads here is NumPy's.
+    # What the package's own code reads here is NumPy's (see `asked_by_package`, which would cost
+    # more than the answer).
 
     @property
     def dtype(self: Any) -> Any:
         """The element type."""
-        return self._data.dtype if asked_by_package() else shown(self._data.dtype)
+        dtype = self._data.dtype
+        return dtype if _getframe(1).f_code.co_filename.startswith(PACKAGE) else shown(dtype)
 
     @property
     def shape(self: Any) -> Any:
         """The sizes."""
-        return self._data.shape if asked_by_package() else Size(self._data.shape)
+        shape = self._data.shape
+        return shape if _getframe(1).f_code.co_filename.startswith(PACKAGE) else Size(shape)
 
     def size(self: Any, dim: int | None = None) -> Any:
         """The sizes, or the one of a dimension."""
