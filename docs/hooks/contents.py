@@ -77,6 +77,7 @@ PAGES = (
             some("Derivatives", "grad value_and_grad gradients vjp jvp jacobian hessian"),
             some("Recording", "no_grad enable_grad set_grad_enabled is_grad_enabled "
                               "detect_anomaly"),
+            some("Many examples", "vmap"),
             some("Memory", "checkpoint"),
             some("Checks", "gradcheck gradgradcheck"),
         ),
@@ -84,7 +85,8 @@ PAGES = (
     Page(
         "nn", "Layers and losses", "`from chainrule import nn`",
         (
-            some("Modules", "Module FunctionLayer Parameter Buffer summary Summary", NN),
+            some("Modules", "Module FunctionLayer Parameter Buffer summary Summary functional_call "
+                            "stack_module_state", NN),
             some("Containers", "Sequential ModuleList ModuleDict ParameterList ParameterDict", NN),
             all_of("Linear layers", "nn.linear nn.embedding", NN),
             all_of("Convolution and pooling", "nn.conv nn.pool", NN),
@@ -167,9 +169,9 @@ PAGES = (
         (
             some("The base", "ChainruleError"),
             some("Errors", "ShapeError DTypeError ArgumentError OutOfRangeError GradientError "
-                 "NotDifferentiableError NonFiniteError CaptureError GraphError FormatError "
-                 "DownloadError CheckpointError MissingDependencyError UnknownNameError "
-                 "NestingError", "chainrule.errors"),
+                 "NotDifferentiableError NonFiniteError CaptureError BatchError GraphError "
+                 "FormatError DownloadError CheckpointError MissingDependencyError "
+                 "UnknownNameError NestingError", "chainrule.errors"),
             some("Building messages", "LayerTrail listing shortened missing_dependency",
                  "chainrule.errors"),
         ),

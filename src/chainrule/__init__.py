@@ -24,6 +24,7 @@ from chainrule.autograd import (
     jacobian as jacobian, jvp as jvp, value_and_grad as value_and_grad, vjp as vjp,
 )
 from chainrule.transforms.recompute import checkpoint as checkpoint
+from chainrule.transforms.vmap import vmap as vmap
 from chainrule.gradcheck import gradcheck as gradcheck, gradgradcheck as gradgradcheck
 from chainrule.ops.compare import (  # type: ignore[assignment]
     astype as astype, bitwise_and as bitwise_and, bitwise_not as bitwise_not,

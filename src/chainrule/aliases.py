@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import as_strided
 from chainrule.engine import Layout, in_order, layout_of
 from chainrule.errors import GradientError
 from chainrule.primitive import Primitive, Shape
-from chainrule.settings import current, use
+from chainrule.settings import current, not_here, use
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -38,7 +38,7 @@ class Alias:
     __slots__ = ("base", "followers", "is_foreign", "params", "primitive", "recorded")
 
     def __init__(
-        self, base: Tensor | None, primitive: Any, params: dict[str, Any], recorded: bool
+        self, base: Tensor | None, primitive: Any, params: dict[str, Any], recorded: bool | None
     ) -> None:
         self.base, self.primitive, self.params = base, primitive, params
         self.recorded = recorded
@@ -152,7 +152,7 @@ def spread(written: Tensor) -> None:
             done.add(id(alias.base))
             with use(gradients=current().gradients and alias.recorded):
                 alias.base._take(_written_back(alias.base, x, alias))
-            with use(gradients=False):  # it lies in its base's memory again
+            with use(gradients=not_here()):  # it lies in its base's memory again
                 x._take(Primitive.gateway(alias.primitive, alias.base, **alias.params))
             waiting.append(alias.base)
         for reference in tuple(alias.followers):
@@ -167,7 +167,7 @@ def _refresh(x: Tensor, leader: Tensor) -> None:
     """A follower shows what its leader has become."""
     alias = x._alias
     if alias is None or alias.base is not leader:
-        with use(gradients=False):
+        with use(gradients=not_here()):
             x._take(leader)
     else:
         with use(gradients=current().gradients and alias.recorded):

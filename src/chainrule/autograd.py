@@ -12,16 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import settings, tree
+from chainrule import aliases, settings, tree
 from chainrule.errors import ArgumentError, GradientError, NonFiniteError, ShapeError
 from chainrule.grad_mode import enable_grad, is_grad_enabled
 from chainrule.graph import as_tuple
-from chainrule.interpreters import Interpreter
+from chainrule.interpreters import Interpreter, top
 from chainrule.ops.creation import ones_like, zeros_like
 from chainrule.ops.shape import stack
 from chainrule.primitive import Primitive
+from chainrule.settings import not_here
 from chainrule.tape import leaves
-from chainrule.tensor import Tensor, differentiate, seed_for
+from chainrule.tensor import Tensor, differentiate, seed_for, wrap
 
 Function = Callable[..., Any]
 ArgNums = int | Sequence[int]
@@ -104,7 +105,7 @@ def value_and_grad(function: Function, argnums: ArgNums = 0) -> Function:
             )
         outer = _leads_beyond([value], targets)
         gradient = _pull_back([value], [ones_like(value)], targets, create_graph=outer)
-        return value if outer else value.detach(), tree.unflatten(wanted, gradient)
+        return value if outer else _ended(value), tree.unflatten(wanted, gradient)
 
     return both
 
@@ -131,7 +132,19 @@ def _variable(leaf: Any) -> Any:
         raise GradientError(
             "derivatives are by tensors", given=type(leaf).__name__, instead="Use cr.tensor(x)."
         )
-    return leaf.clone() if leaf.requires_grad else leaf.detach().requires_grad_()
+    return leaf.clone() if leaf.requires_grad else _cut(leaf).requires_grad_()
+
+
+def _cut(x: Tensor) -> Tensor:
+    """As `detach`, but at this level alone: what derivatives below go through is left as it is."""
+    apart = wrap(top().lifted(x))
+    aliases.pair(x, apart)
+    return apart
+
+
+def _ended(value: Tensor) -> Tensor:
+    """A value whose own derivative is done; where nothing is to be recorded, at no level."""
+    return value.detach() if not_here() is False else _cut(value)
 
 
 def _leads_beyond(outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> bool:
@@ -201,7 +214,7 @@ def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[A
         return tree.unflatten(wanted, result)
 
     outer = _leads_beyond(outputs, targets)
-    return value if outer else tree.map_leaves(Tensor.detach, value), pull
+    return value if outer else tree.map_leaves(_ended, value), pull
 
 
 def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:

@@ -1,6 +1,7 @@
 """How numbers leave a tensor: as NumPy arrays, Python numbers, text, and HTML in a notebook.
 
-Inside a capture there are no numbers, so each way out is an error that names the line.
+Inside a capture there are no numbers, and under `vmap` several for each one: then each way out is
+an error that names the line.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule import tape
-from chainrule.errors import ArgumentError, CaptureError, DTypeError, GradientError
-from chainrule.graph import Value
+from chainrule.errors import ArgumentError, DTypeError, GradientError
+from chainrule.graph import StandIn
 from chainrule.interpreters import top
 from chainrule.primitive import Array, Primitive
 
@@ -26,17 +27,13 @@ class Conversion:
     __slots__ = ()
 
     def _numbers(self: Any, purpose: str) -> Array:
-        """The array; inside a capture there is none, which is an error that names the line."""
+        """The array; where a stand-in has no numbers, an error that names the line."""
         data = top().read(self)
-        if not isinstance(data, Value):
+        if not isinstance(data, StandIn):
             return data
         numbers = top().known(data)
         if numbers is None:
-            raise CaptureError(
-                f"{purpose} at {tape.describe(tape.caller())} needs numbers, and during a capture "
-                f"only specs are known (here {data.spec})",
-                instead="Return the tensor and look at it outside, or choose with cr.where.",
-            )
+            raise data.refusal(f"{purpose} at {tape.describe(tape.caller())}")
         return numbers
 
     def numpy(self: Any) -> Array:
@@ -109,7 +106,7 @@ class Conversion:
         return bool(Primitive.gateway("eq", self, value).any())
 
     def __format__(self: Any, spec: str) -> str:
-        if not self.shape and not isinstance(self._data, Value):
+        if not self.shape and not isinstance(self._data, StandIn):
             return format(self.item(), spec)
         if spec:
             raise DTypeError(
@@ -134,7 +131,7 @@ _SHOWN = 10
 def text(x: Tensor) -> str:
     """`tensor([1., 2.], requires_grad=True)`: the numbers, and what is not as usual."""
     data = x._data
-    if isinstance(data, Value):
+    if isinstance(data, StandIn):
         return f"tensor({data})"
     notes = "" if x.dtype in _PLAIN else f", dtype={x.dtype}"
     if x._node is not None:
@@ -150,7 +147,7 @@ def text(x: Tensor) -> str:
 def html(x: Tensor) -> str:
     """A table of the first rows and columns of a matrix, with shape and dtype above it."""
     title = f"<b>tensor</b> {x.spec}" + (" · requires grad" if x.requires_grad else "")
-    if isinstance(x._data, Value):
+    if isinstance(x._data, StandIn):
         return f"<div>{title}</div>"
     if x.ndim not in (1, 2):
         return f"<div>{title}</div><pre>{np.array2string(x._data, precision=4)}</pre>"

@@ -118,6 +118,10 @@ class CaptureError(ChainruleError, RuntimeError):
     """Something that depends on numbers was asked for while only specs are known."""
 
 
+class BatchError(ChainruleError, RuntimeError):
+    """Something that has no meaning for a tensor that has other numbers in each example."""
+
+
 class GraphError(ChainruleError, RuntimeError):
     """A graph that is not well formed."""
 

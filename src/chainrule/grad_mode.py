@@ -121,7 +121,7 @@ class _GradientSwitch(_GradientMode):
 
     def __init__(self, enabled: bool) -> None:
         super().__init__(enabled)
-        self._before = is_grad_enabled()
+        self._before = settings.current().gradients
         settings.change(gradients=enabled)
 
     def __enter__(self) -> None:
@@ -142,4 +142,4 @@ def set_grad_enabled(mode: bool) -> _GradientMode:
 
 def is_grad_enabled() -> bool:
     """Whether gradients are recorded here."""
-    return settings.current().gradients
+    return bool(settings.current().gradients)

@@ -13,19 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError, GraphError, ShapeError
+from chainrule.errors import CaptureError, ChainruleError, DTypeError, GraphError, ShapeError
 from chainrule.primitive import Array, DType, Primitive, Shape, Spec, SpecLike
 
 
-class Value:
-    """A name for the result of an equation, or for an input or constant, with its spec."""
+class StandIn:
+    """What a tensor holds in place of an array: its shape and dtype, and no numbers."""
 
-    __slots__ = ("dtype", "label", "shape")
+    __slots__ = ("__weakref__", "dtype", "shape")
 
-    def __init__(self, like: SpecLike, label: str = "") -> None:
+    def __init__(self, like: SpecLike) -> None:
         self.shape: Shape = tuple(like.shape)
         self.dtype: DType = like.dtype
-        self.label = label
 
     @property
     def spec(self) -> Spec:
@@ -34,6 +33,30 @@ class Value:
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+    def refusal(self, purpose: str) -> ChainruleError:
+        """The error of something that needs numbers."""
+        raise NotImplementedError
+
+    def __array__(self, *_: Any, **__: Any) -> Array:
+        raise self.refusal("NumPy")
+
+
+class Value(StandIn):
+    """A name for the result of an equation, or for an input or constant, with its spec."""
+
+    __slots__ = ("label",)
+
+    def __init__(self, like: SpecLike, label: str = "") -> None:
+        super().__init__(like)
+        self.label = label
+
+    def refusal(self, purpose: str) -> ChainruleError:
+        return CaptureError(
+            f"{purpose} needs numbers, and during a capture only specs are known "
+            f"(here {self.spec})",
+            instead="Return the tensor and look at it outside, or choose with cr.where.",
+        )
 
     def __repr__(self) -> str:
         return f"{self.label or 'value'}: {self.spec}"

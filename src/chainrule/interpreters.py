@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 class Evaluate:
     """Computes at once: what is done where no other interpreter is on the stack."""
 
+    @property
+    def draws(self) -> int:
+        """How many draws of random numbers one draw stands for."""
+        return 1
+
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
         """The data of the outputs: one, or a tuple of them."""
         return primitive.evaluate(*[x._data for x in inputs], **params)
@@ -32,6 +37,15 @@ class Evaluate:
     def read(self, tensor: Tensor) -> Any:
         """The data of a tensor now."""
         return tensor._data
+
+    def detached(self, tensor: Tensor) -> Any:
+        """The data of a tensor now, cut off from derivatives that are computed below too."""
+        return self.read(tensor)
+
+    def lifted(self, tensor: Tensor) -> Any:
+        """The data of a tensor now, as that of a tensor of this level's own: that it requires
+        gradients is no matter of the levels below."""
+        return self.read(tensor)
 
     def write(self, tensor: Tensor, value: Tensor) -> None:
         """Give a tensor the data of another of its spec."""
@@ -76,11 +90,21 @@ class Interpreter(Evaluate):
     def __init__(self) -> None:
         self.below = top()
 
+    @property
+    def draws(self) -> int:
+        return self.below.draws
+
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
         return self.below.run(primitive, inputs, params)
 
     def read(self, tensor: Tensor) -> Any:
         return self.below.read(tensor)
+
+    def detached(self, tensor: Tensor) -> Any:
+        return self.below.detached(tensor)
+
+    def lifted(self, tensor: Tensor) -> Any:
+        return self.below.lifted(tensor)
 
     def write(self, tensor: Tensor, value: Tensor) -> None:
         self.below.write(tensor, value)

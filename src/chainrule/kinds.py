@@ -7,7 +7,7 @@ in-place planning, batching, forward mode, cost, summaries and export. An op of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Fold = Literal["sum", "max", "min"]
@@ -28,7 +28,11 @@ class Kind:
 
     linear: the output is linear in all floating inputs together, or in each of them alone
     ("jointly", "each"), so that forward mode needs no derivative.
+    trailing: it works on the last dimensions of its inputs. Any others may stand in front, the same
+    for all inputs and outputs, and each position of them is on its own.
     """
+
+    trailing: bool = field(default=False, kw_only=True)
 
     @property
     def linear(self) -> Linearity | None:
@@ -37,7 +41,12 @@ class Kind:
 
 @dataclass(frozen=True)
 class Elementwise(Kind):
-    """Each element of the output depends on one element of each input; inputs broadcast."""
+    """Each element of the output depends on one element of each input; inputs broadcast.
+
+    alike: they do not broadcast, but have one shape.
+    """
+
+    alike: bool = False
 
 
 @dataclass(frozen=True)

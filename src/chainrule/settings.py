@@ -24,11 +24,13 @@ _process: dict[str, np.dtype[Any]] = {"default_dtype": np.dtype(np.float32)}
 class Settings(NamedTuple):
     """gradients: record the tape. default_dtype: of Python floats. interpreter: what runs an op.
 
+    `gradients` is None where a walk back needs no record of itself: this level records nothing, and
+    the levels below, on which `vmap` and `jvp` compute, do as they are set. False holds for all.
     The interpreter is None for plain evaluation; a capture, or anomaly detection, puts itself here.
     `engine` is "native" for compiled programs on the C++ kernels where they are built, or "numpy".
     """
 
-    gradients: bool = True
+    gradients: bool | None = True
     own_dtype: np.dtype[Any] | None = None
     interpreter: Any = None
     engine: str = "native"
@@ -82,6 +84,12 @@ class use:
 
     def __exit__(self, *error: object) -> None:
         _current.reset(self._token)
+
+
+def not_here() -> bool | None:
+    """What to set `gradients` to so that this level records nothing: None, or False if that is so
+    for all levels already."""
+    return False if _current.get().gradients is False else None
 
 
 _switched: tuple[Settings | None, Settings] = (None, Settings())

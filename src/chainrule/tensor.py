@@ -21,12 +21,12 @@ from chainrule.errors import (
     GradientError,
     ShapeError,
 )
-from chainrule.graph import Value
+from chainrule.graph import StandIn
 from chainrule.handles import RemovableHandle
 from chainrule.interpreters import top
 from chainrule.methods import Methods
 from chainrule.primitive import SCALARS, Array, DType, Shape, Spec, array_of, supported
-from chainrule.settings import current, use
+from chainrule.settings import current, not_here, use
 
 Scalar = bool | int | float
 
@@ -57,7 +57,7 @@ class Tensor(Conversion, Methods):
     _alias: aliases.Alias | None
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        if not isinstance(data, (np.ndarray, Value)):
+        if not isinstance(data, (np.ndarray, StandIn)):
             raise DTypeError(
                 "a Tensor is made around a NumPy array", given=type(data).__name__,
                 instead="Use cr.tensor(x).",
@@ -182,7 +182,7 @@ class Tensor(Conversion, Methods):
 
     def detach(self) -> Tensor:
         """The same numbers, cut off from the tape; a write to one is a write to both."""
-        detached = wrap(top().read(self))
+        detached = wrap(top().detached(self))
         aliases.pair(self, detached)
         return detached
 
@@ -236,7 +236,7 @@ class Tensor(Conversion, Methods):
         if total is None:
             self.grad = g
         elif in_place:
-            with use(gradients=False):
+            with use(gradients=not_here()):
                 total.assign(total + g)
         else:
             self.grad = total + g
@@ -297,7 +297,7 @@ class _Retained:
 
 def wrap(data: Any, node: tape.Node | None = None, output: int = 0) -> Tensor:
     """A tensor around an array (or a graph's value), as light as can be."""
-    if data.__class__ is not np.ndarray and not isinstance(data, Value):
+    if data.__class__ is not np.ndarray and not isinstance(data, StandIn):
         data = np.asarray(data)
     tensor = object.__new__(Tensor)
     tensor._data = data
@@ -370,7 +370,7 @@ def differentiate(
 ) -> list[tuple[Tensor, Tensor | None]]:
     """Gradients of Σ ⟨output, seed⟩ by the targets, or by all leaves: pairs (tensor, gradient)."""
     keep = create_graph if retain_graph is None else retain_graph
-    with use(gradients=create_graph):
+    with use(gradients=create_graph or not_here()):
         pairs = tape.walk(seeds, keep, _wrap_saved, targets)
         return [(x, None if g is None else _own(g)) for x, g in pairs]
 

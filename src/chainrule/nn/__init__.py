@@ -3,7 +3,7 @@
 In the order in which the files build on each other: `functional`; what a module is (`parameter`,
 `reachable`, `hooks`, `parts`, `state`, `module`); `init`; then the layers by idea (`linear`,
 `spatial`, `conv`, `pool`, `norm`, `function_layer`, `dropout`, `activations`, `embedding`,
-`recurrent`, `attention`, `reshaping`, `containers`, `losses`), and last `summary`.
+`recurrent`, `attention`, `reshaping`, `containers`, `losses`), `stateless`, and last `summary`.
 """
 
 from chainrule.nn import functional, init
@@ -94,6 +94,7 @@ from chainrule.nn.pool import (
 )
 from chainrule.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from chainrule.nn.reshaping import Flatten, Unflatten
+from chainrule.nn.stateless import functional_call, stack_module_state
 from chainrule.nn.summary import Summary, summary
 
 __all__ = [
@@ -109,5 +110,6 @@ __all__ = [
     "ModuleList", "MultiheadAttention", "NLLLoss", "PReLU", "Parameter", "ParameterDict",
     "ParameterList", "RNNCell", "RReLU", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid",
     "SmoothL1Loss", "Softmax", "Softmax2d", "Softmin", "Softplus", "Softshrink", "Softsign",
-    "Summary", "Tanh", "Tanhshrink", "Threshold", "Unflatten", "functional", "init", "summary",
+    "Summary", "Tanh", "Tanhshrink", "Threshold", "Unflatten", "functional",
+    "functional_call", "init", "stack_module_state", "summary",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.gateway import apply
+from chainrule.ops.batched import aligned, everywhere, examples
 from chainrule.ops.compare import where
 from chainrule.ops.contract import matmul, same_float
 from chainrule.ops.elementwise import exp
@@ -59,6 +60,16 @@ def masked_scores(q: Array, k: Array, mask: tuple[Array, ...], causal: bool, sca
     for m in mask:
         scores = np.where(m, scores, -np.inf) if m.dtype.kind == "b" else scores + m
     return scores
+
+
+def batched_attention(name: str, plain: int, xs: Any, batched: Any, params: Any) -> Any:
+    """Attention of batched inputs: the examples are one more of the dimensions in front.
+
+    The first `plain` inputs have the same ones; a mask broadcasts to them.
+    """
+    size, ndim = examples(xs, batched), xs[1].ndim - batched[1]
+    alike = everywhere(xs[:plain], batched[:plain], size)
+    return apply(name, *alike, *aligned(xs[plain:], batched[plain:], ndim), **params)
 
 
 def pairs_seen(q: SpecLike, k: SpecLike, causal: bool) -> int:
@@ -128,6 +139,8 @@ class attention:
             by_mask = [p * (matmul(g, v.mT) - delta.unsqueeze(-1))]
         return *found, *by_mask
 
+    def batch(xs, batched, params): return batched_attention("attention", 3, xs, batched, params)
+
 
 def probabilities(
     q: Tensor, k: Tensor, level: Tensor, mask: tuple[Tensor, ...], causal: bool, scale: float
@@ -185,3 +198,6 @@ class attention_gradient:
             matmul(by_rest.mT, u),
             -by_rest.sum(-1), -by_a.sum(-1), *[by_a for _ in mask],
         )  # fmt: skip
+
+    def batch(xs, batched, params):
+        return batched_attention("attention_gradient", 6, xs, batched, params)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.gateway import apply
 from chainrule.kinds import Contraction
+from chainrule.ops.batched import aligned, everywhere
 from chainrule.ops.rules import broadcast_shapes
 from chainrule.primitive import Spec, SpecLike, composition, primitive
 from chainrule.samples import cases
@@ -56,6 +58,10 @@ class matrix_product:
 
     def flops(a, b): return 2 * matrix_product.infer(a, b).size * a.shape[-1]
     def forward(a, b): return np.matmul(a, b)
+
+    def batch(xs, batched, params):
+        ndim = max(x.ndim - is_batched for x, is_batched in zip(xs, batched, strict=True))
+        return apply("matmul", *aligned(xs, batched, ndim))
 
     def vjp(g, a, b, needs):
         by_a = apply("matmul", g, b.mT) if needs[0] else None
@@ -118,6 +124,18 @@ class linear:
         by_b = apply("sum", g, dims=rows, keepdim=False) if needs[2] and rows else g
         return by_x, by_w, by_b
 
+    def batch(xs, batched, params):
+        (x, w, *b), (by_x, by_w, *by_b) = xs, batched
+        if not by_w and True not in by_b:
+            return linear(x, w, *b)
+        lead = x.shape[by_x:-1]
+        if by_w:
+            rows = x.reshape(*x.shape[:by_x], math.prod(lead), x.shape[-1])
+            y = matmul(rows, w.mT).reshape(w.shape[0], *lead, w.shape[1])
+        else:
+            y = linear(x, w)
+        return y + aligned(b, by_b, len(lead) + 1)[0] if b else y
+
 
 @primitive
 class linear_weight:
@@ -145,6 +163,13 @@ class linear_weight:
 
     def vjp(u, g, x, needs):
         return matmul(x, u.mT) if needs[0] else None, matmul(g, u) if needs[1] else None
+
+    def batch(xs, batched, params):
+        g, x = (
+            y.reshape(y.shape[0], math.prod(y.shape[1:-1]), y.shape[-1])
+            for y in everywhere(xs, batched)
+        )
+        return matmul(g.mT, x)
 
 
 def linear_rule(x: SpecLike, w: SpecLike) -> Spec:
@@ -203,6 +228,15 @@ class einsum:
                 inputs.append("".join(lost))
             gradients.append(apply("einsum", *operands, formula=f"{','.join(inputs)}->{term}"))
         return tuple(gradients)
+
+    def batch(xs, batched, params):
+        spare = [c for c in string.ascii_letters if c not in params["formula"]]
+        if not spare:
+            return NotImplemented
+        terms, output = params["formula"].split("->")
+        lifted = zip(terms.split(","), batched, strict=True)
+        terms = ",".join([spare[0] + t if is_batched else t for t, is_batched in lifted])
+        return apply("einsum", *xs, formula=f"{terms}->{spare[0]}{output}")
 
 
 def explicit(formula: str, ndims: list[int]) -> str:

@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 from chainrule.errors import ShapeError
 from chainrule.gateway import apply
 from chainrule.kinds import Window
+from chainrule.ops.batched import apart, everywhere, examples, merged
 from chainrule.ops.contract import same_float
 from chainrule.ops.window import Geometry, framed, require_layout, taps, unframed
 from chainrule.primitive import Array, Shape, Spec, SpecLike, allocatable, primitive
@@ -69,6 +70,34 @@ def add_bias(y: Array, bias: tuple[Array, ...]) -> Array:
 def by_bias(g: Tensor, needs: Sequence[bool]) -> list[Tensor | None]:
     """The gradient by the bias, if there is one, of an output that it is added to."""
     return [g.sum((0, *range(2, g.ndim))) if need else None for need in needs]
+
+
+def batched_convolution(
+    name: str, xs: Sequence[Tensor], batched: Sequence[bool], params: dict[str, Any]
+) -> Tensor:
+    """A convolution of batched inputs: the examples become further images (N), or where each has
+    weights of its own, further groups of channels."""
+    (x, w, *bias), (of_x, of_w, *of_bias) = xs, batched
+    size = examples(xs, batched)
+    own_bias = bias if True in of_bias else []
+    given = [] if own_bias or of_w else bias
+    n, c, *image = params.get("shape", (0, 0))
+    if of_w:
+        x = merged(everywhere((x, w), (of_x, of_w))[0], 1)
+        geometry = params["geometry"]._replace(groups=params["geometry"].groups * size)
+        changed, c = {"geometry": geometry}, c * size
+        w, own_bias = merged(w), bias
+    elif of_x:
+        x, n, changed = merged(x), n * size, {}
+    else:
+        changed = {}
+    if image:
+        changed["shape"] = (n, c, *image)
+    y = apply(name, x, w, *given, **{**params, **changed})
+    y = apart(y, size, int(of_w)) if of_w or of_x else y
+    for b in own_bias:
+        y = y + b.reshape(*b.shape[:-1], *[1] * (b.ndim - 1), b.shape[-1], *[1] * (w.ndim - 2))
+    return y
 
 
 SAMPLES: Any = (  # input, weights, geometry
@@ -134,6 +163,8 @@ class convolution:
             by_w = apply("convolution_weight", x, g, shape=w.shape, geometry=geometry)
         return by_x, by_w, *by_bias(g, needs[2:])
 
+    def batch(xs, batched, params): return batched_convolution("convolution", xs, batched, params)
+
 
 @primitive
 class convolution_input:
@@ -179,6 +210,9 @@ class convolution_input:
             by_w = apply("convolution_weight", g, u, shape=w.shape, geometry=geometry)
         return by_u, by_w, *by_bias(g, needs[2:])
 
+    def batch(xs, batched, params):
+        return batched_convolution("convolution_input", xs, batched, params)
+
 
 @primitive
 class convolution_weight:
@@ -204,3 +238,10 @@ class convolution_weight:
         if needs[1]:
             by_u = apply("convolution", x, g, geometry=geometry)
         return by_x, by_u
+
+    def batch(xs, batched, params):  # the examples become groups of channels
+        size, (out, *rest), geometry = examples(xs, batched), params["shape"], params["geometry"]
+        x, u = (merged(y, 1) for y in everywhere(xs, batched))
+        geometry = geometry._replace(groups=geometry.groups * size)
+        y = apply("convolution_weight", x, u, shape=(out * size, *rest), geometry=geometry)
+        return apart(y, size)

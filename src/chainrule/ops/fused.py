@@ -8,7 +8,8 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.gateway import apply
-from chainrule.kinds import Along, Reduction, elementwise
+from chainrule.kinds import Along, Elementwise, Reduction
+from chainrule.ops.batched import apart, everywhere, examples, merged
 from chainrule.ops.compare import where
 from chainrule.ops.elementwise import exp, log, log1p, rsqrt
 from chainrule.ops.labels import check_labels
@@ -130,6 +131,15 @@ class softmax_cross_entropy:
         params = {"ignore_index": ignore_index, "reduction": reduction}
         return apply("softmax_cross_entropy_gradient", g, x, t, **params), None
 
+    def batch(xs, batched, params):  # the rows of all examples one after another
+        ignored, reduction = params["ignore_index"], params["reduction"]
+        x, t = map(merged, everywhere(xs, batched))
+        y = apply("softmax_cross_entropy", x, t, ignore_index=ignored, reduction="none")
+        y, t = (apart(z, examples(xs, batched)) for z in (y, t))
+        if reduction == "none":
+            return y
+        return y.sum(1) if reduction == "sum" else y.sum(1) / (t != ignored).sum(1).astype(x.dtype)
+
 
 @primitive
 class softmax_cross_entropy_gradient:
@@ -160,6 +170,19 @@ class softmax_cross_entropy_gradient:
         )  # fmt: skip
         by_g = (u * alone).sum(1)
         return by_g if reduction == "none" else by_g.sum() * share, by_x, None
+
+    def batch(xs, batched, params):
+        ignored, reduction = params["ignore_index"], params["reduction"]
+        g, x, t = everywhere(xs, batched)
+        if reduction != "none":
+            g = g.unsqueeze(1).expand(t.shape)
+        if reduction == "mean":
+            g = g / (t != ignored).sum(1, True).astype(x.dtype)
+        y = apply(
+            "softmax_cross_entropy_gradient", *map(merged, (g, x, t)),
+            ignore_index=ignored, reduction="none",
+        )  # fmt: skip
+        return apart(y, examples(xs, batched))
 
 
 def ones_like_rows(x: Tensor) -> Tensor:
@@ -214,7 +237,7 @@ class binary_cross_entropy:
 
     ∂l/∂p = (p − t) / (p·(1 − p)).
     """
-    kind, infer, samples = elementwise, same_spec_as_target, probabilities
+    kind, infer, samples = Elementwise(alike=True), same_spec_as_target, probabilities
     def forward(p, t):
         check_unit_interval(p, "prediction")
         check_unit_interval(t, "target")
@@ -230,7 +253,7 @@ class binary_cross_entropy:
 class binary_cross_entropy_with_logits:
     """l = −t·ln σ(x) − (1 − t)·ln(1 − σ(x)) = max(x, 0) − t·x + ln(1 + e^−|x|).   ∂l/∂x = σ(x) − t.
     """
-    kind, infer = elementwise, same_spec_as_target
+    kind, infer = Elementwise(alike=True), same_spec_as_target
     samples = cases(
         lambda rng: (rng.uniform(-3, 3, (3, 4)), rng.uniform(0.1, 0.9, (3, 4))),
         lambda rng: (np.array(0.3), np.array(0.8)),

@@ -8,88 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError, OutOfRangeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.gateway import apply
 from chainrule.kinds import Indexing, Moving, View
+from chainrule.ops.batched import aligned, everywhere, examples
+from chainrule.ops.positions import (
+    HERE,
+    assembled,
+    check_all,
+    check_positions,
+    in_order,
+    indexed_shape,
+    kept_sizes,
+    lifted,
+    spread_ndim,
+)
 from chainrule.ops.reduce import sum_to_size
 from chainrule.ops.rules import broadcast_shapes, normalized_dim
-from chainrule.primitive import Array, Shape, Spec, array_of, composition, primitive
+from chainrule.primitive import Spec, array_of, composition, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor, from_numpy
-
-HERE = "tensor"
-"""Stands in an index for the next of the index tensors."""
-
-
-def assembled(index: tuple[Any, ...], tensors: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The NumPy index: index tensors put in their places."""
-    supply = iter(tensors)
-    return tuple(next(supply) if part is HERE else part for part in index)
-
-
-def indexed_shape(shape: Shape, index: tuple[Any, ...], tensors: tuple[Any, ...] = ()) -> Shape:
-    """The shape of `x[index]`; OutOfRangeError for too many parts, or an integer out of range.
-
-    As in NumPy, the dimensions of index tensors stand where these are side by side, else in front.
-    """
-    kept: list[int] = []
-    places: list[tuple[int, int]] = []  # of integers and index tensors: in the index, in the result
-    dim = 0
-    for number, part in enumerate(spelled_out(index, shape)):
-        if part is None:
-            kept.append(1)
-        elif part is not Ellipsis:
-            if isinstance(part, slice):
-                kept.append(len(range(*part.indices(shape[dim]))))
-            else:
-                if part is not HERE and not -shape[dim] <= part < shape[dim]:
-                    raise OutOfRangeError(
-                        f"index {part} is out of range for dimension {dim} of size {shape[dim]}"
-                    )
-                places.append((number, len(kept)))
-            dim += 1
-    if not tensors:
-        return tuple(kept)
-    spread = broadcast_shapes(*[t.shape for t in tensors])
-    side_by_side = places[-1][0] - places[0][0] == len(places) - 1
-    at = places[0][1] if side_by_side else 0
-    return (*kept[:at], *spread, *kept[at:])
-
-
-def spelled_out(index: tuple[Any, ...], shape: Shape) -> tuple[Any, ...]:
-    """An index with a part for every dimension: `...`, or the end, followed by its slices."""
-    missing = len(shape) - len([p for p in index if p is not None and p is not Ellipsis])
-    if missing < 0 or index.count(Ellipsis) > 1:
-        raise OutOfRangeError(
-            f"index {show(index)} into shape {shape}",
-            expected=f"at most {len(shape)} parts, and one `...`",
-        )
-    at = index.index(Ellipsis) + 1 if Ellipsis in index else len(index)
-    return (*index[:at], *[slice(None)] * missing, *index[at:])
-
-
-def show(index: tuple[Any, ...]) -> str:
-    """An index as one writes it."""
-    parts = []
-    for part in index:
-        if isinstance(part, slice):
-            ends = ["" if p is None else str(p) for p in (part.start, part.stop)]
-            parts.append(":".join(ends) + ("" if part.step is None else f":{part.step}"))
-        else:
-            parts.append("..." if part is Ellipsis else str(part))
-    return f"[{', '.join(parts)}]"
-
-
-def check_positions(positions: Array, size: int, dim: int) -> None:
-    """Refuse positions outside −size … size − 1, naming the first."""
-    bad = (positions < -size) | (positions >= size)
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise OutOfRangeError(
-            f"index {positions[where]} at position {where} is out of range for dimension {dim} "
-            f"of size {size}"
-        )
-
 
 # -- slices --------------------------------------------------------------------------------------
 
@@ -147,6 +85,13 @@ class take:
     def vjp(g, x_spec, indices, index):
         g = apply("put_into", g, *indices, shape=x_spec.shape, index=index)
         return (g, *[None] * len(indices))
+    def batch(xs, batched, params):
+        (x, *tensors), by_tensors, index = xs, batched[1:], params["index"]
+        if not batched[0]:
+            tensors = aligned(tensors, by_tensors, spread_ndim(tensors, by_tensors))
+            return apply("take", x, *tensors, index=index).movedim(kept_sizes(x.shape, index)[1], 0)
+        index, tensors, order = lifted(x.shape[1:], index, tensors, by_tensors, len(x))
+        return apply("take", x, *tensors, index=index).permute(*order)
 
 
 @primitive
@@ -165,15 +110,11 @@ class put_into:
         return y
     def vjp(g, indices, index):
         return (apply("take", g, *indices, index=index), *[None] * len(indices))
-
-
-def check_all(shape: Shape, index: tuple[Any, ...], indices: tuple[Array, ...]) -> None:
-    """Refuse positions out of range, for every index tensor."""
-    supply = iter(indices)
-    parts = [p for p in spelled_out(index, shape) if p is not None and p is not Ellipsis]
-    for dim, part in enumerate(parts):
-        if part is HERE:
-            check_positions(next(supply), shape[dim], dim)
+    def batch(xs, batched, params):
+        shape, size = params["shape"], examples(xs, batched)
+        index, tensors, order = lifted(shape, params["index"], xs[1:], batched[1:], size)
+        x = in_order(xs[0], batched[0], size, order)
+        return apply("put_into", x, *tensors, shape=(size, *shape), index=index)
 
 
 @composition
@@ -320,6 +261,12 @@ class overwrite:
             at_part = at_part * (apply("take", writer, *indices, index=index) == number)
         rest = apply("overwrite", g, zero, *indices, index=index)
         return (rest, sum_to_size(at_part, v_spec.shape), *[None] * len(indices))
+    def batch(xs, batched, params):
+        size = examples(xs, batched)
+        (x,) = everywhere(xs[:1], batched[:1], size)
+        index, tensors, order = lifted(x.shape[1:], params["index"], xs[2:], batched[2:], size)
+        v = in_order(xs[1], batched[1], size, order)
+        return apply("overwrite", x, v, *tensors, index=index)
 
 
 @primitive

@@ -8,7 +8,7 @@ from chainrule.errors import DTypeError, OutOfRangeError, ShapeError
 from chainrule.gateway import apply
 from chainrule.kinds import Along, Indexing, elementwise
 from chainrule.ops.compare import where
-from chainrule.ops.index import HERE
+from chainrule.ops.positions import HERE
 from chainrule.primitive import Array, Spec, allocatable, primitive
 from chainrule.samples import cases
 
@@ -27,7 +27,7 @@ def check_labels(labels: Array, classes: int) -> None:
 @primitive
 class one_hot:
     """y = 1 at the class of each label, 0 elsewhere; labels outside 0 … C − 1 are refused."""
-    kind = Along()
+    kind = Along(trailing=True)
     samples = cases(lambda rng: (np.array([0, 2, 1]), {"num_classes": 3, "dtype": np.dtype("f4")}))
     def infer(labels, *, num_classes, dtype):
         if labels.dtype.kind not in "iu":
@@ -80,3 +80,13 @@ class embedding:
         if padding is not None:
             g = where((i != padding).unsqueeze(-1), g, 0.0)
         return None, apply("put_into", g, i, shape=w_spec.shape, index=(HERE,))
+    def batch(xs, batched, params):
+        i, w = xs
+        if not batched[1]:
+            return embedding(i, w, **params)
+        if batched[0]:
+            return NotImplemented
+        size, rows, columns = w.shape  # the rows of all examples side by side
+        side_by_side = w.movedim(0, 1).reshape(rows, size * columns)
+        y = embedding(i, side_by_side, **params).reshape(*i.shape, size, columns)
+        return y.movedim(-2, 0)

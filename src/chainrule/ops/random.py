@@ -16,6 +16,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError
 from chainrule.gateway import apply
+from chainrule.interpreters import top
 from chainrule.kinds import Random
 from chainrule.ops.shape import sizes
 from chainrule.primitive import Array, Shape, SpecLike, allocatable, floating, primitive
@@ -141,7 +142,8 @@ class Generator:
         dtype = np.dtype(dtype or current().default_dtype)
         with use(gradients=False):
             y: Tensor = apply(op, self.state, shape=shape, dtype=dtype)
-            counts = -(-words_needed(shape, dtype, per_pair) // WORDS_PER_COUNT)
+            words = words_needed((top().draws, *shape), dtype, per_pair)
+            counts = -(-words // WORDS_PER_COUNT)
             self.state.assign(self.state + from_numpy(np.array([0, counts])))
         return y
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.gateway import apply
+from chainrule.ops.batched import apart, everywhere, examples, merged
 from chainrule.ops.contract import same_float
 from chainrule.ops.rules import zeros_if_none
 from chainrule.primitive import Array, Sample, Spec, SpecLike, floating, primitive
@@ -60,6 +61,17 @@ def before(h: Array, h0: Array, reverse: bool) -> Array:
 def by_weights(du: Array, past: Array) -> Array:
     """∂L/∂W_hh = Σₜ duₜᵀ·hₜ₋₁: one product over all steps and examples."""
     return flat(du).T @ flat(past)
+
+
+def batched_sequence(name: str, weights: int, xs: Any, batched: Any, params: Any) -> Any:
+    """A recurrence over batched inputs whose `weights`, after the first input, are not batched: the
+    examples become further sequences (N)."""
+    if True in batched[1 : 1 + weights]:
+        return NotImplemented
+    size, own = examples(xs, batched), xs[1 : 1 + weights]
+    p = merged(everywhere(xs[:1], batched[:1], size)[0], 1)
+    states = everywhere(xs[1 + weights :], batched[1 + weights :], size)
+    return apart(apply(name, p, *own, *map(merged, states), **params), size, 1)
 
 
 def flat(x: Array) -> Array:
@@ -134,6 +146,8 @@ class lstm_sequence:
             "lstm_sequence_gradient", zeros_if_none(gs[0], h), w, h0, c0, h, c, gates, *more,
             reverse=reverse,
         )  # fmt: skip
+
+    def batch(xs, batched, params): return batched_sequence("lstm_sequence", 1, xs, batched, params)
 
 
 @primitive
@@ -217,6 +231,8 @@ class gru_sequence:
             reverse=reverse,
         )  # fmt: skip
 
+    def batch(xs, batched, params): return batched_sequence("gru_sequence", 2, xs, batched, params)
+
 
 @primitive
 class gru_sequence_gradient:
@@ -294,6 +310,8 @@ class rnn_sequence:
     def vjp(g, w, h0, y, nonlinearity, reverse):
         params = {"nonlinearity": nonlinearity, "reverse": reverse}
         return apply("rnn_sequence_gradient", g, w, h0, y, **params)
+
+    def batch(xs, batched, params): return batched_sequence("rnn_sequence", 1, xs, batched, params)
 
 
 @primitive

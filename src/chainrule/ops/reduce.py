@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import functools
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -263,7 +265,7 @@ class prod:
 @primitive
 class prod_of_others:
     """yᵢ = Π_{j≠i} xⱼ over the last dimension.   ∂yᵢ/∂xₖ = Π_{j≠i,k} xⱼ for k ≠ i."""
-    kind = Along()
+    kind = Along(trailing=True)
     samples = cases(lambda rng: (rng.uniform(0.5, 2, (3, 4)),), lambda rng: (np.ones((2, 1)),))
     infer = floating
     def forward(x):
@@ -352,6 +354,12 @@ class all_finite:
                 for x in xs
             )
         )
+    def batch(xs, batched, params):
+        checks = [
+            x.isfinite().reshape(len(x), math.prod(x.shape[1:])).all(1) if b else all_finite(x)
+            for x, b in zip(xs, batched, strict=True)
+        ]
+        return functools.reduce(operator.and_, checks)
 
 
 @primitive

@@ -37,7 +37,7 @@ def sizes(shape: Sequence[Any]) -> Shape:
 @primitive
 class barrier:
     """y = x, which no pass of the compiler sees through.   ∂y/∂x = 1."""
-    kind, infer, samples = View(opaque=True), same_spec, uniform(-3, 3)
+    kind, infer, samples = View(opaque=True, trailing=True), same_spec, uniform(-3, 3)
     def forward(x): return x.view()
     def vjp(g): return g,
     def write_back(base, y): return y
@@ -101,6 +101,7 @@ class permute:
 
     def forward(x, *, dims): return x.transpose(dims)
     def vjp(g, dims): return g.permute(*sorted(range(len(dims)), key=dims.__getitem__)),
+    def batch(xs, batched, params): return xs[0].permute(0, *(d + 1 for d in params["dims"]))
     def write_back(base, y, *, dims): return y.permute(*sorted(dims, key=dims.__getitem__))
 
 
@@ -259,7 +260,7 @@ def inside(shape: Shape, widths: Any) -> tuple[slice, ...]:
 @primitive
 class tril:
     """y = x below and on the diagonal, 0 above it.   ∂y/∂x = 1 or 0."""
-    kind = Moving()
+    kind = Moving(trailing=True)
     samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"diagonal": 0}))
 
     def arguments(x: Tensor, diagonal: int = 0) -> Any:
@@ -275,7 +276,7 @@ class tril:
 @primitive
 class triu:
     """y = x above and on the diagonal, 0 below it.   ∂y/∂x = 1 or 0."""
-    kind = Moving()
+    kind = Moving(trailing=True)
     samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"diagonal": 1}))
 
     def arguments(x: Tensor, diagonal: int = 0) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.gateway import apply
-from chainrule.kinds import elementwise
+from chainrule.kinds import Elementwise, elementwise
 from chainrule.ops.compare import where
 from chainrule.ops.elementwise import exp, tanh
 from chainrule.ops.rules import numeric
@@ -31,7 +31,7 @@ class relu:
 @primitive
 class gate:
     """y = g·[x > 0]: the gradient of relu.   ∂y/∂g = 1 where x > 0, else 0."""
-    kind = elementwise
+    kind = Elementwise(alike=True)
     samples = cases(lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(3, 4))))
     def infer(g, x):
         if g.shape != x.shape or g.dtype != x.dtype:

@@ -45,6 +45,14 @@ class Watch(Interpreter):
         self._note_reading(tensor)
         return super().read(tensor)
 
+    def detached(self, tensor: Tensor) -> Any:
+        self._note_reading(tensor)
+        return super().detached(tensor)
+
+    def lifted(self, tensor: Tensor) -> Any:
+        self._note_reading(tensor)
+        return super().lifted(tensor)
+
     def write(self, tensor: Tensor, value: Tensor) -> None:
         if self._is_new(tensor, False):
             self._note(tensor, False, super().read(tensor))
