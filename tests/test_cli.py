@@ -144,7 +144,7 @@ def test_a_csv_with_its_label(run: Path) -> None:
     Path("my data.csv").write_text("\n".join(["a,b,direction", *rows]) + "\n")
     options = ("--label", "direction", "--epochs", "30", "--no-report", "--json")
     result = json.loads(call("train", "my data.csv", *options).stdout)
-    assert result["run"] == "runs/my-data.csv-mlp" and result["test"]["accuracy"] > 0.8
+    assert result["run"] == "runs/my-data.csv-table" and result["test"]["accuracy"] > 0.8
     Path("new.csv").write_text("b,a,other\n-2,2,x\n2,-2,y\n")
     found = json.loads(call("predict", result["run"], "new.csv", "--json").stdout)
     assert [f["class"] for f in found] == ["up", "down"]

@@ -57,7 +57,8 @@ _TRAINING = (
 
 @click.command()
 @click.argument("dataset", required=False)
-@click.option("--model", default="mlp", help="mlp, cnn, or FILE.py:function (runs that file).")
+@click.option("--model", help="mlp, cnn, table, or FILE.py:function (runs that file). "
+              "[default: table for tables, else mlp]")
 @click.option("--hidden", callback=_widths, help="Widths of the mlp's hidden layers: 128,64.")
 @click.option("--epochs", type=click.IntRange(min=0))
 @click.option("--batch-size", type=POSITIVE)

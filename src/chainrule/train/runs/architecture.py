@@ -17,6 +17,7 @@ from typing import Any
 from chainrule import nn
 from chainrule.data.files import PathLike, open_regular
 from chainrule.errors import ArgumentError, DTypeError, FormatError, listing
+from chainrule.train.runs.tabular import EmbedCategories, ResidualBlock
 
 Layer = dict[str, Any]
 
@@ -28,7 +29,8 @@ def _is_layer(kind: Any) -> bool:
 
 
 LAYERS: dict[str, Any] = {
-    name: kind for name in nn.__all__ if _is_layer(kind := getattr(nn, name))
+    **{name: kind for name in nn.__all__ if _is_layer(kind := getattr(nn, name))},
+    **{kind.__name__: kind for kind in (EmbedCategories, ResidualBlock)},
 }
 
 
@@ -118,7 +120,8 @@ def own_file(target: str) -> tuple[str, str, str]:
     """What a config keeps of `FILE.py:function`: path, function, and the file's SHA-256."""
     path, _, function = target.rpartition(":")
     if not path or not function.isidentifier():
-        raise ArgumentError("unknown model", given=target, expected="mlp, cnn, or FILE.py:function")
+        known = "mlp, cnn, table, or FILE.py:function"
+        raise ArgumentError("unknown model", given=target, expected=known)
     path = os.path.abspath(path)
     return path, function, _digest(path)
 

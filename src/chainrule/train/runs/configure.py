@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule.data.catalog import open_dataset
 from chainrule.data.dataset import REGRESSION, ArrayDataset
+from chainrule.data.encoding import EncodeTable
 from chainrule.errors import ArgumentError
 from chainrule.train.io.records import read_record
 from chainrule.train.runs.architecture import cnn, default_hidden, mlp, own_file
@@ -24,6 +25,7 @@ from chainrule.train.runs.config import (
     TrainingConfig,
     versions,
 )
+from chainrule.train.runs.tabular import tabular
 
 _MANY = 10_000
 
@@ -31,22 +33,31 @@ _MANY = 10_000
 def configure(
     data: DataConfig,
     *,
-    model: str = "mlp",
+    model: str | None = None,
     hidden: Sequence[int] | None = None,
     name: str | None = None,
     **training: Any,
 ) -> RunConfig:
-    """The config of a new run: what is not asked for follows from the data."""
-    if model in ("mlp", "cnn"):
-        data = dataclasses.replace(data, flat=model == "mlp")
+    """The config of a new run: what is not asked for follows from the data.
+
+    model: "mlp", "cnn", "table" or FILE.py:function; by default the one for tables if it is a
+    table and no `hidden` widths are given, else the mlp.
+    """
+    if model in (None, "mlp", "cnn"):
+        data = dataclasses.replace(data, flat=model != "cnn")
     train, _ = open_data(data)
+    if model is None:
+        model = "mlp" if train.schema is None or hidden is not None else "table"
     shape, classes = train.input_shape, train.classes
     if model == "cnn" and len(shape) != 3:
         raise ArgumentError("the cnn takes images", given=f"inputs of shape {shape}")
     loss, outputs, target = _task(train)
     images = train.image is not None
     dropout = (0.1 if len(train) >= _MANY else 0.2) if images else 0.0
-    chosen_model = _model(model, shape, hidden, outputs, dropout)
+    if model == "table":
+        chosen_model = _tabular(train, outputs)
+    else:
+        chosen_model = _model(model, shape, hidden, outputs, dropout)
     defaults = _defaults(len(train), model, images)
     chosen = {**defaults, **{k: v for k, v in training.items() if v is not None}}
     inputs = {**train.describe(), "classes": None if classes is None else list(classes)}
@@ -98,8 +109,23 @@ def _model(
     return ModelConfig("file", path=path, function=function, sha256=digest)
 
 
+def _tabular(train: ArrayDataset, outputs: int) -> ModelConfig:
+    if not isinstance(train.transform, EncodeTable):
+        raise ArgumentError("the model `table` takes tables", given=f"inputs {train.input_shape}")
+    blocks = train.transform.blocks
+    categories = [(block.start, block.stop) for block in blocks if block.categories]
+    size = {"width": 128, "blocks": 2} if len(train) >= _MANY else {}
+    return ModelConfig("table", tabular(blocks[-1].stop, categories, outputs, **size))
+
+
 def _defaults(samples: int, model: str, images: bool) -> dict[str, Any]:
-    """Hyper-parameters chosen on validation splits of digits, breast_cancer and MNIST."""
+    """Hyper-parameters chosen on validation splits of digits, breast_cancer, MNIST and tables."""
+    if model == "table":
+        # About 3,000 steps, but for large tables; early stopping needs time where samples are few.
+        batch = 32 if samples < _MANY else 128
+        epochs = min(400, max(40 if samples < _MANY else 20, 3000 * batch // samples))
+        decay = {"optimizer": "adamw", "weight_decay": 0.3, "patience": max(10, epochs // 5)}
+        return {"epochs": epochs, "batch_size": batch, "lr": 2e-3, **decay}
     if model == "cnn":
         return {"epochs": 6 if samples >= _MANY else 20, "batch_size": 64, "lr": 3e-3}
     if samples >= _MANY:
