@@ -245,6 +245,31 @@ def test_a_callback_can_change_a_part_in_mid_epoch(data: ArrayDataset) -> None:
     assert (trainer.model[0].weight.detach().numpy() == freeze.kept).all() and trainer.step == 6
 
 
+def test_parameters_that_join_the_optimizer_later_are_trained_and_clipped(
+    data: ArrayDataset,
+) -> None:
+    found = []
+    for compiled in (True, False):
+        cr.manual_seed(0)
+        model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+        optimizer = optim.SGD(model[2].parameters(), lr=1.0)
+        trainer = Trainer(
+            model, nn.CrossEntropyLoss(), optimizer, clip_norm=1e-2, compiled=compiled,
+            progress=False,
+        )  # fmt: skip
+        trainer.fit(data, epochs=1)
+        optimizer.add_param_group({"params": model[0].parameters()})
+        before = [p.detach().numpy().copy() for p in model.parameters()]
+        trainer.fit(data, epochs=1, batch_size=96)
+        now = [p.detach().numpy() for p in model.parameters()]
+        moved = [n - b for n, b in zip(now, before, strict=True)]
+        # 1e-3 relative: the rounding of w − g, for steps this much smaller than the weights.
+        assert np.sqrt(sum((m**2).sum() for m in moved)) == pytest.approx(1e-2, rel=1e-3)
+        assert all(m.any() for m in moved)
+        found.append([n.tobytes() for n in now])
+    assert found[0] == found[1]
+
+
 def test_another_model_needs_another_optimizer(data: ArrayDataset) -> None:
     trainer = small_trainer()
     trainer.fit(data, epochs=1)

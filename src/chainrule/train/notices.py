@@ -15,7 +15,7 @@ def has_terminal() -> bool:
 
 
 def say(line: str) -> None:
-    """Print a line on standard error. A program without one, or whose reader is gone, goes on."""
+    """Print a line on standard error. A process without one, or whose reader is gone, goes on."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
             print(line, file=sys.stderr, flush=True)

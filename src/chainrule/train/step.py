@@ -1,5 +1,5 @@
 """One training step and one evaluation, as functions of tensors: what `cr.compile` turns into one
-program each."""
+executable each."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ class TrainingStep:
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.scheduler, self.clip_norm = scheduler, clip_norm
-        self.weights = [p for group in optimizer.param_groups for p in group.params]
 
     def __call__(self, inputs: Sequence[Tensor], targets: Any) -> tuple[Tensor, Any]:
         self.optimizer.zero_grad()
         outputs = self.model(*inputs)
         loss = one_number(self.loss(outputs, targets))
         loss.backward()
-        gradients = [p.grad for p in self.weights if p.grad is not None]
+        weights = [p for group in self.optimizer.param_groups for p in group.params]
+        gradients = [p.grad for p in weights if p.grad is not None]
         finite = apply("all_finite", loss, *gradients)
         require(finite, NonFiniteError("the loss or a gradient is NaN or infinite"))
         if self.clip_norm is not None:
-            clip_grad_norm_(self.weights, self.clip_norm)
+            clip_grad_norm_(weights, self.clip_norm)
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
@@ -77,12 +77,11 @@ def one_number(loss: Tensor) -> Tensor:
 
 
 class CompiledStep:
-    """A step as one compiled program; one that cannot be captured runs eagerly, and says why."""
+    """A step, compiled; one that cannot be captured runs eagerly, and says why."""
 
     def __init__(self, step: Step) -> None:
         self.eager = step
         self.run: Step = compile(step)
-        self.why_eager = ""
 
     def __call__(self, inputs: Sequence[Tensor], targets: Any) -> tuple[Tensor, Any]:
         try:
@@ -90,7 +89,6 @@ class CompiledStep:
         except CaptureError as error:
             if self.run is self.eager:
                 raise
-            self.why_eager = str(error)
             say(f"steps run eagerly, not compiled: {error}")
             self.run = self.eager
             return self.run(inputs, targets)
@@ -102,6 +100,6 @@ def how_steps_run(compiled: bool) -> str:
         return "each step eagerly, op by op"
     if engine.available() and current().engine == "native":
         facts = engine.describe()
-        return f"one program per step ({facts['instruction_set']}, {facts['threads']} threads)"
+        return f"compiled, one call each ({facts['instruction_set']}, {facts['threads']} threads)"
     reason = engine.why_not() or "switched off"
-    return f"one program per step on NumPy, without the native engine ({reason})"
+    return f"compiled, on NumPy, without the native engine ({reason})"

@@ -51,7 +51,7 @@ class Trainer(Training):
         "raise" (NonFiniteError), "stop" training with a warning, or "skip" the batch.
     checkpoint_on_error: save also when an exception ends training.
     progress: show a bar, or lines where there is no terminal.
-    compiled: run each step as one program (`cr.compile`); one that cannot be captured runs
+    compiled: run each step as one call of `cr.compile`; one that cannot be captured runs
         eagerly, with a line that says why.
 
     >>> import chainrule as cr
@@ -142,6 +142,7 @@ class Trainer(Training):
         if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
             raise ArgumentError("epochs is a whole number", given=repr(epochs), expected=">= 0")
         validation = None if valid is None else as_loader(valid)
+        check_parts(self)
         with self._prepared() as interrupts:
             self._interrupts = interrupts
             self._start(loader, epochs, resume, override)
