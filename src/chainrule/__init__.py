@@ -34,7 +34,7 @@ from chainrule.ops.compare import (  # type: ignore[assignment]
 )
 from chainrule.ops.elementwise import (  # type: ignore[assignment]
     abs as abs, add as add, arctan as arctan, ceil as ceil, clone as clone, cos as cos,
-    cosh as cosh, div as div, exp as exp, expm1 as expm1, floor as floor,
+    cosh as cosh, exp as exp, expm1 as expm1, floor as floor,
     floor_divide as floor_divide, log as log, log1p as log1p, maximum as maximum,
     minimum as minimum, mul as mul, neg as neg, pow as pow, remainder as remainder, round as round,
     rsqrt as rsqrt, sign as sign, sin as sin, sinh as sinh, sqrt as sqrt, square as square,
@@ -43,6 +43,10 @@ from chainrule.ops.elementwise import (  # type: ignore[assignment]
 from chainrule.ops.special import (  # type: ignore[assignment]
     erf as erf, normal_cdf as normal_cdf, relu as relu, sigmoid as sigmoid,
 )
+from chainrule.ops.transcendental import *  # type: ignore[assignment]  # noqa: F403
+from chainrule.ops.gamma import *  # type: ignore[assignment]  # noqa: F403
+from chainrule.ops.arithmetic import *  # type: ignore[assignment]  # noqa: F403
+from chainrule.ops.logic import *  # type: ignore[assignment]  # noqa: F403
 from chainrule.ops.reduce import (  # type: ignore[assignment]
     all as all, all_finite as all_finite, amax as amax, amin as amin, any as any, argmax as argmax,
     argmin as argmin, cumsum as cumsum, mean as mean, norm as norm, prod as prod, std as std,

@@ -7,11 +7,13 @@ class. Called, a record gives Any: a tensor, or a tuple of them. No module stand
 from chainrule.primitive import Primitive
 
 _record: Primitive
-abs = add = all = all_finite = amax = amin = any = arctan = argmax = argmin = argsort = _record
-astype = bitwise_and = bitwise_not = bitwise_or = bitwise_xor = cat = ceil = clamp = clone = _record
-cos = cosh = cumsum = div = einsum = eq = erf = exp = expand = expm1 = flip = floor = _record
-floor_divide = gather = ge = gt = isfinite = isinf = isnan = le = log = log1p = _record
-log_softmax = logsumexp = lt = maximum = mean = minimum = mul = ne = neg = normal_cdf = _record
-pad = permute = prod = relu = remainder = reshape = roll = round = rsqrt = scatter_add = _record
-sigmoid = sign = sin = sinh = softmax = sqrt = square = sub = sum = tan = tanh = _record
-tril = triu = trunc = var = where = _record
+abs = acos = acosh = add = all = all_finite = amax = amin = any = arctan = argmax = argmin = _record
+argsort = asin = asinh = astype = atan2 = atanh = bitwise_and = bitwise_left_shift = _record
+bitwise_not = bitwise_or = bitwise_right_shift = bitwise_xor = cat = ceil = clone = cos = _record
+cosh = cumsum = digamma = einsum = eq = erf = erfc = erfinv = exp = exp2 = expand = expm1 = _record
+flip = floor = floor_divide = fmod = gather = gcd = ge = gt = hypot = isfinite = isinf = _record
+isnan = lcm = le = lgamma = log = log10 = log1p = log2 = log_softmax = logaddexp = _record
+logaddexp2 = logsumexp = lt = maximum = mean = minimum = mul = ne = neg = normal_cdf = pad = _record
+permute = polygamma = prod = relu = remainder = reshape = roll = round = rsqrt = _record
+scatter_add = sigmoid = sign = signbit = sin = sinh = softmax = sqrt = square = sub = sum = _record
+tan = tanh = tril = triu = trunc = var = where = _record

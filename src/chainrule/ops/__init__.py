@@ -1,8 +1,8 @@
 """The primitives, each a record on one screen: formula, spec rule, reference, derivative, samples.
 
 In the order in which they build on each other: `rules` (shared spec rules), `batched` (what the
-rules of batching share), `positions` (what an index means), `compare`,
-`elementwise`, `special`, `reduce`, `shape`, `index`, `labels`, `order`, `contract`, `window`
-(what the next two share), `convolution`, `pooling`, `fused`, `attention`, `recurrent`, `update`,
-`random`, `backward`; last `creation`, which makes tensors from numbers.
+rules of batching share), `positions` (what an index means), `compare`, `elementwise`, `special`,
+`transcendental`, `gamma`, `arithmetic`, `logic`, `reduce`, `shape`, `index`, `labels`, `order`,
+`contract`, `window` (what the next two share), `convolution`, `pooling`, `fused`, `attention`,
+`recurrent`, `update`, `random`, `backward`; last `creation`, which makes tensors from numbers.
 """

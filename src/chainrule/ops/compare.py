@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError
-from chainrule.gateway import aligned
+from chainrule.gateway import aligned, apply
 from chainrule.kinds import elementwise
 from chainrule.ops.rules import (
     boolean,
@@ -18,8 +18,9 @@ from chainrule.ops.rules import (
     numeric,
     same_specs,
 )
-from chainrule.primitive import SCALARS, Spec, SpecLike, primitive, supported
+from chainrule.primitive import SCALARS, Spec, SpecLike, composition, primitive, supported
 from chainrule.samples import cases, pairs, uniform
+from chainrule.settings import current
 from chainrule.tensor import Tensor
 
 # -- comparison and logic ------------------------------------------------------------------------
@@ -155,32 +156,15 @@ class where:
 
 
 @primitive
-class clamp:
+class clamp_to_numbers:
     """y = x limited to [min, max]; NaN stays.   ∂y/∂x = 1 inside the limits, else 0."""
-    kind = elementwise
+    kind, name = elementwise, "clamp"
     samples = cases(
         lambda rng: (np.array([-2.0, -0.5, 0.5, 2.0]), {"min": -1.0, "max": 1.0}),
         lambda rng: (np.array([-2.0, -0.5, 0.5, 2.0]), {"min": None, "max": 1.0}),
     )
 
-    def arguments(x: Tensor, min: Any = None, max: Any = None) -> Any:
-        return (x,), {"min": min, "max": max}
-
     def infer(x: SpecLike, *, min: Any, max: Any) -> SpecLike:
-        limits = [limit for limit in (min, max) if limit is not None]
-        if not limits:
-            raise ArgumentError("clamp needs a limit", expected="min, max or both")
-        for limit in limits:
-            if not isinstance(limit, SCALARS):
-                raise DTypeError(
-                    "the limits of clamp are numbers", given=type(limit).__name__,
-                    instead="Use cr.maximum and cr.minimum with tensors.",
-                )  # fmt: skip
-            if x.dtype.kind != "f" and isinstance(limit, (float, np.floating)):
-                raise DTypeError(
-                    f"integers cannot be limited to {limit}", given=x.dtype,
-                    instead="Convert with x.float() first.",
-                )  # fmt: skip
         return numeric(x)
 
     def forward(x, *, min, max): return np.clip(x, min, max).astype(x.dtype, copy=False)
@@ -188,6 +172,36 @@ class clamp:
     def vjp(g, x, min, max):
         inside = (x >= min if min is not None else x == x)
         return where(inside & (x <= max) if max is not None else inside, g, 0.0),
+
+
+@composition
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """x limited to [min, max], numbers or tensors; NaN stays. Where min > max, it is max.
+
+    The gradient goes to x inside the limits, else to the limit that is reached.
+
+    >>> import chainrule as cr
+    >>> clamp(cr.tensor([-2.0, 0.5, 2.0]), -1, cr.tensor([3.0, 0.0, 1.0]))
+    tensor([-1.,  0.,  1.])
+    """
+    y: Any = input
+    limits = [limit for limit in (min, max) if limit is not None]
+    if not limits:
+        raise ArgumentError("clamp needs a limit", expected="min, max or both")
+    for limit in limits:
+        if not isinstance(limit, (Tensor, *SCALARS)):
+            raise DTypeError("a limit is a number or a tensor", given=type(limit).__name__)
+        if y.dtype.kind != "f" and isinstance(limit, (float, np.floating)):
+            y = y.to(current().default_dtype)
+    if not any(isinstance(limit, Tensor) for limit in limits):
+        return apply("clamp", y, min=min, max=max)
+    if min is not None:
+        y, low = aligned("clamp", y, min)
+        y = where((y >= low) | (y != y), y, low)
+    if max is not None:
+        y, high = aligned("clamp", y, max)
+        y = where((y <= high) | (y != y), y, high)
+    return y
 
 
 @primitive

@@ -5,7 +5,8 @@
 1. what the wing's own file for PATH defines: names that exist for PyTorch's sake alone;
 2. a module of PyTorch's, `torch.PATH.NAME`;
 3. the package's own object of that name: in `chainrule.PATH`, or in the other homes of PATH
-   (`HOMES`). A function takes PyTorch's keywords (`calls.adapted`), a class is the class;
+   (`HOMES`), or of the name that it is a synonym of. A function takes PyTorch's keywords
+   (`calls.adapted`), a class is the class;
 4. what the module above PATH has: `torch.nn.modules.linear.Linear` is `torch.nn.Linear`;
 5. an error that says whether PyTorch has such a name, and what to use.
 
@@ -31,6 +32,7 @@ from chainrule.primitive import operations
 from chainrule.torch.adapter import absent
 from chainrule.torch.adapter.calls import adapted, is_function
 from chainrule.torch.adapter.face import put
+from chainrule.torch.adapter.synonyms import SYNONYMS
 
 ROOT = "chainrule.torch"
 
@@ -109,6 +111,7 @@ def _WITH_NAMES() -> frozenset[str]:
 
 
 def _candidates(path: str, name: str) -> Iterator[Any]:
+    name = SYNONYMS.get(name, name)
     if name in _OTHER_MEANING:
         if name in operations:
             yield operations[name]
