@@ -148,6 +148,12 @@ def test_a_csv_with_its_label(run: Path) -> None:
     Path("new.csv").write_text("b,a,other\n-2,2,x\n2,-2,y\n")
     found = json.loads(call("predict", result["run"], "new.csv", "--json").stdout)
     assert [f["class"] for f in found] == ["up", "down"]
+    told = call("predict", result["run"], "new.csv", "--out", "predictions.csv", "--proba")
+    assert told.stdout == "" and "not used, for training had no such columns: other" in told.stderr
+    assert "2 predictions in predictions.csv" in told.stderr
+    header, first, _ = Path("predictions.csv").read_text().splitlines()
+    assert header == "b,a,other,prediction,probability of down,probability of up"
+    assert first.startswith("-2,2,x,up,")
     scored = call("evaluate", result["run"], "my data.csv", "--json")
     assert json.loads(scored.stdout)["samples"] == 90
 

@@ -9,10 +9,12 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn
+from chainrule.data import read_csv
 from chainrule.errors import ArgumentError
 from chainrule.nn import functional as F
 from chainrule.train.runs.config import DataConfig
 from chainrule.train.runs.configure import configure
+from chainrule.train.runs.predictions import input_table, remarks, write_predictions
 from chainrule.train.runs.run import Run
 from chainrule.train.runs.tabular import EmbedCategories, ResidualBlock, embedded, tabular
 
@@ -89,6 +91,34 @@ def test_a_run_on_a_table_learns_and_reads_other_tables(run: Run, tmp_path: Path
     first, second = again.predict(tmp_path / "new.csv")
     assert first["value"][0] == pytest.approx(3 * 6 + 4, abs=3)
     assert np.isfinite(second["value"]).all()
+
+
+def test_predictions_go_beside_the_rows_of_the_input(run: Run, tmp_path: Path) -> None:
+    path, out = tmp_path / "new.csv", tmp_path / "out.csv"
+    path.write_text('size,prediction,when,colour\n6.5,"a, b",2019-05-05,c1\n1,x,2019-05-06,mauve\n')
+    table = input_table(run, [path])
+    found = [{"file": str(path), "row": i, **r} for i, r in enumerate(run.predict(path))]
+    assert remarks(run.schema, table) == [
+        "not used, for training had no such columns: prediction",
+        "1 rows of colour are of kinds that training seldom saw: line 3: 'mauve'",
+    ]
+    write_predictions(out, found, table, proba=False)
+    lines = out.read_text().splitlines()
+    assert lines[0] == "size,prediction,when,colour,prediction 2"
+    assert lines[1].startswith('6.5,"a, b",2019-05-05,c1,')
+    values = read_csv(out, columns=["prediction 2"]).values[:, 0]
+    np.testing.assert_allclose(values, [r["value"][0] for r in found], rtol=1e-8)  # nine digits
+
+
+def test_predictions_of_classes_with_probabilities(tmp_path: Path) -> None:
+    found = [{"file": "a.png", "row": 0, "class": "cat", "probability": 0.75,
+              "probabilities": {"cat": 0.75, "dog": 0.25}}]  # fmt: skip
+    write_predictions(tmp_path / "out.csv", found, None, proba=True)
+    assert (tmp_path / "out.csv").read_text().splitlines() == [
+        "file,row,prediction,probability of cat,probability of dog", "a.png,0,cat,0.75,0.25",
+    ]  # fmt: skip
+    write_predictions(tmp_path / "out.csv", found, None, proba=False)
+    assert (tmp_path / "out.csv").read_text() == "file,row,prediction\na.png,0,cat\n"
 
 
 def test_a_model_can_be_chosen(run: Run) -> None:

@@ -42,20 +42,38 @@ def evaluate(run: str, dataset: str | None, trust: bool, as_json: bool, **table:
 @click.command()
 @click.argument("run", type=click.Path())
 @click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.option("--out", type=click.Path(), help="Write a CSV file: the input's rows, predictions.")
+@click.option("--proba", is_flag=True, help="With --out: the probability of each class too.")
 @delimiter_option
 @header_option
 @trust_option
 @json_option
 @debug_option
-def predict(run: str, files: tuple[str, ...], trust: bool, as_json: bool, **table: Any) -> None:
-    """What RUN says about each FILE: images, tables (.csv, .tsv) or arrays (.npy)."""
+def predict(
+    run: str, files: tuple[str, ...], out: str | None, proba: bool, trust: bool, as_json: bool,
+    **reading: Any,
+) -> None:  # fmt: skip
+    """What RUN says about each FILE: images, tables (.csv, .tsv, .parquet) or arrays (.npy)."""
+    from chainrule.train.notices import say
+    from chainrule.train.runs.predictions import input_table, remarks, write_predictions
+
     opened, found = open_run(run, trust), []
     for path in files:
-        for row, record in enumerate(opened.predict(path, **table)):
+        for row, record in enumerate(opened.predict(path, **reading)):
             found.append({"file": path, "row": row, **record})
+    table = input_table(opened, files, **reading)
+    for remark in remarks(opened.schema, table):
+        say(remark)
+    if out is not None:
+        write_predictions(out, found, table, proba)
+        say(f"{len(found):,} predictions in {out}")
     if as_json:
         print_json(found)
-        return
+    elif out is None:
+        _print_predictions(found)
+
+
+def _print_predictions(found: list[dict[str, Any]]) -> None:
     for record in found:
         where = f"{record['file']}[{record['row']}]"
         if "value" in record:

@@ -118,6 +118,24 @@ class Schema:
             raise several(table, "cells that are not what they were in training", problems)
         return result
 
+    def remarks(self, table: Columns) -> list[str]:
+        """What is not used of a table, or new to the model, a sentence each."""
+        known, absent = {column.name for column in self.columns}, frozenset(self.missing)
+        found = []
+        if extra := [name for name in table.names if name not in known]:
+            found.append(f"not used, for training had no such columns: {listing(extra)}")
+        for column in self.features:
+            levels = {*column.levels, ""}
+            new = [
+                row
+                for row, text in enumerate(table.column(column.name))
+                if column.role == CATEGORY and not is_absent(text, absent) and text not in levels
+            ]
+            if new:
+                what = f"{len(new)} rows of {column.name} are of kinds that training seldom saw"
+                found.append(f"{what}: {table.where(new, column.name)}")
+        return found
+
     def labelled_rows(self, table: Columns) -> Array:
         """The numbers of the rows that have a label; FormatError if its column is not there."""
         if self.label not in table.names:

@@ -15,6 +15,7 @@ from chainrule import nn, optim
 from chainrule.data.catalog import open_like, read_inputs
 from chainrule.data.dataset import ArrayDataset, Dataset
 from chainrule.data.files import PathLike
+from chainrule.data.schema import Schema
 from chainrule.data.splits import random_split
 from chainrule.errors import ArgumentError, CheckpointError, FormatError, listing
 from chainrule.nn.losses import Loss
@@ -224,9 +225,7 @@ class Run:
         data = self.config.data
         like = open_like(
             source, dataclasses.asdict(self.config.inputs), label=label or data.label,
-            delimiter=delimiter or data.delimiter,
-            header=data.header if header is None else header,
-            seed=data.seed, test_size=data.test_size,
+            seed=data.seed, test_size=data.test_size, **self.reading(delimiter, header),
         )  # fmt: skip
         return self._targets(like)
 
@@ -235,16 +234,26 @@ class Run:
         optimizer = optim.SGD(self.model.parameters(), lr=0.0)
         return Trainer(self.model, self.loss, optimizer, progress=False).evaluate(data)
 
+    @cached_property
+    def schema(self) -> Schema | None:
+        """What the columns of the training table are; None for other data."""
+        record = self.config.inputs.schema
+        return None if record is None else Schema.from_config(record)
+
+    def reading(self, delimiter: str | None = None, header: bool | None = None) -> dict[str, Any]:
+        """How a table is to be read: as that of training, where nothing else is said."""
+        data = self.config.data
+        return {
+            "delimiter": delimiter or data.delimiter,
+            "header": data.header if header is None else header,
+        }
+
     def predict(
         self, path: PathLike, delimiter: str | None = None, header: bool | None = None
     ) -> list[dict[str, Any]]:
         """A record for each input in a file: class and probabilities, or value."""
-        data = self.config.data
-        x = read_inputs(
-            path, dataclasses.asdict(self.config.inputs), delimiter=delimiter or data.delimiter,
-            header=data.header if header is None else header,
-        )  # fmt: skip
-        return self.records(outputs_of(self.model, x))
+        inputs, reading = dataclasses.asdict(self.config.inputs), self.reading(delimiter, header)
+        return self.records(outputs_of(self.model, read_inputs(path, inputs, **reading)))
 
     def records(self, outputs: Array) -> list[dict[str, Any]]:
         """Readable predictions from a model's outputs."""
