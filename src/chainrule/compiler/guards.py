@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import random
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
@@ -248,8 +249,11 @@ class Guards:
             self._visit(item, f"{name}.{key}")
 
 
+@functools.lru_cache(maxsize=4096)
 def _is_library_class(cls: type) -> bool:
-    return cls.__module__.partition(".")[0] in ("chainrule", "builtins", "numpy", "abc", "typing")
+    """Whether a class belongs to this package, to NumPy or to Python itself."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return is_library_file(file) if file else cls.__module__ in sys.builtin_module_names
 
 
 def _slots(cls: type) -> set[str]:
