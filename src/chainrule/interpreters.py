@@ -55,6 +55,9 @@ class Evaluate:
         """The data for a tensor that is made from numbers."""
         return data
 
+    def replace(self, attributes: dict[str, Any], name: str, old: Tensor) -> None:
+        """Hear that an attribute of a module, a tensor, is about to be another tensor."""
+
     def known(self, data: Any) -> Any:
         """The numbers behind data that is no array, where they are known: of a constant, say."""
         return None
@@ -111,6 +114,9 @@ class Interpreter(Evaluate):
 
     def adopt(self, tensor: Tensor, data: Any) -> Any:
         return self.below.adopt(tensor, data)
+
+    def replace(self, attributes: dict[str, Any], name: str, old: Tensor) -> None:
+        self.below.replace(attributes, name, old)
 
     def known(self, data: Any) -> Any:
         return self.below.known(data)

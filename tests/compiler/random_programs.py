@@ -56,6 +56,7 @@ class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.fc = nn.Linear(6, 6)
+        self.register_buffer("b", cr.zeros(6))
     def forward(self, t):
         return self.fc(t) * self.scale
 NET = Net()
@@ -115,7 +116,8 @@ EFFECTS = (
 )  # fmt: skip
 STATE = (
     "BUF.add_({t}.detach())", "BUF[2] = {t}.detach()[0]", "COUNT.add_(1)", "ROW.mul_({n})",
-    "FLAT[:6].copy_({t}.detach()[3])", "BUF.mul_(0.5)", "COUNT.assign({t}.detach().mean())",
+    "NET.b = NET.b * 0.5 + {t}.detach()[0]", "NET.b += 1", "FLAT[:6].copy_({t}.detach()[3])",
+    "BUF.mul_(0.5)", "COUNT.assign({t}.detach().mean())",
 )  # fmt: skip
 CHANGES = (
     "G = {v}", "CFG.k = {v}", "CFG.flag = not CFG.flag", "SLOTS.k = {v}", "OPTIONS.gain = {v}",

@@ -191,6 +191,32 @@ def test_state_made_by_the_first_call():
         assert eager(cr.ones(2)).item() == step(cr.ones(2)).item()
 
 
+def test_buffers_that_are_set_to_new_values():
+    class Averaged(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", cr.zeros(3))
+            self.register_buffer("n", cr.zeros((), dtype=cr.int64))
+            self.last = cr.zeros(3)
+
+        def forward(self, x):
+            self.mean = self.mean * 0.9 + x.mean(0) * 0.1
+            self.n += 1
+            before = self.last
+            self.last = x.detach()[0] * 2
+            return x - self.mean + before
+
+    eager, model = Averaged(), Averaged()
+    compiled = cr.compile(model)
+    for i in range(4):
+        x = cr.randn(5, 3)
+        if i == 2:
+            eager.mean.add_(1)
+            model.mean.add_(1)
+        assert bits(eager(x)) == bits(compiled(x))
+        assert bits(eager.mean, eager.n, eager.last) == bits(model.mean, model.n, model.last)
+
+
 @pytest.mark.parametrize(
     ("effect", "words"),
     [

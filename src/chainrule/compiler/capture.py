@@ -85,6 +85,7 @@ class Capture(Evaluate):
         self.made: list[tuple[ref[Tensor], Array]] = []
         self.writes: dict[int, tuple[Slot, Value]] = {}
         self.gradients: dict[int, Gradient] = {}
+        self.replaced: dict[tuple[int, str], tuple[dict[str, Any], str, Tensor]] = {}
         self.places: dict[int, tuple[Tensor, Any]] = {}
         self.requirements: list[tuple[Value, Exception]] = []
         self._labels = labels
@@ -153,6 +154,21 @@ class Capture(Evaluate):
             if not g.was_read or after is not g.before:
                 changed.append((g.slot, after))
         return changed
+
+    def replace(self, attributes: dict[str, Any], name: str, old: Tensor) -> None:
+        if not isinstance(old._data, Value):
+            self.replaced.setdefault((id(attributes), name), (attributes, name, old))
+
+    def put_back(self) -> None:
+        """Attributes that the function set to new tensors hold their old ones again, which are
+        written: in a program the tensor of a buffer stays, with another value."""
+        for attributes, name, old in self.replaced.values():
+            new = attributes.get(name)
+            if not isinstance(new, Tensor) or not isinstance(new._data, Value):
+                continue
+            if new.spec == old.spec:
+                self.write(old, new)
+                attributes[name] = old
 
     def known(self, data: Any) -> Array | None:
         return self.graph.constants.get(data)

@@ -153,6 +153,7 @@ def capture(
         structure = tree.map_leaves(lambda y: RESULT if isinstance(y, Tensor) else y, result)
         changed = [i for i, x in enumerate(symbols) if x._data is not initial[i]]
         outputs += [symbols[i]._data for i in changed]
+        interpreter.put_back()
         pullback = _pull_back(interpreter, found, symbols) if with_pullback else None
     if pullback is not None:
         outputs += pullback.graph.inputs[: len(pullback.graph.inputs) - len(pullback.results)]

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar
 
 from chainrule.errors import ArgumentError, DTypeError, UnknownNameError, listing
+from chainrule.interpreters import top
 from chainrule.nn.hooks import Hooked
 from chainrule.nn.parameter import Buffer, Parameter
 from chainrule.nn.reachable import OPAQUE, reachable
@@ -44,6 +45,8 @@ class Parts(Hooked, Generic[M]):
             value is None or (declared == "buffer" and isinstance(value, Tensor))
         ):
             self._refuse_value(name, declared, value)
+        if isinstance(value, Tensor) and isinstance(old := vars(self).get(name), Tensor):
+            top().replace(vars(self), name, old)
         object.__setattr__(self, name, value)
 
     def __copy__(self: C) -> C:
