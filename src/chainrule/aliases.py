@@ -1,10 +1,11 @@
-"""Aliases: tensors that show the same numbers, so that a write through one reaches all of them.
+"""Aliases: tensors that share numbers, so that a write through one is visible in all of them.
 
-Arrays are never changed in place. A tensor knows instead what it is a view of and by which op, and
-has weak references to those that follow it: its views, and what `detach()` made of it. A write
-gives the written tensor a new array; then what it is a view of is computed anew, with the view's
-part replaced, and every living follower shows its part of that. This happens through the gateway,
-so that gradients flow through writes and a capture sees them (functionalization).
+Arrays are never changed in place. Instead a view knows its base and the op that made it, and a
+tensor has weak references to its followers: its views, and the tensors that `detach()` returned.
+A write replaces the array of the written tensor. If that is a view, its base is then recomputed,
+with the part that the view shows replaced. Last, every follower that still exists is recomputed
+from its base. All this goes through the gateway, so that gradients flow through writes and a
+capture records them (functionalization, as in PyTorch's `torch/_subclasses/functional_tensor.py`).
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ _BETWEEN_CLEANUPS = 16
 
 
 class Alias:
-    """What a tensor shares its numbers with.
+    """The tensors with which a tensor shares its numbers.
 
-    base: what it is a view of, by `primitive` and `params`.
-    recorded: whether gradients were recorded when it was made.
-    followers: the tensors that follow its writes.
-    is_foreign: whether the numbers lie in an array of the user's, which is never written.
+    base: the tensor of which it is a view, made by `primitive` with `params`; None for other
+        tensors.
+    recorded: whether gradients were recorded when the view was made.
+    followers: the tensors to which a write to this one is passed on.
+    is_foreign: whether the numbers are in an array that belongs to the user and must not be
+        written.
     """
 
     __slots__ = ("base", "followers", "is_foreign", "params", "primitive", "recorded")
@@ -47,7 +50,7 @@ class Alias:
 
 
 def show(view: Tensor, base: Tensor, primitive: Primitive, params: dict[str, Any]) -> None:
-    """Note that a tensor is a view of another, unless the op had to copy."""
+    """Record that a tensor is a view of another, unless the op had to copy."""
     kind = primitive.view
     if kind is not None and kind.keeps_order and not _shares(base, params["shape"]):
         return
@@ -56,7 +59,7 @@ def show(view: Tensor, base: Tensor, primitive: Primitive, params: dict[str, Any
 
 
 def pair(a: Tensor, b: Tensor) -> None:
-    """Note that two tensors show the same numbers as a whole; neither keeps the other alive."""
+    """Record that two tensors have the same numbers. Neither keeps the other alive."""
     _follow(a, b)
     _follow(b, a)
     if a._alias is not None and b._alias is not None:
@@ -64,7 +67,7 @@ def pair(a: Tensor, b: Tensor) -> None:
 
 
 def leave(x: Tensor) -> None:
-    """From here on the numbers of a tensor are its own: what shared them keeps the old ones."""
+    """Separate a tensor from its aliases: later writes to it do not reach them."""
     alias, x._alias = x._alias, None
     sharing = [] if alias is None else [alias.base, *[reference() for reference in alias.followers]]
     for other in sharing:
@@ -75,7 +78,7 @@ def leave(x: Tensor) -> None:
 
 
 def mark_foreign(x: Tensor) -> None:
-    """Note that the numbers of a tensor lie in an array of the user's."""
+    """Record that the numbers of a tensor are in an array that belongs to the user."""
     x._alias = Alias(None, None, {}, False)
     x._alias.is_foreign = True
 
@@ -91,7 +94,7 @@ def _follow(leader: Tensor, follower: Tensor) -> None:
 
 
 def _shares(base: Tensor, shape: Shape) -> bool:
-    """Whether the memory of a tensor can be shown in another shape without a copy."""
+    """Whether the memory of a tensor can be viewed in another shape without a copy."""
     data = base._data
     if isinstance(data, np.ndarray) and data.flags.c_contiguous:
         return True
@@ -99,7 +102,8 @@ def _shares(base: Tensor, shape: Shape) -> bool:
 
 
 def _layout(x: Tensor) -> Layout:
-    """How the numbers lie in memory; in a capture, how they would lie if roots lay in order."""
+    """The layout of a tensor's memory. In a capture, where there is none: the layout that it would
+    have if the base at the root of its views were contiguous."""
     if isinstance(x._data, np.ndarray):
         return layout_of(x._data)
     alias = x._alias
@@ -113,7 +117,12 @@ def _layout(x: Tensor) -> Layout:
 
 
 def check_writable(x: Tensor) -> None:
-    """Refuse writes that PyTorch refuses too, since they have no meaning."""
+    """Raise GradientError for a write that is not possible.
+
+    These are writes to a leaf that requires gradients (while they are recorded), to an array of the
+    user's, and to a view that shows an element several times. PyTorch refuses the first and the
+    last, too.
+    """
     place: Tensor | None = x
     while place is not None:
         if current().gradients and place._requires_grad and place._node is None:
@@ -125,7 +134,7 @@ def check_writable(x: Tensor) -> None:
         alias = place._alias
         if alias is not None and alias.is_foreign:
             raise GradientError(
-                "this tensor shows an array that is not Chainrule's to write",
+                "this tensor shares an array of yours, which Chainrule does not write",
                 instead="Copy the array with cr.tensor(array) where you have cr.from_numpy(array).",
             )
         place = None if alias is None else alias.base
@@ -133,14 +142,14 @@ def check_writable(x: Tensor) -> None:
             continue
         if place.shape != alias.params["shape"]:
             raise GradientError(
-                "this tensor shows numbers of another one several times (expand), so a write to it "
-                "has no meaning",
+                "this tensor shows elements of another one several times (expand), so a write to "
+                "it is ambiguous",
                 instead="Write into the original, or take a .clone() first.",
             )
 
 
 def spread(written: Tensor) -> None:
-    """After a write to a tensor, give all that shares its numbers its part of them."""
+    """After a write to a tensor, update all tensors that share its numbers."""
     done = {id(written)}
     waiting = [written]
     while waiting:
@@ -152,7 +161,7 @@ def spread(written: Tensor) -> None:
             done.add(id(alias.base))
             with use(gradients=current().gradients and alias.recorded):
                 alias.base._take(_written_back(alias.base, x, alias))
-            with use(gradients=not_here()):  # it lies in its base's memory again
+            with use(gradients=not_here()):  # the view shares its base's memory again
                 x._take(Primitive.gateway(alias.primitive, alias.base, **alias.params))
             waiting.append(alias.base)
         for reference in tuple(alias.followers):
@@ -164,7 +173,7 @@ def spread(written: Tensor) -> None:
 
 
 def _refresh(x: Tensor, leader: Tensor) -> None:
-    """A follower shows what its leader has become."""
+    """Update a follower from the tensor that it follows."""
     alias = x._alias
     if alias is None or alias.base is not leader:
         with use(gradients=not_here()):
@@ -175,7 +184,7 @@ def _refresh(x: Tensor, leader: Tensor) -> None:
 
 
 def _written_back(base: Tensor, x: Tensor, alias: Alias) -> Tensor:
-    """The base with the part that a view shows replaced by the view's numbers."""
+    """The base, with the part that the view shows replaced by the numbers of the view."""
     primitive, params = alias.primitive, alias.params
     if primitive.write_back is not None:
         y: Tensor = primitive.write_back(base, x, **params)

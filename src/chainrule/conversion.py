@@ -1,7 +1,7 @@
-"""How numbers leave a tensor: as NumPy arrays, Python numbers, text, and HTML in a notebook.
+"""Conversions of a tensor to NumPy arrays, Python numbers, text, and HTML for notebooks.
 
-Inside a capture there are no numbers, and under `vmap` several for each one: then each way out is
-an error that names the line.
+Inside a capture a tensor has no numbers, and under `vmap` it has one for each example. Each
+conversion then raises an error that names the line.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Conversion:
-    """The conversions of a Tensor to what is no tensor."""
+    """The conversions of a Tensor to other types."""
 
     __slots__ = ()
 
     def _numbers(self: Any, purpose: str) -> Array:
-        """The array; where a stand-in has no numbers, an error that names the line."""
+        """The array. Raises the error of a stand-in, with the line, if it has no numbers."""
         data = top().read(self)
         if not isinstance(data, StandIn):
             return data
@@ -37,7 +37,10 @@ class Conversion:
         return numbers
 
     def numpy(self: Any) -> Array:
-        """A read-only NumPy view of the numbers; copy it (`.numpy().copy()`) to change it."""
+        """A read-only NumPy view of the numbers. Copy it (`.numpy().copy()`) to change it.
+
+        Raises GradientError for a tensor that requires gradients.
+        """
         if self._requires_grad:
             raise GradientError(
                 "NumPy cannot follow gradients, and this tensor requires them",
@@ -62,7 +65,10 @@ class Conversion:
         return (1, 0)
 
     def item(self: Any) -> Any:
-        """The number in a tensor of one element, as a Python scalar."""
+        """The number in a tensor of one element, as a Python scalar.
+
+        Raises ArgumentError for a tensor of another size.
+        """
         array = self._numbers(".item()")
         if array.size != 1:
             raise ArgumentError(
@@ -71,7 +77,7 @@ class Conversion:
         return array.item()
 
     def tolist(self: Any) -> Any:
-        """Nested lists of Python scalars."""
+        """The numbers as nested lists of Python scalars, or as a scalar for a 0-d tensor."""
         return self._numbers(".tolist()").tolist()
 
     def __float__(self: Any) -> float:
@@ -110,7 +116,7 @@ class Conversion:
             return format(self.item(), spec)
         if spec:
             raise DTypeError(
-                f"the format {spec!r} is of one number", given=f"shape {self.shape}",
+                f"the format {spec!r} is for one number", given=f"shape {self.shape}",
                 instead="Format the elements: x.tolist().",
             )  # fmt: skip
         return str(self)
@@ -129,7 +135,7 @@ _SHOWN = 10
 
 
 def text(x: Tensor) -> str:
-    """`tensor([1., 2.], requires_grad=True)`: the numbers, and what is not as usual."""
+    """`tensor([1., 2.], requires_grad=True)`: the numbers, then what differs from the default."""
     data = x._data
     if isinstance(data, StandIn):
         return f"tensor({data})"
@@ -145,7 +151,7 @@ def text(x: Tensor) -> str:
 
 
 def html(x: Tensor) -> str:
-    """A table of the first rows and columns of a matrix, with shape and dtype above it."""
+    """A table of the first rows and columns of a vector or matrix, below its shape and dtype."""
     title = f"<b>tensor</b> {x.spec}" + (" · requires grad" if x.requires_grad else "")
     if isinstance(x._data, StandIn):
         return f"<div>{title}</div>"

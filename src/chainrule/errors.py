@@ -1,8 +1,9 @@
-"""The exceptions of Chainrule, and the one way their messages are built.
+"""The exceptions of Chainrule, and how their messages are built.
 
-Every message says what was given, what was expected, and what to write instead. Each class is a
-subclass of the built-in exception a Python user would catch (`ValueError`, `TypeError`, ...).
-Inside a model, :class:`~chainrule.nn.Module` adds the layer's path and the shapes on the way.
+A message says what was given, what was expected, and what to write instead. Each class is a
+subclass of the built-in exception that a Python user would catch (`ValueError`, `TypeError`, ...).
+For an error inside a model, :class:`~chainrule.nn.Module` adds the path of the layer and the shapes
+of the layers before it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ from dataclasses import dataclass, field
 
 @dataclass
 class LayerTrail:
-    """Where in a model an error arose: the failing layer's path and the shapes that led to it."""
+    """Where in a model an error occurred: the path of the failing layer, and the shapes before it.
+
+    kind, layer: the class of the failing layer, and its text form.
+    source: the module through whose call the error passed last.
+    path: the names from the model to the failing layer.
+    steps: the name and the output shape of each layer that ran before.
+    """
 
     kind: str
     layer: str
@@ -22,7 +29,7 @@ class LayerTrail:
     steps: list[tuple[str, str]] = field(default_factory=list)
 
     def lines(self, expected: object) -> list[str]:
-        """The layers that were passed with their shapes, then the one that failed."""
+        """The layers that ran, with their shapes, then the one that failed."""
         failed = f"{'.'.join(self.path)} {self.kind}"
         width = max(len(name) for name in [failed, *(name for name, _ in self.steps)])
         wants = "" if expected is None else f"expects {expected}"
@@ -36,7 +43,7 @@ class ChainruleError(Exception):
     Parameters
     ----------
     problem: one sentence that says what is wrong, with the numbers.
-    given, expected: what the caller passed, and what would have been right.
+    given, expected: what the caller passed, and what would have been valid.
     instead: what to write instead, as a sentence or a piece of code.
 
     >>> print(ShapeError("cannot add", given="(2, 3) and (4,)", expected="equal last dimensions"))
@@ -74,7 +81,7 @@ class ChainruleError(Exception):
         return "\n".join([*lines, f"  {self.instead}"] if self.instead else lines)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions travel between processes; the default would lose the keyword-only fields.
+        # Exceptions are sent between processes; the default would lose the keyword-only fields.
         return (_rebuild, (type(self), self.problem), self.__dict__)
 
 
@@ -87,7 +94,7 @@ class ShapeError(ChainruleError, ValueError):
 
 
 class ArgumentError(ChainruleError, ValueError):
-    """An argument outside the values that make sense."""
+    """An argument with a value that is not valid."""
 
 
 class DTypeError(ChainruleError, TypeError):
@@ -103,19 +110,20 @@ class UnknownNameError(ChainruleError, AttributeError):
 
 
 class NestingError(ChainruleError, RecursionError):
-    """Something that is nested deeper than Python's limit of recursion."""
+    """Structures or modules nested more deeply than Python's recursion limit."""
 
 
 class GradientError(ChainruleError, RuntimeError):
-    """A derivative that cannot be computed: freed, overwritten, detached or not scalar."""
+    """A gradient that cannot be computed: the graph was freed, a value was overwritten, a tensor is
+    detached or not a scalar."""
 
 
 class NotDifferentiableError(ChainruleError, NotImplementedError):
-    """An operation without a derivative (of this order)."""
+    """An op without a derivative, or without one of this order."""
 
 
 class CaptureError(ChainruleError, RuntimeError):
-    """Something that depends on numbers was asked for while only specs are known."""
+    """Code that cannot be captured by `cr.compile`, such as code that needs a tensor's numbers."""
 
 
 class BatchError(ChainruleError, RuntimeError):
@@ -123,19 +131,19 @@ class BatchError(ChainruleError, RuntimeError):
 
 
 class GraphError(ChainruleError, RuntimeError):
-    """A graph that is not well formed."""
+    """A graph, record or program that is not valid."""
 
 
 class NonFiniteError(ChainruleError, FloatingPointError):
-    """A NaN or an infinity where only finite numbers make sense."""
+    """A NaN or an infinity where numbers must be finite."""
 
 
 class FormatError(ChainruleError, ValueError):
-    """A file whose bytes are not what its format says."""
+    """A file that does not follow its format."""
 
 
 class DownloadError(ChainruleError, OSError):
-    """A download that failed, or whose bytes are not the expected ones."""
+    """A download that failed, or whose checksum is wrong."""
 
 
 class CheckpointError(ChainruleError, RuntimeError):
@@ -143,11 +151,11 @@ class CheckpointError(ChainruleError, RuntimeError):
 
 
 class MissingDependencyError(ChainruleError, ImportError):
-    """An optional library that is needed for this call and is not installed."""
+    """An optional library that this call needs is not installed."""
 
 
 def missing_dependency(library: str, extra: str, purpose: str) -> MissingDependencyError:
-    """The error for an optional library: names the extra that brings it."""
+    """The error for an optional library; it names the extra that installs it."""
     return MissingDependencyError(
         f"{purpose} needs {library}, which is not installed",
         instead=f"Install it with: pip install 'chainrule[{extra}]'.",
@@ -155,12 +163,12 @@ def missing_dependency(library: str, extra: str, purpose: str) -> MissingDepende
 
 
 def shortened(value: object, limit: int = 60) -> str:
-    """The text of a value, cut after `limit` characters: what a file holds may be of any length."""
+    """The text of a value, cut after `limit` characters: texts from files may have any length."""
     text = str(value)
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def listing(names: Sequence[object], limit: int = 8) -> str:
-    """`a, b, c and 4 more`: a list short enough for a message, of names short enough."""
+    """`a, b, c and 4 more`: at most `limit` names, each shortened, for a message."""
     shown = ", ".join(shortened(name) for name in names[:limit])
     return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")

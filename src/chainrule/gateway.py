@@ -1,7 +1,7 @@
-"""`apply`: the one gateway that every computation passes.
+"""`apply`: the one function through which every computation on tensors runs.
 
-What holds for every op is written here once: Python scalars are weak, mixed dtypes meet in one
-place, the spec rule comes before any arithmetic, and what needs a gradient is recorded.
+It implements what holds for every op: Python scalars are weak, mixed dtypes are promoted, the spec
+rule runs before any arithmetic, and ops that need a gradient are recorded on the tape.
 """
 
 from __future__ import annotations
@@ -21,10 +21,15 @@ from chainrule.tensor import Tensor, wrap
 
 
 def apply(op: Primitive | str, *inputs: Any, **params: Any) -> Any:
-    """Run one op: the only road by which a tensor is computed from tensors.
+    """Run one op. No other function computes tensors from tensors.
 
-    First the op's spec rule, where every shape and dtype error is raised; then the interpreter
-    (plain evaluation, or a capture); then, when a gradient is wanted, a node on the tape.
+    First runs the op's spec rule, which raises all errors about shapes and dtypes. Then the
+    interpreter runs the op (plain evaluation, a capture, ...). If an input requires gradients, a
+    node is added to the tape.
+
+    >>> import chainrule as cr
+    >>> apply("add", cr.tensor([1.0, 2.0]), 1)
+    tensor([2., 3.])
     """
     primitive = op if op.__class__ is Primitive else registry.get(op) or lookup(op)  # type: ignore[arg-type]
     for x in inputs:
@@ -63,10 +68,10 @@ Primitive.evaluator = staticmethod(engine.evaluator)
 
 
 def require(condition: Tensor, error: Exception) -> None:
-    """Raise `error` unless a boolean scalar is true.
+    """Raise `error` unless a boolean scalar tensor is true.
 
-    In a compiled function it is checked when the program has run and before any state is written,
-    so that a step that fails changes nothing.
+    A compiled function checks the condition before it writes any state, so that a step that fails
+    changes nothing.
 
     >>> import chainrule as cr
     >>> require(cr.tensor(2.0) > 1, ValueError("too small"))
@@ -75,12 +80,13 @@ def require(condition: Tensor, error: Exception) -> None:
 
 
 def aligned(name: str, *inputs: Any) -> list[Tensor]:
-    """Tensors and Python scalars as tensors of one dtype, by the rules of the gateway."""
+    """Convert tensors and Python scalars to tensors of one dtype, as the gateway does."""
     return _promoted(name, _as_tensors(name, inputs), to_float=False)
 
 
 def _as_tensors(name: str, inputs: Sequence[Any]) -> tuple[Tensor, ...]:
-    """Python scalars become 0-d tensors, weakly: of the dtype of the tensors beside them."""
+    """Convert Python scalars to 0-d tensors with the dtype of the tensors among the inputs (weak
+    scalars)."""
     beside = None
     for x in inputs:
         if isinstance(x, Tensor) and x._data.dtype is not beside:
@@ -89,7 +95,7 @@ def _as_tensors(name: str, inputs: Sequence[Any]) -> tuple[Tensor, ...]:
 
 
 _CACHED: dict[type, str] = {float: "f", int: "fiu"}
-"""Which Python numbers are kept as arrays, beside which kinds of dtype."""
+"""The Python numbers whose arrays are cached, and the kinds of dtype of those arrays."""
 
 
 def _scalar(name: str, value: Any, beside: DType | None) -> Tensor:
@@ -115,14 +121,14 @@ def _scalar(name: str, value: Any, beside: DType | None) -> Tensor:
 
 @lru_cache(maxsize=1024)
 def _constant(value: float, dtype: DType) -> Array:
-    """One array for each number that programs repeat (not 0.0, which equals −0.0)."""
+    """The cached array of a number. 0.0 is not cached: as a key it would equal −0.0."""
     return array_of(value, dtype)
 
 
 def common_dtype(name: str, *dtypes: DType) -> DType:
-    """The dtype of a result of mixed inputs: integers widen, a float wins over integers.
+    """The common dtype of mixed inputs: the floating dtype among them, else the widest integer.
 
-    Two different floating dtypes never mix by themselves: DTypeError.
+    Raises DTypeError for two different floating dtypes, which are never converted implicitly.
     """
     floats = {d for d in dtypes if d.kind == "f"}
     if len(floats) > 1:
@@ -135,7 +141,7 @@ def common_dtype(name: str, *dtypes: DType) -> DType:
 
 
 def _promoted(name: str, inputs: Sequence[Tensor], to_float: bool) -> list[Tensor]:
-    """The inputs cast to their common dtype, and integers to floats where asked."""
+    """Cast the inputs to their common dtype, and with `to_float` integers to the default dtype."""
     dtype = common_dtype(name, *[x.dtype for x in inputs])
     if to_float and dtype.kind != "f":
         dtype = current().default_dtype

@@ -16,8 +16,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _GradientMode(ContextDecorator):
     """A context manager and decorator that sets whether gradients are recorded, per thread.
 
-    The body of a generator or coroutine runs after the call that makes it: as a decorator the mode
-    holds while the body runs, and only then.
+    The body of a generator or coroutine runs after the call that makes it. So when it decorates
+    one, the mode holds while the body runs, and not between its steps.
     """
 
     def __init__(self, enabled: bool) -> None:
@@ -96,7 +96,7 @@ def no_grad(function: None = None) -> _GradientMode: ...
 @overload
 def no_grad(function: F) -> F: ...
 def no_grad(function: Any = None) -> Any:
-    """Do not record gradients inside: `with cr.no_grad():`, or as a decorator.
+    """Do not record gradients inside the block or function: a context manager and decorator.
 
     >>> import chainrule as cr
     >>> x = cr.tensor(2.0, requires_grad=True)
@@ -112,12 +112,19 @@ def enable_grad(function: None = None) -> _GradientMode: ...
 @overload
 def enable_grad(function: F) -> F: ...
 def enable_grad(function: Any = None) -> Any:
-    """Record gradients inside, also within `no_grad`."""
+    """Record gradients inside the block or function, also within `no_grad`.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor(2.0, requires_grad=True)
+    >>> with cr.no_grad(), cr.enable_grad():
+    ...     (x * x).requires_grad
+    True
+    """
     return _GradientMode(True) if function is None else _GradientMode(True)(function)
 
 
 class _GradientSwitch(_GradientMode):
-    """A mode that begins when it is made, as in PyTorch; the end of a `with` block ends it."""
+    """A mode that holds from its creation, as in PyTorch. The end of a `with` block ends it."""
 
     def __init__(self, enabled: bool) -> None:
         super().__init__(enabled)
@@ -131,15 +138,26 @@ class _GradientSwitch(_GradientMode):
         settings.change(gradients=self._before)
 
     def __call__(self, function: F) -> F:
-        settings.change(gradients=self._before)  # as a decorator it is for the function alone
+        settings.change(gradients=self._before)  # a decorator changes the mode in the function only
         return super().__call__(function)
 
 
 def set_grad_enabled(mode: bool) -> _GradientMode:
-    """Record gradients or not, from here on; in a `with` block or as a decorator only there."""
+    """Record gradients or not from here on. In a `with` statement or as a decorator: only there.
+
+    >>> import chainrule as cr
+    >>> with cr.set_grad_enabled(False):
+    ...     cr.is_grad_enabled()
+    False
+    """
     return _GradientSwitch(mode)
 
 
 def is_grad_enabled() -> bool:
-    """Whether gradients are recorded here."""
+    """Whether gradients are recorded in this thread.
+
+    >>> import chainrule as cr
+    >>> cr.is_grad_enabled()
+    True
+    """
     return bool(settings.current().gradients)

@@ -1,7 +1,8 @@
-"""Checking derivatives against finite differences, in float64, along random directions.
+"""Compare derivatives with finite differences, in float64, along random directions.
 
-For f and directions u, v: ⟨u, (f(x + εv) − f(x − εv)) / 2ε⟩ must equal ⟨∂fᵀu, v⟩. One such number
-tests all entries of the Jacobian at once (the idea of autograd's `check_grads`).
+For a function f and random directions u and v, ⟨u, (f(x + εv) − f(x − εv)) / 2ε⟩ must equal
+⟨Jᵀu, v⟩, where J = ∂f/∂x. One such number tests all entries of J at once, as `check_grads` of the
+library Autograd does.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from chainrule.primitive import Array
 from chainrule.tensor import Tensor
 
 EPSILON = 1e-6
-"""Near the cube root of float64's precision, where truncation and rounding errors are balanced."""
+"""Near the cube root of float64's precision, where truncation and rounding errors are equal."""
 
 
 def gradcheck(
@@ -34,8 +35,13 @@ def gradcheck(
 ) -> bool:
     """Compare the derivative of `function` with finite differences.
 
-    Floating inputs are copied to float64 by themselves; other inputs are passed on. Returns True,
-    or raises GradientError with both numbers. Points next to a kink give false alarms.
+    For each of `directions` random directions u, v, drawn from `seed`:
+
+        |⟨Jᵀu, v⟩ − ⟨u, f(x + εv) − f(x − εv)⟩ / 2ε| ≤ atol + rtol · |the second term|
+
+    Floating inputs are converted to float64; other inputs are passed unchanged. Returns True.
+    Raises GradientError with both numbers if they differ, or if no output depends on a floating
+    input. It may also fail close to a point where the function is not differentiable.
 
     >>> import chainrule as cr
     >>> cr.gradcheck(cr.exp, cr.tensor([0.0, 1.0]))
@@ -74,7 +80,12 @@ def gradcheck(
 def gradgradcheck(
     function: Callable[..., Any], inputs: Tensor | Sequence[Any], **options: Any
 ) -> bool:
-    """As `gradcheck`, for the second derivative: the gradient itself is checked as a function."""
+    """As `gradcheck`, for the second derivative: checks the gradient of `function` as a function.
+
+    >>> import chainrule as cr
+    >>> cr.gradgradcheck(cr.exp, cr.tensor([0.0, 1.0]))
+    True
+    """
     arguments = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     values = [_in_float64(x) for x in arguments]
     rng = np.random.Generator(np.random.Philox(key=[1, 0]))
@@ -118,7 +129,7 @@ def _difference(
         for i, d in zip(active, v, strict=True):
             point = values[i].detach().numpy() + step * d
             moved[i] = Tensor(np.asarray(point), requires_grad=True)
-        # Recorded, since what does not depend on the inputs is left out on both sides.
+        # Gradients are recorded, so that `_outputs` leaves out what does not depend on the inputs.
         return [y.detach().numpy() for y in _outputs(function(*moved))]
 
     pairs = zip(u, at(eps), at(-eps), strict=True)

@@ -1,8 +1,8 @@
 """The intermediate representation: values, equations and graphs, readable, checked and runnable.
 
-A graph is a list of equations in the order they run. Every value is written once. The graph is
-pure: state it reads comes in as inputs, state it writes goes out as outputs; whoever made the
-graph knows which is which.
+A graph is a list of equations in the order in which they run. Every value is defined once. A graph
+is a pure function: the state that it reads is among its inputs, and the state that it writes is
+among its outputs. The code that made the graph knows which inputs and outputs are state.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chainrule.primitive import Array, DType, Primitive, Shape, Spec, SpecLike
 
 
 class StandIn:
-    """What a tensor holds in place of an array: its shape and dtype, and no numbers."""
+    """Base class of what a tensor holds in place of an array: a shape and a dtype, no numbers."""
 
     __slots__ = ("__weakref__", "dtype", "shape")
 
@@ -35,7 +35,7 @@ class StandIn:
         return len(self.shape)
 
     def refusal(self, purpose: str) -> ChainruleError:
-        """The error of something that needs numbers."""
+        """The error for a `purpose` that needs numbers."""
         raise NotImplementedError
 
     def __array__(self, *_: Any, **__: Any) -> Array:
@@ -43,7 +43,7 @@ class StandIn:
 
 
 class Value(StandIn):
-    """A name for the result of an equation, or for an input or constant, with its spec."""
+    """The result of an equation, or an input or constant of a graph: a label and a spec."""
 
     __slots__ = ("label",)
 
@@ -64,7 +64,7 @@ class Value(StandIn):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Equation:
-    """outputs = primitive(inputs; params), written at a line of the user's program."""
+    """outputs = primitive(inputs; params); `place` is the line of the user's program."""
 
     primitive: Primitive
     inputs: tuple[Value, ...]
@@ -75,9 +75,9 @@ class Equation:
 
 @dataclass(eq=False)
 class Graph:
-    """inputs → equations → outputs. Constants are arrays known when the graph was made.
+    """Inputs, equations and outputs. Constants are arrays that are known when the graph is made.
 
-    `results` labels the outputs (the returned value, the new value of a parameter, a gradient).
+    `results` labels the outputs: the returned value, the new value of a parameter, a gradient.
     """
 
     inputs: list[Value] = field(default_factory=list)
@@ -87,8 +87,11 @@ class Graph:
     results: list[str] = field(default_factory=list)
 
     def check(self) -> Graph:
-        """Verify the graph: each value is defined once, before its use, with the spec that the
-        primitive's rule derives. Raises GraphError naming the equation. Returns the graph."""
+        """Verify the graph, and return it.
+
+        Each value must be defined exactly once, before it is used, and have the spec that the
+        primitive's rule derives. Raises GraphError, which names the equation.
+        """
         defined: set[Value] = set()
         for value in [*self.inputs, *self.constants]:
             if value in defined:
@@ -125,7 +128,10 @@ class Graph:
         return self
 
     def run(self, *arrays: Array) -> list[Array]:
-        """Evaluate on NumPy arrays, op by op as plain evaluation does: the meaning of the graph."""
+        """Evaluate the graph on NumPy arrays, one op after the other, as eager code does.
+
+        Raises GraphError for a wrong number of arrays, ShapeError or DTypeError for a wrong spec.
+        """
         if len(arrays) != len(self.inputs):
             raise GraphError(
                 "wrong number of inputs", given=len(arrays), expected=len(self.inputs)
@@ -148,12 +154,12 @@ class Graph:
 
 
 def as_tuple(result: Any) -> tuple[Any, ...]:
-    """One result or several, always as a tuple."""
+    """One result or several, as a tuple."""
     return result if isinstance(result, tuple) else (result,)
 
 
 def short(value: Any) -> str:
-    """A parameter as it stands in the text of a graph."""
+    """The text of a parameter, as graphs print it."""
     if isinstance(value, tuple):
         return f"({', '.join(map(short, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, slice):
@@ -200,7 +206,7 @@ def _text(graph: Graph) -> Iterator[str]:
 
 
 def _inside(equations: Sequence[Equation]) -> Iterator[Equation]:
-    """The equations, those of graphs inside them first."""
+    """The equations; those of a nested graph come before the equation that contains it."""
     for equation in equations:
         for body in equation.params.values():
             if isinstance(body, Graph):
@@ -209,7 +215,7 @@ def _inside(equations: Sequence[Equation]) -> Iterator[Equation]:
 
 
 def _names(graph: Graph) -> dict[Value, str]:
-    """Readable unique names: the label where there is one, small constants as their number."""
+    """Unique readable names: the label if there is one; for a 0-d constant, its number."""
     names: dict[Value, str] = {}
     taken: set[str] = set()
 

@@ -1,4 +1,4 @@
-"""What registering something returns: a way to take it out again."""
+"""The handle that registering a hook returns; it removes the hook."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from typing import Any
 
 
 class RemovableHandle:
-    """`remove()`, a call, or the end of a `with` block takes out what was registered."""
+    """Removes a hook: by `remove()`, by calling the handle, or at the end of a `with` block.
+
+    >>> hooks = ["hook"]
+    >>> handle = RemovableHandle(hooks.clear)
+    >>> handle.remove()
+    >>> hooks
+    []
+    """
 
     def __init__(self, remove: Callable[[], Any]) -> None:
         self._remove: Callable[[], Any] | None = remove
 
     def remove(self) -> None:
-        """Take it out; a second time does nothing."""
+        """Remove the hook. Further calls do nothing."""
         remove, self._remove = self._remove, None
         if remove is not None:
             remove()

@@ -1,13 +1,13 @@
-"""What gives an op its meaning: a stack of interpreters, of which the top one is asked.
+"""The stack of interpreters: the one on top decides what running an op means.
 
-The lowest, :class:`Evaluate`, computes numbers. An interpreter above it overrides what it changes
-(capture writes equations down, `vmap` adds a dimension, anomaly detection looks at results) and
-hands everything else to the one below. It is put on the stack for a block of code:
+The lowest, :class:`Evaluate`, computes numbers. An interpreter above it overrides the methods that
+it changes, and passes all other calls to the one below: a capture records equations, `vmap` adds a
+dimension, anomaly detection checks results. An interpreter is on the stack during a `with` block:
 
     with use(interpreter=Interpreter()):
         ...
 
-State passes the interpreters too: whoever reads a tensor's numbers or gradient, or writes them.
+State goes through the interpreters, too: every read or write of a tensor's numbers or gradient.
 """
 
 from __future__ import annotations
@@ -23,51 +23,52 @@ if TYPE_CHECKING:
 
 
 class Evaluate:
-    """Computes at once: what is done where no other interpreter is on the stack."""
+    """Eager evaluation: the interpreter at the bottom of the stack."""
 
     @property
     def draws(self) -> int:
-        """How many draws of random numbers one draw stands for."""
+        """The number of draws of random numbers that one draw in the program stands for."""
         return 1
 
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
-        """The data of the outputs: one, or a tuple of them."""
+        """Run an op. Returns the data of its output, or a tuple for several outputs."""
         return primitive.evaluate(*[x._data for x in inputs], **params)
 
     def read(self, tensor: Tensor) -> Any:
-        """The data of a tensor now."""
+        """The current data of a tensor."""
         return tensor._data
 
     def detached(self, tensor: Tensor) -> Any:
-        """The data of a tensor now, cut off from derivatives that are computed below too."""
+        """The data for `tensor.detach()`: without derivatives, on the levels below too."""
         return self.read(tensor)
 
     def lifted(self, tensor: Tensor) -> Any:
-        """The data of a tensor now, as that of a tensor of this level's own: that it requires
-        gradients is no matter of the levels below."""
+        """The current data of a tensor, for a new tensor of this level. The levels below do not
+        record gradients for it."""
         return self.read(tensor)
 
     def write(self, tensor: Tensor, value: Tensor) -> None:
-        """Give a tensor the data of another of its spec."""
+        """Replace the data of a tensor by that of another tensor with the same spec."""
         tensor._put(value._data)
 
     def adopt(self, tensor: Tensor, data: Any) -> Any:
-        """The data for a tensor that is made from numbers."""
+        """The data for a new tensor that is made from an array."""
         return data
 
     def replace(self, attributes: dict[str, Any], name: str, old: Tensor) -> None:
         """Hear that an attribute of a module, a tensor, is about to be another tensor."""
 
     def known(self, data: Any) -> Any:
-        """The numbers behind data that is no array, where they are known: of a constant, say."""
+        """The array that symbolic data stands for, if it is known (as for a constant), else
+        None."""
         return None
 
     def read_grad(self, tensor: Tensor) -> Tensor | None:
-        """The gradient of a tensor now."""
+        """The current gradient of a tensor, or None."""
         return tensor._grad
 
     def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
-        """Give a tensor a gradient, or take it away."""
+        """Set the gradient of a tensor, or clear it with None."""
         tensor._grad = g
 
     def require(self, condition: Tensor, error: Exception) -> None:
@@ -80,14 +81,14 @@ EVALUATE = Evaluate()
 
 
 def top() -> Evaluate:
-    """The interpreter that is asked now."""
+    """The interpreter on top of the stack."""
     return current().interpreter or EVALUATE
 
 
 class Interpreter(Evaluate):
-    """Base of what stands above another interpreter; as it is, it hands everything on.
+    """Base class of interpreters that stand above another one. It passes every call to that one.
 
-    below: the interpreter that was on top when this one was made.
+    below: the interpreter that was on top of the stack when this one was made.
     """
 
     def __init__(self) -> None:

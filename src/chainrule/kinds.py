@@ -1,8 +1,8 @@
-"""What kind of op a record describes, with the facts that follow from its kind.
+"""The kinds of ops, and the facts that follow from a kind.
 
-Whatever is generic asks a record for its kind and never for its name: lowering, fusion, views,
-in-place planning, batching, forward mode, cost, summaries and export. An op of a new kind is an
-:class:`Other`: it runs, it differentiates, and what is generic treats it with caution.
+Generic code reads the kind of a record and never its name: lowering, fusion, views, in-place
+planning, batching, forward mode, cost, summaries and export. An op that fits no kind is an
+:class:`Other`: it runs and it can be differentiated, and generic code assumes nothing about it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Linearity = Literal["jointly", "each"]
 
 
 class _JointlyLinear:
-    """Elements are moved, repeated or added up, and nothing else."""
+    """Mixin of the kinds that only move, repeat or add up elements."""
 
     @property
     def linear(self) -> Linearity | None:
@@ -26,10 +26,11 @@ class _JointlyLinear:
 class Kind:
     """Base of all kinds.
 
-    linear: the output is linear in all floating inputs together, or in each of them alone
-    ("jointly", "each"), so that forward mode needs no derivative.
-    trailing: it works on the last dimensions of its inputs. Any others may stand in front, the same
-    for all inputs and outputs, and each position of them is on its own.
+    linear: "jointly" if the output is linear in all floating inputs together, "each" if it is
+        linear in each of them alone, None otherwise. The forward-mode derivative of a linear op
+        follows from the op itself.
+    trailing: whether the op works on the last dimensions of its inputs only. Inputs and outputs may
+        then have the same further dimensions in front, and each position of these is independent.
     """
 
     trailing: bool = field(default=False, kw_only=True)
@@ -43,7 +44,7 @@ class Kind:
 class Elementwise(Kind):
     """Each element of the output depends on one element of each input; inputs broadcast.
 
-    alike: they do not broadcast, but have one shape.
+    alike: whether the inputs must have the same shape instead.
     """
 
     alike: bool = False
@@ -51,11 +52,11 @@ class Elementwise(Kind):
 
 @dataclass(frozen=True)
 class View(_JointlyLinear, Kind):
-    """The output shows the memory of its one input in another way; nothing is computed.
+    """The output shares the memory of its one input, with another shape or other strides.
 
-    keeps_order: the elements stay in the same order, only the shape differs.
-    repeats: an element is shown several times, so a write through the view is refused.
-    opaque: no pass of the compiler looks through it.
+    keeps_order: the elements stay in the same order; only the shape differs.
+    repeats: an element may appear several times; writing through such a view is refused.
+    opaque: the passes of the compiler do not replace the view by its input.
     """
 
     keeps_order: bool = False
@@ -65,15 +66,16 @@ class View(_JointlyLinear, Kind):
 
 @dataclass(frozen=True)
 class Moving(_JointlyLinear, Kind):
-    """Elements are copied or converted, and nothing is computed with them."""
+    """Elements are copied or converted; there is no arithmetic."""
 
 
 @dataclass(frozen=True)
 class Reduction(Kind):
-    """A number for each position of the dimensions that are kept.
+    """One number for each position of the dimensions that are kept.
 
-    fold: how two partial results become one, where a sweep over the elements can do that.
-    mean: the folded result is divided by the number of elements.
+    fold: how two partial results are combined ("sum", "max", "min"); None if the reduction cannot
+        be computed from partial results.
+    mean: whether the folded result is divided by the number of elements.
     """
 
     fold: Fold | None = None
@@ -86,7 +88,10 @@ class Reduction(Kind):
 
 @dataclass(frozen=True)
 class Along(Kind):
-    """Each row of the output depends on one row of the input, along dimensions that are named."""
+    """Each row of the output depends on one row of the input, along given dimensions.
+
+    adds_up: whether the rows are only summed (as in `cumsum`), which makes the op linear.
+    """
 
     adds_up: bool = False
 
@@ -106,17 +111,17 @@ class Contraction(Kind):
 
 @dataclass(frozen=True)
 class Window(Kind):
-    """A kernel or a pool moves over the last dimensions of (N, C, ...)."""
+    """A kernel or a pooling window slides over the spatial dimensions of (N, C, ...)."""
 
 
 @dataclass(frozen=True)
 class Indexing(_JointlyLinear, Kind):
-    """Elements are read or written at positions that another input gives."""
+    """Elements are read or written at positions that are given by another input."""
 
 
 @dataclass(frozen=True)
 class Update(Kind):
-    """A step of an optimizer: new weights and state from the old ones and a gradient."""
+    """A step of an optimizer: new weights and state from old weights, old state and a gradient."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ class Random(Kind):
 
 @dataclass(frozen=True)
 class Other(Kind):
-    """Nothing is known beyond the record itself."""
+    """No facts are known beyond the record itself."""
 
 
 elementwise, other = Elementwise(), Other()

@@ -1,6 +1,7 @@
-"""What a Tensor can do: operators and methods, each one line that names its op.
+"""The operators and methods of Tensor; each names its op.
 
-Ops are found by name when called, so the files of ops build on tensors and never the reverse.
+The op is looked up by name when the method is called. So the modules of ops can import Tensor, and
+this module imports none of them.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ class Methods:
         return "cpu"
 
     def size(self: Any, dim: int | None = None) -> Any:
-        """The shape, or its entry `dim`."""
+        """The shape, or the size of dimension `dim`."""
         return self.shape if dim is None else self.shape[dim]
 
     def dim(self: Any) -> int:
@@ -147,7 +148,10 @@ class Methods:
         return self.spec.size
 
     def to(self: Any, *targets: Any, dtype: Any = None) -> Tensor:
-        """In another dtype; the device `cpu` is accepted and changes nothing."""
+        """Convert to another dtype. The device `cpu` is accepted and changes nothing.
+
+        Returns the tensor itself if it has the dtype. Raises DTypeError for another device.
+        """
         for target in (*targets, dtype):
             if isinstance(target, str) and target.split(":")[0] in ("cpu", "cuda", "mps"):
                 if target != "cpu":
@@ -157,31 +161,31 @@ class Methods:
         return self if dtype is None or dtype == self.dtype else self.astype(dtype)
 
     def cpu(self: Any) -> Tensor:
-        """The tensor itself: it is there."""
+        """The tensor itself, since all tensors are on the CPU."""
         return self
 
     def contiguous(self: Any) -> Tensor:
-        """The tensor itself: the layout of memory is not part of its meaning."""
+        """The tensor itself, since the memory layout of a tensor does not affect results."""
         return self
 
     def float(self: Any) -> Tensor:
-        """In float32."""
+        """Convert to float32."""
         return self.to(np.float32)
 
     def double(self: Any) -> Tensor:
-        """In float64."""
+        """Convert to float64."""
         return self.to(np.float64)
 
     def half(self: Any) -> Tensor:
-        """In float16."""
+        """Convert to float16."""
         return self.to(np.float16)
 
     def long(self: Any) -> Tensor:
-        """In int64."""
+        """Convert to int64."""
         return self.to(np.int64)
 
     def int(self: Any) -> Tensor:
-        """In int32."""
+        """Convert to int32."""
         return self.to(np.int32)
 
     def bool(self: Any) -> Tensor:
@@ -189,23 +193,23 @@ class Methods:
         return self != 0
 
     def type_as(self: Any, other: Any) -> Tensor:
-        """In the dtype of another tensor."""
+        """Convert to the dtype of another tensor."""
         return self.to(other.dtype)
 
     def view_as(self: Any, other: Any) -> Tensor:
-        """In the shape of another tensor."""
+        """Reshape to the shape of another tensor."""
         return self.reshape(other.shape)
 
     def zero_(self: Any) -> Tensor:
-        """Assign 0."""
+        """Assign 0 to all elements."""
         return self.assign(0)
 
     def fill_(self: Any, value: Any) -> Tensor:
-        """Assign one value."""
+        """Assign one value to all elements."""
         return self.assign(value)
 
     def copy_(self: Any, other: Any) -> Tensor:
-        """Assign another tensor's numbers, converted to this dtype."""
+        """Assign another tensor, converted to this dtype and broadcast to this shape."""
         return self.assign(other.to(self.dtype).expand(self.shape))
 
     def add_(self: Any, other: Any, alpha: Any = 1) -> Tensor:

@@ -1,6 +1,6 @@
 """The record of one op, and the registry of all ops.
 
-A primitive says everything about itself in one place: the formula (its docstring), the rule for
+A primitive defines everything about an op in one place: the formula (its docstring), the rule for
 shape and dtype (`infer`), the NumPy reference (`forward`), the derivative (`vjp`) and the samples
 that test it. ::
 
@@ -11,14 +11,17 @@ that test it. ::
         def forward(x): return np.exp(x)
         def vjp(g, y):  return g * y,
 
-The derivative is written with differentiable ops, so higher orders are free. The names of its
-parameters are what the tape keeps alive: `y` is the output (`ys` all outputs of an op with
-several), an input's name is that input, `x_spec` only the shape and dtype of input `x`, a
-parameter's name is that parameter, and `needs` says which inputs want a gradient.
+The derivative is written with differentiable ops, so higher orders need no further code. The tape
+saves only what the names of its parameters ask for:
 
-Names of parameters have one meaning in all records: `dim` and `dims` count dimensions from the
+- `y` is the output; `ys` are all outputs of an op with several;
+- the name of an input is that input; `x_spec` is only the shape and dtype of input `x`;
+- the name of a parameter of the op is that parameter;
+- `needs` is a tuple of booleans: which inputs need a gradient.
+
+Parameter names have the same meaning in all records: `dim` and `dims` count dimensions from the
 front, `shape` is the shape of the output, `index` is an index into the first input, `dtype` is the
-dtype of the output. So what adds a dimension in front (batching) knows what to change.
+dtype of the output. Batching adds a dimension in front, and so knows which parameters to change.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ Array = np.ndarray[Any, Any]
 
 
 class SpecLike(Protocol):
-    """Whatever has a shape and a dtype: a Spec, an array, a value of a graph."""
+    """Anything that has a shape and a dtype: a Spec, an array, a value of a graph."""
 
     @property
     def shape(self) -> Shape: ...
@@ -51,10 +54,11 @@ class SpecLike(Protocol):
 
 
 class Spec:
-    """The shape and dtype of a tensor: all that can be known of it without numbers.
+    """The shape and dtype of a tensor, without its numbers.
 
-    >>> Spec((64, 784), np.float32)
-    float32(64, 784)
+    >>> spec = Spec((64, 784), np.float32)
+    >>> spec, spec.ndim, spec.size, spec.nbytes
+    (float32(64, 784), 2, 50176, 200704)
     """
 
     __slots__ = ("dtype", "shape")
@@ -96,7 +100,11 @@ _SAME = {dtype: dtype for dtype in DTYPES.values()}
 
 
 def supported(dtype: Any) -> DType:
-    """The dtype, once it is sure that tensors can have it; byte order is the machine's."""
+    """Return the dtype, in the machine's byte order. Raises DTypeError if tensors cannot have it.
+
+    >>> supported("float32")
+    dtype('float32')
+    """
     try:
         return _SAME.get(dtype) or DTYPES[np.dtype(dtype).name]
     except (KeyError, TypeError):
@@ -106,13 +114,17 @@ def supported(dtype: Any) -> DType:
 
 
 SCALARS = (bool, int, float, np.number, np.bool_)
-"""What counts as a number beside tensors."""
+"""The types that ops accept as a number among their tensors."""
 
 _RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
 def array_of(value: Any, dtype: DType) -> Array:
-    """A number, or nested lists of numbers, as an array of a dtype that can hold them."""
+    """Convert a number, or nested lists of numbers, to an array of `dtype`.
+
+    Raises DTypeError if the numbers are of a wider kind than `dtype` (a float for an integer dtype)
+    and ArgumentError if an integer is out of its range.
+    """
     kind = "i" if value.__class__ is int else np.asarray(value).dtype.kind
     if _RANK.get(kind, 3) > _RANK[dtype.kind]:
         raise DTypeError(f"{value!r} does not go into a tensor of {dtype}")
@@ -125,14 +137,15 @@ def array_of(value: Any, dtype: DType) -> Array:
 
 @functools.cache
 def physical_memory() -> int:
-    """Bytes of memory in this machine."""
+    """The bytes of memory in this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def allocatable(shape: Iterable[int], dtype: Any) -> Spec:
-    """The spec, once it is sure that memory for it can exist; nothing is touched before that.
+    """Return the spec, after checking that the machine has enough memory for such an array.
 
-    Raises ArgumentError for a negative dimension and MemoryError for more than the machine has.
+    Nothing is allocated. Raises DTypeError for a dtype that tensors cannot have, ArgumentError for
+    a negative dimension, and MemoryError if the array is larger than the machine's memory.
     """
     spec = Spec(shape, supported(dtype))
     if any(n < 0 for n in spec.shape):
@@ -150,38 +163,42 @@ Sample = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Primitive:
-    """One op: name, kind, formula, spec rule, NumPy reference, derivative and samples.
+    """One op: its name, kind, formula, spec rule, NumPy reference, derivative and samples.
 
-    Calling it runs it on tensors. Beside the five parts that every record has, it may say:
+    Calling a record runs the op on tensors. `forward` and `infer` are required. Optional fields:
 
-    kind: what kind of op it is (see kinds.py); what is generic derives from it.
-    promote: what the gateway does about mixed dtypes. "none" leaves them to the spec rule, "common"
-        casts integers up to one dtype, "float" also casts integers to the default floating dtype.
-    partial: the derivative of an op with several outputs takes None, not zeros, for an output that
-        no gradient reached.
-    arguments: turns the arguments of a call into inputs and parameters.
-    steps: `steps(m, *inputs, **params)`, the formula in ops of the engine's elementwise machine
-        `m`, where these are not simply those of the reference.
-    flops: `flops(*input specs, **params)`, the additions and multiplications.
-    tangent: `tangent(inputs, tangents, params)`, the derivative in forward mode, where the kind and
-        the `vjp` do not give it.
-    batch: `batch(inputs, batched, params)`, the op on inputs of which some have a further dimension
-        in front; see transforms/batching.py.
-    in_place: pairs (output, input); a kernel may write the output over the input.
-    neutral: a number for each input, or None; where one input is its number, the output is the
-        other input.
-    involution, idempotent: applied twice with the same parameters, it gives back x, or f(x).
-    unchanged: `unchanged(x, y, **params)`, whether the output is the input, by specs alone.
-    merged: `merged(first, second)`, the parameters of one application that stands for two.
-    write_back: `write_back(base, y, **params)`, of a view: the base with y where it is shown.
+    vjp: `vjp(g, ...)`, the gradients of the inputs, given the gradient `g` of the output.
+    samples: `samples(rng)`, inputs and parameters that test the op; see samples.py.
+    name: the name of the op, if it is not that of the class.
+    kind: the kind of the op (see kinds.py). Generic code reads the kind, not the name.
+    promote: how the gateway treats mixed dtypes. "none" leaves them to the spec rule, "common"
+        casts integers to one dtype, "float" also casts integers to the default floating dtype.
+    partial: for an op with several outputs, whether `vjp` receives None instead of zeros for an
+        output without a gradient.
+    arguments: a function that turns the arguments of a call into inputs and parameters.
+    steps: `steps(m, *inputs, **params)`, the formula in the ops of the engine's elementwise machine
+        `m`. Needed only where the steps cannot be read from the reference.
+    flops: `flops(*input_specs, **params)`, the number of additions and multiplications.
+    tangent: `tangent(inputs, tangents, params)`, the derivative in forward mode. Needed only where
+        it does not follow from the kind and the `vjp`.
+    batch: `batch(inputs, batched, params)`, the op where some inputs have an additional leading
+        dimension; see transforms/batching.py.
+    in_place: pairs (output, input): a kernel may write that output into the memory of that input.
+    neutral: for each input a number or None. If one input equals its number everywhere, the output
+        is the other input.
+    involution: f(f(x)) = x.   idempotent: f(f(x)) = f(x).   Both for equal parameters.
+    unchanged: `unchanged(x, y, **params)`, whether the output equals the input, given their specs.
+    merged: `merged(first, second)`, the parameters of one application that equals two in a row.
+    write_back: for a view, `write_back(base, y, **params)`: the base, with `y` in the place that
+        the view shows.
 
-    The reference runs without floating-point warnings: by IEEE 754, ∞ and NaN are results.
+    The reference runs without floating-point warnings: in IEEE 754, ∞ and NaN are results.
     """
 
     gateway: ClassVar[Callable[..., Any]]
-    """`apply`, put here by gateway.py, so that a record can be called like what it describes."""
+    """`apply`. gateway.py sets it, so that records can be called."""
     evaluator: ClassVar[Callable[[Primitive], Callable[..., Any]]] = lambda record: record.forward
-    """Makes a record's `native`; put here by gateway.py, as the engine is on a higher floor."""
+    """Makes the `native` of a record. gateway.py sets it, since the engine is on a higher floor."""
 
     def __init__(self, source: type) -> None:
         fields = vars(source)
@@ -213,7 +230,7 @@ class Primitive:
         self._read_signatures()
 
     def _read_facts(self, fields: Mapping[str, Any]) -> None:
-        """What is known of the op beyond its value and derivative."""
+        """Read the optional fields beyond value and derivative."""
         self.steps: Callable[..., Any] | None = fields.get("steps")
         self.counted: Callable[..., int] | None = fields.get("flops")
         self.tangent: Callable[..., Any] | None = fields.get("tangent")
@@ -227,7 +244,7 @@ class Primitive:
         self.merged: Callable[..., dict[str, Any]] | None = fields.get("merged")
 
     def _read_signatures(self) -> None:
-        """Find out which inputs, outputs, specs and parameters the derivative asks for."""
+        """Find out which inputs, outputs, specs and parameters the derivative needs."""
         parameters = inspect.signature(self.forward).parameters.values()
         self.inputs = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
         stars = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
@@ -251,8 +268,11 @@ class Primitive:
             )
 
     def flops(self, inputs: Sequence[SpecLike], outputs: Sequence[SpecLike], params: Any) -> int:
-        """Additions and multiplications: those that the record counts; else 0 where elements only
-        move, and one for each element of the largest input or output elsewhere."""
+        """The number of additions and multiplications.
+
+        A record may count them itself. Otherwise it is 0 for views and copies, and the number of
+        elements of the largest input or output for all other ops.
+        """
         if self.counted is not None:
             return self.counted(*inputs, **params)
         if isinstance(self.kind, (View, Moving)):
@@ -265,16 +285,16 @@ class Primitive:
         return Primitive.gateway(self, *args, **kwargs)
 
     def evaluate(self, *arrays: Array, **params: Any) -> Any:
-        """The value, one array or a tuple of them: the only place where an op is computed.
+        """Compute the op on arrays: one array, or a tuple of them for several outputs.
 
-        By the native kernel, where the engine in use has one, else by the NumPy reference.
+        Uses the native kernel if the engine in use has one, else the NumPy reference.
         """
         compute = self.native if current().engine == "native" else self.forward
         return compute(*arrays, **params)
 
     @functools.cached_property
     def native(self) -> Callable[..., Any]:
-        """As `forward`, by native kernels where there are any."""
+        """`forward`, computed by native kernels where the engine has them."""
         return Primitive.evaluator(self)
 
     def __repr__(self) -> str:
@@ -301,17 +321,20 @@ def _reject(name: str, unknown: set[str]) -> NoReturn:
 
 registry: dict[str, Primitive] = {}
 operations: dict[str, Callable[..., Any]] = {}
-"""Everything that can be called by name: the primitives, and the compositions of them."""
+"""All functions that can be called by name: the primitives and their compositions."""
 
 
 def composition(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a function made of primitives a name by which methods of Tensor find it."""
+    """Register a function made of primitives, so that methods of Tensor find it by its name."""
     operations[function.__name__.rstrip("_")] = function
     return function
 
 
 def primitive(source: type) -> Primitive:
-    """Turn a class that describes an op into its record, and register it under its name.
+    """Make the record of an op from a class that describes it, and register it under its name.
+
+    Raises GraphError if `forward` or `infer` is missing, for an unknown field, or for a name that
+    is taken.
 
     >>> @primitive
     ... class cube_demo:
@@ -326,14 +349,14 @@ def primitive(source: type) -> Primitive:
     if record.name in operations:
         raise GraphError(
             f"there is already an op `{record.name}`",
-            instead="Give yours another name; one name has one home.",
+            instead="Choose another name.",
         )
     registry[record.name] = operations[record.name] = record
     return record
 
 
 def lookup(name: str) -> Primitive:
-    """The record registered under `name`."""
+    """The record registered under `name`. Raises GraphError if there is none."""
     try:
         return registry[name]
     except KeyError:
@@ -342,7 +365,7 @@ def lookup(name: str) -> Primitive:
         ) from None
 
 
-# Spec rules shared by many ops. They take anything with shape and dtype.
+# Spec rules shared by many ops. They take anything with a shape and a dtype.
 
 
 def same_spec(x: SpecLike, *_: SpecLike, **__: Any) -> SpecLike:
@@ -351,7 +374,7 @@ def same_spec(x: SpecLike, *_: SpecLike, **__: Any) -> SpecLike:
 
 
 def floating(x: SpecLike, **_: Any) -> SpecLike:
-    """The output has the spec of the input, which must be of a floating dtype."""
+    """The output has the spec of the input. Raises DTypeError unless its dtype is floating."""
     if x.dtype.kind != "f":
         raise DTypeError(
             "this needs real numbers", given=x.dtype, expected="a floating dtype",

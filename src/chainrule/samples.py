@@ -1,7 +1,8 @@
-"""Inputs that test an op: each function here makes a `samples` field of a primitive.
+"""Inputs that test an op: each function here returns a `samples` field for a primitive.
 
-A sample is `(inputs, params)`; the sweep in the tests runs every op on every one of its samples,
-in each dtype, contiguous and not, and checks derivatives in float64. Keep values away from kinks.
+A sample is `(inputs, params)`. The tests run every op on each of its samples, in each dtype,
+contiguous and not, and check derivatives in float64. Keep values away from points where the op is
+not differentiable.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ Samples = Callable[[np.random.Generator], Iterable[Sample]]
 
 
 def uniform(low: float, high: float, *shapes: Shape) -> Samples:
-    """One input drawn from U(low, high), in several shapes: a matrix, a 0-d and an empty one."""
+    """One input drawn from U(low, high) for each shape: by default a matrix, a 0-d and an empty
+    array."""
     return lambda rng: [
         ((rng.uniform(low, high, shape),), {}) for shape in shapes or ((3, 4), (), (0, 3))
     ]
 
 
 def pairs(low: float = -3, high: float = 3) -> Samples:
-    """Two inputs in the ways that shapes broadcast; values at least 0.1 apart, and not near 0."""
+    """Two inputs drawn from U(low, high), in several pairs of shapes that broadcast.
+
+    The second is at least 0.1 away from 0 and, for equal shapes, from the first.
+    """
 
     def draw(rng: np.random.Generator) -> Iterable[Sample]:
         shapes = (((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 1), (1, 4)), ((), (2,)), ((0, 3), (3,)))
@@ -40,7 +45,8 @@ def pairs(low: float = -3, high: float = 3) -> Samples:
 
 
 def cases(*makers: Callable[[np.random.Generator], tuple[Any, ...]]) -> Samples:
-    """Each maker returns the inputs, with a dict of parameters last when there are any."""
+    """One sample from each maker: `make(rng)` returns the inputs, and last a dict of parameters if
+    there are any."""
 
     def draw(rng: np.random.Generator) -> Iterable[Sample]:
         for make in makers:

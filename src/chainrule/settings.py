@@ -1,6 +1,6 @@
-"""The only settings: one printable record, scoped to the context, and so to the thread.
+"""The settings: one printable record for each context, and so for each thread and task.
 
-The default dtype is one for the whole process, as in PyTorch, but inside of a `use` block.
+The default dtype holds for the whole process, as in PyTorch, unless a `use` block sets another.
 
 >>> print(current())
 Settings(gradients=True, default_dtype=float32, interpreter=evaluate, engine=native)
@@ -22,12 +22,13 @@ _process: dict[str, np.dtype[Any]] = {"default_dtype": np.dtype(np.float32)}
 
 
 class Settings(NamedTuple):
-    """gradients: record the tape. default_dtype: of Python floats. interpreter: what runs an op.
+    """The settings of a context.
 
-    `gradients` is None where a walk back needs no record of itself: this level records nothing, and
-    the levels below, on which `vmap` and `jvp` compute, do as they are set. False holds for all.
-    The interpreter is None for plain evaluation; a capture, or anomaly detection, puts itself here.
-    `engine` is "native" for compiled programs on the C++ kernels where they are built, or "numpy".
+    gradients: True records ops on the tape, False does not. None means not on this level, such as
+        during a backward pass, while the levels below, where `vmap` and `jvp` compute, may.
+    own_dtype: the default dtype of the innermost `use` block that sets one, or None.
+    interpreter: the top of the stack of interpreters, or None for plain evaluation.
+    engine: "native" runs the C++ kernels where they are built, "numpy" the NumPy references.
     """
 
     gradients: bool | None = True
@@ -37,7 +38,7 @@ class Settings(NamedTuple):
 
     @property
     def default_dtype(self) -> np.dtype[Any]:
-        """That of the innermost `use` block, or of the process."""
+        """The default dtype of the innermost `use` block that sets one, else of the process."""
         return self.own_dtype or _process["default_dtype"]
 
     def __str__(self) -> str:
@@ -53,11 +54,16 @@ current = _current.get
 
 
 KEEP = object()
-"""Stands for a setting that is not changed."""
+"""The value of a setting that `use` leaves unchanged."""
 
 
 class use:
-    """Change settings inside a `with` block, for this thread only."""
+    """Change settings inside a `with` block, for this thread only.
+
+    >>> with use(engine="numpy") as settings:
+    ...     settings.engine
+    'numpy'
+    """
 
     __slots__ = ("_changes", "_token")
 
@@ -87,17 +93,17 @@ class use:
 
 
 def not_here() -> bool | None:
-    """What to set `gradients` to so that this level records nothing: None, or False if that is so
-    for all levels already."""
+    """The value of `gradients` with which this level records nothing: None, or False if no level
+    records."""
     return False if _current.get().gradients is False else None
 
 
 _switched: tuple[Settings | None, Settings] = (None, Settings())
-"""Settings, and the same with gradients switched: the last that were asked for."""
+"""Cache of `switch_gradients`: the settings before its last call, and those after it."""
 
 
 def switch_gradients(on: bool) -> Token[Settings]:
-    """Record gradients or not from here on; the token undoes it, see `restore`."""
+    """Record gradients or not from here on. `restore(token)` undoes it."""
     global _switched
     now = _current.get()
     if now.gradients is on:
@@ -118,9 +124,15 @@ def change(**changes: Any) -> None:
 
 
 def set_default_dtype(dtype: Any) -> None:
-    """Set the floating dtype that Python floats and new parameters get (`float32` at the start).
+    """Set the floating dtype of Python floats and new parameters; it is `float32` at the start.
 
-    It holds for all threads and tasks; inside of a `use(default_dtype=...)` block, for that block.
+    It holds for all threads and tasks; inside a `use(default_dtype=...)` block, for that block.
+    Raises DTypeError unless the dtype is floating.
+
+    >>> set_default_dtype("float64")
+    >>> get_default_dtype()
+    dtype('float64')
+    >>> set_default_dtype("float32")
     """
     dtype = np.dtype(dtype)
     if dtype.kind != "f":
@@ -131,5 +143,9 @@ def set_default_dtype(dtype: Any) -> None:
 
 
 def get_default_dtype() -> np.dtype[Any]:
-    """The floating dtype that Python floats and new parameters get."""
+    """The floating dtype of Python floats and new parameters.
+
+    >>> get_default_dtype()
+    dtype('float32')
+    """
     return current().default_dtype

@@ -1,8 +1,9 @@
-"""The tape: what reverse mode remembers of each op, and the walk back over it.
+"""The tape: what reverse mode records of each op, and the backward pass over it.
 
-Every op whose result needs a gradient leaves a :class:`Node`. Its edges lead to the nodes (or
-leaf tensors) it computed from; its `saved` holds just what the derivative asks for by name.
-:func:`walk` visits the nodes from the last to the first, iteratively, so depth is no limit.
+Every op whose result needs a gradient adds a :class:`Node`. Its edges lead to the nodes (or leaf
+tensors) of its inputs. Its `saved` holds only the inputs that the derivative asks for by name.
+:func:`walk` visits the nodes from the last to the first. It is a loop, not a recursion, so the
+depth of a computation is not limited.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ Place = tuple[CodeType, int]
 Edge = tuple[Any, int] | None
 """(node, which of its outputs), or (leaf tensor, 0), or None where no gradient is wanted."""
 Saved = tuple[Any, Any, Edge]
-"""An input that the derivative asks for: the tensor, its data when the op ran, and its edge."""
+"""An input that the derivative needs: the tensor, its data when the op ran, and its edge."""
 
 _PACKAGE = str(Path(__file__).parent)
 tick = count().__next__
-"""The next moment, as nodes count them."""
+"""The next number of a counter that orders the nodes in time."""
 
 
 def caller(depth: int = 2) -> Place:
-    """The innermost place outside this package: the line of the user's program.
+    """The innermost place on the call stack outside this package: a line of the user's program.
 
-    The first `depth` frames are known to be inside.
+    `depth` frames are skipped, as the caller knows that they belong to this package.
     """
     frame = sys._getframe(depth)
     while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
@@ -55,9 +56,18 @@ def describe(place: Place) -> str:
 
 
 class Node:
-    """One op on the tape: its record and parameters, where it came from, and what it keeps.
+    """One op on the tape.
 
-    `recall`, if any, puts back what the node does not keep, for a while: transforms/recompute.py.
+    primitive, params: the op's record, and its parameters.
+    edges: for each input, where its gradient goes.
+    saved, outputs: the inputs and the outputs that the derivative needs; `saved` is None once the
+        graph is freed.
+    specs, input_specs: the shapes and dtypes of the outputs, and of inputs where needed.
+    hooks: the hooks on the gradients of outputs, by the number of the output.
+    recall: computes what the node did not save, before its derivative runs, or None; see
+        transforms/recompute.py.
+    order: increases with time.
+    place: the line of the user's program.
     """
 
     __slots__ = (
@@ -87,7 +97,7 @@ def record(
     params: dict[str, Any],
     outputs: tuple[Tensor, ...],
 ) -> None:
-    """Leave a node for `outputs = primitive(inputs; params)` and attach the outputs to it."""
+    """Add a node for `outputs = primitive(inputs; params)`, and attach the outputs to it."""
     node = Node()
     node.primitive = primitive
     node.params = params
@@ -116,7 +126,7 @@ def record(
 
 
 def named_values(node: Node, kept: Sequence[Tensor]) -> dict[str, Any]:
-    """The saved inputs, specs and parameters, under the names by which the derivative asks."""
+    """The saved inputs, specs and parameters, by the names of the derivative's parameters."""
     primitive, star = node.primitive, node.primitive.variadic_from
     named: dict[str, Any] = {name: node.params[name] for name in primitive.saved_params}
     fixed = sum(i != star for i in primitive.saved_positions)
@@ -130,7 +140,7 @@ def named_values(node: Node, kept: Sequence[Tensor]) -> dict[str, Any]:
 
 
 def reachable(starts: Iterable[Any], since: int = 0) -> list[Node]:
-    """All nodes not older than `since` that lead to the starts, the last recorded first."""
+    """All nodes recorded since `since` on which the starts depend, the last recorded first."""
     seen = {start for start in starts if isinstance(start, Node) and start.order >= since}
     stack = list(seen)
     while stack:
@@ -144,7 +154,7 @@ def reachable(starts: Iterable[Any], since: int = 0) -> list[Node]:
 
 
 def leaves(outputs: Iterable[Tensor]) -> list[Tensor]:
-    """The leaf tensors that require gradients and that the outputs depend on."""
+    """The leaf tensors that require gradients and on which the outputs depend."""
     starts = [y._node or y for y in outputs if y._requires_grad]
     found = {id(s): s for s in starts if not isinstance(s, Node)}
     for node in reachable(starts):
@@ -155,14 +165,15 @@ def leaves(outputs: Iterable[Tensor]) -> list[Tensor]:
 
 
 class _Totals:
-    """The gradients gathered so far, of outputs of nodes and of leaves."""
+    """The gradients accumulated so far, for outputs of nodes and for leaves."""
 
     def __init__(self) -> None:
         self.sums: dict[tuple[int, int], Tensor] = {}
         self.leaves: dict[int, Tensor] = {}
 
     def add(self, edge: tuple[Any, int], g: Tensor) -> None:
-        """Add g to what an edge leads to, in its shape and dtype: the adjoint of broadcasting."""
+        """Add `g` to the gradient of the edge's target, after reducing it to the target's shape
+        (the adjoint of broadcasting) and converting it to the target's dtype."""
         target, position = edge
         shape, dtype = _target_spec(target, position)
         if g._data.shape != shape:
@@ -175,7 +186,7 @@ class _Totals:
             self.leaves[id(target)] = target
 
     def take(self, node: Node) -> list[Tensor | None]:
-        """The gradients of a node's outputs, complete and passed through its hooks."""
+        """Remove and return the complete gradients of a node's outputs, after its hooks."""
         gradients = [self.sums.pop((id(node), i), None) for i in range(len(node.specs))]
         for position, hooks in (node.hooks or {}).items():
             g = gradients[position]
@@ -184,7 +195,7 @@ class _Totals:
         return gradients
 
     def finish(self) -> None:
-        """Pass the gradients of the leaves through their hooks."""
+        """Run the hooks of the leaves on their gradients."""
         for key, leaf in self.leaves.items():
             if leaf._hooks:
                 self.sums[key, 0] = run_hooks(leaf._hooks, self.sums[key, 0])
@@ -196,10 +207,10 @@ def walk(
     wrap: Callable[..., Tensor],
     targets: Sequence[Tensor] | None = None,
 ) -> list[tuple[Tensor, Tensor | None]]:
-    """Carry gradients from `seeds` (output, its gradient) back to the leaves.
+    """Propagate gradients from `seeds` (output, its gradient) back to the leaves.
 
-    Returns pairs (tensor, gradient) for the leaves reached, or for `targets` where given.
-    `wrap(data, node, position)` makes a tensor of a saved output.
+    Returns pairs (tensor, gradient) for the leaves reached, or for `targets` if given. The graph is
+    freed unless `keep_graph`. `wrap(data, node, position)` makes a tensor from saved data.
     """
     totals = _Totals()
     for output, g in seeds:
@@ -235,7 +246,7 @@ def walk(
 
 
 def _leading(nodes: Sequence[Node], aims: set[int]) -> set[int]:
-    """The ids of the aims and of all nodes that lead to one: the rest needs no derivative."""
+    """The ids of the aims, and of all nodes that depend on one. Other nodes need no derivative."""
     found = set(aims)
     for node in reversed(nodes):
         if any(edge is not None and id(edge[0]) in found for edge in node.edges):
@@ -244,14 +255,14 @@ def _leading(nodes: Sequence[Node], aims: set[int]) -> set[int]:
 
 
 def run_hooks(hooks: Iterable[Callable[[Tensor], Tensor | None]], g: Tensor) -> Tensor:
-    """Pass a gradient through hooks; one that returns a value replaces it."""
+    """Run hooks on a gradient, one after the other; what a hook returns replaces the gradient."""
     for hook in tuple(hooks):
         replaced = hook(g)
         if replaced is None:
             continue
         if replaced.shape != g.shape or replaced.dtype != g.dtype:
             raise ShapeError(
-                "a hook returns a gradient of the same spec, or nothing",
+                "a hook must return a gradient of the same spec, or None",
                 given=replaced.spec, expected=g.spec,
             )  # fmt: skip
         g = replaced
@@ -270,7 +281,7 @@ def _derive(
     needs: tuple[bool, ...],
     wrap: Callable[..., Tensor],
 ) -> Sequence[Tensor | None]:
-    """Call the derivative of one node with the names it asked for."""
+    """Call the derivative of one node with the arguments that it names."""
     primitive = node.primitive
     if primitive.vjp is None:
         raise NotDifferentiableError(
@@ -307,7 +318,8 @@ def _derive(
 def _as_saved(
     node: Node, x: Tensor, data: Any, edge: Edge, wrap: Callable[..., Tensor]
 ) -> Tensor:
-    """An input as it was when the op ran: itself, or its data of then if it was overwritten."""
+    """An input as it was when the op ran: the tensor itself, or its saved data if the tensor was
+    overwritten since. Raises GradientError for an overwritten leaf in a second derivative."""
     if top().read(x) is data:
         return x
     if edge is None or edge[0].__class__ is Node:

@@ -1,8 +1,8 @@
-"""The Tensor: an array, where it came from, and the one way to change it.
+"""The Tensor: an array, how it was computed, and the one way to change it.
 
-`assign` replaces a tensor's array and writes nothing in place. So views, saved values and arrays
-handed out by `.numpy()` keep the numbers they had, and a capture sees every write. A compiled step
-writes in place only into an array that nobody else holds.
+`assign` replaces the array of a tensor and never changes an array in place. So the values saved on
+the tape and the arrays returned by `.numpy()` keep their numbers, and a capture records every
+write. A compiled step writes in place only into an array to which no other reference exists.
 """
 
 from __future__ import annotations
@@ -16,11 +16,7 @@ import numpy as np
 
 from chainrule import aliases, tape
 from chainrule.conversion import Conversion
-from chainrule.errors import (
-    DTypeError,
-    GradientError,
-    ShapeError,
-)
+from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.graph import StandIn
 from chainrule.handles import RemovableHandle
 from chainrule.interpreters import top
@@ -32,10 +28,10 @@ Scalar = bool | int | float
 
 
 class Tensor(Conversion, Methods):
-    """An n-dimensional array of one dtype that remembers how it was computed.
+    """An n-dimensional array of one dtype that records how it was computed.
 
-    Made by `cr.tensor`, `cr.zeros`, ... or by an op. `requires_grad` marks what to differentiate
-    by; after `loss.backward()`, `x.grad` is ∂loss/∂x, of the shape and dtype of `x`.
+    Tensors are made by `cr.tensor`, `cr.zeros`, ... and by ops. `requires_grad=True` marks a tensor
+    to differentiate by: after `loss.backward()`, `x.grad` is ∂loss/∂x, in the shape and dtype of x.
 
     >>> import chainrule as cr
     >>> x = cr.tensor([1.0, 2.0, 3.0], requires_grad=True)
@@ -48,7 +44,7 @@ class Tensor(Conversion, Methods):
         "__weakref__", "_alias", "_data", "_grad", "_hooks", "_node", "_output", "_requires_grad",
         "_version", "_written",
     )  # fmt: skip
-    __array_ufunc__ = None  # NumPy leaves `array + tensor` to the tensor, which explains.
+    __array_ufunc__ = None  # `array + tensor` calls the tensor's method, whose error explains.
 
     _data: Any
     _node: tape.Node | None
@@ -78,29 +74,32 @@ class Tensor(Conversion, Methods):
 
     @property
     def shape(self) -> Shape:
+        """The size of each dimension."""
         return self._data.shape
 
     @property
     def dtype(self) -> DType:
+        """The element type, a NumPy dtype."""
         return self._data.dtype
 
     @property
     def ndim(self) -> int:
+        """The number of dimensions."""
         return len(self._data.shape)
 
     @property
     def spec(self) -> Spec:
-        """Shape and dtype."""
+        """The shape and dtype."""
         return Spec(self._data.shape, self._data.dtype)
 
     @property
     def is_leaf(self) -> bool:
-        """Whether it was made by the user and not by a recorded op."""
+        """Whether no recorded op computed this tensor."""
         return self._node is None
 
     @property
     def requires_grad(self) -> bool:
-        """Whether gradients flow to this tensor."""
+        """Whether gradients are computed for this tensor."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -135,7 +134,7 @@ class Tensor(Conversion, Methods):
         return copied
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        """Pickled in memory, for copies and processes: numbers and gradient, not hooks."""
+        """Pickle the numbers, the gradient and attributes, but no hooks: for other processes."""
         if self._node is not None:
             raise GradientError("a computed tensor cannot be pickled", instead="Use x.detach().")
         attributes = getattr(self, "__dict__", {})
@@ -145,23 +144,23 @@ class Tensor(Conversion, Methods):
     # -- state ---------------------------------------------------------------------------------
 
     def assign(self, value: Tensor | Array | Scalar) -> Tensor:
-        """Replace the numbers of this tensor: the only way that state changes.
+        """Replace the numbers of this tensor, and return it. No other function changes state.
 
-        `value` has the same shape and dtype (a Python scalar fills). A leaf that requires
-        gradients is written under `cr.no_grad()`. What shares this tensor's numbers (what it is a
-        view of, its own views, what `detach()` gave) is written too. Returns the tensor.
+        `value` has the same shape and dtype, or is a number that fills the tensor. The write
+        reaches all tensors that share these numbers: the base of a view, views, and tensors from
+        `detach()`. Raises GradientError for a leaf that requires gradients outside `cr.no_grad()`.
         """
         new = _fitting(self, value)
         aliases.check_writable(self)
         if current().gradients and (new.is_leaf if new._requires_grad else self._requires_grad):
-            new = self.index_put(..., new)  # stays on the tape, of which the old value is no part
+            new = self.index_put(..., new)  # recorded, so that the old value gets the gradient 0
         self._take(new)
         if self._alias is not None:
             aliases.spread(self)
         return self
 
     def _take(self, new: Tensor) -> None:
-        """Become equal to another tensor; where gradients are recorded, on the tape too."""
+        """Take over the data of another tensor and, while gradients are recorded, its node."""
         self._written = tape.caller()
         self._version += 1
         top().write(self, new)
@@ -170,7 +169,7 @@ class Tensor(Conversion, Methods):
             self._requires_grad = new._requires_grad
 
     def _put(self, data: Array) -> None:
-        """The write itself: the array is replaced, never changed."""
+        """Replace the array; it is never changed in place."""
         if self._alias is None or self._alias.base is None:
             data = np.ascontiguousarray(data).reshape(data.shape)
             if data.base is not None and data.base.nbytes != data.nbytes:
@@ -181,14 +180,14 @@ class Tensor(Conversion, Methods):
         self.assign(self.index_put(index, value))
 
     def detach(self) -> Tensor:
-        """The same numbers, cut off from the tape; a write to one is a write to both."""
+        """A tensor with the same numbers, without gradients. A write to one reaches both."""
         detached = wrap(top().detached(self))
         aliases.pair(self, detached)
         return detached
 
     @property
     def data(self) -> Tensor:
-        """The numbers without the tape; `x.data = value` assigns, also to a leaf."""
+        """As `detach()`. `x.data = value` assigns without recording gradients."""
         return self.detach()
 
     @data.setter
@@ -221,9 +220,10 @@ class Tensor(Conversion, Methods):
     ) -> None:
         """Add ∂self/∂x to `x.grad` for every leaf `x` that requires gradients.
 
-        `gradient` is the upstream gradient, of this tensor's shape; a scalar needs none. The tape
-        is freed unless `retain_graph` (by default: `create_graph`, which makes the gradients
-        differentiable in turn). Raises GradientError when there is nothing to differentiate.
+        `gradient` is the upstream gradient, in this tensor's spec; a scalar needs none. With
+        `create_graph`, the gradients can be differentiated again. The tape is freed unless
+        `retain_graph` (by default: `create_graph`). Raises GradientError if no leaf requires
+        gradients or the tape was freed, ShapeError for an upstream gradient of another spec.
         """
         seed = seed_for(self, gradient)
         for leaf, g in differentiate([(self, seed)], retain_graph, create_graph):
@@ -231,7 +231,7 @@ class Tensor(Conversion, Methods):
                 leaf._accumulate(g, in_place=not create_graph)
 
     def _accumulate(self, g: Tensor, in_place: bool) -> None:
-        """Add a gradient to `grad`: in place, unless it is to be differentiated in turn."""
+        """Add a gradient to `grad`; `in_place` keeps the tensor and assigns the sum to it."""
         total = self.grad
         if total is None:
             self.grad = g
@@ -242,9 +242,9 @@ class Tensor(Conversion, Methods):
             self.grad = total + g
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
-        """Call `hook(g)` on this tensor's gradient; what it returns, if anything, replaces it.
+        """Call `hook(g)` with this tensor's gradient; a tensor that it returns replaces `g`.
 
-        Returns a handle, whose `remove()` takes the hook out.
+        Returns a handle with `remove()`. Raises GradientError unless `requires_grad` is true.
         """
         if not self._requires_grad:
             raise GradientError("a hook needs a tensor that requires gradients")
@@ -257,7 +257,7 @@ class Tensor(Conversion, Methods):
         return RemovableHandle(lambda: hooks.remove(hook))
 
     def retain_grad(self) -> None:
-        """Accumulate `.grad` of a computed tensor too, as a leaf does."""
+        """Make `backward` accumulate `.grad` for this computed tensor, as it does for leaves."""
         if not self._requires_grad:
             raise GradientError("only a tensor that requires gradients can retain its own")
         if self._node is None:
@@ -274,7 +274,7 @@ def _unpickled(
     grad: Tensor | None,
     attributes: dict[str, Any],
 ) -> Tensor:
-    """The tensor that was pickled as these."""
+    """Rebuild a tensor from what `__reduce_ex__` returned."""
     tensor = kind.__new__(kind)
     Tensor.__init__(tensor, numbers, requires_grad)
     tensor._grad = grad
@@ -284,7 +284,7 @@ def _unpickled(
 
 
 class _Retained:
-    """The hook of `retain_grad`. It holds its tensor weakly: else the two would be a cycle."""
+    """The hook of `retain_grad`. Its reference to the tensor is weak, to avoid a cycle."""
 
     def __init__(self, owner: Tensor) -> None:
         self.owner = ref(owner)
@@ -296,7 +296,7 @@ class _Retained:
 
 
 def wrap(data: Any, node: tape.Node | None = None, output: int = 0) -> Tensor:
-    """A tensor around an array (or a graph's value), as light as can be."""
+    """Make a tensor from an array or a stand-in, without the checks of `Tensor(...)`."""
     if data.__class__ is not np.ndarray and not isinstance(data, StandIn):
         data = np.asarray(data)
     tensor = object.__new__(Tensor)
@@ -311,7 +311,7 @@ def wrap(data: Any, node: tape.Node | None = None, output: int = 0) -> Tensor:
 
 
 def _fitting(target: Tensor, value: Any) -> Tensor:
-    """`value` as a tensor of exactly the target's spec, for `assign`."""
+    """Convert `value` to a tensor of the target's spec, for `assign`."""
     if value.__class__ is Tensor and value.shape == target.shape and value.dtype is target.dtype:
         return value
     if isinstance(value, SCALARS):
@@ -334,7 +334,7 @@ def _fitting(target: Tensor, value: Any) -> Tensor:
 
 
 def seed_for(output: Tensor, gradient: Tensor | None) -> Tensor:
-    """The upstream gradient to start from: the given one, or 1 for a scalar."""
+    """The upstream gradient of an output: the given one, or 1 for a scalar."""
     if not output._requires_grad:
         raise GradientError(
             "this tensor does not depend on anything that requires gradients",
@@ -368,7 +368,7 @@ def differentiate(
     create_graph: bool = False,
     targets: Sequence[Tensor] | None = None,
 ) -> list[tuple[Tensor, Tensor | None]]:
-    """Gradients of Σ ⟨output, seed⟩ by the targets, or by all leaves: pairs (tensor, gradient)."""
+    """The gradients of Σ ⟨output, seed⟩ by the targets, or by all leaves: (tensor, gradient)."""
     keep = create_graph if retain_graph is None else retain_graph
     with use(gradients=create_graph or not_here()):
         pairs = tape.walk(seeds, keep, _wrap_saved, targets)
@@ -376,7 +376,7 @@ def differentiate(
 
 
 def _own(g: Tensor) -> Tensor:
-    """A gradient as a tensor of its own: on the walk one tensor may serve several inputs."""
+    """A new tensor for a gradient: the backward pass may use one tensor for several inputs."""
     if g._requires_grad and g._node is None:
         return g.clone()
     return wrap(top().read(g), g._node, g._output)
@@ -387,9 +387,9 @@ def _wrap_saved(data: Any, node: tape.Node | None, position: int, spec: Any = No
 
 
 def from_numpy(array: Array) -> Tensor:
-    """A tensor that shares the memory of `array`; Chainrule never writes into it.
+    """A tensor that shares the memory of `array`, and never writes to it.
 
-    Use `cr.tensor(array)` for a copy. Arrays that are byte-swapped are converted.
+    `cr.tensor(array)` copies. A byte-swapped array is copied into the machine's byte order.
     """
     if not isinstance(array, np.ndarray):
         raise DTypeError(

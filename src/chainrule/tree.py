@@ -1,4 +1,4 @@
-"""Nested tuples, lists and dicts of leaves, flattened to a list and rebuilt."""
+"""Nested tuples, lists and dicts: flattening them to a list of leaves, and rebuilding them."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
 
 
 def unflatten(tree: Any, leaves: list[Any]) -> Any:
-    """The structure of `tree` with its leaves replaced, in order, by `leaves`."""
+    """The structure of `tree` with its leaves replaced, in order, by `leaves`.
+
+    >>> unflatten({"a": (1, 2), "b": [3]}, ["x", "y", "z"])
+    {'a': ('x', 'y'), 'b': ['z']}
+    """
     supply: Iterator[Any] = iter(leaves)
     return map_leaves(lambda _: next(supply), tree)
