@@ -1,6 +1,8 @@
 """Random numbers: Philox's own bits, independent streams, the right distributions; D4."""
 
 import random
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -125,3 +127,24 @@ def test_draws_can_be_captured():
     assert generator.state.tolist() == [4, 0], "nothing was drawn yet"
     first, second = program(), program()
     assert (first == Generator(4).normal(3)).all() and not (first == second).any()
+
+
+def test_threads_that_share_a_generator_draw_no_number_twice():
+    generator, drawn = cr.Generator(seed=5), []
+
+    def draw():
+        for _ in range(50):
+            drawn.append(generator.uniform(3, dtype="float64").tolist())
+
+    threads = [threading.Thread(target=draw) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    finally:
+        sys.setswitchinterval(interval)
+    numbers = [x for row in drawn for x in row]
+    assert len(set(numbers)) == len(numbers) == 600

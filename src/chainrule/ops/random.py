@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import operator
+import threading
 from typing import Any
 
 import numpy as np
@@ -90,8 +91,14 @@ class random_normal:
         return pairs[:n].reshape(shape).astype(dtype)
 
 
+_ONE_DRAW_AT_A_TIME = threading.RLock()
+
+
 class Generator:
     """A stream of random numbers with a state of its own.
+
+    Threads may share a generator: no number is drawn twice, but which thread gets which numbers
+    depends on their order. Give each thread a generator of its own for numbers that repeat.
 
     >>> generator = Generator(seed=0)
     >>> a, b = generator.uniform(2), generator.uniform(2)
@@ -140,7 +147,7 @@ class Generator:
 
     def _draw(self, op: str, shape: Shape, dtype: Any, per_pair: bool) -> Tensor:
         dtype = np.dtype(dtype or current().default_dtype)
-        with use(gradients=False):
+        with _ONE_DRAW_AT_A_TIME, use(gradients=False):
             y: Tensor = apply(op, self.state, shape=shape, dtype=dtype)
             words = words_needed((top().draws, *shape), dtype, per_pair)
             counts = -(-words // WORDS_PER_COUNT)
@@ -152,5 +159,8 @@ default_generator = Generator(seed=0)
 
 
 def manual_seed(seed: int) -> Generator:
-    """Seed the default generator: the one that initializers, dropout and `cr.rand` draw from."""
+    """Seed the default generator: the one that initializers, dropout and `cr.rand` draw from.
+
+    There is one for all threads of the process; see `Generator` for what threads may expect.
+    """
     return default_generator.manual_seed(seed)
