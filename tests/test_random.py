@@ -133,10 +133,10 @@ def test_threads_that_share_a_generator_draw_no_number_twice():
     generator, drawn = cr.Generator(seed=5), []
 
     def draw():
-        for _ in range(50):
+        for _ in range(200):
             drawn.append(generator.uniform(3, dtype="float64").tolist())
 
-    threads = [threading.Thread(target=draw) for _ in range(4)]
+    threads = [threading.Thread(target=draw) for _ in range(8)]
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -147,4 +147,4 @@ def test_threads_that_share_a_generator_draw_no_number_twice():
     finally:
         sys.setswitchinterval(interval)
     numbers = [x for row in drawn for x in row]
-    assert len(set(numbers)) == len(numbers) == 600
+    assert len(set(numbers)) == len(numbers) == 4800
