@@ -1,4 +1,4 @@
-"""The contents of the API reference: which page shows what, in which order."""
+"""The contents of the API reference: its pages, their sections, and what each section shows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ FACES = (
     "chainrule", "chainrule.nn", "chainrule.nn.functional", "chainrule.nn.init",
     "chainrule.optim", "chainrule.data", "chainrule.train", "chainrule.errors",
 )  # fmt: skip
-"""The faces of which every public name must be on a page."""
+"""The modules whose public names must all be on a page."""
 
 
 class Section(NamedTuple):
-    """A heading, with objects of one face: some by name, or all that come from some modules."""
+    """A heading with objects of one module: some by name, or all that were defined in `modules`."""
 
     title: str
     face: str = "chainrule"
@@ -50,8 +50,8 @@ PAGES = (
     ),
     Page(
         "functions", "Functions", "Elementwise functions, comparisons and reductions. Each op is "
-        "one record: formula, rule for the shape, NumPy reference, derivative. Unfold it to read "
-        "all that is known of the op.",
+        "one record: formula, rule for the shape, NumPy reference, derivative. Unfold an entry to "
+        "read the record.",
         (
             all_of("Elementwise", "ops.elementwise ops.special"),
             all_of("Comparisons, choices, casts", "ops.compare"),
@@ -60,8 +60,8 @@ PAGES = (
         ),
     ),
     Page(
-        "shapes", "Shapes, indices, products", "What moves numbers, what multiplies them, and "
-        "what draws them.",
+        "shapes", "Shapes, indices, products", "Functions that rearrange, select, multiply "
+        "and draw numbers.",
         (
             all_of("Shapes", "ops.shape"),
             all_of("Indices", "ops.index"),
@@ -129,18 +129,19 @@ PAGES = (
         (
             all_of("Data that ships with the package", "data.shipped", DATA),
             all_of("Data that is downloaded once", "data.mnist", DATA),
-            all_of("Data that is made", "data.synthetic", DATA),
+            all_of("Synthetic data", "data.synthetic", DATA),
             all_of("Datasets and the loader", "data.dataset data.splits data.loader", DATA),
-            all_of("Readers", "data.catalog data.sources data.tables data.images data.idx "
-                              "data.numpy_files", DATA),
+            all_of("Tables", "data.table data.schema data.encoding", DATA),
+            all_of("Readers", "data.catalog data.sources data.tables data.labels data.images "
+                              "data.idx data.numpy_files", DATA),
             all_of("Transforms", "data.transforms data.augment", DATA),
         ),
     ),
     Page(
-        "train", "Training", "The Trainer, and what it works with.",
+        "train", "Training", "The Trainer, metrics, callbacks and saved state.",
         (
             some("The Trainer", "Trainer save load"),
-            all_of("What callbacks are given", "train.training", TRAIN),
+            all_of("The state that callbacks receive", "train.training", TRAIN),
             some("The history", "History", TRAIN),
             all_of("Metrics", "train.metrics.base train.metrics.classes train.metrics.values",
                    TRAIN),
@@ -148,7 +149,8 @@ PAGES = (
         ),
     ),
     Page(
-        "compile", "Compiling and tracing", "From functions to executables that can be read.",
+        "compile", "Compiling and tracing", "Functions as graphs and as executables, with their "
+        "reports.",
         (
             some("Compiling", "compile Compiled"),
             some("One executable", "Executable", "chainrule.compiler.executable"),
@@ -156,7 +158,7 @@ PAGES = (
         ),
     ),
     Page(
-        "core", "Ops of one's own", "The record of an op, and the gateway that every computation "
+        "core", "Define an op", "The record of an op, and the gateway that every computation "
         "passes.",
         (
             some("Ops", "primitive Spec apply require"),
@@ -165,7 +167,7 @@ PAGES = (
     ),
     Page(
         "errors", "Errors", "Every error says what was given, what was expected, and what to "
-        "write instead. Each is also the built-in exception that one would catch.",
+        "write instead. Each is a subclass of the built-in exception that you would expect.",
         (
             some("The base", "ChainruleError"),
             some("Errors", "ShapeError DTypeError ArgumentError OutOfRangeError GradientError "
@@ -177,9 +179,10 @@ PAGES = (
         ),
     ),
     Page(
-        "settings", "Settings", "The only settings, scoped to the context, and so to the thread. "
-        "From outside: `CHAINRULE_ENGINE=off` runs everything on NumPy, `CHAINRULE_NUM_THREADS` "
-        "sets the engine's threads, `CHAINRULE_DATA` is where data is looked for first.",
+        "settings", "Settings", "All settings. They are scoped to the context, and so to the "
+        "thread. Environment variables: `CHAINRULE_ENGINE=off` runs everything on NumPy, "
+        "`CHAINRULE_NUM_THREADS` sets the number of threads of the engine, `CHAINRULE_DATA` is the "
+        "first place where data sets are looked for.",
         (
             some("The default dtype", "get_default_dtype set_default_dtype"),
             some("The record", "Settings use change", "chainrule.settings"),
