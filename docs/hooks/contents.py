@@ -53,7 +53,9 @@ PAGES = (
         "one record: formula, rule for the shape, NumPy reference, derivative. Unfold an entry to "
         "read the record.",
         (
-            all_of("Elementwise", "ops.elementwise ops.special"),
+            all_of("Elementwise", "ops.elementwise ops.arithmetic ops.transcendental ops.special "
+                                  "ops.gamma"),
+            all_of("Logic", "ops.logic"),
             all_of("Comparisons, choices, casts", "ops.compare"),
             all_of("Reductions", "ops.reduce"),
             all_of("Order", "ops.order"),
