@@ -1,8 +1,9 @@
 """From functions to executables: capture → graph → passes → plan → executable.
 
-`capture` runs a function on specs and gives a `Trace`, whose `Graph` the `passes` improve.
-`lowering` turns its equations into steps, `memory` says where their results lie, and both make a
-`Plan`. An `Executable` is a plan bound to state and guards; `Compiled` keeps those of one function.
+`capture` runs a function on specs and returns a `Trace`, whose `Graph` is optimized by `passes`.
+`lowering` turns the equations into steps, `memory` assigns memory to their results, and both make a
+`Plan`. An `Executable` is a plan that is bound to state and guards. A `Compiled` function holds its
+executables.
 """
 
 from chainrule.compiler.compiled import Compiled as Compiled

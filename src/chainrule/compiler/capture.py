@@ -1,9 +1,9 @@
-"""Capture: the interpreter that writes down what a function would compute.
+"""Capture: the interpreter that records what a function computes, as a graph.
 
-Every op, every write to state and every gradient passes it, so forward, backward and an optimizer's
-update become one graph. Who owns a tensor is known from where it was made: what the function makes
-is inside, and a write to it only changes what its name stands for; what was there before is state,
-read when the graph runs and written at its end.
+Every op, every write to state and every gradient goes through it. So forward pass, backward pass
+and the update of an optimizer become one graph. A tensor that the function makes belongs to the
+capture: a write to it only changes which value stands for it. A tensor that existed before is
+state: it is read when the graph runs, and written at the end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from chainrule.tensor import Tensor, wrap
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """A place of state: the numbers of a tensor, or its gradient."""
+    """One piece of state: the numbers of a tensor, or its gradient."""
 
     tensor: Tensor
     is_grad: bool = False
@@ -35,7 +35,7 @@ class Slot:
         return (id(self.tensor), self.is_grad)
 
     def load(self) -> Array:
-        """The array in this place now."""
+        """The current array. Raises CaptureError if the gradient no longer exists."""
         tensor = self.tensor._grad if self.is_grad else self.tensor
         if tensor is None:
             raise CaptureError(
@@ -45,7 +45,7 @@ class Slot:
         return tensor._data
 
     def store(self, array: Array) -> None:
-        """Put another array into this place."""
+        """Replace the array."""
         if self.is_grad:
             self.tensor._grad = wrap(array)
         else:
@@ -56,7 +56,7 @@ class Slot:
 
 
 class Read(NamedTuple):
-    """What was read from a tensor that was there before, and the value that stands for it."""
+    """A read of a tensor that existed before the capture: its data, and the value for it."""
 
     tensor: ref[Tensor]
     value: Value
@@ -65,9 +65,11 @@ class Read(NamedTuple):
 
 @dataclass(eq=False)
 class Gradient:
-    """The gradient of a tensor from outside, as it is now in the capture.
+    """The gradient, during a capture, of a tensor that existed before.
 
-    before: the value that was read first; was_read: whether it was read before it was written.
+    was_read: whether it was read before it was first written.
+    before: the value of the first read, or None if there was no gradient.
+    now: the current gradient.
     """
 
     slot: Slot
@@ -77,7 +79,7 @@ class Gradient:
 
 
 class Capture(Evaluate):
-    """The interpreter that writes equations down instead of computing them."""
+    """The interpreter that records equations instead of computing them."""
 
     def __init__(self, labels: dict[int, str]) -> None:
         self.graph = Graph()
@@ -102,7 +104,7 @@ class Capture(Evaluate):
         return outputs if isinstance(derived, tuple) else outputs[0]
 
     def read(self, tensor: Tensor) -> Value:
-        """The value that stands for a tensor here: its last write, or what it was made as."""
+        """The value of a tensor: that of its last write in the capture, or that of its state."""
         if isinstance(tensor._data, Value):
             return tensor._data
         if id(tensor) in self.writes:
@@ -110,7 +112,8 @@ class Capture(Evaluate):
         return self._read(Slot(tensor), tensor._data)
 
     def _refuse_computed_outside(self, tensor: Tensor) -> None:
-        """Gradients cannot flow from here to what led to a tensor before the capture."""
+        """Refuse a tensor that was computed, with gradients, before the capture: gradients cannot
+        flow back from the graph to its history."""
         inside = isinstance(tensor._data, Value) or id(tensor) in self.writes
         if tensor._node is not None and not inside:
             raise CaptureError(
@@ -147,7 +150,7 @@ class Capture(Evaluate):
             self.gradients[id(tensor)] = Gradient(Slot(tensor, is_grad=True), False, None, g)
 
     def written(self) -> list[tuple[Slot, Value | None]]:
-        """The state that is another one at the end, with its value then."""
+        """The state that the function has changed, with its new value (None: cleared)."""
         changed: list[tuple[Slot, Value | None]] = list(self.writes.values())
         for g in self.gradients.values():
             after = None if g.now is None else self.read(g.now)
@@ -160,8 +163,8 @@ class Capture(Evaluate):
             self.replaced.setdefault((id(attributes), name), (attributes, name, old))
 
     def put_back(self) -> None:
-        """Attributes that the function set to new tensors hold their old ones again, which are
-        written: in a program the tensor of a buffer stays, with another value."""
+        """Treat attributes that the function has set to new tensors as writes: the old tensor is
+        put back, and written. A program cannot replace the tensor of a buffer, only its value."""
         for attributes, name, old in self.replaced.values():
             new = attributes.get(name)
             if not isinstance(new, Tensor) or not isinstance(new._data, Value):
@@ -177,7 +180,7 @@ class Capture(Evaluate):
         self.requirements.append((self.read(condition), error))
 
     def adopt(self, tensor: Tensor, data: Any) -> Any:
-        """What is made inside from numbers is a constant, until it is written."""
+        """A tensor that is made from an array during the capture is a constant of the graph."""
         if isinstance(data, Value):
             return data
         value = Value(data)
@@ -186,8 +189,8 @@ class Capture(Evaluate):
         return value
 
     def let_go(self) -> None:
-        """Let tensors outside be as they were: those that were made inside have their first
-        numbers, so that the next capture finds them as state; state leaves the tape."""
+        """Restore tensors after the capture. State gets its place on the tape back. A tensor that
+        was made from an array gets that array, so that the next capture finds it as state."""
         for tensor, place in self.places.values():
             tensor._node, tensor._output, tensor._requires_grad = place
         for reference, data in self.made:
@@ -199,7 +202,7 @@ class Capture(Evaluate):
         known = self.reads.get(slot.key)
         if known is not None and known.tensor() is slot.tensor:
             return known.value
-        if known is not None:  # of a temporary tensor that is gone
+        if known is not None:  # of a temporary tensor that no longer exists
             self.graph.constants[known.value] = known.data
         label = self._labels.get(id(slot.tensor), "")
         value = Value(data, f"grad({label})" if slot.is_grad else label)
@@ -207,6 +210,6 @@ class Capture(Evaluate):
         return value
 
     def label(self, slot: Slot) -> str:
-        """How the text of the graph names a place of state."""
+        """The name of a piece of state in the text of the graph."""
         name = self._labels.get(id(slot.tensor), "state")
         return f"grad({name})" if slot.is_grad else name

@@ -1,4 +1,4 @@
-"""`cr.compile`: a function, usually a whole training step, as executables that run in one go."""
+"""`cr.compile`: turns a function, usually a whole training step, into executables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chainrule.tensor import Tensor
 M = TypeVar("M", bound=Module)
 
 MOST_EXECUTABLES = 16
-"""How many executables one function may have; the oldest goes first."""
+"""The most executables that one function keeps; the oldest is dropped first."""
 
 
 class Compiled(Unguarded):
@@ -51,7 +51,7 @@ class Compiled(Unguarded):
             if result is not MISSED:
                 return result
         if settings.interpreter is not None:
-            return self.function(*args, **named)  # inside another capture, or watched
+            return self.function(*args, **named)  # inside a capture or another interpreter
         leaves = [x for x in tree.flatten(given) if isinstance(x, Tensor)]
         try:
             executable = self._find(args, named, settings)
@@ -69,7 +69,7 @@ class Compiled(Unguarded):
     def _find(
         self, args: tuple[Any, ...], named: dict[str, Any], settings: Settings
     ) -> Executable:
-        """The executable for these arguments, captured now unless one of before still holds."""
+        """The executable for these arguments: one whose guards hold, else a new capture."""
         key = _signature((args, named), settings)
         reason = None
         for executable in self._executables.get(key, ()):
@@ -79,7 +79,8 @@ class Compiled(Unguarded):
         return self._capture(key, args, named, reason)
 
     def _eagerly(self, error: Exception, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """Run the function itself. Where it raises too, the error is the user's; else ours."""
+        """Run the function eagerly after an error during compilation. If this raises too, the error
+        is in the user's code; otherwise it is in the compiler, which is reported as a warning."""
         result = self.function(*args, **named)
         if not self._has_warned:
             self._has_warned = True
@@ -92,7 +93,7 @@ class Compiled(Unguarded):
         return result
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
-        """As a method: each object has a compiled function of its own, kept in its attributes."""
+        """As a method: each object gets its own compiled function, stored in its attributes."""
         if owner is None:
             return self
         bound = Compiled(MethodType(self.function, owner))
@@ -103,15 +104,15 @@ class Compiled(Unguarded):
         return Compiled(deepcopy(self.function, memo))
 
     def __reduce__(self) -> Any:
-        """By name, as functions are; a method by its object."""
+        """Pickle by name, as functions are pickled; a method by its object."""
         if isinstance(self.function, MethodType):
             return _as_method, (self.function.__self__, type(self.function.__self__), self.__name__)
         home = sys.modules.get(self.__module__)
         if getattr(home, self.__qualname__, None) is not self:
             raise CaptureError(
-                f"a compiled function is pickled by its name, and {self.__qualname__} is none that "
-                f"{self.__module__} knows",
-                instead="Pickle what it works on, and compile the function again.",
+                f"a compiled function is pickled by its name, and {self.__module__} has no "
+                f"attribute {self.__qualname__} that is this function",
+                instead="Pickle the objects that it uses, and compile the function again.",
             )
         return self.__qualname__
 
@@ -137,7 +138,7 @@ class Compiled(Unguarded):
 
     @property
     def executables(self) -> list[Executable]:
-        """The executables there are: for each signature, the newest first."""
+        """All executables: for each signature, the newest first."""
         return [executable for found in self._executables.values() for executable in found]
 
 
@@ -152,21 +153,25 @@ def compile(function: M) -> M: ...  # type: ignore[overload-overlap]
 @overload
 def compile(function: Callable[..., Any]) -> Compiled: ...
 def compile(function: Any) -> Any:
-    """Run a function of tensors as one program: captured once, improved by passes, then called.
+    """Compile a function of tensors into one program.
 
-    A whole training step fits: forward, loss, `backward`, clipping, the optimizer's update, random
-    numbers, running statistics. State (parameters, buffers, optimizer state, gradients, learning
-    rates, the random state) is found by itself. What the capture takes for granted is guarded; when
-    it no longer holds, or the arguments have other shapes, the function is captured again.
+    The first call captures the function as a graph, optimizes it, and runs it. Later calls with
+    arguments of the same specs run the program. A whole training step can be compiled: forward
+    pass, loss, `backward`, clipping, the update of the optimizer, random numbers, running
+    statistics. State (parameters, buffers, optimizer state, gradients, learning rates, the random
+    state) is found automatically. Python values that the function reads are guarded: if one has
+    changed, or the arguments have other specs, the function is captured again.
 
-    It takes keyword arguments and works as a decorator of methods. Results carry gradients, as
-    those of the function do: the call is one node on the tape, forward and backward a program each.
-    Of a module it makes another one that shares everything with it, but its `forward` is compiled:
-    `model = cr.compile(model)` trains in an eager loop.
+    A compiled function takes keyword arguments, and `compile` also decorates methods. Results carry
+    gradients where those of the function do: the call is one node on the tape, and a second program
+    computes its derivative.
 
-    Raises CaptureError for what depends on numbers (`.item()`, `if tensor:`, `.numpy()`), for
-    tensors kept outside by other means than `assign`, and for what Python would do anew at each
-    call: counting, drawing from `random`, advancing an iterator.
+    For a module, `compile` returns a module that shares all attributes with it, and whose `forward`
+    is compiled. `model = cr.compile(model)` trains in an eager loop.
+
+    Raises CaptureError for code that depends on numbers (`.item()`, `if tensor:`, `.numpy()`), for
+    a computed tensor that is kept outside of the function without `assign`, and for code that does
+    something else at each call: counting, drawing from `random`, advancing an iterator.
 
     >>> import chainrule as cr
     >>> w = cr.tensor([1.0, 2.0], requires_grad=True)
@@ -185,8 +190,8 @@ def compile(function: Any) -> Any:
 
 
 def _module(module: Module) -> Module:
-    """A module with all that another one has, in one and the same `__dict__`, whose `forward` runs
-    compiled. Its class is one of its own."""
+    """A module that shares the `__dict__` of another one, and whose `forward` runs compiled. Its
+    class is a new subclass."""
     kind = type(module)
     forward = Compiled(MethodType(kind.forward, module))
     own = {
@@ -203,7 +208,7 @@ def _module(module: Module) -> Module:
 
 
 def _signature(given: tuple[Any, ...], settings: Settings) -> Any:
-    """What tells executables of a function apart: specs, plain values, structure, mode."""
+    """The key of an executable: settings, and the specs, values and structure of arguments."""
     parts: list[Any] = [settings.gradients, settings.default_dtype, settings.engine]
     for leaf in tree.flatten(given):
         if isinstance(leaf, Tensor):

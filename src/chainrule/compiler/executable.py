@@ -1,12 +1,13 @@
-"""Executables: a plan bound to the state that it reads and writes, called with arguments.
+"""Executables: a plan that is bound to the state that it reads and writes, and to guards.
 
-An executable belongs to one capture of a function, and knows what that took for granted. The engine
-checks the guards, finds the arrays, runs the plan and writes new state, in one call (see
-engine/cpp/runtime/replay.cpp). What is here prepares that call once, helps where an array cannot be
-used as it is, and hands out results.
+An executable belongs to one capture of a function. The engine checks the guards, finds the arrays,
+runs the plan and writes new state, in one call (see engine/cpp/runtime/replay.cpp). The code here
+prepares that call once, provides other arrays for state where the engine cannot use the present
+ones, and returns the results.
 
-State that the engine writes in place must be nobody else's: an array that somebody holds, by
-`.numpy()`, a view or a saved value, keeps its numbers, and the tensor goes on with a copy.
+The engine writes state in place only into an array to which no other reference exists. If there is
+one (from `.numpy()`, a view or a saved value), that array keeps its numbers, and the tensor gets a
+copy.
 """
 
 from __future__ import annotations
@@ -34,17 +35,21 @@ from chainrule.settings import Settings, current
 from chainrule.tensor import Tensor, wrap
 
 GRADIENT, WRITTEN, KEPT, PACKED = 1, 2, 4, 8
-"""Of an array of state: a tensor's gradient; the plan writes it; its memory is kept here; the plan
-reads a transposed copy, made anew when the tensor has changed."""
+"""Flags of an array of state. GRADIENT: it is the gradient of a tensor. WRITTEN: the plan writes
+it. KEPT: the executable keeps its memory. PACKED: the plan reads a transposed copy, which is
+updated when the tensor has changed."""
 
 MISSED = object()
-"""Stands for the result of a call for which something is not as it was in the capture."""
+"""The result of a call that did not run, because a guard does not hold or an argument does not
+fit."""
 
 
 class Executable(ABC):
-    """A function, captured for arguments of one signature. Its kinds are final.
+    """A function that was captured for arguments of one signature. Its subclasses are final.
 
-    trace: what the capture gave. plan: the steps, after the passes.
+    trace: the result of the capture.
+    plan: the steps, after the passes.
+    backward: the program of the derivative, where results carry gradients.
     """
 
     plan: Plan
@@ -60,10 +65,10 @@ class Executable(ABC):
 
     @abstractmethod
     def __call__(self, args: Any) -> Any:
-        """What the function returns for these arguments, or MISSED."""
+        """Run for these arguments: the result of the function, or MISSED."""
 
     def answer(self, arrays: Sequence[Array], leaves: Sequence[Tensor]) -> Any:
-        """What the function returned, on the tape where its results carry gradients."""
+        """The result of the function, recorded on the tape where it carries gradients."""
         value, tensors = self.trace.answer(arrays, leaves)
         if self.backward is not None:
             saved = arrays[len(tensors) + len(self.trace.arguments) :]
@@ -72,15 +77,15 @@ class Executable(ABC):
 
     @abstractmethod
     def on(self, leaves: list[Tensor]) -> Any:
-        """The same for arguments known to fit, whose arrays may lie in any order."""
+        """As a call, for arguments that are known to fit and whose arrays may have any layout."""
 
     @property
     def graph(self) -> Graph:
-        """What runs: the captured graph after the passes."""
+        """The graph that runs: the captured graph after the passes."""
         return self.plan.graph
 
     def broken(self) -> str | None:
-        """What no longer is as it was during the capture, or None."""
+        """The first thing that has changed since the capture, in words, or None."""
         for tensor, requires_grad, shape, dtype in self._specs:
             data = tensor._data
             if data.shape != shape or data.dtype is not dtype:
@@ -99,18 +104,18 @@ class Executable(ABC):
         return self.guards.broken()
 
     def suits(self, settings: Settings) -> bool:
-        """Whether it was captured under such settings."""
+        """Whether the function was captured under these settings."""
         return self.settings == settings and self.default_dtype == settings.default_dtype
 
     def shares(self, leaves: Sequence[Tensor]) -> bool:
-        """Whether arguments may share numbers with each other or with state: then a write to one
-        is a write to another, which the program does not know."""
+        """Whether arguments may share numbers with each other or with state. A write to one would
+        then have to reach the other, and the program does not do that."""
         state = {id(t) for t, *_ in self._specs}
         alone = len({id(x) for x in leaves}) == len(leaves)
         return not alone or any(x._alias is not None or id(x) in state for x in leaves)
 
     def report(self) -> str:
-        """Time, operations and bytes of each instruction, and the memory; writes no state."""
+        """A table of the time, operations and bytes of each instruction. Writes no state."""
         given = len(self.graph.inputs) - len(self.trace.reads)
         arrays = [np.zeros(v.shape, v.dtype) for v in self.graph.inputs[:given]]
         return table(self.plan, arrays + [slot.load() for slot in self.trace.reads])
@@ -122,7 +127,7 @@ class Executable(ABC):
 def executable_of(
     function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
 ) -> Executable:
-    """Capture a function for these arguments, improve the graph, and plan it."""
+    """Capture a function for these arguments, optimize the graph, and plan it."""
     trace, guards = repeatable_capture(function, args, named)
     graph = optimize(trace.graph)
     if engine.available() and current().engine == "native":
@@ -140,7 +145,7 @@ class ReferenceExecutable(Executable):
             self.backward = Backward(trace.pullback, ReferencePlan)
 
     def __call__(self, args: Any) -> Any:
-        return MISSED  # only the engine looks at the guards by itself
+        return MISSED  # guards are checked by `Compiled`; only the engine checks them in a call
 
     def on(self, leaves: list[Tensor]) -> Any:
         arrays = [x._data for x in leaves] + [slot.load() for slot in self.trace.reads]
@@ -149,7 +154,7 @@ class ReferenceExecutable(Executable):
 
 
 class NativeExecutable(Executable):
-    """Bound to arrays of state, which the engine reads and writes by itself."""
+    """Runs a program of the engine, which reads and writes the state."""
 
     plan: NativePlan
 
@@ -192,8 +197,8 @@ class NativeExecutable(Executable):
         return slot.is_grad * GRADIENT | written * WRITTEN | packed * PACKED
 
     def _bind_writes(self, places: list[Place]) -> None:
-        """New gradients get memory that is kept here. Other new state is stored after a run, but
-        for what the plan writes in place."""
+        """Decide how each new value of state is stored. A new gradient gets memory that this
+        executable keeps. Other values are stored after a run, unless the plan writes in place."""
         known = {slot.key for slot in self.trace.reads}
         slots = [at for kind, at in self.plan.places if kind == "slot"]
         for slot, place in zip(self.trace.writes, places, strict=True):
@@ -230,7 +235,7 @@ class NativeExecutable(Executable):
         except BaseException:
             for _, tensor, role in self._state:
                 if role & KEPT:
-                    tensor._grad = None  # half-written, perhaps
+                    tensor._grad = None  # it may be partially written
             raise
         while self._shown:
             if (shown := self._shown.pop())._alias is not None:
@@ -251,9 +256,9 @@ class NativeExecutable(Executable):
         return self.plan.program.bound(at) if array is None else array
 
     def _own(self, number: int) -> Array | None:
-        """An array that is nobody else's, for the state of this number; None if there is none.
+        """An array for the state of this number, to which no other reference exists, or None.
 
-        Called by the engine, which holds no reference to the array before.
+        The engine calls this. It holds no reference to the previous array.
         """
         at, tensor, role = self._state[number]
         if role & KEPT:
@@ -271,14 +276,14 @@ class NativeExecutable(Executable):
             if flags.owndata or role & WRITTEN:
                 holder._data = array
             if role & WRITTEN and not role & GRADIENT:
-                self._shown.append(tensor)  # others may show its numbers
-            # Else others may write into this memory: it is read, and packed, at each call.
+                self._shown.append(tensor)  # it may have aliases, which are updated after the run
+            # Otherwise another object owns the memory and may change it: it is copied at each call.
         if role & PACKED:
             engine.copy(array.T, self.plan.packed[at])
         return array
 
     def _gradient(self, at: int, tensor: Tensor) -> Array:
-        """Memory for a gradient that is written anew: that of the last call, if it is free."""
+        """Memory for a new gradient: that of the last call if no other reference to it exists."""
         array, g = self._kept.pop(at, None), tensor._grad
         mine = g is not None and g._data is array
         shared = mine and sys.getrefcount(g) > 3  # its tensor, this name, the argument
@@ -292,7 +297,7 @@ class NativeExecutable(Executable):
 
 
 def native_plan(graph: Graph, trace: Trace) -> NativePlan:
-    """The plan of a graph that was captured as `trace`, for the engine."""
+    """The engine's plan of a graph that was captured as `trace`."""
     first = len(graph.inputs) - len(trace.reads)
     numbers = {slot.key: first + i for i, slot in enumerate(trace.reads)}
     updates = [numbers.get(slot.key) for slot in trace.writes]

@@ -1,7 +1,7 @@
-"""Which code ran during a capture, and on which objects: what a guard has to look at.
+"""The code that ran during a capture, and the objects that it was called with.
 
-The interpreter of Python tells of each call. Of the code of users and of layers the names are read
-that it looks up; the objects that user code was called with are where attributes may come from.
+A profile function of Python (`sys.setprofile`) observes each call. Guards need the names that the
+code looks up, and the objects whose attributes user code may have read: its arguments.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def _is_filled(cell: CellType) -> bool:
 
 
 class Names(NamedTuple):
-    """What code looks up: globals, attributes; and strings, which may be attributes or keys."""
+    """The names that code looks up: globals, attributes, and strings, which may be names of
+    attributes or keys."""
 
     globals: frozenset[str]
     attributes: frozenset[str]
@@ -49,7 +50,7 @@ class Names(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def names_of(code: CodeType) -> Names:
-    """The names that code, and code defined in it, looks up."""
+    """The names that code looks up, and the code of functions defined in it."""
     found: tuple[set[str], set[str], set[str]] = (set(), set(), set())
     for instruction in dis.get_instructions(code):
         if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
@@ -66,9 +67,9 @@ def names_of(code: CodeType) -> Names:
 
 
 def is_library(code: CodeType, scope: dict[str, Any]) -> bool:
-    """Whether code belongs to this package, to NumPy or to Python itself: their globals stay.
+    """Whether code belongs to this package, to NumPy or to Python. Their globals do not change.
 
-    Code that a dataclass or a named tuple makes from a text is Python's own.
+    Code that Python generates for a dataclass or a named tuple counts as Python's.
     """
     if code.co_filename == "<string>":
         is_named_tuple = str(scope.get("__name__", "")).startswith("namedtuple_")
@@ -78,7 +79,7 @@ def is_library(code: CodeType, scope: dict[str, Any]) -> bool:
 
 @lru_cache(maxsize=4096)
 def is_library_file(file: str) -> bool:
-    """Whether a file is one of this package, of NumPy or of Python itself."""
+    """Whether a file belongs to this package, to NumPy or to Python."""
     if file.startswith("<frozen"):
         return True
     in_site = file.startswith(_SITE) and not file.startswith(_LIBRARIES[:2])
@@ -86,9 +87,12 @@ def is_library_file(file: str) -> bool:
 
 
 class Executed:
-    """A context that notes the code that runs in it, and what user code is called with.
+    """A context manager that records the code that runs in it, and the arguments of user code.
 
-    The garbage collector waits meanwhile: what it calls back belongs to nobody here.
+    codes: the code objects, with their globals.
+    objects: the arguments, by id.
+
+    Garbage collection is disabled in the block, since finalizers are not part of the function.
     """
 
     def __init__(self) -> None:
@@ -125,8 +129,8 @@ class Executed:
 
     @classmethod
     def reachable(cls, function: Any) -> Executed:
-        """What would run, as far as that can be told before: the functions that a function names,
-        and the methods of the objects that it belongs to or closes over."""
+        """The code that may run when a function is called, found without a call: the functions that
+        it names, and the methods of its object and of the objects in its closure."""
         executed = cls()
         waiting, seen = [function], set[int]()
         while waiting:
@@ -150,17 +154,17 @@ class Executed:
         return executed
 
     def user_codes(self) -> dict[CodeType, dict[str, Any]]:
-        """The code that is neither this package's nor a library's, with its globals."""
+        """The code that does not belong to a library, with its globals."""
         return {c: g for c, g in self.codes.items() if not is_library(c, g)}
 
     def names(self) -> Names:
-        """All that any of the code looks up."""
+        """All names that any of the code looks up."""
         every = [names_of(code) for code in self.codes] or [Names(*[frozenset()] * 3)]
         return Names(*(frozenset().union(*part) for part in zip(*every, strict=True)))
 
     def functions(self) -> list[FunctionType]:
-        """The functions of users that ran, and others of the same code: their closures and
-        defaults are read. Only what no other code defines can be found."""
+        """The user functions that ran, and others of the same code: guards read their closures and
+        defaults. Comprehensions and other unnamed code are left out."""
         codes = [c for c in self.user_codes() if c.co_name[0] != "<" or c.co_name == "<lambda>"]
         if not codes:
             return []

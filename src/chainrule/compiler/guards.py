@@ -1,13 +1,13 @@
-"""Guards: what a captured program took for granted, and a quick look whether it still holds.
+"""Guards: the Python values that a captured function has read, and checks that they are unchanged.
 
-A capture freezes the Python values that the program reads: a module's `training`, a dropout's `p`,
-a number in a closure, a global or a class. Which these can be is found from the code that ran: the
-names that it looks up, on all objects that it could have reached (its globals, closures, defaults,
-what it was called with, and in turn their attributes and elements). Each value is remembered with
-its container and key. What cannot be watched is refused.
+A captured program contains the Python values that the function has read: a module's `training`, a
+dropout's `p`, a number in a closure, a global or a class. The code that ran determines which values
+these may be: the names that it looks up, on all objects that it can reach. Those are its globals,
+closures, defaults and arguments, and in turn their attributes and elements. Each value is stored
+with its container and key. Values that cannot be checked, such as large arrays, are refused.
 
-Most guards are (container, key, value) and are checked by the engine at each call; the rest are
-functions that tell whether something is unchanged.
+Most guards are entries (container, key, value), which the engine checks at each call. The others
+are functions that return whether something is unchanged.
 """
 
 from __future__ import annotations
@@ -29,28 +29,29 @@ from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
 
 _MISSING = object()
-"""Stands for nothing there; the engine knows it by its bare type."""
+"""The value of a missing key or attribute. The engine recognizes it by its type, `object`."""
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.dtype, np.generic, range, slice)
 _OPAQUE = (*_PLAIN, Tensor, Primitive, CodeType)
 _LARGEST_ARRAY, _LARGEST_CONTAINER = 2**16, 2**14
-"""Bytes of an array, and elements of a container, that are compared at each call."""
+"""The largest array (in bytes) and container (in elements) that may be compared at each call."""
 
 
 
 class Unguarded:
-    """Base of what keeps records of its own beside a function, which are no state of the user's."""
+    """Base class of wrappers of functions whose own attributes are not guarded."""
 
 
 Entry = tuple[Any, Any, Any]
-"""(container, key, value): `container[key]` was `value`; of a cell, its contents; of an object that
-is no container, its attribute. The key None stands for the length."""
+"""(container, key, value): `container[key]` was `value`. For a cell it is the contents, for other
+objects an attribute. The key None means the length."""
 
 
 class Guards:
-    """The Python values that a captured function could have read, as they are now.
+    """The current Python values that a captured function may have read.
 
-    executed: the code that ran in the capture.
-    known: objects that are no state of Python: what the capture itself made.
+    function: the function. executed: the code that ran in the capture.
+
+    Raises CaptureError for a value that cannot be guarded.
     """
 
     def __init__(self, function: Callable[..., Any], executed: Executed) -> None:
@@ -73,7 +74,7 @@ class Guards:
             self._open(*self._waiting.pop())
 
     def broken(self) -> str | None:
-        """The name of the first value that is another one now, or None when all hold."""
+        """The name of the first value that has changed, or None."""
         for (container, key, value), label in zip(self.entries, self._labels, strict=True):
             if not _holds(container, key, value):
                 return label
@@ -83,11 +84,11 @@ class Guards:
         return None
 
     def checks_hold(self) -> bool:
-        """Whether all holds that the engine does not look at."""
+        """Whether the guards hold that the engine does not check."""
         return all([check() for check in self.checks])
 
     def restore(self) -> None:
-        """Put back the plain values that are others now."""
+        """Restore the values that have changed, in cells, dicts and lists."""
         for container, key, value in self.entries:
             if key is None or _holds(container, key, value):
                 continue
@@ -101,7 +102,7 @@ class Guards:
     # -- finding ------------------------------------------------------------------------------
 
     def _visit(self, value: Any, name: str) -> None:
-        """Look later at what a value leads to."""
+        """Queue a value, whose parts are then guarded."""
         if isinstance(value, _OPAQUE) or id(value) in self._seen:
             return
         self._seen[id(value)] = value
@@ -121,7 +122,7 @@ class Guards:
         self._check_labels.append(name)
 
     def _open(self, value: Any, name: str) -> None:
-        """Guard the elements, attributes or code that a value consists of."""
+        """Guard the parts of a value: its elements, attributes or code."""
         if isinstance(value, FunctionType):
             self._open_function(value)
         elif isinstance(value, MethodType):
@@ -231,13 +232,14 @@ class Guards:
         )
 
     def _open_object(self, value: Any, name: str) -> None:
-        """The attributes that code reads by name; the class's too, and that none is added."""
+        """Guard the attributes that code reads by name, those of the class, and their number."""
         self._visit(type(value), type(value).__name__)
         attributes = getattr(value, "__dict__", None)
         if isinstance(attributes, dict):
             if isinstance(value, Module):
-                attributes.setdefault("training", value.training)  # as after a call of train()
-                attributes.setdefault("_hooks", {})  # as after a hook was removed
+                # Calling train(), or adding and removing a hook, creates these.
+                attributes.setdefault("training", value.training)
+                attributes.setdefault("_hooks", {})
             self.entries.append((attributes, None, len(attributes)))
             self._labels.append(f"the attributes of {name}")
             for key, item in list(attributes.items()):
@@ -257,7 +259,7 @@ def _is_library_class(cls: type) -> bool:
 
 
 def _slots(cls: type) -> set[str]:
-    """The names of attributes that are kept outside of `__dict__`."""
+    """The names of attributes that are stored in slots."""
     found: set[str] = set()
     for base in cls.__mro__:
         slots = vars(base).get("__slots__", ())
@@ -267,7 +269,7 @@ def _slots(cls: type) -> set[str]:
 
 
 def _attribute_check(owner: Any, key: str, value: Any) -> Callable[[], bool]:
-    """Whether an attribute that stands in no dict of its own is what it was."""
+    """A check that an attribute of a class, or one in a slot, is unchanged."""
 
     def holds() -> bool:
         now = vars(owner).get(key, _MISSING) if isinstance(owner, type) else getattr(
@@ -306,7 +308,7 @@ def _holds(container: Any, key: Any, value: Any) -> bool:
 
 
 def _equal(now: Any, value: Any) -> bool:
-    """Whether two different objects are the same plain value; NaN is the same as NaN."""
+    """Whether two objects are equal plain values, or the same method. NaN equals NaN."""
     if isinstance(now, MethodType) and isinstance(value, MethodType):
         return now.__func__ is value.__func__ and now.__self__ is value.__self__
     if type(now) is not type(value) or not isinstance(value, _PLAIN):

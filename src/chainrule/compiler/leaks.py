@@ -1,4 +1,4 @@
-"""What a captured function leaves outside: tensors without numbers, which are refused."""
+"""Leaks: tensors of a capture that are kept outside of it, without numbers. They are refused."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from chainrule.tensor import Tensor
 
 
 def refuse_leaks(interpreter: Any, outputs: Sequence[Value], written: Sequence[Any]) -> None:
-    """Refuse that anything computed inside is held outside, where it would never have numbers.
+    """Raise CaptureError if a result computed in the capture is referenced outside of it.
 
-    Counting references finds what may be held; of that, tensors count that something holds beside
-    frames. A profiler or debugger that looks at the running function holds its frames only.
+    The count of references finds the values that may be. A value leaks if it belongs to a tensor
+    that is referenced by anything but frames: a profiler or debugger references frames.
     """
     known = _own_references(interpreter, outputs, written)
     if not any(_suspects(interpreter.graph.equations, known)):
         return
     profile = sys.getprofile()
-    sys.setprofile(None)  # what the collector calls back is no part of the function
+    sys.setprofile(None)  # code that the garbage collector runs is not part of the function
     gc.collect()
     sys.setprofile(profile)
     known = _own_references(interpreter, outputs, written)
@@ -42,7 +42,7 @@ def refuse_leaks(interpreter: Any, outputs: Sequence[Value], written: Sequence[A
 def _own_references(
     interpreter: Any, outputs: Sequence[Value], written: Sequence[Any]
 ) -> Counter[int]:
-    """How often each value is held by the capture itself."""
+    """The number of references to each value that the capture itself holds."""
     equations = interpreter.graph.equations
     holders: list[Iterable[Value]] = [e.inputs for e in equations] + [e.outputs for e in equations]
     known = Counter([id(v) for values in (*holders, outputs) for v in values])
@@ -56,14 +56,14 @@ def _own_references(
 def _suspects(equations: Iterable[Equation], known: Counter[int]) -> Iterable[Any]:
     for equation in equations:
         for value in equation.outputs:
-            # Three more references: the name here, the tuple in the loop, getrefcount's argument.
+            # Two further references: the name here, and the argument of getrefcount.
             if sys.getrefcount(value) > known[id(value)] + 2:
                 yield equation, value
 
 
 def _is_held(tensor: Tensor, found: list[Any]) -> bool:
-    """Whether something holds a tensor that is no frame, and not the locals of one, nor the list
-    in which it was found."""
+    """Whether anything references a tensor other than frames, the locals of frames, and the list in
+    which it was found."""
     for holder in gc.get_referrers(tensor):
         if isinstance(holder, FrameType) or holder is found:
             continue

@@ -1,9 +1,9 @@
-"""Lowering: the equations of a graph as steps over memory.
+"""Lowering: from the equations of a graph to steps over memory.
 
-A view (reshape, permute, expand, a slice) becomes another way to see memory that is there, and
-costs nothing. Every other equation becomes a step. It runs by a native kernel where the engine has
-one for these layouts, and else by its NumPy reference. Operands are copied first where only then a
-kernel takes them.
+A view (reshape, permute, expand, a slice) becomes a layout of memory that already exists, and costs
+nothing. Every other equation becomes a step. A native kernel runs it if the engine has one for
+these layouts, else its NumPy reference. Operands are copied into C order if a kernel exists only
+for that order.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from chainrule.ops.reduce import all as every
 from chainrule.primitive import Array, Primitive, Spec
 
 FEW_ROWS = 256
-"""With more rows than this, transposing the weights anew is a small part of the product."""
+"""Up to this many rows, a product reads weights that were transposed in advance. With more rows,
+transposing them at each call is a small part of its cost."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Step:
-    """An instruction before memory is laid out: it names values, not buffers.
+    """An instruction whose operands are values, before memory is assigned to them.
 
-    native: a kernel of the engine runs it.
+    native: whether a kernel of the engine runs it.
     """
 
     op: Primitive | str
@@ -43,7 +44,7 @@ class Step:
 
 
 class Seen(NamedTuple):
-    """A value as a view: of which value's memory, from which byte, in which layout."""
+    """A value as a view of memory: the value that owns it, the offset in bytes, and the layout."""
 
     root: Value
     offset: int
@@ -53,11 +54,11 @@ class Seen(NamedTuple):
 class Lowering:
     """A graph as steps over views of memory.
 
-    steps: in the order of the equations.
-    seen: how each value is seen.
-    constants: those of the graph and of what was lowered.
-    packed: for weights among the `frozen` inputs, which the graph does not change, the constant for
-        their transpose, which products on few rows read.
+    steps: the steps, in the order of the equations.
+    seen: the view of memory that each value is.
+    constants: those of the graph, and those that lowering adds.
+    packed: for weights among the inputs, the constant for their transpose, which products with few
+        rows read. Only for inputs in `frozen`, which the graph does not change.
     """
 
     def __init__(self, graph: Graph, frozen: Collection[Value] = ()) -> None:
@@ -72,7 +73,8 @@ class Lowering:
             self._lower(equation)
 
     def home(self, value: Value) -> Value:
-        """The value whose whole memory shows this one: it, what it is a view of, or a copy."""
+        """A value that owns memory with exactly these numbers: the value itself, the value of which
+        it is a view, or a copy."""
         seen = self.seen[value]
         whole = seen.root is not value and seen == self.seen[seen.root]
         home = seen.root if whole else value
@@ -81,7 +83,7 @@ class Lowering:
         return self._copied(home)  # a part of other memory
 
     def require(self, values: Sequence[Value]) -> list[Step]:
-        """Steps that end a run unless all of each value is true."""
+        """Steps that stop a run unless all elements of each value are true."""
         ordered = [v if self.seen[v].layout.in_order() else self._copied(v) for v in values]
         return [
             Step("require", (v,), (), {"number": i}, _required(v), native=True)
@@ -89,7 +91,7 @@ class Lowering:
         ]
 
     def _lower(self, equation: Equation) -> None:
-        """Turn an equation into a view of memory that is there, or into steps."""
+        """Turn an equation into a view of existing memory, or into steps."""
         if equation.primitive.view:
             self._see(equation)
         elif equation.primitive is CHAIN and not self._has_kernel(equation):
@@ -105,7 +107,8 @@ class Lowering:
             self._emit(equation.primitive, inputs, equation.outputs, equation.params, equation)
 
     def _multiply_packed(self, equation: Equation) -> bool:
-        """A layer on few rows with frozen weights, as a product with their transpose."""
+        """Lower a linear layer with few rows and frozen weights to a product with their transpose.
+        Returns whether that is possible."""
         activation = engine.LAYERS.get(equation.primitive.name)
         if activation is None:
             return False
@@ -122,7 +125,7 @@ class Lowering:
         return True
 
     def _readable(self, equation: Equation) -> Sequence[Value]:
-        """The inputs, copied into C order where there is a kernel for just that."""
+        """The inputs, copied into C order if a kernel exists only for that order."""
         apart = [v for v in equation.inputs if not self.seen[v].layout.in_order()]
         if not apart or self._has_kernel(equation) or not self._has_kernel(equation, copied=True):
             return equation.inputs
@@ -130,14 +133,14 @@ class Lowering:
         return [copies.get(v, v) for v in equation.inputs]
 
     def _copied(self, value: Value, reader: Equation | None = None) -> Value:
-        """A copy in C order, for an equation that reads it, or as a result."""
+        """Emit a copy in C order, for an equation that reads it, or as a result."""
         copied = Value(value)
         equation = reader or Equation(clone, (value,), {}, (copied,))  # type: ignore[arg-type]
         self._emit("copy", (value,), (copied,), {}, equation)
         return copied
 
     def _has_kernel(self, equation: Equation, copied: bool = False) -> bool:
-        """Whether the engine has a kernel for these inputs, as they lie or copied into C order."""
+        """Whether the engine has a kernel for these inputs, in their layout or in C order."""
         plain = [in_order(v.shape, v.dtype) for v in equation.inputs]
         inputs = plain if copied else [self.seen[v].layout for v in equation.inputs]
         outputs = [in_order(v.shape, v.dtype) for v in equation.outputs]
@@ -158,11 +161,11 @@ class Lowering:
         self.steps.append(Step(op, read.inputs, tuple(outputs), params, equation, native))
 
     def _own(self, value: Value) -> None:
-        """The value has memory of its own, in order."""
+        """Let a value own memory in C order."""
         self.seen[value] = Seen(value, 0, in_order(value.shape, value.dtype))
 
     def _see(self, equation: Equation) -> None:
-        """A view equation: the same memory in another layout; copied first if it must be."""
+        """Lower a view: the same memory in another layout, or of a copy if that is necessary."""
         (value,), (output,) = equation.inputs, equation.outputs
         if equation.primitive.view and equation.primitive.view.keeps_order:
             layout = self.seen[value].layout.reshaped(output.shape)

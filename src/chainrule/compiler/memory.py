@@ -1,11 +1,12 @@
-"""Memory: where each value of a plan lies, while somebody still reads it.
+"""Memory: the place of each value of a plan, from its computation to its last use.
 
-Values lie in one arena, which reuses the bytes of those that nobody reads any more. A result may
-lie over an operand that ends with it: `overlay`. New state may lie over the old: `updates_last`.
+Values share one arena, which reuses the bytes of values after their last use. A result may reuse
+the memory of an operand whose last use this is (`overlay`). New state may be written over old state
+(`updates_last`).
 
-A call of a compiled function is a transaction: when it fails, no state has changed. So only what
-cannot fail any more may write state in place: optimizer updates, after everything else has run and
-after what the function requires was checked.
+A call of a compiled function is a transaction: if it fails, no state has changed. So only steps
+that cannot fail write state in place: the updates of optimizers, which run after all other steps
+and after the checks of `cr.require`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ ALIGNMENT = 64
 
 @dataclass
 class Arena:
-    """First fit: a value takes the first gap that is large enough; its bytes return when it ends.
+    """First-fit allocation: a value takes the first gap that is large enough.
 
     >>> arena = Arena()
     >>> arena.take("a", 100), arena.take("b", 10)
@@ -39,7 +40,7 @@ class Arena:
     _taken: dict[Hashable, tuple[int, int]] = field(default_factory=dict)
 
     def take(self, name: Hashable, nbytes: int) -> int:
-        """An offset for `nbytes` bytes."""
+        """Allocate `nbytes` bytes for a value; returns their offset."""
         needed = -(-max(nbytes, 1) // ALIGNMENT) * ALIGNMENT
         start = 0
         for offset, length in sorted(self._taken.values()):
@@ -51,20 +52,20 @@ class Arena:
         return start
 
     def hand_over(self, name: Hashable, heir: Hashable) -> None:
-        """The bytes of a value are another's from now on."""
+        """Give the bytes of a value to another value."""
         self._taken[heir] = self._taken.pop(name)
 
     def give_back(self, name: Hashable) -> None:
-        """The bytes of a value are free again."""
+        """Free the bytes of a value."""
         del self._taken[name]
 
 
 def arena_offsets(
     steps: Sequence[Step], seen: Mapping[Value, Seen], elsewhere: Container[Value]
 ) -> tuple[dict[Value, int], int]:
-    """Where each result lies in an arena, and the size of the arena.
+    """The offset of each result in an arena, and the size of the arena.
 
-    Values of `elsewhere` (arguments, state, results) lie in arrays that come with each run.
+    Values in `elsewhere` (arguments, state, results) are in arrays that are passed to each run.
     """
     touched = [[seen[v].root for v in (*step.inputs, *step.outputs)] for step in steps]
     last = {root: i for i, roots in enumerate(touched) for root in roots}
@@ -90,17 +91,18 @@ def arena_offsets(
 
 
 def _whole(seen: Seen) -> Value | None:
-    """The value whose whole memory is shown in order, if it is."""
+    """The root value, if all its memory is viewed in C order; else None."""
     root, _, layout = seen
     nbytes = layout.size * layout.dtype.itemsize
     return root if layout.in_order() and root.spec.nbytes == nbytes else None
 
 
 def overlay(step: Step) -> list[tuple[Value, Value]]:
-    """The pairs (output, input) of which the output may lie over the input, if that ends here.
+    """The pairs (output, input) where the output may reuse the memory of the input, if this step is
+    the input's last use.
 
-    An elementwise sweep reads each tile before it writes it; a sum in the same sweep would read it
-    once more.
+    An elementwise sweep reads each tile before it writes it. A chain with a sum is left out, since
+    the sum may read the tile again.
     """
     if not isinstance(step.op, Primitive) or not step.native:
         return []
@@ -117,11 +119,12 @@ def overlay(step: Step) -> list[tuple[Value, Value]]:
 def updates_last(
     steps: Sequence[Step], seen: Mapping[Value, Seen], old: Mapping[Value, Value]
 ) -> tuple[list[Step], list[Step], dict[Value, Value]]:
-    """(first, last, in place): the steps in a new order, and which results replace which inputs.
+    """Move updates of state to the end: (first, last, in place).
 
-    `old` gives for each new value of state the input that holds the value before. `last` are
-    updates of which nobody else reads a result; the third part is as `old`, for the results that
-    may lie in the memory of their input, since no other step of `last` reads it later.
+    `old` gives, for each new value of state, the input with the previous value. `first` and `last`
+    are the steps in a new order; `last` are updates whose results no other step reads. `in place`
+    is the part of `old` where the new value may be written over the previous one, since no later
+    step reads that.
     """
     readers = Counter(seen[v].root for step in steps for v in set(step.inputs))
     first: list[Step] = []

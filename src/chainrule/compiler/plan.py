@@ -1,4 +1,4 @@
-"""Plans: a graph as steps laid out in memory, ready to run again and again.
+"""Plans: the steps of a graph with their memory, which run any number of times.
 
 A `NativePlan` is one program of the engine over one arena. A `ReferencePlan` is a loop over the
 NumPy references, for an installation without the engine.
@@ -21,32 +21,32 @@ from chainrule.graph import Equation, Graph, Value
 from chainrule.primitive import Array
 
 Place = tuple[str, Any]
-"""Where an output is: ("slot", its number), or ("constant", the array)."""
+"""The place of an output: ("slot", number) or ("constant", array)."""
 
 
 class Plan(ABC):
-    """What runs a graph. Its kinds are final."""
+    """Runs a graph. Its subclasses are final."""
 
     graph: Graph
 
     @abstractmethod
     def run(self, arrays: Sequence[Array]) -> list[Array]:
-        """The outputs of the graph for input arrays of exactly its specs, in C order."""
+        """The outputs of the graph, for input arrays of its specs in C order."""
 
     @abstractmethod
     def times(self, arrays: Sequence[Array], rounds: int = 20) -> list[tuple[Equation, float]]:
-        """Each step's equation with its median seconds, over several runs on copies."""
+        """The equation of each step with its median seconds over several runs. No state changes."""
 
     @abstractmethod
     def describe(self) -> str:
-        """How many steps, how much memory, and what runs on NumPy references."""
+        """The number of steps, the memory, and the ops that run on NumPy references, as text."""
 
 
 class ReferencePlan(Plan):
     """A loop over the NumPy references; each value is freed after its last use.
 
-    Every value has a place in a list. A step is (function, places read, parameters, places written,
-    places free afterwards).
+    Every value has an index in a list. A step is (function, indices read, parameters, indices
+    written, indices free afterwards).
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -109,7 +109,7 @@ class ReferencePlan(Plan):
 
 
 def last_uses(graph: Graph) -> list[list[Value]]:
-    """For each equation, the values that nobody reads after it."""
+    """For each equation, the values that are not read after it."""
     kept = {*graph.outputs, *graph.constants}
     seen: set[Value] = set()
     result: list[list[Value]] = []
@@ -127,14 +127,15 @@ def last_uses(graph: Graph) -> list[list[Value]]:
 class NativePlan(Plan):
     """One program of the engine over one arena.
 
-    The last outputs of the graph are new values of state: `updates` gives for each the number of
-    the input that holds its old value, or None. The `required` outputs before them must be true.
+    The last outputs of the graph are new values of state. For each of them, `updates` has the
+    number of the input with its old value, or None. The `required` outputs before these must be
+    true. `frozen` are weights among the inputs that the graph does not change.
 
-    slots: inputs, then results, as the program of the engine takes them.
-    places: of each output but those that are required.
+    slots: the inputs, then the results: the arrays that the program takes.
+    places: the place of each output, without those that are required.
     in_place: the slots of inputs that the program writes.
-    packed: for the slots of weights among the `frozen` inputs, which the graph does not change, the
-        array in which whoever runs the plan keeps their transpose: products read it in place.
+    packed: for slots of frozen weights, an array for their transpose, which the program reads. The
+        caller must keep it up to date.
     """
 
     def __init__(
@@ -170,7 +171,8 @@ class NativePlan(Plan):
     def _old_state(
         self, homes: Sequence[Value], updates: Sequence[int | None]
     ) -> dict[Value, Value]:
-        """The inputs that new values of state may replace: nobody else takes either of them."""
+        """For new values of state, the inputs that they may overwrite: where neither the new nor
+        the old value is another output of the graph."""
         graph, count = self.graph, Counter(homes)
         given = {*graph.inputs, *graph.constants}
         pairs = zip(homes[len(homes) - len(updates) :], updates, strict=True)
@@ -184,7 +186,7 @@ class NativePlan(Plan):
     def _assemble(
         self, lowering: Lowering, slots: Mapping[Value, int], committed: int
     ) -> engine.Program:
-        """Lay out the memory, number the buffers, and hand the program to the engine."""
+        """Assign memory, number the buffers, and make the program of the engine."""
         offsets, size = arena_offsets(self.steps, lowering.seen, slots)
         buffers: list[engine.Buffer] = []
         numbers: dict[Value, int] = {}

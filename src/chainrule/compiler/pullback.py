@@ -1,6 +1,7 @@
-"""Results of compiled functions on the tape: forward and backward are a program each.
+"""Results of compiled functions on the tape. Forward and backward pass are one program each.
 
-The call is one node; its derivative runs the second program on what the first has saved.
+The call is one node. Its derivative runs the backward program on values that the forward program
+has saved.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Pull = Callable[[Sequence[Tensor]], list[Tensor]]
 
 
 class _Call:
-    """The results of a compiled function, as a function of the tensors that they depend on."""
+    """The results of a compiled function, as a function of the tensors on which they depend."""
 
     name = "compiled_call"
 
@@ -39,7 +40,7 @@ class _Call:
 
 
 CALL = Primitive(_Call)
-"""Recorded here alone, so it is no entry of the registry."""
+"""The record of calls on the tape. It is not in the registry, since no program can call it."""
 
 
 class Backward:
@@ -52,7 +53,7 @@ class Backward:
     def record(
         self, tensors: Sequence[Tensor], saved: Sequence[Array], leaves: Sequence[Tensor]
     ) -> None:
-        """Put the results of one call on the tape; `leaves` are the call's own arguments."""
+        """Record the results of one call on the tape; `leaves` are its tensor arguments."""
         inputs = [leaves[t] if isinstance(t, int) else t for t in self.targets]
         outputs = tuple([tensors[i] for i in self.results])
         tape.record(CALL, inputs, {"pull": partial(self._pull, saved)}, outputs)

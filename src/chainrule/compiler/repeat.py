@@ -1,8 +1,8 @@
-"""A capture that can be relied on: the function runs twice, and must do the same both times.
+"""Repeatable captures: the function runs twice, and must do the same both times.
 
-What Python would do anew at each call (draw a number, count, advance an iterator, append to a list)
-a program cannot do. It shows when the function runs again: in the values that the guards watch, in
-the state of Python's and NumPy's random numbers, or in the graph.
+A program cannot repeat what Python does at each call, such as drawing a number, counting, advancing
+an iterator or appending to a list. A second run of the function detects it: as a change of guarded
+values, of the state of Python's and NumPy's random numbers, or of the graph.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from chainrule.errors import CaptureError
 from chainrule.graph import Graph, Value
 
 _MOST_CAPTURES = 3
-"""The first may make state that the second finds."""
+"""The most runs. The first may create state, so that only the next two are equal."""
 
 
 def repeatable_capture(
     function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
 ) -> tuple[Trace, Guards]:
-    """A trace of the function and the guards of what it takes for granted.
+    """A trace of the function, and the guards of the values that it has read.
 
-    Raises CaptureError when the function changes Python's state, and puts back what can be put
-    back; and when it does something else each time it runs.
+    Raises CaptureError if the function changes Python values, which are restored where possible, or
+    if it does something else each time it runs.
     """
     chance = random.getstate(), np.random.get_state()
     before = Guards(function, Executed.reachable(function))
@@ -62,7 +62,7 @@ def repeatable_capture(
 
 
 def _refuse_chance(python: Any, numpy: Any) -> None:
-    """Refuse draws from generators whose state no program can move on."""
+    """Refuse draws from Python's and NumPy's generators, which a program cannot advance."""
     drawn = None
     if random.getstate() != python:
         drawn = "random"
@@ -79,7 +79,7 @@ def _refuse_chance(python: Any, numpy: Any) -> None:
 
 
 def difference_of(a: Trace, b: Trace) -> str | None:
-    """Where two traces differ, in words, or None."""
+    """The first difference between two traces, in words, or None."""
     slots_a, slots_b = ([s.key for s in [*t.reads, *t.writes, *t.cleared]] for t in (a, b))
     if slots_a != slots_b:
         return "it reads or writes other tensors"

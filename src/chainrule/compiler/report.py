@@ -1,4 +1,4 @@
-"""What a plan costs: operations, bytes, memory and time of every instruction."""
+"""The cost of a plan: operations, bytes, memory and time of each instruction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from chainrule.primitive import Array
 
 
 def flops(equation: Equation) -> float:
-    """Floating-point operations, as the record counts them; of a chain those of its parts."""
+    """The number of floating-point operations, as the record counts them; for a chain, their
+    sum."""
     body = equation.params.get("body")
     if isinstance(body, Graph):
         return sum(flops(part) for part in body.equations)
@@ -23,12 +24,12 @@ def flops(equation: Equation) -> float:
 
 
 def moved(equation: Equation) -> int:
-    """Bytes read and written, each operand once."""
+    """The bytes read and written, counting each operand once."""
     return sum(v.spec.nbytes for v in (*equation.inputs, *equation.outputs))
 
 
 def peak_gflops(size: int = 768, rounds: int = 5) -> float:
-    """What a large float32 product reaches here."""
+    """The GFLOP/s of a large float32 matrix product on this machine, the best of `rounds`."""
     a = np.ones((size, size), np.float32)
     product, best = matrix_product.native, math.inf  # type: ignore[attr-defined]
     for _ in range(rounds):
@@ -39,8 +40,9 @@ def peak_gflops(size: int = 768, rounds: int = 5) -> float:
 
 
 def times(plan: Plan, arrays: Sequence[Array], least: float = 0.1) -> list[tuple[Equation, float]]:
-    """Each instruction with its seconds: the least median of several series of runs, which take
-    `least` seconds together. Caches and clocks need that long to settle."""
+    """The equation of each instruction with its seconds: the smallest median of several series of
+    runs. Together they take at least `least` seconds, since caches and clocks need time to
+    settle."""
     end = time.perf_counter() + least
     series = [plan.times(arrays)]
     while time.perf_counter() < end:
@@ -49,7 +51,7 @@ def times(plan: Plan, arrays: Sequence[Array], least: float = 0.1) -> list[tuple
 
 
 def table(plan: Plan, arrays: Sequence[Array]) -> str:
-    """A line for each instruction, and the totals; runs the plan some times, writes no state."""
+    """A line for each instruction, and the totals. Runs the plan several times, on copies."""
     rows = times(plan, arrays)
     peak = peak_gflops()
     lines = [f"{'us':>8} {'MFLOP':>8} {'kB':>8} {'share':>6}  instruction"]

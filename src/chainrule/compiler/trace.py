@@ -1,4 +1,4 @@
-"""Traces: what a function computes, as a graph with the state that it reads and writes."""
+"""Traces: the graph of what a function computes, with the state that it reads and writes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from chainrule.tensor import Tensor, differentiate, wrap
 
 
 class Pullback(NamedTuple):
-    """The derivative of a trace whose results carry gradients, as a graph of its own.
+    """The derivative of a trace whose results carry gradients, as a second graph.
 
-    graph: takes what the forward graph saved, then a gradient for each result of `results` (their
-        numbers); returns the gradients by `targets`: tensors of state, or numbers of arguments.
+    graph: its inputs are the values that the forward graph saved, then a gradient for each of
+        `results`. Its outputs are the gradients by `targets`.
+    results: the numbers of the results that carry gradients.
+    targets: tensors of state, or numbers of tensor arguments.
     """
 
     graph: Graph
@@ -30,14 +32,20 @@ class Pullback(NamedTuple):
 
 @dataclass(eq=False)
 class Trace:
-    """What a function computes, as a graph that prints, checks and runs.
+    """What a function computes, as a graph that can be printed, checked and run.
 
-    `graph` takes the arguments, then the state that is read. It returns the results, the new values
-    of the arguments that are written, and what the pullback needs; then what is required to be
-    true; then the new values of the state that is written. Called with tensors, a trace runs the
-    graph op by op, with the same bits as the function itself, and writes the state.
+    Calling a trace with tensors runs the graph op by op, with the same bits as the function, and
+    writes the state.
 
-    arguments: which tensors among the arguments are written. structure: what the function returned.
+    graph: its inputs are the arguments, then the state that is read. Its outputs are, in this
+        order: the results, the new values of arguments that are written, the values that the
+        pullback needs, the conditions of `cr.require`, the new values of the state.
+    reads, writes, cleared: the state that is read, that is written, and gradients set to None.
+    without_grad: tensors that had no gradient when the function read it.
+    requirements: the error of each condition.
+    arguments: the numbers of the tensor arguments that are written.
+    structure: the value that the function returned, with `RESULT` in place of its tensors.
+    pullback: the derivative, if results carry gradients and it was asked for.
     """
 
     graph: Graph
@@ -62,7 +70,7 @@ class Trace:
         return self.answer(self.finish(results), tensors)[0]
 
     def finish(self, results: list[Array]) -> list[Array]:
-        """Check what is required and write the state; the results that are left."""
+        """Check the conditions and write the state. Returns the outputs before these."""
         state = len(results) - len(self.writes)
         required = state - len(self.requirements)
         for holds, error in zip(results[required:state], self.requirements, strict=True):
@@ -75,8 +83,8 @@ class Trace:
         return results[:required]
 
     def answer(self, arrays: Sequence[Array], leaves: Sequence[Tensor]) -> tuple[Any, list[Tensor]]:
-        """What the function returned, with these arrays as its tensors; and these tensors. New
-        values of arguments are written into them."""
+        """The value that the function returned, with tensors of these arrays; and these tensors.
+        Writes the new values of arguments."""
         written = self.results + len(self.arguments)
         for number, array in zip(self.arguments, arrays[self.results : written], strict=True):
             Slot(leaves[number]).store(array)
@@ -96,15 +104,15 @@ class Trace:
 
 
 RESULT = object()
-"""Marks, in the structure that a function returned, where a tensor was."""
+"""Marks the place of a tensor in the structure that a function returned."""
 
 
 def trace(function: Callable[..., Any]) -> Callable[..., Trace]:
-    """Capture what `function` computes for inputs of given specs, forward and backward alike.
+    """Capture what `function` computes for inputs of given specs, including backward passes.
 
-    Call the result with specs (or tensors, of which only the specs count). Nothing is computed and
-    no state changes. What depends on numbers (`.item()`, `if tensor:`, `.numpy()`) raises
-    CaptureError naming the line.
+    Returns a function of specs (or tensors, of which only the specs are used) that returns a Trace.
+    Nothing is computed, and no tensor outside changes. Code that depends on numbers (`.item()`, `if
+    tensor:`, `.numpy()`) raises CaptureError, which names the line.
 
     >>> import chainrule as cr
     >>> print(cr.trace(lambda x: (x * 2 + 1).relu())(cr.spec(3)))
@@ -127,9 +135,9 @@ def capture(
     named: dict[str, Any] | None = None,
     with_pullback: bool = False,
 ) -> Trace:
-    """Run `function` under a capture; see `trace`. What is neither spec nor tensor is passed on.
+    """Run `function` under a capture; see `trace`. Other arguments are passed on unchanged.
 
-    `with_pullback`: results that carry gradients get their derivative as a second graph.
+    `with_pullback`: also capture the derivative of results that carry gradients.
     """
     interpreter = Capture(_state_labels(function))
     given = (specs, named or {})
@@ -167,7 +175,7 @@ def capture(
 def _pull_back(
     interpreter: Capture, found: Sequence[Tensor], symbols: Sequence[Tensor]
 ) -> Pullback | None:
-    """The derivative of results that carry gradients, cut off from the forward graph; or None."""
+    """Capture the derivative of results that carry gradients, as a graph of its own; or None."""
     results = [i for i, y in enumerate(found) if y._node is not None and y._node.saved is not None]
     if not results:
         return None
@@ -204,7 +212,7 @@ def _assemble(
     structure: Any,
     pullback: Pullback | None,
 ) -> Trace:
-    """Sort what was read into state and constants, and finish the graph."""
+    """Finish the graph. Tensors that were read are state, or constants if they no longer exist."""
     graph = interpreter.graph
     reads = []
     for (_, is_grad), (reference, value, data) in interpreter.reads.items():
@@ -232,7 +240,7 @@ def _assemble(
 def _argument_labels(
     function: Callable[..., Any], specs: tuple[Any, ...], named: dict[str, Any]
 ) -> list[str]:
-    """The names of the function's parameters, one for each tensor in the arguments."""
+    """The names of the function's parameters, one for each leaf of the arguments."""
     target = getattr(function, "forward", function)
     try:
         names = list(inspect.signature(target).parameters)
@@ -244,7 +252,7 @@ def _argument_labels(
 
 
 def _state_labels(function: Callable[..., Any]) -> dict[int, str]:
-    """Names for the state that a function can see: of its module, its closure, its globals."""
+    """Names for the state that a function can access: in its module, its closure, its globals."""
     target = inspect.unwrap(function) if callable(function) else function
     visible: dict[str, Any] = {"": getattr(target, "__self__", target)}
     if inspect.isfunction(target):

@@ -1,9 +1,8 @@
-"""Passes: small pure functions from graph to graph, each checked after it ran.
+"""Passes: small pure functions from graph to graph. The graph is checked after each.
 
-`optimize` runs them in order: constants are folded and identities removed first, then equal
-equations are merged, slices are written side by side, activations join their products and
-convolutions, elementwise chains become one sweep, sums of their results are found on the way, and
-what nobody reads goes last.
+`optimize` runs them in this order: remove dead code, fold constants, remove identities, merge equal
+equations, join slices, fuse activations into products and convolutions, fuse elementwise chains,
+fuse reductions into chains, and remove dead code again.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ PASSES: tuple[Pass, ...] = (
 
 
 def optimize(graph: Graph, passes: tuple[Pass, ...] = PASSES) -> Graph:
-    """Run the passes one after another; each result is checked."""
+    """Run the passes one after the other, and check each result. Raises GraphError."""
     for apply_pass in passes:
         graph = apply_pass(graph).check()
     return graph

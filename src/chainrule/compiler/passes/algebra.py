@@ -1,7 +1,7 @@
-"""Algebraic cleanup: equations that change nothing, or that undo each other, are removed.
+"""Algebraic simplification: remove equations that change nothing or that undo each other.
 
-The laws stand on the records (`neutral`, `involution`, `idempotent`, `unchanged`, `merged`). They
-hold bit for bit: x·1 = x, but not x + 0, which turns −0 into 0.
+The laws are fields of the records (`neutral`, `involution`, `idempotent`, `unchanged`, `merged`).
+They hold bit for bit: x·1 = x is one, but x + 0 = x is not, as −0 + 0 = 0.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from chainrule.kinds import Elementwise
 
 
 def simplify(graph: Graph) -> Graph:
-    """x·1 → x, −(−x) → x, a reshape to the same shape → x, a permute of a permute → one permute;
-    and an elementwise op reads what an expand repeats, where broadcasting does the same."""
+    """Apply the laws of the records: x·1 → x, −(−x) → x, a reshape to the same shape → x, two
+    permutes → one. An elementwise op also reads the input of an expand instead of its result, where
+    broadcasting does the same."""
     made_by: dict[Value, Equation] = {}
 
     def visit(equation: Equation, replaced: Replacement) -> Equation | None:
@@ -34,7 +35,7 @@ def simplify(graph: Graph) -> Graph:
 
 
 def _equals(equation: Equation, graph: Graph, made_by: dict[Value, Equation]) -> Iterator[Value]:
-    """Values that the equation's output equals, by the laws of its record."""
+    """The values that the equation's output equals, by the laws of its record."""
     op, inputs, output = equation.primitive, equation.inputs, equation.outputs[0]
     for position, number in enumerate(op.neutral):
         if number is not None and _is_number(graph, inputs[position], number):
@@ -51,7 +52,7 @@ def _equals(equation: Equation, graph: Graph, made_by: dict[Value, Equation]) ->
 
 
 def _is_number(graph: Graph, value: Value, number: float) -> bool:
-    """Whether a value is a constant scalar of this number, sign of zero included."""
+    """Whether a value is a constant scalar with this number, including the sign of zero."""
     array = graph.constants.get(value)
     if array is None or array.ndim or array != number:
         return False
@@ -59,7 +60,7 @@ def _is_number(graph: Graph, value: Value, number: float) -> bool:
 
 
 def _merged(equation: Equation, made_by: dict[Value, Equation]) -> Equation:
-    """Two applications of one op as a single one, where the record says how."""
+    """Merge two applications of one op, where the record has `merged`."""
     op = equation.primitive
     before = made_by.get(equation.inputs[0]) if equation.inputs else None
     if op.merged is None or before is None or before.primitive is not op:
@@ -69,7 +70,7 @@ def _merged(equation: Equation, made_by: dict[Value, Equation]) -> Equation:
 
 
 def _unexpanded(equation: Equation, made_by: dict[Value, Equation]) -> Equation:
-    """An elementwise op on what an expand repeats, where its rule allows the narrow operand."""
+    """Let an elementwise op read the input of an expand, where its rule allows that."""
     if not isinstance(equation.primitive.kind, Elementwise) or len(equation.inputs) < 2:
         return equation
     for i, value in enumerate(equation.inputs):

@@ -1,4 +1,4 @@
-"""Common subexpressions: the same op on the same values with the same parameters runs once."""
+"""Common subexpressions: one op on the same values with the same parameters runs only once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chainrule.graph import Equation, Graph, Value
 
 
 def merge_common(graph: Graph) -> Graph:
-    """Merge equal equations, and equal 0-d constants; what is opaque equals no other."""
+    """Merge equal equations, and equal 0-d constants. Opaque equations are never merged."""
     first: dict[Any, tuple[Value, ...]] = {}
     replaced_constants: Replacement = {}
     for value, array in graph.constants.items():

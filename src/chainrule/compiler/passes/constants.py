@@ -1,4 +1,4 @@
-"""Constant folding: what depends on constants alone is computed once, now."""
+"""Constant folding: equations that depend only on constants are computed at compile time."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import numpy as np
 from chainrule.graph import Equation, Graph, as_tuple
 
 MOST_ELEMENTS = 4096
-"""Larger results are not folded: a broadcast constant would trade arithmetic for memory."""
+"""The largest result that is folded. A larger one would cost more memory than it saves time."""
 
 
 def _is_left(equation: Equation) -> bool:
-    """What repeats costs no memory when it is broadcast; what is opaque stays as it is."""
+    """Whether an equation is not folded: a view that repeats elements needs no memory as a view,
+    and opaque views are never changed."""
     view = equation.primitive.view
     return view is not None and (view.repeats or view.opaque)
 
 
 def fold_constants(graph: Graph) -> Graph:
-    """Evaluate, as eager computation does, the equations whose inputs are constants."""
+    """Evaluate the equations whose inputs are all constants, by the same kernels as eager code."""
     constants = dict(graph.constants)
     kept = []
     for equation in graph.equations:

@@ -1,4 +1,4 @@
-"""Dead code: what no output depends on is not computed."""
+"""Dead code: equations on which no output depends are removed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from chainrule.graph import Graph
 
 
 def remove_dead(graph: Graph) -> Graph:
-    """Keep the equations and constants that lead to an output. The inputs all stay."""
+    """Keep the equations and constants on which an output depends, and all inputs."""
     needed = set(graph.outputs)
     kept = []
     for equation in reversed(graph.equations):

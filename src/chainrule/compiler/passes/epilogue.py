@@ -1,4 +1,4 @@
-"""Epilogues: what follows a product or a convolution happens while its result is in registers."""
+"""Epilogues: an activation after a product or convolution runs while the result is in registers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _ConvolutionRelu:
 
 
 class _MatmulGate:
-    """y = (a·b)·[x > 0]: the gradient that passes a product, then a relu."""
+    """y = (a·b)·[x > 0]: the gradient of a product, followed by that of a relu."""
 
     name = "matmul_gate"
     kind = Contraction()
@@ -62,19 +62,18 @@ class _MatmulGate:
 
 LINEAR_RELU, MATMUL_GATE = Primitive(_LinearRelu), Primitive(_MatmulGate)
 CONVOLUTION_RELU = Primitive(_ConvolutionRelu)
-"""Made by this pass alone, so they are no entries of the registry."""
+"""Ops that only this pass creates. They are not in the registry."""
 
 JOINED: dict[tuple[Any, Any], Primitive] = {
     (linear, relu): LINEAR_RELU,
     (convolution, relu): CONVOLUTION_RELU,
     (matmul, gate): MATMUL_GATE,
 }
-"""(product, what reads it first) → both in one."""
+"""(product, op that reads its result) → the op that does both."""
 
 
 def fuse_epilogues(graph: Graph) -> Graph:
-    """An activation that is the only reader of a product becomes part of it, where a kernel does
-    both."""
+    """Fuse an activation into the product whose result only it reads, if there is a kernel."""
     reads = Counter([*graph.outputs, *(v for e in graph.equations for v in e.inputs)])
     made_by: dict[Value, Equation] = {v: e for e in graph.equations for v in e.outputs}
     absorbed: set[Value] = set()
@@ -92,7 +91,7 @@ def fuse_epilogues(graph: Graph) -> Graph:
 
 
 def _joined(source: Equation, reader: Equation) -> Equation | None:
-    """Two equations as one, or None."""
+    """Two equations as one; None if there is no op or no kernel for both."""
     both = JOINED.get((source.primitive, reader.primitive))
     if both is None:
         return None

@@ -1,7 +1,7 @@
-"""Fusion of elementwise chains: ops of one shape that feed each other become one sweep.
+"""Fusion of elementwise chains: ops of one shape that use each other's results become one op.
 
-The fused op is a graph inside an equation. Its meaning is to run that graph; an engine runs it
-tile by tile, so that what passes between the ops never leaves the cache.
+The fused op is an equation that contains a graph, and evaluates it. The engine runs it tile by
+tile, so that intermediate results stay in the cache.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chainrule.primitive import Primitive, Spec, SpecLike
 
 
 class _Chain:
-    """y = the outputs of a graph of elementwise ops, of one shape."""
+    """y = the outputs of `body`, a graph of elementwise ops of one shape and of reductions."""
 
     name = "chain"
 
@@ -36,19 +36,19 @@ class _Chain:
 
 
 MOST_MEMBERS = 24
-"""Equations in one chain: a longer one gains nothing, and needs more operands than kernels take."""
+"""The most equations in a chain. A longer one gains nothing, and kernels limit the operands."""
 
 CHAIN = Primitive(_Chain)
-"""Made by this pass alone, so it is no entry of the registry."""
+"""The op that only this pass creates. It is not in the registry."""
 
 
 def fuse_elementwise(graph: Graph) -> Graph:
-    """Put elementwise equations of one shape that depend on each other into one equation."""
-    graph = remove_dead(graph)  # a chain that nobody reads would have no outputs
+    """Fuse elementwise equations of one shape that depend on each other into one equation."""
+    graph = remove_dead(graph)  # a chain that is never read would have no outputs
     groups = _groups(graph)
     members: dict[int, list[Equation]] = {}
     for equation, group in zip(graph.equations, groups, strict=True):
-        # Put last: a chain stands where its last member stood.
+        # Insert it last: a chain takes the position of its last member.
         members[group] = [*members.pop(group, []), equation]
     readers: dict[Value, set[int]] = {}
     for equation, group in zip(graph.equations, groups, strict=True):
@@ -65,16 +65,17 @@ def fuse_elementwise(graph: Graph) -> Graph:
 
 
 def _groups(graph: Graph) -> list[int]:
-    """A number for each equation; equal numbers are fused.
+    """The number of the group of each equation; a group is fused.
 
-    From the last equation to the first, one joins the group of a reader, so that cheap ops move to
-    where they are used; unless another of its readers leads to that group, which would close a
-    circle. `descendants` are bit sets of groups.
+    Goes from the last equation to the first. Each equation joins the group of one of its readers,
+    so that cheap ops run where their results are used. It does not if that group depends on another
+    of its readers, since the groups would then depend on each other. `descendants` has, for each
+    group, the bit set of the groups that depend on it.
     """
     readers: dict[Value, set[int]] = {}
     groups = [0] * len(graph.equations)
     descendants: list[int] = []  # by group
-    shapes: list[Any] = []  # by group; None for what is not fusible, or has members enough
+    shapes: list[Any] = []  # by group; None if it cannot be fused or has the most members
     sizes: list[int] = []
     for position in range(len(graph.equations) - 1, -1, -1):
         equation = graph.equations[position]
@@ -104,7 +105,7 @@ def _groups(graph: Graph) -> list[int]:
 def _joinable(
     reading: Sequence[int], shape: Any, shapes: Sequence[Any], descendants: Sequence[int]
 ) -> int | None:
-    """The first group of the right shape that no other reading group leads to."""
+    """The first reading group of this shape that depends on no other reading group."""
     for group in reading:
         others = [other for other in reading if other != group]
         if shapes[group] == shape and not any(descendants[o] >> group & 1 for o in others):
@@ -113,7 +114,7 @@ def _joinable(
 
 
 def _add_descendants(descendants: list[int], group: int, below: int) -> None:
-    """A group that grew has more descendants, and so has everything above it."""
+    """Add descendants to a group, and to all groups on which it depends."""
     descendants[group] |= below
     for above, known in enumerate(descendants):
         if known >> group & 1:
@@ -123,7 +124,7 @@ def _add_descendants(descendants: list[int], group: int, below: int) -> None:
 def _fused(
     graph: Graph, equations: Sequence[Equation], group: int, readers: dict[Value, set[int]]
 ) -> Equation:
-    """One equation for a group: small constants go inside, other values from outside are inputs."""
+    """One equation for a group: scalar constants become part of it, other values its inputs."""
     made = {v for equation in equations for v in equation.outputs}
     used = dict.fromkeys(v for equation in equations for v in equation.inputs if v not in made)
     constants = {
@@ -140,7 +141,7 @@ def _fused(
 
 
 def in_order(equations: Sequence[Equation]) -> list[Equation]:
-    """The equations sorted so that each comes after those it reads; otherwise as they were."""
+    """Sort the equations so that each comes after those it reads, and keep the order otherwise."""
     made_by = {v: i for i, equation in enumerate(equations) for v in equation.outputs}
     waiting = [
         len({made_by[v] for v in equation.inputs if v in made_by}) for equation in equations
@@ -149,7 +150,7 @@ def in_order(equations: Sequence[Equation]) -> list[Equation]:
     for i, equation in enumerate(equations):
         for source in {made_by[v] for v in equation.inputs if v in made_by}:
             followers[source].append(i)
-    ready = [i for i, n in enumerate(waiting) if n == 0]  # in order, so it is a heap
+    ready = [i for i, n in enumerate(waiting) if n == 0]  # sorted, and therefore a heap
     ordered = []
     while ready:
         i = heappop(ready)

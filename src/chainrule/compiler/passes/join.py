@@ -1,4 +1,4 @@
-"""Slices side by side: the gradients of the parts of a split become one array in one sweep."""
+"""Joined slices: the gradients of the parts of a split are written into one array, in one op."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Index = tuple[Any, ...]
 
 
 class _Joined:
-    """y = the sum of zeros with y[indexᵢ] = xᵢ, for slices that do not overlap.
+    """y[indexᵢ] = xᵢ for slices that do not overlap, and y = 0 elsewhere.
 
-    An input may come in another shape than its slice; it is reshaped.
+    An input whose shape is not that of its slice is reshaped.
     """
 
     name = "joined_slices"
@@ -29,12 +29,12 @@ class _Joined:
         y = np.zeros(shape, xs[0].dtype)
         for x, index in zip(xs, indices, strict=True):
             part = y[index]
-            part += x.reshape(part.shape)  # not set: in a sum with zeros, −0 becomes 0
+            part += x.reshape(part.shape)  # added, since −0 must become 0 as in the sums
         return y
 
 
 JOINED = Primitive(_Joined)
-"""Made by this pass alone, so it is no entry of the registry."""
+"""The op that only this pass creates. It is not in the registry."""
 
 
 class _Parts(NamedTuple):
@@ -43,7 +43,8 @@ class _Parts(NamedTuple):
 
 
 def join_slices(graph: Graph) -> Graph:
-    """Sums of arrays that are zero but for one slice each, where the slices do not overlap."""
+    """Replace sums of arrays that are zero except for one slice, where the slices do not
+    overlap."""
     made_by: dict[Value, Equation] = {v: e for e in graph.equations for v in e.outputs}
     parts: dict[Value, _Parts] = {}
     equations = []
@@ -70,7 +71,7 @@ def join_slices(graph: Graph) -> Graph:
 
 
 def _is_plain(equation: Equation, output: Value) -> bool:
-    """Whether the slice is a run of each dimension, and its input not broadcast to it."""
+    """Whether the index has only slices with step 1, and the input is not broadcast."""
     index = equation.params["index"]
     if output.dtype.kind != "f" or not all(isinstance(i, slice) for i in index):
         return False
@@ -80,13 +81,13 @@ def _is_plain(equation: Equation, output: Value) -> bool:
 
 
 def _runs(index: Index, shape: Shape) -> list[tuple[int, int, int]]:
-    """Start, end and step in every dimension."""
+    """(start, stop, step) for every dimension."""
     whole = (*index, *[slice(None)] * (len(shape) - len(index)))
     return [i.indices(n) for i, n in zip(whole, shape, strict=True)]
 
 
 def _apart(indices: tuple[Index, ...], shape: Shape) -> bool:
-    """Whether there is a dimension in which no two runs meet."""
+    """Whether there is a dimension in which no two slices overlap."""
     for runs in zip(*[_runs(index, shape) for index in indices], strict=True):
         ordered = sorted(runs)
         if all(a[1] <= b[0] for a, b in pairwise(ordered)):

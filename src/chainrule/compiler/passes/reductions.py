@@ -1,4 +1,4 @@
-"""Sums and extremes of an elementwise chain's results, found in the sweep that computes them."""
+"""Fused reductions: sums and extremes of the results of a chain, in the loop that computes them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from chainrule.graph import Equation, Graph, Value
 from chainrule.kinds import Reduction
 
 MOST = 4
-"""How many reductions one sweep takes: see engine/cpp/kernels/fused.cpp."""
+"""The most reductions in one chain; see engine/cpp/kernels/fused.cpp."""
 
 
 def fuse_reductions(graph: Graph) -> Graph:
-    """Put reductions over the first or the last dimensions into the chain whose result they read;
-    a result that only they read is never written."""
+    """Fuse reductions over the first or the last dimensions into the chain whose result they read.
+    A result that only they read is not written to memory."""
     made_by = {v: e for e in graph.equations for v in e.outputs if _is_sweep(e)}
     taken: dict[Equation, list[Equation]] = {}
     for equation in graph.equations:
@@ -45,7 +45,7 @@ def _is_sweep(equation: Equation) -> bool:
 
 
 def _is_reduction(equation: Equation) -> bool:
-    """Whether it reduces the first or the last dimensions of floats, and something is there."""
+    """Whether an equation reduces the first or the last dimensions of floats that are not empty."""
     kind = equation.primitive.kind
     if not isinstance(kind, Reduction) or kind.fold is None:
         return False
@@ -58,7 +58,7 @@ def _is_reduction(equation: Equation) -> bool:
 def _with_reductions(
     graph: Graph, equation: Equation, reductions: Sequence[Equation], kept: set[Value]
 ) -> Equation:
-    """One chain: the equation's results that somebody else reads, then the reductions."""
+    """One chain whose outputs are the equation's results in `kept`, then the reductions."""
     inputs: Sequence[Value]
     constants: dict[Value, Any]
     if equation.primitive is CHAIN:

@@ -1,4 +1,4 @@
-"""What passes share: rebuilding a graph while values are replaced by others."""
+"""Helpers of passes: rebuilding a graph while values are replaced by others."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Replacement = dict[Value, Value]
 
 
 def is_opaque(equation: Equation) -> bool:
-    """Whether passes leave this equation as it is."""
+    """Whether passes must not change this equation."""
     view = equation.primitive.view
     return view is not None and view.opaque
 
 
 def obeys_its_rule(equation: Equation) -> bool:
-    """Whether the record's rule takes these inputs and derives these outputs: a pass may put an
-    operand in place of another only where that holds."""
+    """Whether the record's rule accepts these inputs and derives these outputs. A pass may replace
+    an operand only if it does."""
     try:
         derived = as_tuple(equation.primitive.infer(*equation.inputs, **equation.params))
     except ChainruleError:
@@ -29,7 +29,7 @@ def obeys_its_rule(equation: Equation) -> bool:
 
 
 def with_inputs(equation: Equation, replaced: Replacement) -> Equation:
-    """The equation reading replacements where there are any."""
+    """The equation with its inputs replaced where there are replacements."""
     if not any(v in replaced for v in equation.inputs):
         return equation
     return replace(equation, inputs=tuple([replaced.get(v, v) for v in equation.inputs]))
@@ -40,8 +40,8 @@ def rewrite(
     visit: Callable[[Equation, Replacement], Equation | None],
     replaced: Replacement | None = None,
 ) -> Graph:
-    """Visit the equations in order. `visit` returns what to keep, or None after it has noted in
-    the replacements which values stand for the equation's outputs."""
+    """Visit the equations in order. `visit` returns an equation to keep. Or it returns None, after
+    it has added to the replacements the values that replace the equation's outputs."""
     replaced = {} if replaced is None else replaced
     equations = []
     for equation in graph.equations:
