@@ -49,9 +49,10 @@ from chainrule.ops.arithmetic import *  # type: ignore[assignment]  # noqa: F403
 from chainrule.ops.logic import *  # type: ignore[assignment]  # noqa: F403
 from chainrule.ops.reduce import (  # type: ignore[assignment]
     all as all, all_finite as all_finite, amax as amax, amin as amin, any as any, argmax as argmax,
-    argmin as argmin, cumsum as cumsum, mean as mean, norm as norm, prod as prod, std as std,
+    argmin as argmin, cumsum as cumsum, mean as mean, prod as prod,
     sum as sum, sum_to_size as sum_to_size, var as var,
 )
+from chainrule.ops.norms import *  # noqa: F403
 from chainrule.ops.shape import (  # type: ignore[assignment]
     cat as cat, chunk as chunk, expand as expand, flatten as flatten, flip as flip,
     movedim as movedim, pad as pad, permute as permute, reshape as reshape, roll as roll,
@@ -64,6 +65,8 @@ from chainrule.ops.index import (  # type: ignore[assignment]
 from chainrule.ops.order import (  # type: ignore[assignment]
     argsort as argsort, max as max, min as min, sort as sort, topk as topk,
 )
+from chainrule.ops.scan import *  # type: ignore[assignment]  # noqa: F403
+from chainrule.ops.statistics import *  # noqa: F403
 from chainrule.ops.contract import (  # type: ignore[assignment]
     einsum as einsum, matmul as matmul,
 )

@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError
 from chainrule.kinds import Along
+from chainrule.ops.elementwise import maximum, minimum
 from chainrule.ops.index import gather
 from chainrule.ops.reduce import amax, amin, argmax, argmin
 from chainrule.ops.rules import normalized_dim
@@ -28,7 +29,9 @@ class argsort:
     """y = the order that sorts x along `dim`, stable; NaN sorts last."""
     kind = Along()
     samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"dim": 1, "descending": False}))
-    def arguments(x: Tensor, dim: int = -1, descending: bool = False) -> Any:
+    def arguments(
+        x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = True
+    ) -> Any:
         return (x,), {"dim": normalized_dim(dim, x.ndim), "descending": bool(descending)}
     def infer(x, *, dim, descending): return Spec(x.shape, np.int64)
     def forward(x, *, dim, descending):
@@ -41,38 +44,60 @@ class argsort:
 
 
 @composition
-def sort(x: Tensor, dim: int = -1, descending: bool = False) -> Extreme:
-    """(values, indices) sorted along `dim`; stable, NaN counts as the largest."""
-    if x.ndim == 0:
-        return Extreme(x, argsort(x, 0))
-    order = argsort(x, dim, descending)
-    return Extreme(gather(x, dim, order), order)
+def sort(
+    input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = True
+) -> Extreme:
+    """(values, indices) sorted along `dim`; always stable, NaN counts as the largest."""
+    if input.ndim == 0:
+        return Extreme(input, argsort(input, 0))
+    order = argsort(input, dim, descending)
+    return Extreme(gather(input, dim, order), order)
 
 
 @composition
-def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True) -> Extreme:
-    """(values, indices) of the k largest (or smallest) along `dim`, sorted."""
-    if x.ndim == 0:
-        values, indices = topk(x.reshape(1), k, dim, largest)
+def topk(
+    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> Extreme:
+    """(values, indices) of the k largest (or smallest) along `dim`, always sorted."""
+    if input.ndim == 0:
+        values, indices = topk(input.reshape(1), k, dim, largest)
         return Extreme(values.reshape(()), indices.reshape(())) if k else Extreme(values, indices)
-    dim = normalized_dim(dim, x.ndim)
-    if not 0 <= k <= x.shape[dim]:
-        raise ArgumentError(f"k = {k}", expected=f"0 … {x.shape[dim]} for shape {x.shape}")
-    values, indices = sort(x, dim, descending=largest)
+    dim = normalized_dim(dim, input.ndim)
+    if not 0 <= k <= input.shape[dim]:
+        raise ArgumentError(f"k = {k}", expected=f"0 … {input.shape[dim]} for shape {input.shape}")
+    values, indices = sort(input, dim, descending=largest)
     first = (slice(None),) * dim + (slice(0, k),)
     return Extreme(values[first], indices[first])
 
 
 @composition
-def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The largest element, or along `dim` (values, indices); NaN wins."""
-    return amax(x) if dim is None else _extreme(x, argmax(x, dim, True), dim, keepdim)
+def max(
+    input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *,
+    other: Tensor | None = None,
+) -> Any:
+    """The largest element, or along `dim` (values, indices); NaN wins.
+
+    Of two tensors, `max(a, b)`, the larger elements, as `maximum`.
+    """
+    other = dim if isinstance(dim, Tensor) else other
+    if other is not None:
+        return maximum(input, other)
+    return amax(input) if dim is None else _extreme(input, argmax(input, dim, True), dim, keepdim)
 
 
 @composition
-def min(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The smallest element, or along `dim` (values, indices); NaN wins."""
-    return amin(x) if dim is None else _extreme(x, argmin(x, dim, True), dim, keepdim)
+def min(
+    input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *,
+    other: Tensor | None = None,
+) -> Any:
+    """The smallest element, or along `dim` (values, indices); NaN wins.
+
+    Of two tensors, `min(a, b)`, the smaller elements, as `minimum`.
+    """
+    other = dim if isinstance(dim, Tensor) else other
+    if other is not None:
+        return minimum(input, other)
+    return amin(input) if dim is None else _extreme(input, argmin(input, dim, True), dim, keepdim)
 
 
 def _extreme(x: Tensor, where: Tensor, dim: int, keepdim: bool) -> Extreme:

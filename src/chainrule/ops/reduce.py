@@ -36,6 +36,13 @@ def over_dims(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
     return (x,), {"dims": normalized_dims(dim, x.ndim), "keepdim": bool(keepdim)}
 
 
+def converted_first(
+    x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
+) -> Any:
+    """As `over_dims`, of the numbers in another dtype where one is given."""
+    return over_dims(x if dtype is None else x.to(dtype), dim, keepdim)
+
+
 def reduce_rule(x: SpecLike, *, dims: tuple[int, ...], keepdim: bool) -> Spec:
     """The reduced shape; integers and booleans sum to int64."""
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.int64)
@@ -120,7 +127,7 @@ def accumulator(x: Array, dims: tuple[int, ...]) -> Any:
 @primitive
 class sum:
     """y = Σ x over the dimensions.   ∂y/∂x = 1."""
-    kind, arguments, infer, samples = Reduction("sum"), over_dims, reduce_rule, reductions()
+    kind, arguments, infer, samples = Reduction("sum"), converted_first, reduce_rule, reductions()
     def forward(x, *, dims, keepdim):
         wide = accumulator(x, dims)
         y = np.add.reduce(x, dims, wide, None, keepdim)
@@ -132,7 +139,7 @@ class sum:
 class mean:
     """y = Σ x / n over the dimensions; NaN of nothing.   ∂y/∂x = 1/n."""
     kind = Reduction("sum", mean=True)
-    arguments, infer, samples = over_dims, mean_rule, reductions()
+    arguments, infer, samples = converted_first, mean_rule, reductions()
     def forward(x, *, dims, keepdim):
         # In float64, so that the mean of n equal numbers is that number.
         total = np.add.reduce(x, dims, dtype=np.float64, keepdims=keepdim)
@@ -159,9 +166,15 @@ class var:
         lambda rng: (rng.normal(size=(3, 4)), {"dims": (0, 1), "correction": 0, "keepdim": True}),
     )
 
-    def arguments(x: Tensor, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Any:
-        dims = normalized_dims(dim, x.ndim)
-        return (x,), {"dims": dims, "correction": correction, "keepdim": bool(keepdim)}
+    def arguments(
+        x: Tensor, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *,
+        correction: float | None = None,
+    ) -> Any:
+        """As in PyTorch `var(x, False)` and `unbiased=False` are ways to write correction 0."""
+        if isinstance(dim, bool):
+            unbiased, dim = dim, None
+        params = {"dims": normalized_dims(dim, x.ndim), "keepdim": bool(keepdim)}
+        return (x,), {**params, "correction": int(unbiased) if correction is None else correction}
 
     def forward(x, *, dims, correction, keepdim):
         n = count(x, dims)
@@ -175,81 +188,11 @@ class var:
         return keep_dims(g, x.shape, dims) * (x - x.mean(dims, True)) * scale,
 
 
-@composition
-def std(x: Tensor, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-    """√var; of constants 0, with gradient 0. Right where var itself is beyond the dtype.
-
-    >>> import chainrule as cr
-    >>> cr.std(cr.tensor([1.0, 3.0]), correction=0)
-    tensor(1.)
-    """
-    if x.dtype == _HALF:
-        return std(x.float(), dim, correction, keepdim).half()
-    dims = normalized_dims(dim, x.ndim)
-    scale = power_scale(x, 4.0, dims)  # not 2: a difference x − mean x can be as small as ε·x
-    y = safe_sqrt(var(x / scale, dims, correction, True)) * scale
-    return y if keepdim else y.reshape(reduced_shape(x.shape, dims, False))
-
-
-@composition
-def norm(x: Tensor, p: float = 2.0, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """(Σ |x|ᵖ)^(1/p) over the dimensions. At 0 the gradient is 0, as it is by elements that are 0.
-
-    p = ∞ gives max |x|, −∞ min |x|, and 0 how many elements are not 0.
-
-    >>> import chainrule as cr
-    >>> cr.norm(cr.tensor([3.0, 4.0]))
-    tensor(5.)
-    """
-    if x.dtype == _HALF:  # squares of moderate numbers overflow there
-        return norm(x.float(), p, dim, keepdim).half()
-    if p == 0:
-        return sum((x != 0).astype(x.dtype), dim, keepdim)
-    if math.isinf(p):
-        return (amax if p > 0 else amin)(x.abs(), dim, keepdim)
-    if p == 1:
-        return sum(x.abs(), dim, keepdim)
-    dims = normalized_dims(dim, x.ndim)
-    scale = power_scale(x, p, dims)
-    y = x / scale
-    if p == 2:
-        root = safe_sqrt(sum(y * y, dims, True))
-    else:
-        root = safe_power(sum(safe_power(y.abs(), p), dims, True), 1 / p)
-    y = root * scale
-    return y if keepdim else y.reshape(reduced_shape(x.shape, dims, False))
-
-
-def power_scale(x: Tensor, p: float, dims: tuple[int, ...]) -> Tensor:
-    """s, by which to divide x so that Σ |x/s|ᵖ neither overflows nor vanishes; 1 where it does not.
-
-    The largest |x/s| is in reach of p; for p < 0 the smallest is 1. (Σ |x/s|ᵖ)^(1/p)·s is the same
-    number for any s, so its derivatives do not depend on s, which is a constant to them.
-    """
-    if not count(x, dims):
-        return Tensor(np.ones(reduced_shape(x.shape, dims, True), x.dtype))
-    extreme: Any = amax if p > 0 else amin
-    top = extreme(x.detach().abs(), dims, True)
-    info = np.finfo(x.dtype)
-    # least³ᵖ·ε is a normal number: room for the powers of which first and second derivatives are.
-    least = float(info.tiny / info.eps) ** (1 / (3 * max(p, 1 - p))) if p > 0 else 1.0
-    return where((top > 0) & top.isfinite(), top / top.clamp(least, 1 / least), 1.0)
-
-
-def safe_power(x: Tensor, p: float) -> Tensor:
-    """xᵖ for x ≥ 0, with gradient 0, not ∞, at 0."""
-    return where(x == 0, 0.0 if p > 0 else math.inf, where(x == 0, 1.0, x) ** p)
-
-
-def safe_sqrt(x: Tensor) -> Tensor:
-    """√x with gradient 0, not ∞, at 0."""
-    return where(x == 0, x * 0, where(x == 0, 1.0, x).sqrt())
-
-
 @primitive
 class prod:
     """y = Π x over the dimensions.   ∂y/∂xᵢ = Π of the others (so zeros are no trouble)."""
-    kind, arguments, infer, samples = Reduction(), over_dims, reduce_rule, reductions(0.5, 2)
+    kind, infer, samples = Reduction(), reduce_rule, reductions(0.5, 2)
+    arguments = converted_first
     def forward(x, *, dims, keepdim):
         dtype = x.dtype if x.dtype.kind == "f" else np.int64
         return np.asarray(np.multiply.reduce(x, dims, dtype=dtype, keepdims=keepdim))
@@ -370,8 +313,8 @@ class cumsum:
         lambda rng: (rng.normal(size=(3, 4)), {"dim": 1}),
         lambda rng: (rng.normal(size=(3, 4)), {"dim": 0}),
     )
-    def arguments(x: Tensor, dim: int) -> Any:
-        return (x,), {"dim": normalized_dim(dim, x.ndim)}
+    def arguments(x: Tensor, dim: int, *, dtype: Any = None) -> Any:
+        return (x if dtype is None else x.to(dtype),), {"dim": normalized_dim(dim, x.ndim)}
     def infer(x, *, dim): return Spec(x.shape, x.dtype if x.dtype.kind == "f" else np.int64)
     def forward(x, *, dim):
         wide = np.float64 if x.dtype.kind == "f" else np.int64
