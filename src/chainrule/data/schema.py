@@ -55,6 +55,20 @@ class Column:
         values = np.array([found.get(text, np.nan) for text in texts], np.float64)  # None: NaN
         return values, [row for row, text in enumerate(texts) if found.get(text, 0.0) is None]
 
+    def shown(self, value: float) -> str:
+        """A raw value of this column for people: a number, a category's name, or a date.
+
+        >>> Column("x", "category", "text", levels=("blue", "red")).shown(2.0)
+        'red'
+        """
+        if not np.isfinite(value):
+            return "missing"
+        if self.role == CATEGORY:
+            return (self.levels[int(value) - 1] or "missing") if value else "another kind"
+        if self.role == DATE:
+            return str(np.datetime64(int(value), "s")).replace("T00:00:00", "")
+        return f"{value:.6g}"
+
     def _value(self, text: str) -> float | None:
         notation = self.notation or {}
         if self.role == DATE:

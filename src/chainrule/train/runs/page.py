@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule import nn
 from chainrule.data.dataset import ArrayDataset
+from chainrule.data.encoding import EncodeTable
 from chainrule.errors import FormatError, MissingDependencyError
 from chainrule.primitive import Array
 from chainrule.tensor import from_numpy
@@ -20,6 +21,7 @@ from chainrule.train.io.atomic import write_atomic
 from chainrule.train.io.strict_json import from_json, read_json
 from chainrule.train.metrics import ConfusionMatrix
 from chainrule.train.runs import plots
+from chainrule.train.runs.judgement import judged
 from chainrule.train.runs.run import Run
 
 _MISTAKES = 16
@@ -195,6 +197,7 @@ def _drawn(run: Run, data: ArrayDataset, outputs: Array) -> list[str]:
             + _mistakes(data, shares, labels, names)
             + "</div>"
         )
+    parts += [_section(*part) for part in judged(run, data, outputs)]
     if (layers := plots.layers_over_time(history)) is not None:
         about = "A layer whose gradients fade or explode, or whose steps are far from 10⁻³, shows."
         parts.append(_section("Inside the layers", about, layers))
@@ -232,17 +235,32 @@ def _mistakes(data: ArrayDataset, shares: Array, labels: Array, names: Sequence[
     return _section("Worst mistakes", about, f'<div class="mistakes">{"".join(cells)}</div>')
 
 
+def _strangeness(data: ArrayDataset, rows: Sequence[int]) -> Array:
+    """How far each feature of some samples is from the training data's mean, in deviations."""
+    x = np.abs(data.gather(list(rows))[0].reshape(len(rows), -1))
+    if not isinstance(data.transform, EncodeTable):
+        return x
+    blocks = data.transform.blocks
+    return np.stack([x[:, block.start : block.stop].max(axis=1) for block in blocks], axis=1)
+
+
 def _rows(
     data: ArrayDataset, shares: Array, labels: Array, names: Sequence[str], wrong: Sequence[int]
 ) -> str:
     """Mistakes of a table: each with its two most unusual features."""
-    x = data.gather(list(wrong))[0].reshape(len(wrong), -1)
     raw = data.arrays[0][list(wrong)].reshape(len(wrong), -1)
-    features = data.feature_names or [f"feature {i}" for i in range(x.shape[1])]
+    features = data.feature_names or [f"feature {i}" for i in range(raw.shape[1])]
+    strange = _strangeness(data, wrong)
+    columns = None if data.schema is None else data.schema.features
     lines = []
     for row, i in enumerate(wrong):
-        unusual = np.argsort(-np.abs(x[row]))[:2]
-        seen = "<br>".join(f"{_text(features[j])} = {raw[row, j]:.4g}" for j in unusual)
+        unusual = np.argsort(-strange[row], kind="stable")[:2]
+        shown = [
+            f"{raw[row, j]:.4g}" if columns is None else columns[j].shown(raw[row, j])
+            for j in unusual
+        ]
+        pairs = zip((features[j] for j in unusual), shown, strict=True)
+        seen = "<br>".join(f"{_text(name)} = {_text(value)}" for name, value in pairs)
         sure = f"{100 * shares[i].max():.0f}\u00a0%"
         cells = (i, names[labels[i]], names[shares[i].argmax()], sure)
         lines.append(

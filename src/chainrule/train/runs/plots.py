@@ -17,7 +17,7 @@ from chainrule.primitive import Array
 
 INK, SOFT, GRID = "#1c2430", "#6b7686", "#e6e9ee"
 TRAIN, VALID = "#8fa3bf", "#d9541e"
-_LAYERS = ("#1f4e8c", "#d9541e", "#2a9d6f", "#8a4fb0", "#c29a1b", "#3aa6c9", "#b03a5b", "#6b7686")
+COLORS = ("#1f4e8c", "#d9541e", "#2a9d6f", "#8a4fb0", "#c29a1b", "#3aa6c9", "#b03a5b", "#6b7686")
 _MARK = 40
 _STYLE: Any = {
     "svg.fonttype": "path", "svg.hashsalt": "chainrule", "font.size": 10,
@@ -40,8 +40,8 @@ def _figure_class() -> Any:
 
 
 @contextmanager
-def _drawing(width: float, height: float) -> Iterator[tuple[Any, list[str]]]:
-    """A figure to draw on; its SVG is put into the list at the end."""
+def drawing(width: float, height: float) -> Iterator[tuple[Any, list[str]]]:
+    """A figure to draw on; its SVG is put into the list at the end. Sizes are in inches."""
     figure_class = _figure_class()
     import matplotlib
 
@@ -61,7 +61,7 @@ def curves(history: Sequence[dict[str, Any]]) -> str:
     """Loss and, where there is one, the first metric, over epochs: training and validation."""
     names = [n for n in ("loss", "accuracy", "r2") if n in history[0]]
     epochs = [record["epoch"] for record in history]
-    with _drawing(4.9 * len(names), 3.1) as (figure, result):
+    with drawing(4.9 * len(names), 3.1) as (figure, result):
         for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
             lines = [
                 (label, color, values)
@@ -117,7 +117,7 @@ def confusion(matrix: Array, classes: Sequence[str]) -> str:
     size = len(classes)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     inches = float(np.clip(0.42 * size + 1.6, 5.0, 8.0))
-    with _drawing(inches, inches) as (figure, result):
+    with drawing(inches, inches) as (figure, result):
         axes = figure.subplots()
         colored = np.ones((size, size, 3))
         right, wrong = np.array([0x1F, 0x4E, 0x8C]) / 255, np.array([0xD9, 0x54, 0x1E]) / 255
@@ -148,13 +148,13 @@ def layers_over_time(history: Sequence[dict[str, Any]]) -> str | None:
     names = [n for n in seen[0]["gradient"] if n.endswith("weight")] or list(seen[0]["gradient"])
     epochs = [record["epoch"] for record in seen]
     panels = (("gradient", "gradient size (root mean square)"), ("update", "step size ‖Δw‖ / ‖w‖"))
-    with _drawing(9.8, 3.3) as (figure, result):
+    with drawing(9.8, 3.3) as (figure, result):
         for axes, (key, title) in zip(figure.subplots(1, 2), panels, strict=True):
             for place, name in enumerate(names):
                 values = np.array([r[key].get(name) or np.nan for r in seen], np.float64)
                 if np.isfinite(values).any():
-                    color = _LAYERS[place % len(_LAYERS)]
-                    dashed = "--" if place >= len(_LAYERS) else "-"
+                    color = COLORS[place % len(COLORS)]
+                    dashed = "--" if place >= len(COLORS) else "-"
                     axes.plot(epochs, values, dashed, color=color, label=name)
             axes.set_yscale("log")
             axes.set_title(title)
@@ -169,7 +169,7 @@ def layers_over_time(history: Sequence[dict[str, Any]]) -> str | None:
 
 def scatter(true: Array, predicted: Array) -> str:
     """Predictions over true values; on the line they agree."""
-    with _drawing(4.6, 4.2) as (figure, result):
+    with drawing(4.6, 4.2) as (figure, result):
         axes = figure.subplots()
         both = np.concatenate([true.ravel(), predicted.ravel()])
         axes.plot([both.min(), both.max()], [both.min(), both.max()], color=GRID, zorder=1)
