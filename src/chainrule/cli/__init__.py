@@ -28,7 +28,14 @@ def main() -> None:
 
 
 for command in (
-    train.train, runs.evaluate, runs.predict, runs.summary, runs.report, scripts.run,
-    scripts.check, lessons.lessons, doctor.doctor,
-):  # fmt: skip
+    train.train,
+    runs.evaluate,
+    runs.predict,
+    runs.summary,
+    runs.report,
+    scripts.run,
+    scripts.check,
+    lessons.lessons,
+    doctor.doctor,
+):
     main.add_command(command)

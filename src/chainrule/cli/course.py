@@ -39,9 +39,10 @@ def folder() -> Path:
         if any(place.glob("[0-9][0-9]_*.py")):
             return place
     raise ChainruleError(
-        "this installation has no lessons", expected=f"{CLONE} or {CARRIED}",
+        "this installation has no lessons",
+        expected=f"{CLONE} or {CARRIED}",
         instead="Install the package again, or work in a clone.",
-    )  # fmt: skip
+    )
 
 
 def lessons(place: Path | None = None) -> list[Lesson]:

@@ -19,8 +19,7 @@ from chainrule import engine
 from chainrule.cli.group import debug_option, json_option, print_json
 from chainrule.errors import DownloadError
 
-_EXTRAS = {"plot": "matplotlib", "images": "PIL", "logs": "tensorboardX",
-           "tables": "pyarrow"}  # fmt: skip
+_EXTRAS = {"plot": "matplotlib", "images": "PIL", "logs": "tensorboardX", "tables": "pyarrow"}
 _PACKAGES = ("chainrule", "numpy", "click", "rich", "pooch")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -80,9 +79,12 @@ def _compiler() -> tuple[str, bool]:
         return f"none ({f'CXX={asked}' if asked else ', '.join(_COMPILERS)} not found)", False
     try:
         done = subprocess.run(
-            [*command, "-std=c++20", "-fsyntax-only", "-x", "c++", "-"], input="int main() {}",
-            capture_output=True, text=True, timeout=30,
-        )  # fmt: skip
+            [*command, "-std=c++20", "-fsyntax-only", "-x", "c++", "-"],
+            input="int main() {}",
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
     except (OSError, subprocess.SubprocessError) as error:
         return f"{command[0]} does not run: {error}", False
     if done.returncode:

@@ -58,9 +58,12 @@ def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 debug_option = click.option(
-    "--debug", is_flag=True, expose_value=False, callback=_set_debug,
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    callback=_set_debug,
     help="Show the traceback of an error.",
-)  # fmt: skip
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 label_option = click.option("--label", help="The label column of a table, by name.")
 
@@ -70,13 +73,15 @@ def _delimiter(_: click.Context, __: click.Parameter, value: str | None) -> str 
 
 
 delimiter_option = click.option(
-    "--delimiter", callback=_delimiter,
+    "--delimiter",
+    callback=_delimiter,
     help="The sign between a table's cells, or tab. [default: found in the file]",
-)  # fmt: skip
+)
 header_option = click.option(
-    "--header/--no-header", default=None,
+    "--header/--no-header",
+    default=None,
     help="Whether a table's first row holds names. [default: found in the file]",
-)  # fmt: skip
+)
 
 
 trust_option = click.option(
@@ -100,8 +105,10 @@ def numbers(results: dict[str, Any]) -> str:
     """The numbers of an evaluation as one line, with what matters most first."""
     shown = {k: v for k, v in results.items() if isinstance(v, float)}
     first = {k: shown.pop(k) for k in ("accuracy", "r2") if k in shown}
-    parts = [f"{100 * v:.2f} % {k}" if k == "accuracy" else f"{k} {v:.4f}"
-             for k, v in (first | shown).items()]  # fmt: skip
+    parts = [
+        f"{100 * v:.2f} % {k}" if k == "accuracy" else f"{k} {v:.4f}"
+        for k, v in (first | shown).items()
+    ]
     return ", ".join(parts)
 
 

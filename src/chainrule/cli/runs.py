@@ -50,9 +50,14 @@ def evaluate(run: str, dataset: str | None, trust: bool, as_json: bool, **table:
 @json_option
 @debug_option
 def predict(
-    run: str, files: tuple[str, ...], out: str | None, proba: bool, trust: bool, as_json: bool,
+    run: str,
+    files: tuple[str, ...],
+    out: str | None,
+    proba: bool,
+    trust: bool,
+    as_json: bool,
     **reading: Any,
-) -> None:  # fmt: skip
+) -> None:
     """What RUN says about each FILE: images, tables (.csv, .tsv, .parquet) or arrays (.npy)."""
     from chainrule.train.notices import say
     from chainrule.train.runs.predictions import input_table, remarks, write_predictions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any
 
@@ -49,16 +50,15 @@ def _words(_: click.Context, __: click.Parameter, value: str | None) -> list[str
 
 
 _TABLE = ("label", "task", "delimiter", "header", "decimal", "columns", "drop", "missing")
-_TRAINING = (
-    "epochs", "batch_size", "lr", "optimizer", "schedule", "weight_decay", "clip_norm",
-    "patience", "checkpoint_every", "seed",
-)  # fmt: skip
 
 
 @click.command()
 @click.argument("dataset", required=False)
-@click.option("--model", help="mlp, cnn, table, or FILE.py:function (runs that file). "
-              "[default: table for tables, else mlp]")
+@click.option(
+    "--model",
+    help="mlp, cnn, table, or FILE.py:function (runs that file). "
+    "[default: table for tables, else mlp]",
+)
 @click.option("--hidden", callback=_widths, help="Widths of the mlp's hidden layers: 128,64.")
 @click.option("--epochs", type=click.IntRange(min=0))
 @click.option("--batch-size", type=POSITIVE)
@@ -70,18 +70,36 @@ _TRAINING = (
 @click.option("--patience", type=POSITIVE, help="Stop after so many epochs without progress.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1))
 @label_option
-@click.option("--task", type=click.Choice(["classification", "regression"]),
-              help="What a table's label is. [default: found in its cells]")
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "regression"]),
+    help="What a table's label is. [default: found in its cells]",
+)
 @delimiter_option
 @header_option
 @click.option("--decimal", type=click.Choice([".", ","]), help="A table's decimal sign.")
-@click.option("--column", "columns", multiple=True, callback=_roles, metavar="NAME=ROLE",
-              help="A column's role: number, category, date[:FORMAT], text, identifier.")
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    callback=_roles,
+    metavar="NAME=ROLE",
+    help="A column's role: number, category, date[:FORMAT], text, identifier.",
+)
 @click.option("--drop", multiple=True, metavar="NAME", help="A column to leave out.")
-@click.option("--missing", callback=_words, metavar="WORDS",
-              help="What stands for a missing value, beside the usual: '-,unknown'.")
-@click.option("--valid-fraction", type=Finite(0, 1, max_open=True), default=0.1,
-              show_default=True, help="Part of the training data to validate on.")
+@click.option(
+    "--missing",
+    callback=_words,
+    metavar="WORDS",
+    help="What stands for a missing value, beside the usual: '-,unknown'.",
+)
+@click.option(
+    "--valid-fraction",
+    type=Finite(0, 1, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="Part of the training data to validate on.",
+)
 @click.option("--out", type=click.Path(), help="The run's folder. [default: runs/<name>]")
 @click.option("--checkpoint-every", type=POSITIVE, help="Steps. [default: after epochs]")
 @click.option("--resume", type=click.Path(), help="Continue the run in this folder.")
@@ -115,17 +133,19 @@ def train(ctx: click.Context, /, **options: Any) -> None:
 
 
 def _new_run(options: dict[str, Any]) -> Any:
-    from chainrule.train.runs.config import DataConfig
+    from chainrule.train.runs.config import DataConfig, TrainingConfig
     from chainrule.train.runs.configure import configure
     from chainrule.train.runs.run import Run
 
     source = options["dataset"] or "digits"
     data = DataConfig(
         source=os.path.abspath(source) if os.path.exists(source) else source,
-        valid_fraction=options["valid_fraction"], seed=options["seed"] or 0,
-        **{name: options[name] for name in _TABLE if name != "drop"}, drop=[*options["drop"]],
-    )  # fmt: skip
-    training = {name: options[name] for name in _TRAINING}
+        valid_fraction=options["valid_fraction"],
+        seed=options["seed"] or 0,
+        **{name: options[name] for name in _TABLE if name != "drop"},
+        drop=[*options["drop"]],
+    )
+    training = {field.name: options[field.name] for field in dataclasses.fields(TrainingConfig)}
     config = configure(data, model=options["model"], hidden=options["hidden"], **training)
     return Run.create(options["out"] or _free_folder(config.name), config)
 
@@ -140,8 +160,6 @@ def _free_folder(name: str) -> str:
 
 def _resumed(ctx: click.Context, options: dict[str, Any]) -> Any:
     """The run to continue; what the command line asks for differently needs --override."""
-    import dataclasses
-
     from chainrule.train.runs.run import Run
 
     run = open_run(options["resume"], options["trust"])
@@ -152,7 +170,8 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Any:
         names = ", ".join(shown.get(n, f"--{n}") for n in strange)
         raise click.UsageError(f"{names}: fixed by the run in {run.folder}, leave it out")
     old = run.config.training
-    changes = {n: options[n] for n in _TRAINING if n in given and options[n] != getattr(old, n)}
+    asked = {f.name: options[f.name] for f in dataclasses.fields(old) if f.name in given}
+    changes = {name: value for name, value in asked.items() if value != getattr(old, name)}
     if changes and not options["override"]:
         listed = ", ".join(f"{n} was {getattr(old, n)}, now {v}" for n, v in changes.items())
         raise click.UsageError(f"the run was started differently: {listed}. Pass --override.")
@@ -171,14 +190,20 @@ def _introduce(run: Any) -> None:
     train, valid, test = run.parts()
     parameters = sum(p.spec.size for p in run.build().parameters())
     rows = [
-        ("data", f"{c.data.source}: {len(train):,} to train, {len(valid or ()):,} to validate, "
-                 f"{len(test):,} to test"),
+        (
+            "data",
+            f"{c.data.source}: {len(train):,} to train, {len(valid or ()):,} to validate, "
+            f"{len(test):,} to test",
+        ),
         ("model", f"{_chain(c)}  ({parameters:,} parameters)"),
-        ("training", f"{t.epochs} epochs of batches of {t.batch_size}, {t.optimizer}, "
-                     f"lr {t.lr:g} ({t.schedule}), seed {t.seed}"),
+        (
+            "training",
+            f"{t.epochs} epochs of batches of {t.batch_size}, {t.optimizer}, "
+            f"lr {t.lr:g} ({t.schedule}), seed {t.seed}",
+        ),
         ("steps", how_steps_run(compiled=True)),
         ("run", run.folder),
-    ]  # fmt: skip
+    ]
     if train.schema is not None:
         say("\n".join(f"  {line}" for line in [*str(train.schema).splitlines(), ""]))
     for name, value in rows:

@@ -31,8 +31,26 @@ from chainrule.train.trainer import Trainer
 from chainrule.train.training import Callback, Training
 
 __all__ = [
-    "F1", "R2", "Accuracy", "Callback", "ConfusionMatrix", "EarlyStopping", "History",
-    "JSONLHistory", "LayerStatistics", "MeanAbsoluteError", "MeanSquaredError", "Metric",
-    "ModelCheckpoint", "Precision", "Progress", "Recall", "TensorBoard", "TopK", "Trainer",
-    "Training", "load", "save",
-]  # fmt: skip
+    "F1",
+    "R2",
+    "Accuracy",
+    "Callback",
+    "ConfusionMatrix",
+    "EarlyStopping",
+    "History",
+    "JSONLHistory",
+    "LayerStatistics",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Metric",
+    "ModelCheckpoint",
+    "Precision",
+    "Progress",
+    "Recall",
+    "TensorBoard",
+    "TopK",
+    "Trainer",
+    "Training",
+    "load",
+    "save",
+]

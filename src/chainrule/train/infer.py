@@ -43,9 +43,10 @@ def as_loader(
         data = ArrayDataset(*map(_plain, data))
     if not hasattr(data, "gather"):
         raise DTypeError(
-            "this is no data to train on or evaluate", given=type(data).__name__,
+            "this is no data to train on or evaluate",
+            given=type(data).__name__,
             expected="a dataset, a DataLoader, or a pair (x, y) of arrays",
-        )  # fmt: skip
+        )
     if batch_size is None:
         batch_size = min(BATCH, max(len(data), 1))
     return DataLoader(data, batch_size, shuffle, seed=seed)

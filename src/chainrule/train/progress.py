@@ -45,10 +45,15 @@ class Progress(Callback):
         except ImportError:
             return
         self._bar = Progress(
-            TextColumn("{task.fields[epoch]}", style="bold"), BarColumn(bar_width=None),
-            TextColumn("{task.fields[numbers]}"), TimeElapsedColumn(), TextColumn("·"),
-            TimeRemainingColumn(), console=Console(stderr=True), auto_refresh=False,
-        )  # fmt: skip
+            TextColumn("{task.fields[epoch]}", style="bold"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[numbers]}"),
+            TimeElapsedColumn(),
+            TextColumn("·"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            auto_refresh=False,
+        )
         total = trainer.epochs * trainer.batches
         self._task = self._bar.add_task("", total=total, epoch="", numbers="")
         self._draw(self._bar.start)
@@ -82,9 +87,13 @@ class Progress(Callback):
         shown = {"loss": trainer.meter.loss} | {k: last[k] for k in _SHOWN if k in last}
         numbers = (f"{k.replace('valid_', 'valid ')} {v:.4f}" for k, v in shown.items())
         self._draw(
-            self._bar.update, self._task, completed=done, epoch=f"epoch {current}/{trainer.epochs}",
-            numbers="  ".join(numbers), refresh=True,
-        )  # fmt: skip
+            self._bar.update,
+            self._task,
+            completed=done,
+            epoch=f"epoch {current}/{trainer.epochs}",
+            numbers="  ".join(numbers),
+            refresh=True,
+        )
 
     def _draw(self, action: Callable[..., object], *arguments: Any, **options: Any) -> None:
         """Change the bar. When the terminal is gone, so is the bar, and training goes on."""

@@ -149,9 +149,10 @@ def restore(trainer: Training, state: Any, override: bool = False) -> None:
 def _check_kind(state: Any) -> None:
     if not isinstance(state, dict) or state.get("kind") != KIND:
         raise CheckpointError(
-            "this is not the state of a training", expected="a file step-….safetensors of a run",
+            "this is not the state of a training",
+            expected="a file step-….safetensors of a run",
             instead="Load weights with model.load_state_dict(cr.load(path)).",
-        )  # fmt: skip
+        )
     if state.get("version") != VERSION:
         raise CheckpointError(
             f"the training was saved in version {state.get('version')}",

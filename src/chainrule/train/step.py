@@ -70,9 +70,10 @@ def one_number(loss: Tensor) -> Tensor:
     """The loss of a batch; ShapeError unless it is one number."""
     if loss.spec.size != 1:
         raise ShapeError(
-            "the loss of a batch is one number", given=loss.spec,
+            "the loss of a batch is one number",
+            given=loss.spec,
             instead="Give the loss reduction='mean' or 'sum'.",
-        )  # fmt: skip
+        )
     return loss.reshape(()) if loss.shape else loss
 
 

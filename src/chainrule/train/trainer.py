@@ -95,9 +95,10 @@ class Trainer(Training):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _FIXED:
             raise ArgumentError(
-                f"{name} is fixed when the Trainer is made", given=repr(value),
+                f"{name} is fixed when the Trainer is made",
+                given=repr(value),
                 instead=f"Make another one: Trainer(..., {name}=...), or change its callbacks.",
-            )  # fmt: skip
+            )
         if name == "on_nonfinite":
             check_choice(name, value, _NONFINITE)
         super().__setattr__(name, value)

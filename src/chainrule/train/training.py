@@ -222,9 +222,11 @@ def check_part(name: str, value: Any) -> None:
     if kind is not None and not isinstance(value, kind):
         hint = f"Pass an instance: nn.{value.__name__}()." if isinstance(value, type) else None
         raise DTypeError(
-            f"Trainer's {name} is no {kind.__name__}", given=repr(value)[:60],
-            expected=f"a {kind.__name__}", instead=hint,
-        )  # fmt: skip
+            f"Trainer's {name} is no {kind.__name__}",
+            given=repr(value)[:60],
+            expected=f"a {kind.__name__}",
+            instead=hint,
+        )
     if name == "schedule_every":
         check_choice(name, value, ("step", "epoch"))
     if name == "clip_norm" and value is not None and not value > 0:
@@ -242,9 +244,10 @@ def check_parts(training: Training) -> None:
     optimizer = training.optimizer
     own = {id(p) for p in training.model.parameters()}
     foreign = [
-        i for i, p in enumerate(p for g in optimizer.param_groups for p in g.params)
+        i
+        for i, p in enumerate(p for g in optimizer.param_groups for p in g.params)
         if id(p) not in own
-    ]  # fmt: skip
+    ]
     if foreign:
         raise ArgumentError(
             f"the optimizer holds parameters that are not the model's: {listing(foreign)}",

@@ -44,9 +44,10 @@ def save(value: Any, path: PathLike) -> None:
     """
     if isinstance(value, (str, os.PathLike)):
         raise DTypeError(
-            "save takes what to save first, and then the path", given=type(value).__name__,
+            "save takes what to save first, and then the path",
+            given=type(value).__name__,
             instead="Write cr.save(model.state_dict(), 'model.safetensors').",
-        )  # fmt: skip
+        )
     tensors: dict[str, Array] = {}
     alone = isinstance(value, (Tensor, np.ndarray))
     tree = _encode(value, "tensor" if alone else "", tensors, 0)
@@ -54,10 +55,11 @@ def save(value: Any, path: PathLike) -> None:
         text = to_json(tree)
         if (parts := count_parts(text)) > _MOST_PARTS:
             raise ArgumentError(
-                "too many plain values for one file", given=f"{parts:,} names and items",
+                "too many plain values for one file",
+                given=f"{parts:,} names and items",
                 expected=f"at most {_MOST_PARTS:,}",
                 instead="Put long lists of numbers into a tensor, or save several files.",
-            )  # fmt: skip
+            )
         tensors[_TREE] = np.frombuffer(text, np.uint8)
     write_atomic(path, pack(tensors))
 
@@ -146,10 +148,12 @@ def _encode(value: Any, path: str, tensors: dict[str, Array], depth: int) -> Any
         return value
     has_state = callable(getattr(value, "state_dict", None)) and not isinstance(value, type)
     raise DTypeError(
-        f"{path or 'the value'} is neither a tensor nor a plain value", given=type(value).__name__,
-        instead="Save its state: cr.save(x.state_dict(), path)." if has_state
+        f"{path or 'the value'} is neither a tensor nor a plain value",
+        given=type(value).__name__,
+        instead="Save its state: cr.save(x.state_dict(), path)."
+        if has_state
         else "Save tensors, numbers, text, None, and dicts and lists of these.",
-    )  # fmt: skip
+    )
 
 
 def _moved(value: Tensor | Array, path: str, tensors: dict[str, Array]) -> Any:

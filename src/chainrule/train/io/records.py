@@ -75,9 +75,10 @@ def _typed(hint: Any, value: Any, where: str, key: str) -> Any:
         if choice is Any or _is(value, kind):
             return value
     raise FormatError(
-        f"{where}: {key} has the wrong type", given=_shown(value),
+        f"{where}: {key} has the wrong type",
+        given=_shown(value),
         expected=" or ".join(map(_name, choices)),
-    )  # fmt: skip
+    )
 
 
 def _is(value: Any, kind: type) -> bool:

@@ -29,13 +29,30 @@ from chainrule.train.io.strict_json import MOST_PARTS, count_parts, from_json, t
 
 FORMAT = 1
 DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "|b1",
-    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1", "U8": "|u1",
-}  # fmt: skip
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "BF16": "<u2",
+    "BOOL": "|b1",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "|i1",
+    "U8": "|u1",
+}
 CODES = {np.dtype(dtype): code for code, dtype in DTYPES.items() if code != "BF16"}
 _UNREADABLE = (
-    "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "F6_E3M2", "C64", "U16", "U32", "U64",
-)  # fmt: skip
+    "F8_E4M3",
+    "F8_E5M2",
+    "F8_E8M0",
+    "F4",
+    "F6_E2M3",
+    "F6_E3M2",
+    "C64",
+    "U16",
+    "U32",
+    "U64",
+)
 _LARGEST_HEADER = 100_000_000
 _MAX_RANK = 64
 _START = b'{"__metadata__":{"sha256":"'
@@ -70,9 +87,10 @@ def pack(tensors: Mapping[str, Array]) -> list[Buffer]:
     text += b" " * (-len(text) % 8)
     if len(text) > _LARGEST_HEADER or count_parts(text) > MOST_PARTS:
         raise ArgumentError(
-            "too many tensors for one file", given=f"{len(tensors):,}",
+            "too many tensors for one file",
+            given=f"{len(tensors):,}",
             instead="Join tensors with cr.cat or cr.stack, or save several files.",
-        )  # fmt: skip
+        )
     head = len(text).to_bytes(8, "little") + text
     digest = hashlib.sha256(head).hexdigest().encode()
     start, end = 8 + _DIGEST.start, 8 + _DIGEST.stop
@@ -104,9 +122,11 @@ def read(path: PathLike, verify: bool = True) -> tuple[dict[str, tuple[str, Arra
 def _read_header(file: Any, size: int, where: str) -> bytes:
     if size < 8:
         raise FormatError(
-            f"{where} is too short for a safetensors file", given=f"{size} bytes",
-            expected="at least 8", instead=_other_format(file.read(8)),
-        )  # fmt: skip
+            f"{where} is too short for a safetensors file",
+            given=f"{size} bytes",
+            expected="at least 8",
+            instead=_other_format(file.read(8)),
+        )
     start = file.read(8)
     length = int.from_bytes(start, "little")
     if length > min(size - 8, _LARGEST_HEADER):
@@ -247,9 +267,11 @@ def _compare(content: Any, wanted: Any, what: str) -> None:
     found = hashlib.sha256(content).hexdigest()
     if found != wanted:
         raise FormatError(
-            f"{what} is damaged: its checksum (SHA-256) does not match", given=found,
-            expected=wanted, instead="Use an earlier checkpoint or another copy of the file.",
-        )  # fmt: skip
+            f"{what} is damaged: its checksum (SHA-256) does not match",
+            given=found,
+            expected=wanted,
+            instead="Use an earlier checkpoint or another copy of the file.",
+        )
 
 
 def _array(content: Array, place: Place, what: str) -> Array:

@@ -50,9 +50,11 @@ def from_json(
         )
     try:
         return json.loads(
-            text.decode("utf-8"), object_pairs_hook=_without_duplicates,
-            parse_constant=_refuse_constant, parse_float=_finite_float,
-        )  # fmt: skip
+            text.decode("utf-8"),
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_refuse_constant,
+            parse_float=_finite_float,
+        )
     except UnicodeDecodeError as error:
         raise FormatError(f"{where}: not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:

@@ -22,15 +22,34 @@ from chainrule.train.metrics.classes import (
 from chainrule.train.metrics.values import R2, MeanAbsoluteError, MeanSquaredError
 
 __all__ = [
-    "F1", "R2", "Accuracy", "ConfusionMatrix", "MeanAbsoluteError", "MeanSquaredError", "Metric",
-    "Precision", "Recall", "TopK", "as_array", "direction", "named",
-]  # fmt: skip
+    "F1",
+    "R2",
+    "Accuracy",
+    "ConfusionMatrix",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Metric",
+    "Precision",
+    "Recall",
+    "TopK",
+    "as_array",
+    "direction",
+    "named",
+]
 
 _KINDS = {
     kind.name: kind
-    for kind in (Accuracy, ConfusionMatrix, Precision, Recall, F1, MeanSquaredError,
-                 MeanAbsoluteError, R2)
-}  # fmt: skip
+    for kind in (
+        Accuracy,
+        ConfusionMatrix,
+        Precision,
+        Recall,
+        F1,
+        MeanSquaredError,
+        MeanAbsoluteError,
+        R2,
+    )
+}
 
 
 def named(name: str) -> Metric:

@@ -175,9 +175,9 @@ class _FromConfusion(ConfusionMatrix):
         occurring = np.flatnonzero(predicted + true)
         if not occurring.size:
             return math.nan
-        return math.fsum(
-            self._quotient(hits[i], predicted[i], true[i]) for i in occurring
-        ) / len(occurring)
+        return math.fsum(self._quotient(hits[i], predicted[i], true[i]) for i in occurring) / len(
+            occurring
+        )
 
     def _quotient(self, hits: float, predicted: float, true: float) -> float:
         raise NotImplementedError

@@ -72,12 +72,14 @@ class R2(Metric):
         shift = y.mean(axis=0) - mean
         total = n + len(y)
         spread = np.square(y - y.mean(axis=0)).sum(axis=0) + shift**2 * n * len(y) / total
-        self.state = np.stack([
-            np.broadcast_to(total, shift.shape),
-            mean + shift * len(y) / total,
-            self.state[2] + spread,
-            self.state[3] + missed.sum(axis=0),
-        ])  # fmt: skip
+        self.state = np.stack(
+            [
+                np.broadcast_to(total, shift.shape),
+                mean + shift * len(y) / total,
+                self.state[2] + spread,
+                self.state[3] + missed.sum(axis=0),
+            ]
+        )
 
     def compute(self) -> float:
         count, _, spread, missed = self.state
@@ -92,7 +94,9 @@ def _difference(outputs: Any, targets: Any) -> Array:
     x, y = as_array(outputs), as_array(targets)
     if x.shape != y.shape:
         raise ShapeError(
-            "outputs and targets differ in shape", given=x.shape, expected=y.shape,
+            "outputs and targets differ in shape",
+            given=x.shape,
+            expected=y.shape,
             instead="Use .squeeze(1) or .unsqueeze(1): (n, 1) and (n,) would broadcast to (n, n).",
-        )  # fmt: skip
+        )
     return x.astype(np.float64) - y

@@ -72,7 +72,7 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int, dropout: float = 0.0) 
     """
     layers: list[Layer] = []
     for width in hidden:
-        layers += [_linear(inputs, width), {"layer": "ReLU"}, *_dropout(dropout)]
+        layers += [_linear(inputs, width), _record(nn.ReLU), *_dropout(dropout)]
         inputs = width
     return [*layers, _linear(inputs, outputs)]
 
@@ -88,23 +88,28 @@ def cnn(shape: Sequence[int], outputs: int, dropout: float = 0.3) -> list[Layer]
     layers: list[Layer] = []
     for filters in (16, 32):
         layers += [
-            {"layer": "Conv2d", "in_channels": channels, "out_channels": filters,
-             "kernel_size": 3, "padding": 1},
-            {"layer": "BatchNorm2d", "num_features": filters},
-            {"layer": "ReLU"},
-            {"layer": "MaxPool2d", "kernel_size": 2},
-        ]  # fmt: skip
+            _record(
+                nn.Conv2d, in_channels=channels, out_channels=filters, kernel_size=3, padding=1
+            ),
+            _record(nn.BatchNorm2d, num_features=filters),
+            _record(nn.ReLU),
+            _record(nn.MaxPool2d, kernel_size=2),
+        ]
         channels, height, width = filters, height // 2, width // 2
     features = channels * height * width
-    return [*layers, {"layer": "Flatten"}, *mlp(features, [128], outputs, dropout)]
+    return [*layers, _record(nn.Flatten), *mlp(features, [128], outputs, dropout)]
+
+
+def _record(kind: type[nn.Module], **options: Any) -> Layer:
+    return {"layer": kind.__name__, **options}
 
 
 def _linear(inputs: int, outputs: int) -> Layer:
-    return {"layer": "Linear", "in_features": inputs, "out_features": outputs}
+    return _record(nn.Linear, in_features=inputs, out_features=outputs)
 
 
 def _dropout(p: float) -> list[Layer]:
-    return [{"layer": "Dropout", "p": p}] if p else []
+    return [_record(nn.Dropout, p=p)] if p else []
 
 
 def default_hidden(shape: Sequence[int]) -> list[int]:
@@ -133,9 +138,11 @@ def build_from_file(
     arguments if it takes none. The file must be the one that the run was made with."""
     if (found := _digest(path)) != digest:
         raise ArgumentError(
-            f"{path} has changed since the run was made", given=found, expected=digest,
+            f"{path} has changed since the run was made",
+            given=found,
+            expected=digest,
             instead="Bring the old file back, or train again.",
-        )  # fmt: skip
+        )
     spec = importlib.util.spec_from_file_location("chainrule_user_model", path)
     if spec is None or spec.loader is None:
         raise ArgumentError(f"{path} is no Python file")

@@ -63,10 +63,16 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_ranges(
-            self, epochs=(0, _MANY), batch_size=(1, _MANY), lr=(0, math.inf),
-            weight_decay=(0, math.inf), clip_norm=(5e-324, math.inf), patience=(1, _MANY),
-            checkpoint_every=(1, _MANY), seed=(0, 2**63),
-        )  # fmt: skip
+            self,
+            epochs=(0, _MANY),
+            batch_size=(1, _MANY),
+            lr=(0, math.inf),
+            weight_decay=(0, math.inf),
+            clip_norm=(5e-324, math.inf),
+            patience=(1, _MANY),
+            checkpoint_every=(1, _MANY),
+            seed=(0, 2**63),
+        )
 
 
 @dataclass(frozen=True)
@@ -188,6 +194,7 @@ def load_config(folder: PathLike) -> RunConfig:
     if isinstance(found, int) and found > FORMAT:
         raise FormatError(
             f"{path} has format {found}, newer than this Chainrule reads",
-            expected=f"at most {FORMAT}", instead="Update Chainrule.",
-        )  # fmt: skip
+            expected=f"at most {FORMAT}",
+            instead="Update Chainrule.",
+        )
     return read_record(RunConfig, value, path)

@@ -78,10 +78,19 @@ def configure(
 def open_data(data: DataConfig) -> tuple[ArrayDataset, ArrayDataset]:
     """(train, test) as a config describes them."""
     return open_dataset(
-        data.source, flat=data.flat, test_size=data.test_size, seed=data.seed,
-        label=data.label, task=data.task, delimiter=data.delimiter, header=data.header,
-        decimal=data.decimal, columns=data.columns, drop=data.drop, missing=data.missing,
-    )  # fmt: skip
+        data.source,
+        flat=data.flat,
+        test_size=data.test_size,
+        seed=data.seed,
+        label=data.label,
+        task=data.task,
+        delimiter=data.delimiter,
+        header=data.header,
+        decimal=data.decimal,
+        columns=data.columns,
+        drop=data.drop,
+        missing=data.missing,
+    )
 
 
 def _task(train: ArrayDataset) -> tuple[str, int, TargetConfig | None]:

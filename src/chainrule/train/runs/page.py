@@ -105,8 +105,11 @@ def history_of(run: Run) -> list[dict[str, Any]]:
         return []
     with open(path, "rb") as file:
         lines = file.read().splitlines(keepends=True)
-    records = [from_json(line, f"{path}, line {i + 1}") for i, line in enumerate(lines)
-               if line.endswith(b"\n")]  # fmt: skip
+    records = [
+        from_json(line, f"{path}, line {i + 1}")
+        for i, line in enumerate(lines)
+        if line.endswith(b"\n")
+    ]
     if not all(isinstance(r, dict) and isinstance(r.get("epoch"), int) for r in records):
         raise FormatError(f"{path} holds lines that are no epochs")
     return [{name: part for name, part in r.items() if _drawable(name, part)} for r in records]
@@ -122,10 +125,14 @@ def summary_rows(run: Run) -> list[dict[str, Any]]:
     model = run.model
     if not isinstance(model, nn.Sequential):
         return [
-            {"layer": f"{name or 'model'}: {_kind(module)}", "output": "",
-             "parameters": sum(p.spec.size for p in module.parameters())}
-            for name, module in model.named_modules() if not list(module.children())
-        ]  # fmt: skip
+            {
+                "layer": f"{name or 'model'}: {_kind(module)}",
+                "output": "",
+                "parameters": sum(p.spec.size for p in module.parameters()),
+            }
+            for name, module in model.named_modules()
+            if not list(module.children())
+        ]
     x = from_numpy(np.zeros((1, *run.config.inputs.input_shape), np.float32))
     rows = []
     with evaluating(model):
@@ -133,9 +140,7 @@ def summary_rows(run: Run) -> list[dict[str, Any]]:
             x = layer(x)
             size = sum(p.spec.size for p in layer.parameters())
             shape = " × ".join(map(str, x.shape[1:]))
-            rows.append(
-                {"layer": f"{name}: {_kind(layer)}", "output": shape, "parameters": size}
-            )
+            rows.append({"layer": f"{name}: {_kind(layer)}", "output": shape, "parameters": size})
     return rows
 
 
@@ -180,8 +185,13 @@ def _pictures(run: Run, data: ArrayDataset, outputs: Array) -> list[str]:
 def _drawn(run: Run, data: ArrayDataset, outputs: Array) -> list[str]:
     history, parts = history_of(run), []
     if history:
-        parts.append(_section("How it learned", "Per epoch, on training and validation data.",
-                              plots.curves(history)))  # fmt: skip
+        parts.append(
+            _section(
+                "How it learned",
+                "Per epoch, on training and validation data.",
+                plots.curves(history),
+            )
+        )
     y = data.arrays[-1].reshape(len(data), -1)
     if not run.predicts.classes:
         about = "On the test part; on the line they agree."

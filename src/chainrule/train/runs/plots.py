@@ -20,15 +20,32 @@ TRAIN, VALID = "#8fa3bf", "#d9541e"
 COLORS = ("#1f4e8c", "#d9541e", "#2a9d6f", "#8a4fb0", "#c29a1b", "#3aa6c9", "#b03a5b", "#6b7686")
 _MARK = 40
 _STYLE: Any = {
-    "svg.fonttype": "path", "svg.hashsalt": "chainrule", "font.size": 10,
-    "font.family": ["DejaVu Sans"], "text.color": INK, "axes.labelcolor": SOFT,
-    "axes.edgecolor": GRID, "axes.titlecolor": INK, "axes.titlesize": 11,
-    "axes.titlelocation": "left", "axes.titlepad": 12, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "grid.color": GRID,
-    "grid.linewidth": 0.8, "xtick.color": SOFT, "ytick.color": SOFT, "xtick.major.size": 0,
-    "ytick.major.size": 0, "ytick.minor.size": 0, "legend.frameon": False,
-    "lines.linewidth": 2.0, "lines.solid_capstyle": "round",
-}  # fmt: skip
+    "svg.fonttype": "path",
+    "svg.hashsalt": "chainrule",
+    "font.size": 10,
+    "font.family": ["DejaVu Sans"],
+    "text.color": INK,
+    "axes.labelcolor": SOFT,
+    "axes.edgecolor": GRID,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 12,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
+    "legend.frameon": False,
+    "lines.linewidth": 2.0,
+    "lines.solid_capstyle": "round",
+}
 
 
 def _figure_class() -> Any:
@@ -66,10 +83,11 @@ def curves(history: Sequence[dict[str, Any]]) -> str:
             lines = [
                 (label, color, values)
                 for key, color, label in (
-                    (name, TRAIN, "training"), (f"valid_{name}", VALID, "validation"),
+                    (name, TRAIN, "training"),
+                    (f"valid_{name}", VALID, "validation"),
                 )
                 if np.isfinite(values := _numbers(history, key)).any()
-            ]  # fmt: skip
+            ]
             for _, color, values in lines:
                 axes.plot(epochs, values, color=color, marker="o" if len(epochs) == 1 else None)
             axes.set_title({"r2": "R²"}.get(name, name))
@@ -97,9 +115,15 @@ def _label_ends(axes: Any, x: float, lines: Sequence[tuple[str, str, Array]]) ->
         shift = 0 if len(ordered) == 1 else 6 - 12 * place
         if np.isfinite(values[-1]):
             axes.annotate(
-                f"{label} {values[-1]:.4g}", (x, values[-1]), color=color, xytext=(6, shift),
-                textcoords="offset points", va="center", fontsize=9, annotation_clip=False,
-            )  # fmt: skip
+                f"{label} {values[-1]:.4g}",
+                (x, values[-1]),
+                color=color,
+                xytext=(6, shift),
+                textcoords="offset points",
+                va="center",
+                fontsize=9,
+                annotation_clip=False,
+            )
 
 
 def _numbers(history: Sequence[dict[str, Any]], key: str) -> Array:
@@ -161,9 +185,11 @@ def layers_over_time(history: Sequence[dict[str, Any]]) -> str | None:
             axes.set_xlabel("epoch")
             _whole_ticks(axes)
         figure.legend(
-            *figure.axes[0].get_legend_handles_labels(), loc="outside lower center",
-            ncols=min(4, len(names)), fontsize=9,
-        )  # fmt: skip
+            *figure.axes[0].get_legend_handles_labels(),
+            loc="outside lower center",
+            ncols=min(4, len(names)),
+            fontsize=9,
+        )
     return result[0]
 
 

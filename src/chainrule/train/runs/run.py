@@ -35,8 +35,11 @@ from chainrule.train.trainer import Trainer
 from chainrule.train.training import Callback
 
 OPTIMIZERS: dict[str, Any] = {
-    "adam": optim.Adam, "adamw": optim.AdamW, "sgd": optim.SGD, "rmsprop": optim.RMSprop,
-}  # fmt: skip
+    "adam": optim.Adam,
+    "adamw": optim.AdamW,
+    "sgd": optim.SGD,
+    "rmsprop": optim.RMSprop,
+}
 SCHEDULES: dict[str, Callable[[Any, float, int], Any]] = {
     "constant": lambda optimizer, lr, steps: None,
     "cosine": lambda optimizer, lr, steps: optim.CosineAnnealingLR(optimizer, T_max=steps),
@@ -111,9 +114,15 @@ class Run:
             target = self.config.target
             y = ((y.reshape(len(y), -1) - target.mean) / target.std).astype(np.float32)
         return ArrayDataset(
-            x, y, classes=data.classes, transform=data.transform, task=data.task,
-            feature_names=data.feature_names, image=data.image, schema=data.schema,
-        )  # fmt: skip
+            x,
+            y,
+            classes=data.classes,
+            transform=data.transform,
+            task=data.task,
+            feature_names=data.feature_names,
+            image=data.image,
+            schema=data.schema,
+        )
 
     def build(self) -> nn.Module:
         """The model as it was before training, from the run's seed."""
@@ -165,8 +174,9 @@ class Run:
         c = self.config.training
         model = self.build()
         for name, value, known in (
-            ("optimizer", c.optimizer, OPTIMIZERS), ("schedule", c.schedule, SCHEDULES),
-        ):  # fmt: skip
+            ("optimizer", c.optimizer, OPTIMIZERS),
+            ("schedule", c.schedule, SCHEDULES),
+        ):
             if value not in known:
                 raise ArgumentError(f"unknown {name} {value!r}", expected=listing(sorted(known)))
         options = {"lr": c.lr, "weight_decay": c.weight_decay}
@@ -178,10 +188,17 @@ class Run:
         if c.patience is not None:
             callbacks.append(EarlyStopping(c.patience))
         trainer = Trainer(
-            model, self.loss, optimizer, scheduler=schedule, callbacks=callbacks,
-            clip_norm=c.clip_norm, out=self.folder, checkpoint_every=c.checkpoint_every,
-            seed=c.seed, progress=progress,
-        )  # fmt: skip
+            model,
+            self.loss,
+            optimizer,
+            scheduler=schedule,
+            callbacks=callbacks,
+            clip_norm=c.clip_norm,
+            out=self.folder,
+            checkpoint_every=c.checkpoint_every,
+            seed=c.seed,
+            progress=progress,
+        )
         trust = " --trust" if self.config.model.kind == "file" else ""
         trainer.resume_hint = f"continue with: chainrule train --resume {self.folder}{trust}"
         return trainer
@@ -224,9 +241,13 @@ class Run:
         """
         data = self.config.data
         like = open_like(
-            source, dataclasses.asdict(self.config.inputs), label=label or data.label,
-            seed=data.seed, test_size=data.test_size, **self.reading(delimiter, header),
-        )  # fmt: skip
+            source,
+            dataclasses.asdict(self.config.inputs),
+            label=label or data.label,
+            seed=data.seed,
+            test_size=data.test_size,
+            **self.reading(delimiter, header),
+        )
         return self._targets(like)
 
     def evaluate(self, data: ArrayDataset) -> dict[str, Any]:
