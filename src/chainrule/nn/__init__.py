@@ -1,7 +1,7 @@
-"""Models: modules, layers, losses, and their functions.
+"""Neural networks: modules, layers, losses, and their functions.
 
-In the order in which the files build on each other: `functional`; what a module is (`parameter`,
-`reachable`, `hooks`, `parts`, `state`, `module`); `init`; then the layers by idea (`linear`,
+The files, in the order of their imports: `functional`; the parts of `Module` (`parameter`,
+`reachable`, `hooks`, `parts`, `state`, `module`); `init`; the layers by topic (`linear`,
 `spatial`, `conv`, `pool`, `norm`, `function_layer`, `dropout`, `activations`, `embedding`,
 `recurrent`, `attention`, `reshaping`, `containers`, `losses`), `stateless`, and last `summary`.
 """

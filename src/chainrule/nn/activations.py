@@ -1,4 +1,5 @@
-"""Activations as layers, each a row: the function in `nn.functional` has the rest."""
+"""Activations as layers. Options, defaults and documentation are those of the functions in
+`nn.functional`."""
 
 from __future__ import annotations
 
@@ -110,9 +111,11 @@ class Softmin(FunctionLayer, of=functional.softmin): ...
 
 
 class PReLU(Module):
-    """y = max(x, 0) + w·min(x, 0) with learned w: one, or one for each channel of (N, C, ...).
+    """y = max(x, 0) + w·min(x, 0) with a learned w: one for all elements, or one for each channel
+    of (N, C, ...) (He et al., 2015).
 
-    weight (num_parameters) starts as `init` (He et al., 2015).
+    weight (num_parameters) is initialized to `init`. Raises ShapeError for another number of
+    channels.
 
     >>> import chainrule as cr
     >>> PReLU()(cr.tensor([-1.0, 2.0])).tolist()
@@ -132,7 +135,7 @@ class PReLU(Module):
 
 
 class Softmax2d(Module):
-    """softmax over the channels of (N, C, H, W) or (C, H, W): the shares at each pixel.
+    """y = softmax(x) over the channels of (N, C, H, W) or (C, H, W), separately at each pixel.
 
     Raises ShapeError for other numbers of dimensions.
 

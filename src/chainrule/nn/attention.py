@@ -25,16 +25,18 @@ class MultiheadAttention(Module):
     """y = [head₁, …, head_h]·Wₒᵀ + bₒ, headᵢ = softmax(qᵢ·kᵢᵀ/√d)·vᵢ, d = embed_dim/num_heads.
 
     qᵢ, kᵢ, vᵢ are the i-th d columns of query·W_qᵀ + b_q and so on (Vaswani et al., 2017).
-    query (L, N, E), key (S, N, kdim), value (S, N, vdim), or (N, L, E) ... with `batch_first`, or
-    without N → output of the query's shape, and the probabilities (N, L, S), their mean over the
-    heads, or (N, heads, L, S) with `average_attn_weights=False`, or None with `need_weights=False`,
-    which is the fast way. As in PyTorch, True in a boolean mask hides a key (the opposite of
-    `scaled_dot_product_attention`): `key_padding_mask` (N, S), `attn_mask` (L, S) or
-    (N·heads, L, S); floating ones are added. `is_causal` is a hint that `attn_mask` is causal.
+    Shapes: query (L, N, E), key (S, N, kdim), value (S, N, vdim). With `batch_first` N comes first;
+    without a batch there is no N. Returns the output in the shape of the query, and the
+    probabilities: (N, L, S), their mean over the heads; (N, heads, L, S) with
+    `average_attn_weights=False`; or None with `need_weights=False`, which is fastest.
 
-    in_proj_weight (3E, E) (with kdim or vdim: q_proj_weight, k_proj_weight, v_proj_weight) starts
-    by Glorot & Bengio (2010), biases from 0. Raises ShapeError for sizes that do not fit,
-    ArgumentError for options that Chainrule does not have (`add_bias_kv`, `add_zero_attn`).
+    Masks: `key_padding_mask` (N, S), and `attn_mask` (L, S) or (N·heads, L, S). As in PyTorch, True
+    in a boolean mask hides a key, the opposite of `scaled_dot_product_attention`. Floating masks
+    are added to the scores. `is_causal` is a hint that `attn_mask` is causal.
+
+    in_proj_weight (3E, E), or q_proj_weight, k_proj_weight and v_proj_weight if kdim or vdim is not
+    E, are initialized by Glorot & Bengio (2010), biases to 0. Raises ShapeError for sizes that do
+    not fit, ArgumentError for options that are not supported (`add_bias_kv`, `add_zero_attn`).
 
     >>> import chainrule as cr
     >>> x = cr.zeros(2, 5, 8)
@@ -75,7 +77,7 @@ class MultiheadAttention(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw new starting values (`out_proj` draws its own), and set the biases to 0."""
+        """Initialize the weights anew, except that of `out_proj`, and set the biases to 0."""
         for parameter in self.parameters(recurse=False):
             if parameter.ndim == 2:
                 init.xavier_uniform_(parameter)
@@ -114,7 +116,7 @@ class MultiheadAttention(Module):
     def _attend(
         self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, need_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """What the heads see (N, heads, L, d), and their probabilities where they are asked for."""
+        """The outputs of the heads (N, heads, L, d), and their probabilities or None."""
         p = self.dropout if self.training else 0.0
         if not need_weights:
             return functional.scaled_dot_product_attention(q, k, v, mask, p), None
@@ -143,7 +145,7 @@ class MultiheadAttention(Module):
     def _mask(
         self, attn_mask: Tensor | None, padding: Tensor | None, q: Tensor, k: Tensor
     ) -> Tensor | None:
-        """Both masks as one that is added to the scores (N, heads, L, S)."""
+        """The sum of both masks, to be added to the scores (N, heads, L, S); None without masks."""
         n, heads, length, keys = *q.shape[:3], k.shape[2]
         added = []
         if attn_mask is not None:
@@ -165,7 +167,7 @@ class MultiheadAttention(Module):
 
     @staticmethod
     def _added(mask: Tensor, dtype: np.dtype[Any]) -> Tensor:
-        """A mask to be added: −∞ where a boolean one is True."""
+        """A mask as numbers to be added: −∞ where a boolean mask is True."""
         if mask.dtype.kind == "b":
             zero = Tensor(np.zeros((), dtype))
             hidden: Tensor = where(mask, Tensor(np.full((), MINUS_INFINITY, dtype)), zero)
@@ -173,7 +175,7 @@ class MultiheadAttention(Module):
         return mask
 
     def _check(self, query: Tensor, key: Tensor, value: Tensor) -> bool:
-        """Whether there is a batch; ShapeError for sizes that do not fit."""
+        """Check the sizes, and return whether there is a batch. Raises ShapeError."""
         check_tensors("MultiheadAttention", query=query, key=key, value=value)
         wanted = (self.embed_dim, self.kdim, self.vdim)
         for name, x, n in zip(("query", "key", "value"), (query, key, value), wanted, strict=True):

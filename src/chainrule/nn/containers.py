@@ -1,7 +1,7 @@
-"""Modules that hold modules or parameters as a list or a dict does.
+"""Modules that contain modules or parameters, with the interface of a list or a dict.
 
-Their elements are parts whose names are positions, or keys. They have the methods of Python's lists
-and dicts: those that are not written here come from `MutableSequence` and `MutableMapping`.
+The elements are parts, named by their position or key. Methods of lists and dicts that are not
+defined here come from `MutableSequence` and `MutableMapping`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ C = TypeVar("C", bound="_Container")
 
 
 class _Container(Module):
-    """A module whose elements are all its parts of one kind."""
+    """Base class of containers. The elements are all parts of one kind."""
 
     kind: ClassVar[Kind] = "module"
     __eq__ = object.__eq__
@@ -36,7 +36,7 @@ class _Container(Module):
         self._register(name, self.kind, value)
 
     def _like(self: C, elements: Any) -> C:
-        """A container of this type with these elements."""
+        """A new container of this type with these elements."""
         make: Callable[..., C] = type(self)
         return make(elements)
 
@@ -54,25 +54,25 @@ class _List(_Container, MutableSequence[P]):
         return names[index]
 
     def _renew(self, elements: list[Any]) -> None:
-        """Hold these elements, named 0, 1, ..., in place of all others."""
+        """Replace all elements by these, named 0, 1, ..."""
         for name, _ in self._entries():
             delattr(self, name)
         self.extend(elements)
 
     def append(self, value: Any) -> Any:
-        """Put an element at the end."""
+        """Append an element, and return the container."""
         numbers = map(str, count(len(self)))
         self._put(next(n for n in numbers if n not in self._kinds), value)
         return self
 
     def extend(self, values: Iterable[Any]) -> Any:
-        """Put elements at the end."""
+        """Append several elements, and return the container."""
         for value in [*values]:
             self.append(value)
         return self
 
     def insert(self, index: int, value: Any) -> Any:
-        """Put an element before a position."""
+        """Insert an element before a position, and return the container."""
         elements = [*self]
         elements.insert(index, value)
         self._renew(elements)
@@ -111,10 +111,11 @@ class _List(_Container, MutableSequence[P]):
 
 
 class Sequential(_List[Module]):
-    """The layers one after another: y = fₙ(... f₂(f₁(x))).
+    """y = fₙ(... f₂(f₁(x))): the modules applied one after the other.
 
-    Takes modules, or an OrderedDict of named ones. Indexing gives a layer, slicing a Sequential
-    that shares its layers and keeps their names. `a + b` joins two, `a * n` repeats one.
+    Takes modules, or a dict of named modules. Indexing returns a module; slicing returns a
+    Sequential that shares the modules and keeps their names. `a + b` concatenates two, and `a * n`
+    repeats the same modules n times.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -155,7 +156,7 @@ class Sequential(_List[Module]):
 
 
 class ModuleList(_List[Module]):
-    """A list of modules that training finds. It has no forward.
+    """A list of modules, whose parameters are found by training. It has no `forward`.
 
     >>> from chainrule import nn
     >>> layers = ModuleList([nn.Linear(2, 2) for _ in range(3)])
@@ -167,7 +168,7 @@ class ModuleList(_List[Module]):
         self.extend(modules or ())
 
     def _labelled(self) -> list[tuple[str, Module]]:
-        """Neighbours that look the same have one entry: `(0-2): 3 x ReLU()`."""
+        """Adjacent modules with the same text form share one entry: `(0-2): 3 x ReLU()`."""
         labels, start = [], 0
         for _, group in groupby(self, key=repr):
             same, end = [*group], start
@@ -178,7 +179,7 @@ class ModuleList(_List[Module]):
 
 
 class ParameterList(_List[Parameter]):
-    """A list of parameters that training finds; tensors in it become parameters.
+    """A list of parameters, which are found by training. Tensors are converted to parameters.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -194,7 +195,7 @@ class ParameterList(_List[Parameter]):
 
 
 class _Dict(_Container, MutableMapping[str, P]):
-    """Elements by name, in the order of definition."""
+    """Elements by name, in the order of insertion."""
 
     def __iter__(self) -> Iterator[str]:
         return iter([name for name, _ in self._entries()])
@@ -210,7 +211,7 @@ class _Dict(_Container, MutableMapping[str, P]):
         delattr(self, key)
 
     def copy(self: C) -> C:
-        """Another container with the same elements."""
+        """A new container with the same elements."""
         return self._like(dict(self))
 
     def __or__(self: C, other: Mapping[str, Any]) -> C:
@@ -222,7 +223,7 @@ class _Dict(_Container, MutableMapping[str, P]):
 
 
 class ModuleDict(_Dict[Module]):
-    """A dict of modules that training finds. It has no forward.
+    """A dict of modules, whose parameters are found by training. It has no `forward`.
 
     >>> from chainrule import nn
     >>> heads = ModuleDict({"digit": nn.Linear(8, 10), "parity": nn.Linear(8, 2)})
@@ -235,7 +236,7 @@ class ModuleDict(_Dict[Module]):
 
 
 class ParameterDict(_Dict[Parameter]):
-    """A dict of parameters that training finds; tensors in it become parameters.
+    """A dict of parameters, which are found by training. Tensors are converted to parameters.
 
     >>> import chainrule as cr
     >>> scales = ParameterDict({"left": cr.ones(2), "right": cr.zeros(1)})

@@ -28,7 +28,7 @@ PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
 class _Kernels(Spatial):
-    """Kernels and a bias for channels in groups: what convolutions of both kinds share."""
+    """Base class of convolutions and transposed convolutions: their sizes, weights and bias."""
 
     shown = "in_channels out_channels kernel_size= stride="
     transposed: ClassVar[bool]
@@ -62,7 +62,7 @@ class _Kernels(Spatial):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw new starting values."""
+        """Initialize weight and bias anew."""
         bound = 1 / math.sqrt(math.prod(self.weight.shape[1:]))
         init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
@@ -73,15 +73,19 @@ class _Kernels(Spatial):
 
 
 class _Convolution(_Kernels):
-    """What Conv1d, Conv2d and Conv3d are."""
+    """Base class of Conv1d, Conv2d and Conv3d."""
 
     text = """y[b,o] = bias[o] + Σ_c weight[o,c] ⋆ x[b,c]: (N, C, {sizes}) → (N, O, {sizes:'}).
 
     Each size becomes ⌊(size + 2·padding − dilation·(k − 1) − 1)/stride⌋ + 1 (LeCun et al., 1989).
-    `padding` may be "valid" (0) or "same" (sizes stay, for stride 1). `padding_mode` is "zeros",
-    "reflect", "replicate" or "circular" (see `functional.pad`). `groups` cuts the channels into
-    parts that do not mix. weight (O, C/groups, *kernel_size) and bias (O) start from U(−b, b), b =
-    1/√(C/groups·Π kernel_size). An input without N is accepted.
+    `padding` is a number (or one for each dimension), "valid" (0), or "same", which keeps the sizes
+    and needs stride 1. `padding_mode` is "zeros", "reflect", "replicate" or "circular" (see
+    `functional.pad`). `groups` divides the channels into groups that are convolved separately.
+    weight (O, C/groups, *kernel_size) and bias (O) are initialized from U(−b, b),
+    b = 1/√(C/groups·Π kernel_size). An input without N is accepted.
+
+    Raises ShapeError for another number of channels, or a kernel larger than the padded input, and
+    ArgumentError for options out of range.
 
     >>> import chainrule as cr
     >>> Conv{n}d(3, 16, 3, padding=1)(cr.zeros(2, 3, {sizes:8})).shape
@@ -137,15 +141,17 @@ class Conv3d(_Convolution, dimensions=3): ...
 
 
 class _TransposedConvolution(_Kernels):
-    """What ConvTranspose1d, ConvTranspose2d and ConvTranspose3d are."""
+    """Base class of ConvTranspose1d, ConvTranspose2d and ConvTranspose3d."""
 
-    text = """The adjoint of `Conv{n}d`, spreading elements: (N, C, {sizes}) → (N, O, {sizes:'}).
+    text = """y[b] = bias + the adjoint of `Conv{n}d` at x[b]: (N, C, {sizes}) → (N, O, {sizes:'}).
 
     Each size becomes (size − 1)·stride − 2·padding + dilation·(k − 1) + output_padding + 1 (Zeiler
-    et al., 2010). A convolution of stride s gives the same size for s sizes of its input;
-    `output_padding`, or the `output_size` of a call, says which of them is meant. weight
-    (C, O/groups, *kernel_size) and bias (O) start from U(−b, b), b = 1/√(O/groups·Π kernel_size).
-    An input without N is accepted.
+    et al., 2010). With stride s, a convolution maps s different input sizes to the same size.
+    `output_padding`, or `output_size` in a call, selects one of them. weight
+    (C, O/groups, *kernel_size) and bias (O) are initialized from U(−b, b),
+    b = 1/√(O/groups·Π kernel_size). An input without N is accepted.
+
+    Raises ShapeError for another number of channels, and ArgumentError for options out of range.
 
     >>> import chainrule as cr
     >>> layer = ConvTranspose{n}d(16, 3, 3, stride=2)
@@ -192,7 +198,7 @@ class _TransposedConvolution(_Kernels):
         )
 
     def _padding_for(self, output_size: Shape, shape: Shape) -> Shape:
-        """The output_padding that gives these sizes for an input of a shape."""
+        """The output_padding that results in `output_size` for an input of this shape."""
         n = self.dimensions
         geometry = Geometry.of(n, self.stride, self.padding, self.dilation)
         least = geometry.sizes(shape, self.kernel_size)

@@ -7,7 +7,7 @@ from chainrule.nn.function_layer import FunctionLayer
 
 
 class Dropout(FunctionLayer, of=functional.dropout):
-    """In evaluation y is the input itself.
+    """In evaluation mode, y is the input itself.
 
     >>> import chainrule as cr
     >>> Dropout(0.5).eval()(cr.tensor([1.0, 2.0]))

@@ -1,4 +1,4 @@
-"""Embedding: a learned vector for each of a number of things."""
+"""Embedding: a learned vector for each index."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from chainrule.tensor import Tensor
 
 
 class Embedding(Module):
-    """y = W[i], a row of the weights for each integer: (...) → (..., embedding_dim).
+    """y = W[i], the row of the weight for each integer i: (...) → (..., embedding_dim).
 
-    weight (num_embeddings, embedding_dim) starts from N(0, 1). The row `padding_idx` starts at 0
-    and gets no gradient. Raises OutOfRangeError for an index outside 0 … num_embeddings − 1.
+    weight (num_embeddings, embedding_dim) is initialized from N(0, 1). The row `padding_idx` is
+    initialized to 0 and gets no gradient. Raises OutOfRangeError for an index outside
+    0 … num_embeddings − 1, and ArgumentError for a `padding_idx` that is no row.
 
     >>> import chainrule as cr
     >>> Embedding(10, 3)(cr.tensor([[1, 2], [4, 9]])).shape
@@ -56,7 +57,9 @@ class Embedding(Module):
     def from_pretrained(
         cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
     ) -> Embedding:
-        """A layer with these weights (num_embeddings, embedding_dim), frozen unless `freeze=False`.
+        """A layer with this weight (num_embeddings, embedding_dim), frozen unless `freeze=False`.
+
+        Raises ShapeError unless `embeddings` is a matrix.
 
         >>> import chainrule as cr
         >>> Embedding.from_pretrained(cr.tensor([[1.0, 2.0], [3.0, 4.0]]))(cr.tensor([1]))
@@ -73,7 +76,7 @@ class Embedding(Module):
         return cls(rows, columns, padding_idx, _weight=weight)
 
     def reset_parameters(self) -> None:
-        """Draw new starting values."""
+        """Initialize the weight anew."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
             self.weight.detach()[self.padding_idx] = 0

@@ -1,4 +1,4 @@
-"""A layer made of a function: its options, defaults and docstring are those of the function."""
+"""Layers made from functions. Options, defaults and docstring are those of the function."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from chainrule.tensor import Tensor
 class FunctionLayer(Module):
     """A layer without state: y = f(x; options).
 
-    `class Name(FunctionLayer, of=f)` is a whole layer. Its options are the parameters of `f` after
-    the first, and can be read and set like attributes; a parameter `training` is the layer's mode.
-    `f` checks the options when the layer is made, on an empty tensor, whose shape it may refuse;
-    those of a function along a dimension when it is called.
+    `class Name(FunctionLayer, of=f)` defines a complete layer. Its options are the parameters of
+    `f` after the first, and are attributes of the layer. A parameter `training` is not an option:
+    it gets the mode of the layer.
+
+    The constructor checks the options by calling `f` with an empty tensor. (A ShapeError is
+    ignored.) Options of functions with a `dim` are checked when the layer is called.
 
     >>> import chainrule as cr
     >>> class Power(FunctionLayer, of=cr.pow): ...
@@ -35,7 +37,7 @@ class FunctionLayer(Module):
     _apart = (*Module._apart, "options")
 
     def __init_subclass__(cls, of: Callable[..., Tensor] | None = None) -> None:
-        if of is None:  # a subclass of a whole layer
+        if of is None:  # a subclass of a complete layer
             return
         _, *options = inspect.signature(of).parameters.values()
         cls.function = staticmethod(of)
@@ -68,9 +70,9 @@ class FunctionLayer(Module):
 
 
 def _documented(layer: type, function: Callable[..., Any]) -> str:
-    """The function's docstring, followed by the layer's own in place of the function's examples.
+    """The docstring of the function, with the layer's docstring in place of its examples.
 
-    Without one of its own, the examples `f(tensor, options)` become `Layer(options)(tensor)`.
+    If the layer has none, examples `f(tensor, options)` are rewritten to `Layer(options)(tensor)`.
     """
     text = inspect.getdoc(function) or ""
     if own := vars(layer).get("__doc__"):

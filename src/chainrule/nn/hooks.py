@@ -25,7 +25,7 @@ _next_number = count().__next__
 
 
 class Hook(NamedTuple):
-    """A function, and when and how it is called."""
+    """A function with its options: whether it is called with kwargs, and also after an error."""
 
     function: Callable[..., Any]
     with_kwargs: bool = False
@@ -33,10 +33,11 @@ class Hook(NamedTuple):
 
 
 class Hooked:
-    """Registers hooks; each is called in the order of registration, `prepend` puts it first.
+    """Registers the hooks of a module.
 
-    A forward hook that returns something replaces the arguments, or the output; a backward hook
-    that returns something replaces the gradients.
+    Hooks are called in the order of registration, those with `prepend` first. Each method returns a
+    handle whose `remove()` removes the hook. What a hook returns, unless it is None, replaces the
+    arguments or the output (forward hooks) or the gradients (backward hooks).
     """
 
     _hooks: Mapping[Event, dict[int, Hook]] = MappingProxyType({})
@@ -58,8 +59,8 @@ class Hooked:
     ) -> RemovableHandle:
         """Call `hook(module, args)` before `forward`; with_kwargs: `hook(module, args, kwargs)`.
 
-        What it returns, if anything, replaces the arguments: one or a tuple of them, or
-        `(args, kwargs)`.
+        Unless it returns None, the result replaces the arguments: one argument or a tuple, or
+        `(args, kwargs)` for a hook with kwargs.
         """
         return self._hook("forward_pre", Hook(hook, with_kwargs), prepend)
 
@@ -71,34 +72,36 @@ class Hooked:
         with_kwargs: bool = False,
         always_call: bool = False,
     ) -> RemovableHandle:
-        """Call `hook(module, args, output)` after `forward`; what it returns replaces the output.
+        """Call `hook(module, args, output)` after `forward`. Unless it returns None, the result
+        replaces the output.
 
-        with_kwargs: `hook(module, args, kwargs, output)`. always_call: also after an error, with
-        the output so far.
+        with_kwargs: `hook(module, args, kwargs, output)`. always_call: the hook is also called
+        after an error in `forward` or an earlier hook, with the output so far, or None.
         """
         return self._hook("forward", Hook(hook, with_kwargs, always_call), prepend)
 
     def register_full_backward_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
-        """Call `hook(module, grad_output)` when the gradients of the outputs are known.
+        """Call `hook(module, grad_output)` when the gradients of the outputs are computed.
 
-        What it returns, if anything, replaces them.
+        Unless it returns None, the result replaces them.
         """
         return self._hook("backward_pre", Hook(hook), prepend)
 
     def register_full_backward_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
-        """Call `hook(module, grad_input, grad_output)` when the gradients of the inputs are known.
+        """Call `hook(module, grad_input, grad_output)` when the gradients of the inputs are
+        computed.
 
-        Both are tuples, with None for what has no gradient. What it returns, if anything, replaces
-        `grad_input`.
+        Both are tuples, with None for values without a gradient. Unless the hook returns None, the
+        result replaces `grad_input`.
         """
         return self._hook("backward", Hook(hook), prepend)
 
     def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(module, prefix, keep_vars)` before a state dict is made."""
+        """Call `hook(module, prefix, keep_vars)` before `state_dict` collects the entries."""
         return self._hook("state_dict_pre", Hook(hook))
 
     def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
@@ -107,18 +110,18 @@ class Hooked:
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """Call `hook(module, state_dict, prefix, local_metadata, strict, missing_keys,
-        unexpected_keys, error_msgs)` before a state dict is compared with the module; it may change
-        the dict, which is a copy, and add to the lists.
+        unexpected_keys, error_msgs)` before a state dict is compared with the module. The hook may
+        change the dict, which is a copy, and append to the lists.
         """
         return self._hook("load_pre", Hook(hook))
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call `hook(module, incompatible_keys)` after loading; it may change the lists of keys."""
+        """Call `hook(module, incompatible_keys)` after loading. It may change the lists of keys."""
         return self._hook("load_post", Hook(hook))
 
 
 def run_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """`module.forward(*args, **kwargs)` with the hooks before and after it."""
+    """Call `module.forward(*args, **kwargs)` and the hooks before and after it."""
     for hook in module._hooks_of("forward_pre"):
         args, kwargs = _before(module, hook, args, kwargs)
     border = _Border(module)
@@ -159,7 +162,7 @@ def _before(
 def _after_an_error(
     module: Any, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any], y: Any
 ) -> None:
-    """Call a hook whatever happened; an error of its own does not hide the first one."""
+    """Call a hook after an error. If the hook fails too, this is only a warning."""
     try:
         hook.function(module, *((args, kwargs) if hook.with_kwargs else (args,)), y)
     except Exception as error:
@@ -176,7 +179,7 @@ Gradients = tuple[Tensor | None, ...]
 
 
 class _Border:
-    """Where gradients come into a module, at its outputs, and leave it, at its inputs."""
+    """Runs the backward hooks of one call of a module, on the gradients of outputs and inputs."""
 
     def __init__(self, module: Any) -> None:
         self.module = module
@@ -187,28 +190,28 @@ class _Border:
         self.grad_output: Gradients | None = None
 
     def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The arguments; those that require gradients on a way of their own into the module."""
+        """The arguments, after an identity op whose derivative calls `leaving`."""
         passed = _pass(self.module, "inputs", args, self.leaving)
         self.inputs, self.has_gradients = len(args), passed is not args
         return passed
 
     def leave(self, y: Any) -> Any:
-        """The output; tensors in it that require gradients on a way of their own out."""
+        """The output, after an identity op on its tensors whose derivative calls `coming`."""
         outputs = tuple(tree.flatten(y))
         passed = _pass(self.module, "outputs", outputs, self.coming)
         return y if passed is outputs else tree.unflatten(y, list(passed))
 
     def coming(self, gradients: Gradients) -> Gradients:
-        """What the hooks make of the gradients of the outputs."""
+        """Run the pre-hooks on the gradients of the outputs."""
         for hook in self.before:
             gradients = _replaced(gradients, hook.function(self.module, gradients))
         self.grad_output = gradients
-        if not self.has_gradients:  # none will leave the module
+        if not self.has_gradients:  # no input will get a gradient
             self.leaving((None,) * self.inputs)
         return gradients
 
     def leaving(self, gradients: Gradients) -> Gradients:
-        """What the hooks make of the gradients of the inputs."""
+        """Run the hooks on the gradients of the inputs."""
         if self.grad_output is None:  # the outputs were not used
             return gradients
         for hook in self.after:
@@ -224,7 +227,8 @@ def _pass(
     values: tuple[Any, ...],
     function: Callable[[Gradients], Gradients],
 ) -> tuple[Any, ...]:
-    """The values, with the tensors that require gradients taken through one op."""
+    """The values; tensors that require gradients pass through one identity op, whose derivative
+    calls `function`."""
     places = [i for i, x in enumerate(values) if isinstance(x, Tensor) and x.requires_grad]
     if not places or not current().gradients:
         return values
@@ -236,9 +240,9 @@ def _pass(
 
 @dataclass(frozen=True)
 class _Side:
-    """A function of a value's gradients, as one of those that there are.
+    """`function`, applied to the gradients of the tensors among some values.
 
-    Those of one module are equal, whatever the call, so that steps that are equal look equal.
+    Two objects for the same side of one module are equal. So two captures of a step are equal.
     """
 
     module: Any
@@ -254,7 +258,8 @@ class _Side:
 
 
 def _replaced(gradients: Gradients, changed: Any) -> Gradients:
-    """The gradients that a hook returned, once it is sure that they can stand for the others."""
+    """The gradients that a hook returned, or the given ones if it returned None. Raises ShapeError
+    if their specs differ."""
     if changed is None:
         return gradients
     changed = _as_tuple(changed)

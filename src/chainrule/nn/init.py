@@ -1,8 +1,8 @@
-"""Starting values of parameters, drawn from the default generator unless another is given.
+"""Initialization of parameters, with random numbers from the default generator or a given one.
 
-Every function writes into the tensor it gets, and returns it. fan_in and fan_out are how many
-inputs an output sums over, and how many outputs an input goes to: the second and the first size
-of the weights, times the size of a convolution's kernel.
+Every function writes to its tensor and returns it. fan_in is the number of inputs of an output,
+fan_out the number of outputs of an input: the second and the first size of the weight, each times
+the size of the kernel of a convolution.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ _GAINS |= {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """The factor that keeps the variance through a nonlinearity.
+    """The recommended gain for the weights before a nonlinearity.
 
     1 (linear, sigmoid, conv1d … conv_transpose3d), 5/3 (tanh), √2 (relu), √(2/(1 + slope²))
-    (leaky_relu), 3/4 (selu).
+    (leaky_relu, with the slope `param`, by default 0.01), 3/4 (selu). Raises ArgumentError for
+    other names.
 
     >>> calculate_gain("relu")
     1.4142135623730951
@@ -42,7 +43,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
-    """(fan_in, fan_out) of weights of at least two dimensions."""
+    """(fan_in, fan_out) of a weight. Raises ShapeError for fewer than two dimensions."""
     if tensor.ndim < 2:
         raise ShapeError("fan_in and fan_out need weights of 2 dimensions", given=tensor.shape)
     field = math.prod(tensor.shape[2:])
@@ -50,7 +51,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 
 
 def write(tensor: Tensor, value: Tensor | float) -> Tensor:
-    """Assign, also to a parameter."""
+    """Assign without recording gradients, so that a parameter can be written."""
     with use(gradients=False):
         return tensor.assign(value)
 
@@ -58,7 +59,13 @@ def write(tensor: Tensor, value: Tensor | float) -> Tensor:
 def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
-    """x ~ U[a, b)."""
+    """x ~ U[a, b). Raises ArgumentError unless a ≤ b.
+
+    >>> import chainrule as cr
+    >>> x = uniform_(cr.zeros(100), -1, 1)
+    >>> bool(x.min() >= -1), bool(x.max() < 1)
+    (True, True)
+    """
     if not a <= b:
         raise ArgumentError("the range is empty", given=f"a = {a}, b = {b}", expected="a ≤ b")
     draw = (generator or default_generator).uniform(tensor.shape, dtype=tensor.dtype)
@@ -68,7 +75,12 @@ def uniform_(
 def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
-    """x ~ N(mean, std²)."""
+    """x ~ N(mean, std²). Raises ArgumentError unless std ≥ 0.
+
+    >>> import chainrule as cr
+    >>> normal_(cr.zeros(2), mean=3.0, std=0.0)
+    tensor([3., 3.])
+    """
     if not std >= 0:
         raise ArgumentError("std is negative", given=std)
     draw = (generator or default_generator).normal(tensor.shape, dtype=tensor.dtype)
@@ -79,7 +91,14 @@ def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
     generator: Generator | None = None,
 ) -> Tensor:  # fmt: skip
-    """x ~ N(mean, std²), drawn again where outside [a, b]."""
+    """x ~ N(mean, std²), where numbers outside [a, b] are drawn again.
+
+    Raises ArgumentError if [a, b] has too little probability.
+
+    >>> import chainrule as cr
+    >>> bool(trunc_normal_(cr.zeros(100), a=-1.0, b=1.0).abs().max() <= 1)
+    True
+    """
     low, high = (a - mean) / std, (b - mean) / std
     if not (std > 0 and low < high and low < 6 and high > -6):
         raise ArgumentError(
@@ -108,17 +127,29 @@ def constant_(tensor: Tensor, val: float) -> Tensor:
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """x = 0."""
+    """x = 0.
+
+    >>> import chainrule as cr
+    >>> zeros_(cr.ones(2))
+    tensor([0., 0.])
+    """
     return write(tensor, 0)
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """x = 1."""
+    """x = 1.
+
+    >>> import chainrule as cr
+    >>> ones_(cr.zeros(2))
+    tensor([1., 1.])
+    """
     return write(tensor, 1)
 
 
 def eye_(tensor: Tensor) -> Tensor:
-    """The identity matrix, so that a linear layer passes on what it gets.
+    """x = the identity matrix, with which a linear layer returns its input.
+
+    Raises ShapeError unless the tensor is a matrix.
 
     >>> import chainrule as cr
     >>> eye_(cr.zeros(2, 3))
@@ -134,6 +165,8 @@ def xavier_uniform_(
 ) -> Tensor:
     """x ~ U(−a, a), a = gain·√(6/(fan_in + fan_out)) (Glorot & Bengio, 2010).
 
+    Raises ShapeError for fewer than two dimensions.
+
     >>> import chainrule as cr
     >>> xavier_uniform_(cr.zeros(100, 50)).abs().max().item() <= 0.2
     True
@@ -143,7 +176,14 @@ def xavier_uniform_(
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """x ~ N(0, gain²·2/(fan_in + fan_out)) (Glorot & Bengio, 2010)."""
+    """x ~ N(0, gain²·2/(fan_in + fan_out)) (Glorot & Bengio, 2010).
+
+    Raises ShapeError for fewer than two dimensions.
+
+    >>> import chainrule as cr
+    >>> bool(xavier_normal_(cr.zeros(100, 50)).std() < 0.2)
+    True
+    """
     return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))), generator)
 
 
@@ -151,7 +191,16 @@ def kaiming_uniform_(
     tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:  # fmt: skip
-    """x ~ U(−b, b), b = gain·√(3/fan) (He et al., 2015); `a` is the slope of the leaky relu."""
+    """x ~ U(−b, b), b = gain·√(3/fan) (He et al., 2015).
+
+    The gain is that of `nonlinearity`, with slope `a` for leaky_relu. `mode` selects the fan:
+    "fan_in" or "fan_out". Raises ArgumentError for other names, ShapeError for fewer than two
+    dimensions.
+
+    >>> import chainrule as cr
+    >>> bool(kaiming_uniform_(cr.zeros(10, 54), nonlinearity="relu").abs().max() <= 1 / 3)
+    True
+    """
     bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
 
@@ -160,7 +209,12 @@ def kaiming_normal_(
     tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
 ) -> Tensor:  # fmt: skip
-    """x ~ N(0, gain²/fan) (He et al., 2015); `a` is the slope of the leaky relu."""
+    """x ~ N(0, gain²/fan) (He et al., 2015). Arguments and errors as in `kaiming_uniform_`.
+
+    >>> import chainrule as cr
+    >>> bool(kaiming_normal_(cr.zeros(100, 50), nonlinearity="relu").std() < 0.3)
+    True
+    """
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
@@ -172,7 +226,9 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
-    """gain·Q, the rows (or the columns, if there are more rows) orthonormal (Saxe et al., 2013).
+    """x = gain·Q, where the rows of Q are orthonormal, or the columns if there are more rows.
+
+    Saxe et al., 2013. Raises ShapeError for fewer than two dimensions.
 
     >>> import chainrule as cr
     >>> q = orthogonal_(cr.zeros(3, 3))
@@ -187,6 +243,6 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     source = generator or default_generator
     draw = source.normal(rows, columns, dtype=tensor.dtype).numpy().astype(np.float64)
     q, r = np.linalg.qr(draw.T if rows < columns else draw)
-    q = q * np.sign(np.diag(r))  # makes Q uniform over all orthogonal matrices
+    q = q * np.sign(np.diag(r))  # so that Q is uniform over all orthogonal matrices
     q = gain * (q.T if rows < columns else q)
     return write(tensor, Tensor(q.reshape(tensor.shape).astype(tensor.dtype)))

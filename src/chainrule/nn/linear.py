@@ -1,4 +1,4 @@
-"""The linear layer, and the layer that does nothing."""
+"""The linear layer and the identity."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from chainrule.tensor import Tensor
 class Linear(Module):
     """y = x·Wᵀ + b: (..., in_features) → (..., out_features).
 
-    weight (out_features, in_features) and bias (out_features) start from U(−k, k),
-    k = 1/√in_features. Raises ShapeError for another number of features, DTypeError for a dtype
-    other than the weights'.
+    weight (out_features, in_features) and bias (out_features) are initialized from U(−k, k),
+    k = 1/√in_features. Raises ShapeError for an input with another number of features, and
+    DTypeError for one whose dtype is not that of the weight.
 
     >>> import chainrule as cr
     >>> layer = Linear(784, 10)
@@ -37,7 +37,7 @@ class Linear(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw new starting values."""
+        """Initialize weight and bias anew."""
         bound = 1 / math.sqrt(max(self.in_features, 1))
         init.uniform_(self.weight, -bound, bound)
         if self.bias is not None:
@@ -51,7 +51,7 @@ class Linear(Module):
 
 
 class Identity(Module):
-    """y = x. Arguments of the constructor are accepted and ignored, as in PyTorch.
+    """y = x. The constructor ignores its arguments, as in PyTorch.
 
     >>> import chainrule as cr
     >>> Identity(54, unused=True)(cr.tensor([1.0]))

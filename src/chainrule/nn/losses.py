@@ -1,4 +1,4 @@
-"""Losses as modules. `reduction` is "mean", "sum" or "none" (one loss for each example)."""
+"""Losses as modules. `reduction` is "mean", "sum" or "none" (no reduction)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from chainrule.tensor import Tensor
 
 
 def _buffer(weight: Tensor | None, name: str) -> Buffer | None:
-    """Weights of a loss, which are finite and not negative, as a buffer."""
+    """The weights of a loss as a buffer. Raises ArgumentError if one is negative or not finite."""
     if weight is None:
         return None
     check_tensors(name, weight=weight)
@@ -40,11 +40,13 @@ def _buffer(weight: Tensor | None, name: str) -> Buffer | None:
 
 
 class Loss(Module):
-    """The base of losses: how one reduces, and what it says about a model's outputs.
+    """Base class of losses, with what a loss declares for training and prediction.
 
-    reduction: "mean", "sum" or "none". predicts: what the outputs mean, which predictions and
-    metrics follow. metrics: the names of the metrics that suit. A loss of your own may declare
-    the same, whether it is a subclass or not.
+    reduction: "mean", "sum" or "none".
+    predicts: what the outputs of a model mean; it determines predictions and metrics.
+    metrics: the names of suitable metrics.
+
+    Your own loss can declare these attributes without being a subclass.
     """
 
     shown = ""
@@ -53,24 +55,24 @@ class Loss(Module):
     metrics: tuple[str, ...] = ()
 
     def divisor(self, target: Array) -> float:
-        """What the mean over a batch with these targets is divided by: the number of elements.
+        """The divisor of the mean over a batch with these targets: the number of elements.
 
-        The mean over a whole set is Σ divisor·loss / Σ divisor of its batches.
+        The mean over a data set is Σ divisor·loss / Σ divisor over its batches.
         """
         return target.size
 
 
 class _LabelLoss(Loss):
-    """What the losses of class labels share: weights of classes, and a label that is ignored."""
+    """Base class of losses of class labels, with weights of classes and an ignored label."""
 
     metrics = ("accuracy",)
     weight: Buffer | None
     ignore_index: int
 
     def divisor(self, target: Array) -> float:
-        """The number of labels that are not ignored, or the sum of their classes' weights.
+        """The number of labels that are not ignored, or the sum of the weights of their classes.
 
-        Of probabilities (N, C, ...), the number of rows.
+        For targets that are probabilities (N, C, ...): the number of distributions.
         """
         if target.dtype.kind == "f":
             return target.size / target.shape[min(1, target.ndim - 1)]
@@ -81,11 +83,13 @@ class _LabelLoss(Loss):
 
 
 class CrossEntropyLoss(_LabelLoss):
-    """l = −ln softmax(x)[t] for logits x (N, C) and class labels t (N).
+    """l = −w[t]·ln softmax(x)[t] for logits x (N, C) and class labels t (N).
 
-    Or (N, C, d₁, ...) and (N, d₁, ...); or probabilities t of the shape of x. `weight` (C) scales
-    each class, labels equal to `ignore_index` do not count, `label_smoothing` mixes t with 1/C
-    (Szegedy et al., 2016). Raises OutOfRangeError for a label that is no class.
+    Also (N, C, d₁, ...) and (N, d₁, ...), or probabilities t in the shape of x. `weight` w (C)
+    scales each class. The mean divides by Σ w[t]. Labels equal to `ignore_index` are left out.
+    `label_smoothing` ε replaces the target distribution by (1 − ε)·t + ε/C (Szegedy et al., 2016).
+    Raises OutOfRangeError for a label that is no class, with its position and value, and ShapeError
+    for shapes that do not fit.
 
     >>> import chainrule as cr
     >>> CrossEntropyLoss()(cr.tensor([[0.0, 0.0]]), cr.tensor([1]))
@@ -123,6 +127,8 @@ class CrossEntropyLoss(_LabelLoss):
 class NLLLoss(_LabelLoss):
     """l = −w[t]·x[t] for log-probabilities x (N, C) and class labels t (N).
 
+    Shapes, options and errors as in CrossEntropyLoss; t must be labels.
+
     >>> import chainrule as cr
     >>> NLLLoss()(cr.tensor([[-0.5, -1.0]]), cr.tensor([1]))
     tensor(1.)
@@ -148,9 +154,10 @@ class NLLLoss(_LabelLoss):
 
 
 class BCELoss(Loss):
-    """l = −t·ln p − (1 − t)·ln(1 − p), each logarithm at least −100; p and t of one shape.
+    """l = −t·ln p − (1 − t)·ln(1 − p), for probabilities p and targets t of the same shape.
 
-    Raises ArgumentError where p or t is not in [0, 1].
+    Logarithms below −100 are replaced by −100. `weight` scales l, and broadcasts. Raises
+    ArgumentError if an element of p or t is not in [0, 1], ShapeError for different shapes.
 
     >>> import chainrule as cr
     >>> BCELoss()(cr.tensor([0.5]), cr.tensor([1.0]))
@@ -168,9 +175,10 @@ class BCELoss(Loss):
 
 
 class BCEWithLogitsLoss(Loss):
-    """l = −p₊·t·ln σ(x) − (1 − t)·ln(1 − σ(x)) for logits x, finite for any x.
+    """l = −p₊·t·ln σ(x) − (1 − t)·ln(1 − σ(x)) for logits x and targets t of the same shape.
 
-    `pos_weight` p₊ scales the positive part, `weight` the whole.
+    l is finite for every finite x. `pos_weight` p₊ scales the term of positive targets, `weight`
+    the whole. Raises ShapeError for different shapes.
 
     >>> import chainrule as cr
     >>> BCEWithLogitsLoss()(cr.tensor([0.0, 1e4]), cr.tensor([1.0, 0.0]), )
@@ -197,7 +205,7 @@ class BCEWithLogitsLoss(Loss):
 
 
 class MSELoss(Loss):
-    """l = (x − t)², x and t of one shape.
+    """l = (x − t)², for x and t of the same shape. Raises ShapeError for different shapes.
 
     >>> import chainrule as cr
     >>> MSELoss()(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0]))
@@ -214,7 +222,7 @@ class MSELoss(Loss):
 
 
 class L1Loss(Loss):
-    """l = |x − t|, x and t of one shape.
+    """l = |x − t|, for x and t of the same shape. Raises ShapeError for different shapes.
 
     >>> import chainrule as cr
     >>> L1Loss()(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0]))
@@ -231,7 +239,9 @@ class L1Loss(Loss):
 
 
 class HuberLoss(Loss):
-    """l = ½d² where d = |x − t| ≤ δ, else δ·(d − ½δ) (Huber, 1964).
+    """l = ½d² if d = |x − t| ≤ δ, else δ·(d − ½δ), for x and t of the same shape (Huber, 1964).
+
+    Raises ShapeError for different shapes, ArgumentError unless δ > 0.
 
     >>> import chainrule as cr
     >>> HuberLoss()(cr.tensor([0.0]), cr.tensor([3.0]))
@@ -250,7 +260,9 @@ class HuberLoss(Loss):
 
 
 class SmoothL1Loss(Loss):
-    """l = ½d²/β where d = |x − t| < β, else d − ½β (Girshick, 2015).
+    """l = ½d²/β if d = |x − t| < β, else d − ½β, for x and t of the same shape (Girshick, 2015).
+
+    Raises ShapeError for different shapes, ArgumentError unless β ≥ 0.
 
     >>> import chainrule as cr
     >>> SmoothL1Loss()(cr.tensor([0.0]), cr.tensor([3.0]))

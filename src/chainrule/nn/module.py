@@ -1,7 +1,7 @@
-"""Module: a part of a model, with parts of its own and a `forward`.
+"""Module: the base class of models and layers.
 
-What a module has is in `parts`, how it is saved and converted in `state`, and what may run before
-and after it in `hooks`. Here is how it runs, and how it looks in errors and in print.
+`parts` implements parameters, buffers and submodules, `state` state dicts and conversion, `hooks`
+the hooks. This file implements calls, modes, and the text of modules in errors and when printed.
 """
 
 from __future__ import annotations
@@ -26,14 +26,18 @@ M = TypeVar("M", bound="Module")
 
 
 class Watcher(Protocol):
-    """What wants to know which layer is running, such as a summary."""
+    """An object that is notified of calls of modules, such as a summary."""
 
     def enter(self, module: Module) -> None: ...
     def leave(self, module: Module, output: Any) -> None: ...
 
 
 class _Calls(threading.local):
-    """What passed through layers since the outermost call of this thread began."""
+    """The state of the calls of modules in a thread.
+
+    depth: how many calls are nested. passed: the modules that have returned since the outermost
+    call began, with the shapes of their outputs.
+    """
 
     depth = 0
     watcher: Watcher | None = None
@@ -44,7 +48,7 @@ class _Calls(threading.local):
 
 _calls = _Calls()
 _SHOWN = 12
-"""How many of the layers that were passed an error shows."""
+"""The most layers with their shapes that an error shows."""
 _ELSEWHERE = {
     "cuda": "Chainrule computes on the CPU: leave .cuda() out.",
     "bfloat16": "Use .float(), .double() or .half().",
@@ -55,12 +59,12 @@ _ELSEWHERE = {
     "to_empty": "Use .to(dtype).",
     "share_memory": "Tensors of two processes do not share memory.",
 }
-"""Names of PyTorch's modules that are not here, and what to use."""
+"""Attributes of PyTorch's modules that are not supported, and what to use instead."""
 
 
 @contextmanager
 def watch(watcher: Watcher) -> Iterator[None]:
-    """Tell `watcher` of every call of a module inside, in this thread."""
+    """Notify `watcher` of every call of a module inside the block, in this thread."""
     before, _calls.watcher = _calls.watcher, watcher
     try:
         yield
@@ -69,10 +73,12 @@ def watch(watcher: Watcher) -> Iterator[None]:
 
 
 class Module(Stateful["Module"]):
-    """A part of a model: parameters, buffers, other modules, and `forward`.
+    """Base class of models and layers: parameters, buffers, submodules, and a `forward` method.
 
-    Subclass it, set the parts as attributes in `__init__`, and write `forward`. Calling the module
-    runs `forward`.
+    Subclass it, set the parts as attributes in `__init__`, and define `forward`. Calling the module
+    runs `forward`. Errors inside a call name the path of the layer.
+
+    training: whether the module is in training mode (see `train` and `eval`).
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -87,12 +93,13 @@ class Module(Stateful["Module"]):
 
     training: bool = True
     shown: ClassVar[str | None] = None
-    """Which options the text form shows always, such as `"in_features out_features= bias="`; those
-    without `=` stand there without their names, and the others only when they differ from their
-    defaults. None: all, but those that stay None or False."""
+    """The options that the text form always shows, such as `"in_features out_features= bias="`.
+    Those without `=` are shown without their name. Other options are shown if they differ from
+    their defaults. None: shows all options except those whose default, None or False, is unchanged.
+    """
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The computation; every subclass writes its own."""
+        """The computation. Every subclass defines its own."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -122,7 +129,7 @@ class Module(Stateful["Module"]):
         return y
 
     def _add_to_trail(self, error: ChainruleError, args: tuple[Any, ...]) -> None:
-        """Name this module in an error on its way out, and at the top the shapes that led to it."""
+        """Add this module to the path in an error, and in the outermost call the shapes so far."""
         if error.trail is None:
             layer = f"{type(self).__name__} {self.short_repr()}".strip()
             error.trail = LayerTrail(kind=type(self).__name__, layer=layer, source=self)
@@ -144,7 +151,7 @@ class Module(Stateful["Module"]):
             error.trail.steps = [("input", ", ".join(map(_shape_text, args))), *steps]
 
     def __getattr__(self, name: str) -> Any:
-        if hasattr(type(self), name):  # a property failed: its error, not one about its name
+        if hasattr(type(self), name):  # a property failed: raise the property's own error
             return object.__getattribute__(self, name)
         error = UnknownNameError(
             f"{type(self).__name__} has no attribute {name!r}", instead=_ELSEWHERE.get(name)
@@ -158,7 +165,8 @@ class Module(Stateful["Module"]):
     # -- modes ---------------------------------------------------------------------------------
 
     def train(self: M, mode: bool = True) -> M:
-        """Set training mode here and below (dropout drops, batch norm uses the batch)."""
+        """Set this module and all submodules to training mode, or to evaluation mode, and return
+        it. Dropout and batch norm depend on the mode. Raises ArgumentError unless it is a bool."""
         if not isinstance(mode, bool):
             raise ArgumentError("the mode is True for training, False for evaluation", given=mode)
         waiting: list[Module] = [self]
@@ -173,11 +181,11 @@ class Module(Stateful["Module"]):
         return self
 
     def eval(self: M) -> M:
-        """Set evaluation mode here and below."""
+        """Set this module and all submodules to evaluation mode, and return it."""
         return self.train(False)
 
     def apply(self: M, function: Callable[[Module], Any]) -> M:
-        """Call a function on every module, parts before wholes."""
+        """Call a function on every submodule and then on this module, which is returned."""
         order: list[Module] = []
         waiting: list[Module] = [self]
         while waiting:
@@ -190,10 +198,10 @@ class Module(Stateful["Module"]):
     # -- text ----------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """What stands in the parentheses of the text form: the options of a module without modules.
+        """The text in the parentheses of the text form: the options of a module without submodules.
 
-        An option is a parameter of the constructor that is kept as an attribute of the same name.
-        One that adds a part is shown as True or False. See also `shown`.
+        An option is a parameter of the constructor with an attribute of the same name. An option
+        that adds a part, such as `bias`, is shown as True or False. See also `shown`.
         """
         always = (self.shown or "").split()
         texts: dict[str, str] = {option: "" for option in always}
@@ -207,7 +215,7 @@ class Module(Stateful["Module"]):
         return ", ".join(filter(None, texts.values()))
 
     def _options(self) -> Iterator[tuple[str, Any, Any]]:
-        """(name, value, default) of the options that are plain values."""
+        """(name, value, default) of the options that are numbers, texts, tuples or None."""
         for name, option in inspect.signature(type(self)).parameters.items():
             if hasattr(self, name) and not hasattr(type(self), name):
                 value = getattr(self, name)
@@ -217,7 +225,7 @@ class Module(Stateful["Module"]):
                     yield name, value, option.default
 
     def short_repr(self) -> str:
-        """What stands after the module's name in errors and tables, such as `784 → 10`."""
+        """The text after the module's class in errors, such as `784 → 10`."""
         return ""
 
     def __repr__(self) -> str:
@@ -238,7 +246,7 @@ class Module(Stateful["Module"]):
         return "\n".join(lines)
 
     def _labelled(self) -> list[tuple[str, Module]]:
-        """(what stands before it in the text form, module) for the direct parts."""
+        """(label in the text form, module) for the direct submodules."""
         return [(f"({name}): ", child) for name, child in self._named("module")]
 
 

@@ -1,4 +1,4 @@
-"""Normalization: to mean 0 and variance 1, then scale and shift by learned numbers."""
+"""Normalization: scale to mean 0 and variance 1, then multiply and add learned numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chainrule.tensor import Tensor
 
 
 class _ChannelNorm(Spatial):
-    """Weights and running statistics of each channel: what batch and instance norm share."""
+    """Base class of batch and instance norm: weight, bias and running statistics per channel."""
 
     shown = "num_features eps= momentum= affine= bias= track_running_stats="
 
@@ -53,7 +53,7 @@ class _ChannelNorm(Spatial):
         self.num_batches_tracked = Buffer(zeros((), dtype=np.int64)) if tracked else None
 
     def _check(self, input: Tensor, layouts: dict[int, str], dim: int) -> None:
-        """Refuse other numbers of dimensions than those of the layouts, and of channels."""
+        """Raise ShapeError for a number of dimensions without a layout, or of channels."""
         name, shape, n = type(self).__name__, input.shape, self.num_features
         if len(shape) not in layouts:
             expected = " or ".join(layouts.values())
@@ -71,14 +71,15 @@ class _ChannelNorm(Spatial):
 
 
 class _BatchNorm(_ChannelNorm):
-    """What BatchNorm1d, BatchNorm2d and BatchNorm3d are."""
+    """Base class of BatchNorm1d, BatchNorm2d and BatchNorm3d."""
 
     text = """y = (x − m)/√(v + ε)·w + b for each channel of (N, C, {sizes}); 1d takes (N, C) too.
 
-    In training m and v are of the batch (Ioffe & Szegedy, 2015), and the running ones move:
-    r ← (1 − momentum)·r + momentum·m, with the unbiased v; with momentum None they are the mean
-    over all batches. In evaluation the running ones are used. Raises ArgumentError for a channel
-    with one value in training.
+    In training, m and v are the mean and variance of the batch (Ioffe & Szegedy, 2015), and the
+    running statistics are updated: r ← (1 − momentum)·r + momentum·m, and the same with the
+    unbiased variance. With momentum None they are the mean over all batches. In evaluation, m and v
+    are the running statistics. Raises ShapeError for another number of channels, and ArgumentError
+    for a channel with one value in training.
 
     >>> import chainrule as cr
     >>> BatchNorm{n}d(3)(cr.zeros(8, 3, {sizes:5})).shape
@@ -93,7 +94,7 @@ class _BatchNorm(_ChannelNorm):
         training = self.training or self.running_mean is None
         counter = self.num_batches_tracked if self.training else None
         momentum: float | Tensor = 0.0 if self.momentum is None else self.momentum
-        if counter is not None and self.momentum is None:  # the plain mean over all batches
+        if counter is not None and self.momentum is None:  # the mean over all batches
             momentum = 1.0 / (counter.detach() + 1).astype(input.dtype)
         running = self.running_mean, self.running_var
         y = batch_norm(input, *running, self.weight, self.bias, training, momentum, self.eps)
@@ -113,13 +114,14 @@ class BatchNorm3d(_BatchNorm, dimensions=3): ...
 
 
 class _InstanceNorm(_ChannelNorm):
-    """What InstanceNorm1d, InstanceNorm2d and InstanceNorm3d are."""
+    """Base class of InstanceNorm1d, InstanceNorm2d and InstanceNorm3d."""
 
     text = """y = (x − m)/√(v + ε)·w + b for each channel of each example of (N, C, {sizes}).
 
-    m and v are of the channel (Ulyanov et al., 2016). With `track_running_stats` running ones move
-    towards their means over the batch in training, and are used in evaluation. An input without N
-    is accepted. Raises ArgumentError for a channel with one value.
+    m and v are the mean and variance of that channel (Ulyanov et al., 2016). With
+    `track_running_stats`, running statistics are updated in training with their means over the
+    batch, and used in evaluation. An input without N is accepted. Raises ShapeError for another
+    number of channels, and ArgumentError for a channel with one value.
 
     >>> import chainrule as cr
     >>> InstanceNorm{n}d(3)(cr.zeros(8, 3, {sizes:5})).shape
@@ -165,7 +167,8 @@ class InstanceNorm3d(_InstanceNorm, dimensions=3): ...
 class LayerNorm(Module):
     """y = (x − m)/√(v + ε)·w + b over the last dimensions of each example (Ba et al., 2016).
 
-    `normalized_shape` is the sizes of those dimensions: (..., *normalized_shape) → the same.
+    `normalized_shape` gives the sizes of those dimensions: (..., *normalized_shape) → the same
+    shape. Raises ShapeError for an input whose last dimensions have other sizes.
 
     >>> import chainrule as cr
     >>> LayerNorm(2)(cr.tensor([[1.0, 3.0]])).detach()

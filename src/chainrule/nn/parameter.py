@@ -1,4 +1,4 @@
-"""Parameters and buffers: the tensors that a module finds among its attributes."""
+"""Parameters and buffers: tensors that are parts of a module when set as its attributes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from chainrule.tensor import Tensor
 
 
 class Parameter(Tensor):
-    """A tensor that training changes: it requires gradients, and its module finds it.
+    """A trainable tensor. As an attribute of a module, it is one of the module's parameters.
 
-    Made of a tensor it is an alias: a write to one is a write to both. Other data are copied.
+    If `data` is a tensor, the parameter shares its numbers: a write to one reaches both. Other data
+    is copied. Raises DTypeError if it requires gradients and its dtype is not floating.
+
+    >>> Parameter([1.0, 2.0])
+    Parameter containing:
+    tensor([1., 2.], requires_grad=True)
     """
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
@@ -25,9 +30,13 @@ class Parameter(Tensor):
 
 
 class Buffer(Tensor):
-    """A tensor that belongs to a module's state and is not trained, such as a running mean.
+    """A tensor of a module's state that is not trained, such as a running mean.
 
-    With `persistent=False` it is no part of a state dict. Made of a tensor it is an alias.
+    With `persistent=False` it is not part of state dicts. If `data` is a tensor, the buffer shares
+    its numbers. Other data is copied.
+
+    >>> Buffer([1.0, 2.0])
+    tensor([1., 2.])
     """
 
     def __init__(self, data: Any, persistent: bool = True) -> None:
@@ -37,7 +46,7 @@ class Buffer(Tensor):
 
 
 def _numbers_of(data: Any, purpose: str) -> Array:
-    """The numbers of a tensor, or a copy of an array or nested list."""
+    """The array of a tensor, or a copy of an array or nested list."""
     if not isinstance(data, Tensor):
         data = tensor(data)
     return data._numbers(purpose)

@@ -1,8 +1,8 @@
-"""The parts of a module: its parameters, buffers and modules.
+"""The parts of a module: its parameters, buffers and submodules.
 
-A part is an attribute like any other. Beside it the module notes of what kind the name is, so that
-a buffer stays one whatever tensor it is set to, and a bias that was set to None can be set again.
-What attributes hide, in lists or other objects, is refused: training would not find it.
+A part is an ordinary attribute. The module also records the kind of each name. So a buffer remains
+a buffer when another tensor is set, and a bias that was set to None can be set again. Parameters
+and modules inside lists or other objects are refused, since training would not find them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Parts(Hooked, Generic[M]):
     """Sets and finds the parts of a module of type M."""
 
     _kinds: Mapping[str, Kind] = MappingProxyType({})
-    """Of what kind each name of a part is, in the order of their registration."""
+    """The kind of each part, by name, in the order of registration."""
     _transient: frozenset[str] = frozenset()
-    """The buffers that are no part of a state dict."""
+    """The names of buffers that are not part of state dicts."""
     _apart: ClassVar[tuple[str, ...]] = ("_kinds", "_hooks")
-    """The dicts of which a shallow copy has its own."""
+    """The attributes that a shallow copy of a module copies, too."""
 
     # -- setting -------------------------------------------------------------------------------
 
@@ -50,7 +50,7 @@ class Parts(Hooked, Generic[M]):
         object.__setattr__(self, name, value)
 
     def __copy__(self: C) -> C:
-        """A module with the same parts, whose attributes are set apart from this one's."""
+        """A shallow copy: a module with the same parts and its own attributes."""
         twin = type(self).__new__(type(self))
         notes = {name: dict(vars(self)[name]) for name in self._apart if name in vars(self)}
         vars(twin).update(vars(self) | notes)
@@ -82,16 +82,17 @@ class Parts(Hooked, Generic[M]):
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Set a buffer: a tensor that is saved with the model and not trained.
 
-        With `persistent=False` it is not saved, but converted with the model.
+        With `persistent=False` it is not saved, but still converted with the model. Raises
+        ArgumentError for a name that is not valid or taken, DTypeError for other values.
         """
         self._register(name, "buffer", tensor, persistent)
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Set a parameter; the same as setting the attribute, and None keeps the place for one."""
+        """Set a parameter, as setting the attribute does. None reserves the name for one."""
         self._register(name, "parameter", param)
 
     def add_module(self, name: str, module: M | None) -> None:
-        """Set a part; the same as setting the attribute, and None keeps the place for one."""
+        """Set a submodule, as setting the attribute does. None reserves the name for one."""
         self._register(name, "module", module)
 
     def _register(self, name: str, kind: Kind, value: Any, persistent: bool = True) -> None:
@@ -114,14 +115,14 @@ class Parts(Hooked, Generic[M]):
     # -- finding -------------------------------------------------------------------------------
 
     def _named(self, kind: Kind) -> Iterator[tuple[str, Any]]:
-        """(name, part) of one kind, in the order of registration, without those that are None."""
+        """(name, part) for the parts of one kind that are not None, in order of registration."""
         attributes = vars(self)
         for name, found in [*self._kinds.items()]:
             if found == kind and (value := attributes.get(name)) is not None:
                 yield name, value
 
     def _walk(self, prefix: str = "", unique: bool = True) -> Iterator[tuple[str, M]]:
-        """(path, module) for this module and all below, outermost first."""
+        """(path, module) for this module and all submodules, outermost first."""
         seen: set[int] = set()
         waiting: list[tuple[str, Any]] = [(prefix, self)]
         while waiting:
@@ -146,7 +147,7 @@ class Parts(Hooked, Generic[M]):
                     yield (f"{path}.{name}" if path else name), value
 
     def named_children(self) -> Iterator[tuple[str, M]]:
-        """(name, module) for the direct parts, each once."""
+        """(name, module) for the direct submodules, each once."""
         seen: set[Any] = set()
         for name, child in self._named("module"):
             if child not in seen:
@@ -154,15 +155,15 @@ class Parts(Hooked, Generic[M]):
                 yield name, child
 
     def children(self) -> Iterator[M]:
-        """The direct parts, each once."""
+        """The direct submodules, each once."""
         return (module for _, module in self.named_children())
 
     def named_modules(
         self, memo: set[Any] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, M]]:
-        """(path, module) for this module and all below, outermost first, each once.
+        """(path, module) for this module and all submodules, outermost first, each once.
 
-        `memo` has the modules to leave out; those found are added.
+        `memo` contains modules to leave out; those found are added to it.
         """
         self._refuse_hidden()
         memo = set() if memo is None else memo
@@ -172,13 +173,16 @@ class Parts(Hooked, Generic[M]):
                 yield path, module
 
     def modules(self) -> Iterator[M]:
-        """This module and all below, each once."""
+        """This module and all submodules, each once."""
         return (module for _, module in self.named_modules())
 
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """(path, parameter) in the order of definition; a shared parameter appears once."""
+        """(path, parameter) in the order of definition. A shared parameter appears once.
+
+        Raises DTypeError for a trainable parameter that is hidden in a list or another object.
+        """
         return self._named_tensors("parameter", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
@@ -188,7 +192,7 @@ class Parts(Hooked, Generic[M]):
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
-        """(path, buffer) in the order of definition; a shared buffer appears once."""
+        """(path, buffer) in the order of definition. A shared buffer appears once."""
         return self._named_tensors("buffer", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
@@ -198,24 +202,27 @@ class Parts(Hooked, Generic[M]):
     # -- by path -------------------------------------------------------------------------------
 
     def get_submodule(self, target: str) -> M:
-        """The module at a path such as `encoder.layers.0`; the empty path is this module."""
+        """The module at a path such as `encoder.layers.0`; the empty path is this module.
+
+        Raises UnknownNameError if there is none.
+        """
         module: Any = self
         for name in target.split(".") if target else []:
             module = module._part(name, "module", target)
         return module
 
     def set_submodule(self, target: str, module: M) -> None:
-        """Put another module at a path, in place of the one that is there."""
+        """Replace the module at a path. Raises UnknownNameError if there is none."""
         parent, _, name = target.rpartition(".")
         self.get_submodule(target)
         self.get_submodule(parent).add_module(name, module)
 
     def get_parameter(self, target: str) -> Parameter:
-        """The parameter at a path such as `encoder.weight`."""
+        """The parameter at a path such as `encoder.weight`. Raises UnknownNameError."""
         return self._at(target, "parameter")
 
     def get_buffer(self, target: str) -> Tensor:
-        """The buffer at a path such as `norm.running_mean`."""
+        """The buffer at a path such as `norm.running_mean`. Raises UnknownNameError."""
         return self._at(target, "buffer")
 
     def _at(self, target: str, kind: Kind) -> Any:
@@ -235,10 +242,8 @@ class Parts(Hooked, Generic[M]):
     # -- what attributes hide ------------------------------------------------------------------
 
     def _refuse_hidden(self) -> None:
-        """Raise DTypeError for layers and parameters that are held by attributes and are no parts.
-
-        What is frozen may be held so on purpose, and so may the owner of this module.
-        """
+        """Raise DTypeError for modules and parameters that attributes refer to and that are not
+        parts. Frozen ones are allowed, and so is a module that contains this one."""
         for path, module in self._walk():
             for name, value in module._other_attributes():
                 for found, inside in reachable(value, _is_part):
@@ -249,7 +254,7 @@ class Parts(Hooked, Generic[M]):
         return (parameter for _, parameter in self._named("parameter"))
 
     def _other_attributes(self) -> Iterator[tuple[str, Any]]:
-        """(name, value) of attributes that are no parts: the instance's and its own classes'."""
+        """(name, value) of attributes that are not parts, of the instance and of user classes."""
         kinds = self._kinds
         classes = takewhile(lambda cls: not cls.__module__.startswith(_PACKAGE), type(self).__mro__)
         for attributes in (vars(self), *map(vars, classes)):
@@ -259,9 +264,9 @@ class Parts(Hooked, Generic[M]):
                     yield name, value
 
     def _misses(self, found: Any, inside: bool) -> bool:
-        """Whether what attributes lead to is none of the parts, and should be one.
+        """Whether an object that attributes refer to should be a part and is not.
 
-        `inside`: an attribute of another object leads to it.
+        `inside`: whether it is found through an attribute of another object.
         """
         known = {id(x) for _, module in self._walk() for x in (module, *module._own_parameters())}
         if id(found) in known:
@@ -283,7 +288,7 @@ _EXPECTED = {"parameter": "nn.Parameter", "buffer": "a tensor", "module": "a mod
 
 
 def _kind_of(value: Any) -> Kind | None:
-    """Of what kind a value is that becomes a part by being set as an attribute."""
+    """The kind of part that a value becomes when it is set as an attribute, or None."""
     if isinstance(value, Parts):
         return "module"
     if isinstance(value, Parameter):
@@ -296,7 +301,7 @@ def _is_part(value: Any) -> bool:
 
 
 def _refuse_hidden(path: str, value: Any, found: Any) -> NoReturn:
-    """The error for a layer or parameter that an attribute hides."""
+    """Raise the error for a module or parameter that is hidden in an attribute."""
     prefix = "Parameter" if isinstance(found, Parameter) else "Module"
     if found is value:
         fix = f"Set it in __init__: self.{path} = ..."

@@ -1,4 +1,5 @@
-"""Pooling over 1, 2 and 3 dimensions, as layers: the functions have the rest."""
+"""Pooling over 1, 2 and 3 dimensions as layers. Options and documentation are those of the
+functions in `nn.functional`."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from chainrule.tensor import Tensor
 
 
 class _Pool(FunctionLayer):
-    """A pool whose windows have a kernel's size."""
+    """Base class of pools with a kernel size, which is also the default of `stride`."""
 
     shown = "kernel_size= stride= padding="
 
@@ -23,7 +24,8 @@ class _Pool(FunctionLayer):
 
 
 class _MaxPool(_Pool):
-    """A pool that may tell positions; in PyTorch's layers this option comes before `ceil_mode`."""
+    """Base class of max pools. As in PyTorch's layers, `return_indices` comes before `ceil_mode`
+    in the constructor, unlike in the functions."""
 
     shown = "kernel_size= stride= padding= dilation= ceil_mode="
 

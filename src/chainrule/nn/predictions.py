@@ -1,6 +1,6 @@
-"""What a model's outputs mean under a loss: one of several classes, yes or no, or numbers.
+"""The meaning of a model's outputs: one of several classes, yes or no, or numbers.
 
-A loss declares its meaning as `predicts`. Predictions, probabilities and metrics follow it.
+A loss declares it as `predicts`. Predictions, probabilities and metrics are derived from it.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from chainrule.tensor import Tensor, from_numpy
 
 
 class Prediction(ABC):
-    """The meaning of outputs (N, ...). Subclass it for a meaning of your own.
+    """The meaning of outputs (N, ...). Subclass it to define your own.
 
-    classes: whether the outputs name classes, so that accuracy and its kin make sense.
+    classes: whether the predictions are classes, so that accuracy and similar metrics are defined.
     """
 
     classes: bool = True
 
     @abstractmethod
     def decide(self, outputs: Array) -> Array:
-        """The prediction for each sample: class indices int64, or the numbers themselves."""
+        """The prediction for each example: class indices (int64), or the numbers themselves."""
 
     def labels(self, targets: Array) -> Array:
-        """The true classes, in the form that `decide` gives."""
+        """The true classes, in the form that `decide` returns."""
         return targets
 
     def probabilities(self, outputs: Array) -> Array:
-        """The probability of each class, (N, C, ...); ArgumentError where there is none."""
+        """The probability of each class (N, C, ...). Raises ArgumentError for other outputs."""
         raise ArgumentError(
             "these outputs are numbers, which have no probabilities", instead="Use predict(x)."
         )
@@ -49,9 +49,9 @@ class Values(Prediction):
 
 
 class OneOfMany(Prediction):
-    """The largest of the outputs (N, C, ...) along dimension 1 names the class.
+    """The predicted class is the index of the largest output along dimension 1 of (N, C, ...).
 
-    probability: turns a tensor of outputs into probabilities.
+    probability: a function from outputs to probabilities, both tensors.
 
     >>> OneOfMany(lambda x: x.softmax(1)).decide(np.array([[0.1, 2.0, -1.0]]))
     array([1])
@@ -64,7 +64,7 @@ class OneOfMany(Prediction):
         return outputs.argmax(axis=1)
 
     def labels(self, targets: Array) -> Array:
-        """Class indices as they are; of probabilities (N, C, ...) the most likely class."""
+        """Class indices unchanged; for probabilities (N, C, ...), the most likely class."""
         soft = targets.dtype.kind == "f" and targets.ndim > 1
         return targets.argmax(axis=1) if soft else targets
 
@@ -73,9 +73,9 @@ class OneOfMany(Prediction):
 
 
 class YesOrNo(Prediction):
-    """Each output by itself says yes (1) where it exceeds `threshold`, else no (0).
+    """Each output is one answer: yes (1) if it exceeds `threshold`, else no (0).
 
-    Outputs (N, 1, ...) are one question per sample, and the answers are (N, ...).
+    Outputs (N, 1, ...) are one question for each example; the answers are (N, ...).
 
     >>> YesOrNo(0.5, lambda p: p).probabilities(np.array([[0.25]]))
     array([[0.75, 0.25]])
@@ -88,12 +88,13 @@ class YesOrNo(Prediction):
         return _one_question(outputs > self.threshold).astype(np.int64)
 
     def labels(self, targets: Array) -> Array:
-        """Zeros and ones, also of probabilities."""
+        """Zeros and ones; probabilities are rounded."""
         answers = np.rint(targets) if targets.dtype.kind == "f" else targets
         return _one_question(answers)
 
     def probabilities(self, outputs: Array) -> Array:
-        """Those of no and yes for one question (N, 2, ...), that of yes for each of several."""
+        """For one question, the probabilities of no and yes (N, 2, ...). For several questions,
+        the probability of yes for each."""
         p = _computed(self.probability, outputs)
         single = _one_question(p)
         return p if single.ndim == p.ndim > 1 else np.stack([1 - single, single], axis=1)

@@ -1,4 +1,4 @@
-"""What an object leads to: elements of containers and attributes, at any depth."""
+"""The objects that an object refers to: elements of containers and attributes, at any depth."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 OPAQUE = (
     BuiltinFunctionType, CodeType, FrameType, FunctionType, GeneratorType, ModuleType, type,
 )  # fmt: skip
-"""What nothing is looked for in: code, classes, and what runs."""
+"""Types whose references are not followed: code, classes, modules, frames and generators."""
 _PACKAGE = __name__.partition(".")[0]
 
 
 def reachable(start: Any, is_end: Callable[[Any], bool]) -> Iterator[tuple[Any, bool]]:
-    """(object, whether some attribute leads to it) for `start` and all that it leads to.
+    """(object, whether it is found through an attribute) for `start` and all that it refers to.
 
-    It follows the references that the garbage collector follows: so it opens every container, of
-    whatever type, and runs no code of theirs. It looks neither into classes, functions and objects
-    of this package, nor past an object for which `is_end` is true.
+    Follows the references that the garbage collector follows. So it finds the elements of
+    containers of any type, and runs no user code. It does not follow references of classes, of
+    functions, of objects of this package, or of an object for which `is_end` is true.
 
     >>> found = [x for x, _ in reachable([{"a": (1, [2])}, {"b"}], lambda x: False)]
     >>> [2] in found, {"b"} in found

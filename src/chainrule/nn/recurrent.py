@@ -1,8 +1,8 @@
-"""Recurrent layers: a state that passes from step to step, and the cells that make one step.
+"""Recurrent layers, and the cells that compute one step.
 
 Layers take sequences (T, N, features), or (N, T, features) with `batch_first`, or (T, features)
-without N. What does not depend on the past is one product over all steps; the rest of a layer and
-direction is one op.
+without a batch. The products with the inputs of all steps are computed as one. The recurrence of
+one layer and direction is one op.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from chainrule.tensor import Tensor
 
 
 class _Recurrent(Module):
-    """What layers and cells share: their sizes, weights, and how states are checked."""
+    """Base class of layers and cells: sizes, weights, and checks of states."""
 
     shown = "input_size hidden_size"
     gates = 1
@@ -59,7 +59,7 @@ class _Recurrent(Module):
         return Weights(*[getattr(self, name + suffix, None) for name in names])  # type: ignore[arg-type]
 
     def reset_parameters(self) -> None:
-        """Draw new starting values: U(−k, k) with k = 1/√hidden_size."""
+        """Initialize all weights and biases anew, from U(−k, k) with k = 1/√hidden_size."""
         bound = 1 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound)
@@ -67,7 +67,7 @@ class _Recurrent(Module):
     def _over_time(
         self, x: Tensor, suffix: str, states: list[Tensor], reverse: bool
     ) -> tuple[Tensor, ...]:
-        """The sequences of states that start from `states`; every subclass writes its own."""
+        """The sequences of states for initial states `states`. Every subclass defines its own."""
         raise NotImplementedError
 
     def _check_features(self, input: Tensor, layout: str) -> None:
@@ -80,7 +80,7 @@ class _Recurrent(Module):
             )  # fmt: skip
 
     def _given_states(self, hx: Any, shape: tuple[int, ...]) -> list[Tensor]:
-        """The states before the first step, checked: a tensor, or a pair of them for an LSTM."""
+        """Check the initial states: one tensor, or a pair of tensors for an LSTM."""
         name, n = type(self).__name__, len(self.state_names)
         given = [hx] if n == 1 else hx
         if not isinstance(given, (tuple, list)) or len(given) != n:
@@ -104,7 +104,7 @@ class _Recurrent(Module):
 
 
 class _Layers(_Recurrent):
-    """What RNN, LSTM and GRU share: layers over directions over time."""
+    """Base class of RNN, LSTM and GRU: the loop over layers and directions."""
 
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
@@ -148,7 +148,7 @@ class _Layers(_Recurrent):
         return y, last[0] if len(last) == 1 else tuple(last)
 
     def _states(self, hx: Any, x: Tensor, batched: bool) -> list[list[Tensor]]:
-        """For each layer and direction its states (N, H) before the first step."""
+        """The initial states (N, H) of each layer and direction."""
         n = len(self._suffixes)
         if hx is None:
             start = zeros(x.shape[1], self.hidden_size, dtype=x.dtype)
@@ -161,7 +161,7 @@ class _Layers(_Recurrent):
     def _through_layers(
         self, x: Tensor, states: list[list[Tensor]]
     ) -> tuple[Tensor, list[Tensor]]:
-        """The last layer's outputs, and the final states of all: (layers·directions, N, H)."""
+        """The outputs of the last layer, and the final states (layers·directions, N, H)."""
         outputs: list[Tensor] = []
         final: list[list[Tensor]] = []
         directions = 1 + self.bidirectional
@@ -179,7 +179,7 @@ class _Layers(_Recurrent):
 
 
 def check_nonlinearity(name: str, nonlinearity: str) -> str:
-    """`tanh` or `relu`."""
+    """Return the nonlinearity. Raises ArgumentError unless it is "tanh" or "relu"."""
     if nonlinearity not in ("tanh", "relu"):
         raise ArgumentError(
             f"unknown nonlinearity of {name}", given=repr(nonlinearity),
@@ -189,12 +189,17 @@ def check_nonlinearity(name: str, nonlinearity: str) -> str:
 
 
 class RNN(_Layers):
-    """hₜ = φ(W_ih·xₜ + b_ih + W_hh·hₜ₋₁ + b_hh), φ tanh or relu (Elman, 1990).
+    """hₜ = φ(W_ih·xₜ + b_ih + W_hh·hₜ₋₁ + b_hh), where φ is tanh or relu (Elman, 1990).
 
-    x (T, N, in), or (N, T, in) with `batch_first`, or (T, in); h₀ (layers·directions, N, H), zeros
-    unless given → output (T, N, directions·H) of the last layer, h_n (layers·directions, N, H).
-    `dropout` is between the layers. weight_ih_l0 (H, in), weight_hh_l0 (H, H), bias_ih_l0 and
-    bias_hh_l0 (H), the other direction's with `_reverse`, start from U(−k, k), k = 1/√H.
+    Inputs: x (T, N, in), or (N, T, in) with `batch_first`, or (T, in) without a batch, and h₀
+    (layers·directions, N, H), by default zeros. Outputs: the states of the last layer
+    (T, N, directions·H), and the final states h_n (layers·directions, N, H). `dropout` applies
+    between layers.
+
+    weight_ih_l0 (H, in), weight_hh_l0 (H, H), bias_ih_l0 and bias_hh_l0 (H) are initialized from
+    U(−k, k), k = 1/√H. Names end in the number of the layer, and in `_reverse` for the second
+    direction. Raises ShapeError for another number of features or another shape of a state.
+    A second derivative raises NotDifferentiableError.
 
     >>> import chainrule as cr
     >>> output, h_n = RNN(8, 16, num_layers=2)(cr.zeros(5, 3, 8))
@@ -222,12 +227,13 @@ class RNN(_Layers):
 class LSTM(_Layers):
     """Long short-term memory (Hochreiter & Schmidhuber, 1997; Gers et al., 2000).
 
-    i, f, o = σ(W_ih·xₜ + b_ih + W_hh·hₜ₋₁ + b_hh), each with its rows;  g = tanh(the same);
-    cₜ = f∘cₜ₋₁ + i∘g;  hₜ = o∘tanh(cₜ).
-    Shapes as in RNN; the states are a pair (h, c), and weights have 4·H rows, in the order i, f,
-    g, o: x, (h₀, c₀) → output, (h_n, c_n). Raises ShapeError for another number of features or
-    another shape of a state, DTypeError for a dtype other than the weights'. Its gradient has no
-    derivative: a second one raises NotDifferentiableError.
+    i, f, o = σ(W_ih·xₜ + b_ih + W_hh·hₜ₋₁ + b_hh), each with its rows of the weights;
+    g = tanh(the same with its rows);  cₜ = f∘cₜ₋₁ + i∘g;  hₜ = o∘tanh(cₜ).
+
+    x, (h₀, c₀) → output, (h_n, c_n). Shapes are those of RNN, but the state is a pair (h, c), and
+    weights and biases have 4·H rows, in the order i, f, g, o. Raises ShapeError for another number
+    of features or another shape of a state, and DTypeError for an input whose dtype is not that of
+    the weights. A second derivative raises NotDifferentiableError.
 
     >>> import chainrule as cr
     >>> lstm = LSTM(28, 64, batch_first=True)
@@ -245,11 +251,12 @@ class LSTM(_Layers):
 
 
 class GRU(_Layers):
-    """Gated recurrent units (Cho et al., 2014), the reset after the product.
+    """Gated recurrent units (Cho et al., 2014), with the reset gate applied after the product.
 
-    r, z = σ(W_ih·xₜ + b_ih + W_hh·hₜ₋₁ + b_hh), each with its rows;
+    r, z = σ(W_ih·xₜ + b_ih + W_hh·hₜ₋₁ + b_hh), each with its rows of the weights;
     n = tanh(W_ih·xₜ + b_ih + r∘(W_hh·hₜ₋₁ + b_hh));  hₜ = (1 − z)∘n + z∘hₜ₋₁.
-    Shapes as in RNN; weights have 3·H rows, in the order r, z, n.
+
+    Shapes and errors are those of RNN, but weights and biases have 3·H rows, in the order r, z, n.
 
     >>> import chainrule as cr
     >>> output, h_n = GRU(8, 16, bidirectional=True)(cr.zeros(5, 3, 8))
@@ -269,7 +276,7 @@ class GRU(_Layers):
 
 
 class _Cell(_Recurrent):
-    """What the cells share: one step of one layer."""
+    """Base class of cells, which compute one step of one layer."""
 
     def __init__(
         self, input_size: int, hidden_size: int, bias: bool = True, *, dtype: Any = None
@@ -298,7 +305,9 @@ class _Cell(_Recurrent):
 
 
 class RNNCell(_Cell):
-    """One step of RNN: y = φ(W_ih·x + b_ih + W_hh·h + b_hh): x (N, in), h (N, H) → y (N, H).
+    """One step of RNN, h' = φ(W_ih·x + b_ih + W_hh·h + b_hh): x (N, in), h (N, H) → h' (N, H).
+
+    Without N, x (in) and h (H). Without h, it is 0. Raises ShapeError for other shapes.
 
     >>> import chainrule as cr
     >>> RNNCell(8, 16)(cr.zeros(3, 8)).shape
@@ -319,7 +328,7 @@ class RNNCell(_Cell):
 
 
 class LSTMCell(_Cell):
-    """One step of LSTM: x (N, in) and (h, c), each (N, H) → the next (h, c).
+    """One step of LSTM: x (N, in), (h, c) each (N, H) → the next (h, c). See RNNCell and LSTM.
 
     >>> import chainrule as cr
     >>> h, c = LSTMCell(8, 16)(cr.zeros(3, 8))
@@ -336,7 +345,7 @@ class LSTMCell(_Cell):
 
 
 class GRUCell(_Cell):
-    """One step of GRU: x (N, in), h (N, H) → the next h (N, H).
+    """One step of GRU: x (N, in), h (N, H) → the next h (N, H). See RNNCell and GRU.
 
     >>> import chainrule as cr
     >>> GRUCell(8, 16)(cr.zeros(3, 8)).shape

@@ -1,4 +1,4 @@
-"""Layers that change only the shape."""
+"""Layers that change the shape of a tensor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chainrule.tensor import Tensor
 
 
 class Flatten(Module):
-    """The dimensions from start_dim to end_dim merged into one: (N, C, H, W) → (N, C·H·W).
+    """Merge the dimensions from start_dim to end_dim into one: (N, C, H, W) → (N, C·H·W).
 
     >>> import chainrule as cr
     >>> Flatten()(cr.zeros(64, 1, 28, 28)).shape
@@ -31,7 +31,10 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """One dimension cut into several: (N, C·H·W) → (N, C, H, W). One size may be −1.
+    """Split one dimension into several: (N, C·H·W) → (N, C, H, W).
+
+    One size may be −1: it is computed from the others. Raises ShapeError for sizes whose product is
+    not the size of the dimension.
 
     >>> import chainrule as cr
     >>> Unflatten(1, (1, 28, 28))(cr.zeros(64, 784)).shape

@@ -1,4 +1,4 @@
-"""The base of layers that exist for 1, 2 and 3 spatial dimensions."""
+"""The base class of layers that exist for 1, 2 and 3 spatial dimensions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chainrule.nn.module import Module
 
 
 class Spatial(Module):
-    """A layer that is written once for n spatial dimensions. ::
+    """A layer that is defined once for n spatial dimensions. ::
 
     class Blur(Spatial):
         text = '''Blurs inputs (N, C, {sizes}).'''
@@ -18,7 +18,7 @@ class Spatial(Module):
     class Blur1d(Blur, dimensions=1): ...
     class Blur2d(Blur, dimensions=2): ...
 
-    `text` is the docstring of the layers of all n; see nn/functional/dimensions.py.
+    `text` is the template of the docstrings; see nn/functional/dimensions.py.
     """
 
     text: ClassVar[str] = ""

@@ -1,4 +1,4 @@
-"""The state of a module as a whole: state dicts, conversion, gradients."""
+"""The state of a module and its submodules: state dicts, conversion, gradients."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from chainrule.tensor import Tensor, from_numpy
 
 S = TypeVar("S", bound="Stateful[Any]")
 EXTRA = "_extra_state"
-"""The entry of a state dict that is what `get_extra_state` returned."""
+"""The name of the entry of a state dict for the result of `get_extra_state`."""
 
 
 class KeyReport(NamedTuple):
-    """The keys that a state dict lacked, and those that the model does not have."""
+    """The keys that a state dict lacks, and those that the model does not have."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -41,11 +41,12 @@ class Stateful(Parts[M]):
         prefix: str = "",
         keep_vars: bool = False,
     ) -> dict[str, Any]:
-        """All parameters and persistent buffers by path.
+        """A dict of all parameters and persistent buffers, by path.
 
-        They are aliases: a write to one reaches the module, and training changes them; take
-        `copy.deepcopy(module.state_dict())` for a snapshot. With `keep_vars` they are the tensors
-        themselves. `prefix` stands before each path; the entries go into `destination`, if given.
+        The tensors share their numbers with the module: a write to one reaches the module, and
+        training changes them. Use `copy.deepcopy(module.state_dict())` for a snapshot. With
+        `keep_vars` they are the module's tensors themselves. `prefix` is added to each path. The
+        entries are added to `destination` if given.
         """
         if destination is None:
             self._refuse_hidden()
@@ -71,11 +72,12 @@ class Stateful(Parts[M]):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> KeyReport:
-        """Assign a state dict of tensors or arrays.
+        """Assign a state dict of tensors or arrays to the parameters and buffers.
 
-        All problems (missing, unexpected, shape, dtype) come in one ArgumentError, and then
-        nothing was changed. With `strict=False`, missing and unexpected keys are only returned.
-        With `assign=True` the tensors given take the place of the module's own.
+        Returns the missing and unexpected keys. Raises one ArgumentError for all problems (keys,
+        shapes, dtypes); the module is then unchanged. With `strict=False`, missing and unexpected
+        keys are no error. With `assign=True`, new tensors with the given numbers replace the
+        module's tensors.
         """
         if not isinstance(state_dict, Mapping):
             raise DTypeError(
@@ -87,11 +89,11 @@ class Stateful(Parts[M]):
         return _Loading(self, state_dict, strict, assign).run()
 
     def get_extra_state(self) -> Any:
-        """What else belongs into the state dict; a subclass that has it overrides both methods."""
+        """Further state for the state dict. A subclass overrides this and `set_extra_state`."""
         raise NotImplementedError(f"{type(self).__name__} has no extra state")
 
     def set_extra_state(self, state: Any) -> None:
-        """Take back what `get_extra_state` returned."""
+        """Restore the state that `get_extra_state` returned."""
         raise NotImplementedError(f"{type(self).__name__} has no extra state")
 
     def _own_entries(self) -> Iterator[str]:
@@ -114,9 +116,11 @@ class Stateful(Parts[M]):
         non_blocking: bool = False,
         memory_format: Any = None,
     ) -> S:
-        """Convert floating parameters and buffers, in place: `to(dtype)`, `to(like_a_tensor)`.
+        """Convert floating parameters and buffers to a dtype, in place: `to(dtype)`, `to(tensor)`.
 
-        The device `cpu` is accepted and changes nothing; the last two arguments have no effect.
+        Returns the module. The device `cpu` is accepted and changes nothing, and the last two
+        arguments have no effect. Raises DTypeError for another device, or a dtype that is not
+        floating.
         """
         targets = tuple([t.dtype if isinstance(t, Tensor) else t for t in targets])
         targets += tuple([t for t in (device, dtype) if t is not None])
@@ -125,7 +129,8 @@ class Stateful(Parts[M]):
         return self._convert(lambda x: x.to(*targets))
 
     def _convert(self: S, function: Callable[[Tensor], Tensor]) -> S:
-        """Replace floating buffers, and the numbers of floating parameters and their gradients."""
+        """Apply a conversion to floating buffers, parameters and gradients. Buffers are replaced;
+        parameters keep their identity."""
         converted: dict[int, Tensor] = {}
         with use(gradients=False):
             for module in self.modules():
@@ -154,19 +159,19 @@ class Stateful(Parts[M]):
         return self.to(np.float16)
 
     def cpu(self: S) -> S:
-        """The module itself: it is there."""
+        """The module itself, since all tensors are on the CPU."""
         return self
 
     # -- gradients -----------------------------------------------------------------------------
 
     def requires_grad_(self: S, requires_grad: bool = True) -> S:
-        """Set `requires_grad` of all parameters: False freezes them."""
+        """Set `requires_grad` of all parameters, and return the module. False freezes them."""
         for parameter in self.parameters():
             parameter.requires_grad = requires_grad
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all gradients; with `set_to_none=False` make them 0."""
+        """Clear the gradients of all parameters; with `set_to_none=False`, set them to 0."""
         for _, module in self._walk():
             for parameter in module._own_parameters():
                 if set_to_none:
@@ -177,7 +182,7 @@ class Stateful(Parts[M]):
 
 
 def nested_too_deep(module: Any) -> NestingError:
-    """The error for modules in modules, deeper than Python's limit."""
+    """The error for calls of modules nested more deeply than Python's limit."""
     return NestingError(
         f"calls inside {type(module).__name__} are nested deeper than Python allows",
         expected=f"at most {sys.getrecursionlimit()} calls",
@@ -202,7 +207,7 @@ class _Loading:
         }
 
     def run(self) -> KeyReport:
-        """Compare, then write; hooks before and after."""
+        """Call the pre-hooks, compare, write, and call the post-hooks."""
         self._call_hooks_before()
         self.report.missing_keys.extend([n for n in self.places if n not in self.state])
         self.report.unexpected_keys.extend([n for n in self.state if n not in self.places])
@@ -234,7 +239,7 @@ class _Loading:
                 )  # fmt: skip
 
     def _fitting(self, path: str) -> Any:
-        """The value to write at a path; what does not fit becomes a problem."""
+        """The value to write at a path. If it does not fit, this is added to the problems."""
         (module, name), value = self.places[path], self.state[path]
         if name == EXTRA:
             return value
@@ -267,7 +272,7 @@ class _Loading:
                     getattr(module, name).assign(value)
 
     def _refuse(self, keys_too: bool) -> None:
-        """Raise ArgumentError when there are problems, those with keys among them."""
+        """Raise ArgumentError if there are problems; with `keys_too`, also for wrong keys."""
         texts = []
         if keys_too and self.strict and self.report.missing_keys:
             texts.append(f"missing: {listing(self.report.missing_keys)}")

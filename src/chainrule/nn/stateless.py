@@ -17,11 +17,12 @@ def functional_call(
     args: Any = (),
     kwargs: Mapping[str, Any] | None = None,
 ) -> Any:
-    """`module(*args, **kwargs)` with these tensors in place of its parameters and buffers.
+    """Call `module(*args, **kwargs)` with other parameters and buffers.
 
-    The tensors are by path, as in `named_parameters()`, in one dict or several; what is not named
-    stays the module's own, and a tensor at several paths is replaced at all of them. The module is
-    as before when the call returns; what it writes, it writes into the tensors that were passed.
+    One dict or several contain the tensors by path, as in `named_parameters()`. Parameters and
+    buffers without an entry are the module's own. A tensor that the module has at several paths is
+    replaced at all of them. The module itself does not change: buffers are updated in the tensors
+    that were passed.
 
     Raises ArgumentError for a path that the module does not have.
 
@@ -50,7 +51,7 @@ def functional_call(
 
 
 def _places(module: Module, tensors: Mapping[str, Tensor]) -> list[tuple[dict[str, Any], str, Any]]:
-    """(attributes of a part, name, tensor) for each place where a tensor is put."""
+    """(attributes of a module, name, new tensor) for each tensor to replace."""
     found: dict[str, Tensor] = {}
     for named in (module.named_parameters, module.named_buffers):
         found.update(named(remove_duplicate=False))
@@ -71,10 +72,10 @@ def _places(module: Module, tensors: Mapping[str, Tensor]) -> list[tuple[dict[st
 def stack_module_state(
     models: Sequence[Module],
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The parameters and the buffers of models of one architecture, stacked: dimension 0 counts
-    the models, as `vmap` wants it. The parameters are leaves that require gradients as theirs do.
+    """Stack the parameters, and the buffers, of models of the same architecture, for `vmap`.
 
-    Raises DTypeError where the models are not of one class.
+    Dimension 0 of each tensor is the number of the model. The parameters are leaves, and require
+    gradients if those of the first model do. Raises DTypeError for models of different classes.
 
     >>> import chainrule as cr
     >>> models = [cr.nn.Linear(2, 1) for _ in range(3)]

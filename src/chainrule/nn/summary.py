@@ -1,4 +1,4 @@
-"""A table of a model: each layer's output, parameters, arithmetic and memory."""
+"""A table of a model: the output shape, parameters, FLOPs and memory of each layer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from chainrule.tensor import Tensor
 
 @dataclass
 class Row:
-    """One layer. `output` is empty when it was not called; its own parameters and work only."""
+    """One layer. Parameters and FLOPs are its own, without those of its submodules.
+
+    output: the shape of the output; empty if the layer was not called.
+    """
 
     path: str
     kind: str
@@ -30,11 +33,13 @@ class Row:
 
 @dataclass
 class Summary:
-    """The rows of the table and their totals; printing it shows the table.
+    """The rows of the table, and their totals. Printing it shows the table.
 
-    parameters: how many numbers; trainable: of these, those that require gradients. flops:
-    additions and multiplications of one forward pass (exact for products and convolutions, one
-    for each element elsewhere). memory: bytes of parameters, buffers and all layers' outputs.
+    parameters: the number of elements of all parameters.
+    trainable: the number of these that require gradients.
+    flops: additions and multiplications of one forward pass. Ops that do not count them count as
+        one for each element.
+    memory: the bytes of parameters, buffers, and the outputs of all layers without submodules.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -68,7 +73,7 @@ class Summary:
 
 
 def readable_bytes(n: int) -> str:
-    """`1.5 kB`: a number of bytes for people."""
+    """A number of bytes as text, such as `1.5 kB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if n < 1000 or unit == "GB":
             break
@@ -77,7 +82,7 @@ def readable_bytes(n: int) -> str:
 
 
 class _Meter(Interpreter):
-    """An interpreter that counts for the running layer, and lets nothing be written."""
+    """An interpreter that counts the FLOPs of the running layer, and ignores all writes."""
 
     def __init__(self, rows: dict[int, Row]) -> None:
         super().__init__()
@@ -85,7 +90,7 @@ class _Meter(Interpreter):
         self.running: list[Row] = []
 
     def enter(self, module: Module) -> None:
-        # A module that is no part of the model counts for the part that called it.
+        # A module that is not part of the model counts towards the layer that called it.
         if (row := self.rows.get(id(module))) is None:
             row = self.running[-1]
         self.running.append(row)
@@ -107,17 +112,18 @@ class _Meter(Interpreter):
         return result
 
     def write(self, tensor: Tensor, value: Tensor) -> None:
-        """State stays as it is."""
+        """State does not change."""
 
     def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
-        """Gradients stay as they are."""
+        """Gradients do not change."""
 
 
 def summary(model: Module, *inputs: Any) -> Summary:
-    """A table of the layers of `model` for inputs given as specs, shapes or tensors.
+    """A table of the layers of `model`, for inputs given as specs, shapes or tensors.
 
-    The model runs once on zeros, in evaluation mode; nothing of it changes, nor any random
-    state. Without inputs only the parameters are counted.
+    Runs the model once in evaluation mode, with zeros for specs and shapes. Neither the model nor
+    random state changes. Without inputs, only parameters are counted. Raises ArgumentError for
+    other inputs.
 
     >>> import chainrule as cr
     >>> from chainrule import nn
@@ -135,7 +141,7 @@ def summary(model: Module, *inputs: Any) -> Summary:
     counted: set[int] = set()
     for module in model.modules():
         for parameter in module.parameters(recurse=False):
-            if id(parameter) not in counted:  # a shared one counts where it is first
+            if id(parameter) not in counted:  # a shared one counts in the first module
                 counted.add(id(parameter))
                 rows[id(module)].parameters += parameter.numel()
     if inputs:
@@ -152,7 +158,7 @@ def summary(model: Module, *inputs: Any) -> Summary:
 
 
 def _measure(model: Module, inputs: Sequence[Any], meter: _Meter) -> None:
-    """Run the model on zeros in evaluation mode, and put the modes back."""
+    """Run the model in evaluation mode, and restore the modes."""
     tensors = [_zeros(model, x) for x in inputs]
     modes = [(module, vars(module).get("training")) for module in model.modules()]
     try:
