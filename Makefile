@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 BENCH  := .venv-bench
 ENGINE := CMakeLists.txt $(wildcard src/chainrule/engine/cpp/*/*)
 
-.PHONY: train test check parity lessons docs serve bench sanitize clean
+.PHONY: train test check stubs parity lessons docs serve bench sanitize clean
 
 train: $(VENV)/.run
 	$(BIN)/chainrule train digits
@@ -14,9 +14,14 @@ test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 -q
 
 check: $(VENV)/.dev
-	$(BIN)/ruff check src tests benchmarks lessons docs
+	$(BIN)/ruff check src tests benchmarks lessons docs tools
+	$(BIN)/python tools/stubs.py --check
 	$(BIN)/mypy
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+# The types of ops and of Tensor's methods, written anew from the records (`src/**/*.pyi`).
+stubs: $(VENV)/.dev
+	$(BIN)/python tools/stubs.py
 
 # Runs the lessons one after the other and writes the notebooks; `make lessons ONLY="4 5"` some.
 lessons: $(VENV)/.lessons

@@ -55,7 +55,7 @@ def test_every_public_name_has_an_entry() -> None:
 def test_an_op_shows_its_signature_its_formula_and_its_record() -> None:
     text = reference.pages()["shapes"]
     part = text[text.index("### softmax ") :]
-    assert "cr.softmax(x: Tensor, dim: int = -1)" in part
+    assert "cr.softmax(input: Tensor, dim: int = -1)" in part
     assert 'class="formula"' in part and "The record, in ops/fused.py" in part
     assert "@primitive\n    class softmax:" in part[: part.index("### ", 4)]
 

@@ -176,8 +176,8 @@ PAGES = (
                  "NotDifferentiableError NonFiniteError CaptureError BatchError GraphError "
                  "FormatError DownloadError CheckpointError MissingDependencyError "
                  "UnknownNameError NestingError", "chainrule.errors"),
-            some("Building messages", "LayerTrail listing shortened missing_dependency",
-                 "chainrule.errors"),
+            some("Building messages", "LayerTrail listing shortened missing_dependency "
+                 "unknown_name", "chainrule.errors"),
         ),
     ),
     Page(

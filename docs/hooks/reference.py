@@ -20,6 +20,7 @@ from typing import Any
 
 import chainrule as cr
 import docstrings
+from chainrule.op_methods import OpMethods
 from chainrule.primitive import Primitive
 from contents import FACES, PAGES, Page, Section
 
@@ -202,8 +203,6 @@ def methods(owner: type) -> Iterator[tuple[str, Any]]:
 
 
 def method_text(entry: Entry, name: str, value: Any, link: docstrings.Linker) -> str:
-    if re.match(r"^`x\.\w+.*` is `", value.__doc__):
-        return ""  # a method that is a function: in the table of Tensor
     heading = f"#### {docstrings.escaped(name)} {{ #{entry.anchor}.{name} .method }}"
     text = docstrings.markdown(value.__doc__, link)
     if isinstance(value, property):
@@ -241,14 +240,11 @@ def page_text(page: Page) -> str:
 
 
 def tensor_methods() -> str:
-    """The methods of Tensor that are functions of the face, or ops, as one table."""
-    rows = []
-    for name in sorted(n for n in dir(cr.Tensor) if n[0] != "_"):
-        value = getattr(cr.Tensor, name)
-        entry = entries().get(f"chainrule.{name}")
-        if entry and callable(value) and re.match(r"^`x\.\w+.*` is `", value.__doc__ or ""):
-            rows.append(f"[`{name}`]({entry.page}.md#{entry.anchor})")
-    return "**Methods that are functions**: `x.exp()` is `cr.exp(x)`.\n\n" + " · ".join(rows)
+    """The methods of Tensor that are functions of the face, as one table."""
+    methods = [(name, entries().get(f"chainrule.{name}")) for name in sorted(vars(OpMethods))]
+    rows = [f"[`{name}`]({e.page}.md#{e.anchor})" for name, e in methods if e is not None]
+    text = "**Methods that are functions**: `x.exp()` is `cr.exp(x)`; `x.exp_()` assigns it to `x`."
+    return f"{text}\n\n" + " · ".join(rows)
 
 
 def pages() -> dict[str, str]:

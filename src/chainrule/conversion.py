@@ -15,7 +15,7 @@ from chainrule import tape
 from chainrule.errors import ArgumentError, DTypeError, GradientError
 from chainrule.graph import StandIn
 from chainrule.interpreters import top
-from chainrule.primitive import Array, Primitive
+from chainrule.primitive import Array
 
 if TYPE_CHECKING:
     from chainrule.tensor import Tensor
@@ -109,7 +109,7 @@ class Conversion:
         return (self[i] for i in range(len(self)))
 
     def __contains__(self: Any, value: Any) -> bool:
-        return bool(Primitive.gateway("eq", self, value).any())
+        return bool((self == value).any())
 
     def __format__(self: Any, spec: str) -> str:
         if not self.shape and not isinstance(self._data, StandIn):

@@ -162,6 +162,17 @@ def missing_dependency(library: str, extra: str, purpose: str) -> MissingDepende
     )
 
 
+def unknown_name(owner: object, called: str, name: str) -> UnknownNameError:
+    """The error for an attribute. Python 3.12 shows the name of the owner's that is like it."""
+    error = UnknownNameError(
+        f"{called} has no `{name}`",
+        instead="`chainrule check SCRIPT.py` lists which of PyTorch's names in a script are not "
+        "here, and what to use",
+    )
+    error.name, error.obj = name, owner
+    return error
+
+
 def shortened(value: object, limit: int = 60) -> str:
     """The text of a value, cut after `limit` characters: texts from files may have any length."""
     text = str(value)

@@ -22,6 +22,8 @@ saves only what the names of its parameters ask for:
 Parameter names have the same meaning in all records: `dim` and `dims` count dimensions from the
 front, `shape` is the shape of the output, `index` is an index into the first input, `dtype` is the
 dtype of the output. Batching adds a dimension in front, and so knows which parameters to change.
+Inputs have the names of the formula. Callers write PyTorch's: `input` for x, and `input` and
+`other` for a and b.
 """
 
 from __future__ import annotations
@@ -29,16 +31,16 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, NoReturn, Protocol
+from typing import Any, ClassVar, Literal, NoReturn, Protocol, TypeVar
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, GraphError, listing
-from chainrule.kinds import Kind, Moving, View, other
+from chainrule.kinds import Elementwise, Kind, Moving, View, other
 from chainrule.settings import current
 
+F = TypeVar("F", bound=Callable[..., Any])
 DType = np.dtype[Any]
 Shape = tuple[int, ...]
 Array = np.ndarray[Any, Any]
@@ -116,7 +118,8 @@ def supported(dtype: Any) -> DType:
 SCALARS = (bool, int, float, np.number, np.bool_)
 """The types that ops accept as a number among their tensors."""
 
-_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
+RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
+"""Kinds of dtypes; numbers can be converted to a kind of the same or a higher rank."""
 
 
 def array_of(value: Any, dtype: DType) -> Array:
@@ -126,36 +129,13 @@ def array_of(value: Any, dtype: DType) -> Array:
     and ArgumentError if an integer is out of its range.
     """
     kind = "i" if value.__class__ is int else np.asarray(value).dtype.kind
-    if _RANK.get(kind, 3) > _RANK[dtype.kind]:
+    if RANK.get(kind, 3) > RANK[dtype.kind]:
         raise DTypeError(f"{value!r} does not go into a tensor of {dtype}")
     try:
         with np.errstate(over="ignore"):
             return np.asarray(value, dtype)
     except OverflowError:
         raise ArgumentError(f"{value!r} does not fit into {dtype}") from None
-
-
-@functools.cache
-def physical_memory() -> int:
-    """The bytes of memory in this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def allocatable(shape: Iterable[int], dtype: Any) -> Spec:
-    """Return the spec, after checking that the machine has enough memory for such an array.
-
-    Nothing is allocated. Raises DTypeError for a dtype that tensors cannot have, ArgumentError for
-    a negative dimension, and MemoryError if the array is larger than the machine's memory.
-    """
-    spec = Spec(shape, supported(dtype))
-    if any(n < 0 for n in spec.shape):
-        raise ArgumentError("a dimension is negative", given=spec.shape, expected="sizes ≥ 0")
-    if spec.nbytes > physical_memory():
-        raise MemoryError(
-            f"{spec} needs {spec.nbytes / 2**30:,.0f} GiB, "
-            f"this machine has {physical_memory() / 2**30:,.0f} GiB"
-        )
-    return spec
 
 
 Promotion = Literal["none", "common", "float"]
@@ -191,6 +171,8 @@ class Primitive:
     merged: `merged(first, second)`, the parameters of one application that equals two in a row.
     write_back: for a view, `write_back(base, y, **params)`: the base, with `y` in the place that
         the view shows.
+    in_place_form: whether Tensor has the method `name_`, which assigns the result, if the op is
+        public. By default, elementwise ops do.
 
     The reference runs without floating-point warnings: in IEEE 754, ∞ and NaN are results.
     """
@@ -226,7 +208,7 @@ class Primitive:
         self._read_facts(fields)
         self.__name__, self.__doc__ = source.__name__, source.__doc__
         self.__module__, self.__qualname__ = source.__module__, source.__qualname__
-        self.__signature__ = inspect.signature(self.arguments or self.forward)
+        self.__signature__ = _as_called(inspect.signature(self.arguments or self.forward))
         self._read_signatures()
 
     def _read_facts(self, fields: Mapping[str, Any]) -> None:
@@ -242,6 +224,8 @@ class Primitive:
         self.unchanged: Callable[..., bool] | None = fields.get("unchanged")
         self.write_back: Callable[..., Any] | None = fields.get("write_back")
         self.merged: Callable[..., dict[str, Any]] | None = fields.get("merged")
+        elementwise = isinstance(self.kind, Elementwise)
+        self.in_place_form: bool = fields.get("in_place_form", elementwise)
 
     def _read_signatures(self) -> None:
         """Find out which inputs, outputs, specs and parameters the derivative needs."""
@@ -280,6 +264,9 @@ class Primitive:
         return max(math.prod(x.shape) for x in (*outputs, *inputs))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if "input" in kwargs or "other" in kwargs:
+            bound = self.__signature__.bind(*args, **kwargs)
+            args, kwargs = bound.args, bound.kwargs
         if self.arguments is not None:
             args, kwargs = self.arguments(*args, **kwargs)
         return Primitive.gateway(self, *args, **kwargs)
@@ -305,9 +292,9 @@ class Primitive:
 
 
 _FIELDS = {
-    "arguments", "batch", "flops", "forward", "idempotent", "in_place", "infer", "involution",
-    "kind", "merged", "name", "neutral", "partial", "promote", "samples", "steps", "tangent",
-    "unchanged", "vjp", "write_back",
+    "arguments", "batch", "flops", "forward", "idempotent", "in_place", "in_place_form", "infer",
+    "involution", "kind", "merged", "name", "neutral", "partial", "promote", "samples", "steps",
+    "tangent", "unchanged", "vjp", "write_back",
 }  # fmt: skip
 
 
@@ -319,14 +306,32 @@ def _reject(name: str, unknown: set[str]) -> NoReturn:
     )
 
 
+def _as_called(signature: inspect.Signature) -> inspect.Signature:
+    """The signature of a record as its callers see it: `exp(input)`, `add(input, other)`."""
+    pair = "a" in signature.parameters
+    called = {"a": "input", "b": "other"} if pair else {"x": "input"}
+    return inspect.Signature(
+        [
+            p.replace(name=called.get(p.name, p.name)) if p.kind is p.POSITIONAL_OR_KEYWORD else p
+            for p in signature.parameters.values()
+        ]
+    )
+
+
 registry: dict[str, Primitive] = {}
 operations: dict[str, Callable[..., Any]] = {}
 """All functions that can be called by name: the primitives and their compositions."""
 
 
-def composition(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Register a function made of primitives, so that methods of Tensor find it by its name."""
+def composition(function: F) -> F:
+    """Register a function made of primitives under its name."""
     operations[function.__name__.rstrip("_")] = function
+    return function
+
+
+def in_place_form(function: F) -> F:
+    """Give Tensor the method `name_`, which assigns the result of a public composition."""
+    function.__dict__["in_place_form"] = True
     return function
 
 

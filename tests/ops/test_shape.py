@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.primitive import physical_memory
+from chainrule.ops.rules import physical_memory
 
 HUGE = 10**15
 

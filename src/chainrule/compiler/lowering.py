@@ -135,7 +135,7 @@ class Lowering:
     def _copied(self, value: Value, reader: Equation | None = None) -> Value:
         """Emit a copy in C order, for an equation that reads it, or as a result."""
         copied = Value(value)
-        equation = reader or Equation(clone, (value,), {}, (copied,))  # type: ignore[arg-type]
+        equation = reader or Equation(clone, (value,), {}, (copied,))
         self._emit("copy", (value,), (copied,), {}, equation)
         return copied
 
@@ -181,4 +181,4 @@ class Lowering:
 
 
 def _required(value: Value) -> Equation:
-    return Equation(every, (value,), {}, ())  # type: ignore[arg-type]
+    return Equation(every, (value,), {}, ())

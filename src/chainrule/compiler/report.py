@@ -31,7 +31,7 @@ def moved(equation: Equation) -> int:
 def peak_gflops(size: int = 768, rounds: int = 5) -> float:
     """The GFLOP/s of a large float32 matrix product on this machine, the best of `rounds`."""
     a = np.ones((size, size), np.float32)
-    product, best = matrix_product.native, math.inf  # type: ignore[attr-defined]
+    product, best = matrix_product.native, math.inf
     for _ in range(rounds):
         start = time.perf_counter()
         product(a, a)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +12,11 @@ from chainrule.nn.functional.checks import check_counts, check_probability, chec
 from chainrule.nn.linear import Linear
 from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
-from chainrule.ops import compare, contract
+from chainrule.ops import contract
+from chainrule.ops.compare import where
 from chainrule.ops.creation import empty
-from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
 
-where = cast(Primitive, compare.where)
 MINUS_INFINITY = -float("inf")
 
 

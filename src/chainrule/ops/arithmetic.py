@@ -13,7 +13,7 @@ from chainrule.ops.compare import where
 from chainrule.ops.elementwise import abs, floor_divide, maximum, minimum, trunc
 from chainrule.ops.elementwise import div as quotient
 from chainrule.ops.rules import arithmetic, boolean, logical, nonzero_divisor, numeric
-from chainrule.primitive import composition, primitive
+from chainrule.primitive import composition, in_place_form, primitive
 from chainrule.samples import cases, uniform
 from chainrule.tensor import Tensor
 
@@ -26,6 +26,7 @@ __all__ = [
 Rounding = Literal["floor", "trunc"]
 
 
+@in_place_form
 @composition
 def div(
     input: Tensor | float, other: Tensor | float, *, rounding_mode: Rounding | None = None
@@ -88,15 +89,18 @@ class lcm:
 class signbit:
     """y = whether x carries a minus sign, as −0 does."""
     kind, infer, samples = elementwise, boolean, uniform(-3, 3)
+    in_place_form = False
     def forward(x): return np.signbit(x) if x.dtype.kind == "f" else x < 0
 
 
+@in_place_form
 @composition
 def reciprocal(input: Tensor) -> Tensor:
     """1/x; of integers in the default floating dtype."""
     return quotient(1.0, input)
 
 
+@in_place_form
 @composition
 def frac(input: Tensor) -> Tensor:
     """x without its whole part, with the sign of x.
@@ -121,12 +125,14 @@ def rsub(input: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     return other - (input if alpha == 1 else input * alpha)
 
 
+@in_place_form
 @composition
 def deg2rad(input: Tensor) -> Tensor:
     """Degrees to radians, x·π/180."""
     return input * (math.pi / 180)
 
 
+@in_place_form
 @composition
 def rad2deg(input: Tensor) -> Tensor:
     """Radians to degrees, x·180/π."""
@@ -145,6 +151,7 @@ def float_power(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     return base**power
 
 
+@in_place_form
 @composition
 def copysign(input: Tensor, other: Tensor | float) -> Tensor:
     """|a| with the sign of b, of zeros too.   ∂y/∂a = ±1, and 0 where a = 0.
@@ -159,6 +166,7 @@ def copysign(input: Tensor, other: Tensor | float) -> Tensor:
     return size * (sign.to(size.dtype) if isinstance(sign, Tensor) else sign)
 
 
+@in_place_form
 @composition
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """0 where x < 0, `values` where x = 0, 1 where x > 0; constant, without a gradient."""
@@ -166,6 +174,7 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
     return where(input.detach() == 0, values.detach(), step)
 
 
+@in_place_form
 @composition
 def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     """a + w·(b − a): exactly a for w = 0 and exactly b for w = 1.
@@ -180,12 +189,14 @@ def lerp(input: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
     return where(weight.abs() < 0.5, input + weight * gap, end - gap * (1 - weight))
 
 
+@in_place_form
 @composition
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """x + v·a·b."""
     return input + tensor1 * tensor2 * value
 
 
+@in_place_form
 @composition
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
     """x + v·a/b."""
@@ -204,6 +215,7 @@ def fmin(input: Tensor, other: Tensor) -> Tensor:
     return where(other.isnan(), input, where(input.isnan(), other, minimum(input, other)))
 
 
+@in_place_form
 @composition
 def nan_to_num(
     input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None

@@ -18,10 +18,23 @@ from chainrule.ops.rules import (
     numeric,
     same_specs,
 )
-from chainrule.primitive import SCALARS, Spec, SpecLike, composition, primitive, supported
+from chainrule.primitive import (
+    SCALARS,
+    Spec,
+    SpecLike,
+    composition,
+    in_place_form,
+    primitive,
+    supported,
+)
 from chainrule.samples import cases, pairs, uniform
 from chainrule.settings import current
 from chainrule.tensor import Tensor
+
+__all__ = [
+    "astype", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "clamp", "eq", "ge",
+    "gt", "isfinite", "isinf", "isnan", "le", "lt", "ne", "where",
+]
 
 # -- comparison and logic ------------------------------------------------------------------------
 
@@ -105,6 +118,7 @@ class bitwise_not:
 class isnan:
     """y = (x is not a number)."""
     kind, infer, samples = elementwise, boolean, uniform(-3, 3)
+    in_place_form = False
     def forward(x): return np.isnan(x)
 
 
@@ -112,6 +126,7 @@ class isnan:
 class isinf:
     """y = (x is ±∞)."""
     kind, infer, samples = elementwise, boolean, uniform(-3, 3)
+    in_place_form = False
     def forward(x): return np.isinf(x)
 
 
@@ -119,6 +134,7 @@ class isinf:
 class isfinite:
     """y = (x is neither NaN nor ±∞)."""
     kind, infer, samples = elementwise, boolean, uniform(-3, 3)
+    in_place_form = False
     def forward(x): return np.isfinite(x)
 
 
@@ -138,7 +154,7 @@ class where:
         lambda rng: (np.array([True, False]), rng.normal(size=()), rng.normal(size=2)),
     )
 
-    def arguments(condition: Tensor, a: Any, b: Any) -> Any:
+    def arguments(condition: Tensor, a: Tensor | float, b: Tensor | float) -> Any:
         return (condition, *aligned("where", a, b)), {}
 
     def infer(condition: SpecLike, a: SpecLike, b: SpecLike) -> SpecLike:
@@ -174,6 +190,7 @@ class clamp_to_numbers:
         return where(inside & (x <= max) if max is not None else inside, g, 0.0),
 
 
+@in_place_form
 @composition
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """x limited to [min, max], numbers or tensors; NaN stays. Where min > max, it is max.
@@ -210,7 +227,7 @@ class astype:
 
     NaN, and numbers outside an integer dtype's range, raise ArgumentError: nothing would be right.
     """
-    kind = elementwise
+    kind, in_place_form = elementwise, False
     unchanged = same_specs
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), {"dtype": np.dtype(np.float64)}),

@@ -17,6 +17,8 @@ from chainrule.primitive import Spec, SpecLike, composition, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor
 
+__all__ = ["einsum", "matmul"]
+
 
 def same_float(name: str, *inputs: SpecLike) -> None:
     """Products are of one dtype: nothing is converted silently."""
@@ -70,19 +72,19 @@ class matrix_product:
 
 
 @composition
-def matmul(a: Tensor, b: Tensor) -> Tensor:
+def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product as in PyTorch: vectors are a row on the left, a column on the right."""
-    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
+    if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
         raise DTypeError("a matrix product takes two tensors", instead="Use cr.tensor(x).")
-    if a.ndim > 1 and b.ndim > 1:
-        return apply("matmul", a, b)
-    if a.ndim == 0 or b.ndim == 0:
+    if input.ndim > 1 and other.ndim > 1:
+        return apply("matmul", input, other)
+    if input.ndim == 0 or other.ndim == 0:
         raise ShapeError("a matrix product of a 0-d tensor", instead="Use * for scalars.")
-    left = a.unsqueeze(0) if a.ndim == 1 else a
-    right = b.unsqueeze(1) if b.ndim == 1 else b
+    left = input.unsqueeze(0) if input.ndim == 1 else input
+    right = other.unsqueeze(1) if other.ndim == 1 else other
     product: Tensor = apply("matmul", left, right)
-    product = product.squeeze(-1) if b.ndim == 1 else product
-    return product.squeeze(-1 if b.ndim == 1 else -2) if a.ndim == 1 else product
+    product = product.squeeze(-1) if other.ndim == 1 else product
+    return product.squeeze(-1 if other.ndim == 1 else -2) if input.ndim == 1 else product
 
 
 @primitive

@@ -14,8 +14,9 @@ from chainrule.gateway import apply
 from chainrule.kinds import Window
 from chainrule.ops.batched import apart, everywhere, examples, merged
 from chainrule.ops.contract import same_float
+from chainrule.ops.rules import allocatable
 from chainrule.ops.window import Geometry, framed, require_layout, taps, unframed
-from chainrule.primitive import Array, Shape, Spec, SpecLike, allocatable, primitive
+from chainrule.primitive import Array, Shape, Spec, SpecLike, primitive
 from chainrule.tensor import Tensor
 
 

@@ -11,12 +11,18 @@ import numpy as np
 from chainrule import aliases
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.ops.random import Generator, default_generator
-from chainrule.ops.rules import converted, quiet
+from chainrule.ops.rules import allocatable, converted, quiet
 from chainrule.ops.shape import sizes
-from chainrule.primitive import Array, Spec, allocatable, array_of, supported
+from chainrule.primitive import Array, Spec, array_of, supported
 from chainrule.settings import current
 from chainrule.tensor import Tensor
 from chainrule.tensor import from_numpy as over_array
+
+__all__ = [
+    "arange", "empty", "eye", "from_dlpack", "from_numpy", "full", "full_like", "linspace",
+    "ones", "ones_like", "rand", "randint", "randn", "randperm", "spec", "tensor", "zeros",
+    "zeros_like",
+]  # fmt: skip
 
 
 def spec(*shape: Any, dtype: Any = None) -> Spec:

@@ -14,26 +14,34 @@ from chainrule.errors import ArgumentError, DTypeError
 from chainrule.kinds import elementwise
 from chainrule.ops.compare import where
 from chainrule.ops.rules import arithmetic, broadcast, nonzero_divisor, numeric, position
-from chainrule.primitive import composition, primitive, same_spec
+from chainrule.primitive import composition, in_place_form, primitive, same_spec
 from chainrule.samples import cases, pairs, uniform
 from chainrule.tensor import Tensor
+
+__all__ = [
+    "abs", "add", "arctan", "ceil", "clone", "cos", "cosh", "exp", "expm1", "floor",
+    "floor_divide", "log", "log1p", "maximum", "minimum", "mul", "neg", "pow", "remainder",
+    "round", "rsqrt", "sign", "sin", "sinh", "sqrt", "square", "sub", "tan", "tanh", "trunc",
+]
 
 # -- arithmetic --------------------------------------------------------------------------------
 
 
 @primitive
 class add:
-    """y = a + b.   ∂y/∂a = 1, ∂y/∂b = 1."""
+    """y = a + b; called, a + α·b.   ∂y/∂a = 1, ∂y/∂b = 1."""
     kind, infer, samples, promote = elementwise, broadcast, pairs(), "common"
+    def arguments(a, b, *, alpha=1): return (a, b if alpha == 1 else b * alpha), {}
     def forward(a, b): return a + b
     def vjp(g): return g, g
 
 
 @primitive
 class sub:
-    """y = a − b.   ∂y/∂a = 1, ∂y/∂b = −1."""
+    """y = a − b; called, a − α·b.   ∂y/∂a = 1, ∂y/∂b = −1."""
     kind, infer, samples, promote = elementwise, arithmetic, pairs(), "common"
     neutral = (None, 0.0)
+    def arguments(a, b, *, alpha=1): return (a, b if alpha == 1 else b * alpha), {}
     def forward(a, b): return a - b
     def vjp(g, needs): return g, -g if needs[1] else None
 
@@ -103,18 +111,20 @@ class power_of_tensor:
         return by_base, by_power
 
 
+@in_place_form
 @composition
-def pow(x: Any, exponent: Any) -> Tensor:
+def pow(input: Any, exponent: Any) -> Tensor:
     """xᵉ, of tensors or a tensor and a number.
 
     >>> import chainrule as cr
     >>> cr.pow(cr.tensor([1.0, 2.0]), 3)
     tensor([1., 8.])
     """
-    if isinstance(x, Tensor) and isinstance(exponent, (int, float)):
+    if isinstance(input, Tensor) and isinstance(exponent, (int, float)):
         is_whole = isinstance(exponent, int)
-        return power(x if is_whole or x.dtype.kind == "f" else x.float(), exponent=exponent)
-    return power_of_tensor(x, exponent)
+        base = input if is_whole or input.dtype.kind == "f" else input.float()
+        return power(base, exponent=exponent)
+    return power_of_tensor(input, exponent)
 
 
 @primitive
@@ -160,6 +170,7 @@ def of_larger(g: Tensor, a: Tensor, b: Tensor) -> Tensor:
 class clone:
     """y = x, in memory of its own.   ∂y/∂x = 1."""
     kind, infer, samples = elementwise, same_spec, uniform(-3, 3)
+    in_place_form = False
     def forward(x): return x.copy()
     def vjp(g): return g,
 

@@ -25,6 +25,8 @@ from chainrule.primitive import Array, Spec, SpecLike, floating, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor
 
+__all__ = ["log_softmax", "logsumexp", "softmax"]
+
 
 def along(x: Tensor, dim: int = -1) -> Any:
     """The arguments of an op along one dimension."""

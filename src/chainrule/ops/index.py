@@ -25,9 +25,11 @@ from chainrule.ops.positions import (
 )
 from chainrule.ops.reduce import sum_to_size
 from chainrule.ops.rules import broadcast_shapes, normalized_dim
-from chainrule.primitive import Spec, array_of, composition, primitive
+from chainrule.primitive import Spec, array_of, composition, in_place_form, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor, from_numpy
+
+__all__ = ["gather", "index_put", "nonzero", "scatter_add"]
 
 # -- slices --------------------------------------------------------------------------------------
 
@@ -199,27 +201,28 @@ def mask_positions(x: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, ...]:
 
 
 @composition
-def nonzero(x: Tensor) -> tuple[Tensor, ...]:
+def nonzero(input: Tensor) -> tuple[Tensor, ...]:
     """The positions of all elements that are not zero, one tensor per dimension.
 
     How many there are depends on the numbers, so this cannot be captured.
     """
-    return tuple(from_numpy(p) for p in np.nonzero(x._numbers("nonzero (or a boolean index)")))
+    return tuple(from_numpy(p) for p in np.nonzero(input._numbers("nonzero (or a boolean index)")))
 
 
+@in_place_form
 @composition
-def index_put(x: Tensor, index: Any, value: Any) -> Tensor:
-    """`x` with `x[index] = value`; what `x[index] = value` on a tensor assigns."""
-    parts, tensors = canonical(x, index)
-    if isinstance(value, np.ndarray):
-        value = from_numpy(value)
-    elif not isinstance(value, Tensor):
-        value = Tensor(array_of(value, x.dtype))
+def index_put(input: Tensor, indices: Any, values: Any) -> Tensor:
+    """`x` with `x[indices] = values`; what `x[indices] = values` on a tensor assigns."""
+    parts, tensors = canonical(input, indices)
+    if isinstance(values, np.ndarray):
+        values = from_numpy(values)
+    elif not isinstance(values, Tensor):
+        values = Tensor(array_of(values, input.dtype))
     first, rest = integers_first(parts) if tensors else ((), parts)
     if not first:
-        return apply("overwrite", x, value, *tensors, index=parts)
-    part = apply("overwrite", apply("slice", x, index=first), value, *tensors, index=rest)
-    return apply("overwrite", x, part, index=first)
+        return apply("overwrite", input, values, *tensors, index=parts)
+    part = apply("overwrite", apply("slice", input, index=first), values, *tensors, index=rest)
+    return apply("overwrite", input, part, index=first)
 
 
 @primitive

@@ -9,7 +9,8 @@ from chainrule.gateway import apply
 from chainrule.kinds import Along, Indexing, elementwise
 from chainrule.ops.compare import where
 from chainrule.ops.positions import HERE
-from chainrule.primitive import Array, Spec, allocatable, primitive
+from chainrule.ops.rules import allocatable
+from chainrule.primitive import Array, Spec, primitive
 from chainrule.samples import cases
 
 

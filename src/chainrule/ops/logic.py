@@ -8,7 +8,7 @@ from chainrule.errors import DTypeError
 from chainrule.kinds import elementwise
 from chainrule.ops.compare import bitwise_and, bitwise_or, bitwise_xor, isfinite
 from chainrule.ops.rules import logical, numeric
-from chainrule.primitive import Array, composition, primitive
+from chainrule.primitive import Array, composition, in_place_form, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor
 
@@ -43,6 +43,7 @@ def in_width(a: Array, b: Array) -> Array:
     return (b >= 0) & (b < 8 * a.dtype.itemsize)
 
 
+@in_place_form
 @composition
 def logical_and(input: Tensor, other: Tensor) -> Tensor:
     """Whether both are not zero.
@@ -54,18 +55,21 @@ def logical_and(input: Tensor, other: Tensor) -> Tensor:
     return bitwise_and(input != 0, other != 0)
 
 
+@in_place_form
 @composition
 def logical_or(input: Tensor, other: Tensor) -> Tensor:
     """Whether one of the two, or both, is not zero."""
     return bitwise_or(input != 0, other != 0)
 
 
+@in_place_form
 @composition
 def logical_xor(input: Tensor, other: Tensor) -> Tensor:
     """Whether exactly one of the two is not zero."""
     return bitwise_xor(input != 0, other != 0)
 
 
+@in_place_form
 @composition
 def logical_not(input: Tensor) -> Tensor:
     """Whether x is zero."""

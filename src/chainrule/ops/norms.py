@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError
-from chainrule.gateway import apply
 from chainrule.ops.compare import where
 from chainrule.ops.reduce import amax, amin, count, sum, var
 from chainrule.ops.rules import Dims, normalized_dims, reduced_shape
@@ -37,11 +36,12 @@ def std(
     """
     if input.dtype == _HALF:
         return std(input.float(), dim, unbiased, keepdim, correction=correction).half()
-    (x,), params = var.arguments(input, dim, unbiased, keepdim, correction=correction)
-    dims = params["dims"]
-    scale = power_scale(x, 4.0, dims)  # not 2: a difference x − mean x can be as small as ε·x
-    y = safe_sqrt(apply("var", x / scale, **{**params, "keepdim": True})) * scale
-    return y if keepdim else y.reshape(reduced_shape(x.shape, dims, False))
+    if isinstance(dim, bool):
+        unbiased, dim = dim, None
+    dims = normalized_dims(dim, input.ndim)
+    scale = power_scale(input, 4.0, dims)  # not 2: a difference x − mean x can be as small as ε·x
+    y = safe_sqrt(var(input / scale, dims, unbiased, True, correction=correction)) * scale
+    return y if keepdim else y.reshape(reduced_shape(input.shape, dims, False))
 
 
 @composition

@@ -16,6 +16,8 @@ from chainrule.primitive import Spec, composition, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor
 
+__all__ = ["argsort", "max", "min", "sort", "topk"]
+
 
 class Extreme(NamedTuple):
     """Values with their positions, as sort, topk, max and min along a dimension return them."""

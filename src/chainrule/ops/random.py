@@ -19,11 +19,14 @@ from chainrule.errors import ArgumentError
 from chainrule.gateway import apply
 from chainrule.interpreters import top
 from chainrule.kinds import Random
+from chainrule.ops.rules import allocatable
 from chainrule.ops.shape import sizes
-from chainrule.primitive import Array, Shape, SpecLike, allocatable, floating, primitive
+from chainrule.primitive import Array, Shape, SpecLike, floating, primitive
 from chainrule.samples import cases
 from chainrule.settings import current, use
 from chainrule.tensor import Tensor, from_numpy
+
+__all__ = ["Generator", "default_generator", "manual_seed"]
 
 WORDS_PER_COUNT = 4
 _STATE = np.array([7, 3])
@@ -107,6 +110,8 @@ class Generator:
     >>> bool((Generator(seed=0).uniform(2) == a).all())
     True
     """
+
+    state: Tensor
 
     def __init__(self, seed: int = 0) -> None:
         self.state = from_numpy(np.array([0, 0], np.int64))

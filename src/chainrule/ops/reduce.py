@@ -26,6 +26,11 @@ from chainrule.primitive import Array, Spec, SpecLike, composition, floating, pr
 from chainrule.samples import Samples, cases
 from chainrule.tensor import Tensor
 
+__all__ = [
+    "all", "all_finite", "amax", "amin", "any", "argmax", "argmin", "cumsum", "mean", "prod",
+    "sum", "sum_to_size", "var",
+]
+
 _HALF = np.dtype(np.float16)
 _LONG = 128
 """Sums in sequence of at least this many elements run in float64."""
@@ -308,7 +313,7 @@ class all_finite:
 @primitive
 class cumsum:
     """yᵢ = x₁ + … + xᵢ along `dim`, added up in float64.   ∂yᵢ/∂xⱼ = 1 for j ≤ i."""
-    kind = Along(adds_up=True)
+    kind, in_place_form = Along(adds_up=True), True
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), {"dim": 1}),
         lambda rng: (rng.normal(size=(3, 4)), {"dim": 0}),
@@ -324,7 +329,7 @@ class cumsum:
 
 
 @composition
-def sum_to_size(x: Tensor, *shape: Any) -> Tensor:
+def sum_to_size(input: Tensor, *shape: Any) -> Tensor:
     """Σ x down to a shape that broadcasts to the shape of `x`: the adjoint of broadcasting.
 
     >>> import chainrule as cr
@@ -332,9 +337,7 @@ def sum_to_size(x: Tensor, *shape: Any) -> Tensor:
     tensor([[4.], [4.], [4.]])
     """
     target = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
-    extra = x.ndim - len(target)
-    dims = tuple(range(extra)) + tuple(
-        i + extra for i, n in enumerate(target) if n == 1 and x.shape[i + extra] != 1
-    )
-    y = apply("sum", x, dims=dims, keepdim=True) if dims else x
+    extra = input.ndim - len(target)
+    dims = tuple(d for d, n in enumerate(input.shape) if d < extra or target[d - extra] != n)
+    y = apply("sum", input, dims=dims, keepdim=True) if dims else input
     return y if y.shape == target else y.reshape(target)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import operator
+import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
-from chainrule.primitive import Array, DType, Spec, SpecLike
+from chainrule.primitive import Array, DType, Spec, SpecLike, supported
 from chainrule.tensor import Tensor, wrap
 
 BOOL = np.dtype(np.bool_)
@@ -70,6 +73,29 @@ def arithmetic(a: SpecLike, b: SpecLike | None = None) -> SpecLike:
             instead="Use ~a, a ^ b or a & b, or convert with x.int().",
         )  # fmt: skip
     return a if b is None else broadcast(a, b)
+
+
+@functools.cache
+def physical_memory() -> int:
+    """The bytes of memory in this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def allocatable(shape: Iterable[int], dtype: Any) -> Spec:
+    """Return the spec, after checking that the machine has enough memory for such an array.
+
+    Nothing is allocated. Raises DTypeError for a dtype that tensors cannot have, ArgumentError for
+    a negative dimension, and MemoryError if the array is larger than the machine's memory.
+    """
+    spec = Spec(shape, supported(dtype))
+    if any(n < 0 for n in spec.shape):
+        raise ArgumentError("a dimension is negative", given=spec.shape, expected="sizes ≥ 0")
+    if spec.nbytes > physical_memory():
+        raise MemoryError(
+            f"{spec} needs {spec.nbytes / 2**30:,.0f} GiB, "
+            f"this machine has {physical_memory() / 2**30:,.0f} GiB"
+        )
+    return spec
 
 
 def nonzero_divisor(a: Array, b: Array) -> Array:

@@ -13,18 +13,22 @@ from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.gateway import common_dtype
 from chainrule.kinds import Moving, View
 from chainrule.ops.reduce import sum_to_size
-from chainrule.ops.rules import Dims, last, normalized_dim, normalized_dims, same_specs
+from chainrule.ops.rules import Dims, allocatable, last, normalized_dim, normalized_dims, same_specs
 from chainrule.primitive import (
     Shape,
     Spec,
     SpecLike,
-    allocatable,
     composition,
     primitive,
     same_spec,
 )
 from chainrule.samples import cases, uniform
 from chainrule.tensor import Tensor
+
+__all__ = [
+    "cat", "chunk", "expand", "flatten", "flip", "movedim", "pad", "permute", "reshape", "roll",
+    "split", "squeeze", "stack", "tile", "transpose", "tril", "triu", "unsqueeze",
+]
 
 
 def sizes(shape: Sequence[Any]) -> Shape:
@@ -260,7 +264,7 @@ def inside(shape: Shape, widths: Any) -> tuple[slice, ...]:
 @primitive
 class tril:
     """y = x below and on the diagonal, 0 above it.   ∂y/∂x = 1 or 0."""
-    kind = Moving(trailing=True)
+    kind, in_place_form = Moving(trailing=True), True
     samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"diagonal": 0}))
 
     def arguments(x: Tensor, diagonal: int = 0) -> Any:
@@ -276,7 +280,7 @@ class tril:
 @primitive
 class triu:
     """y = x above and on the diagonal, 0 below it.   ∂y/∂x = 1 or 0."""
-    kind = Moving(trailing=True)
+    kind, in_place_form = Moving(trailing=True), True
     samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"diagonal": 1}))
 
     def arguments(x: Tensor, diagonal: int = 0) -> Any:
@@ -300,45 +304,46 @@ def matrix(x: SpecLike) -> SpecLike:
 
 
 @composition
-def squeeze(x: Tensor, dim: Dims = None) -> Tensor:
+def squeeze(input: Tensor, dim: Dims = None) -> Tensor:
     """Without the dimensions of size 1 (all of them, or those of `dim` that have size 1)."""
-    dims = normalized_dims(dim, x.ndim) if x.ndim else ()
-    return x.reshape([n for i, n in enumerate(x.shape) if n != 1 or i not in dims])
+    dims = normalized_dims(dim, input.ndim) if input.ndim else ()
+    return input.reshape([n for i, n in enumerate(input.shape) if n != 1 or i not in dims])
 
 
 @composition
-def unsqueeze(x: Tensor, dim: int) -> Tensor:
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a dimension of size 1 put at `dim`."""
-    at = normalized_dim(dim, x.ndim + 1)
-    return x.reshape(*x.shape[:at], 1, *x.shape[at:])
+    at = normalized_dim(dim, input.ndim + 1)
+    return input.reshape(*input.shape[:at], 1, *input.shape[at:])
 
 
 @composition
-def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """With the dimensions from `start_dim` to `end_dim` merged into one."""
-    if x.ndim == 0:
-        return x.reshape(1)
-    start, end = normalized_dim(start_dim, x.ndim), normalized_dim(end_dim, x.ndim)
+    if input.ndim == 0:
+        return input.reshape(1)
+    start, end = normalized_dim(start_dim, input.ndim), normalized_dim(end_dim, input.ndim)
     if start > end:
         raise ArgumentError("flatten starts after its end", given=(start_dim, end_dim))
-    return x.reshape((*x.shape[:start], math.prod(x.shape[start : end + 1]), *x.shape[end + 1 :]))
+    shape = input.shape
+    return input.reshape(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
 
 
 @composition
-def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """With two dimensions exchanged."""
-    order = list(range(x.ndim))
-    a, b = normalized_dim(dim0, x.ndim), normalized_dim(dim1, x.ndim)
+    order = list(range(input.ndim))
+    a, b = normalized_dim(dim0, input.ndim), normalized_dim(dim1, input.ndim)
     order[a], order[b] = order[b], order[a]
-    return x.permute(*order)
+    return input.permute(*order)
 
 
 @composition
-def movedim(x: Tensor, source: int, destination: int) -> Tensor:
+def movedim(input: Tensor, source: int, destination: int) -> Tensor:
     """With the dimension `source` moved to `destination`."""
-    order = [d for d in range(x.ndim) if d != normalized_dim(source, x.ndim)]
-    order.insert(normalized_dim(destination, x.ndim), normalized_dim(source, x.ndim))
-    return x.permute(*order)
+    order = [d for d in range(input.ndim) if d != normalized_dim(source, input.ndim)]
+    order.insert(normalized_dim(destination, input.ndim), normalized_dim(source, input.ndim))
+    return input.permute(*order)
 
 
 @composition
@@ -351,48 +356,40 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 
 @composition
-def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Parts along `dim`, of `split_size` elements each (the last may be smaller), or as listed."""
-    dim = normalized_dim(dim, x.ndim)
+    dim = normalized_dim(dim, input.ndim)
     if isinstance(split_size, int):
         if split_size <= 0:
             raise ArgumentError("split_size is at least 1", given=split_size)
-        n = x.shape[dim]
+        n = input.shape[dim]
         split_size = [min(split_size, n - i) for i in range(0, n, split_size)] or [0]
-    if sum(split_size) != x.shape[dim] or any(n < 0 for n in split_size):
+    if sum(split_size) != input.shape[dim] or any(n < 0 for n in split_size):
         raise ShapeError(
             f"the parts do not add up to dimension {dim}", given=list(split_size),
-            expected=f"a sum of {x.shape[dim]}",
+            expected=f"a sum of {input.shape[dim]}",
         )  # fmt: skip
     ends = np.cumsum(split_size).tolist()
     front = (slice(None),) * dim
     return tuple(
-        x[(*front, slice(end - n, end))] for n, end in zip(split_size, ends, strict=True)
+        input[(*front, slice(end - n, end))] for n, end in zip(split_size, ends, strict=True)
     )
 
 
 @composition
-def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` parts of equal size along `dim` (the last may be smaller)."""
     if chunks <= 0:
         raise ArgumentError("chunks is at least 1", given=chunks)
-    return split(x, max(1, -(-x.shape[dim] // chunks)), dim)
+    return split(input, max(1, -(-input.shape[dim] // chunks)), dim)
 
 
 @composition
-def tile(x: Tensor, *repeats: Any) -> Tensor:
+def tile(input: Tensor, *repeats: Any) -> Tensor:
     """The whole tensor repeated along each dimension, new dimensions in front."""
     times = sizes(repeats)
-    shape = (1,) * (len(times) - x.ndim) + x.shape
+    shape = (1,) * (len(times) - input.ndim) + input.shape
     times = (1,) * (len(shape) - len(times)) + times
     spread = [n for pair in zip(times, shape, strict=True) for n in pair]
-    lifted = x.reshape([n for size in shape for n in (1, size)]).expand(spread)
+    lifted = input.reshape([n for size in shape for n in (1, size)]).expand(spread)
     return lifted.reshape([n * t for n, t in zip(shape, times, strict=True)])
-
-
-@composition
-def view(x: Tensor, *shape: Any) -> Tensor:
-    """As `reshape`; `view(dtype)` reinterprets nothing and is refused."""
-    if len(shape) == 1 and isinstance(shape[0], (np.dtype, type)):
-        raise DTypeError("view changes the shape, not the dtype", instead="Use x.to(dtype).")
-    return x.reshape(*shape)

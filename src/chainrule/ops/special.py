@@ -17,6 +17,8 @@ from chainrule.primitive import Array, floating, primitive, same_spec
 from chainrule.samples import cases, uniform
 from chainrule.tensor import Tensor
 
+__all__ = ["erf", "normal_cdf", "relu", "sigmoid"]
+
 
 @primitive
 class relu:

@@ -12,7 +12,7 @@ from chainrule.ops.compare import clamp, where
 from chainrule.ops.elementwise import log, log1p, sin
 from chainrule.ops.rules import broadcast
 from chainrule.ops.special import sigmoid
-from chainrule.primitive import composition, primitive, same_spec
+from chainrule.primitive import composition, in_place_form, primitive, same_spec
 from chainrule.samples import pairs, uniform
 from chainrule.tensor import Tensor
 
@@ -143,6 +143,7 @@ class logaddexp2:
 # -- compositions ----------------------------------------------------------------------------------
 
 
+@in_place_form
 @composition
 def xlogy(input: Tensor | float, other: Tensor | float) -> Tensor:
     """x·ln y, and 0 where x = 0 and y is not NaN.
@@ -164,6 +165,7 @@ def xlog1py(input: Tensor | float, other: Tensor | float) -> Tensor:
     return x * log1p(where(forced, 0, y))
 
 
+@in_place_form
 @composition
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """ln(x/(1 − x)), the inverse of sigmoid; with `eps`, of x limited to [eps, 1 − eps].
@@ -176,6 +178,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     return log(x / (1 - x))
 
 
+@in_place_form
 @composition
 def sinc(input: Tensor) -> Tensor:
     """sin(πx)/(πx), and 1 at 0.

@@ -135,7 +135,7 @@ def framed(x: Array, geometry: Geometry, value: float = 0) -> Array:
 def unframed(y: Array, shape: Shape, geometry: Geometry) -> Array:
     """The adjoint of `framed`: y without its padding."""
     starts = (before for before, _ in geometry.padding)
-    inside = [slice(i, i + n) for i, n in zip(starts, shape[2:], strict=True)]
+    inside: list[Any] = [slice(i, i + n) for i, n in zip(starts, shape[2:], strict=True)]
     return np.ascontiguousarray(y[(..., *inside)])
 
 

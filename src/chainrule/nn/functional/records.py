@@ -1,53 +1,28 @@
-"""The primitives that functions of layers and losses call, and those that are such a function.
+"""The primitives that functions of layers and losses call, and those that are such a function."""
 
-A record is written as a class, and a type checker takes it for one; here it gets its true type.
-"""
-
-from typing import cast
-
-from chainrule.ops import attention as attention_ops
-from chainrule.ops import (
-    backward,
-    compare,
-    contract,
-    elementwise,
-    fused,
-    labels,
-    pooling,
-    shape,
-    special,
+from chainrule.ops.attention import attention
+from chainrule.ops.backward import gradients_through
+from chainrule.ops.compare import clamp, where
+from chainrule.ops.contract import linear
+from chainrule.ops.convolution import convolution, convolution_input
+from chainrule.ops.elementwise import abs, expm1, tanh
+from chainrule.ops.fused import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    log_softmax,
+    normalize,
+    softmax,
+    softmax_cross_entropy,
 )
-from chainrule.ops import convolution as convolution_ops
-from chainrule.primitive import Primitive
+from chainrule.ops.labels import class_labels, embedding, one_hot
+from chainrule.ops.pooling import avg_pool, max_pool
+from chainrule.ops.shape import cat, pad
+from chainrule.ops.special import elu, gelu, gelu_tanh, leaky_relu, relu, sigmoid, silu, softplus
 
-where = cast(Primitive, compare.where)
-linear = cast(Primitive, contract.linear)
-softmax = cast(Primitive, fused.softmax)
-log_softmax = cast(Primitive, fused.log_softmax)
-softmax_cross_entropy = cast(Primitive, fused.softmax_cross_entropy)
-binary_cross_entropy = cast(Primitive, fused.binary_cross_entropy)
-binary_cross_entropy_with_logits = cast(Primitive, fused.binary_cross_entropy_with_logits)
-normalize = cast(Primitive, fused.normalize)
-class_labels = cast(Primitive, labels.class_labels)
-embedding = cast(Primitive, labels.embedding)
-one_hot = cast(Primitive, labels.one_hot)
-cat = cast(Primitive, shape.cat)
-pad = cast(Primitive, shape.pad)
-tanh = cast(Primitive, elementwise.tanh)
-expm1 = cast(Primitive, elementwise.expm1)
-abs = cast(Primitive, elementwise.abs)
-clamp = compare.clamp
-relu = cast(Primitive, special.relu)
-sigmoid = cast(Primitive, special.sigmoid)
-silu = cast(Primitive, special.silu)
-leaky_relu = cast(Primitive, special.leaky_relu)
-elu = cast(Primitive, special.elu)
-gelu = cast(Primitive, special.gelu)
-gelu_tanh = cast(Primitive, special.gelu_tanh)
-softplus = cast(Primitive, special.softplus)
-convolution = cast(Primitive, convolution_ops.convolution)
-convolution_input = cast(Primitive, convolution_ops.convolution_input)
-max_pool = cast(Primitive, pooling.max_pool)
-avg_pool = cast(Primitive, pooling.avg_pool)
-attention = cast(Primitive, attention_ops.attention)
-gradients_through = cast(Primitive, backward.gradients_through)
+__all__ = [
+    "abs", "attention", "avg_pool", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "cat", "clamp", "class_labels", "convolution", "convolution_input", "elu", "embedding", "expm1",
+    "gelu", "gelu_tanh", "gradients_through", "leaky_relu", "linear", "log_softmax", "max_pool",
+    "normalize", "one_hot", "pad", "relu", "sigmoid", "silu", "softmax", "softmax_cross_entropy",
+    "softplus", "tanh", "where",
+]  # fmt: skip

@@ -5,19 +5,14 @@ PyTorch has no functions for them in public; the layers of `nn.recurrent` are ma
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from chainrule.gateway import apply
 from chainrule.nn.functional.layers import linear
-from chainrule.ops import recurrent, shape
 from chainrule.ops.creation import zeros
-from chainrule.primitive import Primitive
+from chainrule.ops.recurrent import gru_sequence, lstm_sequence, rnn_sequence
+from chainrule.ops.shape import cat
 from chainrule.tensor import Tensor
-
-rnn_sequence = cast(Primitive, recurrent.rnn_sequence)
-lstm_sequence = cast(Primitive, recurrent.lstm_sequence)
-gru_sequence = cast(Primitive, recurrent.gru_sequence)
-cat = cast(Primitive, shape.cat)
 
 
 class Weights(NamedTuple):

@@ -13,7 +13,8 @@ import numpy as np
 
 from chainrule.errors import ArgumentError
 from chainrule.kinds import Random
-from chainrule.primitive import Array, Spec, allocatable, primitive
+from chainrule.ops.rules import allocatable
+from chainrule.primitive import Array, Spec, primitive
 from chainrule.samples import cases
 
 _WORDS = 624

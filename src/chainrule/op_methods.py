@@ -1,0 +1,88 @@
+"""The methods of Tensor that are ops: `x.exp()` is `cr.exp(x)`, and `x.exp_()` assigns the result.
+
+No list names them. A public op or composition with a parameter `input` is a method, in which the
+tensor takes the place of `input`. Where the result has the spec of `input` (an elementwise op, or
+one that says so by `in_place_form`), there is the method `name_` too.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chainrule.errors import DTypeError
+from chainrule.primitive import RANK, Primitive, operations
+
+Method = Callable[..., Any]
+
+
+class OpMethods:
+    """The methods that `install` makes of ops; `op_methods.pyi` shows them to type checkers."""
+
+    __slots__ = ()
+
+
+def install(public: Mapping[str, Any]) -> None:
+    """Make methods of all public ops that have a parameter `input`."""
+    for name, op in public.items():
+        if operations.get(name) is not op:
+            continue
+        parameters = inspect.signature(op).parameters
+        if "input" not in parameters:
+            continue
+        if next(iter(parameters)) != "input":
+            setattr(OpMethods, name, _at_input(op))
+            continue
+        method = op if inspect.isfunction(op) else _of_record(op)
+        setattr(OpMethods, name, method)
+        if getattr(op, "in_place_form", False):
+            setattr(OpMethods, f"{name}_", _in_place(name, method))
+
+
+def _of_record(record: Primitive) -> Method:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return record(self, *args, **kwargs)
+
+    return _described(method, record.__name__, record.__doc__, record.__signature__)
+
+
+def _at_input(op: Method) -> Method:
+    """The method of an op whose first argument is another one: `x.where(condition, other)`."""
+    parameters = dict(inspect.signature(op).parameters)
+    tensor = parameters.pop("input")
+    others = inspect.Signature([*parameters.values()])
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return op(input=self, **others.bind(*args, **kwargs).arguments)
+
+    signature = inspect.Signature([tensor, *parameters.values()])
+    return _described(method, op.__name__, op.__doc__, signature)
+
+
+def _in_place(name: str, method: Method) -> Method:
+    def in_place(self: Any, *args: Any, **kwargs: Any) -> Any:
+        y = method(self, *args, **kwargs)
+        if y.dtype != self.dtype:
+            y = _converted(f"{name}_", y, self.dtype)
+        return self.assign(y)
+
+    text = f"Assign the result of `x.{name}(...)` to `x`, which keeps its shape and dtype."
+    return _described(in_place, f"{name}_", text, inspect.signature(method))
+
+
+def _converted(name: str, y: Any, dtype: Any) -> Any:
+    """The result in the tensor's dtype, as in PyTorch, unless floats or integers would be lost."""
+    if RANK[y.dtype.kind] > RANK[dtype.kind]:
+        raise DTypeError(
+            f"`{name}` keeps the dtype of the tensor", given=f"a result of {y.dtype} for {dtype}",
+            instead=f"Use the op that returns a new tensor, `{name[:-1]}`.",
+        )  # fmt: skip
+    return y.astype(dtype)
+
+
+def _described(method: Method, name: str, text: str | None, signature: Any) -> Method:
+    method.__name__, method.__qualname__ = name, f"Tensor.{name}"
+    method.__doc__ = text
+    method.__dict__["__signature__"] = signature
+    return method

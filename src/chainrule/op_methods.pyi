@@ -1,0 +1,588 @@
+# Written by tools/stubs.py, from the records.
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from chainrule.ops.arithmetic import Rounding
+from chainrule.ops.order import Extreme
+from chainrule.ops.rules import Dims
+from chainrule.ops.statistics import Interpolation, Range
+from chainrule.tensor import Tensor
+
+Method = Callable[..., Any]
+
+class OpMethods:
+    """The methods that `install` makes of ops; `op_methods.pyi` shows them to type checkers."""
+    def abs(self) -> Tensor:
+        """y = |x|.   ∂y/∂x = sign x."""
+    def abs_(self) -> Tensor:
+        """Assign the result of `x.abs(...)` to `x`, which keeps its shape and dtype."""
+    def acos(self) -> Tensor:
+        """y = arccos x.   ∂y/∂x = −1/√(1 − x²)."""
+    def acos_(self) -> Tensor:
+        """Assign the result of `x.acos(...)` to `x`, which keeps its shape and dtype."""
+    def acosh(self) -> Tensor:
+        """y = arcosh x = ln(x + √(x² − 1)).   ∂y/∂x = 1/√(x² − 1)."""
+    def acosh_(self) -> Tensor:
+        """Assign the result of `x.acosh(...)` to `x`, which keeps its shape and dtype."""
+    def add(self, other: Tensor | float, *, alpha: Any = 1) -> Tensor:
+        """y = a + b; called, a + α·b.   ∂y/∂a = 1, ∂y/∂b = 1."""
+    def add_(self, other: Tensor | float, *, alpha: Any = 1) -> Tensor:
+        """Assign the result of `x.add(...)` to `x`, which keeps its shape and dtype."""
+    def addcdiv(self, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+        """x + v·a/b."""
+    def addcdiv_(self, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+        """Assign the result of `x.addcdiv(...)` to `x`, which keeps its shape and dtype."""
+    def addcmul(self, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+        """x + v·a·b."""
+    def addcmul_(self, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+        """Assign the result of `x.addcmul(...)` to `x`, which keeps its shape and dtype."""
+    def all(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
+        """y = whether every element is true (not zero)."""
+    def allclose(
+        self, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+    ) -> bool:
+        """Whether all elements are close, as `isclose` says."""
+    def amax(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
+        """y = max x over the dimensions; NaN wins.   The gradient is shared by all maxima equally."""
+    def amin(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
+        """y = min x over the dimensions; NaN wins.   The gradient is shared by all minima equally."""
+    def aminmax(self, *, dim: int | None = None, keepdim: bool = False) -> Range:
+        """(min, max) of all elements, or along a dimension; NaN wins."""
+    def any(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
+        """y = whether some element is true (not zero)."""
+    def arctan(self) -> Tensor:
+        """y = arctan x.   ∂y/∂x = 1/(1 + x²)."""
+    def arctan_(self) -> Tensor:
+        """Assign the result of `x.arctan(...)` to `x`, which keeps its shape and dtype."""
+    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
+        """y = the position of the first maximum along `dim`; a NaN counts as the maximum."""
+    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
+        """y = the position of the first minimum along `dim`; a NaN counts as the minimum."""
+    def argsort(self, dim: int = -1, descending: bool = False, *, stable: bool = True) -> Tensor:
+        """y = the order that sorts x along `dim`, stable; NaN sorts last."""
+    def asin(self) -> Tensor:
+        """y = arcsin x.   ∂y/∂x = 1/√(1 − x²)."""
+    def asin_(self) -> Tensor:
+        """Assign the result of `x.asin(...)` to `x`, which keeps its shape and dtype."""
+    def asinh(self) -> Tensor:
+        """y = arsinh x = ln(x + √(x² + 1)).   ∂y/∂x = 1/√(x² + 1)."""
+    def asinh_(self) -> Tensor:
+        """Assign the result of `x.asinh(...)` to `x`, which keeps its shape and dtype."""
+    def astype(self, dtype: Any) -> Tensor:
+        """y = x in another dtype; floats are cut towards 0 on the way to integers.   ∂y/∂x = 1."""
+    def atan2(self, other: Tensor | float) -> Tensor:
+        """y = the angle of the point (b, a), in (−π, π].   ∂y/∂a = b/(a² + b²), ∂y/∂b = −a/(a² + b²)."""
+    def atan2_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.atan2(...)` to `x`, which keeps its shape and dtype."""
+    def atanh(self) -> Tensor:
+        """y = artanh x = ½·ln((1 + x)/(1 − x)).   ∂y/∂x = 1/(1 − x²)."""
+    def atanh_(self) -> Tensor:
+        """Assign the result of `x.atanh(...)` to `x`, which keeps its shape and dtype."""
+    def bitwise_and(self, other: Tensor | float) -> Tensor:
+        """y = a and b, of booleans or bit by bit of integers."""
+    def bitwise_and_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.bitwise_and(...)` to `x`, which keeps its shape and dtype."""
+    def bitwise_left_shift(self, other: Tensor | float) -> Tensor:
+        """y = a·2ᵇ of integers, the bits that leave on the left lost; 0 for b < 0 or too large."""
+    def bitwise_left_shift_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.bitwise_left_shift(...)` to `x`, which keeps its shape and dtype."""
+    def bitwise_not(self) -> Tensor:
+        """y = not x, of booleans or bit by bit of integers."""
+    def bitwise_not_(self) -> Tensor:
+        """Assign the result of `x.bitwise_not(...)` to `x`, which keeps its shape and dtype."""
+    def bitwise_or(self, other: Tensor | float) -> Tensor:
+        """y = a or b, of booleans or bit by bit of integers."""
+    def bitwise_or_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.bitwise_or(...)` to `x`, which keeps its shape and dtype."""
+    def bitwise_right_shift(self, other: Tensor | float) -> Tensor:
+        """y = ⌊a/2ᵇ⌋ of integers; for b < 0 or too large 0 or −1, what is left of the sign."""
+    def bitwise_right_shift_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.bitwise_right_shift(...)` to `x`, which keeps its shape and dtype."""
+    def bitwise_xor(self, other: Tensor | float) -> Tensor:
+        """y = either a or b, of booleans or bit by bit of integers."""
+    def bitwise_xor_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.bitwise_xor(...)` to `x`, which keeps its shape and dtype."""
+    def ceil(self) -> Tensor:
+        """y = ⌈x⌉.   Piecewise constant."""
+    def ceil_(self) -> Tensor:
+        """Assign the result of `x.ceil(...)` to `x`, which keeps its shape and dtype."""
+    def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+        """At most `chunks` parts of equal size along `dim` (the last may be smaller)."""
+    def clamp(self, min: Any = None, max: Any = None) -> Tensor:
+        """x limited to [min, max], numbers or tensors; NaN stays. Where min > max, it is max."""
+    def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
+        """Assign the result of `x.clamp(...)` to `x`, which keeps its shape and dtype."""
+    def clone(self) -> Tensor:
+        """y = x, in memory of its own.   ∂y/∂x = 1."""
+    def copysign(self, other: Tensor | float) -> Tensor:
+        """|a| with the sign of b, of zeros too.   ∂y/∂a = ±1, and 0 where a = 0."""
+    def copysign_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.copysign(...)` to `x`, which keeps its shape and dtype."""
+    def corrcoef(self) -> Tensor:
+        """The correlations of variables, a row each, over samples: (V, N) → (V, V), in [−1, 1]."""
+    def cos(self) -> Tensor:
+        """y = cos x.   ∂y/∂x = −sin x."""
+    def cos_(self) -> Tensor:
+        """Assign the result of `x.cos(...)` to `x`, which keeps its shape and dtype."""
+    def cosh(self) -> Tensor:
+        """y = cosh x.   ∂y/∂x = sinh x."""
+    def cosh_(self) -> Tensor:
+        """Assign the result of `x.cosh(...)` to `x`, which keeps its shape and dtype."""
+    def count_nonzero(self, dim: Dims = None) -> Tensor:
+        """How many elements are not zero."""
+    def cov(
+        self, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
+    ) -> Tensor:
+        """The covariances of variables, a row each, over samples, a column each: (V, N) → (V, V)."""
+    def cummax(self, dim: int) -> Extreme:
+        """(values, indices) of the largest element so far along `dim`; NaN counts as the largest."""
+    def cummin(self, dim: int) -> Extreme:
+        """(values, indices) of the smallest element so far along `dim`; a NaN stays."""
+    def cumprod(self, dim: int, *, dtype: Any = None) -> Tensor:
+        """yᵢ = x₁·…·xᵢ along `dim`.   ∂L/∂xᵢ = yᵢ₋₁·hᵢ with hᵢ = gᵢ + xᵢ₊₁·hᵢ₊₁, zeros or not."""
+    def cumsum(self, dim: int, *, dtype: Any = None) -> Tensor:
+        """yᵢ = x₁ + … + xᵢ along `dim`, added up in float64.   ∂yᵢ/∂xⱼ = 1 for j ≤ i."""
+    def cumsum_(self, dim: int, *, dtype: Any = None) -> Tensor:
+        """Assign the result of `x.cumsum(...)` to `x`, which keeps its shape and dtype."""
+    def deg2rad(self) -> Tensor:
+        """Degrees to radians, x·π/180."""
+    def deg2rad_(self) -> Tensor:
+        """Assign the result of `x.deg2rad(...)` to `x`, which keeps its shape and dtype."""
+    def diff(
+        self, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
+    ) -> Tensor:
+        """xᵢ₊₁ − xᵢ along `dim`, n times; of booleans, whether they differ."""
+    def digamma(self) -> Tensor:
+        """y = ψ(x) = d/dx ln Γ(x); NaN at −1, −2, ..., −∞ at 0.   ∂y/∂x = ψ⁽¹⁾(x)."""
+    def digamma_(self) -> Tensor:
+        """Assign the result of `x.digamma(...)` to `x`, which keeps its shape and dtype."""
+    def dist(self, other: Tensor, p: float = 2) -> Tensor:
+        """‖a − b‖ₚ: (Σ |aᵢ − bᵢ|ᵖ)^(1/p) over all elements."""
+    def div(self, other: Tensor | float, *, rounding_mode: Rounding | None = None) -> Tensor:
+        """a / b, or that quotient rounded down ("floor") or towards 0 ("trunc")."""
+    def div_(self, other: Tensor | float, *, rounding_mode: Rounding | None = None) -> Tensor:
+        """Assign the result of `x.div(...)` to `x`, which keeps its shape and dtype."""
+    def eq(self, other: Tensor | float) -> Tensor:
+        """y = (a = b)."""
+    def eq_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.eq(...)` to `x`, which keeps its shape and dtype."""
+    def equal(self, other: Tensor) -> bool:
+        """Whether two tensors have the same shape and the same elements."""
+    def erf(self) -> Tensor:
+        """y = 2/√π · ∫₀ˣ e^−t² dt.   ∂y/∂x = 2/√π · e^−x²."""
+    def erf_(self) -> Tensor:
+        """Assign the result of `x.erf(...)` to `x`, which keeps its shape and dtype."""
+    def erfc(self) -> Tensor:
+        """y = 1 − erf x, accurate where erf is near 1.   ∂y/∂x = −2/√π · e^−x²."""
+    def erfc_(self) -> Tensor:
+        """Assign the result of `x.erfc(...)` to `x`, which keeps its shape and dtype."""
+    def erfinv(self) -> Tensor:
+        """y with erf y = x; ±∞ at ±1, NaN beyond.   ∂y/∂x = √π/2 · e^y²."""
+    def erfinv_(self) -> Tensor:
+        """Assign the result of `x.erfinv(...)` to `x`, which keeps its shape and dtype."""
+    def exp(self) -> Tensor:
+        """y = eˣ.   ∂y/∂x = y."""
+    def exp2(self) -> Tensor:
+        """y = 2ˣ, exact for whole x.   ∂y/∂x = y·ln 2."""
+    def exp2_(self) -> Tensor:
+        """Assign the result of `x.exp2(...)` to `x`, which keeps its shape and dtype."""
+    def exp_(self) -> Tensor:
+        """Assign the result of `x.exp(...)` to `x`, which keeps its shape and dtype."""
+    def expand(self, *shape: Any) -> Tensor:
+        """y = x repeated along dimensions of size 1, and new ones in front.   ∂y/∂x = Σ repeats."""
+    def expm1(self) -> Tensor:
+        """y = eˣ − 1, accurate near 0.   ∂y/∂x = y + 1."""
+    def expm1_(self) -> Tensor:
+        """Assign the result of `x.expm1(...)` to `x`, which keeps its shape and dtype."""
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+        """With the dimensions from `start_dim` to `end_dim` merged into one."""
+    def flip(self, *dims: Any) -> Tensor:
+        """y = x backwards along the dimensions.   ∂y/∂x = 1."""
+    def float_power(self, exponent: Tensor | float) -> Tensor:
+        """xᵉ in float64."""
+    def floor(self) -> Tensor:
+        """y = ⌊x⌋.   Piecewise constant."""
+    def floor_(self) -> Tensor:
+        """Assign the result of `x.floor(...)` to `x`, which keeps its shape and dtype."""
+    def floor_divide(self, other: Tensor | float) -> Tensor:
+        """y = ⌊a / b⌋. Integer division by zero raises ArgumentError.   Piecewise constant."""
+    def floor_divide_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.floor_divide(...)` to `x`, which keeps its shape and dtype."""
+    def fmax(self, other: Tensor) -> Tensor:
+        """The larger of a and b; where one is NaN, the other."""
+    def fmin(self, other: Tensor) -> Tensor:
+        """The smaller of a and b; where one is NaN, the other."""
+    def fmod(self, other: Tensor | float) -> Tensor:
+        """y = a − b·trunc(a / b), with the sign of a.   ∂y/∂a = 1, ∂y/∂b = −trunc(a / b)."""
+    def fmod_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.fmod(...)` to `x`, which keeps its shape and dtype."""
+    def frac(self) -> Tensor:
+        """x without its whole part, with the sign of x."""
+    def frac_(self) -> Tensor:
+        """Assign the result of `x.frac(...)` to `x`, which keeps its shape and dtype."""
+    def gather(self, dim: int, index: Tensor) -> Tensor:
+        """y = x at positions `index` along `dim`, shapes equal elsewhere.   The adjoint scatters."""
+    def gcd(self, other: Tensor | float) -> Tensor:
+        """y = the greatest common divisor of integers."""
+    def gcd_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.gcd(...)` to `x`, which keeps its shape and dtype."""
+    def ge(self, other: Tensor | float) -> Tensor:
+        """y = (a ≥ b)."""
+    def ge_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.ge(...)` to `x`, which keeps its shape and dtype."""
+    def gt(self, other: Tensor | float) -> Tensor:
+        """y = (a > b)."""
+    def gt_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.gt(...)` to `x`, which keeps its shape and dtype."""
+    def heaviside(self, values: Tensor) -> Tensor:
+        """0 where x < 0, `values` where x = 0, 1 where x > 0; constant, without a gradient."""
+    def heaviside_(self, values: Tensor) -> Tensor:
+        """Assign the result of `x.heaviside(...)` to `x`, which keeps its shape and dtype."""
+    def hypot(self, other: Tensor | float) -> Tensor:
+        """y = √(a² + b²), without overflow on the way.   ∂y/∂a = a/y, ∂y/∂b = b/y."""
+    def hypot_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.hypot(...)` to `x`, which keeps its shape and dtype."""
+    def index_put(self, indices: Any, values: Any) -> Tensor:
+        """`x` with `x[indices] = values`; what `x[indices] = values` on a tensor assigns."""
+    def index_put_(self, indices: Any, values: Any) -> Tensor:
+        """Assign the result of `x.index_put(...)` to `x`, which keeps its shape and dtype."""
+    def isclose(
+        self, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+    ) -> Tensor:
+        """|a − b| ≤ atol + rtol·|b|, elementwise; infinities are close to themselves alone."""
+    def isfinite(self) -> Tensor:
+        """y = (x is neither NaN nor ±∞)."""
+    def isinf(self) -> Tensor:
+        """y = (x is ±∞)."""
+    def isnan(self) -> Tensor:
+        """y = (x is not a number)."""
+    def isneginf(self) -> Tensor:
+        """Whether x is −∞."""
+    def isposinf(self) -> Tensor:
+        """Whether x is +∞."""
+    def isreal(self) -> Tensor:
+        """True everywhere: there are no complex tensors."""
+    def kthvalue(self, k: int, dim: int = -1, keepdim: bool = False) -> Extreme:
+        """(values, indices) of the k-th smallest element along `dim`, k from 1 on."""
+    def lcm(self, other: Tensor | float) -> Tensor:
+        """y = the least common multiple of integers."""
+    def lcm_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.lcm(...)` to `x`, which keeps its shape and dtype."""
+    def le(self, other: Tensor | float) -> Tensor:
+        """y = (a ≤ b)."""
+    def le_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.le(...)` to `x`, which keeps its shape and dtype."""
+    def lerp(self, end: Tensor, weight: Tensor | float) -> Tensor:
+        """a + w·(b − a): exactly a for w = 0 and exactly b for w = 1."""
+    def lerp_(self, end: Tensor, weight: Tensor | float) -> Tensor:
+        """Assign the result of `x.lerp(...)` to `x`, which keeps its shape and dtype."""
+    def lgamma(self) -> Tensor:
+        """y = ln |Γ(x)|; +∞ at 0, −1, −2, ...   ∂y/∂x = ψ(x), the digamma function."""
+    def lgamma_(self) -> Tensor:
+        """Assign the result of `x.lgamma(...)` to `x`, which keeps its shape and dtype."""
+    def log(self) -> Tensor:
+        """y = ln x.   ∂y/∂x = 1/x."""
+    def log10(self) -> Tensor:
+        """y = log₁₀ x, exact for powers of 10.   ∂y/∂x = 1/(x·ln 10)."""
+    def log10_(self) -> Tensor:
+        """Assign the result of `x.log10(...)` to `x`, which keeps its shape and dtype."""
+    def log1p(self) -> Tensor:
+        """y = ln(1 + x), accurate near 0.   ∂y/∂x = 1/(1 + x)."""
+    def log1p_(self) -> Tensor:
+        """Assign the result of `x.log1p(...)` to `x`, which keeps its shape and dtype."""
+    def log2(self) -> Tensor:
+        """y = log₂ x, exact for powers of 2.   ∂y/∂x = 1/(x·ln 2)."""
+    def log2_(self) -> Tensor:
+        """Assign the result of `x.log2(...)` to `x`, which keeps its shape and dtype."""
+    def log_(self) -> Tensor:
+        """Assign the result of `x.log(...)` to `x`, which keeps its shape and dtype."""
+    def log_softmax(self, dim: int = -1) -> Tensor:
+        """yᵢ = (xᵢ − m) − ln Σⱼ e^(xⱼ − m), m = max x.   ∂L/∂x = g − eʸ·Σ g."""
+    def logaddexp(self, other: Tensor | float) -> Tensor:
+        """y = ln(eᵃ + eᵇ), without overflow on the way.   ∂y/∂a = σ(a − b), ∂y/∂b = σ(b − a)."""
+    def logaddexp2(self, other: Tensor | float) -> Tensor:
+        """y = log₂(2ᵃ + 2ᵇ).   ∂y/∂a = σ((a − b)·ln 2), ∂y/∂b = σ((b − a)·ln 2)."""
+    def logaddexp2_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.logaddexp2(...)` to `x`, which keeps its shape and dtype."""
+    def logaddexp_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.logaddexp(...)` to `x`, which keeps its shape and dtype."""
+    def logcumsumexp(self, dim: int, *, dtype: Any = None) -> Tensor:
+        """yᵢ = ln(e^x₁ + … + e^xᵢ) along `dim`."""
+    def logical_and(self, other: Tensor) -> Tensor:
+        """Whether both are not zero."""
+    def logical_and_(self, other: Tensor) -> Tensor:
+        """Assign the result of `x.logical_and(...)` to `x`, which keeps its shape and dtype."""
+    def logical_not(self) -> Tensor:
+        """Whether x is zero."""
+    def logical_not_(self) -> Tensor:
+        """Assign the result of `x.logical_not(...)` to `x`, which keeps its shape and dtype."""
+    def logical_or(self, other: Tensor) -> Tensor:
+        """Whether one of the two, or both, is not zero."""
+    def logical_or_(self, other: Tensor) -> Tensor:
+        """Assign the result of `x.logical_or(...)` to `x`, which keeps its shape and dtype."""
+    def logical_xor(self, other: Tensor) -> Tensor:
+        """Whether exactly one of the two is not zero."""
+    def logical_xor_(self, other: Tensor) -> Tensor:
+        """Assign the result of `x.logical_xor(...)` to `x`, which keeps its shape and dtype."""
+    def logit(self, eps: float | None = None) -> Tensor:
+        """ln(x/(1 − x)), the inverse of sigmoid; with `eps`, of x limited to [eps, 1 − eps]."""
+    def logit_(self, eps: float | None = None) -> Tensor:
+        """Assign the result of `x.logit(...)` to `x`, which keeps its shape and dtype."""
+    def logsumexp(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
+        """y = m + ln Σ e^(x − m), m = max x; −∞ of −∞ alone, with gradient 0.   ∂y/∂x = e^(x − y)."""
+    def lt(self, other: Tensor | float) -> Tensor:
+        """y = (a < b)."""
+    def lt_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.lt(...)` to `x`, which keeps its shape and dtype."""
+    def matmul(self, other: Tensor) -> Tensor:
+        """The matrix product as in PyTorch: vectors are a row on the left, a column on the right."""
+    def max(
+        self, dim: int | Tensor | None = None, keepdim: bool = False, *, other: Tensor | None = None
+    ) -> Any:
+        """The largest element, or along `dim` (values, indices); NaN wins."""
+    def maximum(self, other: Tensor | float) -> Tensor:
+        """y = max(a, b); NaN wins.   The gradient goes to the larger, half to each where equal."""
+    def maximum_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.maximum(...)` to `x`, which keeps its shape and dtype."""
+    def mean(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+        """y = Σ x / n over the dimensions; NaN of nothing.   ∂y/∂x = 1/n."""
+    def median(self, dim: int | None = None, keepdim: bool = False) -> Any:
+        """The middle element in order, the lower one of two; along `dim` (values, indices)."""
+    def min(
+        self, dim: int | Tensor | None = None, keepdim: bool = False, *, other: Tensor | None = None
+    ) -> Any:
+        """The smallest element, or along `dim` (values, indices); NaN wins."""
+    def minimum(self, other: Tensor | float) -> Tensor:
+        """y = min(a, b); NaN wins.   The gradient goes to the smaller, half to each where equal."""
+    def minimum_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.minimum(...)` to `x`, which keeps its shape and dtype."""
+    def mode(self, dim: int = -1, keepdim: bool = False) -> Extreme:
+        """(values, indices) of the most frequent element along `dim`, the smallest of several."""
+    def movedim(self, source: int, destination: int) -> Tensor:
+        """With the dimension `source` moved to `destination`."""
+    def msort(self) -> Tensor:
+        """Sorted along the first dimension."""
+    def mul(self, other: Tensor | float) -> Tensor:
+        """y = a·b.   ∂y/∂a = b, ∂y/∂b = a."""
+    def mul_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.mul(...)` to `x`, which keeps its shape and dtype."""
+    def nan_to_num(
+        self, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+    ) -> Tensor:
+        """x with numbers in place of NaN and ±∞: by default 0, and the dtype's largest and smallest."""
+    def nan_to_num_(
+        self, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+    ) -> Tensor:
+        """Assign the result of `x.nan_to_num(...)` to `x`, which keeps its shape and dtype."""
+    def nanmean(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+        """The mean of the elements that are not NaN; NaN of none."""
+    def nanmedian(self, dim: int | None = None, keepdim: bool = False) -> Any:
+        """The median of the elements that are not NaN; NaN of none."""
+    def nanquantile(
+        self,
+        q: float | Tensor,
+        dim: int | None = None,
+        keepdim: bool = False,
+        *,
+        interpolation: Interpolation = "linear",
+    ) -> Tensor:
+        """The quantiles of the elements that are not NaN; NaN of none."""
+    def nansum(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+        """The sum of the elements that are not NaN; 0 of none."""
+    def ne(self, other: Tensor | float) -> Tensor:
+        """y = (a ≠ b)."""
+    def ne_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.ne(...)` to `x`, which keeps its shape and dtype."""
+    def neg(self) -> Tensor:
+        """y = −x.   ∂y/∂x = −1."""
+    def neg_(self) -> Tensor:
+        """Assign the result of `x.neg(...)` to `x`, which keeps its shape and dtype."""
+    def nonzero(self) -> tuple[Tensor, ...]:
+        """The positions of all elements that are not zero, one tensor per dimension."""
+    def norm(
+        self, p: float | str = 2.0, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
+    ) -> Tensor:
+        """(Σ |x|ᵖ)^(1/p) over the dimensions. At 0 the gradient is 0, as it is by elements that are 0."""
+    def normal_cdf(self) -> Tensor:
+        """y = Φ(x) = ½·(1 + erf(x/√2)).   ∂y/∂x = φ(x)."""
+    def normal_cdf_(self) -> Tensor:
+        """Assign the result of `x.normal_cdf(...)` to `x`, which keeps its shape and dtype."""
+    def pad(self, pad: Sequence[int], value: float = 0.0) -> Tensor:
+        """y = x with `widths` (before, after) of a constant around each dimension.   ∂y/∂x = 1."""
+    def permute(self, *dims: Any) -> Tensor:
+        """y = x with its dimensions in another order.   ∂y/∂x = 1."""
+    def polygamma(self, n: int) -> Tensor:
+        """y = ψ⁽ⁿ⁾(x), the n-th derivative of digamma.   ∂y/∂x = ψ⁽ⁿ⁺¹⁾(x)."""
+    def positive(self) -> Tensor:
+        """x itself; booleans have no sign."""
+    def pow(self, exponent: Any) -> Tensor:
+        """xᵉ, of tensors or a tensor and a number."""
+    def pow_(self, exponent: Any) -> Tensor:
+        """Assign the result of `x.pow(...)` to `x`, which keeps its shape and dtype."""
+    def prod(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+        """y = Π x over the dimensions.   ∂y/∂xᵢ = Π of the others (so zeros are no trouble)."""
+    def quantile(
+        self,
+        q: float | Tensor,
+        dim: int | None = None,
+        keepdim: bool = False,
+        *,
+        interpolation: Interpolation = "linear",
+    ) -> Tensor:
+        """The elements below which the fractions q of all lie; a NaN makes the result NaN."""
+    def rad2deg(self) -> Tensor:
+        """Radians to degrees, x·180/π."""
+    def rad2deg_(self) -> Tensor:
+        """Assign the result of `x.rad2deg(...)` to `x`, which keeps its shape and dtype."""
+    def reciprocal(self) -> Tensor:
+        """1/x; of integers in the default floating dtype."""
+    def reciprocal_(self) -> Tensor:
+        """Assign the result of `x.reciprocal(...)` to `x`, which keeps its shape and dtype."""
+    def relu(self) -> Tensor:
+        """y = max(x, 0); NaN stays.   ∂y/∂x = 1 where x > 0, else 0."""
+    def relu_(self) -> Tensor:
+        """Assign the result of `x.relu(...)` to `x`, which keeps its shape and dtype."""
+    def remainder(self, other: Tensor | float) -> Tensor:
+        """y = a − b·⌊a / b⌋, with the sign of b.   ∂y/∂a = 1, ∂y/∂b = −⌊a / b⌋."""
+    def remainder_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.remainder(...)` to `x`, which keeps its shape and dtype."""
+    def renorm(self, p: float, dim: int, maxnorm: float) -> Tensor:
+        """Each part along `dim` scaled down to the norm `maxnorm`, where it is larger."""
+    def reshape(self, *shape: Any) -> Tensor:
+        """y = x in another shape of as many elements; one −1 is worked out.   ∂y/∂x = 1."""
+    def roll(self, shifts: int | Sequence[int], dims: Dims) -> Tensor:
+        """y = x moved on by `shifts` along the dimensions, the end coming back in front."""
+    def round(self) -> Tensor:
+        """y = the nearest integer, ties to even.   Piecewise constant."""
+    def round_(self) -> Tensor:
+        """Assign the result of `x.round(...)` to `x`, which keeps its shape and dtype."""
+    def rsqrt(self) -> Tensor:
+        """y = 1/√x.   ∂y/∂x = −y³/2."""
+    def rsqrt_(self) -> Tensor:
+        """Assign the result of `x.rsqrt(...)` to `x`, which keeps its shape and dtype."""
+    def rsub(self, other: Tensor | float, *, alpha: float = 1) -> Tensor:
+        """b − α·a: the difference of the two in the other order."""
+    def scatter_add(self, index: Tensor | float, *, shape: Any, dim: Any) -> Tensor:
+        """y = zeros of a shape, with x added at the positions `index` along `dim`."""
+    def sigmoid(self) -> Tensor:
+        """y = 1 / (1 + e⁻ˣ).   ∂y/∂x = y·(1 − y)."""
+    def sigmoid_(self) -> Tensor:
+        """Assign the result of `x.sigmoid(...)` to `x`, which keeps its shape and dtype."""
+    def sign(self) -> Tensor:
+        """y = −1, 0 or 1, with the sign of x.   Piecewise constant."""
+    def sign_(self) -> Tensor:
+        """Assign the result of `x.sign(...)` to `x`, which keeps its shape and dtype."""
+    def signbit(self) -> Tensor:
+        """y = whether x carries a minus sign, as −0 does."""
+    def sin(self) -> Tensor:
+        """y = sin x.   ∂y/∂x = cos x."""
+    def sin_(self) -> Tensor:
+        """Assign the result of `x.sin(...)` to `x`, which keeps its shape and dtype."""
+    def sinc(self) -> Tensor:
+        """sin(πx)/(πx), and 1 at 0."""
+    def sinc_(self) -> Tensor:
+        """Assign the result of `x.sinc(...)` to `x`, which keeps its shape and dtype."""
+    def sinh(self) -> Tensor:
+        """y = sinh x.   ∂y/∂x = cosh x."""
+    def sinh_(self) -> Tensor:
+        """Assign the result of `x.sinh(...)` to `x`, which keeps its shape and dtype."""
+    def softmax(self, dim: int = -1) -> Tensor:
+        """yᵢ = e^(xᵢ − m) / Σⱼ e^(xⱼ − m), m = max x.   ∂L/∂x = y·(g − Σ g·y)."""
+    def sort(self, dim: int = -1, descending: bool = False, *, stable: bool = True) -> Extreme:
+        """(values, indices) sorted along `dim`; always stable, NaN counts as the largest."""
+    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+        """Parts along `dim`, of `split_size` elements each (the last may be smaller), or as listed."""
+    def sqrt(self) -> Tensor:
+        """y = √x.   ∂y/∂x = 1/(2y)."""
+    def sqrt_(self) -> Tensor:
+        """Assign the result of `x.sqrt(...)` to `x`, which keeps its shape and dtype."""
+    def square(self) -> Tensor:
+        """y = x².   ∂y/∂x = 2x."""
+    def square_(self) -> Tensor:
+        """Assign the result of `x.square(...)` to `x`, which keeps its shape and dtype."""
+    def squeeze(self, dim: Dims = None) -> Tensor:
+        """Without the dimensions of size 1 (all of them, or those of `dim` that have size 1)."""
+    def std(
+        self,
+        dim: Dims = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+    ) -> Tensor:
+        """√var; of constants 0, with gradient 0. Right where var itself is beyond the dtype."""
+    def std_mean(
+        self,
+        dim: Dims = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """(standard deviation, mean)."""
+    def sub(self, other: Tensor | float, *, alpha: Any = 1) -> Tensor:
+        """y = a − b; called, a − α·b.   ∂y/∂a = 1, ∂y/∂b = −1."""
+    def sub_(self, other: Tensor | float, *, alpha: Any = 1) -> Tensor:
+        """Assign the result of `x.sub(...)` to `x`, which keeps its shape and dtype."""
+    def sum(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+        """y = Σ x over the dimensions.   ∂y/∂x = 1."""
+    def sum_to_size(self, *shape: Any) -> Tensor:
+        """Σ x down to a shape that broadcasts to the shape of `x`: the adjoint of broadcasting."""
+    def tan(self) -> Tensor:
+        """y = tan x.   ∂y/∂x = 1 + y²."""
+    def tan_(self) -> Tensor:
+        """Assign the result of `x.tan(...)` to `x`, which keeps its shape and dtype."""
+    def tanh(self) -> Tensor:
+        """y = tanh x.   ∂y/∂x = 1 − y²."""
+    def tanh_(self) -> Tensor:
+        """Assign the result of `x.tanh(...)` to `x`, which keeps its shape and dtype."""
+    def tile(self, *repeats: Any) -> Tensor:
+        """The whole tensor repeated along each dimension, new dimensions in front."""
+    def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Extreme:
+        """(values, indices) of the k largest (or smallest) along `dim`, always sorted."""
+    def transpose(self, dim0: int, dim1: int) -> Tensor:
+        """With two dimensions exchanged."""
+    def tril(self, diagonal: int = 0) -> Tensor:
+        """y = x below and on the diagonal, 0 above it.   ∂y/∂x = 1 or 0."""
+    def tril_(self, diagonal: int = 0) -> Tensor:
+        """Assign the result of `x.tril(...)` to `x`, which keeps its shape and dtype."""
+    def triu(self, diagonal: int = 0) -> Tensor:
+        """y = x above and on the diagonal, 0 below it.   ∂y/∂x = 1 or 0."""
+    def triu_(self, diagonal: int = 0) -> Tensor:
+        """Assign the result of `x.triu(...)` to `x`, which keeps its shape and dtype."""
+    def trunc(self) -> Tensor:
+        """y = x without its fraction.   Piecewise constant."""
+    def trunc_(self) -> Tensor:
+        """Assign the result of `x.trunc(...)` to `x`, which keeps its shape and dtype."""
+    def unsqueeze(self, dim: int) -> Tensor:
+        """With a dimension of size 1 put at `dim`."""
+    def var(
+        self,
+        dim: Dims = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+    ) -> Tensor:
+        """y = Σ (x − mean x)² / (n − correction), in float64 inside.   ∂y/∂x = 2(x − mean x)/(n − c)."""
+    def var_mean(
+        self,
+        dim: Dims = None,
+        unbiased: bool = True,
+        keepdim: bool = False,
+        *,
+        correction: float | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """(variance, mean)."""
+    def where(self, condition: Tensor, other: Tensor | float) -> Tensor:
+        """y = a where the condition holds, else b.   The gradient goes to the one chosen."""
+    def xlog1py(self, other: Tensor | float) -> Tensor:
+        """x·ln(1 + y), and 0 where x = 0 and y is not NaN."""
+    def xlogy(self, other: Tensor | float) -> Tensor:
+        """x·ln y, and 0 where x = 0 and y is not NaN."""
+    def xlogy_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.xlogy(...)` to `x`, which keeps its shape and dtype."""
+
+def install(public: Mapping[str, Any]) -> None:
+    """Make methods of all public ops that have a parameter `input`."""

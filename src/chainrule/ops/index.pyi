@@ -1,0 +1,80 @@
+# Written by tools/stubs.py, from the records.
+
+from typing import Any
+
+from chainrule.primitive import Primitive
+from chainrule.tensor import Tensor
+
+__all__ = ["gather", "index_put", "nonzero", "scatter_add"]
+
+class _slice_(Primitive):
+    def __call__(self, input: Tensor | float, *, index: Any) -> Tensor:
+        """y = x[index], of integers, slices, None and `...`: a view.   ∂y/∂x = 1 on its part."""
+
+slice_: _slice_
+
+class _slice_into(Primitive):
+    def __call__(self, input: Tensor | float, *, shape: Any, index: Any) -> Tensor:
+        """y = zeros of a shape, with y[index] = x: the adjoint of `slice`.   ∂y/∂x = 1."""
+
+slice_into: _slice_into
+
+class _take(Primitive):
+    def __call__(self, input: Tensor | float, *indices: Tensor | float, index: Any) -> Tensor:
+        """y = x[..., i, ...], of integer tensors.   ∂y/∂x adds up where a position repeats."""
+
+take: _take
+
+class _put_into(Primitive):
+    def __call__(
+        self, input: Tensor | float, *indices: Tensor | float, shape: Any, index: Any
+    ) -> Tensor:
+        """y = zeros of a shape, with y[index] += x, repeats added: the adjoint of `take`."""
+
+put_into: _put_into
+
+def getitem(x: Tensor, index: Any) -> Tensor:
+    """`x[index]`, as in PyTorch: integers, slices, None, `...`, integer and boolean arrays."""
+
+def integers_first(parts: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """An index with index tensors as two, the integers alone and the rest: integers take their"""
+
+def canonical(x: Tensor, index: Any) -> tuple[tuple[Any, ...], list[Tensor]]:
+    """An index as (parts, index tensors): masks become positions, lists and arrays tensors."""
+
+def dims_taken(part: Any) -> int:
+    """How many dimensions a part of an index stands for; `...` stands for what the rest leaves."""
+
+def part_of_index(part: Any) -> Any:
+    """One part of an index: an int, a slice, None, `...`, or a tensor of integers or booleans."""
+
+def mask_positions(x: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, ...]:
+    """The positions where a boolean mask is true, one tensor per dimension of the mask."""
+
+def nonzero(input: Tensor) -> tuple[Tensor, ...]:
+    """The positions of all elements that are not zero, one tensor per dimension."""
+
+def index_put(input: Tensor, indices: Any, values: Any) -> Tensor:
+    """`x` with `x[indices] = values`; what `x[indices] = values` on a tensor assigns."""
+
+class _overwrite(Primitive):
+    def __call__(
+        self, input: Tensor | float, v: Tensor | float, *indices: Tensor | float, index: Any
+    ) -> Tensor:
+        """y = x, with y[index] = v (of repeated positions the last stays).   ∂y/∂v = 1 on its part."""
+
+overwrite: _overwrite
+
+class _gather(Primitive):
+    def __call__(self, input: Tensor, dim: int, index: Tensor) -> Tensor:
+        """y = x at positions `index` along `dim`, shapes equal elsewhere.   The adjoint scatters."""
+
+gather: _gather
+
+class _scatter_add(Primitive):
+    def __call__(
+        self, input: Tensor | float, index: Tensor | float, *, shape: Any, dim: Any
+    ) -> Tensor:
+        """y = zeros of a shape, with x added at the positions `index` along `dim`."""
+
+scatter_add: _scatter_add

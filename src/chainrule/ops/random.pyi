@@ -1,0 +1,77 @@
+# Written by tools/stubs.py, from the records.
+
+from typing import Any
+
+from chainrule.primitive import Array, Primitive, Shape, SpecLike
+from chainrule.tensor import Tensor
+
+__all__ = ["Generator", "default_generator", "manual_seed"]
+WORDS_PER_COUNT: int
+
+def raw_words(state: Array, n: int) -> Array:
+    """n 64-bit words of the stream that starts at the state's counter."""
+
+def words_needed(shape: Shape, dtype: Any, per_pair: bool = False) -> int:
+    """How many words a draw takes: one a number, or one for two float32 numbers."""
+
+def unit_interval(state: Array, n: int, dtype: Any) -> Array:
+    """n numbers of U[0, 1): as many random bits each as the dtype has digits, so that none is 1."""
+
+def draw_rule(state: SpecLike, *, shape: Shape, dtype: Any) -> SpecLike:
+    """The spec asked for."""
+
+draws: Any
+
+class _random_uniform(Primitive):
+    def __call__(self, state: Tensor | float, *, shape: Shape, dtype: Any) -> Tensor:
+        """y ~ U[0, 1), from a state [key, counter]."""
+
+random_uniform: _random_uniform
+
+class _random_normal(Primitive):
+    def __call__(self, state: Tensor | float, *, shape: Shape, dtype: Any) -> Tensor:
+        """y ~ N(0, 1): √(−2 ln(1 − u))·cos 2πv and ·sin 2πv of uniform pairs (Box & Muller, 1958)."""
+
+random_normal: _random_normal
+
+class Generator:
+    """A stream of random numbers with a state of its own.
+
+    Threads may share a generator: no number is drawn twice, but which thread gets which numbers
+    depends on their order. Give each thread a generator of its own for numbers that repeat.
+
+    >>> generator = Generator(seed=0)
+    >>> a, b = generator.uniform(2), generator.uniform(2)
+    >>> bool((a == b).any())
+    False
+    >>> bool((Generator(seed=0).uniform(2) == a).all())
+    True
+    """
+
+    state: Tensor
+
+    def __init__(self, seed: int = 0) -> None: ...
+    def manual_seed(self, seed: int) -> Generator:
+        """Start the stream of `seed` from its beginning."""
+
+    def uniform(self, *shape: Any, dtype: Any = None) -> Tensor:
+        """U[0, 1) of a shape."""
+
+    def normal(self, *shape: Any, dtype: Any = None) -> Tensor:
+        """N(0, 1) of a shape."""
+
+    def integers(self, low: int, high: int, shape: Any) -> Tensor:
+        """Integers of {low, …, high − 1}, all equally likely."""
+
+    def permutation(self, n: int) -> Tensor:
+        """The numbers 0 … n − 1 in random order."""
+
+    def bernoulli(self, p: float, *shape: Any) -> Tensor:
+        """True with probability p, of a shape."""
+
+    def _draw(self, op: str, shape: Shape, dtype: Any, per_pair: bool) -> Tensor: ...
+
+default_generator = Generator(seed=0)
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the default generator: the one that initializers, dropout and `cr.rand` draw from."""
