@@ -164,6 +164,23 @@ def pillow_right(content: bytes, result: Any) -> bool:
     return result.size == pixels.size and result.dtype == np.uint8
 
 
+def columns_right(content: bytes, result: Any) -> bool:
+    """Finite inputs, a label for each, and no more samples than lines."""
+    train, test = result
+    lines = content.replace(b"\r", b"\n").count(b"\n") + 1
+    return splits_right(content, result) and len(train) + len(test) <= lines
+
+
+def mixed_table() -> bytes:
+    """A table with a column of each role, in notations that a mutation may break."""
+    rows = ["id,price,share,colour,when,note,sold"]
+    for place in range(24):
+        price, share = f'"$1,{100 + place}.50"', f"{place % 7}%"
+        colour, when = ["red", "blue", "NA"][place % 3], f"2012-0{1 + place % 9}-11"
+        rows.append(f"{place},{price},{share},{colour},{when},some words {place},{place % 2}")
+    return "\n".join(rows).encode()
+
+
 def splits_right(_: bytes, result: Any) -> bool:
     train, test = result
     return all(np.isfinite(part[:][0]).all() and len(part) > 0 for part in (train, test))
@@ -212,6 +229,10 @@ def read_labels(path: Path) -> Any:
     return data.csv_dataset(path, -1)
 
 
+def read_table(path: Path) -> Any:
+    return data.table(path, -1)
+
+
 def open_split(path: Path) -> Any:
     return data.open_dataset(path, label=-1)
 
@@ -230,6 +251,8 @@ def kinds() -> dict[str, Kind]:
         "csv, quoted": Kind(".csv", table(quote='"', end="\r\n"), data.read_csv, csv_right),
         "tsv": Kind(".tsv", table("\t", end="\r"), data.read_csv, csv_right),
         "csv, labels": Kind(".csv", named_table(), read_labels, labels_right),
+        "table": Kind(".csv", mixed_table(), read_table, columns_right),
+        "table, tabs": Kind(".tsv", table("\t", end="\r\n"), read_table, columns_right),
         "csv, opened": Kind(".csv", table(";"), open_split, splits_right),
         "png": picture("PNG"),
         "png, palette": picture("PNG", "L"),

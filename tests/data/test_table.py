@@ -210,6 +210,12 @@ def test_a_label_with_a_class_per_row_is_refused(write):
         table(path, "x")
 
 
+def test_dates_are_no_labels(write):
+    days = [f"2012-01-{1 + place % 28:02}" for place in range(N)]
+    with pytest.raises(FormatError, match=r"day, the label: dates.*--label"):
+        table(write({"x": cycle([1.5, 2]), "day": days}), "day")
+
+
 def test_options_are_checked(write):
     path = write({"a": cycle([1, 2]), "b": cycle([3, 4]), "price": cycle([0, 1])})
     with pytest.raises(ArgumentError, match=r"which column is the label.*--label"):

@@ -298,6 +298,10 @@ def _decide_label(table: Columns, cells: _Cells, reading: Reading) -> _Label:
     classes = encode_labels(np.array(names))[1]
     if len(classes) == 1:
         raise _Problem(f"{name}, the label: every row is {classes[0]!r}, so nothing can be learned")
+    if numbers is None and next(date_formats(counts), None):
+        raise _Problem(
+            f"{name}, the label: dates, which no loss fits. Name another label (--label)"
+        )
     if 2 * len(classes) > len(names) >= 10:
         raise _Problem(
             f"{name}, the label: {len(classes)} classes in {len(names)} rows. Is it an identifier, "
