@@ -1,7 +1,7 @@
-"""Random augmentation of image batches, each sample on its own, all samples in one gather.
+"""Random augmentation of image batches: independent for each sample, vectorized over the batch.
 
-The generator is handed in, so the same (seed, epoch, batch) gives the same pictures; what each
-becomes when predicting stands in its `at_rest`.
+The caller passes the generator, so the same (seed, epoch, batch) gives the same images. `at_rest`
+of a transform is the transform that replaces it in prediction.
 
 >>> images = np.arange(9.0).reshape(1, 1, 3, 3)
 >>> RandomHorizontalFlip(p=1.0)(images, np.random.default_rng(0))[0, 0, 0].tolist()
@@ -59,14 +59,14 @@ def _pad(x: Array, size: int) -> Array:
 
 
 def _windows(x: Array, height: int, width: int, top: Array, left: Array) -> Array:
-    """Sample i's window of (height, width) at (top[i], left[i]), all in one gather."""
+    """The window (height, width) of sample i at (top[i], left[i]), for all samples at once."""
     views = sliding_window_view(x, (height, width), axis=(2, 3))
     return np.ascontiguousarray(views[np.arange(len(x)), :, top, left])
 
 
 @register
 class CenterCrop(Transform):
-    """(N, C, H, W) → (N, C, size, size): the middle; what RandomCrop becomes when predicting."""
+    """(N, C, H, W) → (N, C, size, size): the centre. Replaces RandomCrop in prediction."""
 
     def __init__(self, size: int, padding: int = 0) -> None:
         self.size, self.padding = check_count(size, "size", 1), check_count(padding, "padding", 0)
@@ -93,7 +93,8 @@ def _spare(transform: Transform, x: Array, size: int) -> tuple[int, int]:
 
 @register
 class RandomCrop(Transform):
-    """(N, C, H, W) → (N, C, size, size) at a random place after zero padding, one per sample."""
+    """(N, C, H, W) → (N, C, size, size) at a random position for each sample, after zero
+    padding."""
 
     random = True
 
@@ -116,7 +117,7 @@ class RandomCrop(Transform):
 
 @register
 class RandomShift(Transform):
-    """Moves each image by up to `pixels` in both directions; zeros come in from outside."""
+    """Shifts each image by up to `pixels` along both axes and fills with zeros."""
 
     random = True
 
@@ -135,7 +136,7 @@ class RandomShift(Transform):
 
 @register
 class RandomHorizontalFlip(Transform):
-    """Mirrors each image left to right with probability `p`."""
+    """Flips each image horizontally with probability `p`."""
 
     random = True
 

@@ -1,4 +1,4 @@
-"""A dataset from its name or path, split and preprocessed: what the command line opens."""
+"""Data sets by name or path, split and preprocessed, as the command line uses them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def open_dataset(
     seed: int = 0,
     **reading: Any,
 ) -> Pair:
-    """(train, test) of a data set that is given by its name or its path.
+    """(train, test) of a data set with this name or path.
 
     source: digits, breast_cancer, mnist, fashion_mnist, moons, circles, rings, spirals, blobs,
         xor, sine; a table in a `.csv`, `.tsv` or Parquet file; an `.npz` file; a folder of IDX
@@ -66,10 +66,10 @@ def open_dataset(
     size: for image folders. reading: for tables, see :func:`table`.
     flat: images as rows (n, C·H·W) or as (n, C, H, W); by default as the named set gives them,
         and images for paths.
-    test_size, seed: the stratified split, where the source itself has no test part.
+    test_size, seed: the stratified split, if the source has no test part of its own.
 
-    Tables are encoded with the training part's statistics, pixels divided by 255;
-    `train.transform` holds it, and `train.classes`, `train.task` say what is predicted.
+    Tables are encoded with statistics of the training part, and pixels are divided by 255:
+    `train.transform` is this preprocessing. `train.classes` and `train.task` describe the targets.
 
     >>> train, test = open_dataset("moons")
     >>> len(train), len(test), train.task, train.classes
@@ -109,14 +109,14 @@ def open_like(
     seed: int = 0,
     test_size: float = 0.2,
 ) -> ArrayDataset:
-    """The samples to evaluate a trained model on, read exactly as its training data were.
+    """Samples to evaluate a trained model on, read in the same way as its training data.
 
-    description: what `train.describe()` recorded. Columns are matched by name, classes and
-    preprocessing are those of training. A source with a test part of its own gives that part; a
-    named set the test part of the same split; any other file or folder all its samples.
+    description: the record of `train.describe()`. Columns are matched by name; classes and
+    preprocessing are those of training. A source with its own test part returns that part, a named
+    data set the test part of the same split, and any other file or folder all samples.
 
-    Raises FormatError, by name, for missing columns and unknown classes; ShapeError for inputs of
-    another shape.
+    Raises FormatError, with the names, for missing columns and unknown classes, and ShapeError for
+    inputs of another shape.
     """
     name = os.fspath(source)
     if name in NAMES:
@@ -150,7 +150,7 @@ def read_inputs(
     delimiter: str | None = None,
     header: bool | None = None,
 ) -> Array:
-    """The inputs in a file, ready for a trained model: float32 (n, *input_shape).
+    """The inputs in a file, preprocessed for a trained model: float32 (n, *input_shape).
 
     A `.csv` or `.tsv` gives one input per row (columns matched by name, others ignored), an image
     one input (resized to the training images), a `.npy` an array of raw samples.
@@ -194,7 +194,7 @@ def read_inputs(
 
 
 def _table_like(name: str, description: Mapping[str, Any], **reading: Any) -> ArrayDataset:
-    """All labelled rows of a table, raw, read as that of training."""
+    """All labelled rows of a table, without transform, read with the schema of training."""
     if description.get("schema") is not None:
         return table_like(name, Schema.from_config(description["schema"]), **reading)
     return csv_dataset(
@@ -239,14 +239,14 @@ def _open_name(name: str, flat: bool | None, test_size: float, seed: int) -> Pai
 
 
 def _is_table(name: str) -> bool:
-    """Whether a path names a table; ArgumentError if nothing is there."""
+    """Whether the path of a file names a table; ArgumentError if the path does not exist."""
     if not os.path.exists(name):
         raise _unknown(name)
     return os.path.splitext(name)[1].lower() in _TABLES
 
 
 def _holds_pixels(name: str, reading: Mapping[str, Any]) -> bool:
-    """Whether a table's columns are the pixels of images, beside a label: pixel0, pixel1, ..."""
+    """Whether the columns of a table are a label and pixels of images: pixel0, pixel1, ..."""
     if name.lower().endswith(PARQUET):
         return False
     cells = open_cells(name, delimiter=reading.get("delimiter"), header=reading.get("header"))

@@ -1,7 +1,7 @@
-"""The text of a CSV file as rows of cells under named columns; errors name the line.
+"""The text of a CSV file as rows of cells in named columns. Errors name the line.
 
-What a file leaves open is decided here, from the file itself, or asked for: the delimiter, and
-whether the first row holds names. A line ends in LF, CR or CRLF, also in one file.
+The delimiter and the presence of a header are detected from the file. If they are ambiguous, an
+error asks for them. Lines may end in LF, CR or CRLF, also within one file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from chainrule.errors import ArgumentError, FormatError, listing
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "?"})
-"""What stands, in any case of letters, where a value is missing."""
+"""Cells, in lower case, that mean a missing value."""
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NONFINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
@@ -45,14 +45,14 @@ def is_nonfinite(cell: str) -> bool:
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell says that its value is missing: it is empty, or one of `MISSING`."""
+    """Whether a cell means a missing value: it is empty, or one of `MISSING`."""
     return cell.strip().lower() in MISSING
 
 
 class Cells(NamedTuple):
-    """A CSV file that was opened: its text with LF line ends, and where its rows begin in it.
+    """An open CSV file: its text with LF line ends, and the offset at which the rows begin.
 
-    names: the header's, or column0, column1, ... where `header` is false.
+    names: the names in the header, or column0, column1, ... if `header` is false.
     """
 
     path: str
@@ -63,7 +63,7 @@ class Cells(NamedTuple):
     body: int
 
     def rows(self, check: bool = True) -> Iterator[Row]:
-        """(line, cells) of each row that is not blank; FormatError for one of another width."""
+        """(line, cells) of each row that is not blank; FormatError for a row of another width."""
         width = len(self.names)
         for line, cells in _rows(self.path, self.text, self.delimiter, self.body):
             if check and len(cells) != width:
@@ -71,11 +71,11 @@ class Cells(NamedTuple):
             yield line, cells
 
     def error(self, line: int, problem: str, **details: Any) -> FormatError:
-        """The error for something at a line of the file."""
+        """An error that names a line of the file."""
         return FormatError(f"{self.path}, line {line}: {problem}", **details)
 
     def find(self, label: str | int) -> int:
-        """The place of a column that is given by its name, or by its index."""
+        """The index of a column that is given by name or by index."""
         if isinstance(label, str) and label in self.names:
             return self.names.index(label)
         if isinstance(label, int) and -len(self.names) <= label < len(self.names):
@@ -97,15 +97,15 @@ def open_cells(
     header: bool | None = None,
     wanted: Collection[str] = (),
 ) -> Cells:
-    """Open a CSV file: decode it, find its delimiter and its columns' names.
+    """Open a CSV file: decode it, detect its delimiter and the names of its columns.
 
     Parameters
     ----------
-    delimiter: one character; by default that of `,` `;` tab `|` which cuts the rows alike, or
-        else runs of spaces if they do.
-    header: whether the first row holds names; by default it does if it differs in kind from the
-        rows below in some column. A first row that could be both is an error that asks.
-    wanted: names that the caller looks for: a first row that has them all is a header.
+    delimiter: one character. By default the one of `,` `;` tab `|` that splits all rows into the
+        same number of cells, or runs of spaces if these do.
+    header: whether the first row contains names. By default it does if it differs in kind from the
+        rows below in some column. An ambiguous first row is an error.
+    wanted: names that the caller needs. A first row with all of them is a header.
     """
     if delimiter is not None and not _can_separate(delimiter):
         raise ArgumentError("bad delimiter", given=repr(delimiter), expected="one sign such as ','")
@@ -129,7 +129,7 @@ def _can_separate(sign: str) -> bool:
 
 
 def _read_text(path: PathLike) -> str:
-    """The file as text, each line ended by LF alone."""
+    """The file as text with LF line ends."""
     with open_regular(path) as (file, _):
         data = file.read()
     name = os.fspath(path)
@@ -155,7 +155,7 @@ def _read_text(path: PathLike) -> str:
 
 
 def _line_at(data: bytes, place: int) -> int:
-    """The number of the line that holds a byte; lines end in LF, CR or CRLF."""
+    """The number of the line that contains a byte; lines end in LF, CR or CRLF."""
     before = data[:place]
     return before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n") + 1
 
@@ -168,14 +168,15 @@ def _lines(text: str, begin: int = 0) -> Iterator[str]:
 
 
 def _reader(lines: Iterator[str], delimiter: str) -> Any:
-    """Python's own reader, which takes several spaces for one and spaces before a quote."""
+    """The reader of Python's `csv`. Runs of spaces count as one delimiter, and spaces may precede a
+    quote."""
     if delimiter == " ":
         lines = (line.rstrip(" \n") + "\n" for line in lines)
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
 
 
 def _rows(path: str, text: str, delimiter: str, begin: int) -> Iterator[Row]:
-    """(line, cells) of each row that is not blank, in the text from `begin` on."""
+    """(line, cells) of each row that is not blank, starting at the offset `begin`."""
     start = text.count("\n", 0, begin)
     reader = _reader(_lines(text, begin), delimiter)
     while True:
@@ -191,7 +192,7 @@ def _rows(path: str, text: str, delimiter: str, begin: int) -> Iterator[Row]:
 
 
 def _end_of_first_row(text: str, delimiter: str) -> int:
-    """Where the text goes on after the first row that is not blank."""
+    """The offset after the first row that is not blank."""
     end = 0
 
     def read() -> Iterator[str]:
@@ -215,11 +216,12 @@ def _quote_error(where: str, message: str) -> FormatError:
     return FormatError(f"{where}: bad quoting: {message}")
 
 
-# -- what the file leaves open -----------------------------------------------------------------
+# -- detection of delimiter and header ---------------------------------------------------------
 
 
 def _find_delimiter(name: str, text: str) -> str:
-    """The sign that cuts all of the first rows into the same number of cells, more than one."""
+    """The character that splits all of the first rows into the same number of cells, at least
+    two."""
     fitting = [sign for sign in DELIMITERS if _cuts_alike(name, text, sign)]
     if len(fitting) > 1:
         fitting = [sign for sign in fitting if sign != " "]
@@ -261,14 +263,14 @@ def _kind(cell: str) -> _Kind:
 def _holds_names(
     where: str, first: list[str], below: list[list[str]], wanted: Collection[str]
 ) -> bool:
-    """Whether the first row is a header: what it says itself, and how the rows below differ."""
+    """Whether the first row is a header, from its own cells and from the rows below."""
     kinds = [_kind(cell) for cell in first]
     if wanted and set(wanted) <= set(first):
         return True
     if not below or set(kinds) == {_Kind.TEXT}:
         return _Kind.TEXT in kinds
     if _Kind.TEXT not in kinds and (_Kind.DECIMAL in kinds or len(set(first)) < len(first)):
-        return False  # Names are text or whole numbers, and each is another.
+        return False  # Names are text or whole numbers, and all different.
     others = [row for row in below if len(row) == len(first)]
     differs = any(map(_differs, kinds, zip(*others, strict=True)))
     if _Kind.TEXT in kinds:
@@ -289,7 +291,7 @@ def _holds_names(
 
 
 def _differs(kind: _Kind, below: Sequence[str]) -> bool:
-    """Whether a cell is of another kind than all cells below it: text, number, whole number."""
+    """Whether a cell differs in kind (text, number, whole number) from all cells below it."""
     kinds = {_kind(cell) for cell in map(str.strip, below) if not is_missing(cell)}
     if not kinds:
         return False
@@ -299,7 +301,7 @@ def _differs(kind: _Kind, below: Sequence[str]) -> bool:
 
 
 def _counts(numbers: list[int]) -> bool:
-    """Whether numbers count up by one: 0, 1, 2 or 2019, 2020, 2021; two of them are not enough."""
+    """Whether at least three numbers increase by one: 0, 1, 2 or 2019, 2020, 2021."""
     return len(numbers) > 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
@@ -316,9 +318,10 @@ def _names_or_sample(where: str, first: list[str]) -> ArgumentError:
 
 
 def _has_row_names(names: list[str], below: list[list[str]]) -> bool:
-    """Whether a header leaves out its first name, as R's does for the names of the rows.
+    """Whether the header has no name for the first column, as files of R with row names.
 
-    The rows then have one cell more, and their first cells are different texts, or 1, 2, 3, ....
+    The rows then have one cell more than the header, and their first cells are different texts or
+    1, 2, 3, ....
     """
     if min(len(names), len(below)) < 2 or {len(row) for row in below} != {len(names) + 1}:
         return False
@@ -329,7 +332,7 @@ def _has_row_names(names: list[str], below: list[list[str]]) -> bool:
 
 
 def _without_quotes(names: list[str]) -> list[str]:
-    """Names in single quotes, which are no quotes in CSV, without them."""
+    """The names without single quotes, which CSV does not treat as quotes."""
     if all(len(name) > 2 and name[0] == name[-1] == "'" for name in names):
         return [name[1:-1] for name in names]
     return names

@@ -1,7 +1,7 @@
-"""A table as named columns of text, whatever it was read from: CSV, Parquet, or a DataFrame.
+"""Tables from CSV files, Parquet files and DataFrames as named columns of text.
 
-With the extra `tables`, Arrow splits the cells of large files and reads Parquet; without, Python's
-own `csv` does the former. Both give the same text.
+With the extra `tables`, Arrow splits large CSV files into cells and reads Parquet. Without it,
+Python's `csv` splits the cells. Both give the same text.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _MOST_SHOWN = 5
 
 
 class Columns(NamedTuple):
-    """The cells of a table by column, stripped of spaces.
+    """The cells of a table by column, without surrounding spaces.
 
-    roles: what a DataFrame's or a Parquet file's types say of a column. place: where a row stands,
-    in words for an error.
+    roles: the roles that follow from the types of a DataFrame or a Parquet file. place: describes
+    the position of a row in error messages.
     """
 
     source: str
@@ -42,7 +42,7 @@ class Columns(NamedTuple):
         return self.texts[self.names.index(name)]
 
     def where(self, rows: Iterable[int], name: str) -> str:
-        """`line 12: '12 kg', line 19: '?'`: some cells of a column with their places."""
+        """`line 12: '12 kg', line 19: '?'`: cells of a column with their positions."""
         texts, rows = self.column(name), list(rows)
         shown = [f"{self.place(r)}: {shortened(texts[r], 40)!r}" for r in rows[:_MOST_SHOWN]]
         more = f" and {len(rows) - len(shown)} more" if len(rows) > len(shown) else ""
@@ -58,8 +58,8 @@ def read_columns(
 ) -> Columns:
     """The columns of a `.csv`, `.tsv` or Parquet file, or of a DataFrame of any library.
 
-    Raises FormatError, naming the rows, for rows of unequal width, no rows, names that are missing
-    or there twice; see :func:`open_cells`.
+    Raises FormatError, naming the rows, for rows of unequal width, a table without rows, and names
+    that are missing or duplicate; see :func:`open_cells`.
     """
     if not isinstance(source, (str, os.PathLike)):
         return _from_frame(source, type(source).__name__)
@@ -73,12 +73,12 @@ def read_columns(
 
 
 def from_cells(cells: Cells) -> Columns:
-    """The columns of a CSV file that is open already."""
+    """The columns of an open CSV file."""
     texts = _split_by_arrow(cells) or _split(cells)
     lines: list[int] = []
 
     def place(row: int) -> str:
-        if not lines:  # Only an error asks; the file is then read once more for its line numbers.
+        if not lines:  # Line numbers are needed for errors only: read the file again.
             lines.extend(line for line, _ in cells.rows())
         return f"line {lines[row]}"
 
@@ -86,7 +86,7 @@ def from_cells(cells: Cells) -> Columns:
 
 
 def _filled(names: Sequence[str]) -> tuple[str, ...]:
-    """The names; a column without, such as a row index that was written along, gets one."""
+    """The names. A column without a name, such as a stored row index, gets one."""
     return tuple(name or f"column{place}" for place, name in enumerate(names))
 
 
@@ -111,10 +111,10 @@ def _split(cells: Cells) -> tuple[list[str], ...]:
 
 
 def _split_by_arrow(cells: Cells) -> tuple[list[str], ...] | None:
-    """The same by Arrow, where it is installed and the file keeps to what both read alike.
+    """The same with Arrow, if it is installed and both readers agree on the file; else None.
 
-    Not so are quotes: Arrow joins what follows a closed one, and reads on to the end of the file
-    where one is not closed.
+    They differ for quotes: Arrow appends text after a closing quote to the cell, and reads to the
+    end of the file if a quote is never closed.
     """
     body = cells.text[cells.body :]
     if cells.delimiter == " " or '"' in body or not body.strip():
@@ -135,7 +135,7 @@ def _split_by_arrow(cells: Cells) -> tuple[list[str], ...] | None:
             as_text,
         )
     except arrow.ArrowInvalid:
-        return None  # Rows of unequal width: the other reader says which.
+        return None  # Rows of unequal width: the other reader reports them.
     return tuple([cell.strip() for cell in column.to_pylist()] for column in table.columns)
 
 
@@ -156,8 +156,8 @@ def _from_parquet(path: PathLike) -> Columns:
 
 
 def _from_frame(frame: Any, source: str) -> Columns:
-    """The columns of a DataFrame of pandas, Polars or Arrow: names, values, and what their types
-    say; values become the text that a CSV file would hold."""
+    """The columns of a DataFrame of pandas, Polars or Arrow, with the roles that follow from its
+    types. Values become the text that a CSV file would contain."""
     names = getattr(frame, "column_names", None) or list(getattr(frame, "columns", ()))
     if not names or len({*map(str, names)}) < len(names) or not hasattr(frame, "__getitem__"):
         raise FormatError(
@@ -179,7 +179,7 @@ def _from_frame(frame: Any, source: str) -> Columns:
 def _text(value: Any) -> str:
     try:
         missing = value is None or bool(value != value)  # NaN and NaT are not equal to themselves.
-    except TypeError:  # pandas' NA says neither yes nor no.
+    except TypeError:  # pandas' NA has no truth value.
         missing = True
     if missing:
         return ""
@@ -187,7 +187,7 @@ def _text(value: Any) -> str:
 
 
 def _role(kind: str) -> str | None:
-    """The role that a type's name stands for; text is decided from what it says."""
+    """The role that follows from the name of a type. For text, the cells decide: None."""
     for role, words in (
         (CATEGORY, ("categ", "dictionary", "enum")),
         (DATE, ("date", "timestamp")),

@@ -1,4 +1,4 @@
-"""Datasets: numbered samples that can be read one by one, or many in one vectorized call."""
+"""Datasets: samples by index, read one by one or many in one vectorized call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLASSIFICATION, REGRESSION = "classification", "regression"
 
 
 class ImageFormat(NamedTuple):
-    """What the raw features mean as a picture: (channels, height, width), values 0 to `maximum`."""
+    """The raw features as an image: (channels, height, width), with values from 0 to `maximum`."""
 
     channels: int
     height: int
@@ -29,11 +29,11 @@ class ImageFormat(NamedTuple):
 
 
 class Dataset(ABC):
-    """Samples numbered from 0. Subclass it with `__len__` and `__getitem__(index)`.
+    """Samples with indices from 0. Subclass it and define `__len__` and `__getitem__(index)`.
 
-    An item is a tuple of arrays or numbers, by custom (input, target). Where many samples can be
-    read at once, define `gather` too; where that waits for files, set `waits = True` and the
-    loader reads ahead in a thread.
+    An item is a tuple of arrays or numbers, usually (input, target). If many samples can be read at
+    once, define `gather` too. If reading waits for files, set `waits = True`: the loader then reads
+    ahead in a thread.
 
     >>> class Squares(Dataset):
     ...     def __len__(self):
@@ -44,11 +44,11 @@ class Dataset(ABC):
     >>> x, y
     (array([2., 3.], dtype=float32), array([4., 9.], dtype=float32))
 
-    Facts that a model, a metric or a report may ask for; all optional:
+    Optional attributes for models, metrics and reports:
     classes: the names of the classes. task: "classification" or "regression".
-    feature_names: the names of the input's columns. image: how to draw an input. schema: what
-    the columns of a table are.
-    transform: what was applied to the raw input. random: `gather` needs a generator.
+    feature_names: the names of the input's columns. image: how to draw an input. schema: the
+    schema of a table. transform: the transform of the raw input. random: whether `gather` needs a
+    generator.
     """
 
     classes: tuple[str, ...] | None = None
@@ -73,8 +73,8 @@ class Dataset(ABC):
     ) -> tuple[Array, ...]:
         """The samples at `indices`, stacked: one array of shape (len(indices), ...) per field.
 
-        This default reads them one by one. An exception of `__getitem__` passes through with
-        its traceback and a note of the sample's index; fields of unequal shape raise ShapeError.
+        The default reads them one by one. An exception of `__getitem__` is raised unchanged, with a
+        note that names the index of the sample. Fields of unequal shape raise ShapeError.
         """
         rows = [_read_one(self, int(index)) for index in indices]
         return tuple(_stack(self, indices, rows, field) for field in range(len(rows[0])))
@@ -85,7 +85,7 @@ class Dataset(ABC):
         return np.shape(_read_one(self, 0)[0])
 
     def describe(self) -> dict[str, Any]:
-        """The facts above as a JSON-ready record, for a run's `config.json`."""
+        """These attributes as a record for JSON, for the `config.json` of a run."""
         transform = deterministic(self.transform)
         return {
             "task": self.task,
@@ -161,7 +161,7 @@ def to_float32(values: Array, name: str) -> Array:
 
 
 def as_indices(indices: Any) -> Array:
-    """Sample numbers as an array of the platform's index type, which has 32 bits on some.
+    """Indices as an array of the platform's index type, which can have 32 bits.
 
     >>> as_indices([2, 0]).dtype == np.intp, as_indices([]).shape
     (True, (0,))
@@ -180,16 +180,16 @@ class ArrayDataset(Dataset):
 
     Parameters
     ----------
-    *arrays: anything `np.asarray` takes; (N, ...) each, N > 0. Not copied where that is possible.
-    transform: applied to batches of the first array. target_transform: to those of the last.
-    classes, feature_names, task, image, schema: see :class:`Dataset`. `task` follows from the
-        targets if not given: integers of shape (N,) are class labels.
+    *arrays: values that `np.asarray` accepts, each (N, ...) with N > 0. Copied only if necessary.
+    transform: applied to batches of the first array. target_transform: applied to the last array.
+    classes, feature_names, task, image, schema: see :class:`Dataset`. By default, `task` follows
+        from the targets: integers of shape (N,) are class labels.
 
     >>> data = ArrayDataset([[1.0, 2.0], [3.0, 4.0]], [0, 1], classes=("no", "yes"))
     >>> len(data), data.task, data[1]
     (2, 'classification', (array([3., 4.], dtype=float32), np.int64(1)))
 
-    Raises ShapeError for unequal lengths and ArgumentError for none, or for length 0.
+    Raises ShapeError for unequal lengths, and ArgumentError for no array or for length 0.
     """
 
     def __init__(
@@ -247,9 +247,9 @@ class ArrayDataset(Dataset):
     def gather(
         self, indices: Sequence[int] | Array, generator: Generator | None = None
     ) -> tuple[Array, ...]:
-        """The samples at `indices` in one vectorized read per array, transformed; never views.
+        """The transformed samples at `indices`, one vectorized read per array; always copies.
 
-        `generator` is needed by random transforms only, and drawn from once per batch.
+        Only random transforms need `generator`; they draw from it once per batch.
         """
         places = as_indices(indices)
         try:
@@ -269,7 +269,7 @@ class ArrayDataset(Dataset):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one input after the transform (its deterministic part)."""
+        """The shape of one input after the deterministic part of the transform."""
         transform = deterministic(self.transform)
         x = self.arrays[0][:1]
         return (x if transform is None else transform(x)).shape[1:]
@@ -280,7 +280,7 @@ class ArrayDataset(Dataset):
         return self._like(*(array.take(places, axis=0) for array in self.arrays))
 
     def with_transform(self, transform: Transform | None) -> ArrayDataset:
-        """The same raw arrays under another `transform`."""
+        """A dataset of the same raw arrays with another `transform`."""
         return self._like(*self.arrays, transform=transform)
 
     def _like(self, *arrays: Array, **changes: Any) -> ArrayDataset:
@@ -313,7 +313,7 @@ def _checked_arrays(values: tuple[Any, ...]) -> tuple[Array, ...]:
         )
     if lengths[0] == 0:
         raise ArgumentError("a dataset of length 0", expected="at least one sample")
-    # Byte order and strides of a file or a view would slow every later read.
+    # A foreign byte order or strides would make every later read slower.
     return tuple(np.ascontiguousarray(a, dtype=a.dtype.newbyteorder("=")) for a in arrays)
 
 

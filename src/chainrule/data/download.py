@@ -1,7 +1,7 @@
-"""Fetching a file of known size and SHA-256, from mirrors that may fail, stall or lie.
+"""Downloads of files with known size and SHA-256, from mirrors that may fail or send wrong data.
 
-pooch verifies the hash and moves the finished file into place; the transfer itself is ours,
-because pooch's own neither resumes, nor caps the size, nor refuses redirects away from https.
+pooch verifies the hash and moves the finished file into place. The transfer is implemented here,
+since pooch does not resume downloads, limit their size, or refuse redirects away from https.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MOVE = "Set the environment variable CHAINRULE_CACHE to a folder that can be wr
 
 
 class RemoteFile(NamedTuple):
-    """One file as it must arrive: name, size in bytes, SHA-256."""
+    """The expected file: name, size in bytes, SHA-256."""
 
     name: str
     size: int
@@ -29,7 +29,7 @@ class RemoteFile(NamedTuple):
 
 
 class Transport(NamedTuple):
-    """How patiently to fetch: seconds, tries per mirror, and which URL schemes to trust."""
+    """Options of a transfer: timeouts in seconds, tries per mirror, trusted URL schemes."""
 
     timeout: tuple[float, float] = (10.0, 30.0)
     attempts: int = 3
@@ -39,11 +39,11 @@ class Transport(NamedTuple):
 
 
 class _TryAgain(DownloadError):
-    """A failure that may pass: a cut connection, a stall, an overloaded server."""
+    """A temporary failure: a lost connection, a timeout, an overloaded server."""
 
 
 def cache_folder() -> str:
-    """Where downloads are kept: $CHAINRULE_CACHE, else the user's cache folder."""
+    """The folder of downloads: $CHAINRULE_CACHE, or the user's cache folder."""
     if folder := os.environ.get("CHAINRULE_CACHE"):
         return folder
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
@@ -56,7 +56,7 @@ def cache_folder() -> str:
 
 
 def is_sound(path: str, file: RemoteFile) -> bool:
-    """Whether `path` holds exactly the expected bytes."""
+    """Whether the file at `path` has exactly the expected contents."""
     try:
         return os.path.getsize(path) == file.size and _sha256(path) == file.sha256
     except OSError:
@@ -76,11 +76,10 @@ def fetch(
 ) -> str:
     """The path of `file` in `folder`, downloaded from the first mirror that delivers it.
 
-    A sound file that is already there is used as it is, without writing anything; a damaged one
-    is fetched again. Other processes that want the same file wait for it. Nothing but the
-    complete and verified file ever has the final name.
+    If a correct file exists, nothing is written. A damaged file is downloaded again. Other
+    processes that need the same file wait. Only the complete and verified file gets the final name.
 
-    Raises DownloadError with every URL tried and why it failed.
+    Raises DownloadError with each URL and the reason of its failure.
     """
     transport = transport or Transport()
     path = os.path.join(folder, file.name)
@@ -139,7 +138,8 @@ def _retrieve(url: str, file: RemoteFile, path: str, transport: Transport) -> st
 
 
 def _receive(url: str, part: str, file: RemoteFile, transport: Transport) -> None:
-    """Fill `part` up to the file's size, going on where an earlier try was cut."""
+    """Download into `part` up to the size of the file; continue after the bytes of earlier
+    tries."""
     import requests
     from urllib3.exceptions import HTTPError
 
@@ -170,7 +170,8 @@ def _receive(url: str, part: str, file: RemoteFile, transport: Transport) -> Non
 
 
 def _open(session: Any, url: str, have: int, transport: Transport) -> Any:
-    """The response (200 whole, 206 the rest), after redirects to trusted schemes only."""
+    """The response (200 for the whole file, 206 for the rest). Follows redirects to trusted schemes
+    only."""
     from urllib.parse import urljoin, urlsplit
 
     headers = {"Accept-Encoding": "identity"}
@@ -203,8 +204,9 @@ def _checked(response: Any, have: int) -> Any:
 
 
 def _chunks(response: Any, started: float, deadline: float) -> Iterator[bytes]:
-    # The bytes as sent: a server may label a .gz file as gzip-encoded, and it is the packed
-    # bytes whose hash is known. read1 returns what has come, so that a drip meets the deadline.
+    # Read the raw bytes: a server may declare a .gz file as gzip-encoded, but the hash is that of
+    # the compressed bytes. read1 returns the available bytes, so a slow transfer is stopped in
+    # time.
     raw = response.raw
     read = raw.read1 if hasattr(raw, "read1") else raw.read
     while chunk := read(_CHUNK, decode_content=False):
@@ -215,10 +217,10 @@ def _chunks(response: Any, started: float, deadline: float) -> Iterator[bytes]:
 
 @contextmanager
 def _locked(path: str, deadline: float) -> Iterator[None]:
-    """Hold `path` against other processes; a dead holder's lock is free at once."""
+    """Lock `path` against other processes. The lock of a process ends with it."""
     try:
         import fcntl
-    except ImportError:  # Windows: the atomic rename alone keeps the final file whole.
+    except ImportError:  # Windows: the atomic rename alone protects the final file.
         yield
         return
     until = time.monotonic() + deadline

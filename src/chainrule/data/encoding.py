@@ -1,4 +1,4 @@
-"""The features of a table as numbers for a model, with statistics of the training part only."""
+"""Encodes the features of a table as numbers, with statistics of the training part."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TURN = 2 * np.pi
 
 
 class Block(NamedTuple):
-    """Where a feature stands among the encoded columns; categories: their number, or 0."""
+    """The encoded columns of a feature. categories: their number; 0 for other features."""
 
     name: str
     start: int
@@ -36,12 +36,12 @@ class Block(NamedTuple):
 class EncodeTable(Transform):
     """The raw features of a table (N, features) as float32 (N, inputs).
 
-    A number is standardized; where it is missing, it is the training median, and a second column
-    says so if it was ever missing in training. A date becomes its year and, where they vary, the
-    sine and cosine of its month, weekday and hour. A category becomes zeros with a 1 at its place;
-    the first place is for what training did not know.
+    Numbers are standardized. A missing number becomes the training median; an indicator column is
+    added if the feature was missing in training. A date becomes its year and, if they vary, the
+    sine and cosine of month, weekday and hour. A category becomes a one-hot code, whose first place
+    is for categories that training did not see.
 
-    features: one record each, made by :meth:`fit`.
+    features: one record for each feature, made by :meth:`fit`.
     """
 
     def __init__(self, features: Sequence[Mapping[str, Any]]) -> None:
@@ -74,7 +74,7 @@ class EncodeTable(Transform):
 
 
 def _check(feature: Mapping[str, Any]) -> None:
-    """Raise unless a record is one that :func:`_fit` makes."""
+    """Raise an error unless the record has the form that :func:`_fit` makes."""
     if "categories" in feature:
         check_count(feature["categories"], "the number of categories", 1)
         return

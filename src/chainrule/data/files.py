@@ -1,4 +1,4 @@
-"""What every reader does first: open a regular file, know its size, cap what it may unpack to."""
+"""Common steps of all readers: open a regular file, get its size, limit the unpacked size."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from chainrule.errors import FormatError
 
 PathLike = str | os.PathLike[str]
 
-# A deflate stream can unpack to 1,032 times its size, honest data rarely to 200 times. Below
-# 64 MiB no bomb hurts.
+# A deflate stream can expand 1,032 times; real data rarely expands 200 times. Up to 64 MiB a
+# malicious file does no harm.
 _HONEST_RATIO = 200
 _HARMLESS = 64 * 2**20
 _CHUNK = 2**22
@@ -23,9 +23,9 @@ _CHUNK = 2**22
 
 @contextmanager
 def open_regular(path: PathLike) -> Iterator[tuple[BinaryIO, int]]:
-    """The open file and its size in bytes; refuses folders, pipes and devices."""
+    """The open file and its size in bytes. Folders, pipes and devices are refused."""
     path = os.fspath(path)
-    # O_NONBLOCK: opening a pipe that nobody writes to would otherwise wait for ever.
+    # O_NONBLOCK: otherwise, opening a pipe without a writer would block forever.
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     if os.path.isdir(path):
         raise FormatError(f"{path} is a folder", expected="a file")
@@ -51,17 +51,17 @@ def too_large(path: PathLike, what: str, wanted: int, limit: int) -> FormatError
 
 
 def looks_like_html(head: bytes) -> str | None:
-    """A hint for the commonest wrong file of all: the error page of a failed download."""
+    """A hint if the file is a web page, as after a failed download."""
     if head.lstrip()[:1] == b"<":
         return "The file looks like a web page: was it downloaded completely? Fetch it again."
     return None
 
 
 def read_stream(stream: BinaryIO, wanted: int, path: PathLike) -> bytearray:
-    """Exactly `wanted` bytes and then the end of the stream, in chunks: memory follows the data.
+    """Reads exactly `wanted` bytes up to the end of the stream, in chunks.
 
-    Raises FormatError for fewer or more bytes, and for a damaged gzip stream. Reading to the end
-    is also what makes gzip compare its checksum.
+    Memory grows with the data, not with the declared size. Raises FormatError for fewer or more
+    bytes, and for a damaged gzip stream: gzip checks its checksum at the end of the stream.
     """
     data = bytearray()
     try:

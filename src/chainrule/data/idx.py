@@ -32,13 +32,14 @@ _GZIP = b"\x1f\x8b"
 
 
 def read_idx(path: PathLike, max_bytes: int | None = None) -> Array:
-    """The array in an IDX file, gzipped or not (told by its first bytes, not by its name).
+    """The array in an IDX file. Gzip compression is detected from the first bytes.
 
-    max_bytes: the most that a gzipped file may unpack to; by default 200 times its size (at
-    least 64 MiB).
+    max_bytes: the limit of the unpacked size of a gzipped file; by default 200 times its size, and
+    at least 64 MiB.
 
-    Raises FormatError, with file and offset, for a wrong magic number, sizes that do not match
-    the file's, damaged or truncated gzip data. Sizes are compared before memory is taken.
+    Raises FormatError, with file and offset, for a wrong magic number, dimensions that do not fit
+    the size of the file, and damaged or truncated gzip data. Sizes are checked before memory is
+    allocated.
     """
     with open_regular(path) as (file, size):
         packed = file.read(2) == _GZIP
@@ -107,7 +108,7 @@ def _check_magic(head: bytes, path: PathLike) -> tuple[np.dtype[np.generic], int
 
 
 def read_idx_pair(images: PathLike, labels: PathLike) -> tuple[Array, Array]:
-    """Images (N, H, W) as (N, 1, H, W) and labels (N,) as int64, checked against each other."""
+    """Images (N, H, W) as (N, 1, H, W), and as many labels (N,) as int64."""
     x, y = read_idx(images), read_idx(labels)
     if x.ndim != 3 or y.ndim != 1 or y.dtype.kind not in "iu":
         raise FormatError(
@@ -128,7 +129,7 @@ _STEMS = ("{part}-{what}-idx{rank}-ubyte", "{part}-{what}.idx{rank}-ubyte")
 
 
 def find_idx(folder: PathLike, part: str, what: str) -> str | None:
-    """The file of one part ("train", "t10k") and kind ("images", "labels"), if it is there."""
+    """The file of one part ("train", "t10k") and kind ("images", "labels"), or None."""
     rank = 3 if what == "images" else 1
     for stem in _STEMS:
         for suffix in (".gz", ""):
@@ -139,7 +140,8 @@ def find_idx(folder: PathLike, part: str, what: str) -> str | None:
 
 
 def read_idx_folder(folder: PathLike, part: str) -> tuple[Array, Array] | None:
-    """Images and labels of one part of a folder laid out like MNIST's; None if it has neither."""
+    """Images and labels of one part of a folder with MNIST's file names; None if both are
+    missing."""
     images, labels = find_idx(folder, part, "images"), find_idx(folder, part, "labels")
     if images is None and labels is None:
         return None

@@ -1,4 +1,4 @@
-"""Image files through Pillow (the extra `images`), and folders with one class each."""
+"""Image files, read with Pillow (the extra `images`), and folders with one subfolder per class."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from chainrule.errors import (
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 _MAX_PIXELS = 2**26
-# How Pillow's decoders call samples of 16 bits, of which its 8-bit modes would drop the lower 8.
+# Pillow's names of raw modes with 16-bit samples; its 8-bit modes would drop the lower 8 bits.
 _SIXTEEN_BITS = re.compile(r";16[BLN]")
 
 
@@ -50,20 +50,20 @@ def read_image(
     size: tuple[int, int] | None = None,
     max_pixels: int = _MAX_PIXELS,
 ) -> Array:
-    """The picture in an image file: uint8 (C, H, W), with C = 1 (grey) or 3 (RGB).
+    """The image in a file: uint8 (C, H, W), with C = 1 (grey) or 3 (RGB).
 
-    PNG, JPEG, BMP, GIF, TIFF and WebP are read, and told by their content.
+    Reads PNG, JPEG, BMP, GIF, TIFF and WebP. The contents decide the format, not the name.
 
     Parameters
     ----------
-    mode: "L" (grey) or "RGB"; by default what the file holds. Palettes become RGB, and the
-        orientation that cameras note is applied.
-    size: (height, width) to resize to, by area and filter (Lanczos).
-    max_pixels: the largest declared width · height; checked before anything is unpacked.
+    mode: "L" (grey) or "RGB"; by default the mode of the file. Palettes become RGB, and the EXIF
+        orientation is applied.
+    size: (height, width) to resize to, with Lanczos filtering.
+    max_pixels: the limit of width · height, checked before decoding.
 
-    Raises FormatError for other formats, damaged or truncated files, too many pixels, and for
-    what would be lost: 16 bits per channel, several frames, transparency (what is behind a
-    transparent pixel is not in the file).
+    Raises FormatError for other formats, damaged or truncated files, and too many pixels. Images
+    that cannot be represented without loss are refused too: 16 bits per channel, several frames,
+    transparency.
     """
     pillow = _pillow()
     if mode not in (None, "L", "RGB"):
@@ -86,7 +86,7 @@ def _decode(pillow: ModuleType, path: PathLike, max_pixels: int) -> Any:
         try:
             picture = pillow.open(file, formats=FORMATS)
             _check_header(picture, path, max_pixels)
-            # Decoding does not compare the checksums; this does, and spends the picture on it.
+            # Decoding does not check the checksums. `verify` does, but the image is then unusable.
             picture.verify()
             file.seek(0)
             picture = pillow.open(file, formats=FORMATS)
@@ -131,7 +131,7 @@ def _check_header(picture: Any, path: PathLike, max_pixels: int) -> None:
 
 
 def _is_deep(tile: Any) -> bool:
-    """Whether a part of a picture is stored with 16 bits per channel, whatever its mode."""
+    """Whether a part of an image is stored with 16 bits per channel."""
     arguments = tile[3] if isinstance(tile[3], (tuple, list)) else (tile[3],)
     return any(isinstance(raw, str) and _SIXTEEN_BITS.search(raw) for raw in arguments)
 
@@ -143,7 +143,7 @@ def _upright(picture: Any) -> Any:
 
 
 def _opaque(picture: Any, path: PathLike) -> Any:
-    """The picture without its alpha channel, which must say "opaque" everywhere."""
+    """The image without its alpha channel, which must be opaque everywhere."""
     if picture.mode not in ("LA", "RGBA", "PA") and "transparency" not in picture.info:
         return picture
     layered = picture.convert("RGBA")
@@ -157,22 +157,23 @@ def _opaque(picture: Any, path: PathLike) -> Any:
 
 
 class ImageFolder(Dataset):
-    """Images in one sub-folder per class: `root/cat/1.png`, `root/dog/7.jpg`, ...
+    """Images in one subfolder per class: `root/cat/1.png`, `root/dog/7.jpg`, ...
 
-    Sample i is (image, label): float32 (C, H, W) in [0, 1] and an integer; classes are the
-    sub-folders' names, sorted. Files are read when asked for; `to_memory` reads them all. Every
-    file that is an image by its name or by its content is a sample, those in folders below a
-    class folder too; one that cannot be read is an error. Hidden files are skipped.
+    Sample i is (image, label): float32 (C, H, W) in [0, 1] and an integer. Classes are the sorted
+    names of the subfolders. Files are read on access; `to_memory` reads all. Every file that is an
+    image by its name or its contents is a sample, also in nested folders. An image that cannot be
+    read is an error. Hidden files are skipped.
 
     Parameters
     ----------
-    size: (height, width) to resize every image to; by default they must be of one size.
-    mode: "L" or "RGB"; by default that of the first file, and a colour image is then an error
-        where the first is grey.
+    size: (height, width) to resize all images to; by default all must have one size.
+    mode: "L" or "RGB"; by default the mode of the first file. A colour image is then an error if
+        the first one is grey.
     transform: applied to uint8 batches (N, C, H, W); by default `Rescale(255)`.
-    classes: the class names in label order, if they are known from training.
+    classes: the names of the classes in label order, if known from training.
 
-    Raises FormatError if there is no class folder, one without images, or images beside them.
+    Raises FormatError if there is no class folder, if one contains no image, or if images lie
+    beside the class folders.
     """
 
     waits = True
@@ -248,7 +249,7 @@ class ImageFolder(Dataset):
         )
 
     def to_memory(self) -> ArrayDataset:
-        """The same dataset with every image read once, as uint8 in memory."""
+        """The same dataset with all images in memory as uint8."""
         raw, labels = self._read(range(len(self)))
         return ArrayDataset(
             raw, labels, classes=self.classes, transform=self.transform, image=self.image
@@ -282,7 +283,7 @@ def class_folders(root: PathLike) -> dict[str, list[str]]:
 
 
 def _images_below(folder: str) -> Iterator[str]:
-    """All images in a folder and the folders in it, each folder's sorted by name."""
+    """All images in a folder and its subfolders, sorted by name within each folder."""
     seen = set()
     for path, folders, names in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(path)) in seen:
@@ -295,12 +296,12 @@ def _images_below(folder: str) -> Iterator[str]:
 
 
 def is_image(path: str) -> bool:
-    """Whether a file is an image, by its name's ending or, failing that, by its content."""
+    """Whether a file is an image, by the extension of its name or else by its contents."""
     kind = mimetypes.guess_type(path)[0]
     if kind is not None and kind.startswith("image/"):
         return True
     try:
         with open_regular(path) as (file, _), _pillow().open(file):
             return True
-    except Exception:  # Whatever Pillow says of the bytes of a text, a program or a pipe.
+    except Exception:  # Pillow raises various errors for other files and pipes.
         return False

@@ -1,4 +1,4 @@
-"""Labels: which are classes, what the classes are called, and in which order they count."""
+"""Labels: which labels are classes, the names of the classes, and their order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chainrule.data.transforms import Array
 from chainrule.errors import FormatError, listing
 
 LABEL_NAMES = ("label", "target", "class", "species", "y")
-"""A column of such a name is the label if none is named."""
+"""A column with one of these names is the label by default."""
 
 _LONGEST = 30
 _FEW, _SOME, _MANY = 5, 10, 20
@@ -24,10 +24,10 @@ _CODE = re.compile(r"[+-]?(0\d+|\d{16,})", re.ASCII)
 def encode_labels(
     raw: Array, classes: Sequence[str] | None = None, where: str = "the labels"
 ) -> tuple[Array, tuple[str, ...]]:
-    """Label values as int64 0 ... C−1, and the classes' names in that order.
+    """Label values as int64 0 ... C−1, and the names of the classes in this order.
 
-    Text that is numbers throughout, and numbers, are ordered by value, other text by code point;
-    `classes` gives the order of training.
+    Numbers, also as text, are ordered by value, and other text by code point. `classes` gives the
+    order of training.
 
     >>> encode_labels(np.array(["rose", "iris", "rose"]))
     (array([1, 0, 1]), ('iris', 'rose'))
@@ -56,10 +56,9 @@ def _order(name: str) -> tuple[float, str]:
 
 
 def label_text(cell: str) -> str:
-    """A label's name: the cell as it is written, but for decimals that say nothing.
+    """The name of a label: its text, without redundant decimals.
 
-    So `007` and `7` are two classes, and so are whole numbers of any length that differ; `1.0`
-    and `1.00e+00`, which programs write for 1, are the class `1`.
+    `007` and `7` are two classes. `1.0` and `1.00e+00` are the class `1`.
 
     >>> [label_text(cell) for cell in ("007", "1.0", "2.50", "rose")]
     ['007', '1', '2.5', 'rose']
@@ -78,7 +77,7 @@ def label_text(cell: str) -> str:
 
 
 def is_code(text: str) -> bool:
-    """Whether digits are a code and no number: they begin with 0, or float64 cannot hold them.
+    """Whether digits are a code, not a number: they begin with 0, or float64 cannot represent them.
 
     >>> is_code("007"), is_code("12345678901234567"), is_code("7"), is_code("0.5")
     (True, True, False, False)
@@ -87,10 +86,10 @@ def is_code(text: str) -> bool:
 
 
 def are_classes(names: Sequence[str]) -> bool:
-    """Whether labels that are numbers are taken for classes: codes, or few whole numbers.
+    """Whether numeric labels are treated as classes: codes, or few different whole numbers.
 
-    Few are 5; or, if each stands for two samples or more on average, 10, and 20 that count up from
-    0 or 1 as classes do.
+    Few means at most 5. If each label occurs at least twice on average, few means at most 10, or at
+    most 20 if the labels count up from 0 or 1.
 
     >>> are_classes(["0", "1", "1"]), are_classes(["0.5", "1"]), are_classes(list("123456"))
     (True, False, False)

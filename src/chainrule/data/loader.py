@@ -1,4 +1,4 @@
-"""The loader: batches of Tensors in an order that is a pure function of (seed, epoch)."""
+"""The loader: batches of tensors, in an order that depends only on (seed, epoch)."""
 
 from __future__ import annotations
 
@@ -22,28 +22,27 @@ _FIXED = ("length", "batch_size", "shuffle", "drop_last", "seeded")
 
 
 class DataLoader:
-    """Iterates over `dataset` in batches: one tuple of Tensors (batch_size, ...) per step.
+    """Iterates over `dataset` in batches: one tuple of tensors (batch_size, ...) per step.
 
-    Each batch is read in one vectorized `dataset.gather`. With `shuffle`, the order of epoch e is
-    `np.random.Generator(np.random.Philox(key=[seed, e])).permutation(n)`, and the augmentation of
-    batch b draws from a generator of (seed, e, b): nothing depends on what was read before, so a
-    restored loader goes on with the same bits, and NumPy's and Python's own random state is never
-    touched.
+    Each batch is read by one call of `dataset.gather`. With `shuffle`, the order of epoch e is
+    `np.random.Generator(np.random.Philox(key=[seed, e])).permutation(n)`. The augmentation of batch
+    b uses a generator of (seed, e, b). Neither depends on earlier reads, so a restored loader
+    continues with the same bits. The random state of NumPy and Python is never used.
 
     Parameters
     ----------
-    batch_size: samples per batch, >= 1; the last one is smaller unless `drop_last`.
-    shuffle: a new order in each epoch, else the dataset's own.
-    seed: 0 to 2⁶⁴ − 1, for orders that are a function of the epoch alone. Without, each epoch
-        draws its seed from `generator`, by default from that of `cr.manual_seed`, and takes the
-        order of epoch 0: so two loops, and two loaders, differ, and a program that sets the seed
-        repeats itself.
-    prefetch: batches read ahead by a background thread; 0 for none. By default 2 if the dataset
-        waits for files, and none for arrays in memory, where a thread costs more than it saves.
-        Where no thread can be started, the loop reads each batch itself.
+    batch_size: samples per batch, >= 1. The last batch may be smaller, unless `drop_last`.
+    shuffle: whether each epoch has a new order; by default the order of the dataset.
+    seed: 0 to 2⁶⁴ − 1, for orders that depend only on the epoch. By default, each epoch draws a
+        seed from `generator`, or from the generator of `cr.manual_seed`, and uses the order of
+        epoch 0. Two loops or two loaders then have different orders, and a program that sets the
+        seed is reproducible.
+    prefetch: number of batches that a background thread reads ahead; 0 for no thread. By default 2
+        if the dataset waits for files, and 0 for arrays in memory, where a thread does not pay off.
+        If no thread can be started, the loop reads each batch itself.
 
-    Each `for` loop is one epoch and continues where `load_state_dict` left off. A loop that was
-    left early counts as an epoch, too.
+    Each `for` loop is one epoch and continues at the position that `load_state_dict` restored. A
+    loop that ends early also counts as an epoch.
 
     >>> from chainrule.data import ArrayDataset
     >>> loader = DataLoader(ArrayDataset(np.arange(5)), batch_size=2)
@@ -52,7 +51,7 @@ class DataLoader:
     >>> loader.epoch, len(loader)
     (1, 3)
 
-    Raises ArgumentError for an empty dataset, a batch size below 1, or no batch at all.
+    Raises ArgumentError for an empty dataset, a batch size below 1, or settings without any batch.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class DataLoader:
         self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
         check_source(seed, generator)
         self.generator, self._seeded = generator, seed is not None
-        self.seed = seed  # Without a seed of its own: that of the epoch, once it is drawn.
+        self.seed = seed  # Without a given seed: the seed of the current epoch.
         self.prefetch = (_AHEAD if dataset.waits else 0) if prefetch is None else prefetch
         _whole(self.prefetch, "prefetch", 0)
         self._length = len(dataset)
@@ -85,7 +84,7 @@ class DataLoader:
                 instead="Use a smaller batch_size or drop_last=False.",
             )
         self._epoch, self._batch = 0, 0
-        self._continues = True  # The next loop goes on from (epoch, batch) as it stands.
+        self._continues = True  # The next loop continues at (epoch, batch).
         self._run: object = None
 
     def __len__(self) -> int:
@@ -95,7 +94,7 @@ class DataLoader:
 
     @property
     def epoch(self) -> int:
-        """The epoch that the next batch belongs to, from 0."""
+        """The epoch of the next batch, from 0."""
         return self._epoch
 
     @property
@@ -104,7 +103,8 @@ class DataLoader:
         return self._batch
 
     def set_epoch(self, epoch: int, batch: int = 0) -> None:
-        """Let the next loop start at this epoch (and batch); costs no reading and no randomness."""
+        """Start the next loop at this epoch and batch; reads nothing and draws no random
+        numbers."""
         epoch, batch = _whole(epoch, "epoch", 0), _whole(batch, "batch", 0)
         if batch > len(self):
             raise ArgumentError("no such batch", given=batch, expected=f"0 to {len(self)}")
@@ -114,9 +114,10 @@ class DataLoader:
         self._continues, self._run = True, None
 
     def order(self, epoch: int) -> Array:
-        """The sample indices of an epoch, in the order in which they are read.
+        """The indices of the samples of an epoch, in the order of reading.
 
-        Raises ArgumentError for an epoch whose seed is not drawn yet, or was drawn long ago.
+        Raises ArgumentError if the seed of the epoch is not known: not drawn yet, or no longer
+        kept.
         """
         if self.shuffle and (self.seed is None or not (self._seeded or epoch == self._epoch)):
             raise ArgumentError(
@@ -171,7 +172,7 @@ class DataLoader:
             yield arrays
 
     def state_dict(self) -> dict[str, int | None]:
-        """Where the loader stands, as JSON-ready numbers; the next batch is the first unread one.
+        """The position of the loader as values for JSON. The next batch is the first unread one.
 
         >>> from chainrule.data import ArrayDataset
         >>> DataLoader(ArrayDataset(np.arange(5)), batch_size=2).state_dict()
@@ -190,12 +191,12 @@ class DataLoader:
         return dict(zip(_FIXED, values, strict=True))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a saved loader stood, with its seed, order and augmentation.
+        """Continue at the position of a saved loader, with its seed, order and augmentation.
 
-        Epochs after this one draw their seeds, if they do, from the generator as it stands.
-        Raises ArgumentError, naming both values, if the data length, batch size, shuffle,
-        drop_last or the source of seeds differ: the same position would then mean other samples.
-        Unchanged on error.
+        Later epochs without a given seed draw it from the current state of the generator.
+        Raises ArgumentError, with both values, if the length of the data, batch size, shuffle,
+        drop_last or the source of seeds differ, since the position would then mean other samples.
+        The loader is unchanged on error.
         """
         here = self.state_dict()
         if set(state) != set(here):
@@ -251,7 +252,7 @@ _END = object()
 
 
 def _read_ahead(batches: Iterator[Any], depth: int) -> Iterator[Any]:
-    """The same items, read up to `depth` ahead by one thread; its exceptions arrive here."""
+    """The same items, read up to `depth` ahead by one thread. Its exceptions are raised here."""
     ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
 
@@ -265,12 +266,12 @@ def _read_ahead(batches: Iterator[Any], depth: int) -> Iterator[Any]:
         except BaseException as error:
             ready.put((_END, error))
 
-    # Settings are scoped to the context; the thread reads under those of the loop.
+    # Settings are scoped to the context: the thread uses those of the loop.
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(work,), daemon=True, name="DataLoader")
     try:
         thread.start()
-    except RuntimeError:  # The system has no thread to spare, or none at all.
+    except RuntimeError:  # The system cannot start a thread.
         yield from batches
         return
     try:
@@ -294,7 +295,7 @@ def _next(ready: queue.Queue[Any], thread: threading.Thread) -> Any:
         try:
             return ready.get(timeout=1.0)
         except queue.Empty:
-            # A forked process inherits the queue, but not the thread that fills it.
+            # A forked process inherits the queue, but not the thread.
             if not thread.is_alive() and ready.empty():
                 raise RuntimeError(
                     "the DataLoader's reading thread is gone (was the process forked in mid-loop?);"
