@@ -70,13 +70,13 @@ _GARMENTS = (
 
 
 def MNIST(flat: bool = False) -> tuple[ArrayDataset, ArrayDataset]:
-    """The MNIST digits: 60,000 training and 10,000 test images of 28 × 28, as (train, test).
+    """(train, test): the MNIST digits, 60,000 training and 10,000 test images of 28 × 28 pixels.
 
-    Inputs are float32 in [0, 1], of shape (n, 1, 28, 28), or (n, 784) with `flat=True`; targets
-    int64 (n,). In memory the pixels stay uint8 (a quarter of the size, and no slower).
+    Inputs are float32 in [0, 1] with shape (n, 1, 28, 28), or (n, 784) with `flat=True`. Targets
+    are int64 (n,). The pixels are stored as uint8, which takes a quarter of the memory.
 
-    Looked for in `$CHAINRULE_DATA/mnist`, then in the cache (`$CHAINRULE_CACHE`, else the user's),
-    then downloaded (11.6 MB) and verified by SHA-256.
+    The files are looked for in `$CHAINRULE_DATA/mnist`, then in the cache (`$CHAINRULE_CACHE`, or
+    the user's cache folder). Otherwise they are downloaded (11.6 MB) and verified by SHA-256.
 
     Source: Y. LeCun, C. Cortes and C. Burges (1998). Raises FormatError, DownloadError.
     """
@@ -85,10 +85,9 @@ def MNIST(flat: bool = False) -> tuple[ArrayDataset, ArrayDataset]:
 
 
 def FashionMNIST(flat: bool = False) -> tuple[ArrayDataset, ArrayDataset]:
-    """Fashion-MNIST: 60,000 training and 10,000 test images of garments, as (train, test).
+    """(train, test): Fashion-MNIST, 60,000 training and 10,000 test images of garments.
 
-    As :func:`MNIST`; looked for in `$CHAINRULE_DATA/fashion_mnist`, then in the cache, then
-    downloaded (30.9 MB).
+    Like :func:`MNIST`, with the folder `$CHAINRULE_DATA/fashion_mnist` and a download of 30.9 MB.
 
     Source: H. Xiao, K. Rasul and R. Vollgraf (2017), arXiv:1708.07747, MIT licence.
     """

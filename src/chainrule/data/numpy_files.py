@@ -1,4 +1,4 @@
-"""`.npy` and `.npz` files, without pickle: the header is checked before memory is taken."""
+"""`.npy` and `.npz` files without pickles. Headers are checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def read_npy(path: PathLike) -> Array:
 def read_npz(path: PathLike, max_bytes: int | None = None) -> dict[str, Array]:
     """All arrays in an `.npz` file by name.
 
-    max_bytes: the most that it may unpack to; by default 200 times its size (at least 64 MiB).
-    Raises FormatError for pickled objects, archives that unpack to more, duplicate names, members
-    that are no arrays, bytes that belong to none, and any damage.
+    max_bytes: the limit of the unpacked size; by default 200 times the size of the file, and at
+    least 64 MiB. Raises FormatError for pickled objects, larger archives, duplicate names, members
+    that are not arrays, bytes that belong to no member, and damaged files.
     """
-    import zipfile  # Slow to import, and of no use to who reads no archive.
+    import zipfile  # Slow to import, and needed here only.
 
     with open_regular(path) as (file, size):
         try:
@@ -68,7 +68,7 @@ def read_npz(path: PathLike, max_bytes: int | None = None) -> dict[str, Array]:
 
 
 def _damages(bad_zip: type[Exception]) -> tuple[type[Exception], ...]:
-    """What zipfile lets through when offsets, lengths or flags in the archive are wrong."""
+    """The exceptions that zipfile raises if offsets, lengths or flags in the archive are wrong."""
     return (
         bad_zip, zlib.error, EOFError, OSError, ValueError, RuntimeError, OverflowError,
         KeyError, IndexError, struct.error,
@@ -101,10 +101,10 @@ def _check_members(archive: zipfile.ZipFile, path: PathLike, limit: int) -> None
 
 
 def _check_layout(archive: zipfile.ZipFile, file: BinaryIO, path: PathLike) -> None:
-    """The members that the directory names fill the file up to the directory.
+    """Check that the members in the directory fill the file up to the directory.
 
-    The directory has no checksum: one flipped bit can make it skip an entry. The bytes of that
-    member then belong to none.
+    The directory has no checksum, so one flipped bit can hide an entry. The bytes of the hidden
+    member then belong to no entry.
     """
     place = 0
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
@@ -125,9 +125,9 @@ def _check_layout(archive: zipfile.ZipFile, file: BinaryIO, path: PathLike) -> N
 
 
 def _descriptor_size(file: BinaryIO, place: int) -> int:
-    """How many bytes follow a member that was written before its size was known.
+    """The number of bytes after a member whose size was unknown when it was written.
 
-    A signature that may be left out, the checksum, and two sizes of 4 or of 8 bytes.
+    They are an optional signature, the checksum, and two sizes of 4 or 8 bytes.
     """
     file.seek(place)
     signature = 4 if file.read(4) == b"PK\x07\x08" else 0
@@ -195,7 +195,7 @@ def _read_header(stream: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, n
 
 
 def _parse_header(text: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    if _ODD_NUMBER.search(text):  # Python would warn of it, and go on.
+    if _ODD_NUMBER.search(text):  # Python would only warn.
         raise _bad_header(text, where)
     try:
         record = ast.literal_eval(text.decode("latin-1").strip(" \n"))
@@ -216,7 +216,7 @@ def _parse_header(text: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dt
         raise _bad_header(text, where) from error
     if not sound or not isinstance(fortran, bool) or any(extent < 0 for extent in shape):
         raise _bad_header(text, where)
-    # A 0 among the dimensions hides a product that no array can have.
+    # A dimension of 0 would hide an impossible product of the others.
     if len(shape) > 32 or math.prod(max(extent, 1) for extent in shape) > 2**62:
         raise FormatError(f"{where}: impossible dimensions at offset 10", given=shape[:40])
     return shape, fortran, dtype

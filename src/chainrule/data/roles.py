@@ -1,7 +1,7 @@
-"""Decides what each column of a table is: its role, and the reason, from all of its cells.
+"""Decides the role of each column of a table from all of its cells, and gives the reason.
 
-What only the user can decide is told in one error for the whole table, with the rows and with the
-option that decides it.
+One error for the whole table lists everything that only the user can decide, with the rows and the
+options.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ _ID_NAME = re.compile(
 
 
 class Reading(NamedTuple):
-    """What the user says about a table; the rest follows from its cells.
+    """The options that the user gives for a table. Everything else follows from its cells.
 
     roles: roles by column, such as {"zip": "category", "day": "date:%d/%m/%Y"}. drop: columns to
-    leave out. decimal: "." or ",". missing: what stands for a missing value, beside the usual.
+    leave out. decimal: "." or ",". missing: further words for a missing value.
     """
 
     label: str | int | None = None
@@ -67,7 +67,7 @@ class _Problem(Exception):
 
 
 class _Cells(NamedTuple):
-    """The different cells of a column that are there, how often, and how many are missing."""
+    """The distinct cells of a column with their counts, and the number of missing cells."""
 
     name: str
     counts: Counter[str]
@@ -112,7 +112,7 @@ def decide(table: Columns, reading: Reading) -> Schema:
 
 
 def _kept(columns: Sequence[Column]) -> list[Column]:
-    """The columns; numbers that count or name the rows are features where nothing else is."""
+    """The columns. If no other feature exists, numeric identifiers become features."""
     if any(column.role in FEATURES for column in columns):
         return [*columns]
     why = "counts or names the rows, but no other column is left"
@@ -173,7 +173,7 @@ def _check_options(table: Columns, reading: Reading, label: str) -> None:
 
 
 def _found(table: Columns, cells: _Cells, reading: Reading) -> Column:
-    """The role of a column that nobody named."""
+    """The role of a column for which the user gave none."""
     name, counts = cells.name, cells.counts
     if not counts:
         return Column(name, CONSTANT, "no value at all; left out")
@@ -199,7 +199,7 @@ def _found(table: Columns, cells: _Cells, reading: Reading) -> Column:
 
 
 def _number(cells: _Cells, numbers: Numbers) -> Column:
-    """A column of numbers, unless they only name or count the rows."""
+    """The column of numbers, or an identifier if the numbers only name or count the rows."""
     name, counts = cells.name, cells.counts
     whole = numbers == Numbers() and all(text.isdigit() for text in counts)
     if whole and any(map(is_code, counts)):
@@ -235,7 +235,7 @@ def _date(cells: _Cells, form: str) -> Column:
 
 
 def _asked(table: Columns, cells: _Cells, role: str, reading: Reading) -> Column:
-    """A column whose role the user, or the type of a DataFrame's column, says."""
+    """A column whose role is given by the user or by the type of a DataFrame's column."""
     name, (role, _, form) = cells.name, role.partition(":")
     if not cells.counts or role not in FEATURES:
         return Column(name, role if cells.counts else CONSTANT, "as asked; left out")
@@ -256,7 +256,7 @@ def _asked(table: Columns, cells: _Cells, role: str, reading: Reading) -> Column
 
 
 def _no_numbers(table: Columns, cells: _Cells) -> _Problem:
-    """The problem of a column that is numbers but for some of its cells."""
+    """The problem of a numeric column in which some cells are not numbers."""
     name = cells.name
     odd = [t for t in cells.counts if not looks_numeric(t)]
     odd = odd or [t for t in cells.counts if not is_number(t)]
@@ -281,7 +281,7 @@ def _gaps(cells: _Cells) -> str:
 # -- the label ---------------------------------------------------------------------------------
 
 _Label = tuple[Column, str, tuple[str, ...] | None]
-"""The label's column, the task, and the classes."""
+"""The column of the label, the task, and the classes."""
 
 
 def _decide_label(table: Columns, cells: _Cells, reading: Reading) -> _Label:
@@ -313,7 +313,7 @@ def _decide_label(table: Columns, cells: _Cells, reading: Reading) -> _Label:
 
 
 def _task(table: Columns, cells: _Cells, numbers: Numbers | None, names: Sequence[str]) -> str:
-    """Classes or numbers: text, codes and few whole numbers are classes."""
+    """The task: classification for text, codes and few whole numbers, else regression."""
     if numbers is not None:
         plain = numbers == Numbers()
         return CLASSIFICATION if plain and are_classes(names) else REGRESSION

@@ -1,7 +1,7 @@
-"""What each column of a table is, decided in one place from all of its cells, with the reason.
+"""The schema of a table: the role of each column, with the reason.
 
-A schema is a record: it is shown before training, kept in the run, and reads other tables as the
-training table was read. `print(schema)` shows it.
+A schema is shown before training and stored with the run. It reads other tables in the same way as
+the training table. `print(schema)` shows it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _MOST_LEVELS = 100
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its role and why, how its cells are written, and its categories.
+    """One column: its role, the reason, the notation of its cells, and its categories.
 
-    notation: of numbers, {"decimal", "unit"} or the words {"no", "yes"}; of dates, {"format"}.
+    notation: {"decimal", "unit"} of numbers, the words {"no", "yes"}, or {"format"} of dates.
     """
 
     name: str
@@ -43,9 +43,9 @@ class Column:
     levels: tuple[str, ...] = ()
 
     def values(self, texts: Sequence[str], absent: frozenset[str]) -> tuple[Array, list[int]]:
-        """The cells as float64, NaN where one is missing, and the rows that could not be read.
+        """The cells as float64, with NaN for missing ones, and the rows that could not be read.
 
-        Categories are numbered from 1; one that training did not know, or seldom saw, is 0.
+        Categories are numbered from 1. Categories that are new or were rare in training are 0.
         """
         if self.role == CATEGORY:
             codes = {level: code for code, level in enumerate(self.levels, 1)}
@@ -79,15 +79,15 @@ class Column:
 
 
 def is_absent(text: str, absent: frozenset[str]) -> bool:
-    """Whether a cell stands for a missing value."""
+    """Whether a cell means a missing value."""
     return text.lower() in MISSING or text in absent
 
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table, its label and task, and what stands for a missing value.
+    """The columns of a table, its label and task, and the words for a missing value.
 
-    classes: the names of the classes, in the order of their numbers; None for a regression.
+    classes: the names of the classes in the order of their indices; None for regression.
     """
 
     columns: tuple[Column, ...]
@@ -97,21 +97,21 @@ class Schema:
 
     @property
     def label(self) -> str:
-        """The name of the label's column."""
+        """The name of the label column."""
         return next(column.name for column in self.columns if column.role == LABEL)
 
     @property
     def features(self) -> tuple[Column, ...]:
-        """The columns that the model sees: numbers, categories and dates."""
+        """The columns that are inputs of the model: numbers, categories and dates."""
         return tuple(column for column in self.columns if column.role in FEATURES)
 
     # -- reading -------------------------------------------------------------------------------
 
     def inputs(self, table: Columns) -> Array:
-        """The features of a table, float64 (rows, features), read as those of training.
+        """The features of a table as float64 (rows, features), read as in training.
 
-        Raises FormatError for columns that are not there, and for cells that are not what they
-        were in training, with their rows. Further columns are ignored.
+        Raises FormatError for missing columns, and, with the rows, for cells that do not fit their
+        role. Further columns are ignored.
         """
         features, absent = self.features, frozenset(self.missing)
         if lost := [column.name for column in features if column.name not in table.names]:
@@ -133,7 +133,7 @@ class Schema:
         return result
 
     def remarks(self, table: Columns) -> list[str]:
-        """What is not used of a table, or new to the model, a sentence each."""
+        """Sentences about unused columns, and about categories that are new to the model."""
         known, absent = {column.name for column in self.columns}, frozenset(self.missing)
         found = []
         if extra := [name for name in table.names if name not in known]:
@@ -151,7 +151,7 @@ class Schema:
         return found
 
     def labelled_rows(self, table: Columns) -> Array:
-        """The numbers of the rows that have a label; FormatError if its column is not there."""
+        """The indices of the rows with a label; FormatError if the label column is missing."""
         if self.label not in table.names:
             raise FormatError(
                 f"{table.source} lacks the label's column {self.label!r}",
@@ -176,7 +176,7 @@ class Schema:
         return to_float32(values, where)[:, None]
 
     def fitted(self, table: Columns, rows: Array) -> Schema:
-        """The schema with the categories of the training rows: those seen twice or more."""
+        """The schema with the categories that occur at least twice in the training rows."""
         absent = frozenset(self.missing)
         columns = [
             replace(column, levels=_levels(table.column(column.name), rows, absent))
@@ -187,19 +187,19 @@ class Schema:
         return replace(self, columns=tuple(columns))
 
     def renamed(self, label: str) -> Schema:
-        """The schema of a table whose label's column has another name."""
+        """The schema with another name of the label column."""
         named = [replace(c, name=label) if c.role == LABEL else c for c in self.columns]
         return replace(self, columns=tuple(named))
 
     # -- records -------------------------------------------------------------------------------
 
     def to_config(self) -> dict[str, Any]:
-        """The schema as values that JSON can hold."""
+        """The schema as values for JSON."""
         return asdict(self)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Schema:
-        """The schema that :meth:`to_config` recorded; FormatError for anything else."""
+        """The schema from a record of :meth:`to_config`; FormatError for anything else."""
         try:
             records = [
                 {**record, "levels": tuple(record["levels"])} for record in config["columns"]
@@ -223,7 +223,7 @@ class Schema:
 
 
 def _rewritten(column: Column, texts: Sequence[str], absent: frozenset[str]) -> Column:
-    """The column, whose numbers may be written otherwise than in training, but for percents."""
+    """The column for numbers in another notation than in training, except percentages."""
     notation = column.notation or {}
     if column.role != NUMBER or "yes" in notation:
         return column
@@ -243,5 +243,5 @@ def _levels(texts: Sequence[str], rows: Array, absent: frozenset[str]) -> tuple[
 
 
 def several(table: Columns, what: str, problems: Sequence[str]) -> FormatError:
-    """One error for all that is wrong with a table."""
+    """One error for all problems of a table."""
     return FormatError("\n  ".join([f"{table.source}: {what}:", *problems]))

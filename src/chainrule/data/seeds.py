@@ -1,9 +1,9 @@
-"""Random numbers that are pure functions of (seed, epoch, batch), so that skipping consumes none.
+"""Random numbers as pure functions of (seed, epoch, batch), so that batches can be skipped.
 
-A seed that nobody gives is drawn from Chainrule's own generator, and so follows `cr.manual_seed`.
+Without a given seed, one is drawn from Chainrule's generator, and so follows `cr.manual_seed`.
 
-All come from Philox 4×64-10, a counter-based generator (Salmon et al., 2011): the key names a
-stream, the counter a place in it. Nothing here touches `random` or NumPy's global state.
+All numbers come from Philox 4×64-10, a counter-based generator (Salmon et al., 2011). The key
+selects a stream, and the counter a position in it. `random` and NumPy's global state are not used.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from chainrule.errors import ArgumentError, DTypeError
 from chainrule.ops.random import Generator, default_generator
 
 _LIMIT = 2**64
-# Streams of purposes other than an epoch's order lie above every epoch anyone will reach.
+# Streams for other purposes than the order of an epoch have larger numbers than any epoch.
 SPLIT = _LIMIT - 1
 SAMPLES = _LIMIT - 2
 
@@ -29,7 +29,8 @@ def check_seed(seed: int) -> int:
 
 
 def check_source(seed: int | None, generator: Generator | None) -> None:
-    """Raise unless the random numbers come from a seed, from a generator, or from neither."""
+    """Raise an error if both a seed and a generator are given, or the generator has another
+    type."""
     if generator is not None and not isinstance(generator, Generator):
         raise DTypeError(
             "generator is a random generator of Chainrule's",
@@ -49,7 +50,7 @@ def draw_seed(generator: Generator | None = None) -> int:
 
 
 def stream(seed: int, purpose: int) -> np.random.Generator:
-    """The generator of one stream: an epoch's order, a split, a synthetic set.
+    """The generator of one stream: for the order of an epoch, a split, or synthetic data.
 
     >>> stream(0, purpose=1).permutation(5).tolist() == stream(0, 1).permutation(5).tolist()
     True
@@ -59,7 +60,8 @@ def stream(seed: int, purpose: int) -> np.random.Generator:
 
 
 def batch_generator(seed: int, epoch: int, batch: int) -> np.random.Generator:
-    """The generator of one batch's augmentation; the counter keeps it off the epoch's order."""
+    """The generator for the augmentation of one batch. Its counter differs from that of the
+    order."""
     key = np.array([seed, epoch], dtype=np.uint64)
     counter = np.array([0, 0, batch, 1], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))

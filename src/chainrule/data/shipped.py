@@ -1,4 +1,4 @@
-"""The two real data sets that ship with the package; `assets/README.md` states their origin."""
+"""The two real data sets that ship with the package. `assets/README.md` states their origin."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def _load(name: str) -> tuple[Array, Array]:
 def digits(
     flat: bool = True, test_size: float = 0.2, seed: int = 0
 ) -> tuple[ArrayDataset, ArrayDataset]:
-    """The UCI handwritten digits: 1,797 grey images of 8 × 8 in 10 classes, as (train, test).
+    """(train, test): the UCI handwritten digits, 1,797 grey images of 8 × 8 pixels in 10 classes.
 
-    Inputs are float32 in [0, 1], of shape (n, 64), or (n, 1, 8, 8) with `flat=False`; targets
-    int64 (n,). The split is stratified and a function of `seed`.
+    Inputs are float32 in [0, 1] with shape (n, 64), or (n, 1, 8, 8) with `flat=False`. Targets are
+    int64 (n,). The split is stratified and depends only on `seed`.
 
     >>> train, test = digits()
     >>> len(train), len(test), train.input_shape
@@ -54,12 +54,12 @@ def digits(
 def breast_cancer(
     targets: str = "labels", test_size: float = 0.2, seed: int = 0
 ) -> tuple[ArrayDataset, ArrayDataset]:
-    """The Wisconsin diagnostic breast-cancer table: 569 tumours, 30 features, as (train, test).
+    """(train, test): the Wisconsin diagnostic breast-cancer table, 569 tumours with 30 features.
 
-    Inputs are float32 (n, 30), standardized with the training part's mean and deviation. Class 0
-    is malignant, 1 benign. `targets="labels"` gives int64 (n,) for cross-entropy over two
-    outputs; `targets="column"` float32 zeros and ones (n, 1) for one output and binary
-    cross-entropy. The split is stratified and a function of `seed`.
+    Inputs are float32 (n, 30), standardized with the mean and the standard deviation of the
+    training part. Class 0 is malignant, class 1 benign. `targets="labels"` gives int64 (n,), for
+    two outputs and cross-entropy. `targets="column"` gives float32 zeros and ones (n, 1), for one
+    output and binary cross-entropy. The split is stratified and depends only on `seed`.
 
     >>> train, test = breast_cancer(targets="column")
     >>> train[:][0].shape, train[:][1].shape

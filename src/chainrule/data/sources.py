@@ -1,7 +1,6 @@
-"""Datasets from users' files: what a CSV, an `.npz`, an IDX or image folder means for training.
+"""Datasets from users' files: CSV files, `.npz` files, IDX folders and image folders.
 
-Every function here gives raw samples; :mod:`chainrule.data.catalog` splits them and adds the
-preprocessing.
+The functions return raw samples. :mod:`chainrule.data.catalog` splits them and adds preprocessing.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _NPZ_NAMES = (
 
 
 def _whole(raw: Array) -> bool:
-    """Whether these are whole numbers, one per sample; few of them are taken for classes."""
+    """Whether the targets are whole numbers, one per sample."""
     return raw.ndim == 1 and (raw.dtype.kind in "biu" or bool((raw == np.round(raw)).all()))
 
 
@@ -52,7 +51,8 @@ def labelled(
     feature_names: Sequence[str] | None = None,
     where: str = "the labels",
 ) -> ArrayDataset:
-    """Inputs with raw targets: class labels int64 (n,), or float32 numbers (n, outputs)."""
+    """A dataset of inputs and raw targets, which become class labels int64 (n,) or float32 numbers
+    (n, outputs)."""
     if raw.dtype.kind == "f" and not np.isfinite(raw).all():
         place = int(np.argmin(np.isfinite(raw).reshape(len(raw), -1).all(1)))
         raise NonFiniteError(f"{where} hold NaN or infinity", given=f"sample {place}")
@@ -78,13 +78,14 @@ def csv_dataset(
     delimiter: str | None = None,
     header: bool | None = None,
 ) -> ArrayDataset:
-    """A CSV file with one label column; see :func:`read_csv` for what is refused.
+    """A dataset from a CSV file of numbers with one label column; errors as in :func:`read_csv`.
 
-    label: the column's name or index; by default the one called label, target, class, species
-        or y. Columns `pixel0`, `pixel1`, ... with whole numbers 0 to 255 become a grey image.
+    label: the name or the index of the label column; by default the column called label, target,
+        class, species or y. Columns `pixel0`, `pixel1`, ... with whole numbers from 0 to 255 become
+        a grey image.
     task: by default classification for text and for few different whole numbers, regression for
-        other numbers; numbers and text in one column are an error that names the line.
-    feature_names, classes: those of training, to read a test file in the same way.
+        other numbers. Numbers and text in one column are an error that names the line.
+    feature_names, classes: the values of training, to read a test file in the same way.
     delimiter, header: see :func:`read_csv`.
     """
     wanted = {*(feature_names or ()), *([label] if isinstance(label, str) else [])}
@@ -113,7 +114,7 @@ def _label_column(cells: Cells) -> str:
 
 
 def _targets(cells: Cells, table: Table, task: str | None, classes: Sequence[str] | None) -> Array:
-    """The label column as float64 numbers, or as the names of classes."""
+    """The label column as float64 numbers or as names of classes."""
     texts: list[str] = [] if table.labels is None else table.labels.tolist()
     missing = [is_missing(text) for text in texts]
     if any(missing):
@@ -145,7 +146,7 @@ def _bad_label(
 
 
 def _as_pixels(data: ArrayDataset) -> ArrayDataset | None:
-    """The dataset as uint8 images, if its columns say that they are the pixels of a square."""
+    """The dataset as uint8 images if the names of its columns are pixels of a square, else None."""
     names, x = data.feature_names or (), data.arrays[0]
     order = pixel_order(names)
     side = math.isqrt(len(names))
@@ -164,7 +165,7 @@ def _as_pixels(data: ArrayDataset) -> ArrayDataset | None:
 
 
 def pixel_order(names: Sequence[str]) -> list[int] | None:
-    """The places of pixel0, pixel1, ... among `names`; None if they are not just these.
+    """The indices of pixel0, pixel1, ... in `names`; None if there are other names.
 
     >>> pixel_order(["pixel1", "pixel0", "pixel2"])
     [1, 0, 2]
@@ -180,8 +181,8 @@ def pixel_order(names: Sequence[str]) -> list[int] | None:
 def npz_datasets(
     path: PathLike, task: str | None = None, classes: Sequence[str] | None = None
 ) -> tuple[ArrayDataset, ArrayDataset | None]:
-    """(train, test) of an `.npz` file with x_train, y_train, x_test, y_test, or (all, None) of one
-    with x, y (or X, y; or data, target). Arrays of uint8 (N, H, W[, C]) are images."""
+    """(train, test) of an `.npz` file with x_train, y_train, x_test, y_test; (all, None) of a file
+    with x, y (or X, y; or data, target). uint8 arrays (N, H, W[, C]) are images."""
     arrays = read_npz(path)
     for train, test in _NPZ_NAMES:
         if not all(name in arrays for name in train):
@@ -229,7 +230,7 @@ def _as_images(x: Array) -> Array | None:
 def idx_datasets(
     folder: PathLike, classes: Sequence[str] | None = None
 ) -> tuple[ArrayDataset, ArrayDataset | None]:
-    """(train, test) of a folder laid out like MNIST's; test is None if it has no t10k files."""
+    """(train, test) of a folder with MNIST's file names; test is None without t10k files."""
     train = read_idx_folder(folder, "train")
     test = read_idx_folder(folder, "t10k")
     if train is None:

@@ -1,4 +1,4 @@
-"""Parts of a dataset: a subset by sample numbers, and splits that are drawn at random."""
+"""Parts of a dataset: subsets by index, and random splits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chainrule.ops.random import Generator
 
 
 class Subset(Dataset):
-    """The samples of `dataset` at `indices`, in that order; nothing is copied."""
+    """The samples of `dataset` at `indices`, in this order, without a copy."""
 
     def __init__(self, dataset: Dataset, indices: Sequence[int] | Array) -> None:
         places = as_indices(indices)
@@ -61,12 +61,13 @@ def random_split(
     *,
     seed: int | None = None,
 ) -> list[Subset]:
-    """Parts of the given lengths (or fractions that add up to 1), drawn without overlap.
+    """Random parts without overlap, of the given lengths or of fractions that add up to 1.
 
-    Fractions are floored; samples left over go to the first parts in turn, as in PyTorch.
+    Lengths from fractions are rounded down. The remaining samples go to the first parts, one each,
+    as in PyTorch.
 
-    The draw follows `cr.manual_seed`, so two calls give two splits; with `generator` it follows
-    that one, and with `seed` the split is a function of the seed alone.
+    By default the generator of `cr.manual_seed` is used, so two calls give different splits. With
+    `generator`, that one is used. With `seed`, the split depends only on the seed.
 
     >>> data = ArrayDataset(np.arange(10))
     >>> [len(part) for part in random_split(data, [0.75, 0.25])]
@@ -97,17 +98,17 @@ def _fractions_to_counts(n: int, lengths: Sequence[float]) -> list[int]:
 def train_test_split(
     dataset: ArrayDataset, test_size: float = 0.2, seed: int = 0
 ) -> tuple[ArrayDataset, ArrayDataset]:
-    """Two parts of `dataset`; each class keeps its share in both (stratified).
+    """Two parts of `dataset`, stratified: each class has the same share in both.
 
-    test_size: the test part's fraction of each class, rounded, and at least one sample of each
-    class that has two; targets that are not class labels are split as one class.
+    test_size: the fraction of each class in the test part, rounded; at least one sample of each
+    class that has two. Without class labels, the samples are split as one class.
     """
     if not 0 < test_size < 1:
         raise ArgumentError("test_size is a fraction", given=test_size, expected="0 < x < 1")
     y = dataset.arrays[-1]
     stratify = dataset.task == CLASSIFICATION and len(dataset.arrays) > 1 and y[0].size == 1
     labels = y.reshape(len(y)) if stratify else np.zeros(len(y), np.int64)
-    if np.unique(labels).size == len(labels):  # no class could be in both parts
+    if np.unique(labels).size == len(labels):  # no class has two samples
         labels = np.zeros(len(y), np.int64)
     draw, tests = stream(seed, SPLIT), []
     for label in np.unique(labels):

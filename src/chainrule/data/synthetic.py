@@ -1,8 +1,8 @@
-"""Small problems made by formula, for lessons and tests: the same seed gives the same numbers.
+"""Synthetic data sets for lessons and tests. The same seed gives the same numbers.
 
-Each returns an ArrayDataset with float32 inputs (n, features). Targets are int64 class labels
-(n,), for cross-entropy; with `targets="column"`, two-class sets give float32 zeros and ones
-(n, 1) instead, the shape of a single-output network for binary cross-entropy.
+Each function returns an ArrayDataset with float32 inputs (n, features). Targets are int64 class
+labels (n,) for cross-entropy. With `targets="column"`, data sets of two classes have float32 zeros
+and ones (n, 1) for a single output and binary cross-entropy.
 
 >>> data = moons(200, noise=0.1)
 >>> data.arrays[0].shape, data.classes
@@ -55,7 +55,7 @@ def _finish(
 def moons(
     n: int = 1000, noise: float = 0.1, seed: int = 0, targets: str = "labels"
 ) -> ArrayDataset:
-    """Two half circles that reach into each other: (cos t, sin t) and (1 − cos t, ½ − sin t)."""
+    """Two interleaved half circles: (cos t, sin t) and (1 − cos t, ½ − sin t)."""
     draw = _start(n, noise, seed)
     t, label = np.pi * draw.random(n), np.arange(n) % 2
     upper = np.stack([np.cos(t), np.sin(t)], 1)
@@ -110,7 +110,7 @@ def spirals(
 def blobs(
     n: int = 1000, classes: int = 3, noise: float = 0.15, seed: int = 0, features: int = 2
 ) -> ArrayDataset:
-    """Normal clouds of standard deviation `noise` around centres drawn from [−1, 1]ᶠ."""
+    """Normal distributions with standard deviation `noise` around centres drawn from [−1, 1]ᶠ."""
     draw = _start(n, noise, seed, classes)
     label, centres = np.arange(n) % classes, draw.uniform(-1, 1, (classes, features))
     x = centres[label] + noise * draw.standard_normal((n, features))

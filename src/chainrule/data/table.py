@@ -1,4 +1,4 @@
-"""`cr.data.table`: a table as people have it, as training and test parts for a model."""
+"""`cr.data.table`: reads a table and returns training and test parts for a model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Parts(NamedTuple):
 
     @property
     def schema(self) -> Schema:
-        """What each column is, and why."""
+        """The role of each column, with the reason."""
         return self.train.schema
 
 
@@ -45,23 +45,25 @@ def table(
 ) -> Parts:
     """(train, test) of a table: a `.csv`, `.tsv` or Parquet file, or a DataFrame.
 
-    Each column gets a role, with a reason: number, category, date, text, identifier, constant or
-    label; `print(train.schema)` shows them. Numbers may have thousands, a currency or a percent
-    sign, or a decimal comma, if the whole column agrees; true and false, yes and no are 1 and 0.
-    Inputs are float32 (n, inputs): numbers standardized, with the training median and an
-    indicator where they are missing; dates as year and cycles; categories as zeros with a 1.
-    All statistics and categories are of the training part. Identifiers, free text and constants
-    are left out, and so are rows without a label.
+    Each column gets a role with a reason: number, category, date, text, identifier, constant or
+    label. `print(train.schema)` shows them. Numbers may have thousands separators, a currency or
+    percent sign, or a decimal comma, if all cells of the column agree. True and false, yes and no
+    become 1 and 0.
+
+    Inputs are float32 (n, inputs). Numbers are standardized; missing numbers become the training
+    median, with an indicator column. Dates become the year and cyclic features. Categories become
+    one-hot codes. All statistics and categories come from the training part. Identifiers, free
+    text, constants, and rows without a label are left out.
 
     Parameters
     ----------
-    label: the column to predict, by name or index; by default the one called label, target, class,
-        species or y.
+    label: the column to predict, by name or index; by default the column called label, target,
+        class, species or y.
     task: by default classification for text and few whole numbers, regression for other numbers.
-    columns: roles to give, such as {"zip": "category", "day": "date:%d/%m/%Y"}. drop: columns to
-        leave out.
-    delimiter, header: see :func:`read_csv`. decimal: "." or ",". missing: what stands for a
-        missing value, beside an empty cell, NA, N/A, NaN, null and ?.
+    columns: roles of some columns, such as {"zip": "category", "day": "date:%d/%m/%Y"}. drop:
+        columns to leave out.
+    delimiter, header: see :func:`read_csv`. decimal: "." or ",". missing: words for a missing
+        value, in addition to an empty cell, NA, N/A, NaN, null and ?.
     test_size, seed: the split, stratified for classes.
 
     >>> import os, tempfile
@@ -79,7 +81,7 @@ def table(
     >>> len(train), len(test), train.input_shape
     (32, 8, (4,))
 
-    Raises FormatError, with all problems of the file and their rows, and ArgumentError.
+    Raises FormatError with all problems of the file and their rows, and ArgumentError for options.
     """
     named = [label] if isinstance(label, str) else []
     found = read_columns(source, delimiter=delimiter, header=header, wanted=named)
@@ -122,9 +124,9 @@ def table_like(
     delimiter: str | None = None,
     header: bool | None = None,
 ) -> ArrayDataset:
-    """All labelled rows of another table, read as a schema says; raw, without a transform.
+    """All labelled rows of another table, read with a schema, without a transform.
 
-    label: the label's column, where it is called otherwise than in training.
+    label: the name of the label column, if it differs from training.
     """
     if label is not None:
         schema = schema.renamed(label)

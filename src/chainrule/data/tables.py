@@ -1,7 +1,7 @@
-"""Tables of numbers in CSV files: one row per sample, ASCII decimals; errors name line and column.
+"""Tables of decimal numbers in CSV files, one row per sample. Errors name line and column.
 
-Rows of plain numbers are read at once by `np.loadtxt`. Whatever does not fit that path (quotes,
-text, any mistake) is read cell by cell, which also finds the place of the mistake.
+`np.loadtxt` reads rows of plain numbers at once. Files with quotes, text or mistakes are read cell
+by cell, to find the position of a mistake.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _PIECE = 2**22
 
 
 class Table(NamedTuple):
-    """A CSV file's content: `values` (rows, columns) of float64 under `names`, and the label
-    column (rows,) as it is written. header: all columns' names; lines: where each row stands."""
+    """The contents of a CSV file: float64 `values` (rows, columns) with `names`, and the text of
+    the label column (rows,). header: the names of all columns. lines: the line of each row."""
 
     names: tuple[str, ...]
     values: Array
@@ -53,17 +53,19 @@ def read_csv(
 
     Parameters
     ----------
-    label: the column that is not a feature, by name or by index (negative from the end); its
-        cells are kept as they are written, so `007` and `7` are two labels.
-    columns: the names of the features wanted, in this order: a file whose columns are in another
-        order is put right, further columns are ignored, missing ones are an error by name.
-    delimiter: one character; by default the one of `,` `;` tab `|` that cuts the rows alike.
-    header: whether the first row holds names; by default it does if it differs in kind from the
-        rows below, as text does from numbers. A first row that could be both is an error.
+    label: the label column, by name or by index (negative from the end). Its cells are kept as
+        text, so `007` and `7` are two labels.
+    columns: the names of the features, in the order of the result. Further columns of the file are
+        ignored; missing columns are an error.
+    delimiter: one character; by default the one of `,` `;` tab `|` that splits all rows into the
+        same number of cells.
+    header: whether the first row contains names; by default it does if it differs in kind from the
+        rows below, as text differs from numbers. An ambiguous first row is an error.
     allow_nonfinite: accept `nan` and `inf`.
 
-    Raises FormatError, with line and column, for ragged rows, cells that are not ASCII decimal
-    numbers, numbers beyond float64, bad quotes, NUL, bytes that are not UTF-8, no rows at all.
+    Raises FormatError, with line and column, for rows of unequal width, cells that are not ASCII
+    decimal numbers, numbers beyond float64, bad quotes, NUL, bytes that are not UTF-8, and files
+    without rows.
     """
     wanted = {*(columns or ()), *([label] if isinstance(label, str) else [])}
     cells = open_cells(path, delimiter=delimiter, header=header, wanted=wanted)
@@ -78,7 +80,7 @@ def read_table(
     columns: Sequence[str] | None = None,
     allow_nonfinite: bool = False,
 ) -> Table:
-    """The numbers in a file that is open already; see :func:`read_csv`."""
+    """The numbers in an open file; see :func:`read_csv`."""
     if "" in cells.names:
         raise cells.error(
             1,
@@ -100,7 +102,7 @@ def read_table(
 
 
 def _features(cells: Cells, label_at: int | None, columns: Sequence[str] | None) -> list[int]:
-    """The places of the features."""
+    """The indices of the features."""
     if columns is None:
         return [place for place in range(len(cells.names)) if place != label_at]
     places = {name: place for place, name in enumerate(cells.names)}
@@ -118,11 +120,11 @@ def _features(cells: Cells, label_at: int | None, columns: Sequence[str] | None)
 # -- rows of plain numbers ---------------------------------------------------------------------
 
 _Content = tuple[Array, Array, list[str]]
-"""The features' values, the line of each row, and the label's cells."""
+"""The values of the features, the line of each row, and the cells of the label."""
 
 
 def _all_at_once(cells: Cells, features: list[int], label_at: int | None) -> _Content | None:
-    """The content of a file that holds finite numbers and delimiters only; else None."""
+    """The contents of a file of finite numbers and delimiters; None for other files."""
     text, end = cells.text, cells.body
     allowed = ("0123456789+-.eE \n" + cells.delimiter).encode()
     if not text.isascii():
@@ -131,7 +133,7 @@ def _all_at_once(cells: Cells, features: list[int], label_at: int | None) -> _Co
     parts: list[Array] = []
     lines: list[int] = []
     labels: list[str] = []
-    # In pieces: one list of all lines would take several times the file's size.
+    # In pieces: a list of all lines would take several times the size of the file.
     while end < len(text):
         begin, end = end, text.find("\n", end + _PIECE) + 1 or len(text)
         piece = text[begin:end]
@@ -161,7 +163,7 @@ def _numbers_of(rows: list[str], cells: Cells) -> Array | None:
 
 
 def _cell(row: str, cells: Cells, at: int) -> str:
-    """One cell of a row without quotes, cut from the nearer end."""
+    """One cell of a row without quotes, split from the nearer end."""
     after = len(cells.names) - 1 - at
     if at <= after:
         return row.split(cells.delimiter, at + 1)[at].strip()
@@ -169,7 +171,7 @@ def _cell(row: str, cells: Cells, at: int) -> str:
 
 
 def _as_slice(places: list[int]) -> list[int] | slice:
-    """Neighbouring columns as a slice, which is read without a copy of the whole table."""
+    """Adjacent columns as a slice, which avoids a copy of the whole table."""
     if places and places == list(range(places[0], places[0] + len(places))):
         return slice(places[0], places[0] + len(places))
     return places
@@ -196,7 +198,7 @@ def _cell_by_cell(
 
 
 def number(cells: Cells, line: int, at: int, cell: str, nonfinite: bool = False) -> float:
-    """The number in a cell; FormatError with line and column for what is none."""
+    """The number in a cell; FormatError with line and column if it is not a number."""
     text = cell.strip(" ")
     if is_number(text, nonfinite):
         value = float(text)
@@ -228,7 +230,7 @@ def _hint(cells: Cells, text: str) -> str | None:
 
 
 def label_numbers(cells: Cells, table: Table) -> Array:
-    """The label column as float64 numbers; FormatError, with the line, for what is none."""
+    """The label column as float64 numbers; FormatError with the line of a cell that is not one."""
     at = cells.find(table.label_name or "")
     pairs = zip(table.lines.tolist(), table.labels, strict=True)  # type: ignore[arg-type]
     return np.array([number(cells, line, at, str(cell)) for line, cell in pairs])

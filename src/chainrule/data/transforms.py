@@ -1,8 +1,8 @@
-"""Transforms: functions of a whole batch of NumPy arrays, `x` of shape (N, ...) to `y` (N, ...).
+"""Transforms: functions of a whole batch of NumPy arrays, from `x` (N, ...) to `y` (N, ...).
 
-Random ones draw from the generator they are handed, so that the loader can make augmentation a
-function of (seed, epoch, batch). Each can be written to JSON and rebuilt from it: a run folder
-keeps the preprocessing its model was trained with. Only the classes of this file are rebuilt.
+Random transforms draw from the generator that the caller passes, so that augmentation depends only
+on (seed, epoch, batch). Chainrule's own transforms can be written to JSON and read back: a run
+stores the preprocessing of its model.
 
 >>> prepare = Compose([Rescale(255), Flatten()])
 >>> prepare(np.full((2, 1, 3, 3), 51, np.uint8)).shape
@@ -35,10 +35,10 @@ Generator = np.random.Generator
 
 
 class Transform(ABC):
-    """A function of a batch. Subclass it: `__call__`, and `parameters` (constructor arguments).
+    """A function of a batch. Subclass it and define `__call__` and `parameters`.
 
-    random: True if `__call__` draws from the generator (it then needs one).
-    at_rest: what takes a random transform's place when predicting (None: nothing).
+    random: whether `__call__` draws from the generator, and so needs one.
+    at_rest: the transform that replaces a random one in prediction; None to leave it out.
     """
 
     random: bool = False
@@ -46,14 +46,14 @@ class Transform(ABC):
 
     @abstractmethod
     def __call__(self, x: Array, generator: Generator | None = None) -> Array:
-        """The transformed batch; `x` (N, ...) itself is never written to."""
+        """The transformed batch. `x` (N, ...) is not modified."""
 
     @abstractmethod
     def parameters(self) -> dict[str, Any]:
-        """The constructor's arguments, as values that JSON can hold."""
+        """The arguments of the constructor as values for JSON."""
 
     def to_config(self) -> dict[str, Any]:
-        """A JSON-ready record, read back by :func:`transform_from_config`."""
+        """A record for JSON, which :func:`transform_from_config` reads back."""
         name = type(self).__name__
         if _REGISTRY.get(name) is not type(self):
             raise ArgumentError(
@@ -78,15 +78,15 @@ _DEEPEST = 16
 
 
 def register(kind: type[Transform]) -> type[Transform]:
-    """Marks one of Chainrule's own transforms as one that a config may name."""
+    """Class decorator: allow a config to name this transform."""
     _REGISTRY[kind.__name__] = kind
     return kind
 
 
 def transform_from_config(config: Mapping[str, Any], _depth: int = 0) -> Transform:
-    """The transform that :meth:`Transform.to_config` recorded; nothing is imported by name.
+    """The transform from a record of :meth:`Transform.to_config`.
 
-    Raises FormatError for a name that is not Chainrule's or arguments that do not fit.
+    Nothing is imported by name. Raises FormatError for unknown names and for invalid arguments.
 
     >>> transform_from_config({"name": "Rescale", "divisor": 16})
     Rescale(divisor=16.0, dtype=None)
@@ -113,7 +113,7 @@ def transform_from_config(config: Mapping[str, Any], _depth: int = 0) -> Transfo
 
 
 def deterministic(transform: Transform | None) -> Transform | None:
-    """What prediction applies: `transform` without its random parts (None: nothing is left)."""
+    """`transform` without its random parts, for prediction; None if nothing remains."""
     return transform.at_rest if transform is not None and transform.random else transform
 
 
@@ -136,7 +136,7 @@ def check_numbers(value: object, name: str) -> Array:
 
 
 def _float_dtype(x: Array, dtype: str | None) -> np.dtype[Any]:
-    """The asked-for dtype; else the input's own if it is floating, and float32 for integers."""
+    """The given dtype; by default the dtype of a floating input, and float32 for integers."""
     if dtype is not None:
         return np.dtype(dtype)
     return x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
@@ -178,7 +178,7 @@ class Compose(Transform):
 
 @register
 class Rescale(Transform):
-    """y = x / divisor, as floats: pixels 0 to 255 become numbers in [0, 1] with `Rescale(255)`.
+    """y = x / divisor, as floats. `Rescale(255)` maps pixels from 0 to 255 to [0, 1].
 
     >>> Rescale(255)(np.array([[0, 51, 255]], np.uint8)).tolist() == [[0, np.float32(0.2), 1]]
     True
@@ -236,10 +236,10 @@ class Normalize(Transform):
 
 @register
 class Standardize(Transform):
-    """y = (x − mean) / std per feature, with statistics of the training part only.
+    """y = (x − mean) / std per feature, with statistics of the training part.
 
-    `Standardize.fit(x_train)` takes them; a constant feature keeps its scale (std 1). The
-    arithmetic is in float64, so that large offsets (years, areas) lose nothing.
+    `Standardize.fit(x_train)` computes them. A constant feature gets std 1. The arithmetic runs in
+    float64, so that large offsets (years, areas) lose no precision.
 
     >>> Standardize.fit(np.array([[1.0, 5.0], [3.0, 5.0]]))(np.array([[2.0, 6.0]]))
     array([[0., 1.]])
@@ -257,16 +257,16 @@ class Standardize(Transform):
 
     @classmethod
     def fit(cls, x: Array, dtype: str | None = None) -> Standardize:
-        """Mean and (population) standard deviation of each feature over axis 0."""
+        """Standardize with the mean and the population standard deviation of each feature."""
         values = check_numbers(x, "the training part")
         if values.ndim < 1 or len(values) == 0:
             raise ArgumentError("statistics of no samples", given=values.shape)
-        # A power of two by which nothing is rounded, and no square leaves the range of float64.
+        # Scaling by a power of two is exact, and keeps all squares in the range of float64.
         largest = np.abs(values).max(axis=0, initial=0.0)
         scale = np.exp2(np.frexp(largest)[1] - 1.0)
         scaled = values / scale
         mean, std = scaled.mean(axis=0), scaled.std(axis=0)
-        # A constant column's computed spread is rounding noise of its mean, not information.
+        # The computed deviation of a constant column is only the rounding error of its mean.
         std = np.where(std * scale > 1e-12 * largest, std * scale, 1.0)
         return cls(mean * scale, std, dtype)
 

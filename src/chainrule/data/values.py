@@ -1,7 +1,6 @@
-"""What the text in a column means: numbers as the world writes them, yes and no, dates.
+"""The meaning of text in a column: numbers in various notations, yes and no, dates.
 
-A notation is found for a whole column, from all of its cells, or not at all: `1,234` alone may be
-either of two numbers.
+A notation must fit all cells of a column, since `1,234` alone is ambiguous.
 
 >>> found = find_numbers(["$1,234.50", "($5)"])
 >>> found, found.read("$1,234.50"), found.read("($5)")
@@ -37,13 +36,13 @@ _FORMATS = ("iso", *(day + time for day, time in product(_DAYS, _TIMES)), "%H:%M
 
 
 class Numbers(NamedTuple):
-    """How a column writes numbers: its decimal sign, and a percent or currency sign, if any."""
+    """The notation of numbers in a column: the decimal sign, and a percent or currency sign."""
 
     decimal: str = "."
     unit: str = ""
 
     def read(self, text: str) -> float | None:
-        """The number in a cell; None if it is not written so, or not finite."""
+        """The number in a cell; None if it has another notation or is not finite."""
         if self == _PLAIN and is_number(text):
             value = float(text)
         else:
@@ -75,7 +74,7 @@ class _Parts(NamedTuple):
 
 
 def _parts(text: str) -> _Parts | None:
-    """A cell as a sign, a unit, digits with their separators, and an exponent."""
+    """The sign, the unit, the digits with separators, and the exponent of a cell; or None."""
     match = _AFFIXES.fullmatch(text)
     if match is None:
         return None
@@ -92,9 +91,9 @@ def _parts(text: str) -> _Parts | None:
 
 
 def find_numbers(texts: Iterable[str], decimal: str | None = None) -> Numbers | None:
-    """The notation in which all of `texts` are numbers: plain, with groups, a unit, a comma.
+    """The notation in which all of `texts` are numbers, or None.
 
-    decimal: "." or "," where both could be meant; by default the point.
+    decimal: "." or ",", if both are possible; by default the point.
     """
     texts = list(texts)
     if decimal != "," and all(map(is_number, texts)):
@@ -110,18 +109,18 @@ def find_numbers(texts: Iterable[str], decimal: str | None = None) -> Numbers | 
 
 
 def looks_numeric(text: str) -> bool:
-    """Whether a cell alone is a number in some notation."""
+    """Whether a cell is a number in some notation."""
     return find_numbers([text]) is not None
 
 
 def find_pair(texts: Iterable[str]) -> tuple[str, str] | None:
-    """The two words, in small letters, for no and yes, if all of `texts` are one of them."""
+    """The lower-case words for no and yes, if all of `texts` are one of them; else None."""
     words = {text.lower() for text in texts}
     return next((pair for pair in _PAIRS if words and words <= {*pair}), None)
 
 
 def read_date(text: str, form: str) -> float | None:
-    """Seconds since 1970 of a date in a format of `strptime`, or "iso"; None if it is none."""
+    """Seconds since 1970 of a date in a format of `strptime` or "iso"; None for other text."""
     try:
         when = datetime.fromisoformat(text) if form == "iso" else datetime.strptime(text, form)
     except ValueError:
@@ -131,7 +130,7 @@ def read_date(text: str, form: str) -> float | None:
 
 
 def date_formats(texts: Iterable[str]) -> Iterator[str]:
-    """Every format in which all of `texts` are dates, the likelier first."""
+    """All formats in which all of `texts` are dates, the most likely first."""
     texts = list(texts)
     for form in _FORMATS:
         if texts and all(read_date(text, form) is not None for text in texts):
