@@ -36,6 +36,10 @@ from chainrule.ops.reduce import *
 from chainrule.ops.norms import *
 from chainrule.ops.shape import *
 from chainrule.ops.index import *
+from chainrule.ops.select import *
+from chainrule.ops.rearrange import *
+from chainrule.ops.diagonals import *
+from chainrule.ops.sets import *
 from chainrule.ops.order import *
 from chainrule.ops.scan import *
 from chainrule.ops.statistics import *

@@ -50,7 +50,7 @@ def _of_record(record: Primitive) -> Method:
 def _at_input(op: Method) -> Method:
     """The method of an op whose first argument is another one: `x.where(condition, other)`."""
     parameters = dict(inspect.signature(op).parameters)
-    tensor = parameters.pop("input")
+    tensor = parameters.pop("input").replace(default=inspect.Parameter.empty)
     others = inspect.Signature([*parameters.values()])
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:

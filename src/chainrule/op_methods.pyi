@@ -1,11 +1,13 @@
 # Written by tools/stubs.py, from the records.
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, NoReturn
 
 from chainrule.ops.arithmetic import Rounding
 from chainrule.ops.order import Extreme
 from chainrule.ops.rules import Dims
+from chainrule.ops.select import Reduce
+from chainrule.ops.sets import Histogram
 from chainrule.ops.statistics import Interpolation, Range
 from chainrule.tensor import Tensor
 
@@ -61,6 +63,10 @@ class OpMethods:
         """y = the position of the first minimum along `dim`; a NaN counts as the minimum."""
     def argsort(self, dim: int = -1, descending: bool = False, *, stable: bool = True) -> Tensor:
         """y = the order that sorts x along `dim`, stable; NaN sorts last."""
+    def argwhere(self) -> Tensor:
+        """The positions of all elements that are not zero, a row each: (n, dimensions)."""
+    def as_strided(self, *layout: Any) -> NoReturn:
+        """Refused: the layout of memory is not part of what a tensor means."""
     def asin(self) -> Tensor:
         """y = arcsin x.   ∂y/∂x = 1/√(1 − x²)."""
     def asin_(self) -> Tensor:
@@ -79,6 +85,8 @@ class OpMethods:
         """y = artanh x = ½·ln((1 + x)/(1 − x)).   ∂y/∂x = 1/(1 − x²)."""
     def atanh_(self) -> Tensor:
         """Assign the result of `x.atanh(...)` to `x`, which keeps its shape and dtype."""
+    def bincount(self, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+        """How often each of 0, 1, 2, ... occurs in a vector, or the sum of its weights."""
     def bitwise_and(self, other: Tensor | float) -> Tensor:
         """y = a and b, of booleans or bit by bit of integers."""
     def bitwise_and_(self, other: Tensor | float) -> Tensor:
@@ -103,6 +111,12 @@ class OpMethods:
         """y = either a or b, of booleans or bit by bit of integers."""
     def bitwise_xor_(self, other: Tensor | float) -> Tensor:
         """Assign the result of `x.bitwise_xor(...)` to `x`, which keeps its shape and dtype."""
+    def broadcast_to(self, size: Sequence[int]) -> Tensor:
+        """Repeated along dimensions of size 1 to a shape."""
+    def bucketize(
+        self, boundaries: Tensor, *, out_int32: bool = False, right: bool = False
+    ) -> Tensor:
+        """The bucket of each number: between which of the sorted boundaries it lies."""
     def ceil(self) -> Tensor:
         """y = ⌈x⌉.   Piecewise constant."""
     def ceil_(self) -> Tensor:
@@ -115,6 +129,8 @@ class OpMethods:
         """Assign the result of `x.clamp(...)` to `x`, which keeps its shape and dtype."""
     def clone(self) -> Tensor:
         """y = x, in memory of its own.   ∂y/∂x = 1."""
+    def combinations(self, r: int = 2, with_replacement: bool = False) -> Tensor:
+        """All combinations of r elements of a vector, a row each."""
     def copysign(self, other: Tensor | float) -> Tensor:
         """|a| with the sign of b, of zeros too.   ∂y/∂a = ±1, and 0 where a = 0."""
     def copysign_(self, other: Tensor | float) -> Tensor:
@@ -149,6 +165,18 @@ class OpMethods:
         """Degrees to radians, x·π/180."""
     def deg2rad_(self) -> Tensor:
         """Assign the result of `x.deg2rad(...)` to `x`, which keeps its shape and dtype."""
+    def diag(self, diagonal: int = 0) -> Tensor:
+        """The diagonal of a matrix, or the matrix with a vector on its diagonal."""
+    def diag_embed(self, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+        """Matrices with the last dimension on their diagonals, zeros elsewhere."""
+    def diagflat(self, offset: int = 0) -> Tensor:
+        """The matrix with all elements on its diagonal."""
+    def diagonal(self, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+        """The diagonals of the matrices in two dimensions, in a last dimension: a view."""
+    def diagonal_scatter(
+        self, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
+    ) -> Tensor:
+        """`input` with the elements of `src` on the diagonal."""
     def diff(
         self, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
     ) -> Tensor:
@@ -163,6 +191,8 @@ class OpMethods:
         """a / b, or that quotient rounded down ("floor") or towards 0 ("trunc")."""
     def div_(self, other: Tensor | float, *, rounding_mode: Rounding | None = None) -> Tensor:
         """Assign the result of `x.div(...)` to `x`, which keeps its shape and dtype."""
+    def dsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+        """Parts along the third dimension."""
     def eq(self, other: Tensor | float) -> Tensor:
         """y = (a = b)."""
     def eq_(self, other: Tensor | float) -> Tensor:
@@ -191,6 +221,8 @@ class OpMethods:
         """Assign the result of `x.exp(...)` to `x`, which keeps its shape and dtype."""
     def expand(self, *shape: Any) -> Tensor:
         """y = x repeated along dimensions of size 1, and new ones in front.   ∂y/∂x = Σ repeats."""
+    def expand_as(self, other: Tensor) -> Tensor:
+        """Repeated along dimensions of size 1 to the shape of another tensor."""
     def expm1(self) -> Tensor:
         """y = eˣ − 1, accurate near 0.   ∂y/∂x = y + 1."""
     def expm1_(self) -> Tensor:
@@ -199,6 +231,10 @@ class OpMethods:
         """With the dimensions from `start_dim` to `end_dim` merged into one."""
     def flip(self, *dims: Any) -> Tensor:
         """y = x backwards along the dimensions.   ∂y/∂x = 1."""
+    def fliplr(self) -> Tensor:
+        """The columns backwards."""
+    def flipud(self) -> Tensor:
+        """The rows backwards."""
     def float_power(self, exponent: Tensor | float) -> Tensor:
         """xᵉ in float64."""
     def floor(self) -> Tensor:
@@ -239,14 +275,41 @@ class OpMethods:
         """0 where x < 0, `values` where x = 0, 1 where x > 0; constant, without a gradient."""
     def heaviside_(self, values: Tensor) -> Tensor:
         """Assign the result of `x.heaviside(...)` to `x`, which keeps its shape and dtype."""
+    def histc(self, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+        """How many elements lie in each of equal bins between min and max, both included."""
+    def histogram(
+        self,
+        bins: int | Tensor,
+        *,
+        range: tuple[float, float] | None = None,
+        weight: Tensor | None = None,
+        density: bool = False,
+    ) -> Histogram:
+        """(hist, bin_edges) of equal bins in a range, or of bins with the edges given."""
+    def hsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+        """Parts along the columns; of one dimension, along it."""
     def hypot(self, other: Tensor | float) -> Tensor:
         """y = √(a² + b²), without overflow on the way.   ∂y/∂a = a/y, ∂y/∂b = b/y."""
     def hypot_(self, other: Tensor | float) -> Tensor:
         """Assign the result of `x.hypot(...)` to `x`, which keeps its shape and dtype."""
+    def index_add(self, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+        """x with α·source added to its parts at a vector of positions, repeated ones added up."""
+    def index_add_(self, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+        """Assign the result of `x.index_add(...)` to `x`, which keeps its shape and dtype."""
+    def index_copy(self, dim: int, index: Tensor, source: Tensor) -> Tensor:
+        """x with the parts at a vector of positions replaced by those of `source`."""
+    def index_copy_(self, dim: int, index: Tensor, source: Tensor) -> Tensor:
+        """Assign the result of `x.index_copy(...)` to `x`, which keeps its shape and dtype."""
+    def index_fill(self, dim: int, index: Tensor, value: float | Tensor) -> Tensor:
+        """x with the parts at a vector of positions filled with a number."""
+    def index_fill_(self, dim: int, index: Tensor, value: float | Tensor) -> Tensor:
+        """Assign the result of `x.index_fill(...)` to `x`, which keeps its shape and dtype."""
     def index_put(self, indices: Any, values: Any) -> Tensor:
         """`x` with `x[indices] = values`; what `x[indices] = values` on a tensor assigns."""
     def index_put_(self, indices: Any, values: Any) -> Tensor:
         """Assign the result of `x.index_put(...)` to `x`, which keeps its shape and dtype."""
+    def index_select(self, dim: int, index: Tensor) -> Tensor:
+        """The parts at a vector of positions along `dim`."""
     def isclose(
         self, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
     ) -> Tensor:
@@ -335,6 +398,16 @@ class OpMethods:
         """y = (a < b)."""
     def lt_(self, other: Tensor | float) -> Tensor:
         """Assign the result of `x.lt(...)` to `x`, which keeps its shape and dtype."""
+    def masked_fill(self, mask: Tensor, value: float | Tensor) -> Tensor:
+        """x with a number where a mask that broadcasts holds."""
+    def masked_fill_(self, mask: Tensor, value: float | Tensor) -> Tensor:
+        """Assign the result of `x.masked_fill(...)` to `x`, which keeps its shape and dtype."""
+    def masked_scatter(self, mask: Tensor, source: Tensor) -> Tensor:
+        """x with the first elements of `source`, in order, where a mask that broadcasts holds."""
+    def masked_scatter_(self, mask: Tensor, source: Tensor) -> Tensor:
+        """Assign the result of `x.masked_scatter(...)` to `x`, which keeps its shape and dtype."""
+    def masked_select(self, mask: Tensor) -> Tensor:
+        """The elements where a mask that broadcasts holds, in one dimension."""
     def matmul(self, other: Tensor) -> Tensor:
         """The matrix product as in PyTorch: vectors are a row on the left, a column on the right."""
     def max(
@@ -359,8 +432,8 @@ class OpMethods:
         """Assign the result of `x.minimum(...)` to `x`, which keeps its shape and dtype."""
     def mode(self, dim: int = -1, keepdim: bool = False) -> Extreme:
         """(values, indices) of the most frequent element along `dim`, the smallest of several."""
-    def movedim(self, source: int, destination: int) -> Tensor:
-        """With the dimension `source` moved to `destination`."""
+    def movedim(self, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+        """With the dimension `source` moved to `destination`, or several of them."""
     def msort(self) -> Tensor:
         """Sorted along the first dimension."""
     def mul(self, other: Tensor | float) -> Tensor:
@@ -390,6 +463,8 @@ class OpMethods:
         """The quantiles of the elements that are not NaN; NaN of none."""
     def nansum(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
         """The sum of the elements that are not NaN; 0 of none."""
+    def narrow(self, dim: int, start: int, length: int) -> Tensor:
+        """The `length` elements from `start` on along `dim`: a view."""
     def ne(self, other: Tensor | float) -> Tensor:
         """y = (a ≠ b)."""
     def ne_(self, other: Tensor | float) -> Tensor:
@@ -422,6 +497,10 @@ class OpMethods:
         """Assign the result of `x.pow(...)` to `x`, which keeps its shape and dtype."""
     def prod(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
         """y = Π x over the dimensions.   ∂y/∂xᵢ = Π of the others (so zeros are no trouble)."""
+    def put(self, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+        """x with the elements of `source` at positions of the flattened tensor, or added there."""
+    def put_(self, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+        """Assign the result of `x.put(...)` to `x`, which keeps its shape and dtype."""
     def quantile(
         self,
         q: float | Tensor,
@@ -435,6 +514,8 @@ class OpMethods:
         """Radians to degrees, x·180/π."""
     def rad2deg_(self) -> Tensor:
         """Assign the result of `x.rad2deg(...)` to `x`, which keeps its shape and dtype."""
+    def ravel(self) -> Tensor:
+        """In one dimension."""
     def reciprocal(self) -> Tensor:
         """1/x; of integers in the default floating dtype."""
     def reciprocal_(self) -> Tensor:
@@ -449,10 +530,24 @@ class OpMethods:
         """Assign the result of `x.remainder(...)` to `x`, which keeps its shape and dtype."""
     def renorm(self, p: float, dim: int, maxnorm: float) -> Tensor:
         """Each part along `dim` scaled down to the norm `maxnorm`, where it is larger."""
+    def repeat(self, *repeats: Any) -> Tensor:
+        """The whole tensor repeated along each dimension, new dimensions in front."""
+    def repeat_interleave(
+        self,
+        repeats: int | Tensor | None = None,
+        dim: int | None = None,
+        *,
+        output_size: int | None = None,
+    ) -> Tensor:
+        """Each element repeated, along `dim` or in one dimension; how often may differ."""
     def reshape(self, *shape: Any) -> Tensor:
         """y = x in another shape of as many elements; one −1 is worked out.   ∂y/∂x = 1."""
+    def reshape_as(self, other: Tensor) -> Tensor:
+        """In the shape of another tensor."""
     def roll(self, shifts: int | Sequence[int], dims: Dims) -> Tensor:
         """y = x moved on by `shifts` along the dimensions, the end coming back in front."""
+    def rot90(self, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+        """Turned k times by 90° in the plane of two dimensions, from the first to the second."""
     def round(self) -> Tensor:
         """y = the nearest integer, ties to even.   Piecewise constant."""
     def round_(self) -> Tensor:
@@ -463,8 +558,48 @@ class OpMethods:
         """Assign the result of `x.rsqrt(...)` to `x`, which keeps its shape and dtype."""
     def rsub(self, other: Tensor | float, *, alpha: float = 1) -> Tensor:
         """b − α·a: the difference of the two in the other order."""
-    def scatter_add(self, index: Tensor | float, *, shape: Any, dim: Any) -> Tensor:
-        """y = zeros of a shape, with x added at the positions `index` along `dim`."""
+    def scatter(
+        self,
+        dim: int,
+        index: Tensor,
+        src: Tensor | float,
+        *,
+        reduce: Literal["add", "multiply"] | None = None,
+    ) -> Tensor:
+        """x with the elements of `src`, or a number, at the positions `index` along `dim`."""
+    def scatter_(
+        self,
+        dim: int,
+        index: Tensor,
+        src: Tensor | float,
+        *,
+        reduce: Literal["add", "multiply"] | None = None,
+    ) -> Tensor:
+        """Assign the result of `x.scatter(...)` to `x`, which keeps its shape and dtype."""
+    def scatter_add(self, dim: int, index: Tensor, src: Tensor) -> Tensor:
+        """x with the elements of `src` added at the positions `index` along `dim`, repeated ones too."""
+    def scatter_add_(self, dim: int, index: Tensor, src: Tensor) -> Tensor:
+        """Assign the result of `x.scatter_add(...)` to `x`, which keeps its shape and dtype."""
+    def scatter_reduce(
+        self, dim: int, index: Tensor, src: Tensor, reduce: Reduce, *, include_self: bool = True
+    ) -> Tensor:
+        """x with `src` folded in at the positions `index` along `dim`: sum, prod, mean, amax or amin."""
+    def scatter_reduce_(
+        self, dim: int, index: Tensor, src: Tensor, reduce: Reduce, *, include_self: bool = True
+    ) -> Tensor:
+        """Assign the result of `x.scatter_reduce(...)` to `x`, which keeps its shape and dtype."""
+    def searchsorted(
+        self,
+        sorted_sequence: Tensor,
+        *,
+        out_int32: bool = False,
+        right: bool = False,
+        side: str | None = None,
+        sorter: Tensor | None = None,
+    ) -> Tensor:
+        """Where in sorted rows each number would be put: before equal ones, or behind them (right)."""
+    def select(self, dim: int, index: int) -> Tensor:
+        """The part at `index` along `dim`, which falls away: a view."""
     def sigmoid(self) -> Tensor:
         """y = 1 / (1 + e⁻ˣ).   ∂y/∂x = y·(1 − y)."""
     def sigmoid_(self) -> Tensor:
@@ -529,6 +664,12 @@ class OpMethods:
         """y = Σ x over the dimensions.   ∂y/∂x = 1."""
     def sum_to_size(self, *shape: Any) -> Tensor:
         """Σ x down to a shape that broadcasts to the shape of `x`: the adjoint of broadcasting."""
+    def t(self) -> Tensor:
+        """A matrix transposed; a vector or a number as it is."""
+    def take(self, index: Tensor) -> Tensor:
+        """The elements at positions of the flattened tensor, in the shape of `index`."""
+    def take_along_dim(self, indices: Tensor, dim: int | None = None) -> Tensor:
+        """The elements at `indices` along `dim`, the other dimensions broadcast; as `gather`."""
     def tan(self) -> Tensor:
         """y = tan x.   ∂y/∂x = 1 + y²."""
     def tan_(self) -> Tensor:
@@ -537,6 +678,10 @@ class OpMethods:
         """y = tanh x.   ∂y/∂x = 1 − y²."""
     def tanh_(self) -> Tensor:
         """Assign the result of `x.tanh(...)` to `x`, which keeps its shape and dtype."""
+    def tensor_split(
+        self, indices_or_sections: int | Sequence[int] | Tensor, dim: int = 0
+    ) -> tuple[Tensor, ...]:
+        """That many parts along `dim`, the first ones larger by one; or parts that begin at indices."""
     def tile(self, *repeats: Any) -> Tensor:
         """The whole tensor repeated along each dimension, new dimensions in front."""
     def topk(self, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Extreme:
@@ -555,6 +700,24 @@ class OpMethods:
         """y = x without its fraction.   Piecewise constant."""
     def trunc_(self) -> Tensor:
         """Assign the result of `x.trunc(...)` to `x`, which keeps its shape and dtype."""
+    def unbind(self, dim: int = 0) -> tuple[Tensor, ...]:
+        """All parts along `dim`, which falls away."""
+    def unflatten(self, dim: int, sizes: Sequence[int]) -> Tensor:
+        """With one dimension as several, of which one may be −1: the inverse of `flatten`."""
+    def unfold(self, dimension: int, size: int, step: int) -> Tensor:
+        """Windows of `size` along a dimension, each `step` further; their elements in a last dimension."""
+    def unique(
+        self,
+        sorted: bool = True,
+        return_inverse: bool = False,
+        return_counts: bool = False,
+        dim: int | None = None,
+    ) -> Any:
+        """The distinct elements, or parts along `dim`, always sorted."""
+    def unique_consecutive(
+        self, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    ) -> Any:
+        """The first of each run of equal elements, or of equal parts along `dim`."""
     def unsqueeze(self, dim: int) -> Tensor:
         """With a dimension of size 1 put at `dim`."""
     def var(
@@ -575,8 +738,10 @@ class OpMethods:
         correction: float | None = None,
     ) -> tuple[Tensor, Tensor]:
         """(variance, mean)."""
-    def where(self, condition: Tensor, other: Tensor | float) -> Tensor:
-        """y = a where the condition holds, else b.   The gradient goes to the one chosen."""
+    def vsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+        """Parts along the rows."""
+    def where(self, condition: Tensor, other: Tensor | float | None = None) -> Any:
+        """`input` where the condition holds, else `other`; of a condition alone, where it holds."""
     def xlog1py(self, other: Tensor | float) -> Tensor:
         """x·ln(1 + y), and 0 where x = 0 and y is not NaN."""
     def xlogy(self, other: Tensor | float) -> Tensor:

@@ -33,7 +33,7 @@ from chainrule.tensor import Tensor
 
 __all__ = [
     "astype", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "clamp", "eq", "ge",
-    "gt", "isfinite", "isinf", "isnan", "le", "lt", "ne", "where",
+    "gt", "isfinite", "isinf", "isnan", "le", "lt", "ne",
 ]
 
 # -- comparison and logic ------------------------------------------------------------------------

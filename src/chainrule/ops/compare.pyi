@@ -21,7 +21,6 @@ __all__ = [
     "le",
     "lt",
     "ne",
-    "where",
 ]
 
 class _eq(Primitive):

@@ -29,7 +29,7 @@ from chainrule.primitive import Spec, array_of, composition, in_place_form, prim
 from chainrule.samples import cases
 from chainrule.tensor import Tensor, from_numpy
 
-__all__ = ["gather", "index_put", "nonzero", "scatter_add"]
+__all__ = ["gather", "index_put", "nonzero"]
 
 # -- slices --------------------------------------------------------------------------------------
 

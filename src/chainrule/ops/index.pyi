@@ -5,7 +5,7 @@ from typing import Any
 from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
 
-__all__ = ["gather", "index_put", "nonzero", "scatter_add"]
+__all__ = ["gather", "index_put", "nonzero"]
 
 class _slice_(Primitive):
     def __call__(self, input: Tensor | float, *, index: Any) -> Tensor:

@@ -26,7 +26,7 @@ from chainrule.samples import cases, uniform
 from chainrule.tensor import Tensor
 
 __all__ = [
-    "cat", "chunk", "expand", "flatten", "flip", "movedim", "pad", "permute", "reshape", "roll",
+    "cat", "expand", "flatten", "flip", "movedim", "pad", "permute", "reshape", "roll",
     "split", "squeeze", "stack", "tile", "transpose", "tril", "triu", "unsqueeze",
 ]
 
@@ -146,7 +146,8 @@ class flip:
     samples = cases(lambda rng: (rng.normal(size=(3, 4)), {"dims": (0,)}))
 
     def arguments(x: Tensor, *dims: Any) -> Any:
-        return (x,), {"dims": normalized_dims(sizes(dims), x.ndim)}
+        given = sizes(dims)
+        return (x,), {"dims": normalized_dims(given, x.ndim) if given else ()}
 
     def infer(x: SpecLike, *, dims: Shape) -> SpecLike:
         return x
@@ -339,10 +340,17 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
 
 
 @composition
-def movedim(input: Tensor, source: int, destination: int) -> Tensor:
-    """With the dimension `source` moved to `destination`."""
-    order = [d for d in range(input.ndim) if d != normalized_dim(source, input.ndim)]
-    order.insert(normalized_dim(destination, input.ndim), normalized_dim(source, input.ndim))
+def movedim(
+    input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]
+) -> Tensor:
+    """With the dimension `source` moved to `destination`, or several of them."""
+    moves = [(d,) if isinstance(d, int) else tuple(d) for d in (source, destination)]
+    sources, places = ([normalized_dim(d, input.ndim) for d in dims] for dims in moves)
+    if len(sources) != len(places) or len({*sources}) < len(sources) > len({*places}):
+        raise ArgumentError("a place for each dimension", given=f"{source} to {destination}")
+    order = [d for d in range(input.ndim) if d not in sources]
+    for place, dim in sorted(zip(places, sources, strict=True)):
+        order.insert(place, dim)
     return input.permute(*order)
 
 
@@ -374,14 +382,6 @@ def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple
     return tuple(
         input[(*front, slice(end - n, end))] for n, end in zip(split_size, ends, strict=True)
     )
-
-
-@composition
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` parts of equal size along `dim` (the last may be smaller)."""
-    if chunks <= 0:
-        raise ArgumentError("chunks is at least 1", given=chunks)
-    return split(input, max(1, -(-input.shape[dim] // chunks)), dim)
 
 
 @composition

@@ -9,7 +9,6 @@ from chainrule.tensor import Tensor
 
 __all__ = [
     "cat",
-    "chunk",
     "expand",
     "flatten",
     "flip",
@@ -112,17 +111,14 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """With two dimensions exchanged."""
 
-def movedim(input: Tensor, source: int, destination: int) -> Tensor:
-    """With the dimension `source` moved to `destination`."""
+def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """With the dimension `source` moved to `destination`, or several of them."""
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors of one shape side by side along a new dimension."""
 
 def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Parts along `dim`, of `split_size` elements each (the last may be smaller), or as listed."""
-
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most `chunks` parts of equal size along `dim` (the last may be smaller)."""
 
 def tile(input: Tensor, *repeats: Any) -> Tensor:
     """The whole tensor repeated along each dimension, new dimensions in front."""
