@@ -302,11 +302,10 @@ def _derive(
     if len(gradients) == 1:
         results: Sequence[Tensor | None] = primitive.vjp(gradients[0], **named)
     else:
-        filled = gradients if primitive.partial else [
-            wrap(None, None, 0, spec) if g is None else g
-            for g, spec in zip(gradients, node.specs, strict=True)
-        ]  # fmt: skip
-        results = primitive.vjp(filled, **named)
+        if not primitive.partial:
+            pairs = zip(gradients, node.specs, strict=True)
+            gradients = [wrap(None, None, 0, spec) if g is None else g for g, spec in pairs]
+        results = primitive.vjp(gradients, **named)
     if len(results) != len(node.edges):
         raise DTypeError(
             f"the derivative of `{primitive.name}` returned {len(results)} gradients",
