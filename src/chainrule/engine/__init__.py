@@ -1,24 +1,24 @@
 """The engine: native kernels for primitives, and programs of them.
 
-- `run(primitive, arrays, params)` evaluates one primitive, natively where that pays.
-- `Program(instructions, buffers, slots, arena_bytes)` is a flat list of instructions that runs in
-  one call; `arena`, `constant` and `external` make its buffers.
-- `lower` tells whether a primitive has a kernel for given layouts; `steps_of` whether it is
-  elementwise, and so can be joined with others into one `fused` instruction.
+- `run(primitive, arrays, params)` evaluates one primitive, by its native kernel if there is one.
+- `Program(instructions, buffers, slots, arena_bytes)` is a list of instructions that runs in one
+  call; `arena`, `constant` and `external` make its buffers.
+- `lower` returns the native call of a primitive for given layouts, or None. `steps_of` returns the
+  steps of an elementwise primitive, which can be fused with others into one `fused` instruction.
 - `available`, `describe`, `set_num_threads`, `num_threads`, `use_instruction_set`.
 
-The same call gives the same bits on any number of threads and for an example in any batch. The
-C++ is in `engine/cpp/`; start reading at `kernels/gemm_tile.h`, `kernels/machine.h` and
+A call returns the same bits for any number of threads, and for an example in any batch. The C++
+code is in `engine/cpp/`; start reading at `kernels/gemm_tile.h`, `kernels/machine.h` and
 `runtime/pool.h`.
 
-Kernels that a program can name beside primitives:
+Kernels that an instruction can name besides primitives:
 
 =============  =====================================================================================
 ``product``    (a, b, bias) → activation(a·b + bias); ``activation`` ("none", "relu")
 ``fused``      a chain of elementwise steps with optional reductions: ``steps``, ``results``,
                ``reductions``, ``dims``, ``dtype``
-``copy``       a view into another, broadcasting
-``require``    ends the run unless all of x is true; ``number`` says which requirement it is
+``copy``       copies a view into another, with broadcasting
+``require``    stops the run unless all of x is true; ``number`` identifies the requirement
 =============  =====================================================================================
 """
 
@@ -52,7 +52,7 @@ __all__ = [
 
 
 def describe() -> dict[str, object]:
-    """What the engine is on this machine, for `chainrule doctor` and for reports.
+    """Facts about the engine on this machine, for `chainrule doctor` and for reports.
 
     >>> sorted(describe())
     ['available', 'instruction_set', 'instruction_sets', 'kernels', 'reason', 'threads']
@@ -74,10 +74,10 @@ def describe() -> dict[str, object]:
 
 
 def use_instruction_set(name: str) -> None:
-    """Use the kernels compiled for an instruction set of `describe()["instruction_sets"]`.
+    """Use the kernels for one of the instruction sets in `describe()["instruction_sets"]`.
 
-    The best one is chosen at the start; this is for tests and comparisons. Programs made before
-    keep theirs.
+    The best one is selected at import; this function is for tests and comparisons. Existing
+    programs keep their kernels. Raises ArgumentError for a set that the machine cannot run.
     """
     sets = module().instruction_sets()
     if name not in sets:

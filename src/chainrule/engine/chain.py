@@ -1,7 +1,7 @@
-"""Chains of elementwise ops, and their translation to the program of the elementwise machine.
+"""Chains of elementwise ops, and their translation to code for the elementwise machine.
 
 A chain is a tuple of steps `(op, operand, ...)`. An operand is a float, which is a constant, or an
-int, which counts the chain's inputs first and then the results of its steps:
+int, which numbers the inputs of the chain and then the results of its steps:
 
     (("mul", 0, 1), ("add", 2, 0.5), ("tanh", 3))        tanh(x₀·x₁ + 0.5), for two inputs
 """
@@ -36,7 +36,7 @@ MAX_SLOTS = 128
 
 
 class Reduction(NamedTuple):
-    """A sum or extreme of a chain's value over dimensions; a mean divides the sum."""
+    """A sum, maximum or minimum of one value of a chain; for a mean, the sum has a divisor."""
 
     fold: str
     operand: int
@@ -49,7 +49,7 @@ def _codes() -> dict[str, tuple[int, int]]:
 
 
 class _Slots:
-    """Gives steps registers of the machine, and takes them back after the last use."""
+    """Assigns registers of the machine to the results of steps, until their last use."""
 
     def __init__(self, n_inputs: int, steps: Sequence[Step], kept: set[int]) -> None:
         self.n_inputs, self.kept = n_inputs, kept
@@ -93,7 +93,7 @@ class _Slots:
 
 
 class MachineCode(NamedTuple):
-    """The program of the elementwise machine: see engine/cpp/kernels/machine.h."""
+    """The code of the elementwise machine; see engine/cpp/kernels/machine.h."""
 
     ints: tuple[int, ...]
     constants: tuple[float, ...]
@@ -107,7 +107,8 @@ def machine_code(
     reductions: tuple[Reduction, ...],
     truths: tuple[bool, ...],
 ) -> MachineCode:
-    """Translate a chain. Raises GraphError for an unknown op or operand, or too long a chain."""
+    """Translate a chain. Raises GraphError for an unknown op or operand, and for a chain that needs
+    too many registers."""
     kept = {*outputs, *(r.operand for r in reductions)}
     slots = _Slots(n_inputs, steps, kept)
     code: list[int] = []
@@ -138,10 +139,11 @@ def fused_call(
     shape: Shape | None = None,
     dtype: DType | None = None,
 ) -> NativeCall:
-    """The call of a chain: `results` are written whole, `reductions` over `dims` of the shape.
+    """The native call of a chain.
 
-    Outputs are the results, then the reductions; all lie in order. `shape` is what the inputs
-    broadcast to (found from them when None), `dtype` the dtype of the arithmetic.
+    The outputs are the `results`, which are written completely, and then the `reductions` over
+    `dims`; all are in C order. `shape` is the shape to which the inputs broadcast, by default
+    computed from them. `dtype` is the dtype of the arithmetic, by default the widest one.
     """
     if shape is None:
         shape = np.broadcast_shapes(*[x.shape for x in inputs])
@@ -161,7 +163,7 @@ def fused_call(
     sizes = [shape[d] for d in order]
     ints = (MODES[mode], kept, len(reductions), len(sizes), *sizes, *folds, *code.ints)
     floats = (*code.constants, *(float(r.divisor) for r in reductions))
-    if dtype is None:  # not compared with a dtype: NumPy takes None for float64
+    if dtype is None:  # tested first, since NumPy treats None as float64 in comparisons
         wide = any(x.dtype == FLOAT64 for x in (*inputs, *outputs))
     elif dtype in (FLOAT32, FLOAT64):
         wide = dtype == FLOAT64
@@ -173,13 +175,13 @@ def fused_call(
 def _iteration(
     ndim: int, dims: tuple[int, ...], reduces: bool, flat_rest: bool
 ) -> tuple[str, tuple[int, ...], int]:
-    """The mode, the order of dimensions, and how many of them are the outer index.
+    """The mode, the order of dimensions, and the number of them in the outer index.
 
-    `flat_rest`: what is not reduced has one element, so that all is a single row.
+    `flat_rest`: the dimensions that are kept have size 1, so that there is a single row.
     """
     if not reduces:
         return "none", tuple(range(ndim)), ndim
     rest = tuple(d for d in range(ndim) if d not in dims)
-    if rest and rest[-1] == ndim - 1 and not flat_rest:  # add up rows, as vectors
+    if rest and rest[-1] == ndim - 1 and not flat_rest:  # add rows to each other, as vectors
         return "columns", (*dims, *rest), len(dims)
     return "rows", (*rest, *dims), len(rest)

@@ -1,4 +1,4 @@
-"""Running one primitive: by its native kernel where there is one, else by its NumPy reference."""
+"""Running one primitive: by its native kernel if there is one, else by its NumPy reference."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from chainrule.primitive import Array, Primitive
 
 _MOST_PARAMS = 1024
 _variants: dict[Primitive, dict[Any, Any]] = {}
-"""The prepared calls of each primitive: for its parameters and layouts (cpp/runtime/prepared.h)."""
+"""The prepared calls of each primitive, by parameters and layouts (cpp/runtime/prepared.h)."""
 
 
 def run(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
-    """The primitive's value: one array, or a tuple of them.
+    """The value of the primitive: one array, or a tuple of them.
 
-    By the native kernel if there is one for these dtypes and layouts, whatever the size, so that
-    an example has the same bits in any batch; else by the NumPy reference. Raises what the
-    reference would raise.
+    Uses the native kernel if there is one for these dtypes and layouts, else the NumPy reference.
+    The choice does not depend on the size, so that an example has the same bits in any batch.
+    Raises the errors of the reference.
     """
     return primitive.native(*arrays, **params)
 
 
 def evaluator(primitive: Primitive) -> Callable[..., Any]:
-    """The function behind `run`. How operands lie in memory changes no bit of a result: what has
-    no kernel for them runs on copies in order."""
+    """The function that `run` calls. The layout of operands changes no bit of a result: without a
+    kernel for it, the op runs on copies in C order."""
     reference = primitive.forward
     if not available() or primitive.view is not None:
         return reference
@@ -50,14 +50,14 @@ def evaluator(primitive: Primitive) -> Callable[..., Any]:
             if result is None and not all([x.flags.aligned for x in arrays]):
                 result = run_native(primitive, tuple(map(_in_order, arrays)), params)
         except OutOfRangeError:
-            result = None  # the reference raises, and says more than a kernel can
+            result = None  # the reference raises an error with more information
         return on_copies(*arrays, **params) if result is None else result
 
     return evaluate
 
 
 def _in_order(x: Any) -> Array:
-    """The array itself if its elements lie one after the other, aligned; else a copy that does."""
+    """The array itself if it is aligned and in C order, else a copy that is."""
     flags = x.flags
     return x if flags.c_contiguous and flags.aligned else np.array(x, order="C")
 
@@ -67,10 +67,10 @@ def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str
     known = _variants.get(primitive) or _variants.setdefault(primitive, {})
     key: Any = (*params.values(),)
     if float in map(type, key) and 0.0 in key:
-        key = repr(key)  # −0.0 equals 0.0, and is not the same
+        key = repr(key)  # as keys, −0.0 and 0.0 would be equal
     try:
         found = known.get(key)
-    except TypeError:  # slices do not hash
+    except TypeError:  # slices are not hashable
         key = repr(key)
         found = known.get(key)
     if found is None:
@@ -89,7 +89,7 @@ def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str
         return run_native(primitive, tuple([np.asarray(x, order="C") for x in arrays]), params)
     if outputs is not None:
         if outputs[0] == REFUSED:
-            primitive.forward(*arrays, **params)  # raises, and says why
+            primitive.forward(*arrays, **params)  # raises, with the reason
         raise_status(outputs, primitive.name)
     return None
 
@@ -97,7 +97,7 @@ def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str
 def _prepare(
     variants: Any, primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]
 ) -> None:
-    """Add the call for arrays of these layouts, or that there is none."""
+    """Add the call for arrays of these layouts, or a note that there is none."""
     specs = [(s.shape, s.dtype) for s in as_tuple(primitive.infer(*arrays, **params))]
     inputs, outputs = [layout_of(x) for x in arrays], [in_order(*spec) for spec in specs]
     call = lower(primitive, params, inputs, outputs)
@@ -115,7 +115,7 @@ _NO_CALL = NativeCall("", (), (), (), ())
 def prepared(
     call: NativeCall | None, inputs: Sequence[Layout], outputs: Sequence[Layout]
 ) -> Any:
-    """The call as the native engine takes it, for arrays of these layouts."""
+    """The call as an object of the native engine, for arrays of these layouts."""
     kernel, ints, floats, seen, made = call or _NO_CALL
     ready = module().Prepared(kernel, ints, floats)
     for layout in inputs:
@@ -130,11 +130,11 @@ def prepared(
 
 
 def forget_calls() -> None:
-    """Prepare all calls anew: the kernels are others now."""
+    """Clear the prepared calls, after the kernels have changed."""
     _variants.clear()
 
 
 def copy(source: Array, target: Array) -> None:
-    """Copy the numbers of an array into another of its shape and dtype, whatever their strides."""
+    """Copy an array into another of the same shape and dtype, with any strides."""
     inputs, outputs = [layout_of(source)], [layout_of(target)]
     prepared(kernel_call("copy", {}, inputs, outputs), inputs, outputs).run([source, target])

@@ -1,4 +1,4 @@
-"""Where numbers lie: shapes with strides, and the native calls that work on them."""
+"""Memory layouts: shapes with strides, and the native calls that use them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KNOWN = {np.dtype(t).str for t in (np.float32, np.float64, np.int64, np.int32, n
 
 
 class Layout(NamedTuple):
-    """Shape, dtype and strides in bytes: how an array lies in its memory."""
+    """The memory layout of an array: its shape, dtype, and strides in bytes."""
 
     shape: Shape
     dtype: DType
@@ -33,10 +33,10 @@ class Layout(NamedTuple):
         )
 
     def reshaped(self, shape: Shape) -> Layout | None:
-        """The same memory in another shape, or None where its strides do not allow that."""
+        """The same memory in another shape, or None if its strides do not allow that."""
         if self.in_order():
             return in_order(shape, self.dtype)
-        runs: list[tuple[int, int]] = []  # what one stride walks through, and that stride
+        runs: list[tuple[int, int]] = []  # (number of elements, stride) of each uniform part
         for n, stride in zip(self.shape, self.strides, strict=True):
             if runs and runs[-1][1] == n * stride:
                 runs[-1] = (runs[-1][0] * n, stride)
@@ -55,7 +55,7 @@ class Layout(NamedTuple):
         return Layout(tuple(shape), self.dtype, tuple(strides))
 
     def in_order(self) -> bool:
-        """Whether the elements lie one after the other, in C order."""
+        """Whether the elements are contiguous, in C order."""
         expected = self.dtype.itemsize
         if 0 in self.shape:
             return True
@@ -67,7 +67,7 @@ class Layout(NamedTuple):
 
 
 def in_order(shape: Shape, dtype: Any) -> Layout:
-    """The layout of a new array."""
+    """The layout of a new array: contiguous, in C order."""
     dtype = np.dtype(dtype)
     strides, step = [], dtype.itemsize
     for n in reversed(shape):
@@ -77,15 +77,17 @@ def in_order(shape: Shape, dtype: Any) -> Layout:
 
 
 def layout_of(array: Array) -> Layout:
-    """The layout of an array. An empty one lies in order: its strides say nothing."""
+    """The layout of an array. An empty array counts as contiguous, whatever its strides."""
     if not array.size:
         return in_order(array.shape, array.dtype)
     return Layout(array.shape, array.dtype, array.strides)
 
 
 def grouped(shape: Shape, dims: Iterable[int]) -> tuple[int, int, int] | None:
-    """(outer, n, inner): an array in order whose n runs over neighbouring dimensions, or None where
-    a larger one stands between them."""
+    """A contiguous array as (outer, n, inner), where n is the size of adjacent dimensions `dims`.
+
+    None if there is no such dimension, or another one with a size above 1 between them.
+    """
     chosen = sorted(dims)
     if not chosen:
         return None
@@ -96,7 +98,7 @@ def grouped(shape: Shape, dims: Iterable[int]) -> tuple[int, int, int] | None:
 
 
 def broadcast_to(layout: Layout, shape: Shape) -> Layout:
-    """The layout repeated (stride 0) over a larger shape, as NumPy broadcasts."""
+    """The layout broadcast to a larger shape, with stride 0, as in NumPy."""
     extra = len(shape) - len(layout.shape)
     strides = [0] * extra + [
         0 if n == 1 else stride for n, stride in zip(layout.shape, layout.strides, strict=True)
@@ -105,10 +107,10 @@ def broadcast_to(layout: Layout, shape: Shape) -> Layout:
 
 
 class NativeCall(NamedTuple):
-    """One call of a kernel: its name, its parameters as numbers, and how it sees its operands.
+    """One call of a kernel: its name, its parameters as numbers, and its operands.
 
-    `inputs` and `outputs` give, for each operand of the kernel, which input or output of the
-    instruction it is, and the layout in which the kernel sees that memory.
+    For each operand of the kernel, `inputs` and `outputs` have the number of the input or output of
+    the instruction, and the layout in which the kernel reads or writes it.
     """
 
     kernel: str
@@ -125,7 +127,7 @@ def native_call(
     ints: Iterable[int] = (),
     floats: Iterable[float] = (),
 ) -> NativeCall:
-    """A call whose operands are those of the instruction, in order, perhaps seen differently."""
+    """A call whose operands are those of the instruction, in order, with these layouts."""
     return NativeCall(
         kernel, tuple(ints), tuple(floats), tuple(enumerate(inputs)), tuple(enumerate(outputs))
     )

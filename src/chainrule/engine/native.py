@@ -1,4 +1,4 @@
-"""The compiled module, or the reason why there is none."""
+"""The compiled module, or the reason why it is not available."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ except ImportError as error:  # not built for this Python, or switched off
 
 
 def available() -> bool:
-    """Whether the compiled kernels are there; without them everything runs on NumPy."""
+    """Whether the compiled kernels are available. Without them, everything runs on NumPy."""
     return _native is not None
 
 
 def why_not() -> str:
-    """Why the compiled kernels are not there; empty when they are."""
+    """Why the compiled kernels are not available; empty if they are."""
     return _reason
 
 
 def module() -> ModuleType:
-    """The compiled module; ImportError when there is none."""
+    """The compiled module. Raises ImportError if it is not available."""
     if _native is None:
         raise ImportError(f"the native engine is not available: {_reason}")
     return _native
@@ -35,5 +35,5 @@ def module() -> ModuleType:
 
 native_evaluate: Any = getattr(_native, "evaluate", None)
 native_replay: Any = getattr(_native, "replay", None)
-"""`evaluate(variants, arrays)` and `replay(record, arguments)`, see prepared.h and doors.h of
-engine/cpp/runtime: at hand without a look-up, for what happens at every op and every step."""
+"""`evaluate(variants, arrays)` and `replay(record, arguments)`; see prepared.h and doors.h in
+engine/cpp/runtime. They run for every op and every step, so their look-up is done once, here."""

@@ -1,13 +1,14 @@
-"""Programs: a flat list of instructions over buffers, run in one call without Python's lock.
+"""Programs: a list of instructions over buffers, which runs in one call without Python's lock.
 
     x, w, y = external(0, (64, 784), "f4"), external(1, (784, 10), "f4"), arena(0, (64, 10), "f4")
     steps = [Instruction(lookup("matmul"), inputs=(0, 1), outputs=(2,))]
     program = Program(steps, [x, w, y], slots=[Spec(...), Spec(...)], arena_bytes=2560)
     program.run([images, weights])
 
-A buffer lies in the arena (scratch memory that the program owns, laid out by whoever made it), in
-a constant, or in an external slot (an array that comes with each run: inputs and state). Several
-buffers may show the same memory in different shapes and strides, so a transpose costs nothing.
+A buffer is a view of the arena (memory that the program owns), of a constant, or of an external
+slot (an array that is passed to each run: inputs and state). The caller assigns offsets in the
+arena. Several buffers may view the same memory in different shapes and strides, so a transpose
+costs nothing.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from chainrule.primitive import Array, Primitive, Shape, Spec
 
 ALIGNMENT = 64
 REFUSED, UNMET = 4, 5
-"""What a kernel reports of data that is not what its op takes, and of a requirement that does not
-hold: see engine/cpp/runtime/call.h."""
+"""The status of a kernel for data that its op does not accept, and for a requirement that does not
+hold; see engine/cpp/runtime/call.h."""
 
 
 class Buffer(NamedTuple):
-    """A view of memory: `home` is "arena", "constant" or "external", `offset` in bytes.
+    """A view of memory. `home` is "arena", "constant" or "external", and `offset` is in bytes.
 
-    `slot` is the number of the external slot; `array` the constant.
+    `slot` is the number of the external slot, `array` the constant.
     """
 
     layout: Layout
@@ -45,12 +46,12 @@ class Buffer(NamedTuple):
 
 
 def arena(offset: int, shape: Shape, dtype: Any, strides: tuple[int, ...] | None = None) -> Buffer:
-    """A buffer in the program's own memory. Offsets that are multiples of 64 are fastest."""
+    """A buffer in the arena of the program. Offsets that are multiples of 64 are fastest."""
     return Buffer(_layout(shape, dtype, strides), "arena", offset)
 
 
 def constant(array: Array) -> Buffer:
-    """A buffer that holds an array known when the program is made."""
+    """A buffer for an array that is known when the program is made."""
     return Buffer(layout_of(array), "constant", array=array)
 
 
@@ -61,7 +62,7 @@ def external(
     strides: tuple[int, ...] | None = None,
     offset: int = 0,
 ) -> Buffer:
-    """A buffer in the array that each run brings for a slot."""
+    """A buffer in the array that each run passes for a slot."""
     return Buffer(_layout(shape, dtype, strides), "external", offset, slot)
 
 
@@ -72,10 +73,10 @@ def _layout(shape: Shape, dtype: Any, strides: tuple[int, ...] | None) -> Layout
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """outputs = op(inputs; params), with buffers given by their numbers.
+    """outputs = op(inputs; params), where buffers are given by their numbers.
 
-    `op` is a primitive, run by its native kernel where there is one for these layouts and else by
-    its NumPy reference; or the name of an entry of `engine/lowering/` that no primitive has.
+    `op` is a primitive, which runs by its native kernel if there is one for these layouts, else by
+    its NumPy reference. Or it is the name of a row of `engine/lowering/` without a primitive.
     """
 
     op: Primitive | str
@@ -94,14 +95,14 @@ def encode(
     inputs: Sequence[Layout],
     outputs: Sequence[Layout],
 ) -> NativeCall | None:
-    """The native call of an instruction, or None when there is no kernel for it."""
+    """The native call of an instruction, or None if there is no kernel for it."""
     if isinstance(op, Primitive):
         return lower(op, params, inputs, outputs)
     return kernel_call(op, params, inputs, outputs)
 
 
 class Unmet(Exception):
-    """An instruction `require` found something false; `number` says which."""
+    """The input of an instruction `require` is false; `number` identifies the requirement."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -109,17 +110,17 @@ class Unmet(Exception):
 
 
 class Program:
-    """Instructions over buffers, checked and laid out once, run many times.
+    """Instructions over buffers, which are checked and encoded once and run many times.
 
     Parameters
     ----------
-    instructions, buffers: what to do, on what.
-    slots: the spec of the array that each external slot takes; arrays come in C order.
+    instructions, buffers: the instructions, and the buffers that they number.
+    slots: the spec of the array for each external slot. Arrays must be in C order, and writable if
+        an instruction writes them.
     arena_bytes: the size of the arena.
-    committed: the number of the first instruction that writes what must not be left half-written;
-        before it, Ctrl-C stops a run between two instructions.
+    committed: the number of the first instruction that must not be interrupted, since it writes
+        state. Before it, Ctrl-C stops a run between two instructions.
 
-    Arrays of slots that an instruction writes must be writable.
     Raises GraphError for an instruction or buffer that does not fit.
     """
 
@@ -155,28 +156,29 @@ class Program:
         return tuple(i for i, call in enumerate(self.calls) if call is None)
 
     def run(self, arrays: Sequence[Array]) -> None:
-        """Run all instructions, on one array for each slot. Raises OutOfRangeError for an index
-        or label in the data that is out of range, naming the instruction and the position."""
+        """Run all instructions, with one array for each slot. Raises OutOfRangeError for an index
+        or label out of range, with the instruction and the position; ShapeError for arrays that do
+        not fit their slots; Unmet if a requirement does not hold."""
         self._run(arrays, timed=False)
 
     def times(self, arrays: Sequence[Array]) -> list[float]:
-        """As `run`; returns the seconds that each instruction took."""
+        """As `run`. Returns the seconds of each instruction."""
         return list(self._run(arrays, timed=True))
 
     def replayed(self, *parts: Any) -> tuple[Any, ...]:
-        """The record that `native_replay` takes, around parts made by whoever replays the program:
-        (tensor type, pattern, watched, state, own, spares), see engine/cpp/runtime/doors.h."""
+        """The record that `native_replay` takes. The caller passes its parts: tensor type, pattern,
+        watched, state, own, spares; see engine/cpp/runtime/doors.h."""
         *found, spares = parts
         return (self._native, *found, self._reference, spares)
 
     def refuse(self, outcome: Any) -> NoReturn:
-        """Raise what went wrong in a run."""
+        """Raise the error for the outcome of a run that failed."""
         if outcome is NotImplemented:
             raise GraphError("a program cannot run inside itself")
         if outcome[0] == UNMET:
             raise Unmet(outcome[3])
         if outcome[0] == REFUSED:
-            self._reference(outcome[-1])  # raises, and says why
+            self._reference(outcome[-1])  # raises, with the reason
         raise_status(outcome, self.instructions[outcome[-1]].name, outcome[-1])
 
     def bound(self, slot: int) -> Array:
@@ -185,7 +187,7 @@ class Program:
         return array
 
     def view(self, number: int) -> Array:
-        """What a buffer shows now, in the arena, a constant or the arrays of the last run."""
+        """A buffer as an array: a view of the arena, a constant or an array of the last run."""
         buffer = self.buffers[number]
         if buffer.home == "constant":
             return np.asarray(buffer.array)
@@ -204,7 +206,7 @@ class Program:
         return result
 
     def _explained(self, error: Exception, arrays: Sequence[Array]) -> Exception:
-        """Which array does not fit its slot, when that is why a run failed."""
+        """The error for the array that does not fit its slot, or `error` if all fit."""
         if len(arrays) != len(self.slots):
             return ShapeError("wrong number of arrays", given=len(arrays), expected=len(self.slots))
         for number, (array, spec) in enumerate(zip(arrays, self.slots, strict=True)):
@@ -242,7 +244,7 @@ class Program:
             raise GraphError("a buffer names an unknown slot")
 
     def _place_buffers(self) -> None:
-        """Tell the native program about memory: the arena, the slots, then constants."""
+        """Add the memory to the native program: the arena, the slots, then the constants."""
         used = {i for x in self.instructions for i in x.outputs}
         self._written = {b.slot for i, b in enumerate(self.buffers) if i in used}
         self._bases: list[int] = []
@@ -291,7 +293,7 @@ def aligned_bytes(size: int) -> Array:
 
 
 def described(array: Any) -> str:
-    """An array (or whatever was given for one) in a few words, for a message."""
+    """A short description of an array, or of another value, for a message."""
     if not isinstance(array, np.ndarray):
         return type(array).__name__
     order = "" if array.flags.c_contiguous else ", not in C order"
@@ -299,7 +301,7 @@ def described(array: Any) -> str:
 
 
 def raise_status(status: Any, name: str, instruction: int | None = None) -> NoReturn:
-    """Turn what a kernel reports into the exception it means."""
+    """Raise the exception for the status that a kernel returned."""
     code, problem, position, value, limit = status[:5]
     where = f"`{name}`" if instruction is None else f"instruction {instruction} (`{name}`)"
     if code == 2:

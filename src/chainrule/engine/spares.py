@@ -1,4 +1,4 @@
-"""Memory for results: arrays that are handed out again once nobody else holds them."""
+"""Memory for results: arrays that are reused once no other reference to them exists."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from chainrule.primitive import Array, Shape
 
 MOST = 16
-"""Arrays of one kind that are looked after; a step that holds more gets the others anew."""
+"""The most arrays of one shape and dtype that are kept. Further ones are not reused."""
 LARGEST, ALL_TOGETHER = 2**26, 2**28
-"""Bytes of one array, and of all, that are kept while nobody uses them."""
+"""The most bytes of one array that is kept, and of all that plain evaluation keeps."""
 
 
 class Spares:
-    """Arrays of one shape and dtype. A step that repeats takes the same few again and again, so it
-    neither asks the system for memory nor waits for pages to appear.
+    """A cache of arrays of one shape and dtype. A repeated step reuses the same few arrays. So it
+    neither allocates memory nor waits for the system to map pages.
 
     >>> spares = Spares((2,), np.float32)
     >>> first = spares.take()
@@ -36,15 +36,15 @@ class Spares:
         self.arrays: list[Array] = []
 
     def take(self) -> Array:
-        """An array with undefined numbers that is nobody else's."""
+        """An array with undefined numbers, to which no other reference exists."""
         for array in self.arrays:
-            # The list, the loop's name and the argument of getrefcount hold it.
+            # References: the list, the loop variable and the argument of getrefcount.
             if sys.getrefcount(array) <= 3:
                 return array
         return self.make()
 
     def make(self) -> Array:
-        """A new array, to be handed out again later."""
+        """A new array, which is kept for reuse within the limits."""
         array = np.empty(self._shape, self._dtype)
         if len(self.arrays) < MOST and array.nbytes <= LARGEST:
             self.arrays.append(array)
@@ -59,10 +59,10 @@ _shared: dict[tuple[Shape, Any], Spares] = {}
 
 
 def shared_spares(shape: Shape, dtype: Any) -> Spares:
-    """The spares of this kind that all plain evaluation shares.
+    """The spares of this shape and dtype for plain evaluation.
 
-    Programs whose sizes change all the time would gather spares without end, so a new kind lets go
-    of all when they have become too much.
+    If the sizes of a program change all the time, the spares would grow without limit. So all are
+    dropped when a new shape is added and they exceed `ALL_TOGETHER`.
     """
     spares = _shared.get((shape, dtype))
     if spares is None:

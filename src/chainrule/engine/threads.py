@@ -1,4 +1,4 @@
-"""How many threads the engine uses: what the machine allows, what the user asks for."""
+"""The number of threads of the engine: what the machine allows, and what the user requests."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ VARIABLES = ("CHAINRULE_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 def usable_cpus() -> int:
-    """Processors this process may run on: its affinity, and its container's limit."""
+    """The number of processors for this process, by its affinity and its container's limit."""
     affinity = getattr(os, "sched_getaffinity", None)
     cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
     return max(1, min(cpus, _container_limit()))
 
 
 def _container_limit() -> int:
-    """CPUs granted by the control group (version 2, then 1), rounded up."""
+    """The CPU limit of the control group (version 2, then 1), rounded up."""
     group = Path("/sys/fs/cgroup")
     try:
         quota, period = (group / "cpu.max").read_text().split()[:2]
@@ -40,7 +40,10 @@ def _container_limit() -> int:
 
 
 def default_threads() -> int:
-    """The number the environment asks for, if it makes sense here; else one per usable CPU."""
+    """The number in the environment, limited to the usable CPUs; by default one thread for each.
+
+    Warns about a value that is not valid.
+    """
     cpus = usable_cpus()
     for name in VARIABLES:
         text = os.environ.get(name, "").strip()
@@ -63,9 +66,15 @@ def default_threads() -> int:
 
 
 def set_num_threads(threads: int) -> None:
-    """Use so many threads from now on. More than the machine has is allowed, and slow.
+    """Set the number of threads. More than the machine has is allowed, but slow.
 
     Results do not depend on it. Raises ArgumentError unless it is an integer from 1 to 256.
+
+    >>> before = num_threads()
+    >>> set_num_threads(1)
+    >>> num_threads()
+    1
+    >>> set_num_threads(before)
     """
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise ArgumentError("the number of threads is an integer ≥ 1", given=threads)
@@ -79,5 +88,9 @@ def set_num_threads(threads: int) -> None:
 
 
 def num_threads() -> int:
-    """How many threads the engine uses; 1 without it (NumPy's BLAS keeps its own count)."""
+    """The number of threads of the engine; 1 without it. NumPy's BLAS has its own number.
+
+    >>> num_threads() >= 1
+    True
+    """
     return int(module().thread_count()) if available() else 1

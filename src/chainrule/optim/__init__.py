@@ -1,7 +1,7 @@
-"""Optimizers: each one update rule, over parameters in groups, with all state in tensors.
+"""Optimizers, schedules of the learning rate, and clipping of gradients.
 
-Beside them the schedules of the learning rate, which also live in `lr_scheduler`, PyTorch's path,
-and the clipping of gradients.
+An optimizer is one update rule for parameters in groups, with all state in tensors. The schedules
+are also in `lr_scheduler`, as in PyTorch.
 """
 
 from chainrule.optim import lr_scheduler as lr_scheduler

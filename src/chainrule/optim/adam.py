@@ -14,12 +14,12 @@ class Adam(RuleOptimizer):
     """w ← w − η·m̂ / (√v̂ + ε),  m̂ = m/(1 − β₁ᵗ),  v̂ = v/(1 − β₂ᵗ)  at step t = 1, 2, …,
     with m ← β₁·m + (1 − β₁)·d,  v ← β₂·v + (1 − β₂)·d²,  d = g + λ·w.
 
-    Kingma & Ba, 2015. With `amsgrad`, v̂ is of the largest v so far (Reddi et al., 2018). With
-    `decoupled_weight_decay`, d = g, and the step starts from w·(1 − η·λ): AdamW. `maximize`
-    climbs: −g for g. A float32 gradient above 1.8e19 has an infinite square: its weight then stays
-    as it is.
+    Kingma & Ba, 2015. Options: lr η, betas (β₁, β₂), eps ε, weight_decay λ. With `amsgrad`, v̂ is
+    computed from the largest v so far (Reddi et al., 2018). With `decoupled_weight_decay`, d = g,
+    and the step starts from w·(1 − η·λ), as in AdamW. With `maximize`, g is replaced by −g. The
+    square of a float32 gradient above 1.8e19 is infinite; its weight then does not change.
 
-    lr η, betas (β₁, β₂), eps ε, weight_decay λ. Options out of range raise ArgumentError.
+    Raises ArgumentError for options out of range.
 
     >>> import chainrule as cr
     >>> w = cr.tensor([1.0, -2.0], requires_grad=True)
@@ -60,9 +60,10 @@ class Adam(RuleOptimizer):
 
 
 class AdamW(Adam):
-    """w ← w·(1 − η·λ) − η·m̂ / (√v̂ + ε): Adam, with the decay of the weights kept out of m and v.
+    """w ← w·(1 − η·λ) − η·m̂ / (√v̂ + ε): Adam with weight decay that does not enter m and v.
 
-    Loshchilov & Hutter, 2019. m̂, v̂ and the options are those of Adam, with d = g.
+    Loshchilov & Hutter, 2019. m̂, v̂ and the options are those of Adam, with d = g. Raises
+    ArgumentError for options out of range.
 
     >>> import chainrule as cr
     >>> w = cr.tensor([1.0, -2.0], requires_grad=True)

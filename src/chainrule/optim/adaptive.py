@@ -1,4 +1,4 @@
-"""Adagrad and RMSprop: steps scaled by the size of the gradients so far."""
+"""Adagrad and RMSprop: steps scaled by the size of previous gradients."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from chainrule.tensor import Tensor
 class Adagrad(RuleOptimizer):
     """w ← w − ηₜ·d / (√s + ε),  s ← s + d²,  d = g + λ·w,  ηₜ = η / (1 + (t − 1)·γ), t = 1, 2, …
 
-    Duchi, Hazan & Singer, 2011. `maximize` climbs: −g for g.
-
-    lr η, lr_decay γ, weight_decay λ, initial_accumulator_value the first s, eps ε. Options out of
-    range raise ArgumentError.
+    Duchi, Hazan & Singer, 2011. Options: lr η, lr_decay γ, weight_decay λ,
+    initial_accumulator_value (the initial s), eps ε. With `maximize`, g is replaced by −g. Raises
+    ArgumentError for options out of range.
 
     >>> import chainrule as cr
     >>> w = cr.tensor([1.0, -2.0], requires_grad=True)
@@ -48,7 +47,7 @@ class Adagrad(RuleOptimizer):
         super().__init__(params, numbers | start | dict(maximize=bool(maximize)), **switches)
 
     def initial_state(self, parameter: Tensor, group: ParamGroup) -> State:
-        """The step counter, and the first s."""
+        """The step counter, and the initial s."""
         state = super().initial_state(parameter, group)
         state["sum"].assign(group["initial_accumulator_value"])
         return state
@@ -57,10 +56,10 @@ class Adagrad(RuleOptimizer):
 class RMSprop(RuleOptimizer):
     """w ← w − η·d / (√v + ε),  v ← α·v + (1 − α)·d²,  d = g + λ·w.
 
-    Hinton, 2012 (lecture 6e). With `centered`, v − m² stands for v, with m ← α·m + (1 − α)·d
-    (Graves, 2013). With momentum μ, b ← μ·b + d / (√v + ε) and w ← w − η·b. `maximize` climbs.
-
-    lr η, alpha α, eps ε, weight_decay λ, momentum μ. Options out of range raise ArgumentError.
+    Hinton, 2012 (lecture 6e). Options: lr η, alpha α, eps ε, weight_decay λ, momentum μ. With
+    `centered`, v is replaced by v − m² in the step, with m ← α·m + (1 − α)·d (Graves, 2013). With
+    momentum, b ← μ·b + d / (√v + ε) and w ← w − η·b. With `maximize`, g is replaced by −g. Raises
+    ArgumentError for options out of range.
 
     >>> import chainrule as cr
     >>> w = cr.tensor([1.0, -2.0], requires_grad=True)

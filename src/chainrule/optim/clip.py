@@ -1,4 +1,4 @@
-"""Clipping: gradients kept from growing too large, between `backward` and the step."""
+"""Clipping of gradients, between `backward` and the step of the optimizer."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ def clip_grad_norm_(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """g ← g · min(1, c / (n + 10⁻⁶)), with n the norm of all gradients together and c `max_norm`.
+    """g ← g · min(1, c / (n + 10⁻⁶)), where n is the norm of all gradients and c is `max_norm`.
 
-    Returns n, a 0-d tensor (0 where there is no gradient). Parameters without a gradient are
-    skipped; `norm_type` is the p of the p-norm, also ∞; `foreach` has no effect. (Pascanu, Mikolov
-    & Bengio, 2013.) With `error_if_nonfinite`, a norm of NaN or ∞ raises NonFiniteError, which
-    names the first such gradient, and nothing was changed.
+    Pascanu, Mikolov & Bengio, 2013. Returns n, a 0-d tensor; 0 if there is no gradient. Parameters
+    without a gradient are skipped. `norm_type` is the p of the p-norm, and may be ∞. `foreach` has
+    no effect. Raises ArgumentError unless `max_norm` ≥ 0 and p > 0. With `error_if_nonfinite`, a
+    norm of NaN or ∞ raises NonFiniteError, which names the first such gradient; the gradients are
+    then unchanged.
 
     >>> import chainrule as cr
     >>> w = cr.tensor([0.0, 0.0], requires_grad=True)
@@ -57,7 +58,9 @@ def clip_grad_norm_(
 def clip_grad_value_(
     parameters: Parameters, clip_value: float, foreach: bool | None = None
 ) -> None:
-    """g ← min(max(g, −c), c), elementwise, with c `clip_value`; `foreach` has no effect.
+    """g ← min(max(g, −c), c), elementwise, where c is `clip_value`. `foreach` has no effect.
+
+    Raises ArgumentError unless c ≥ 0.
 
     >>> import chainrule as cr
     >>> w = cr.tensor([0.0, 0.0], requires_grad=True)

@@ -1,4 +1,5 @@
-"""Schedules of several parts, and the one that listens: sequences, one cycle, plateaus."""
+"""Schedules of several parts, and the one that depends on a metric: sequences, one cycle,
+plateaus."""
 
 from __future__ import annotations
 
@@ -18,9 +19,11 @@ from chainrule.tensor import Tensor, from_numpy
 
 
 class SequentialLR(Schedule):
-    """η(t) = ηᵢ(t − mᵢ), with mᵢ the last of the `milestones` ≤ t: one schedule after the other.
+    """η(t) = ηᵢ(t − mᵢ), where mᵢ is the last of the `milestones` ≤ t: several schedules in turn.
 
-    At a milestone the rate is set anew, to ηᵢ(0). A warm-up, and then a cosine:
+    At a milestone, the rate is set to ηᵢ(0). Raises ArgumentError for milestones that do not rise
+    or do not fit the number of schedules, and DTypeError for a schedule without a formula. A
+    warm-up, then a cosine:
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -67,11 +70,11 @@ class SequentialLR(Schedule):
         super().__init__(optimizer, options, last_epoch)
 
     def values(self, group: ParamGroup, step: Tensor) -> Numbers:
-        """The numbers of the schedule whose turn it is."""
+        """The numbers of the schedule that is active at this step."""
         return self._chosen(group, step, lambda part, own: part.values(group, own))
 
     def next_values(self, group: ParamGroup, step: Tensor) -> Numbers:
-        """Those that it sets anew where its turn begins, and moves on from there."""
+        """The numbers of the active schedule: set at its first step, and updated afterwards."""
 
         def following(part: Schedule, own: Tensor) -> Numbers:
             anew = part.values(group, own)
@@ -96,13 +99,24 @@ RATES = ("initial_lr", "max_lr", "min_lr")
 
 
 class OneCycleLR(Schedule):
-    """From η₀ up to `max_lr` in p·n steps, and down to η₁ at step n − 1; then η₁.
+    """η rises from η₀ to `max_lr` in the first p·n steps, then falls to η₁ at step n − 1.
 
-    Each phase from a to b is b + (a − b) · (1 + cos(π u)) / 2 ("cos") or a + (b − a) · u
-    ("linear"), u from 0 to 1. η₀ = max_lr / div_factor, η₁ = η₀ / final_div_factor, n is
-    `total_steps` (or epochs · steps_per_epoch), p `pct_start`. With `three_phase`, down to η₀ in
-    another p·n steps first. `cycle_momentum` moves the momentum (or β₁) the other way, between
-    `max_momentum` and `base_momentum`. (Smith & Topin, 2018.)
+    Smith & Topin, 2018. η₀ = max_lr / div_factor, η₁ = η₀ / final_div_factor, n is `total_steps`
+    (or epochs · steps_per_epoch), p is `pct_start`. A phase from a to b is
+    b + (a − b) · (1 + cos(π·u)) / 2 ("cos") or a + (b − a) · u ("linear"), with u from 0 to 1. With
+    `three_phase`, η falls to η₀ in the second p·n steps, and then to η₁. With `cycle_momentum`, the
+    momentum (or β₁) moves in the opposite direction, between `max_momentum` and `base_momentum`.
+
+    Raises ArgumentError for options out of range, and if there is no momentum to cycle.
+
+    >>> import chainrule as cr
+    >>> from chainrule import optim
+    >>> optimizer = optim.AdamW([cr.zeros(2, requires_grad=True)])
+    >>> schedule = OneCycleLR(optimizer, max_lr=1.0, total_steps=10, anneal_strategy="linear")
+    >>> for _ in range(5):
+    ...     print(f"{schedule.get_last_lr()[0]:.2f}", end=" ")
+    ...     schedule.step()
+    0.04 0.52 1.00 0.86 0.71
     """
 
     def __init__(
@@ -147,7 +161,7 @@ class OneCycleLR(Schedule):
         super().__init__(optimizer, options, last_epoch)
 
     def values(self, group: ParamGroup, step: Tensor) -> Numbers:
-        """The learning rate, and the momentum that moves the other way."""
+        """The learning rate, and with `cycle_momentum` the momentum."""
         if missing := [name for name in RATES if name not in group.tensors]:
             raise ArgumentError(
                 f"a group was added that has no {listing(missing)}, and so no cycle",
@@ -180,7 +194,7 @@ class OneCycleLR(Schedule):
         return {"lr": lr, "momentum": momentum}
 
     def _annealed(self, u: Tensor) -> Tensor:
-        """How much of the old value is left: from 1 at u = 0 to 0 at u = 1."""
+        """The share of the old value: from 1 at u = 0 to 0 at u = 1."""
         if self.options["anneal_strategy"] == "linear":
             return 1 - u
         return (1 + (u * math.pi).cos()) / 2
@@ -192,7 +206,7 @@ def _set_rates(
     div_factor: float,
     final_div_factor: float,
 ) -> None:
-    """Give each group the first, the largest and the last rate of its cycle."""
+    """Set the first, the largest and the last rate of the cycle in each group."""
     tops = max_lr if isinstance(max_lr, Sequence) else [max_lr] * len(groups)
     if len(tops) != len(groups):
         raise ArgumentError(f"{len(tops)} max_lr for {len(groups)} groups")
@@ -204,12 +218,13 @@ def _set_rates(
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """η ← max(γ·η, `min_lr`) when the metric was no better for more than `patience` steps.
+    """η ← max(γ·η, `min_lr`) after more than `patience` steps in which the metric did not improve.
 
-    γ is `factor`. Better means, in mode "min", below best·(1 − threshold) ("rel") or
-    best − threshold ("abs"); in mode "max" above best·(1 + threshold) or best + threshold. After a
-    reduction, `cooldown` steps are not counted. A reduction by at most `eps` is left out. The
-    decision is made of tensor ops, so the metric may be a tensor of a captured step.
+    γ is `factor`. In mode "min", the metric improves if it is below best·(1 − threshold) ("rel") or
+    best − threshold ("abs"); in mode "max", if it is above best·(1 + threshold) or
+    best + threshold. After a reduction, `cooldown` steps are not counted. A reduction by at most
+    `eps` is skipped. The decision consists of tensor ops, so a captured step can include it. Raises
+    ArgumentError for options out of range.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -256,7 +271,7 @@ class ReduceLROnPlateau(LRScheduler):
         self._check_groups()
 
     def step(self, metrics: Any = None, epoch: int | None = None) -> None:
-        """Take note of a metric (a number or 0-d tensor), and reduce the rates if it is time."""
+        """Record a metric (a number or 0-d tensor), and reduce the rates if it is a plateau."""
         if metrics is None:
             raise ArgumentError("the plateau schedule needs the metric: step(loss)")
         self._check_groups()

@@ -1,4 +1,4 @@
-"""A parameter group: some parameters, and the options by which they are updated."""
+"""A parameter group: parameters, and the options of their update."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
 
 SCHEDULED = ("initial_lr", "max_lr", "min_lr", "name")
-"""What a group may have beside the options of its optimizer: numbers of schedules, and a name."""
+"""The entries of a group besides the options of its optimizer: rates of schedules, and a name."""
 
 
 class ParamGroup(MutableMapping[str, Any]):
-    """One entry of `optimizer.param_groups`: reads and writes like PyTorch's dict.
+    """One entry of `optimizer.param_groups`, with the interface of PyTorch's dict.
 
-    Every number (lr, momentum, betas, ...) is a float64 Tensor underneath, found in `tensors`: an
-    update reads the tensor and `group["lr"] = 0.01` assigns it, so that a captured step sees the
-    change. Reading `group["lr"]` gives a Python number. Flags (nesterov, amsgrad, ...) stay as they
-    were when the group was made, and so do numbers that are 0 and in `stateful`: without them there
-    is less state.
+    Every number (lr, momentum, betas, ...) is stored as a float64 Tensor in `tensors`. Updates read
+    the tensor, and `group["lr"] = 0.01` assigns it, so that a captured step sees the change.
+    Reading `group["lr"]` returns a Python number. Flags (nesterov, amsgrad, ...) cannot change
+    after the group is made. Neither can numbers in `stateful` that are 0, since the optimizer has
+    no state for them. Raises ArgumentError for such a change and for values out of range.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -93,12 +93,12 @@ class ParamGroup(MutableMapping[str, Any]):
         return 1 + len(self.tensors) + len(self.flags)
 
     def add_number(self, name: str, value: float) -> None:
-        """Give the group one more number, unless it has it: a schedule does, with `initial_lr`."""
+        """Add a number unless the group has it. Schedules add `initial_lr`."""
         if name not in self.tensors:
             self.tensors[name] = from_numpy(checked(name, value))
 
     def options(self) -> dict[str, Any]:
-        """All but the parameters, as plain values."""
+        """All entries except the parameters, as Python values."""
         return {name: self[name] for name in self if name != "params"}
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Optimizer: parameters, their state, and one update rule that a subclass writes or names."""
+"""Optimizer: the base class, with parameters, their state, and an update that subclasses define."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ State = dict[str, Tensor]
 
 FORMAT_VERSION = 1
 SWITCHES = ("capturable", "differentiable", "foreach", "fused")
-"""PyTorch's switches between implementations. There is one here: they are accepted, and have no
-effect; but `differentiable=True`, whose effect is missing here, is refused."""
+"""PyTorch's switches between implementations. Chainrule has one, so they are accepted and have no
+effect. `differentiable=True` is refused, since it is not supported."""
 
 
 class Optimizer:
-    """The base of all optimizers. A subclass gives its options to `__init__` and writes
-    `initial_state` and `update` (or, as in PyTorch, a `step` of its own); `optional` names the
-    option by which there is a certain state.
+    """Base class of optimizers.
 
-    All state is made with the optimizer, in the order of the parameters, and changes by `assign`
-    alone; so the first step is a step like any other, and a capture sees every read and write.
-    Raises ArgumentError for options out of range and for parameters that are missing, repeated,
-    not leaves or views; DTypeError for what is no floating tensor.
+    A subclass passes its options to `__init__`, and defines `initial_state` and `update` (or, as in
+    PyTorch, its own `step`). `optional` maps the name of a state to the option without which there
+    is no such state.
+
+    All state is created with the optimizer, in the order of the parameters, and changed only by
+    `assign`. So the first step does not differ from later ones, and a capture sees every read and
+    write.
+
+    Raises ArgumentError for options out of range and for parameters that are missing, repeated or
+    not leaves, and DTypeError for parameters that are not floating tensors.
 
     >>> import chainrule as cr
     >>> class SignDescent(Optimizer):
@@ -70,24 +74,27 @@ class Optimizer:
         self.defaults = dict(defaults)
         self.param_groups: list[ParamGroup] = []
         self.state: dict[Tensor, State] = {}
-        ParamGroup([], self.defaults)  # the defaults must make sense even where groups differ
+        ParamGroup([], self.defaults)  # checks the defaults, even if all groups override them
         for group in _as_groups(params):
             self.add_param_group(group)
 
-    # -- what a subclass writes ----------------------------------------------------------------
+    # -- for subclasses ------------------------------------------------------------------------
 
     def initial_state(self, parameter: Tensor, group: ParamGroup) -> State:
-        """The state of one parameter before the first step, by name: none unless overridden."""
+        """The state of one parameter before the first step, by name. By default there is none."""
         return {}
 
     def update(self, parameter: Tensor, gradient: Tensor, state: State, group: ParamGroup) -> None:
-        """One step of one parameter: assign it, and its state. Gradients are not recorded."""
+        """Update one parameter and its state, by `assign`. Gradients are not recorded."""
         raise NotImplementedError(f"{type(self).__name__} has neither an update nor a step")
 
     # -- use -----------------------------------------------------------------------------------
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
-        """Add parameters with options of their own: a dict with `params` and what differs."""
+        """Add a group: a dict with `params`, and options that differ from the defaults.
+
+        Raises the same errors as the constructor.
+        """
         own = dict(param_group)
         if "params" not in own:
             raise ArgumentError("a parameter group needs the key 'params'", given=[*own])
@@ -115,7 +122,7 @@ class Optimizer:
         self.state.update(zip(params, states, strict=True))
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters (or set them to zeros)."""
+        """Clear the gradients of all parameters; with `set_to_none=False`, set them to 0."""
         for group in self.param_groups:
             for parameter in group.params:
                 if set_to_none:
@@ -126,7 +133,8 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
 
-        `closure`, where given, computes the loss and the gradients first; its value is returned.
+        If `closure` is given, it is called first, to compute the loss and the gradients. Its value
+        is returned.
         """
         loss = None
         if closure is not None:
@@ -143,8 +151,8 @@ class Optimizer:
     # -- save and load -------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values: the class, the options of each group, and the state of each
-        parameter by its number. A snapshot: later steps do not change it."""
+        """The class, the options of each group, and the state of each parameter by its number, as
+        tensors and plain values. Later steps do not change it."""
         groups, start = [], 0
         for group in self.param_groups:
             numbers = list(range(start, start + len(group.params)))
@@ -162,8 +170,8 @@ class Optimizer:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over options and state. All that does not fit comes in one ArgumentError, and then
-        nothing was loaded."""
+        """Load options and state. Raises one ArgumentError for everything that does not fit; the
+        optimizer is then unchanged."""
         if problems := self._misfits(state_dict):
             raise ArgumentError(
                 f"the state does not fit this {type(self).__name__}: {'; '.join(problems)}"
@@ -181,7 +189,7 @@ class Optimizer:
                     tensor.assign(_as_array(states[number][name]))
 
     def _misfits(self, given: Mapping[str, Any]) -> list[str]:
-        """All reasons not to load a state, each naming both sides."""
+        """Everything that does not fit in a state, each with both values."""
         own = type(self).__name__
         if not isinstance(given, Mapping) or not {"state", "param_groups"} <= given.keys():
             return [f"it has no `state` and `param_groups`, as {own}.state_dict() has"]
@@ -250,7 +258,7 @@ def _as_array(value: Any) -> Any:
 
 
 def _as_groups(params: Any) -> list[Mapping[str, Any]]:
-    """What an optimizer is given, as a list of groups."""
+    """The parameters that are passed to an optimizer, as a list of groups."""
     entries = _as_params(params)
     if not isinstance(entries[0], Mapping):
         return [{"params": entries}]
@@ -260,7 +268,7 @@ def _as_groups(params: Any) -> list[Mapping[str, Any]]:
 
 
 def _as_params(params: Any) -> list[Any]:
-    """The entries of a list or generator, of which there is at least one."""
+    """The entries of a list or generator. Raises ArgumentError if there is none."""
     if isinstance(params, Tensor):
         return [params]
     if isinstance(params, (Mapping, str)) or not isinstance(params, Iterable):

@@ -1,4 +1,4 @@
-"""The options of optimizers: what each must be, and values checked against that."""
+"""The options of optimizers: the condition of each, and the check of values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chainrule.tensor import Tensor
 
 
 class Condition(NamedTuple):
-    """What an option must be: in words, as a test of each number, and how many numbers it has."""
+    """The condition of an option: in words, as a test of each number, and the shape."""
 
     words: str
     holds: Callable[[float], bool] = math.isfinite
@@ -34,11 +34,12 @@ CONDITIONS = {
     "alpha": Condition("0 ≤ alpha < 1", lambda x: 0 <= x < 1),
     "betas": Condition("two numbers, 0 ≤ beta < 1", lambda x: 0 <= x < 1, shape=(2,)),
 }
-"""Option → its condition, in every optimizer. Other numbers must be finite."""
+"""The condition of each option, in all optimizers. Other numbers must be finite."""
 
 
 def checked(name: str, value: Any) -> Any:
-    """A number, or several, as float64, once it is sure that they make sense for the option."""
+    """Convert the value of an option to float64. Raises DTypeError if it is not a number or several
+    numbers, ArgumentError if it is out of range."""
     words, holds, shape = CONDITIONS.get(name, Condition("a finite number"))
     if not is_number(value):
         raise DTypeError(f"{name} is no number", given=repr(value), expected=words)
@@ -52,7 +53,7 @@ def checked(name: str, value: Any) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    """Whether an option is a number (or several), and not a flag or a text."""
+    """Whether the value of an option is a number, or several, and not a flag or a text."""
     if isinstance(value, (tuple, list)):
         return bool(value) and all(map(is_number, value))
     numbers = (*SCALARS, Tensor, np.ndarray)

@@ -1,4 +1,4 @@
-"""Optimizers whose update is one op: the template of all that come with the package."""
+"""Optimizers whose update is one op: the base class of all optimizers in this package."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from chainrule.tensor import Tensor, from_numpy
 class RuleOptimizer(Optimizer):
     """An optimizer whose update is a record of `chainrule.ops.update`.
 
-    The inputs of a rule are the weights `w`, their gradient `g`, state, and options of the group;
-    its outputs are the new weights, and then the new state in the order of the inputs. A subclass
-    says in its `__init__` which options it has, and beside it:
+    The inputs of a rule are the weights `w`, their gradient `g`, state, and options of the group.
+    Its outputs are the new weights, then the new state in the order of the inputs. A subclass
+    declares its options in `__init__`, and:
 
     rule: the record.
-    names: PyTorch's names of the states, and of flags, and what the rule calls them.
-    optional: states that are there only where an option is not 0 or False.
+    names: from PyTorch's names of states and flags to those of the rule.
+    optional: from a state to the option without which (0 or False) there is no such state.
 
     >>> import chainrule as cr
     >>> from chainrule.ops import update
@@ -46,13 +46,13 @@ class RuleOptimizer(Optimizer):
     names: ClassVar[Mapping[str, str]] = {}
 
     def rule_of(self, group: ParamGroup) -> Any:
-        """The rule by which the parameters of a group are updated."""
+        """The rule for the parameters of a group."""
         return self.rule
 
     def initial_state(self, parameter: Tensor, group: ParamGroup) -> State:
-        """The step counter, from 0, and zeros of the shape and dtype of the parameter.
+        """The step counter 0, and zeros in the shape and dtype of the parameter.
 
-        The counter is int64, which does not stop at 2²⁴ as float32 does.
+        The counter is int64, since float32 cannot count beyond 2²⁴.
         """
         inputs = self.rule_of(group).inputs
         absent = {name for name, option in self.optional.items() if not group[option]}
@@ -62,7 +62,7 @@ class RuleOptimizer(Optimizer):
         return state | ({"step": from_numpy(np.zeros((), np.int64))} if "step" in state else {})
 
     def update(self, parameter: Tensor, gradient: Tensor, state: State, group: ParamGroup) -> None:
-        """One step, as the formula of the rule says."""
+        """Apply the rule, and assign its results."""
         rule = self.rule_of(group)
         inputs, flags = self.signature(rule)
         given = {"w": parameter, "g": gradient, **group.tensors, **state}
@@ -78,7 +78,7 @@ class RuleOptimizer(Optimizer):
     @classmethod
     @functools.cache
     def signature(cls, rule: Any) -> tuple[list[str], list[tuple[str, str]]]:
-        """PyTorch's names for the inputs of a rule, in order, and (flag, PyTorch's name)."""
+        """PyTorch's names for the inputs of a rule, in order, and pairs (flag, PyTorch's name)."""
         called: dict[str, list[str]] = {}
         for name, own in cls.names.items():
             called.setdefault(own, []).append(name)

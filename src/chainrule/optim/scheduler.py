@@ -1,12 +1,12 @@
-"""What schedules share: the learning rate as a formula of the step, where both live in tensors.
+"""Base classes of schedules: the learning rate as a formula of the step, both stored in tensors.
 
-Each schedule is a formula η(t) of the step t, written with ops on 0-d float64 tensors. `step()`
-assigns t ← t + 1 and then every group's lr, so a schedule can be captured with the step it steers.
-t is 0 before the first `step()`; whether it counts batches or epochs is up to the caller.
+A schedule is a formula η(t) of the step t, written with ops on 0-d tensors. `step()` assigns
+t ← t + 1 and then the lr of every group, so a schedule can be captured together with a training
+step. t is 0 before the first `step()`. The caller decides whether it counts batches or epochs.
 
-As in PyTorch, most schedules move the rate that they find, by η(t)/η(t − 1): a rate that was set by
-hand between two steps holds, and several schedules of one optimizer multiply. `step(t)` goes to the
-step t, and sets the rate to η(t).
+As in PyTorch, most schedules multiply the current rate by η(t)/η(t − 1). So a rate that was set by
+hand between two steps remains in effect, and several schedules of one optimizer are multiplied.
+`step(t)` goes to step t and sets the rate to η(t).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ where: Any = compare.where
 
 
 class LRScheduler(ABC):
-    """The base of all schedules: an optimizer, options that stay, and state in tensors."""
+    """Base class of all schedules: an optimizer, fixed options, and state in tensors."""
 
     def __init__(self, optimizer: Optimizer, options: dict[str, Any], state: Numbers) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -44,11 +44,11 @@ class LRScheduler(ABC):
 
     @abstractmethod
     def step(self, *args: Any, **kwargs: Any) -> None:
-        """Take the next step, and assign the learning rates."""
+        """Go to the next step, and assign the learning rates."""
 
     @property
     def last_epoch(self) -> int:
-        """t: how many times `step` was called, or the step that it was told to go to."""
+        """t: the number of calls of `step()`, or the step that was passed to it."""
         return int(self.state["last_epoch"].item())
 
     @last_epoch.setter
@@ -56,11 +56,11 @@ class LRScheduler(ABC):
         self.state["last_epoch"].assign(epoch)
 
     def get_last_lr(self) -> list[float]:
-        """The learning rate of each group, as it is now."""
+        """The current learning rate of each group."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values: the class, its options, and its state."""
+        """The class, the options and the state, as tensors and plain values."""
         state = {name: from_numpy(x._numbers("state_dict")) for name, x in self.state.items()}
         return {
             "scheduler": type(self).__name__,
@@ -70,8 +70,9 @@ class LRScheduler(ABC):
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take over the state. What does not fit (class, version, options, names) comes in one
-        ArgumentError, and then nothing was loaded. The learning rates are the optimizer's state."""
+        """Load the state. Raises one ArgumentError for everything that does not fit (class,
+        version, options, names); the schedule is then unchanged. The learning rates are part of the
+        state of the optimizer."""
         if problems := self._misfits(state_dict):
             raise ArgumentError(
                 f"the state does not fit this {type(self).__name__}: {'; '.join(problems)}"
@@ -81,7 +82,7 @@ class LRScheduler(ABC):
                 tensor.assign(_number(state_dict["state"][name], tensor))
 
     def _misfits(self, given: Mapping[str, Any]) -> list[str]:
-        """All reasons not to load a state, each naming both sides."""
+        """Everything that does not fit in a state, each with both values."""
         own = type(self).__name__
         if not isinstance(given, Mapping) or not {"state", "options"} <= given.keys():
             return [f"it has no `state` and `options`, as {own}.state_dict() has"]
@@ -104,11 +105,12 @@ class LRScheduler(ABC):
 
 
 class Schedule(LRScheduler):
-    """A schedule by a formula of the step. A subclass writes `values`.
+    """A schedule with a formula of the step. A subclass defines `values`.
 
-    A schedule that moves the rate that it finds says `chained = True`, and also writes
-    `first_values` and `next_values`. With `last_epoch` = t − 1 a schedule goes on at t, for groups
-    with an `initial_lr`, as after loading an optimizer's state; a chained one keeps their rates.
+    A schedule that multiplies the current rate sets `chained = True`, and also defines
+    `first_values` and `next_values`. With `last_epoch` = t − 1, a schedule resumes at t. The groups
+    must then have an `initial_lr`, which they have after loading an optimizer's state; a chained
+    schedule does not change their rates. Raises ArgumentError if there is no `initial_lr`.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -144,9 +146,9 @@ class Schedule(LRScheduler):
 
     @abstractmethod
     def values(self, group: ParamGroup, step: Tensor) -> Numbers:
-        """The numbers of a group at a step: `lr`, and what else the schedule moves.
+        """The numbers of a group at a step: `lr`, and others that the schedule changes.
 
-        `step` is a 0-d int64 tensor. Use ops on it, not Python's `if`, so that it can be captured.
+        `step` is a 0-d int64 tensor. Use ops, not Python's `if`, so that it can be captured.
         """
 
     def first_values(self, group: ParamGroup, step: Tensor) -> Numbers:
@@ -154,16 +156,17 @@ class Schedule(LRScheduler):
         return self.values(group, step)
 
     def next_values(self, group: ParamGroup, step: Tensor) -> Numbers:
-        """The numbers of a group at step t ≥ 1, after those of t − 1."""
+        """The numbers of a group at step t ≥ 1, when the group has those of step t − 1."""
         return self.values(group, step)
 
     @property
     def base_lrs(self) -> list[float]:
-        """η₀: the learning rate of each group from which the schedule starts."""
+        """η₀, the initial learning rate of each group."""
         return [group["initial_lr"] for group in self.optimizer.param_groups]
 
     def step(self, epoch: int | None = None) -> None:
-        """t ← t + 1, and the numbers of each group go on to t; or to t = `epoch`, set anew."""
+        """t ← t + 1, and update the numbers of each group. With `epoch`: t ← epoch, and set them to
+        the values of the formula."""
         if epoch is None:
             self._go(self.next_values)
         else:
@@ -172,7 +175,7 @@ class Schedule(LRScheduler):
     def _go(
         self, numbers: Callable[[ParamGroup, Tensor], Numbers], to: Tensor | None = None
     ) -> None:
-        """To the next step, or to the step `to`."""
+        """Go to the next step, or to the step `to`, and assign the numbers of all groups."""
         with use(gradients=False, default_dtype=np.dtype(np.float64)):
             counter = self.state["last_epoch"]
             step = counter + 1 if to is None else to
@@ -183,9 +186,9 @@ class Schedule(LRScheduler):
 
 
 class FactorSchedule(Schedule):
-    """η(t) = η₁ + (η₀ − η₁)·f(t), with η₁ `eta_min`, or 0. A subclass writes f, `factor`.
+    """η(t) = η₁ + (η₀ − η₁)·f(t), where η₁ is `eta_min`, or 0. A subclass defines f, `factor`.
 
-    From one step to the next: η ← η₁ + (η − η₁)·f(t)/f(t − 1); where f(t − 1) = 0,
+    From one step to the next, η ← η₁ + (η − η₁)·f(t)/f(t − 1). If f(t − 1) = 0,
     η ← η + (η₀ − η₁)·f(t).
     """
 
@@ -201,12 +204,12 @@ class FactorSchedule(Schedule):
         return {"lr": low + (base - low) * self.factor(step)}
 
     def first_values(self, group: ParamGroup, step: Tensor) -> Numbers:
-        """η₁ + (η − η₁)·f(0), with η the rate that is there."""
+        """η₁ + (η − η₁)·f(0), where η is the current rate."""
         lr, low, f = group.tensors["lr"], self.options.get("eta_min", 0.0), self.factor(step)
         return {"lr": where(f == 1, lr, low + (lr - low) * f)}
 
     def next_values(self, group: ParamGroup, step: Tensor) -> Numbers:
-        """η, moved on from t − 1 to t. Where f stays the same, so does η."""
+        """η at step t, computed from η at t − 1. It is unchanged if f(t) = f(t − 1)."""
         lr, base = group.tensors["lr"], group.tensors["initial_lr"]
         new, old = self.factor(step), self.factor(step - 1)
         if low := self.options.get("eta_min"):
@@ -224,7 +227,7 @@ def _number(value: Any, like: Tensor) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Options as JSON has them: lists for tuples."""
+    """Options as they are in JSON, with lists instead of tuples."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,4 +1,4 @@
-"""Schedules of one formula: steps, exponentials, cosines, lines, and functions of one's own."""
+"""Schedules with one formula: steps, exponentials, cosines, lines, and user functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,19 @@ from chainrule.tensor import Tensor, from_numpy
 
 
 class StepLR(FactorSchedule):
-    """η(t) = η₀ · γ^⌊t / s⌋, with s `step_size` and γ `gamma`."""
+    """η(t) = η₀ · γ^⌊t / s⌋, where s is `step_size` and γ is `gamma`.
+
+    Raises ArgumentError unless s ≥ 1.
+
+    >>> import chainrule as cr
+    >>> from chainrule import optim
+    >>> optimizer = optim.SGD([cr.zeros(2, requires_grad=True)], lr=1.0)
+    >>> schedule = StepLR(optimizer, step_size=2, gamma=0.5)
+    >>> for _ in range(5):
+    ...     print(schedule.get_last_lr()[0], end=" ")
+    ...     schedule.step()
+    1.0 1.0 0.5 0.5 0.25
+    """
 
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
@@ -31,7 +43,17 @@ class StepLR(FactorSchedule):
 
 
 class MultiStepLR(FactorSchedule):
-    """η(t) = η₀ · γ^n, with n the number of `milestones` ≤ t and γ `gamma`."""
+    """η(t) = η₀ · γ^n, where n is the number of `milestones` ≤ t and γ is `gamma`.
+
+    >>> import chainrule as cr
+    >>> from chainrule import optim
+    >>> optimizer = optim.SGD([cr.zeros(2, requires_grad=True)], lr=1.0)
+    >>> schedule = MultiStepLR(optimizer, milestones=[1, 3], gamma=0.5)
+    >>> for _ in range(5):
+    ...     print(schedule.get_last_lr()[0], end=" ")
+    ...     schedule.step()
+    1.0 0.5 0.5 0.25 0.25
+    """
 
     def __init__(
         self,
@@ -51,7 +73,17 @@ class MultiStepLR(FactorSchedule):
 
 
 class ExponentialLR(FactorSchedule):
-    """η(t) = η₀ · γᵗ, with γ `gamma`."""
+    """η(t) = η₀ · γᵗ, where γ is `gamma`.
+
+    >>> import chainrule as cr
+    >>> from chainrule import optim
+    >>> optimizer = optim.SGD([cr.zeros(2, requires_grad=True)], lr=1.0)
+    >>> schedule = ExponentialLR(optimizer, gamma=0.5)
+    >>> for _ in range(4):
+    ...     print(schedule.get_last_lr()[0], end=" ")
+    ...     schedule.step()
+    1.0 0.5 0.25 0.125
+    """
 
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         super().__init__(optimizer, {"gamma": gamma}, last_epoch)
@@ -63,9 +95,19 @@ class ExponentialLR(FactorSchedule):
 
 
 class CosineAnnealingLR(FactorSchedule):
-    """η(t) = η₁ + (η₀ − η₁) · (1 + cos(π t / T)) / 2, with T `T_max` and η₁ `eta_min`.
+    """η(t) = η₁ + (η₀ − η₁) · (1 + cos(π·t/T)) / 2, where T is `T_max` and η₁ is `eta_min`.
 
-    Loshchilov & Hutter, 2017. After T it rises again, with the period 2 T.
+    Loshchilov & Hutter, 2017. After T, the rate rises again; the period is 2·T. Raises
+    ArgumentError unless T > 0.
+
+    >>> import chainrule as cr
+    >>> from chainrule import optim
+    >>> optimizer = optim.SGD([cr.zeros(2, requires_grad=True)], lr=1.0)
+    >>> schedule = CosineAnnealingLR(optimizer, T_max=4)
+    >>> for _ in range(5):
+    ...     print(f"{schedule.get_last_lr()[0]:.2f}", end=" ")
+    ...     schedule.step()
+    1.00 0.85 0.50 0.15 0.00
     """
 
     def __init__(
@@ -82,7 +124,17 @@ class CosineAnnealingLR(FactorSchedule):
 class LinearLR(FactorSchedule):
     """η(t) = η₀ · (a + (b − a) · min(t, n) / n): a warm-up, or a linear decay.
 
-    a is `start_factor`, b `end_factor`, n `total_iters`.
+    a is `start_factor`, b is `end_factor`, n is `total_iters`. Raises ArgumentError unless
+    0 < a ≤ 1, 0 ≤ b ≤ 1 and n ≥ 1.
+
+    >>> import chainrule as cr
+    >>> from chainrule import optim
+    >>> optimizer = optim.SGD([cr.zeros(2, requires_grad=True)], lr=1.0)
+    >>> schedule = LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    >>> for _ in range(4):
+    ...     print(schedule.get_last_lr()[0], end=" ")
+    ...     schedule.step()
+    0.5 0.75 1.0 1.0
     """
 
     def __init__(
@@ -106,10 +158,11 @@ class LinearLR(FactorSchedule):
 
 
 class LambdaLR(Schedule):
-    """η(t) = η₀ · f(t), with f `lr_lambda`: one function, or one for each group.
+    """η(t) = η₀ · f(t), where f is `lr_lambda`: one function, or one for each group.
 
-    One function serves groups that are added later too. f is given t as a 0-d int64 tensor, which
-    acts as a number; write f with ops (`cr.where`, not `if`) where the step is to be captured.
+    One function also applies to groups that are added later. t is a 0-d int64 tensor, which can be
+    used as a number. To capture the step, write f with ops (`cr.where` instead of `if`). Raises
+    ArgumentError if the number of functions is not that of the groups.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -146,7 +199,8 @@ class LambdaLR(Schedule):
 
 
 class _Step(Tensor):
-    """A step as users' functions see it. It is no key of a dict: that would never be found."""
+    """The step that is passed to user functions. It is not hashable, since a look-up in a dict by
+    its identity would always fail."""
 
     __slots__ = ()
 

@@ -15,10 +15,9 @@ from chainrule.tensor import Tensor
 class SGD(RuleOptimizer):
     """w ← w − η·d, d = g + λ·w; with momentum μ: b ← μ·b + (1 − τ)·d, w ← w − η·b.
 
-    The first b is d itself, without the dampening τ. With `nesterov`, w ← w − η·(d + μ·b).
-    `maximize` climbs: −g for g. (Robbins & Monro, 1951; Polyak, 1964; Nesterov, 1983.)
-
-    lr η, momentum μ, dampening τ, weight_decay λ. Options out of range raise ArgumentError.
+    Robbins & Monro, 1951; Polyak, 1964; Nesterov, 1983. Options: lr η, momentum μ, dampening τ,
+    weight_decay λ. The first b is d, without dampening. With `nesterov`, w ← w − η·(d + μ·b). With
+    `maximize`, g is replaced by −g. Raises ArgumentError for options out of range.
 
     >>> import chainrule as cr
     >>> w = cr.tensor([1.0, -2.0], requires_grad=True)
@@ -56,5 +55,5 @@ class SGD(RuleOptimizer):
         super().__init__(params, numbers | flags, **switches)
 
     def rule_of(self, group: ParamGroup) -> Any:
-        """With momentum, where the group has a buffer for it, or without."""
+        """The rule with momentum if the group has a buffer for it, else the one without."""
         return update.sgd_update if "momentum" in group.without else update.momentum_update

@@ -1,8 +1,8 @@
-"""From primitives to native calls: what has a kernel, and in which layouts.
+"""From primitives to native calls: which ops have a kernel, and for which layouts.
 
-`table` holds the registry and `lower`, `conditions` the words of its rows. Each of the other files
-has the rows of the ops in the file of `ops/` with its name; `chain` has those of the chains that a
-compiler pass makes.
+`table` defines the table and `lower`; `conditions` defines the conditions that rows use. Each of
+the other files has the rows for the ops in the file of `ops/` with the same name. `chain` has those
+for the chains that a compiler pass creates.
 """
 
 from chainrule.engine.lowering import attention as attention

@@ -1,4 +1,4 @@
-"""Attention and its gradient: queries, keys and values as they lie, masks laid over the scores."""
+"""Attention and its gradient. Masks are broadcast to the shape of the scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_MASKS = 2
 
 
 class Parts(NamedTuple):
-    """The operands by what they are: `kept` are the numbers that each query keeps."""
+    """The operands by their role. `kept` have one number for each query."""
 
     matrices: Layouts
     kept: Layouts
@@ -21,7 +21,7 @@ class Parts(NamedTuple):
 
 
 def parts(case: Case) -> Parts:
-    """Of attention (two results) or of its gradient."""
+    """The operands of attention (two results) or of its gradient."""
     if len(case.outputs) == 2:
         (q, k, v, *masks), (y, z) = case.inputs, case.outputs
         return Parts((q, k, v, y), (z,), masks, k)
@@ -30,7 +30,7 @@ def parts(case: Case) -> Parts:
 
 
 def masks_laid(case: Case) -> Case | None:
-    """The masks repeated over the scores (..., queries, keys)."""
+    """The case with the masks broadcast to the scores (..., queries, keys)."""
     _, kept, masks, keys = parts(case)
     scores = (*kept[0].shape, keys.shape[-2])
     plain = case.inputs[: len(case.inputs) - len(masks)]
@@ -38,7 +38,7 @@ def masks_laid(case: Case) -> Case | None:
 
 
 def fits(case: Case) -> bool:
-    """Matrices have adjacent columns, what a query keeps lies in order, masks are few."""
+    """Matrices have adjacent columns, `kept` is contiguous, and there are at most two masks."""
     matrices, kept, masks, keys = parts(case)
     dtypes = {x.dtype for x in (*kept, *masks)} - {BOOL}
     laid = all(map(in_rows, matrices)) and all(x.in_order() for x in kept)

@@ -1,4 +1,4 @@
-"""Chains of elementwise ops, perhaps with reductions at the end, in one sweep of the machine."""
+"""Chains of elementwise ops, with optional reductions at the end, in one run of the machine."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from chainrule.graph import Graph, Value
 
 
 class ChainSteps(NamedTuple):
-    """A whole graph of elementwise equations as steps, and which operands its outputs are.
+    """The steps of a graph of elementwise equations, and the operands that are its outputs.
 
-    Outputs that are reductions come last; all reduce the same dimensions of the same shape.
+    Reductions are the last outputs. All reduce the same dimensions of the same shape.
     """
 
     steps: tuple[Step, ...]
@@ -26,11 +26,11 @@ class ChainSteps(NamedTuple):
 
 
 def chain_steps(body: Graph) -> ChainSteps | None:
-    """The steps of a graph of elementwise equations, perhaps with reductions at the end; None when
+    """The steps of a graph of elementwise equations, with optional reductions at the end. None if
     the machine cannot compute one of them.
 
-    Constants are single numbers; all values have one floating dtype or are booleans, so that the
-    machine rounds where the separate ops would.
+    Constants must be single numbers. All values must have the same floating dtype or be booleans,
+    so that the machine rounds where the separate ops would.
     """
     operands: dict[Value, int | float] = {v: i for i, v in enumerate(body.inputs)}
     for value, array in body.constants.items():
@@ -62,7 +62,7 @@ def chain_steps(body: Graph) -> ChainSteps | None:
 
 
 def _placed(steps: Sequence[Step], places: Sequence[int | float], first: int) -> list[Step]:
-    """An op's steps with their operands as those of the whole chain."""
+    """The steps of one op, with operands renumbered for the whole chain."""
     n = len(places)
 
     def placed(x: Any) -> int | float:

@@ -1,4 +1,5 @@
-"""The words of the table: conditions on a case, numbers found in it, and other ways to see it."""
+"""Functions for the rows of the table: conditions on a case, numbers that a kernel takes, and
+changes of layouts."""
 
 from __future__ import annotations
 
@@ -11,62 +12,63 @@ INTEGERS = "iu"
 
 
 def floats(case: Case) -> bool:
-    """The first operand is of a floating dtype that kernels know."""
+    """The first operand is float32 or float64."""
     return case.operands[0].dtype in FLOATS
 
 
 def gives_floats(case: Case) -> bool:
-    """The first result is."""
+    """The first result is float32 or float64."""
     return case.outputs[0].dtype in FLOATS
 
 
 def booleans(case: Case) -> bool:
-    """The first operand is of truth values."""
+    """The first operand is boolean."""
     return case.operands[0].dtype == BOOL
 
 
 def integers(at: int) -> Condition:
-    """This input is of integers."""
+    """The input with this number has an integer dtype."""
     return lambda case: case.inputs[at].dtype.kind in INTEGERS
 
 
 def one_float_dtype(case: Case) -> bool:
-    """All operands are of one floating dtype."""
+    """All operands have the same floating dtype."""
     return gives_floats(case) and len({x.dtype for x in case.operands}) == 1
 
 
 def all_in_order(case: Case) -> bool:
-    """All operands lie in C order."""
+    """All operands are contiguous."""
     return all(x.in_order() for x in case.operands)
 
 
 def results_in_order(case: Case) -> bool:
-    """All results lie in C order."""
+    """All results are contiguous."""
     return all(x.in_order() for x in case.outputs)
 
 
 def in_order_between(start: int, stop: int) -> Condition:
-    """The inputs from `start` to before `stop` lie in C order."""
+    """The inputs from `start` to before `stop` are contiguous."""
     return lambda case: all(x.in_order() for x in case.inputs[start:stop])
 
 
 def rows_adjacent(*at: int) -> Condition:
-    """Of these operands, elements of a row lie side by side."""
+    """In these operands, the elements of a row are adjacent."""
     return lambda case: all(adjacent(case.operands[i]) for i in at)
 
 
 def one_operand_free(case: Case) -> bool:
-    """There are fewer inputs than a kernel may have operands."""
+    """There are fewer inputs than the most operands of a kernel."""
     return len(case.inputs) < MAX_OPERANDS
 
 
 def choice(name: str, *values: str) -> Callable[[Case], Iterable[int]]:
-    """The number of a parameter's value in a list."""
+    """The position of a parameter's value among `values`."""
     return lambda case: (values.index(case.params[name]),)
 
 
 def groups(name: str) -> Callable[[Case], Iterable[int] | None]:
-    """(outer, n, inner) around the neighbouring dimensions that a parameter names; None is all."""
+    """(outer, n, inner), where n is the size of the adjacent dimensions in a parameter; None means
+    all dimensions."""
 
     def found(case: Case) -> Iterable[int] | None:
         x, dims = case.inputs[0], case.params[name]
@@ -80,29 +82,30 @@ def groups(name: str) -> Callable[[Case], Iterable[int] | None]:
 def seen(
     case: Case, inputs: Sequence[Layout | None], outputs: Sequence[Layout | None]
 ) -> Case | None:
-    """The case with other layouts, or None where one could not be had."""
+    """The case with other layouts, or None if one of them is None."""
     ins, outs = ([x for x in layouts if x is not None] for layouts in (inputs, outputs))
     fits = len(ins) == len(inputs) and len(outs) == len(outputs)
     return Case(case.params, ins, outs) if fits else None
 
 
 def adjacent(x: Layout) -> bool:
-    """Whether elements of a row lie side by side."""
+    """Whether the elements of a row are adjacent."""
     return x.size == 0 or x.shape[-1] == 1 or x.strides[-1] == x.dtype.itemsize
 
 
 def whole_elements(x: Layout) -> bool:
-    """Whether elements lie a whole number of elements apart."""
+    """Whether all strides are multiples of the element size."""
     return x.size == 0 or not any(stride % x.dtype.itemsize for stride in x.strides)
 
 
 def in_rows(x: Layout) -> bool:
-    """Whether elements of a row lie side by side, and rows a whole number of elements apart."""
+    """Whether the elements of a row are adjacent, and all strides multiples of the element size."""
     return adjacent(x) and whole_elements(x)
 
 
 def as_rows(x: Layout) -> Layout | None:
-    """(..., n) as a matrix (rows, n) over the same memory, where its strides allow that."""
+    """(..., n) as a matrix (rows, n) over the same memory, or None if the strides do not allow
+    it."""
     if len(x.shape) == 2:
         return x
     if len(x.shape) == 1:

@@ -1,8 +1,8 @@
-"""Products: of matrices, of a layer, of the gradients of layers.
+"""Matrix products, linear layers, and the gradients of linear layers.
 
     matmul(a, b[, bias][, gate]) → activation(a·b + bias), or (a·b)·[gate > 0]
 
-Its numbers: the activation, whether there is a bias, whether there is a gate.
+The numbers of the kernel are the activation, whether there is a bias, and whether there is a gate.
 """
 
 from chainrule.engine.layout import Layout
@@ -17,24 +17,24 @@ from chainrule.engine.lowering.table import Case, row
 
 
 def gives_rows(case: Case) -> bool:
-    """The result is a matrix, or many, with adjacent columns."""
+    """The result is a matrix, or a batch of them, with adjacent columns."""
     y = case.outputs[0]
     return len(y.shape) > 1 and adjacent(y)
 
 
 def gate_fits(case: Case) -> bool:
-    """The last input lies like the result."""
+    """The last input has the shape of the result, and adjacent columns."""
     return case.inputs[-1].shape == case.outputs[0].shape and adjacent(case.inputs[-1])
 
 
 def transposed(x: Layout) -> Layout:
-    """The last two dimensions exchanged."""
+    """The layout with its last two dimensions exchanged."""
     n = len(x.shape)
     return x.permuted((*range(n - 2), n - 1, n - 2))
 
 
 def as_layer(case: Case) -> Case | None:
-    """x·wᵀ + b, or without b, whatever dimensions x has before its features."""
+    """x·wᵀ + b, or without b. The dimensions of x before its features are merged."""
     x, w, *b = case.inputs
     return seen(case, [as_rows(x), transposed(w), *b], [as_rows(case.outputs[0])])
 
@@ -50,7 +50,7 @@ def has_bias(case: Case) -> tuple[int]:
 
 
 def as_weight_gradient(case: Case) -> Case | None:
-    """gᵀ·x, whatever dimensions they have before their features."""
+    """gᵀ·x. The dimensions before the features are merged."""
     g, x = map(as_rows, case.inputs)
     return seen(case, [g and transposed(g), x], case.outputs)
 
@@ -60,8 +60,8 @@ ACTIVATIONS = ("none", "relu", "gate")
 NONE, RELU, GATE = range(3)
 
 LAYERS = {"linear": "none", "linear_relu": "relu"}
-"""Products with a transposed matrix of weights, and the activation that follows. `product` is one
-whose weights are transposed already."""
+"""Products with the transpose of a weight, and the activation that follows. `product` is one whose
+weight is already transposed."""
 
 row("matmul", needs=PLAIN, ints=(NONE, 0, 0))
 row("matmul_gate", kernel="matmul", needs=(*PLAIN, gate_fits), ints=(GATE, 0, 1))

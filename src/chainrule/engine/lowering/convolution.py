@@ -19,15 +19,15 @@ from chainrule.engine.lowering.table import Case, row
 from chainrule.engine.lowering.window import as_images, stride_padding_dilation
 from chainrule.primitive import Shape
 
-# What a thread's own memory holds: see conv.cpp and conv_weight.cpp.
+# Limits of the memory of a thread; see conv.cpp and conv_weight.cpp.
 MAX_ROW_BYTES = 256 * 1024
 MAX_TAPS = 8192  # of one channel
-BAND = 1024  # columns of u that the gradient by the weights takes together
+BAND = 1024  # columns of u that the gradient by the weight processes together
 
 
 def fits(case: Case, kernel: Layout, columns: int, stride: int) -> bool:
-    """Whether the rows of a channel that a kernel reaches over, for so many columns of positions,
-    fit a thread's memory."""
+    """Whether the rows of one channel that a kernel covers, for this many columns of positions, fit
+    into the memory of a thread."""
     height, width = kernel.shape[2:]
     *_, down, across = stride_padding_dilation(case)
     rows, pixels = (height - 1) * down + 1, (columns - 1) * stride + (width - 1) * across + 1
@@ -57,7 +57,7 @@ def geometry(case: Case) -> Shape:
 
 
 def whole(case: Case) -> bool:
-    """Elements of the operands lie a whole number of elements apart."""
+    """The strides of all operands are multiples of the element size."""
     return all(map(whole_elements, case.operands))
 
 

@@ -1,11 +1,11 @@
-"""Elementwise ops as steps of the engine's machine, read off their own formulas.
+"""Elementwise ops as steps of the engine's elementwise machine, traced from their references.
 
-The NumPy reference of an elementwise op is run once on symbols, which write down what is done with
-them. So an op that is composed of what the machine knows runs natively and joins chains, whoever
-defined it. A record with `steps` writes them itself, on the machine `m`, where its reference uses
-other means (a rational approximation) than the machine's own op.
+The NumPy reference of an elementwise op runs once on symbols, which record the functions that are
+called. So an op that is composed of ops of the machine runs natively and is fused into chains, even
+if a user defined it. A record with `steps` calls ops of the machine `m` directly. It needs this if
+its reference computes in another way (such as a rational approximation) than the machine's op.
 
-The machine computes in one floating dtype; truth values are masks in it.
+The machine computes in one floating dtype. Booleans are masks in it.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ LOGIC = {
     np.logical_or: "bitwise_or", np.bitwise_xor: "bitwise_xor", np.invert: "bitwise_not",
     np.logical_not: "bitwise_not",
 }  # fmt: skip
-"""What NumPy's functions are called in the machine (cpp/kernels/fused_ops.h)."""
+"""The ops of the machine for NumPy's functions (cpp/kernels/fused_ops.h)."""
 
 OF_TRUTHS: dict[str, Callable[[Any, Any], Any]] = {
     "eq": lambda a, b: ~(a ^ b), "ne": lambda a, b: a ^ b, "lt": lambda a, b: ~a & b,
     "le": lambda a, b: ~a | b, "gt": lambda a, b: a & ~b, "ge": lambda a, b: a | ~b,
 }  # fmt: skip
-"""Comparisons of truth values, with False < True."""
+"""Comparisons of booleans, with False < True."""
 
 
 class Symbol(NDArrayOperatorsMixin):
-    """An operand that stands for an array: NumPy's functions on it become steps."""
+    """An operand in place of an array: calls of NumPy's functions on it are recorded as steps."""
 
     __slots__ = ("dtype", "machine", "operand")
 
@@ -85,7 +85,7 @@ class Symbol(NDArrayOperatorsMixin):
 
 
 class Machine:
-    """Writes down steps. Called by an op's name (`m.sigmoid(x)`), it adds that op of the engine."""
+    """Records steps. `m.sigmoid(x)` adds a step with that op of the engine, for every op name."""
 
     def __init__(self, dtypes: Sequence[DType]) -> None:
         self.steps: list[Step] = []
@@ -97,13 +97,14 @@ class Machine:
         return lambda *xs: self.arithmetic(name, *xs)
 
     def emit(self, op: str, operands: Sequence[Any], dtype: DType) -> Symbol:
-        """Add a step; its result has this dtype."""
+        """Add a step, whose result has this dtype."""
         placed = [x.operand if isinstance(x, Symbol) else self.constant(x) for x in operands]
         self.steps.append((op, *placed))
         return Symbol(self, len(self.inputs) + len(self.steps) - 1, dtype)
 
     def constant(self, x: Any) -> float:
-        """A number of a formula: a Python number, or one that was made in the arrays' dtype."""
+        """A number in a formula: a Python number, or a NumPy number of the arrays' dtype. Raises
+        TypeError for others."""
         if type(x) in (int, float) or (isinstance(x, np.floating) and x.dtype in self.floats()):
             return float(x)
         raise TypeError(f"{x!r} is no constant of a chain")
@@ -112,7 +113,7 @@ class Machine:
         return {x.dtype for x in self.inputs if x.dtype != BOOL}
 
     def arithmetic(self, op: str, *xs: Any) -> Symbol:
-        """A number for each element. A truth value beside numbers counts as 1 or 0."""
+        """A step whose result is a number. Booleans among numbers are converted to 1 or 0."""
         numbers = [x.dtype for x in xs if isinstance(x, Symbol) and x.dtype != BOOL]
         if not numbers:
             raise TypeError(f"`{op}` of truth values alone")
@@ -120,7 +121,7 @@ class Machine:
         return self.emit(op, xs, numbers[0])
 
     def comparison(self, op: str, *xs: Any) -> Symbol:
-        """A truth value for each element; truth values themselves are compared by logic."""
+        """A step whose result is a boolean. Comparisons of booleans become logic steps."""
         if not any(_is_truth(x) for x in xs):
             return self.emit(op, xs, BOOL)
         if op not in OF_TRUTHS or not all(_is_truth(x) for x in xs):
@@ -134,7 +135,7 @@ class Machine:
         return self.emit(op, xs, BOOL)
 
     def power(self, x: Any, exponent: Any) -> Symbol:
-        """The powers that NumPy, too, computes by multiplication, a division or a root."""
+        """The powers that NumPy computes by a multiplication, a division or a root, too."""
         if isinstance(exponent, Symbol):
             raise TypeError("the machine raises to powers that are numbers")
         if exponent == 2:
@@ -159,7 +160,7 @@ class Machine:
         return x if (low, high) != (None, None) else x.copy()
 
     def cast(self, x: Symbol, dtype: DType) -> Symbol:
-        """Into floats from anything the machine reads; from truth values 1 and 0."""
+        """Convert to floats; booleans become 1 and 0."""
         if dtype not in FLOATS:
             raise TypeError("the machine makes no integers")
         return self.emit("to_number" if x.dtype == BOOL else "copy", [x], dtype)
@@ -183,10 +184,10 @@ _MOST_KNOWN = 4096
 def steps_of(
     primitive: Primitive, params: dict[str, Any], dtypes: Sequence[DType]
 ) -> tuple[Step, ...] | None:
-    """The machine's steps for one op, given its parameters and its inputs' dtypes.
+    """The machine's steps for one op, given its parameters and the dtypes of its inputs.
 
-    Operands 0 … n − 1 are the inputs, n, n + 1, … the results of the steps; the last step is the
-    result. None when the op is not elementwise, or the machine does not compute it exactly.
+    Operands 0 … n − 1 are the inputs, and n, n + 1, … the results of the steps. The last step is
+    the result. None if the op is not elementwise, or the machine cannot compute it.
     """
     if not isinstance(primitive.kind, Elementwise) or any(d.str not in KNOWN for d in dtypes):
         return None
@@ -207,7 +208,7 @@ def _traced(
             result = primitive.steps(machine, *machine.inputs, **params)
         else:
             result = primitive.forward(*machine.inputs, **params)
-    except (TypeError, ValueError, AttributeError):  # the formula does what has no step
+    except (TypeError, ValueError, AttributeError):  # the formula uses a function without a step
         return None
     if not isinstance(result, Symbol) or result.operand < len(dtypes):
         return None
@@ -217,14 +218,14 @@ def _traced(
 
 
 def in_floats(dtypes: Sequence[DType]) -> bool:
-    """Whether the machine computes on operands of these dtypes: truth values, and one float."""
+    """Whether these dtypes are booleans and at most one floating dtype, as the machine needs."""
     numbers = set(dtypes) - {BOOL}
     return len(numbers) <= 1 and numbers <= set(FLOATS)
 
 
 def is_fusible(equation: Equation) -> bool:
-    """Whether an equation may be a member of a chain: all of it in the machine's steps, on one
-    floating dtype. Another would undo the whole chain, which runs in one sweep or not at all."""
+    """Whether an equation may be part of a chain: it has steps, and one floating dtype. A chain
+    with another equation could not run on the machine at all."""
     inputs = [v.dtype for v in equation.inputs]
     if not in_floats([*inputs, *(v.dtype for v in equation.outputs)]):
         return False
@@ -235,7 +236,7 @@ def is_fusible(equation: Equation) -> bool:
 def _sweep(
     primitive: Primitive, params: dict[str, Any], inputs: Layouts, outputs: Layouts
 ) -> NativeCall | None:
-    """One op in the machine: in one floating dtype, or as a cast between two."""
+    """One op on the machine: in one floating dtype, or a cast between two."""
     steps = steps_of(primitive, params, [x.dtype for x in inputs])
     if steps is None:
         return None
@@ -253,11 +254,11 @@ def _sweep(
 OF_INTEGERS: dict[Any, int] = {
     name: i for i, name in enumerate(("add", "sub", "mul", "eq", "ne", "lt", "le", "gt", "ge"))
 }
-"""Steps on whole numbers, which have a kernel of their own; they wrap around."""
+"""The steps with a kernel for integers. On overflow, results wrap around."""
 
 
 def _integers(steps: Sequence[Step], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    """One step on arrays of one integer dtype that lie in order, or on one and a number."""
+    """One step on contiguous arrays of one integer dtype, one of which may be a single number."""
     if len(steps) != 1 or steps[0][1:] != (0, 1) or steps[0][0] not in OF_INTEGERS:
         return None
     dtype, y = inputs[0].dtype, outputs[0]

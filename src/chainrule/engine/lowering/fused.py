@@ -17,7 +17,7 @@ from chainrule.engine.lowering.table import Case, row
 
 
 def rows_along(case: Case) -> Case | None:
-    """The dimension as that of rows, where it is the last."""
+    """The operands as matrices whose rows are the dimension, if it is the last one."""
     x = case.inputs[0]
     if not x.shape or case.params["dim"] != len(x.shape) - 1:
         return None
@@ -25,7 +25,8 @@ def rows_along(case: Case) -> Case | None:
 
 
 def rows_over(case: Case) -> Case | None:
-    """The last dimensions as those of rows. Of nothing the result is −∞: the reference knows."""
+    """The input as a matrix whose rows are the last dimensions. If they are empty, the result is
+    −∞, which is left to the reference."""
     x, y = case.inputs[0], case.outputs[0]
     outer, n, inner = groups("dims")(case) or (0, 0, 0)
     if n == 0 or inner != 1 or not (x.in_order() and y.in_order()):
@@ -34,7 +35,7 @@ def rows_over(case: Case) -> Case | None:
 
 
 def around_kept(case: Case) -> Iterable[int] | None:
-    """(outer, kept, inner), where the dimensions that are not normalized are neighbours."""
+    """(outer, kept, inner), if the dimensions that are not normalized are adjacent."""
     x, dims = case.inputs[0], case.params["dims"]
     if not x.size or not dims:
         return None

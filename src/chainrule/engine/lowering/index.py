@@ -1,4 +1,4 @@
-"""Indexing by arrays, and slices that are written."""
+"""Indexing by arrays, and writing into slices."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def by_one_array(case: Case) -> bool:
 
 
 def an_entry_each(case: Case) -> bool:
-    """There is an entry of the result for each index: nothing broadcasts."""
+    """There is one entry for each index: nothing is broadcast."""
     x, index = case.inputs
     return x.shape == (*index.shape, *case.outputs[0].shape[1:])
 
 
 def along_rows(case: Case) -> bool:
-    """Each row is scattered into its own row, by int64."""
+    """Each row is scattered into the same row of the result, by int64 indices."""
     (x, index), y = case.inputs, case.outputs[0]
     fits = x.shape == index.shape and x.shape[:-1] == y.shape[:-1]
     return fits and case.params["dim"] == len(x.shape) - 1 and index.dtype == np.int64
@@ -48,7 +48,7 @@ def _slice_into(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> Na
 
 @lowering("joined_slices")
 def _joined_slices(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    """Each part in the shape of its input, or the input in the shape of its part."""
+    """Each slice in the shape of its input, or the input in the shape of its slice."""
     y, seen, ints = outputs[0], [], []
     if not y.in_order() or y.dtype not in FLOATS or len(inputs) >= MAX_OPERANDS:
         return None
@@ -68,8 +68,8 @@ def _joined_slices(params: dict[str, Any], inputs: Layouts, outputs: Layouts) ->
 
 
 def _place(y: Layout, index: tuple[Any, ...]) -> tuple[int, Layout]:
-    """Where a slice of y begins, in bytes, and how it lies."""
-    whole = as_strided(np.empty(1, y.dtype), y.shape, y.strides)  # only its places are looked at
-    part = whole[index if Ellipsis in index else (*index, Ellipsis)]  # never a number: a view
+    """The offset of a slice of y, in bytes, and its layout."""
+    whole = as_strided(np.empty(1, y.dtype), y.shape, y.strides)  # only addresses are used
+    part = whole[index if Ellipsis in index else (*index, Ellipsis)]  # always a view, even if 0-d
     start = part.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
     return start, layout_of(part)

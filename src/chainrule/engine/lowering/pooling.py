@@ -9,12 +9,12 @@ from chainrule.primitive import Shape
 
 
 def few_pixels(case: Case) -> bool:
-    """Positions in a plane are 32-bit numbers."""
+    """Positions in a plane fit into 32 bits."""
     return case.inputs[0].size < 2**31
 
 
 def window(case: Case) -> Shape:
-    """The kernel and how it moves."""
+    """The sizes of the kernel, and the stride, padding and dilation."""
     return (*in_two(case.params["kernel"], 1), *stride_padding_dilation(case))
 
 

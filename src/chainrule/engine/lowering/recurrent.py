@@ -1,7 +1,7 @@
 """Recurrences over time and their gradients.
 
-What a recurrence saved lies in order. Of other operands features are adjacent, but for the weights,
-which may lie in any way.
+The values that a recurrence saves are contiguous. In other operands the features are adjacent, but
+the weights may have any layout.
 """
 
 from chainrule.engine.lowering.conditions import (
@@ -21,7 +21,7 @@ def nothing_empty(case: Case) -> bool:
 
 
 def laid(case: Case) -> bool:
-    """Features lie side by side, but for the weights, which lie in any way."""
+    """The features of all operands are adjacent, except for the weights."""
     p, weights, *others = case.inputs
     return whole_elements(weights) and all(map(in_rows, [p, *others]))
 

@@ -1,4 +1,4 @@
-"""Reductions: folds, positions, variances, truth over dimensions."""
+"""Reductions: folds, positions of extremes, variances, `all` and `any`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from chainrule.primitive import Primitive, Shape
 def fold_of(
     primitive: Primitive, params: dict[str, Any], shape: Shape, operand: int
 ) -> Fold | None:
-    """A reduction of an operand of this shape as the elementwise machine folds it, or None."""
+    """A reduction of an operand of this shape for the elementwise machine, or None."""
     kind = primitive.kind
     if not isinstance(kind, Reduction) or kind.fold is None:
         return None
@@ -36,7 +36,7 @@ def fold_of(
 def _fold(
     primitive: Primitive, params: dict[str, Any], inputs: Layouts, outputs: Layouts
 ) -> NativeCall | None:
-    """In the machine for floats, in a kernel of its own for sums of integers."""
+    """Floats are reduced on the machine. Sums of integers have their own kernel."""
     x, y = inputs[0], outputs[0]
     fold = fold_of(primitive, params, x.shape, 0)
     if fold is None or fold.divisor == 0 or not y.in_order():
@@ -51,7 +51,7 @@ def _fold(
 
 @lowering("all_finite")
 def _all_finite(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    """Of the floats; other numbers are."""
+    """Only floating inputs are checked; other numbers are always finite."""
     found = [(i, x) for i, x in enumerate(inputs) if x.dtype.kind == "f"]
     if len(found) == MAX_OPERANDS or not all(x.in_order() for _, x in found):
         return None
@@ -64,7 +64,7 @@ def few_enough(case: Case) -> bool:
 
 
 def over_last_dims(case: Case) -> bool:
-    """The dimensions are the last."""
+    """The dimensions are the last ones."""
     ndim, dims = len(case.inputs[0].shape), case.params["dims"]
     return sorted(dims) == list(range(ndim - len(dims), ndim))
 

@@ -1,4 +1,4 @@
-"""Copies, and arrays joined."""
+"""Copies and concatenation."""
 
 from chainrule.engine.lowering.conditions import one_operand_free, results_in_order
 from chainrule.engine.lowering.table import row

@@ -1,13 +1,13 @@
-"""The table of what has a kernel, and in which layouts.
+"""The table of ops with a kernel, and the layouts that the kernels accept.
 
-A row names a kernel for an op and says what the layouts must be like (`needs`), how the kernel sees
-the operands where not as they are (`sees`), and which numbers it takes (`ints`, `floats`):
+A row names a kernel for an op, with conditions on the layouts (`needs`), a change of the layouts
+(`sees`), and the numbers that the kernel takes (`ints`, `floats`):
 
     row("adagrad_update", needs=(floats, all_in_order), ints=("maximize",))
 
-The words for conditions are in conditions.py.
-An op may have several rows; the first that fits counts. What no row can say is a function with the
-decorator `lowering`. Whoever wants to run an op, alone or in a program, asks `lower`.
+The conditions are in conditions.py. An op may have several rows; the first that fits is used. If an
+op needs more than a row, it has a function with the decorator `lowering`. `lower` looks up the
+table.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ MAX_DIMS, MAX_OPERANDS = 8, 32  # see engine/cpp/runtime/call.h
 
 LOWERINGS: dict[str, list[Lowering]] = {}
 OF_KINDS: dict[type[Kind], Callable[..., NativeCall | None]] = {}
-"""What lowers whatever op is of a kind, unless it has rows of its own."""
+"""The lowering of all ops of a kind that have no rows."""
 
 
 def has_kernel(primitive: Primitive) -> bool:
-    """Whether some kernel may compute this op, for some layouts and dtypes."""
+    """Whether there may be a kernel for this op, for some layouts and dtypes."""
     return primitive.name in LOWERINGS or type(primitive.kind) in OF_KINDS
 
 
 def is_sweep(primitive: Primitive) -> bool:
-    """Whether the elementwise machine computes this op, tile by tile."""
+    """Whether the elementwise machine computes this op, rather than its own kernel."""
     return isinstance(primitive.kind, Elementwise) and primitive.name not in LOWERINGS
 
 
@@ -58,8 +58,8 @@ def lower(
 def kernel_call(
     name: str, params: dict[str, Any], inputs: Layouts, outputs: Layouts
 ) -> NativeCall | None:
-    """The call of the first row of a name that fits these layouts, or None. Raises GraphError for a
-    name without rows."""
+    """The call of the first row with this name that fits these layouts, or None. Raises GraphError
+    for a name without rows."""
     if name not in LOWERINGS:
         raise GraphError(f"there is no kernel `{name}`")
     calls = (lowering(params, inputs, outputs) for lowering in LOWERINGS[name])
@@ -70,7 +70,7 @@ def kernel_call(
 
 
 class Case(NamedTuple):
-    """An op to lower: its parameters, and how its operands lie."""
+    """An op to lower: its parameters, and the layouts of its operands."""
 
     params: dict[str, Any]
     inputs: Layouts
@@ -83,16 +83,16 @@ class Case(NamedTuple):
 
 Condition = Callable[[Case], bool]
 Number = int | str | Callable[[Case], Iterable[int] | None]
-"""An integer; the name of a parameter, whose value is one or several; or what finds them, or None
-where the kernel does not fit."""
+"""An integer; the name of a parameter with one or several integers; or a function that returns
+integers, or None if the kernel does not fit."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A kernel for an op: see the words at the head of this file.
+    """A kernel for an op; see the top of this file.
 
-    The conditions are about the layouts that the kernel sees. `order` says which input is the
-    kernel's first, second, …
+    The conditions apply to the layouts after `sees`. `order` gives the numbers of the inputs in the
+    order in which the kernel takes them.
     """
 
     kernel: str
@@ -138,14 +138,14 @@ def row(
     sees: Callable[[Case], Case | None] = lambda case: case,
     order: tuple[int, ...] = (),
 ) -> None:
-    """Enter a kernel for ops; by default the one that has the op's name."""
+    """Add a row for each op. By default the kernel has the name of the op."""
     for name in names:
         entry = Row(kernel or name, needs, ints, floats, sees, order)
         LOWERINGS.setdefault(name, []).append(entry)
 
 
 def lowering(*names: str) -> Callable[[Lowering], Lowering]:
-    """Enter a function of parameters, inputs and outputs for ops: what a row cannot say."""
+    """A decorator that adds a function of (params, inputs, outputs) as a row for ops."""
 
     def register(function: Lowering) -> Lowering:
         for name in names:
@@ -156,7 +156,8 @@ def lowering(*names: str) -> Callable[[Lowering], Lowering]:
 
 
 def lowering_of_kind(kind: type[Kind]) -> Callable[[Any], Any]:
-    """Enter a function of (primitive, params, inputs, outputs) for every op of a kind."""
+    """A decorator that adds a function of (primitive, params, inputs, outputs) for all ops of a
+    kind."""
 
     def register(function: Any) -> Any:
         OF_KINDS[kind] = function

@@ -1,4 +1,4 @@
-"""Updates by optimizers: one sweep over a parameter and its state."""
+"""Updates of optimizers: one loop over a parameter and its state."""
 
 from chainrule.engine.lowering.conditions import all_in_order, floats
 from chainrule.engine.lowering.table import Case, row
@@ -7,7 +7,7 @@ PLAIN = (floats, all_in_order)
 
 
 def has_maxima(case: Case) -> bool:
-    """Adam keeps the largest second moments, too: AMSGrad."""
+    """There are largest second moments among the inputs: AMSGrad."""
     return len(case.inputs) > 9
 
 

@@ -1,4 +1,4 @@
-"""Windows as kernels see them: over images. One dimension is an image of height 1.
+"""Windows over images, as kernels take them. One dimension becomes an image of height 1.
 
 There are no kernels for three dimensions.
 """
@@ -27,12 +27,12 @@ def as_image(x: Layout) -> Layout:
 
 
 def in_two(numbers: Shape, height: int) -> Shape:
-    """Numbers for height and width; along one dimension the height has its own."""
+    """Numbers for height and width. For one dimension, `height` is added."""
     return numbers if len(numbers) == 2 else (height, *numbers)
 
 
 def stride_padding_dilation(case: Case) -> Shape:
-    """How the kernel moves; of the padding, that before the image."""
+    """The stride, the padding before the image, and the dilation, each for height and width."""
     geometry = case.params["geometry"]
     before = tuple([p for p, _ in geometry.padding])
     return (*in_two(geometry.stride, 1), *in_two(before, 0), *in_two(geometry.dilation, 1))

@@ -1,6 +1,6 @@
 """Layers, activations and losses as functions: `from chainrule.nn import functional as F`.
 
-In the order in which the files build on each other: `records`, `checks`, `dimensions`,
+The files, in the order of their imports: `records`, `checks`, `dimensions`,
 `activation`, `softmax`, `layers`, `padding`, `convolution`, `pooling`, `normalization`,
 `recurrent`, `losses`.
 """

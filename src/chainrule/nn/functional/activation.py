@@ -1,7 +1,7 @@
-"""Activations as functions: each the record of an op, or one expression of such records.
+"""Activations as functions: each calls the record of an op, or is an expression of such records.
 
-A function of one record takes its formula from there. With `inplace` the result is written into the
-input, which a leaf that requires gradients refuses.
+A function of one record takes its formula from it. With `inplace` the result is written into the
+input; this raises GradientError for a leaf that requires gradients.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Tensor])
 
 
 def formula_of(record: Primitive) -> Callable[[F], F]:
-    """Put the formula of a record in front of a function's docstring."""
+    """A decorator that puts the formula of a record in front of a function's docstring."""
 
     def described(function: F) -> F:
         function.__doc__ = f"{record.formula}\n\n{inspect.cleandoc(function.__doc__ or '')}\n"
@@ -34,7 +34,7 @@ def formula_of(record: Primitive) -> Callable[[F], F]:
 
 
 def into(input: Tensor, y: Tensor, inplace: bool) -> Tensor:
-    """The result of a function; with `inplace` its input, into which the result is written."""
+    """Return the result of a function. With `inplace`, write it into the input and return that."""
     return input.assign(y) if inplace else y
 
 
@@ -74,7 +74,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """y = max(x, 0) + w·min(x, 0), w one number, or one for each channel of (N, C, ...).
+    """y = max(x, 0) + w·min(x, 0), with one w for all elements, or one per channel of (N, C, ...).
 
     Source: He et al., 2015. Raises ShapeError for another number of weights.
 
@@ -102,9 +102,11 @@ def rrelu(
     training: bool = False,
     inplace: bool = False,
 ) -> Tensor:
-    """y = max(x, 0) + s·min(x, 0); in training each s ~ U(lower, upper), else s is their mean.
+    """y = max(x, 0) + s·min(x, 0). In training, s ~ U(lower, upper) for each element; otherwise
+    s = (lower + upper)/2.
 
-    Source: Xu et al., 2015. Random numbers come from the default generator.
+    Source: Xu et al., 2015. Random numbers come from the default generator. Raises ArgumentError
+    unless lower ≤ upper.
 
     >>> import chainrule as cr
     >>> rrelu(cr.tensor([-1.0, 2.0]), 0.1, 0.3)
@@ -143,7 +145,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-"""With these, activations of mean 0 and variance 1 keep both from layer to layer."""
+"""With these constants, mean 0 and variance 1 of the activations are preserved across layers."""
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -159,7 +161,8 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
 @formula_of(records.softplus)
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """
-    With `beta`, y = ln(1 + e^(βx))/β; y = x where βx > threshold.
+    With `beta`, y = ln(1 + e^(βx))/β, and y = x where βx > threshold. Raises ArgumentError unless
+    β > 0.
 
     >>> import chainrule as cr
     >>> softplus(cr.tensor([-1000.0, 0.0, 1000.0]))
@@ -181,7 +184,8 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 @formula_of(records.gelu)
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """
-    With `approximate="tanh"`, y = ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))).
+    With `approximate="tanh"`, y = ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))). Raises ArgumentError
+    for other approximations.
 
     >>> import chainrule as cr
     >>> gelu(cr.tensor([-1.0, 2.0]))
@@ -218,7 +222,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """y = x·min(max(x + 3, 0), 6)/6, nearly x·sigmoid(x) (Howard et al., 2019).
+    """y = x·min(max(x + 3, 0), 6)/6, an approximation of x·sigmoid(x) (Howard et al., 2019).
 
     >>> import chainrule as cr
     >>> hardswish(cr.tensor([-1.0, 1.0, 4.0]))
@@ -228,9 +232,9 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """y = a·sigmoid(b), a and b the halves of x along `dim` (Dauphin et al., 2017).
+    """y = a·sigmoid(b), where a and b are the halves of x along `dim` (Dauphin et al., 2017).
 
-    Raises ShapeError when `dim` has no two equal halves.
+    Raises ShapeError if the size of `dim` is odd.
 
     >>> import chainrule as cr
     >>> glu(cr.tensor([3.0, 0.0]))
@@ -254,7 +258,9 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
 def hardtanh(
     input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
-    """y = x between min_val and max_val, outside and at them the limit, with gradient 0.
+    """y = min(max(x, min_val), max_val). The gradient is 0 outside and at the limits.
+
+    Raises ArgumentError unless min_val ≤ max_val.
 
     >>> import chainrule as cr
     >>> hardtanh(cr.tensor([-3.0, 0.5]))
@@ -268,7 +274,7 @@ def hardtanh(
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """y = min(max(x + 3, 0), 6)/6, nearly sigmoid(x) (Courbariaux et al., 2015).
+    """y = min(max(x + 3, 0), 6)/6, an approximation of sigmoid(x) (Courbariaux et al., 2015).
 
     >>> import chainrule as cr
     >>> hardsigmoid(cr.tensor([-4.0, 0.0, 1.5]))
@@ -289,7 +295,7 @@ def softsign(input: Tensor) -> Tensor:
 
 
 def logsigmoid(input: Tensor) -> Tensor:
-    """y = ln sigmoid(x) = −ln(1 + e⁻ˣ), finite where sigmoid(x) rounds to 0.
+    """y = ln sigmoid(x) = −ln(1 + e⁻ˣ), which is finite even where sigmoid(x) rounds to 0.
 
     >>> import chainrule as cr
     >>> logsigmoid(cr.tensor([-1000.0, 0.0]))
@@ -303,7 +309,7 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """y = x where |x| > λ, else 0; NaN stays.
+    """y = x where |x| > λ, else 0. NaN remains NaN.
 
     >>> import chainrule as cr
     >>> hardshrink(cr.tensor([-0.3, 2.0]))
@@ -335,7 +341,7 @@ def tanhshrink(input: Tensor) -> Tensor:
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """y = x where x > threshold, else value; NaN stays.
+    """y = x where x > threshold, else value. NaN remains NaN.
 
     >>> import chainrule as cr
     >>> threshold(cr.tensor([-1.0, 2.0]), 0.0, 9.0)
@@ -349,7 +355,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
 
 
 def safe_log(input: Tensor, fill: float = 0.0) -> Tensor:
-    """ln x where x > 0, else `fill` with gradient 0: both branches stay finite.
+    """y = ln x where x > 0, else `fill` with gradient 0. Neither is infinite or NaN at x ≤ 0.
 
     >>> import chainrule as cr
     >>> x = cr.tensor([0.0, 1.0, 2.0], requires_grad=True)

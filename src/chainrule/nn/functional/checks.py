@@ -1,4 +1,4 @@
-"""What functions of layers and losses check, and how losses are reduced."""
+"""Checks of the arguments of layers and losses, and the reduction of losses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 def reduced(loss: Tensor, reduction: str) -> Tensor:
-    """The losses as they are ("none"), their sum, or their mean (of nothing: NaN)."""
+    """Reduce losses: "none" returns them unchanged, "sum" their sum, "mean" their mean (NaN if
+    there are none)."""
     if reduction == "mean":
         return loss.mean()
     if reduction == "sum":
@@ -22,14 +23,14 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
 
 
 def check_reduction(reduction: str) -> str:
-    """`mean`, `sum` or `none`."""
+    """Return the reduction. Raises ArgumentError unless it is "mean", "sum" or "none"."""
     if reduction not in REDUCTIONS:
         raise ArgumentError("unknown reduction", given=repr(reduction), expected="mean, sum, none")
     return reduction
 
 
 def check_tensors(name: str, **values: Any) -> None:
-    """Refuse arrays and lists, with the way to make a tensor of them."""
+    """Raise DTypeError for a value that is not a tensor."""
     for argument, value in values.items():
         if not isinstance(value, Tensor):
             raise DTypeError(
@@ -39,7 +40,8 @@ def check_tensors(name: str, **values: Any) -> None:
 
 
 def check_pair(name: str, input: Tensor, target: Tensor) -> None:
-    """Prediction and target have one shape and one floating dtype: losses never broadcast."""
+    """Raise ShapeError or DTypeError unless prediction and target have the same shape and the same
+    floating dtype. Losses never broadcast."""
     if not (isinstance(input, Tensor) and isinstance(target, Tensor)):
         check_tensors(name, input=input, target=target)
     if input.shape != target.shape:
@@ -57,7 +59,7 @@ def check_pair(name: str, input: Tensor, target: Tensor) -> None:
 
 
 def refuse_shapes(name: str, input: tuple[int, ...], target: tuple[int, ...]) -> None:
-    """The error for a prediction and a target that would have to broadcast."""
+    """Raise the error for a prediction and a target with different shapes."""
     if input == (*target, 1):
         dim = len(target)
         fix = f"Use input.squeeze({dim}), or target.unsqueeze({dim})."
@@ -73,14 +75,14 @@ def refuse_shapes(name: str, input: tuple[int, ...], target: tuple[int, ...]) ->
 
 
 def check_positive(name: str, **values: Any) -> None:
-    """Refuse numbers that are not > 0 (NaN included)."""
+    """Raise ArgumentError for a value that is not > 0, such as NaN."""
     for argument, value in values.items():
         if not value > 0:
             raise ArgumentError(f"{argument} of {name} must be positive", given=value)
 
 
 def check_counts(name: str, least: int = 1, **values: Any) -> None:
-    """Refuse sizes that are not integers ≥ least."""
+    """Raise ArgumentError for a size that is not an integer ≥ least."""
     for argument, value in values.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise ArgumentError(
@@ -89,12 +91,12 @@ def check_counts(name: str, least: int = 1, **values: Any) -> None:
 
 
 def check_probability(name: str, p: Any, argument: str = "p") -> float:
-    """A number in [0, 1]."""
+    """Return a probability. Raises ArgumentError unless it is in [0, 1]."""
     if not isinstance(p, (int, float)) or not 0 <= p <= 1:
         raise ArgumentError(f"{argument} of {name} is not in [0, 1]", given=repr(p))
     return p
 
 
 def sizes_of(shape: int | Iterable[int]) -> tuple[int, ...]:
-    """`n` and `(n,)` mean the same."""
+    """A shape that is given as `n` or `(n, ...)`, as a tuple."""
     return (shape,) if isinstance(shape, int) else tuple(shape)

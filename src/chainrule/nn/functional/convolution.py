@@ -18,7 +18,9 @@ def convolution_geometry(
 ) -> Geometry:
     """The geometry of a kernel of these sizes; `padding` may be "valid" or "same".
 
-    >>> convolution_geometry(1, (4,), 1, "same", 1).padding  # an odd zero goes to the end
+    If "same" needs an odd number of zeros, the end gets one more:
+
+    >>> convolution_geometry(1, (4,), 1, "same", 1).padding
     ((1, 2),)
     """
     if not isinstance(padding, str):
@@ -40,7 +42,8 @@ def convolution_geometry(
 def transposed_geometry(
     n: int, stride: Size, padding: Size, output_padding: Size, groups: int, dilation: Size
 ) -> Geometry:
-    """The geometry of the convolution whose adjoint this is: output_padding is padding less."""
+    """The geometry of the convolution whose adjoint is computed. `output_padding` is subtracted
+    from its padding at the end."""
     geometry = Geometry.of(n, stride, padding, dilation, groups)
     extra = per_dimension(output_padding, n, "output_padding", 0)
     steps = map(max, geometry.stride, geometry.dilation)
@@ -67,9 +70,9 @@ def conv(
     """y[b,o] = bias[o] + Σ_c weight[o,c] ⋆ x[b,c]: (N, C, {sizes}) → (N, O, {sizes:'}).
 
     weight (O, C/groups, ...), bias (O). Each size becomes ⌊(size + 2·padding − dilation·(k − 1) −
-    1)/stride⌋ + 1. `padding` is a number of zeros (or one for each dimension), "valid" (none) or
-    "same" (sizes stay; stride 1 only). An input without N is accepted. Raises ShapeError for
-    channels that do not fit and for a kernel larger than the padded input.
+    1)/stride⌋ + 1. `padding` is a number of zeros (or one for each dimension), "valid" (none), or
+    "same", which keeps the sizes and needs stride 1. An input without N is accepted. Raises
+    ShapeError for channels that do not fit and for a kernel larger than the padded input.
 
     >>> import chainrule as cr
     >>> conv{n}d(cr.ones(1, 3, {sizes:8}), cr.ones(4, 3, {sizes:3}), padding="same").shape
@@ -97,12 +100,13 @@ def conv_transpose(
     groups: int = 1,
     dilation: Size = 1,
 ) -> Tensor:
-    """The adjoint of `conv{n}d`, which spreads each element: (N, C, {sizes}) → (N, O, {sizes:'}).
+    """y[b] = bias + the adjoint of `conv{n}d` at x[b]: (N, C, {sizes}) → (N, O, {sizes:'}).
 
     weight (C, O/groups, ...), bias (O). Each size becomes (size − 1)·stride − 2·padding +
-    dilation·(k − 1) + output_padding + 1 (Zeiler et al., 2010). `padding` leaves out elements at
-    the border; `output_padding` adds some at the end, fewer than stride or dilation. An input
-    without N is accepted. Raises ShapeError for channels that do not fit, and when nothing is left.
+    dilation·(k − 1) + output_padding + 1 (Zeiler et al., 2010). `padding` removes elements at both
+    ends; `output_padding` adds elements at the end, and must be smaller than stride or dilation.
+    An input without N is accepted. Raises ShapeError for channels that do not fit, and if no
+    element remains.
 
     >>> import chainrule as cr
     >>> conv_transpose{n}d(cr.ones(1, 3, {sizes:4}), cr.ones(3, 2, {sizes:3}), stride=2).shape

@@ -1,7 +1,7 @@
-"""Functions and layers that exist for 1, 2 and 3 spatial dimensions are written once, for n.
+"""Functions and layers for 1, 2 and 3 spatial dimensions, which are defined once for n.
 
-Their docstrings are templates: `{n}` is the number, `{sizes}` stands for `H, W`, `{sizes:'}` for
-`H', W'`, and `{sizes:8}` for `8, 8` where n is 2.
+Their docstrings are templates. `{n}` is the number of dimensions. For n = 2, `{sizes}` is `H, W`,
+`{sizes:'}` is `H', W'`, and `{sizes:8}` is `8, 8`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Size = int | tuple[int, ...]
 
 
 class _Sizes:
-    """How a docstring writes the sizes of n spatial dimensions; see the top of this file."""
+    """Formats the sizes of n spatial dimensions in docstrings; see the top of this file."""
 
     def __init__(self, n: int) -> None:
         self.letters = ("L", "HW", "DHW")[n - 1]
@@ -32,7 +32,7 @@ class _Sizes:
 
 
 def documented(template: str | None, n: int) -> str:
-    """A docstring for n dimensions.
+    """The docstring for n dimensions, from a template.
 
     >>> documented("(N, C, {sizes}) → (N, C, {sizes:'}), such as ({sizes:4})", 2)
     "(N, C, H, W) → (N, C, H', W'), such as (4, 4)"
@@ -43,7 +43,7 @@ def documented(template: str | None, n: int) -> str:
 def in_dimensions(
     function: Callable[Concatenate[int, P], R],
 ) -> tuple[Callable[P, R], Callable[P, R], Callable[P, R]]:
-    """`function(n, ...)` as three functions, for n = 1, 2, 3."""
+    """Three functions from `function(n, ...)`, for n = 1, 2, 3."""
     return _of_n(function, 1), _of_n(function, 2), _of_n(function, 3)
 
 
@@ -60,21 +60,21 @@ def _of_n(function: Callable[Concatenate[int, P], R], n: int) -> Callable[P, R]:
 
 
 def remembered(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, which computes results of the same hashable arguments once."""
+    """A function with a cache for hashable arguments."""
     kept: Callable[..., R] = functools.lru_cache(typed=True)(function)
 
     @functools.wraps(function)
     def remembering(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return kept(*args, **kwargs)
-        except TypeError:  # lists do not hash
+        except TypeError:  # lists are not hashable
             return function(*args, **kwargs)
 
     return remembering
 
 
 def over_batch(n: int, record: Primitive, input: Tensor, *rest: Tensor, **params: Any) -> Any:
-    """A record on an input and others; an input without N goes in as a batch of one example."""
+    """Apply a record to an input and others. An input without N becomes a batch of one example."""
     if input.ndim != n + 1:
         return apply(record, input, *rest, **params)
     y = apply(record, input.unsqueeze(0), *rest, **params)

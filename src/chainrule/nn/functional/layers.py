@@ -1,4 +1,4 @@
-"""The computations of layers: linear, dropout, look-up and attention."""
+"""The computations of layers: linear, dropout, embedding and attention."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from chainrule.tensor import Tensor
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y = x·Wᵀ + b: (..., in), (out, in), (out) → (..., out).
 
+    Raises ShapeError for sizes that do not fit, DTypeError for different dtypes.
+
     >>> import chainrule as cr
     >>> linear(cr.ones(2, 3), cr.ones(4, 3), cr.zeros(4)).shape
     (2, 4)
@@ -28,7 +30,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return records.linear(input, weight) if bias is None else records.linear(input, weight, bias)
 
 
-# -- dropout, look-up ----------------------------------------------------------------------------
+# -- dropout, embedding --------------------------------------------------------------------------
 
 
 def dropout(
@@ -39,10 +41,10 @@ def dropout(
     *,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Each element becomes 0 with probability p, else x/(1 − p) (Srivastava et al., 2014).
+    """y = 0 with probability p, else x/(1 − p), for each element (Srivastava et al., 2014).
 
-    Without `training` the input itself. Random numbers come from the default generator, unless
-    another is given.
+    Without `training`, returns the input itself. Random numbers come from the default generator,
+    unless another is given. Raises ArgumentError for p outside [0, 1], DTypeError for integers.
 
     >>> import chainrule as cr
     >>> y = dropout(cr.ones(1000), p=0.25, generator=cr.Generator(seed=0))
@@ -65,9 +67,10 @@ def dropout(
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
-    """A row of `weight` for each integer: (...), (rows, columns) → (..., columns).
+    """y = W[i], the row of `weight` for each integer i: (...), (rows, columns) → (..., columns).
 
-    The row `padding_idx` gets no gradient. Raises OutOfRangeError outside 0 … rows − 1.
+    The row `padding_idx` gets no gradient. Raises OutOfRangeError for an index outside
+    0 … rows − 1, ArgumentError for a `padding_idx` that is no row.
 
     >>> import chainrule as cr
     >>> embedding(cr.tensor([1, 0]), cr.tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -84,9 +87,10 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """1 at the class of each label, 0 elsewhere, as int64: (...) → (..., classes).
+    """y[..., c] = 1 if c is the label, else 0, as int64: (...) → (..., classes).
 
-    Without `num_classes`, one more than the largest label.
+    Without `num_classes`, the number of classes is the largest label plus one. Raises
+    OutOfRangeError for a label that is no class.
 
     >>> import chainrule as cr
     >>> one_hot(cr.tensor([2, 0]))
@@ -109,12 +113,14 @@ def scaled_dot_product_attention(
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Tensor:
-    """y = softmax(s·q·kᵀ + mask)·v, s = 1/√d (Vaswani et al., 2017).
+    """y = softmax(s·q·kᵀ + mask)·v, s = `scale`, by default 1/√d (Vaswani et al., 2017).
 
-    q (..., L, d), k (..., S, d), v (..., S, e) → (..., L, e). A boolean mask is True where a
-    position takes part, a floating one is added. A query that sees nothing gives 0. With
-    `is_causal` query i sees the keys 0 … i. `dropout_p` drops probabilities, in training or not.
-    Raises ShapeError for sizes that do not fit, DTypeError for a mask of another dtype.
+    q (..., L, d), k (..., S, d), v (..., S, e) → (..., L, e). In a boolean mask, True means that
+    the query attends to the key; a floating mask is added to the scores. With `is_causal`, query i
+    attends to the keys 0 … i. A query that attends to no key gives 0. `dropout_p` is the dropout
+    probability of the attention weights; it applies in evaluation, too. Raises ShapeError for sizes
+    that do not fit, DTypeError for a mask of another dtype, ArgumentError for a mask together with
+    `is_causal`.
 
     >>> import chainrule as cr
     >>> x = cr.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -141,7 +147,7 @@ def _dropped_attention(
     query: Tensor, key: Tensor, value: Tensor, mask: tuple[Tensor, ...], p: float, causal: bool,
     scale: float,
 ) -> Tensor:  # fmt: skip
-    """Attention in single ops, with the probabilities at hand."""
+    """Attention as separate ops, with dropout of the probabilities."""
     scores = contract.matmul(query * scale, key.mT)
     if causal:
         mask = (Tensor(np.tri(query.shape[-2], key.shape[-2], dtype=np.bool_)),)

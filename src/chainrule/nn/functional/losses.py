@@ -1,6 +1,6 @@
-"""Losses: one number for how far predictions are from targets.
+"""Losses as functions.
 
-They refuse to broadcast: (n, 1) against (n,) would silently compare all with all.
+They do not broadcast: an input (n, 1) and a target (n,) would silently give n² losses.
 """
 
 from __future__ import annotations
@@ -36,12 +36,15 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """l = −ln softmax(x)[t] for logits x and class labels t, or −Σ t·ln softmax(x) for soft t.
+    """l = −w[t]·ln softmax(x)[t] for logits x and labels t, or −Σ w·t·ln softmax(x) for
+    probabilities t.
 
-    x (N, C), or (N, C, d₁, ...), or (C); t of integers without the C, or of x's shape and dtype.
-    `weight` (C) scales the loss of each class, and the mean divides by the labels' weights.
-    Labels equal to `ignore_index` do not count. `label_smoothing` ε mixes the target with 1/C
-    (Szegedy et al., 2016). Raises OutOfRangeError for a label that is no class.
+    x (N, C), or (N, C, d₁, ...), or (C). t has integers and the shape of x without C, or it has the
+    shape and dtype of x. `weight` w (C) scales the loss of each class. The mean divides by Σ w[t]
+    for labels, and by the number of distributions for probabilities. Labels equal to
+    `ignore_index` are left out. `label_smoothing` ε replaces the target distribution t by
+    (1 − ε)·t + ε/C (Szegedy et al., 2016). Raises OutOfRangeError for a label that is no class,
+    ShapeError and DTypeError for inputs that do not fit.
 
     >>> import chainrule as cr
     >>> cross_entropy(cr.tensor([[0.0, 0.0], [0.0, 1000.0]]), cr.tensor([0, 1]))
@@ -71,7 +74,7 @@ def _general_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None, ignore: int, reduction: str,
     smoothing: float,
 ) -> Tensor:  # fmt: skip
-    """With class weights, smoothing, soft targets or further dimensions."""
+    """The cross entropy with class weights, smoothing, probabilities or further dimensions."""
     soft = target.dtype.kind == "f" and target.shape == input.shape
     if not soft:
         check_labels_fit("cross_entropy", input, target)
@@ -116,13 +119,13 @@ def nll_loss(
 
 
 def without_ignored(input: Tensor, target: Tensor, dim: int, ignore: int) -> Tensor:
-    """Zeros in the rows whose label is ignored. A loss of −∞ or NaN times 0 would be NaN."""
+    """The input, with zeros where the label is ignored. Otherwise ∞ or NaN, times 0, is NaN."""
     kept: Tensor = records.where((target != ignore).unsqueeze(dim), input, 0.0)
     return kept
 
 
 def check_labels_fit(name: str, input: Tensor, target: Tensor) -> None:
-    """Class labels are integers, one for each row of logits."""
+    """Raise ShapeError or DTypeError unless there is an integer label for each row of logits."""
     wanted = input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
     found = f"input {input.spec}, target {target.spec}"
     if target.shape == (*wanted, 1) or (target.ndim == input.ndim and target.shape[1:2] == (1,)):
@@ -146,7 +149,7 @@ def check_labels_fit(name: str, input: Tensor, target: Tensor) -> None:
 
 
 def _int64(target: Tensor) -> Tensor:
-    """Labels of a smaller integer dtype widened, so that they compare with any ignore_index."""
+    """Convert integer labels to int64, so that they can be compared with any `ignore_index`."""
     dtype = target._data.dtype
     return target.astype(np.int64) if dtype.kind in "iu" and dtype.itemsize != 8 else target
 
@@ -156,7 +159,7 @@ def _real(x: Tensor) -> bool:
 
 
 def check_class_weights(weight: Tensor | None, classes: int, input: Tensor) -> None:
-    """One weight for each class, of the input's dtype."""
+    """Raise ShapeError or DTypeError unless there is one weight per class, in the input's dtype."""
     if weight is None:
         return
     check_tensors("class weights", weight=weight)
@@ -172,7 +175,7 @@ def check_class_weights(weight: Tensor | None, classes: int, input: Tensor) -> N
 def picked_loss(
     log_p: Tensor, target: Tensor, weight: Tensor | None, dim: int, ignore: int, reduction: str
 ) -> Tensor:
-    """−w[t]·ln p[t], 0 where ignored."""
+    """−w[t]·ln p[t], reduced; 0 where the label is ignored."""
     loss, share = _picked(log_p, target, weight, dim, ignore)
     loss = loss * share
     if reduction == "mean":
@@ -183,7 +186,7 @@ def picked_loss(
 def _picked(
     log_p: Tensor, target: Tensor, weight: Tensor | None, dim: int, ignore: int
 ) -> tuple[Tensor, Tensor]:
-    """−ln p[t], and how much each counts: w[t], or 1; 0 where ignored."""
+    """−ln p[t], and the weight of each: w[t], or 1 without class weights; 0 where ignored."""
     classes = log_p.shape[dim]
     labels: Tensor = apply(records.class_labels, target, classes=classes, ignore_index=ignore)
     loss = -log_p.gather(dim, labels.unsqueeze(dim)).squeeze(dim)
@@ -197,7 +200,7 @@ def smoothed_loss(
     log_p: Tensor, target: Tensor, weight: Tensor | None, dim: int, ignore: int, reduction: str,
     smoothing: float,
 ) -> Tensor:  # fmt: skip
-    """(1 − ε)·w[t]·(−ln p[t]) + ε/C·Σ w·(−ln p)."""
+    """(1 − ε)·w[t]·(−ln p[t]) + ε/C·Σ w·(−ln p), reduced."""
     classes = log_p.shape[dim]
     loss, share = _picked(log_p, target, weight, dim, ignore)
     kept = (target != ignore).astype(log_p.dtype)
@@ -212,7 +215,7 @@ def soft_loss(
     log_p: Tensor, target: Tensor, weight: Tensor | None, dim: int, reduction: str,
     smoothing: float,
 ) -> Tensor:  # fmt: skip
-    """−Σ t·w·ln p over the classes; the mean is over the rows, whatever the weights."""
+    """−Σ t·w·ln p over the classes, reduced. The mean does not divide by the weights."""
     if smoothing:
         target = target * (1 - smoothing) + smoothing / log_p.shape[dim]
     return reduced(-(_weighted(log_p, weight, dim) * target).sum(dim), reduction)
@@ -230,10 +233,11 @@ def _weighted(log_p: Tensor, weight: Tensor | None, dim: int) -> Tensor:
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
-    """l = −t·ln p − (1 − t)·ln(1 − p) for probabilities p, each logarithm at least −100.
+    """l = −t·ln p − (1 − t)·ln(1 − p), for probabilities p and targets t of the same shape.
 
-    `weight` scales the losses. Raises ArgumentError where p or t is not in [0, 1]. From logits,
-    `binary_cross_entropy_with_logits` is more accurate.
+    Logarithms below −100 are replaced by −100. `weight` scales the losses, and broadcasts. For
+    logits, `binary_cross_entropy_with_logits` is more accurate. Raises ArgumentError if an element
+    of p or t is not in [0, 1], ShapeError for different shapes.
 
     >>> import chainrule as cr
     >>> binary_cross_entropy(cr.tensor([0.5, 0.0]), cr.tensor([1.0, 1.0]), reduction="none")
@@ -252,10 +256,11 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """l = −p₊·t·ln σ(x) − (1 − t)·ln(1 − σ(x)) for logits x, finite for any x.
+    """l = −p₊·t·ln σ(x) − (1 − t)·ln(1 − σ(x)) for logits x and targets t of the same shape.
 
-    `pos_weight` p₊ scales the positive part (it broadcasts over the last dimensions), `weight`
-    the whole. Raises ArgumentError where t is not in [0, 1].
+    l is finite for every finite x. `pos_weight` p₊ scales the term of positive targets, `weight`
+    the whole; both broadcast. Raises ArgumentError if an element of t is not in [0, 1], ShapeError
+    for different shapes.
 
     >>> import chainrule as cr
     >>> binary_cross_entropy_with_logits(cr.tensor([1e4, -1e4]), cr.tensor([0.0, 0.0]))
@@ -263,14 +268,14 @@ def binary_cross_entropy_with_logits(
     """
     check_pair("binary_cross_entropy_with_logits", input, target)
     loss: Tensor = apply(records.binary_cross_entropy_with_logits, input, target)
-    if pos_weight is not None:  # (p₊ − 1)·t·(−ln σ(x)) more than without it
+    if pos_weight is not None:  # adds (p₊ − 1)·t·(−ln σ(x))
         positive = target * records.softplus(-input)
         loss = loss + scaled(positive, pos_weight - 1)
     return reduced(scaled(loss, weight), reduction)
 
 
 def scaled(loss: Tensor, weight: Tensor | None) -> Tensor:
-    """The losses times weights that broadcast to them, and not beyond."""
+    """The losses times weights that broadcast to their shape. Raises ShapeError otherwise."""
     if weight is None:
         return loss
     y = loss * weight
@@ -285,7 +290,9 @@ def scaled(loss: Tensor, weight: Tensor | None) -> Tensor:
 def mse_loss(
     input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
 ) -> Tensor:
-    """l = (x − t)².
+    """l = (x − t)², for x and t of the same shape.
+
+    `weight` has their shape too; the mean then divides by Σ weight. Raises ShapeError otherwise.
 
     >>> import chainrule as cr
     >>> mse_loss(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0]))
@@ -298,7 +305,9 @@ def mse_loss(
 def l1_loss(
     input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
 ) -> Tensor:
-    """l = |x − t|.
+    """l = |x − t|, for x and t of the same shape.
+
+    `weight` has their shape too; the mean then divides by Σ weight. Raises ShapeError otherwise.
 
     >>> import chainrule as cr
     >>> l1_loss(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0]))
@@ -312,7 +321,10 @@ def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0,
     weight: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """l = ½d² where d = |x − t| ≤ δ, else δ·(d − ½δ) (Huber, 1964).
+    """l = ½d² if d = |x − t| ≤ δ, else δ·(d − ½δ), for x and t of the same shape (Huber, 1964).
+
+    `weight` scales the losses, and broadcasts. Raises ShapeError for different shapes,
+    ArgumentError unless δ > 0.
 
     >>> import chainrule as cr
     >>> huber_loss(cr.tensor([0.0, 0.0]), cr.tensor([0.5, 3.0]), reduction="none")
@@ -328,7 +340,10 @@ def huber_loss(
 def smooth_l1_loss(
     input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0
 ) -> Tensor:
-    """l = ½d²/β where d = |x − t| < β, else d − ½β: Huber's loss divided by β; β = 0 gives |d|.
+    """l = ½d²/β if d = |x − t| < β, else d − ½β, for x and t of the same shape (Girshick, 2015).
+
+    This is Huber's loss with δ = β, divided by β; β = 0 gives |x − t|. Raises ShapeError for
+    different shapes, ArgumentError unless 0 ≤ β < ∞.
 
     >>> import chainrule as cr
     >>> smooth_l1_loss(cr.tensor([0.0, 0.0]), cr.tensor([0.5, 3.0]), beta=2.0, reduction="none")
@@ -345,7 +360,7 @@ def smooth_l1_loss(
 
 
 def weighted_mean(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
-    """The reduced losses; with weights of the losses' shape, the mean divides by their sum."""
+    """Reduce the losses times `weight`, which has their shape; the mean divides by its sum."""
     if weight is None:
         return reduced(loss, reduction)
     if weight.shape != loss.shape:

@@ -1,4 +1,4 @@
-"""Normalization: to mean 0 and variance 1, of channels, examples or both."""
+"""Normalization to mean 0 and variance 1, for each channel, each example, or both."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ def batch_norm(
 ) -> Tensor:
     """y = (x − m)/√(v + ε)·w + b for each channel of (N, C, ...) (Ioffe & Szegedy, 2015).
 
-    In training m and v are of the batch, and the running ones (if any) move towards them:
-    r ← (1 − momentum)·r + momentum·m, with the unbiased v. Otherwise m and v are the running ones.
-    Raises ArgumentError in training when a channel has fewer than two values.
+    With `training`, m and v are the mean and variance of the batch, and the running statistics (if
+    any) are updated: r ← (1 − momentum)·r + momentum·m, and the same with the unbiased variance.
+    Otherwise m and v are the running statistics. Raises ArgumentError for a channel with fewer than
+    two values in training.
 
     >>> import chainrule as cr
     >>> batch_norm(cr.tensor([[1.0], [3.0]]), None, None, training=True)
@@ -56,9 +57,10 @@ def instance_norm(
 ) -> Tensor:
     """y = (x − m)/√(v + ε)·w + b for each channel of each example of (N, C, ...).
 
-    Ulyanov et al. (2016). m and v are of the channel, and the running ones (if any) move towards
-    their means over the batch, as in `batch_norm`; without `use_input_stats` m and v are the
-    running ones. Raises ArgumentError when a channel has fewer than two values.
+    Ulyanov et al., 2016. m and v are the mean and variance of that channel. The running statistics
+    (if any) are updated as in `batch_norm`, with the means of m and v over the batch. Without
+    `use_input_stats`, m and v are the running statistics. Raises ArgumentError for a channel with
+    fewer than two values.
 
     >>> import chainrule as cr
     >>> instance_norm(cr.tensor([[[1.0, 3.0]], [[5.0, 5.0]]]))
@@ -82,7 +84,7 @@ def _normalized(
     momentum: float | Tensor,
     eps: float,
 ) -> Tensor:
-    """By its own mean and variance over the dimensions, towards which the running ones move."""
+    """Normalize by the mean and variance of the input, and update the running statistics."""
     if input.ndim < 2 or not dims:
         raise ShapeError(f"{name} works on (N, C, ...)", given=input.shape)
     n = math.prod(input.shape[d] for d in dims)
@@ -101,14 +103,15 @@ def _normalized(
 
 
 def _standardized(x: Tensor, dims: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """(x − m)/√(v + ε), m and v; of float16 in float32, where squares are not beyond 65,504."""
+    """(x − m)/√(v + ε), m and v. float16 is computed in float32, since squares may overflow."""
     wide = x.float() if x.dtype == np.float16 else x
     y, mean, var = apply(records.normalize, wide, dims=dims, eps=eps)
     return y.to(x.dtype), mean, var
 
 
 def _move(running: Tensor, now: Tensor, momentum: float | Tensor) -> None:
-    """running ← (1 − momentum)·running + momentum·now, of each channel; over examples the mean."""
+    """running ← (1 − momentum)·running + momentum·now for each channel, with the mean of `now` over
+    the examples."""
     now = now.detach()
     target = (now if now.shape[0] == 1 else now.mean(0)).to(running.dtype)
     running.assign(running * (1 - momentum) + target.reshape(running.shape) * momentum)
@@ -121,7 +124,7 @@ def _by_running(
     running_var: Tensor | None,
     eps: float,
 ) -> Tensor:
-    """By the running mean and variance."""
+    """Normalize by the running mean and variance."""
     if running_mean is None or running_var is None:
         raise ArgumentError(f"{name} outside of training needs running_mean and running_var")
     shape = _per_channel(input)
@@ -130,14 +133,14 @@ def _by_running(
 
 
 def _scaled(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """y·w + b, of each channel."""
+    """y·w + b for each channel."""
     if weight is not None:
         y = y * weight.reshape(_per_channel(y))
     return y if bias is None else y + bias.reshape(_per_channel(y))
 
 
 def _per_channel(x: Tensor) -> tuple[int, ...]:
-    """The shape of one number for each channel, which broadcasts with x."""
+    """The shape (1, C, 1, ...) of one number per channel, which broadcasts with x."""
     return (1, x.shape[1], *(1,) * (x.ndim - 2))
 
 
@@ -150,7 +153,8 @@ def layer_norm(
 ) -> Tensor:
     """y = (x − m)/√(v + ε)·w + b over the last dimensions of each example (Ba et al., 2016).
 
-    `normalized_shape` is the sizes of these dimensions, and the shape of w and b.
+    `normalized_shape` gives the sizes of these dimensions, and is the shape of w and b. Raises
+    ShapeError for an input whose last dimensions have other sizes.
 
     >>> import chainrule as cr
     >>> layer_norm(cr.tensor([[1.0, 3.0]]), 2)

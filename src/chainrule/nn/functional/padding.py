@@ -1,4 +1,4 @@
-"""Padding: constants, or elements of the input itself, around its last dimensions."""
+"""Padding of the last dimensions, with a constant or with elements of the input."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ MODES = ("constant", "reflect", "replicate", "circular")
 def pad(
     input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
 ) -> Tensor:
-    """A border around the last dimensions: pad = (left, right, top, bottom, ...).
+    """Add a border to the last dimensions: pad = (left, right, top, bottom, ...), last one first.
 
-    Of the constant `value` (0 unless given); or in mode "reflect" the elements mirrored at the
-    edge, "replicate" the edge repeated, "circular" the elements of the other end. A negative width
-    leaves elements out.
+    Mode "constant" fills it with `value` (by default 0), "reflect" with the elements mirrored at
+    the edge, "replicate" with the edge, "circular" with the elements of the other end. A negative
+    width removes elements. Raises ArgumentError for other modes, and for a width that needs more
+    elements than there are.
 
     >>> import chainrule as cr
     >>> pad(cr.ones(1, 2), (1, 0), value=7.0)
@@ -50,7 +51,7 @@ def _along(x: Tensor, dim: int, start: int, stop: int) -> Tensor:
 
 
 def _cropped(x: Tensor, pad: Sequence[int]) -> Tensor:
-    """x without the elements that negative widths leave out."""
+    """Remove the elements for negative widths."""
     for i in range(0, len(pad), 2):
         dim = x.ndim - 1 - i // 2
         first, last = max(-pad[i], 0), x.shape[dim] - max(-pad[i + 1], 0)
@@ -61,7 +62,7 @@ def _cropped(x: Tensor, pad: Sequence[int]) -> Tensor:
 
 
 def _bordered(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
-    """x between elements of its own along one dimension."""
+    """Pad x along one dimension with its own elements."""
     n = x.shape[dim]
     most = {"reflect": n - 1, "circular": n}.get(mode, max(before, after) if n else 0)
     if max(before, after) > most:

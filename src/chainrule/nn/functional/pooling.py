@@ -22,7 +22,7 @@ from chainrule.tensor import Tensor
 def pool_geometry(
     n: int, kernel_size: Size, stride: Size | None, padding: Size, dilation: Size = 1
 ) -> tuple[Shape, Geometry]:
-    """The sizes of the kernel and how it moves: by its own sizes, unless a stride is given."""
+    """The sizes of the kernel, and its geometry. The default stride is the kernel size."""
     kernel = per_dimension(kernel_size, n, "kernel_size", 1)
     geometry = Geometry.of(n, kernel if stride is None else stride, padding, dilation)
     if any(2 * p > k for (p, _), k in zip(geometry.padding, kernel, strict=True)):
@@ -43,12 +43,13 @@ def max_pool(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest element of each window: (N, C, {sizes}) → (N, C, {sizes:'}).
+    """y = the largest element of each window: (N, C, {sizes}) → (N, C, {sizes:'}).
 
-    The stride is the kernel's size unless given; the padding is at most half the kernel and never
-    wins. With `ceil_mode` the last window may reach over the end. With `return_indices` also the
-    positions of the elements in the flat input of their channel. NaN wins; of equal elements the
-    first. An input without N is accepted.
+    The default stride is the kernel size. The padding, at most half the kernel, counts as −∞. With
+    `ceil_mode`, the last window may extend beyond the end. With `return_indices`, also returns the
+    positions of the elements in the flattened dimensions of their channel. A window with NaN gives
+    NaN; of equal elements, the first is chosen. An input without N is accepted. Raises
+    ArgumentError for options out of range, ShapeError for another number of dimensions.
 
     >>> import chainrule as cr
     >>> max_pool{n}d(cr.ones(1, 2, {sizes:5}), 2).shape
@@ -76,11 +77,12 @@ def avg_pool(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:
-    """The mean of each window: (N, C, {sizes}) → (N, C, {sizes:'}).
+    """y = the mean of each window: (N, C, {sizes}) → (N, C, {sizes:'}).
 
-    The stride is the kernel's size unless given. With `ceil_mode` the last window may reach over
-    the end. The zeros of the padding count unless `count_include_pad=False`; `divisor_override`
-    replaces the number that the sum is divided by. An input without N is accepted.
+    The default stride is the kernel size. With `ceil_mode`, the last window may extend beyond the
+    end. The zeros of the padding count as elements unless `count_include_pad=False`.
+    `divisor_override` replaces the divisor of the sum. An input without N is accepted. Raises
+    ArgumentError for options out of range, ShapeError for another number of dimensions.
 
     >>> import chainrule as cr
     >>> avg_pool{n}d(cr.ones(1, 2, {sizes:5}), 2, ceil_mode=True).shape
@@ -111,7 +113,7 @@ def _check_layout(name: str, n: int, input: Tensor) -> None:
 
 
 def _counts(sizes: Shape, kernel: Shape, geometry: Geometry, border: Any) -> Array:
-    """How many elements each window has, those of the border included."""
+    """The number of elements of each window, including those of the border."""
     along = []
     out = geometry.positions(sizes, kernel)
     for d, (size, (before, after)) in enumerate(zip(sizes, border, strict=True)):
@@ -130,11 +132,11 @@ OutputSize = int | None | tuple[int | None, ...]
 def adaptive_max_pool(
     n: int, input: Tensor, output_size: OutputSize, return_indices: bool = False
 ) -> Any:
-    """The largest element of each of so many windows: (N, C, {sizes}) → (N, C, *output_size).
+    """y = the largest element of each window: (N, C, {sizes}) → (N, C, *output_size).
 
-    Window i of m over a dimension of k elements is ⌊i·k/m⌋ … ⌈(i + 1)·k/m⌉ − 1. A size of None
-    stays. With `return_indices` also the positions of the elements in the flat input of their
-    channel. An input without N is accepted.
+    Along a dimension of k elements with output size m, window i is ⌊i·k/m⌋ … ⌈(i + 1)·k/m⌉ − 1. An
+    output size of None keeps the size. With `return_indices`, also returns the positions of the
+    elements in the flattened dimensions of their channel. An input without N is accepted.
 
     >>> import chainrule as cr
     >>> adaptive_max_pool{n}d(cr.ones(1, 2, {sizes:5}), 3).shape
@@ -157,9 +159,10 @@ adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = adaptive_max_poo
 
 @in_dimensions
 def adaptive_avg_pool(n: int, input: Tensor, output_size: OutputSize) -> Tensor:
-    """The mean of each of so many windows: (N, C, {sizes}) → (N, C, *output_size).
+    """y = the mean of each window: (N, C, {sizes}) → (N, C, *output_size).
 
-    Windows as in `adaptive_max_pool{n}d`. A size of None stays. An input without N is accepted.
+    The windows are those of `adaptive_max_pool{n}d`. An output size of None keeps the size. An
+    input without N is accepted.
 
     >>> import chainrule as cr
     >>> adaptive_avg_pool{n}d(cr.ones(1, 2, {sizes:5}), 3).shape
@@ -178,7 +181,7 @@ adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = adaptive_avg_poo
 
 
 def _output_sizes(name: str, n: int, input: Tensor, output_size: OutputSize) -> Shape:
-    """The sizes that are asked for, None replaced by the input's."""
+    """The output sizes, with None replaced by the size of the input."""
     if not isinstance(output_size, (tuple, list)):
         output_size = (output_size,) * n
     per_dimension([0 if m is None else m for m in output_size], n, "output_size", 0)
@@ -189,16 +192,15 @@ def _output_sizes(name: str, n: int, input: Tensor, output_size: OutputSize) -> 
 
 
 def _equal_windows(sizes: Shape, out: Shape) -> Shape:
-    """The kernel that moves by its own sizes and has so many positions, or () if there is none."""
+    """The kernel whose windows, side by side, have these output sizes; () if there is none."""
     if 0 in out or any(k % m for k, m in zip(sizes, out, strict=True)):
         return ()
     return tuple(k // m for k, m in zip(sizes, out, strict=True))
 
 
 def _uneven_windows(sizes: Shape, out: Shape) -> tuple[Array, Array]:
-    """(*out, taps): flat positions of each window's elements, and whether the window is so large.
-
-    A smaller window has its last elements several times.
+    """Two arrays (*out, taps): the flat positions of each window's elements, and whether they are
+    in the window. A window with fewer elements than `taps` repeats its last ones.
     """
     positions, there = np.zeros(1, np.int64), np.ones(1, np.bool_)
     for size, m in zip(sizes, out, strict=True):

@@ -1,4 +1,4 @@
-"""The primitives that functions of layers and losses call, and those that are such a function."""
+"""The primitives that functions of layers and losses call, or that are such functions."""
 
 from chainrule.ops.attention import attention
 from chainrule.ops.backward import gradients_through

@@ -1,6 +1,6 @@
-"""Recurrences over time, given their weights: one product, then one op.
+"""Recurrences over time, as functions of their weights: one product, then one op.
 
-PyTorch has no functions for them in public; the layers of `nn.recurrent` are made of these.
+The layers of `nn.recurrent` call these. They are not public, since PyTorch has no such functions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from chainrule.tensor import Tensor
 
 
 class Weights(NamedTuple):
-    """What one layer and direction learns: (gates·H, in), (gates·H, H), and biases or None."""
+    """The weights of one layer and direction: (gates·H, in), (gates·H, H), and biases (gates·H) or
+    None."""
 
     ih: Tensor
     hh: Tensor
@@ -34,7 +35,7 @@ def projected(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def rnn_over_time(
     x: Tensor, w: Weights, states: list[Tensor], reverse: bool, nonlinearity: str
 ) -> tuple[Tensor, ...]:
-    """The states (T, N, H) of a plain recurrent network."""
+    """The states (T, N, H) of an Elman network."""
     bias = None if w.bias_ih is None or w.bias_hh is None else w.bias_ih + w.bias_hh
     p = projected(x, w.ih, bias)
     params = {"nonlinearity": nonlinearity, "reverse": reverse}
@@ -62,6 +63,6 @@ def gru_over_time(
 
 
 def side_by_side(outputs: list[Tensor]) -> Tensor:
-    """The outputs of the directions, one beside the other: (T, N, directions·H)."""
+    """Concatenate the outputs of the directions: (T, N, directions·H)."""
     y: Tensor = outputs[0] if len(outputs) == 1 else cat(outputs, -1)
     return y

@@ -1,4 +1,4 @@
-"""The softmax family: each takes one dimension, along which it makes shares of 1."""
+"""The softmax functions, along one dimension."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> 
 
 
 def softmin(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
-    """y = softmax(−x) along `dim`: the smallest has the largest share.
+    """y = softmax(−x) along `dim`: the smallest element gets the largest probability.
+
+    With `dtype` the input is converted first. Raises ArgumentError without `dim`.
 
     >>> import chainrule as cr
     >>> softmin(cr.tensor([1e4, 0.0, -1e4]), dim=-1)
@@ -59,7 +61,7 @@ def _along(record: Primitive, input: Tensor, dim: int | None, dtype: Any) -> Ten
 
 
 def safe_softmax(input: Tensor, dim: int = -1) -> Tensor:
-    """softmax, and 0 (with gradient 0) for a row of −∞ alone, where everything is masked.
+    """y = softmax(x) along `dim`; 0 with gradient 0 where all elements are −∞ (masked).
 
     >>> import chainrule as cr
     >>> safe_softmax(cr.tensor([[0.0, 0.0], [-float("inf"), -float("inf")]]))
