@@ -21,7 +21,7 @@ from chainrule.train.training import Callback, Training
 
 
 def monitored(trainer: Training, monitor: str | None) -> str:
-    """The quantity to watch: the one asked for, else the validation loss, else the loss."""
+    """The quantity to monitor: the given one, or the validation loss, or the loss."""
     if monitor is None:
         return "valid_loss" if "valid_loss" in trainer.record else "loss"
     if not isinstance(trainer.record.get(monitor), (int, float)):
@@ -33,7 +33,7 @@ def monitored(trainer: Training, monitor: str | None) -> str:
 
 
 def is_best(trainer: Training, best: Best, monitor: str | None) -> bool:
-    """Whether the quantity that is watched is better after this epoch than ever before."""
+    """Whether the monitored quantity is better after this epoch than ever before."""
     name = monitored(trainer, monitor)
     if best.mode is None:
         best.mode = direction(name, trainer.meter.metrics)
@@ -41,10 +41,10 @@ def is_best(trainer: Training, best: Best, monitor: str | None) -> bool:
 
 
 class EarlyStopping(Callback):
-    """Stop when nothing has become better for `patience` epochs, and go back to the best weights.
+    """Stop after `patience` epochs without improvement, and restore the best weights.
 
-    monitor: what to watch; by default `valid_loss`, or `loss` without validation data. mode:
-    "min" or "max", by default what the metric of that name declares. NaN is never better.
+    monitor: the quantity to monitor; by default `valid_loss`, or `loss` without validation data.
+    mode: "min" or "max"; by default as the metric of that name declares. NaN is never better.
     """
 
     def __init__(
@@ -94,13 +94,14 @@ class EarlyStopping(Callback):
 
 
 class Log(Callback):
-    """The base of callbacks that write a log: if that fails, one warning, and training goes on."""
+    """Base of callbacks that write a log. If writing fails, they warn once and training
+    continues."""
 
     order = 50
     _broken = False
 
     def attempt(self, action: Callable[[], object]) -> None:
-        """Write something, unless writing failed before."""
+        """Write, unless writing has failed before."""
         if self._broken:
             return
         try:
@@ -113,13 +114,13 @@ class Log(Callback):
 
 
 class JSONLHistory(Log):
-    """Writes each epoch's record as one line of JSON; a resumed run continues the same file."""
+    """Writes the record of each epoch as one line of JSON. A resumed run continues the file."""
 
     def __init__(self, path: PathLike) -> None:
         self.path = path
 
     def on_fit_begin(self, trainer: Training) -> None:
-        # What a killed process wrote after its last checkpoint is not part of the run.
+        # Drop the lines that a killed process wrote after its last checkpoint.
         self.attempt(lambda: write_atomic(self.path, [_lines(trainer.history.records)]))
 
     def on_epoch_end(self, trainer: Training) -> None:
@@ -135,7 +136,7 @@ def _lines(records: list[dict[str, Any]]) -> bytes:
 
 
 class TensorBoard(Log):
-    """Writes each epoch's numbers for TensorBoard, through tensorboardX (the extra `logs`)."""
+    """Writes the numbers of each epoch for TensorBoard, with tensorboardX (the extra `logs`)."""
 
     def __init__(self, folder: PathLike) -> None:
         self.folder = folder
@@ -168,10 +169,10 @@ class TensorBoard(Log):
 
 
 class LayerStatistics(Callback):
-    """How large each parameter's gradients and updates are, on average over an epoch.
+    """Records the average size of the gradient and the update of each parameter in an epoch.
 
-    Adds to the record `gradient`, the root mean square of ∂loss/∂w, and `update`, ‖Δw‖ / ‖w‖,
-    for each parameter by its path. Looks at every `every`-th step only.
+    Adds to the record `gradient`, the root mean square of ∂loss/∂w, and `update`, ‖Δw‖ / ‖w‖, for
+    each parameter by its path. Only every `every`-th step is measured.
     """
 
     order = -10
@@ -192,7 +193,7 @@ class LayerStatistics(Callback):
         self._remember(trainer)
 
     def _remember(self, trainer: Training) -> None:
-        """The weights before the next step: `assign` replaces arrays, so this copies nothing."""
+        """Keep the weights before the next step. `assign` replaces arrays, so no copy is needed."""
         if (trainer.step + 1) % self.every == 0:
             self._before = {n: p._data for n, p in trainer.model.named_parameters()}
 

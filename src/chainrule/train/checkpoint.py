@@ -1,4 +1,4 @@
-"""When checkpoints are written, and which one a training goes on from."""
+"""The callback that writes checkpoints, and the choice of the checkpoint to resume from."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _PAUSE = 1.0
 
 
 class ModelCheckpoint(Callback):
-    """Saves the training every `every` steps, and after epochs; and the best weights.
+    """Saves the state of the training regularly, and the weights of the best epoch.
 
     Parameters
     ----------
-    folder: where; `<out>/checkpoints` of the trainer by default.
-    every: steps between checkpoints. By default after each epoch, unless the last one is less
-        than a second old: what the next epochs compute again is then not worth the disk's time.
-    keep_last: how many to keep. best: also keep `best.safetensors`, the weights of the epoch
-        with the best `monitor` (by default the validation loss); NaN is never best.
-    on_error: what a full disk does: "warn" and go on, or "raise".
+    folder: the folder of the checkpoints; by default `<out>/checkpoints` of the trainer.
+    every: steps between checkpoints. By default one is saved after each epoch, unless the last one
+        is less than a second old.
+    keep_last: the number of checkpoints to keep. best: also keep `best.safetensors`, the weights of
+        the epoch with the best `monitor` (by default the validation loss). NaN is never best.
+    on_error: if saving fails, for example on a full disk, "warn" and continue, or "raise".
     """
 
     order = 90
@@ -63,7 +63,7 @@ class ModelCheckpoint(Callback):
         return [] if self.folder is None else [self.folder]
 
     def checkpoints(self, trainer: Training) -> CheckpointFolder:
-        """The folder of the checkpoints; ArgumentError if neither it nor the trainer names one."""
+        """The folder of the checkpoints; ArgumentError if neither callback nor trainer has one."""
         if self.folder is not None:
             return CheckpointFolder(self.folder, self.keep_last)
         if trainer.out is None:
@@ -93,7 +93,7 @@ class ModelCheckpoint(Callback):
             self.save(trainer)
 
     def save(self, trainer: Training) -> str | None:
-        """Save now; returns the path, or None if that failed and `on_error` is "warn"."""
+        """Save now. Returns the path, or None if saving failed and `on_error` is "warn"."""
         assert_finite(trainer)
         folder = self.checkpoints(trainer)
         try:
@@ -119,7 +119,7 @@ class ModelCheckpoint(Callback):
 
 
 def assert_finite(trainer: Training) -> None:
-    """NonFiniteError if a weight is NaN or infinite: such a state must not replace a good one."""
+    """Raise NonFiniteError if a weight is NaN or infinite: such a state must not be saved."""
     for name, parameter in trainer.model.named_parameters():
         if not np.isfinite(parameter._data).all():
             raise NonFiniteError(
@@ -129,9 +129,9 @@ def assert_finite(trainer: Training) -> None:
 
 
 def find_state(trainer: Training, resume: bool | PathLike) -> Any:
-    """The state to go on from: of a path, or the newest in the run's folder; None to begin anew.
+    """The state to resume from: that of a path, or the newest in the folder; None to start anew.
 
-    CheckpointError if a new training would overwrite a run that is already in the folder.
+    Raises CheckpointError if a new training would overwrite a run in the folder.
     """
     if not isinstance(resume, bool):
         return load(resume)

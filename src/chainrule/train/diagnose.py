@@ -1,4 +1,4 @@
-"""Where a NaN or an infinity came from: asked only after one was found."""
+"""Finds the origin of a NaN or an infinity, after a step has produced one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from chainrule.train.training import Training
 
 
 def explained(trainer: Training, inputs: Sequence[Any], targets: Any) -> NonFiniteError:
-    """What was not finite, with the step, the batch, the learning rate, and the cause.
+    """An error with the value that is not finite, the step, the batch, the rate, and the cause.
 
-    The batch is computed once more, eagerly, to find out.
-
-    The model's state is that before the step, and is so again afterwards.
+    The batch is computed again, eagerly, to find the cause. The state of the model is that before
+    the step, and is restored afterwards.
     """
     rates = [float(group["lr"]) for group in trainer.optimizer.param_groups]
     state = trainer.written
@@ -46,7 +45,7 @@ def explained(trainer: Training, inputs: Sequence[Any], targets: Any) -> NonFini
 
 
 def _problem(trainer: Training, inputs: Sequence[Any], targets: Any) -> str:
-    """Which of the two it was: the loss, or a gradient of a finite loss."""
+    """Whether the loss is not finite, or a gradient of a finite loss."""
     with no_grad():
         loss = float(trainer.loss(trainer.model(*inputs), targets)._data)
     return f"the loss is {loss}" if not math.isfinite(loss) else "a gradient is NaN or infinite"
@@ -62,7 +61,7 @@ def _samples(trainer: Training) -> str:
 
 
 def _find_cause(trainer: Training, inputs: Sequence[Any], targets: Any) -> str:
-    """One sentence on where the first NaN or infinity arises, by computing the batch again."""
+    """A sentence on the origin of the first NaN or infinity, from computing the batch again."""
     for x in inputs:
         if (place := _bad_row(x)) is not None:
             return f"the input holds it already: row {place} of the batch"

@@ -1,4 +1,4 @@
-"""The history of a training: one record per epoch, as `fit` returns it."""
+"""The history of a training: one record per epoch, returned by `fit`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ Record = dict[str, Any]
 
 
 class History(Sequence[Record]):
-    """Records of epochs: `history[-1]` is the last one, `history["loss"]` one value per epoch.
+    """The records of all epochs. `history[-1]` is the last record; `history["loss"]` is a list with
+    one value per epoch.
 
-    stopped: why training ended before its last epoch, else None.
-    interrupted: the signal that stopped it ("SIGINT", "SIGTERM"), else None.
+    stopped: the reason why training ended before its last epoch, or None.
+    interrupted: the signal that stopped training ("SIGINT", "SIGTERM"), or None.
 
     >>> history = History([{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}])
     >>> history["loss"], history.best("loss")["epoch"]
@@ -56,7 +57,7 @@ class History(Sequence[Record]):
     def best(self, monitor: str, mode: str | None = None) -> Record:
         """The record in which `monitor` is best; NaN is never best.
 
-        mode: "min" or "max"; by default what the metric of that name declares.
+        mode: "min" or "max"; by default as the metric of that name declares.
         """
         best = Best(mode or direction(monitor, self.metrics))
         found = [r for r in self.records if monitor in r and best.update(r[monitor])]
@@ -70,10 +71,10 @@ class History(Sequence[Record]):
 
 
 class Best:
-    """The best value of a quantity so far; `update` says whether a new one is better.
+    """The best value of a quantity so far. `update` returns whether a new value is better.
 
-    mode: "min" if smaller is better, "max" if larger is. NaN is never best. A better value is
-    better by more than `min_delta`.
+    mode: "min" if smaller values are better, "max" if larger ones are. NaN is never best. A value
+    is better only if it differs by more than `min_delta`.
 
     >>> best = Best("min")
     >>> [best.update(x) for x in (1.0, float("nan"), 0.5, 0.7)]
@@ -89,7 +90,7 @@ class Best:
         self.value: float | None = None
 
     def update(self, value: float) -> bool:
-        """Take in a value; True if it is the best one so far."""
+        """Add a value; True if it is the best one so far."""
         if math.isnan(value):
             return False
         if self.value is not None:
@@ -100,7 +101,7 @@ class Best:
         return True
 
     def load(self, value: float | None) -> None:
-        """Go on from a best value that was saved."""
+        """Restore a saved best value."""
         self.value = None if value is None else float(value)
 
 

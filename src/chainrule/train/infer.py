@@ -22,7 +22,7 @@ BATCH = 256
 
 @contextmanager
 def evaluating(model: Module) -> Iterator[None]:
-    """Evaluation mode and no gradients inside; afterwards each module's mode is as before."""
+    """Use evaluation mode without gradients in a block, and restore the modes afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -36,7 +36,7 @@ def evaluating(model: Module) -> Iterator[None]:
 def as_loader(
     data: Any, batch_size: int | None = None, shuffle: bool = False, seed: int = 0
 ) -> DataLoader:
-    """Batches of a dataset, a loader (as it is), or a pair of arrays (x, y)."""
+    """A loader for a dataset or a pair of arrays (x, y); a loader is returned unchanged."""
     if isinstance(data, DataLoader):
         return data
     if isinstance(data, tuple):
@@ -53,9 +53,9 @@ def as_loader(
 
 
 def outputs_of(model: Module, x: Any) -> Array:
-    """What the model gives for every sample of an array, a tensor or a dataset: (N, ...).
+    """The outputs of the model for all samples of an array, a tensor or a dataset: (N, ...).
 
-    Of a dataset, the last field is taken to be the target if there is more than one.
+    If a dataset has more than one field, the last one is the target and is not an input.
     """
     data = x if isinstance(x, (Dataset, DataLoader)) else (x,)
     results = []
@@ -66,5 +66,5 @@ def outputs_of(model: Module, x: Any) -> Array:
 
 
 def _plain(x: Any) -> Any:
-    """An array as a dataset takes it; lists of Python floats become float32 there."""
+    """The value as an array for a dataset, which converts lists of Python floats to float32."""
     return as_array(x) if isinstance(x, Tensor) else x

@@ -1,4 +1,4 @@
-"""The meter: the loss and the metrics of a pass over data, at next to no cost per step."""
+"""The meter: collects the loss and the metrics of a pass over data, with little cost per step."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from chainrule.primitive import Array
 from chainrule.train.metrics import Metric, named
 
 _TOGETHER = 1 << 14
-"""Numbers in outputs that wait: enough that a call of a metric costs little for each batch, few
-enough that they take no memory to speak of, however large the outputs of a model are."""
+"""The largest number of buffered output elements.
+
+The metrics are computed when the buffer is full. The limit is large enough to make the cost per
+batch small, and small enough to keep the memory small for models with large outputs."""
 
 
 class Meter:
-    """Collects the loss and the outputs of batches, and updates the metrics for many at once.
+    """Collects the loss and the outputs of batches, and updates the metrics for many batches at
+    once.
 
-    One call of argmax for many small batches costs hardly more than for one, so a step only
-    appends. The loss is that of all samples together, however they are cut into batches: a mean
-    is weighted by what each batch's mean was divided by, as the loss declares it
-    (`Loss.divisor`), or by samples; sums are added.
+    A step only appends to a buffer, since one call of a metric for many small batches costs hardly
+    more than for one. The loss is that of all samples together, for any batch size. The mean of a
+    batch is weighted by its divisor, as the loss defines it (`Loss.divisor`), or by the number of
+    samples. Sums are added.
 
     >>> meter = Meter(["accuracy"])
     >>> meter.add(0.5, np.array([[2.0, 1.0]]), np.array([0]))
@@ -47,7 +50,7 @@ class Meter:
         self._total, self._weight = 0.0, 0.0
 
     def fresh(self) -> Meter:
-        """A meter with copies of the same metrics that has seen nothing."""
+        """An empty meter with copies of the same metrics."""
         self.flush()
         other = copy.copy(self)
         other.metrics = copy.deepcopy(self.metrics)
@@ -55,18 +58,18 @@ class Meter:
         return other
 
     def add(self, loss: float, outputs: Any, targets: Any) -> None:
-        """Take in one batch: its loss, and its outputs and targets as arrays."""
+        """Add one batch: its loss, and its outputs and targets as arrays."""
         self._waiting.append((loss, outputs, targets))
         self._numbers += np.size(outputs)
         if self._numbers >= _TOGETHER:
             self.flush()
 
     def flush(self) -> None:
-        """Give the waiting batches to the loss and the metrics."""
+        """Update the loss and the metrics with the buffered batches."""
         waiting, self._waiting, self._numbers = self._waiting, [], 0
         for loss, _, targets in waiting:
             weight = self._divisor(targets)
-            if weight:  # of a batch that does not count, such as one of ignored labels, it is 0/0
+            if weight:  # the loss of a batch of ignored labels is 0/0
                 self._total += loss if self._adds_up else loss * weight
                 self._weight += weight
         for outputs, targets in _joined([batch[1:] for batch in waiting]) if self.metrics else ():
@@ -75,33 +78,33 @@ class Meter:
 
     @property
     def loss(self) -> float:
-        """The loss of what was seen so far: its mean, or its sum; NaN if there was nothing."""
+        """The loss of all batches so far, as mean or sum; NaN without batches."""
         self.flush()
         if not self._weight:
             return math.nan
         return self._total if self._adds_up else self._total / self._weight
 
     def results(self) -> dict[str, Any]:
-        """{"loss": ..., and each metric by name}; arrays as lists."""
+        """The loss and each metric by name; arrays as lists."""
         self.flush()
         values = {metric.name: metric.compute() for metric in self.metrics}
         plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
         return {"loss": self.loss, **plain}
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Remove all batches."""
         self._waiting, self._numbers, self._total, self._weight = [], 0, 0.0, 0.0
         for metric in self.metrics:
             metric.reset()
 
     def state_dict(self) -> dict[str, Any]:
-        """What was collected, to go on with later."""
+        """The collected state, for a checkpoint."""
         self.flush()
         metrics = {metric.name: metric.state_dict() for metric in self.metrics}
         return {"loss": self._total, "weight": self._weight, "metrics": metrics}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a saved meter stood."""
+        """Restore the state of a saved meter."""
         names = [metric.name for metric in self.metrics]
         if list(state["metrics"]) != names:
             raise CheckpointError(
@@ -114,7 +117,7 @@ class Meter:
 
 
 def _joined(waiting: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-    """All batches as one, where they have one form."""
+    """All batches joined into one, if they have the same form."""
     if len(waiting) < 2 or len({_form(x) + _form(y) for x, y in waiting}) > 1:
         return waiting
     if not all(isinstance(part, np.ndarray) and part.ndim for part in waiting[0]):
@@ -133,6 +136,6 @@ def metrics_for(loss: Module) -> tuple[str, ...]:
 
 
 def numbers(value: Any) -> Any:
-    """The array of a tensor, without the tape that led to it; anything else as it is."""
+    """The array of a tensor, without its tape; other values unchanged."""
     array: Array = getattr(value, "_data", value)
     return array

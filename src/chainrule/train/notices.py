@@ -1,4 +1,4 @@
-"""Lines for people on standard error, where there is one that takes them."""
+"""Messages on standard error, if it can be written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def has_terminal() -> bool:
-    """Whether standard error is a terminal, which a bar can be drawn on."""
+    """Whether standard error is a terminal, so that a progress bar can be drawn."""
     try:
         return sys.stderr is not None and sys.stderr.isatty()
     except ValueError:  # it is closed
@@ -15,7 +15,7 @@ def has_terminal() -> bool:
 
 
 def say(line: str) -> None:
-    """Print a line on standard error. A process without one, or whose reader is gone, goes on."""
+    """Print a line on standard error. If that is not possible, nothing happens."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError, ValueError):
             print(line, file=sys.stderr, flush=True)

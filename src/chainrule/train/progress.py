@@ -1,4 +1,4 @@
-"""Progress: one bar for the whole run on a terminal, plain lines anywhere else."""
+"""Progress: one bar for the whole run on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SHOWN = ("valid_loss", "valid_accuracy", "valid_r2")
 
 
 class Progress(Callback):
-    """Shows how far training is, on standard error, at most ten times a second.
+    """Shows the progress of training on standard error, at most ten times a second.
 
-    On a terminal it is one bar with the losses and the time left; elsewhere (a file, a pipe, a
-    notebook's log) some 25 plain lines per run.
+    On a terminal it shows one bar with the losses and the remaining time. Elsewhere (a file, a
+    pipe, the log of a notebook) it prints about 25 lines per run.
     """
 
     order = 60
@@ -80,7 +80,7 @@ class Progress(Callback):
             say(f"stopped: {trainer.stopped}")
 
     def _show(self, trainer: Training) -> None:
-        """The loss of the epoch so far, beside what the last validation gave."""
+        """Show the loss of the epoch so far, and the results of the last validation."""
         done = trainer.epoch * trainer.batches + trainer.batch
         current = min(trainer.epoch + (trainer.batch > 0), trainer.epochs)
         last = trainer.history[-1] if len(trainer.history) else {}
@@ -96,7 +96,7 @@ class Progress(Callback):
         )
 
     def _draw(self, action: Callable[..., object], *arguments: Any, **options: Any) -> None:
-        """Change the bar. When the terminal is gone, so is the bar, and training goes on."""
+        """Update the bar. If the terminal is closed, the bar is removed and training continues."""
         try:
             action(*arguments, **options)
         except (OSError, ValueError):

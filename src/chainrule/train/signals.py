@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to stop at the next step."""
+"""Ctrl-C and SIGTERM as requests to stop after the current step."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 
 class Interrupts:
-    """Inside `with Interrupts() as interrupts`, the first SIGINT or SIGTERM is only noted.
+    """Inside `with Interrupts() as interrupts`, the first SIGINT or SIGTERM is only recorded.
 
-    `interrupts.pending` is then its name, and the loop stops when it is in order. A second SIGINT
-    raises KeyboardInterrupt at once. Afterwards the handlers are the ones that were there. In a
-    thread other than the main one, Python delivers no signals, and nothing is changed.
+    `interrupts.pending` is its name, and the training loop stops at the next safe point. A second
+    SIGINT raises KeyboardInterrupt immediately. Afterwards the previous handlers are restored. In
+    threads other than the main one, Python delivers no signals, and nothing changes.
     """
 
     def __init__(self) -> None:

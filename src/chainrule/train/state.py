@@ -1,8 +1,8 @@
-"""The whole state of a training as one tree, and the way back from it.
+"""The complete state of a training as one tree: saving and restoring it.
 
-Everything that decides the next step is in it: weights, buffers, optimizer, schedule, random
-state, place in the data, metrics of the epoch so far, callbacks and history. So a training that
-was killed and goes on from here computes the same bits as one that never stopped.
+The state contains everything that determines the next step: weights, buffers, optimizer, schedule,
+random state, position in the data, metrics of the current epoch, callbacks and history. A training
+that was killed and resumes from it computes the same bits as one without interruption.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KIND, VERSION = "chainrule training", 1
 
 @dataclass
 class Setup:
-    """What a training was set up with; a resumed one must be set up alike."""
+    """The setup of a training. A resumed training must have the same setup."""
 
     model: str
     loss: str
@@ -37,7 +37,7 @@ class Setup:
 
 @dataclass
 class Position:
-    """Epochs, batches of the current epoch, and updates that are done."""
+    """Numbers of finished epochs, batches of the current epoch, and updates."""
 
     epoch: int
     batch: int
@@ -53,7 +53,7 @@ class Position:
 
 @dataclass
 class CallbackState:
-    """A callback's class and what it must remember."""
+    """The class and the state of a callback."""
 
     name: str
     state: dict[str, Any]
@@ -61,7 +61,7 @@ class CallbackState:
 
 @dataclass
 class State:
-    """What a checkpoint holds."""
+    """The contents of a checkpoint."""
 
     kind: str
     version: int
@@ -92,7 +92,7 @@ def setup_of(trainer: Training) -> dict[str, Any]:
 
 
 def snapshot(trainer: Training) -> dict[str, Any]:
-    """The state between two steps; the tensors in it are snapshots that cost no copy."""
+    """The state between two steps. Its tensors share their arrays with the model: no copy."""
     loader = trainer.loader
     place = {"epoch": trainer.epoch, "batch": trainer.batch}
     return {
@@ -115,12 +115,13 @@ def snapshot(trainer: Training) -> dict[str, Any]:
 
 
 def restore(trainer: Training, state: Any, override: bool = False) -> None:
-    """Put a trainer into a saved state; on any error it stays as it is.
+    """Restore a saved state into a trainer; the trainer is unchanged on error.
 
-    Raises FormatError for what is no such state, and CheckpointError if it is of another kind, of
-    a newer version, or of a training that was set up differently, naming each difference. With
-    `override` the new setup holds: the options of the optimizer are the trainer's own, and if
-    batches are cut differently, the epoch starts again.
+    Raises FormatError for invalid states, and CheckpointError for a state of another kind, of a
+    newer version, or of a training with another setup, naming each difference. With `override`, the
+    new
+    setup is used: the optimizer keeps the trainer's options, and the epoch starts again if the
+    batches differ.
     """
     _check_kind(state)
     saved = read_record(State, state, "the saved training")
@@ -177,7 +178,8 @@ def _differences(trainer: Training, saved: State) -> list[str]:
 
 
 def _place_loader(trainer: Training, saved: dict[str, Any] | None, problems: list[str]) -> bool:
-    """Move the loader to the saved place; True if its batches differ, so that it cannot be."""
+    """Move the loader to the saved position; True if that is impossible, since its batches
+    differ."""
     if trainer.loader is None or saved is None:
         return False
     try:
@@ -210,7 +212,7 @@ def _apply(trainer: Training, saved: State) -> None:
 
 @contextmanager
 def _loading(part: str) -> Iterator[None]:
-    """CheckpointError, naming the part, where its state is not of the form that it reads."""
+    """Raise CheckpointError, naming the part, if its state does not have the expected form."""
     try:
         yield
     except ChainruleError:
@@ -222,7 +224,7 @@ def _loading(part: str) -> Iterator[None]:
 
 
 def _apply_callbacks(trainer: Training, saved: list[CallbackState]) -> None:
-    """Give each callback the state of the one of its class, the first to the first and so on."""
+    """Restore the states of callbacks, matched by class and then by order."""
     waiting = list(trainer.callbacks)
     for name, state in ((one.name, one.state) for one in saved):
         found = next((c for c in waiting if type(c).__name__ == name), None)
@@ -238,7 +240,7 @@ def _apply_callbacks(trainer: Training, saved: list[CallbackState]) -> None:
 
 
 def _keep_options(trainer: Training, saved: list[dict[str, Any]]) -> None:
-    """Options of the optimizer that were set up differently are the trainer's own again."""
+    """Reset the options of the optimizer to those that the trainer was set up with."""
     for group, old, new in zip(
         trainer.optimizer.param_groups, saved, trainer.options, strict=False
     ):
@@ -248,7 +250,7 @@ def _keep_options(trainer: Training, saved: list[dict[str, Any]]) -> None:
 
 
 def _rescheduled(trainer: Training, saved: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The saved place in the schedule under the trainer's own options; None for another class."""
+    """The saved position in the schedule with the trainer's options; None for another class."""
     if trainer.scheduler is None or saved is None:
         return None
     own: dict[str, Any] = trainer.scheduler.state_dict()

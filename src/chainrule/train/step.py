@@ -1,5 +1,5 @@
-"""One training step and one evaluation, as functions of tensors: what `cr.compile` turns into one
-executable each."""
+"""One training step and one evaluation step as functions of tensors, which `cr.compile`
+compiles."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Step = Callable[[Sequence[Tensor], Any], tuple[Tensor, Any]]
 
 
 class TrainingStep:
-    """One update: forward, loss, backward, clip, step, schedule. Gives (loss, outputs).
+    """One update: forward, loss, backward, clip, step, schedule. Returns (loss, outputs).
 
-    All it reads and writes besides its arguments are tensors. NonFiniteError, for a loss or
-    gradient that is NaN or infinite, comes before anything is written.
+    Besides its arguments, it reads and writes only tensors. If the loss or a gradient is NaN or
+    infinite, NonFiniteError is raised before anything is written.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class TrainingStep:
 
 
 class EvaluationStep:
-    """The loss and the outputs of a batch; nothing is written."""
+    """Computes the loss and the outputs of a batch; writes nothing."""
 
     def __init__(self, model: Module, loss: Module) -> None:
         self.model, self.loss = model, loss
@@ -78,7 +78,7 @@ def one_number(loss: Tensor) -> Tensor:
 
 
 class CompiledStep:
-    """A step, compiled; one that cannot be captured runs eagerly, and says why."""
+    """A compiled step. If the step cannot be captured, it runs eagerly and prints the reason."""
 
     def __init__(self, step: Step) -> None:
         self.eager = step
@@ -96,7 +96,7 @@ class CompiledStep:
 
 
 def how_steps_run(compiled: bool) -> str:
-    """One line for people: whether steps are compiled, and on what they run."""
+    """A line that says whether steps are compiled, and on which engine they run."""
     if not compiled:
         return "each step eagerly, op by op"
     if engine.available() and current().engine == "native":

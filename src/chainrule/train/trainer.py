@@ -1,4 +1,4 @@
-"""The Trainer: the loop over epochs and steps, and all that a long training needs around it."""
+"""The Trainer: the loop over epochs and steps, with validation, checkpoints and callbacks."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ _FIXED = ("out", "checkpoint_every", "progress")
 
 
 class Trainer(Training):
-    """Trains a model: for each batch, loss(model(x), y) is made smaller by one optimizer step.
+    """Trains a model: each batch is one optimizer step on loss(model(x), y).
 
     Parameters
     ----------
     model, loss, optimizer: as in a hand-written loop.
-    metrics: by default what suits the loss: accuracy for classes, R² for numbers.
+    metrics: by default those that suit the loss: accuracy for classes, R² for numbers.
     callbacks: see :class:`Callback`.
-    scheduler: a schedule of the learning rate, moved on after every step, or after every epoch
-        with `schedule_every="epoch"`.
-    clip_norm: the largest norm that all gradients together may have.
+    scheduler: a schedule of the learning rate, advanced after each step, or after each epoch with
+        `schedule_every="epoch"`.
+    clip_norm: the largest norm of all gradients together; larger gradients are scaled down.
     out: a folder for the history and the checkpoints; one process at a time may train in it.
     checkpoint_every: steps between checkpoints; by default one after an epoch.
-    seed: of the order of the data. Weights and dropout follow `cr.manual_seed`.
-    on_nonfinite: when a loss or gradient is NaN or infinite, the update is not made; then
-        "raise" (NonFiniteError), "stop" training with a warning, or "skip" the batch.
-    checkpoint_on_error: save also when an exception ends training.
-    progress: show a bar, or lines where there is no terminal.
-    compiled: run each step as one call of `cr.compile`; one that cannot be captured runs
-        eagerly, with a line that says why.
+    seed: the seed of the order of the data. Weights and dropout follow `cr.manual_seed`.
+    on_nonfinite: if the loss or a gradient is NaN or infinite, the update is not made. Then "raise"
+        NonFiniteError, "stop" training with a warning, or "skip" the batch.
+    checkpoint_on_error: whether to save also when an exception ends training.
+    progress: whether to show a bar, or lines without a terminal.
+    compiled: whether to compile each step with `cr.compile`. A step that cannot be captured runs
+        eagerly, and a line gives the reason.
 
     >>> import chainrule as cr
     >>> from chainrule import nn, optim
@@ -126,18 +126,19 @@ class Trainer(Training):
         resume: bool | PathLike = False,
         override: bool = False,
     ) -> History:
-        """Train for `epochs` epochs, validating after each; returns the history.
+        """Train for `epochs` epochs with validation after each; returns the history.
 
-        train, valid: datasets, loaders, or pairs of arrays (x, y). Called again, it trains on.
+        train, valid: datasets, loaders, or pairs of arrays (x, y). A second call continues
+        training.
 
-        resume: True goes on from the newest checkpoint in `out` (from the start if there is
-        none), a path from that checkpoint. The result has the same bits as if training had never
-        stopped. `epochs` then counts those done before. A setup that differs from the saved one
-        (batch size, data length, learning rate, ...) is a CheckpointError, or holds from here on
-        with `override=True`.
+        resume: True resumes from the newest checkpoint in `out`, or starts anew if there is none. A
+        path resumes from that checkpoint. The result has the same bits as without interruption.
+        `epochs` then includes the finished epochs. If the setup differs from the saved one (batch
+        size, length of the data, learning rate, ...), CheckpointError is raised; `override=True`
+        uses the new setup.
 
-        Ctrl-C finishes the step, saves, and returns the history so far (`interrupted` says so);
-        a second one stops at once. SIGTERM does as the first.
+        Ctrl-C and SIGTERM finish the step, save, and return the history so far, with `interrupted`
+        set. A second Ctrl-C stops immediately.
         """
         loader = as_loader(train, batch_size, shuffle, self.seed)
         if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
@@ -160,7 +161,7 @@ class Trainer(Training):
 
     @contextmanager
     def _prepared(self) -> Iterator[Interrupts]:
-        """The folders are ours, signals are noted, the model is in training mode."""
+        """Lock the folders, record signals and set training mode during the block."""
         with ExitStack() as stack:
             own = [] if self.out is None else [self.out]
             folders = [*own, *(folder for c in self.callbacks for folder in c.folders())]
@@ -185,14 +186,14 @@ class Trainer(Training):
         else:
             self.first_epoch, self.stopped = self.epoch, None
             if self.batch and previous is not None and _cut(previous) != _cut(loader):
-                self.batch = 0  # the interrupted epoch is cut into other batches: start it again
+                self.batch = 0  # the interrupted epoch has other batches now: start it again
         self.epochs, self.batches = self.first_epoch + epochs, len(loader)
         self.history.metrics = self.meter.metrics
         self.interrupted = None
         self.history.interrupted = self.history.stopped = None
 
     def _run_epoch(self, loader: DataLoader, valid: DataLoader | None) -> bool:
-        """One epoch, or the rest of it; False if a signal came in between."""
+        """Run one epoch or the rest of it; False if a signal interrupted it."""
         started = time.monotonic()
         if self.batch == 0:
             self.meter.reset()
@@ -221,7 +222,7 @@ class Trainer(Training):
         return True
 
     def _step(self, batch: tuple[Tensor, ...]) -> None:
-        """One update and what is noted of it; if it fails, the state is as it was before."""
+        """Make one update and record it. If it fails, the state is unchanged."""
         inputs, targets = batch[:-1] or batch, batch[-1]
         state = self.written
         before = [tensor._data for tensor in state]
@@ -259,7 +260,7 @@ class Trainer(Training):
         self._call("on_epoch_end")
 
     def _finish(self) -> None:
-        """The end of training, or of what a signal left of it."""
+        """End training, also after a signal."""
         signal = self._interrupts.pending
         if signal is not None and not (self.epoch == self.epochs or self.stopped):
             self.interrupted = self.history.interrupted = signal
@@ -270,7 +271,7 @@ class Trainer(Training):
         self._call("on_fit_end")
 
     def _fail(self, error: BaseException) -> None:
-        """Let callbacks close what they opened; the error itself passes on untouched."""
+        """Let callbacks release their resources; the error is raised unchanged."""
         self.interrupted = type(error).__name__
         error.add_note(f"in epoch {self.epoch + 1}, after step {self.step} of the training")
         try:
@@ -291,16 +292,16 @@ class Trainer(Training):
     # -- state ---------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that decides how training goes on: `cr.save` writes it to a file."""
+        """The complete state of the training, which `cr.save` can write to a file."""
         return snapshot(self)
 
     def load_state_dict(self, state: dict[str, Any], override: bool = False) -> None:
-        """Go on from a saved state with the next `fit`; unchanged on error."""
+        """Restore a saved state, so that the next `fit` continues from it. Unchanged on error."""
         restore(self, state, override)
 
 
 def _cut(loader: DataLoader) -> dict[str, Any]:
-    """How a loader cuts its data into batches."""
+    """The settings of a loader that determine its batches."""
     place = ("epoch", "batch")
     return {name: value for name, value in loader.state_dict().items() if name not in place}
 

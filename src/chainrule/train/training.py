@@ -1,4 +1,4 @@
-"""A training as its callbacks see it: its parts, where it stands, and the callbacks themselves."""
+"""The part of a training that callbacks use: its parts and its progress; and the callbacks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from chainrule.train.step import CompiledStep, EvaluationStep, Step, TrainingSte
 
 
 class Parts(NamedTuple):
-    """What the steps of a training are made of. Each is an attribute that can be set anew."""
+    """The parts from which the steps of a training are built. Each can be replaced."""
 
     model: Module
     loss: Module
@@ -36,14 +36,14 @@ class Parts(NamedTuple):
 
 
 class Training:
-    """The parts of a training and where it stands: what a callback is given.
+    """The parts and the progress of a training, as callbacks receive them.
 
-    A part that is set later (`trainer.clip_norm = 1.0`) holds from the next step on.
+    A part that is replaced (`trainer.clip_norm = 1.0`) is used from the next step on.
 
-    epoch, batch, step: epochs done, batches done of the current one, updates done in all.
-    epochs, batches: after how many epochs this `fit` ends, and how many batches an epoch has.
-    record: the numbers of the epoch so far. history: the records of the epochs before.
-    stopped: why training ended early. interrupted: the signal or error that ended it.
+    epoch, batch, step: finished epochs, finished batches of the current epoch, and all updates.
+    epochs, batches: the number of epochs after which `fit` ends, and of batches in an epoch.
+    record: the numbers of the current epoch. history: the records of the epochs before.
+    stopped: the reason for an early end. interrupted: the signal or error that ended training.
     """
 
     model: Module
@@ -72,7 +72,7 @@ class Training:
         self._interrupts = Interrupts()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; what was made of a part before is made anew when it is needed."""
+        """Set an attribute. Objects that were built from a part are built again on next use."""
         if name in Parts._fields:
             check_part(name, value)
             self._forget("training_step", "evaluation_step", "written")
@@ -87,20 +87,20 @@ class Training:
             self.__dict__.pop(name, None)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles make their own steps."""
+        """The state without the compiled steps, which copies and pickles build again."""
         made = ("training_step", "evaluation_step", "written")
         return {name: value for name, value in vars(self).items() if name not in made}
 
     @property
     def out(self) -> str | None:
-        """The folder of this training, if it has one."""
+        """The folder of this training, or None."""
         return self._out
 
-    # -- what follows from the parts -----------------------------------------------------------
+    # -- built from the parts ------------------------------------------------------------------
 
     @cached_property
     def training_step(self) -> Step:
-        """One update, of the parts as they are; ArgumentError if they do not fit together."""
+        """The training step for the current parts; ArgumentError if they do not fit together."""
         check_parts(self)
         schedule = self.scheduler if self.schedule_every == "step" else None
         step = TrainingStep(self.model, self.loss, self.optimizer, schedule, self.clip_norm)
@@ -108,48 +108,48 @@ class Training:
 
     @cached_property
     def evaluation_step(self) -> Step:
-        """The loss and the outputs of a batch."""
+        """The evaluation step for the current parts."""
         step = EvaluationStep(self.model, self.loss)
         return CompiledStep(step) if self.compiled else step
 
     @cached_property
     def written(self) -> list[Tensor]:
-        """What a forward pass writes. (The update's own state is written only after it.)"""
+        """The tensors that a forward pass writes. The state of the update is written later."""
         return [*self.model.buffers(), default_generator.state]
 
     @cached_property
     def meter(self) -> Meter:
-        """The loss and the metrics of the epoch so far."""
+        """The loss and the metrics of the current epoch."""
         return Meter(metrics_for(self.loss) if self.metrics is None else self.metrics, self.loss)
 
     @property
     def predicts(self) -> Prediction:
-        """What the outputs mean, as the loss declares it."""
+        """The meaning of the outputs, as the loss declares it."""
         return getattr(self.loss, "predicts", VALUES)
 
-    # -- where it ends -------------------------------------------------------------------------
+    # -- the end -------------------------------------------------------------------------------
 
     def stop(self, reason: str) -> None:
-        """End training after the current step or epoch; called by callbacks."""
+        """End training after the current step or epoch. Callbacks call it."""
         self.stopped = reason
 
     @property
     def finishing(self) -> bool:
-        """Whether training ends here: at the last epoch, by `stop`, or by a signal."""
+        """Whether training ends now: after the last epoch, by `stop`, or by a signal."""
         asked = self.stopped is not None or self._interrupts.pending is not None
         return asked or self.epoch >= self.epochs
 
     # -- use -----------------------------------------------------------------------------------
 
     def evaluate(self, data: Any, batch_size: int | None = None) -> dict[str, Any]:
-        """Loss and metrics over a dataset, a loader, or a pair of arrays, in evaluation mode.
+        """Loss and metrics of a dataset, a loader, or a pair of arrays, in evaluation mode.
 
-        They are those of the whole set, whatever the batch size.
+        They are those of the whole set, for any batch size.
         """
         return self._evaluate(as_loader(data, batch_size), None) or {}
 
     def _evaluate(self, loader: DataLoader, interrupts: Interrupts | None) -> Record | None:
-        """The record of a pass over the data; None if a signal came."""
+        """The record of a pass over the data; None if a signal interrupted it."""
         meter = self.meter.fresh()
         with evaluating(self.model):
             for batch in loader:
@@ -161,7 +161,8 @@ class Training:
         return meter.results()
 
     def predict(self, x: Any) -> Array:
-        """For classes their indices int64 (N,), else the outputs; `x` is an array or a dataset."""
+        """The class indices int64 (N,), or the outputs of a regression. `x`: an array or
+        dataset."""
         return self.predicts.decide(outputs_of(self.model, x))
 
     def predict_proba(self, x: Any) -> Array:
@@ -170,14 +171,14 @@ class Training:
 
 
 class Callback:
-    """Something that is told how training goes. Subclass it and define the moments you need.
+    """Base of callbacks. Subclass it and define the methods that you need.
 
-    Each moment gets the trainer, with `epoch`, `step`, `record` (the epoch's numbers so far),
-    `history`, `model` and `optimizer`; `trainer.stop(reason)` ends training after this moment.
-    An exception of a callback passes through with its traceback.
+    Each method receives the trainer, with `epoch`, `step`, `record` (the numbers of the current
+    epoch), `history`, `model` and `optimizer`. `trainer.stop(reason)` ends training. Exceptions of
+    a callback are raised unchanged.
 
-    order: callbacks are called from the smallest to the largest. Those that add to the record
-    come first (below 0), those that write it down last (50 and more).
+    order: callbacks are called in ascending order. Callbacks that add to the record have values
+    below 0, callbacks that write it 50 and more.
 
     >>> class Halve(Callback):
     ...     def on_epoch_end(self, trainer):
@@ -187,37 +188,37 @@ class Callback:
     order: int = 0
 
     def folders(self) -> list[PathLike]:
-        """Folders that this callback alone writes in: no other training may, while `fit` runs."""
+        """Folders that this callback writes in. They are locked while `fit` runs."""
         return []
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Before the first epoch of this `fit`."""
 
     def on_epoch_begin(self, trainer: Training) -> None:
-        """Before an epoch, also before one that is resumed in the middle."""
+        """Before an epoch, also before the rest of a resumed one."""
 
     def on_step_end(self, trainer: Training) -> None:
-        """After each update. Only callbacks that define it cost anything per step."""
+        """After each update. Callbacks that do not define it add no cost per step."""
 
     def on_epoch_end(self, trainer: Training) -> None:
-        """After an epoch and its validation; `trainer.record` holds the epoch's numbers."""
+        """After an epoch and its validation. `trainer.record` contains its numbers."""
 
     def on_fit_end(self, trainer: Training) -> None:
-        """After the last epoch, also when training was stopped."""
+        """After the last epoch, also if training was stopped."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What must survive a restart, as tensors and plain values."""
+        """The state to save in checkpoints, as tensors and plain values."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a saved callback stood."""
+        """Restore a saved state."""
 
 
 _KINDS = {"model": Module, "loss": Module, "optimizer": Optimizer}
 
 
 def check_part(name: str, value: Any) -> None:
-    """A part is of the right kind."""
+    """Check that a part has the right type."""
     kind = _KINDS.get(name)
     if kind is not None and not isinstance(value, kind):
         hint = f"Pass an instance: nn.{value.__name__}()." if isinstance(value, type) else None
@@ -234,13 +235,13 @@ def check_part(name: str, value: Any) -> None:
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """ArgumentError unless the value is one of the choices."""
+    """Raise ArgumentError unless the value is one of the choices."""
     if value not in choices:
         raise ArgumentError(f"unknown {name}", given=repr(value), expected=listing(choices))
 
 
 def check_parts(training: Training) -> None:
-    """The parts belong to each other."""
+    """Check that the parts belong to each other."""
     optimizer = training.optimizer
     own = {id(p) for p in training.model.parameters()}
     foreign = [
