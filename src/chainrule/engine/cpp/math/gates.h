@@ -1,14 +1,14 @@
-// Sigmoid and tanh as gates use them: to the precision of 1, in half the instructions of vecmath.h.
+// Sigmoid and tanh for gates, with half the instructions of vecmath.h.
 //
-// Their results lie between −1 and 1, so arguments can be kept where e^x is a normal number: then
-// 2ⁿ is one shift. σ(x) below −87 is left at 10⁻³⁸ (float64: 10⁻³⁰⁷); −0 gives 0. Elsewhere both are
-// within 4 units in the last place. NaN comes out where NaN went in.
+// Results are between −1 and 1, so arguments are limited to the range in which e^x is a normal
+// number, and 2ⁿ is one shift. σ(x) for x < −87 is 10⁻³⁸ (float64: 10⁻³⁰⁷), and tanh(−0) is 0.
+// Elsewhere the error is at most 4 units in the last place. NaN gives NaN.
 #pragma once
 #include "math/vecmath.h"
 
 namespace cr::CR_ISA {
 
-// e^x = 2ⁿ·(1 + d) for x inside the range of normal numbers: gives d, and 2ⁿ as `scale`.
+// e^x = 2ⁿ·(1 + d) for e^x in the range of normal numbers: returns d, and 2ⁿ as `scale`.
 template <class T> CR_INLINE Vec<T> split_exp(Vec<T> x, Vec<T>& scale) {
     using F = Format<T>;
     constexpr T origin = F::magic + T(F::bias);  // its last bits become those of n + bias
@@ -20,7 +20,7 @@ template <class T> CR_INLINE Vec<T> split_exp(Vec<T> x, Vec<T>& scale) {
     return small_expm1<T>(r);
 }
 
-// x between −limit and limit.
+// x, limited to [−limit, limit].
 template <class T> CR_INLINE Vec<T> clamped(Vec<T> x, T limit) {
     x = x < -limit ? splat(-limit) : x;
     return x > limit ? splat(limit) : x;

@@ -1,8 +1,8 @@
 // The error function and the normal distribution, after S. L. Moshier, Cephes (1992): rational
 // approximations of erf for |x| ≤ 1 and of erfc = 1 − erf for |x| ≤ 8 and beyond, in float64.
 //
-// erf of float32 arguments is computed in float64 too; Φ, which activations need, has a float32
-// version of its own.
+// erf of float32 arguments is also computed in float64. Φ, which activations need, has a separate
+// float32 version.
 #pragma once
 #include "math/vecmath.h"
 
@@ -15,13 +15,13 @@ template <int N> CR_INLINE Vec<double> polynomial(const double (&c)[N], Vec<doub
     return y;
 }
 
-// erf x where |x| ≤ 1 and erfc x elsewhere, each from the fraction that is accurate there.
+// erf x where |x| ≤ 1 and erfc x elsewhere, each by the fraction that is accurate there.
 struct ErrorFunction {
     Vec<double> erf, erfc;
 };
 
-// x·x − square: what rounding took from the square. Without a fused multiply-add, by the parts of
-// x = high + low, whose products are exact (Dekker, 1971).
+// x·x − square: the rounding error of the square. Without a fused multiply-add, x = high + low is
+// split into parts whose products are exact (Dekker, 1971).
 template <class T> CR_INLINE Vec<T> lost_from_square(Vec<T> x, Vec<T> square) {
 #if defined(__FMA__) || defined(__aarch64__)
     return fma(x, x, -square);
@@ -33,7 +33,7 @@ template <class T> CR_INLINE Vec<T> lost_from_square(Vec<T> x, Vec<T> square) {
 #endif
 }
 
-// e^(−scale·x²) with the square exact: rounding it would cost as many ulp as the square is large.
+// e^(−scale·x²) with an exact square: the relative error from rounding it would grow with x².
 inline Vec<double> gauss(Vec<double> x, double scale) {
     Vec<double> size = magnitude<double>(x);
     size = size > 40.0 ? splat(40.0) : size;
@@ -42,7 +42,7 @@ inline Vec<double> gauss(Vec<double> x, double scale) {
     return exp<double>(-square * scale) * (1.0 - lost * scale);
 }
 
-// `bell` is e^(−x²), which the caller knows best.
+// `bell` is e^(−x²), computed by the caller.
 inline ErrorFunction error_function(Vec<double> x, Vec<double> bell) {
     static constexpr double near0_p[] = {9.60497373987051638749e0, 9.00260197203842689217e1,
         2.23200534594684319226e3, 7.00332514112805075473e3, 5.55923013010394962768e4};
@@ -90,13 +90,13 @@ template <Vec<double> (*F)(Vec<double>)> CR_INLINE Vec<float> through_double(Vec
     return x;
 }
 
-// Φ and e^(−x²/2), of which Φ is made and which the density is but for a factor.
+// Φ and e^(−x²/2), from which Φ is computed, and which is the density except for a factor.
 template <class T> struct Normal {
     Vec<T> cdf, bell;
 };
 
-// Φ in float32. Its left tail is e^(−x²/2)/(1 + |x|) times a function that hardly changes, here a
-// polynomial in (|x| − 3)/(|x| + 3) where Φ is not 0 as a float32.
+// Φ in float32. Its left tail is e^(−x²/2)/(1 + |x|) times a function that varies slowly. Where Φ
+// is not 0 in float32, this is a polynomial in (|x| − 3)/(|x| + 3).
 CR_INLINE Normal<float> normal32(Vec<float> x) {
     static constexpr float ratio[] = {
         4.535715826e-5f, 9.85605466e-6f, -0.0004698184447f, -0.0003385688071f,

@@ -1,9 +1,9 @@
 // sin and cos, within a few units in the last place.
 //
-// x = n·π/2 + r with |r| ≤ π/4: then sin x is ±sin r or ±cos r, by n modulo 4. π/2 is cut into
-// parts of 33 bits, so that their products with n < 2²⁰ are exact, and r keeps its last digits even
-// where x is all but a multiple of π/2 (Cody & Waite, 1980). Lanes beyond that,
-// which hardly anybody has, go to the C library one by one: it has π to many more digits.
+// Let x = n·π/2 + r with |r| ≤ π/4. Then sin x is ±sin r or ±cos r, depending on n modulo 4. π/2 is
+// split into parts of 33 bits, so that their products with n < 2²⁰ are exact, and r is accurate
+// even if x is very close to a multiple of π/2 (Cody & Waite, 1980). Larger arguments, which are
+// rare, are computed one by one by the C library, which uses more digits of π.
 //
 // The polynomials are those of fdlibm (Sun Microsystems, 1993). float32 is computed in float64.
 #pragma once
@@ -29,7 +29,7 @@ CR_INLINE Quarter quarter_turns(Vec<double> x) {
     return {r, wrapping_difference<double>(bits<double>(shifted), bits<double>(splat(F::magic)))};
 }
 
-// sin r or cos r, or minus that, as n modulo 4 says.
+// ±sin r or ±cos r, depending on n modulo 4.
 CR_INLINE Vec<double> on_circle(Vec<double> r, Mask<double> n) {
     static constexpr double sine[] = {
         1.58969099521155010221e-10, -2.50507602534068634195e-08, 2.75573137070700676789e-06,
@@ -47,7 +47,7 @@ CR_INLINE Vec<double> on_circle(Vec<double> r, Mask<double> n) {
 
 using Single = double (*)(double);
 
-// f of the lanes that are too large for `quarter_turns`.
+// f for the lanes that are too large for `quarter_turns`.
 template <Single F> __attribute__((noinline)) void far_lanes(const double* x, double* y) {
     for (int l = 0; l < WIDTH<double>; ++l)
         if (!(x[l] <= NEAR && x[l] >= -NEAR)) y[l] = F(x[l]);

@@ -1,8 +1,8 @@
-// Vectors of floats as one value: `a + b` adds all lanes.
+// Vectors of floats as values: `a + b` adds all lanes.
 //
-// GCC's and Clang's vector extensions give arithmetic, comparison and choice on vectors of any
-// width and any processor; what they lack (fused multiply-add, square root) is a few intrinsics.
-// The width is that of the instruction set the file is compiled for.
+// GCC's and Clang's vector extensions have arithmetic, comparison and selection for vectors of any
+// width, on any processor. Fused multiply-add and square root need intrinsics. The width is that of
+// the instruction set for which the file is compiled.
 #pragma once
 #include "runtime/isa.h"
 
@@ -58,7 +58,7 @@ template <class T> CR_INLINE void store(T* p, Vec<T> v) {
 }
 template <class T> CR_INLINE Vec<T> splat(T x) { return x - Vec<T>{}; }  // −0.0 stays −0.0
 
-// The first n < WIDTH lanes; the others get `rest`, and are not written.
+// Load or store the first n < WIDTH lanes. A load sets the others to `rest`.
 template <class T> CR_INLINE Vec<T> load_some(const T* p, i64 n, T rest) {
     Vec<T> v = splat(rest);
     for (i64 i = 0; i < n; ++i) v[i] = p[i];
@@ -76,8 +76,8 @@ template <> CR_INLINE void store_some(float* p, Vec<float> v, i64 n) {
 }
 #endif
 
-// a·b + c, rounded once where the processor can. Everything else is rounded op by op: the files
-// are compiled with -ffp-contract=off, so results do not depend on what the compiler may fuse.
+// a·b + c, rounded once if the processor supports that. All other ops are rounded separately: the
+// files are compiled with -ffp-contract=off, so results do not depend on the compiler.
 CR_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
 #if defined(__AVX512F__)
     return (Vec<float>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
@@ -125,7 +125,7 @@ CR_INLINE Vec<double> sqrt(Vec<double> a) {
 #endif
 }
 
-// min and max where NaN wins, as in NumPy's maximum and minimum.
+// min and max that return NaN if an argument is NaN, as NumPy's maximum and minimum do.
 template <class V> CR_INLINE V larger(V a, V b) { return (a > b) | (a != a) ? a : b; }
 template <class V> CR_INLINE V smaller(V a, V b) { return (a < b) | (a != a) ? a : b; }
 

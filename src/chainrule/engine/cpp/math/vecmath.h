@@ -1,8 +1,8 @@
-// Elementary functions on vectors, within a few units in the last place.
+// Elementary functions on vectors, with errors of a few units in the last place.
 //
-// Each follows the same plan: bring the argument into a small interval by an exact step (a power
-// of two taken out), approximate there by a polynomial, put the power of two back. No branches:
-// lanes differ, so special values are chosen at the end. NaN comes out where NaN went in.
+// Each reduces the argument to a small interval by an exact step (separating a power of two),
+// evaluates a polynomial, and multiplies by the power of two. There are no branches, since lanes
+// differ; special values are selected at the end. NaN gives NaN.
 #pragma once
 #include "math/vec.h"
 
@@ -61,7 +61,7 @@ template <class T> CR_INLINE Vec<T> with_sign(Vec<T> v, Vec<T> sign) {
     return from_bits<T>((bits<T>(v) & ~top) | (bits<T>(sign) & top));
 }
 
-// Sums and differences of bit patterns wrap around, as lanes that hold NaN may do here.
+// Sums and differences of bit patterns, which wrap around on overflow (as lanes with NaN may).
 template <class T> CR_INLINE Mask<T> wrapping_sum(Mask<T> a, Mask<T> b) {
     return (Mask<T>)((Word<T>)a + (Word<T>)b);
 }
@@ -97,12 +97,12 @@ template <class T> CR_INLINE Vec<T> small_expm1(Vec<T> r) {
 template <class T> CR_INLINE Vec<T> exp(Vec<T> x) {
     using F = Format<T>;
     Vec<T> r, inside = x;
-    const Mask<T> nothing = x < F::exp_low;  // 0 without underflow, which takes processors long
+    const Mask<T> nothing = x < F::exp_low;  // set to 0 directly, since underflow is slow
     inside = nothing ? Vec<T>{} : inside;
     inside = inside > F::exp_high ? splat(F::exp_high) : inside;
     const Mask<T> n = reduce_exponent<T>(inside, r);
     const Vec<T> p = small_expm1<T>(r) + T(1);
-    // In two factors, so that the ends of the range, subnormal numbers and ∞, come out right.
+    // Two factors, so that subnormal numbers and ∞ are correct.
     const Mask<T> half = n >> 1;
     const Vec<T> y = p * power_of_two<T>(half) * power_of_two<T>(wrapping_difference<T>(n, half));
     return nothing ? Vec<T>{} : y;
@@ -119,13 +119,13 @@ template <class T> CR_INLINE Vec<T> expm1(Vec<T> x) {
     return x == T(0) ? x : y;
 }
 
-// ln(u + c) for a correction c that is small against u; c = 0 gives ln u.
+// ln(u + c) for a correction c that is small compared with u; c = 0 gives ln u.
 template <class T> CR_INLINE Vec<T> log_corrected(Vec<T> u, Vec<T> c) {
     using F = Format<T>;
     using Int = typename F::Int;
     const Mask<T> subnormal = u < F::least_normal;
     const Vec<T> scaled = subnormal ? u * T(Int(1) << F::digits) : u;
-    // Take out the exponent so that the mantissa lies in [√½, √2).
+    // Separate the exponent so that the mantissa is in [√½, √2).
     const Int root_half = sizeof(T) == 4 ? Int(0x3f3504f3) : Int(0x3fe6a09e667f3bcdLL);
     const Mask<T> lifted = wrapping_difference<T>(bits<T>(scaled), int_splat<T>(root_half));
     Mask<T> e = lifted >> F::digits;
@@ -150,13 +150,13 @@ template <class T> CR_INLINE Vec<T> log(Vec<T> x) { return log_corrected<T>(x, V
 
 template <class T> CR_INLINE Vec<T> log1p(Vec<T> x) {
     const Vec<T> u = x + T(1);
-    const Vec<T> lost = x < T(1) ? x - (u - T(1)) : T(1) - (u - x);  // what rounding took from u
+    const Vec<T> lost = x < T(1) ? x - (u - T(1)) : T(1) - (u - x);  // the rounding error of u
     const Mask<T> exact = (u == T(0)) | (u == Format<T>::infinity);
     const Vec<T> y = log_corrected<T>(u, exact ? Vec<T>{} : lost);
     return x == T(0) ? x : y;
 }
 
-// tanh |x| = E/(E + 2) with E = e^2|x| − 1, which is accurate near 0 too.
+// tanh |x| = E/(E + 2) with E = e^2|x| − 1, which is also accurate near 0.
 template <class T> CR_INLINE Vec<T> tanh(Vec<T> x) {
     Vec<T> size = magnitude<T>(x);
     size = size > Format<T>::tanh_limit ? splat(Format<T>::tanh_limit) : size;

@@ -56,7 +56,7 @@ bool Array::read(PyObject* object, bool writable, View& view) {
     return true;
 }
 
-// A thread that is ended while the interpreter shuts down gets here without Python's lock.
+// Whether the interpreter shuts down: a thread that it ends gets here without Python's lock.
 static bool finalizing() {
 #if PY_VERSION_HEX >= 0x030d0000
     return Py_IsFinalizing();
@@ -92,7 +92,7 @@ bool reach(const View& view, i64& lowest, i64& highest) {
 
 bool same_layout(const View& a, const View& b) {
     if (a.dtype != b.dtype || a.ndim != b.ndim) return false;
-    bool empty = false, same_strides = true;  // of an empty array strides say nothing
+    bool empty = false, same_strides = true;  // the strides of an empty array do not matter
     for (int d = 0; d < a.ndim; ++d) {
         if (a.shape[d] != b.shape[d]) return false;
         empty = empty || a.shape[d] == 0;

@@ -1,4 +1,4 @@
-// Arrays from Python as views, through the buffer protocol: no dependency on NumPy's headers.
+// Views of arrays from Python, by the buffer protocol, without NumPy's headers.
 #pragma once
 #include <Python.h>
 
@@ -6,7 +6,7 @@
 
 namespace cr {
 
-// An exported buffer: keeps the array alive and its memory in place until it is let go.
+// An exported buffer: keeps the array and its memory alive until it is released.
 class Array {
   public:
     Array() = default;
@@ -14,8 +14,8 @@ class Array {
     Array& operator=(const Array&) = delete;
     ~Array() { release(); }
 
-    // Reads the array's memory, shape and strides. False, with a Python error set, if it is not an
-    // aligned array of a dtype that kernels know, or is read-only when it is to be written.
+    // Reads the memory, shape and strides of an array. False, with a Python error set, unless it is
+    // aligned, has a dtype that kernels know, and is writable if `writable`.
     bool read(PyObject* object, bool writable, View& view);
     void release();
     PyObject* object() const { return held_ ? buffer_.obj : nullptr; }
@@ -25,10 +25,10 @@ class Array {
     bool held_ = false;
 };
 
-// The bytes from `view.data` that the view may touch, relative to it; false on overflow.
+// The range of bytes that the view may access, relative to `view.data`. False on overflow.
 bool reach(const View& view, i64& lowest, i64& highest);
 
-// Whether the two have one dtype and shape, and the same strides where these mean anything.
+// Whether both have the same dtype and shape, and the same strides where these matter.
 bool same_layout(const View& a, const View& b);
 
 i64 dtype_size(DType type);

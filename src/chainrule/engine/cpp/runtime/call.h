@@ -1,9 +1,9 @@
-// What a kernel is given and what it gives back: plain data, no library types.
+// The arguments and the result of a kernel: plain data, no library types.
 //
-// Every kernel of the engine has one signature, `Status kernel(const Call&)`. A call names its
-// operands as views (pointer, shape, strides in bytes) and its parameters as integers and floats.
-// This header is read by files compiled for several instruction sets, so it holds no inline
-// function that the linker could share between them (see isa.h).
+// Every kernel has the signature `Status kernel(const Call&)`. A call has operands, which are views
+// (pointer, shape, strides in bytes), and parameters, which are integers and floats. This header is
+// included by files that are compiled for several instruction sets. So it has no inline function
+// that the linker could share between them (see isa.h).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -35,11 +35,11 @@ struct Call {
 
 enum class Code : std::int32_t {
     ok,
-    bad_call,      // the operands are not what the kernel takes: a defect of the caller
-    out_of_range,  // an index or label in the data: `value` at flat `position`, not below `limit`
+    bad_call,      // the kernel does not accept the operands: a bug in the caller
+    out_of_range,  // the index or label `value`, at flat `position`, is not below `limit`
     no_memory,
-    refused,  // the data at flat `position` is not what the op takes; its reference says why
-    unmet,    // a requirement of the program does not hold: the one of number `value`
+    refused,  // the op does not accept the data at flat `position`; its reference raises the error
+    unmet,    // the requirement with number `value` does not hold
 };
 
 struct Status {

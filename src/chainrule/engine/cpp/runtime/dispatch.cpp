@@ -11,8 +11,8 @@ int instruction_sets(InstructionSet (&sets)[MAX_SETS]) {
     int n = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    // x86-64-v4 and -v3, the levels the two sets are compiled for; the compiler's helper also asks
-    // whether the operating system keeps the wide registers.
+    // x86-64-v4 and -v3, for which the two sets are compiled. The compiler's helper also checks
+    // that the operating system saves the wide registers.
     const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
     const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

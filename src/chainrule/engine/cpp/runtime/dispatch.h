@@ -1,4 +1,4 @@
-// Which instruction set this process uses, and the names its kernels and instructions have.
+// The instruction sets for which kernels are compiled, and the names of kernels and instructions.
 #pragma once
 #include "runtime/call.h"
 
@@ -17,7 +17,7 @@ struct InstructionSet {
 };
 
 constexpr int MAX_SETS = 3;
-int instruction_sets(InstructionSet (&sets)[MAX_SETS]);  // best first; how many
+int instruction_sets(InstructionSet (&sets)[MAX_SETS]);  // the best first; returns their number
 
 struct FusedOp {
     const char* name;

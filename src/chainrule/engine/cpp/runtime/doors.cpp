@@ -1,6 +1,6 @@
-// Why these are not bound by nanobind: a daemon thread that asks for Python's lock back while the
-// interpreter shuts down is ended by pthread_exit, which unwinds its stack. A binding's `noexcept`
-// frames would turn that into std::terminate, and the exit of a healthy program into a crash.
+// These functions are not bound by nanobind. If a daemon thread requests Python's lock while the
+// interpreter shuts down, Python ends it by pthread_exit, which unwinds its stack. In `noexcept`
+// frames of a binding this would call std::terminate, and the program would crash at its exit.
 #include "runtime/doors.h"
 
 #include <vector>

@@ -1,4 +1,4 @@
-// The calls that let go of Python's lock, as plain C functions of the Python API.
+// The calls that release Python's lock, as plain C functions of the Python API.
 #pragma once
 #include <Python.h>
 
@@ -6,25 +6,27 @@
 
 namespace cr {
 
-// None when all is well, else (code, problem, position, value, limit, instruction).
+// None on success, else (code, problem, position, value, limit, instruction).
 PyObject* report(const Status& status, int instruction);
 
 class Program;
-// A program runs once at a time: another thread waits. Inside its own run both give NotImplemented.
+// A program runs in one thread at a time; another thread waits. Both calls return NotImplemented
+// inside a run of the same program in the same thread.
 //
-// run(arrays, callback, timed) → None, times, or what went wrong.
+// run(arrays, callback, timed) → None, the times, or the report of an error.
 PyObject* run_program(Program& program, PyObject* arrays, PyObject* callback, bool timed);
 
-// The same on the arrays that are bound to the slots already.
+// As `run_program`, on the arrays that are already bound to the slots.
 PyObject* run_bound(Program& program, PyObject* callback, bool timed = false);
 
-// replay(record, arguments), the record (program, tensor type, pattern, watched, state, own, callback,
-// spares) → the list of results; None for "not as it was", which changes nothing; or what went
-// wrong. `spares` has for each result None, or a list of arrays to write into and what makes one.
+// replay(record, arguments) → the list of results; None if a guard does not hold or the arguments
+// do not fit, which changes nothing; or the report of an error. The record is (program, tensor
+// type, pattern, watched, state, own, callback, spares). `spares` has for each result None, or a
+// list of arrays to reuse and a function that makes one.
 constexpr Py_ssize_t REPLAY_RECORD = 8;
 PyObject* replay_program(Program& program, PyObject* record, PyObject* arguments);
 
-// An array of the list that only the list holds, else a new one: a new reference, or null.
+// An array to which only the list has a reference, else a new one. A new reference, or null.
 PyObject* spare(PyObject* list, PyObject* make);
 
 }  // namespace cr

@@ -1,10 +1,11 @@
-// One source, several instruction sets.
+// Compiling one source for several instruction sets.
 //
-// Each kernel file is compiled once per instruction set, with CR_ISA (baseline, avx2, avx512) as
-// the name of the namespace it lives in; the program picks one namespace when it starts. A file
-// that includes this must not use inline functions or templates from outside the namespace: the
-// linker keeps one copy of such a function, perhaps the one with AVX-512 in it, and a machine
-// without would die of it. So: no standard library here but <cstdint>-like headers.
+// Each kernel file is compiled once for each instruction set. CR_ISA (baseline, avx2, avx512) is
+// the name of its namespace; one namespace is selected when the module is loaded. A file that
+// includes this must not use inline functions or templates from outside the namespace. The linker
+// keeps one copy of such a function, possibly one with AVX-512 instructions, which would crash on a
+// machine without them. So such files include no standard library headers except those like
+// <cstdint>.
 #pragma once
 #include "runtime/call.h"
 #include "runtime/pool.h"

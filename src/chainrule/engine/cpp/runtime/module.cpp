@@ -1,4 +1,4 @@
-// The Python module `chainrule.engine._native`: thin doors to the pool, the kernels and programs.
+// The Python module `chainrule.engine._native`: bindings of the pool, the kernels and programs.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -77,7 +77,7 @@ void expect_sound(const Program& program) {
 }  // namespace
 
 NB_MODULE(_native, m) {
-    // Programs kept by compiled functions until the interpreter ends are no leak worth a warning.
+    // Compiled functions keep their programs until the interpreter exits, which is not a leak.
     nb::set_leak_warnings(false);
     if (PyModule_AddFunctions(m.ptr(), doors) != 0) throw nb::python_error();
     m.def("thread_count", &thread_count);

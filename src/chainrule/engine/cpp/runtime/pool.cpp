@@ -15,7 +15,7 @@ namespace cr {
 namespace {
 
 constexpr int MAX_THREADS = 256;
-constexpr int SPINS = 4000;  // some 50-100 µs of looking for work before a helper goes to sleep
+constexpr int SPINS = 4000;  // a helper looks for work for about 50-100 µs before it sleeps
 
 void relax() {
 #if defined(__x86_64__)
@@ -25,12 +25,12 @@ void relax() {
 #endif
 }
 
-// Generation and number of unclaimed pieces share one 64-bit word. A claim is a compare-exchange
-// on both, so a helper that was late can never take a piece of a job it has not seen begin.
+// The number of the job and the number of unclaimed pieces share one 64-bit word. A claim is a
+// compare-exchange of both, so a late helper cannot claim a piece of a newer job by mistake.
 constexpr std::uint64_t LEFT = 0xffffffffu;
 
 struct Pool {
-    std::atomic<std::uint64_t> tickets{0};  // generation << 32 | pieces not claimed yet
+    std::atomic<std::uint64_t> tickets{0};  // number of the job << 32 | unclaimed pieces
     std::atomic<i64> done{0};
     std::atomic<std::uint32_t> alarm{0};  // helpers sleep until this changes
     std::atomic<int> sleepers{0};
@@ -39,13 +39,13 @@ struct Pool {
     i64 pieces = 0;
     std::mutex owner;  // held by the thread whose job it is
     int helpers = 0;
-    std::atomic<int> wanted{0};  // helpers beyond this number end themselves
+    std::atomic<int> wanted{0};  // helpers beyond this number exit
 
     bool work_on_one() {
         std::uint64_t seen = tickets.load(std::memory_order_acquire);
         while (seen & LEFT) {
             if (!tickets.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel)) continue;
-            // The claim keeps the job alive until `done` counts it, so its fields may be read now.
+            // The job does not end before `done` counts this piece, so its fields can be read.
             run(context, pieces - static_cast<i64>(seen & LEFT));
             done.fetch_add(1, std::memory_order_release);
             return true;
@@ -76,7 +76,7 @@ thread_local Scratch shared_memory, own_memory;
 thread_local bool inside_piece = false;
 
 void help(Pool* pool, int number) {
-    if (!own_memory.at_least(OWN_SCRATCH)) return;  // without work space it cannot help
+    if (!own_memory.at_least(OWN_SCRATCH)) return;  // a helper needs work space
     inside_piece = true;
     int idle = 0;
     while (number < pool->wanted.load(std::memory_order_relaxed)) {
@@ -103,8 +103,8 @@ void wake(Pool* pool) {
     pool->alarm.notify_all();
 }
 
-// In a forked child only the forking thread exists: forget the pool, helpers and all. The old one
-// is not freed, because its threads and its lock are in an unknown state.
+// In a forked child only the forking thread exists, so it starts with a new pool. The old pool is
+// not freed, since its threads and its lock are in an unknown state.
 void forget_pool() { the_pool.store(nullptr); }
 
 Pool* current_pool() {
@@ -112,7 +112,7 @@ Pool* current_pool() {
     if (pool) return pool;
     static const int registered = pthread_atfork(nullptr, nullptr, forget_pool);
     (void)registered;
-    Pool* fresh = new (std::nothrow) Pool;  // never destroyed: helpers may outlive `main`
+    Pool* fresh = new (std::nothrow) Pool;  // never destroyed, since helpers may run after `main`
     if (fresh && !the_pool.compare_exchange_strong(pool, fresh)) {
         delete fresh;
         return pool;
@@ -120,11 +120,11 @@ Pool* current_pool() {
     return fresh;
 }
 
-// Called with `owner` held. A thread that the system refuses to start is done without.
+// Called with `owner` held. If the system refuses to start a thread, there are fewer helpers.
 void adjust_helpers(Pool* pool) {
     const int wanted = threads_wanted.load() - 1;
     if (pool->wanted.load() == wanted && pool->helpers == wanted) return;
-    if (wanted < pool->helpers) {  // let all go: a number cannot be reused while its thread ends
+    if (wanted < pool->helpers) {  // end all: a number cannot be reused while its thread exits
         Pool* fresh = new (std::nothrow) Pool;
         if (!fresh) return;
         the_pool.store(fresh);
@@ -151,20 +151,20 @@ void* own_scratch() { return own_memory.at_least(OWN_SCRATCH); }
 
 int thread_count() { return threads_wanted.load(); }
 
-// Helpers are started, or let go, when the next job comes.
+// Helpers are started or ended when the next job begins.
 void set_thread_count(int threads) {
     threads_wanted.store(threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads);
 }
 
 int useful_threads(double nanoseconds) {
-    // Handing over a piece to a helper that is awake costs about a microsecond both ways.
+    // Passing a piece to a helper that is awake, and waiting for it, takes about a microsecond.
     const double most = nanoseconds / 1500.0;
     const int threads = thread_count();
     return most >= threads ? threads : most < 1 ? 1 : static_cast<int>(most);
 }
 
 void run_pieces(i64 pieces, PieceFn run, void* context) {
-    // A nested job, one thread, or a pool that another thread is using: do it all here.
+    // A nested job, one thread, or a pool that another thread uses: run all pieces here.
     Pool* pool = pieces > 1 && !inside_piece && thread_count() > 1 ? current_pool() : nullptr;
     std::unique_lock<std::mutex> lock;
     if (pool) lock = std::unique_lock<std::mutex>(pool->owner, std::try_to_lock);

@@ -1,25 +1,24 @@
-// The thread pool: one per process, one job at a time, as many pieces a job as the kernel likes.
+// The thread pool: one per process. It runs one job at a time, with any number of pieces.
 #pragma once
 #include "runtime/call.h"
 
 namespace cr {
 
-// A job is cut into pieces 0 … pieces − 1. Pieces are claimed one by one, so a thread that the
-// system has put aside delays nobody: the others take its share. Which thread runs which piece is
-// not fixed, so a kernel must write results that do not depend on it; that is what makes results
-// equal for any number of threads.
+// A job is divided into pieces 0 … pieces − 1. Threads claim pieces one at a time, so if the system
+// suspends a thread, the others run the remaining pieces. Any thread may run any piece, so the
+// results of a kernel must not depend on that. This makes them equal for any number of threads.
 using PieceFn = void (*)(void* context, i64 piece);
 void run_pieces(i64 pieces, PieceFn run, void* context);
 
-// How many threads are worth waking for work of about so many nanoseconds on one thread.
+// The number of threads that pays for work that takes about this long on one thread.
 int useful_threads(double nanoseconds);
 
 int thread_count();
 void set_thread_count(int threads);
 
-// Memory of the calling thread, 64-byte aligned, kept for the next call. `shared_scratch` is taken
-// by a kernel before it starts its pieces (null when there is no memory); `own_scratch` inside a
-// piece: OWN_SCRATCH bytes that are always there.
+// Work space of the calling thread, 64-byte aligned, which is kept for the next call. A kernel
+// calls `shared_scratch` before it starts its pieces; the result is null if there is no memory.
+// Inside a piece it calls `own_scratch`, which always has OWN_SCRATCH bytes.
 constexpr std::size_t OWN_SCRATCH = 768 * 1024;
 void* shared_scratch(std::size_t bytes);
 void* own_scratch();

@@ -89,7 +89,7 @@ PyObject* Variants::evaluate(PyObject* inputs) {
     char* memory[2 * MAX_OPERANDS];
     for (Py_ssize_t i = 0; i < n; ++i) {
         if (!held[i].read(PyTuple_GET_ITEM(inputs, i), false, views[i])) {
-            PyErr_Clear();  // a dtype without kernels, or memory that is not aligned
+            PyErr_Clear();  // a dtype without kernels, or unaligned memory
             Py_RETURN_NONE;
         }
         memory[i] = views[i].data;
@@ -97,7 +97,7 @@ PyObject* Variants::evaluate(PyObject* inputs) {
     std::size_t found = 0;
     while (found < variants_.size() && !variants_[found].call->takes(views, n)) ++found;
     if (found == variants_.size()) Py_RETURN_FALSE;
-    // Another thread may change the list while memory is made and the kernel runs.
+    // Another thread may change the list while memory is allocated and the kernel runs.
     const std::shared_ptr<const Prepared> call = variants_[found].call;
     if (call->of_copies) Py_RETURN_NOTIMPLEMENTED;
     if (!call->has_kernel()) Py_RETURN_NONE;

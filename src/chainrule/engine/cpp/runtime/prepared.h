@@ -1,5 +1,5 @@
-// Kernel calls, prepared: how operands lie in arrays is settled and checked once, so that a call on
-// other arrays of the same layouts only looks where their memory is.
+// Prepared kernel calls: the layouts of operands are computed and checked once. A call on other
+// arrays with the same layouts only needs their addresses.
 #pragma once
 #include <memory>
 #include <vector>
@@ -10,21 +10,21 @@ namespace cr {
 
 class Prepared {
   public:
-    // Without a kernel it says that there is none for arrays of these layouts.
+    // A null kernel means that there is none for arrays with these layouts.
     Prepared(KernelFn kernel, std::vector<i64> ints, std::vector<double> floats)
         : kernel_(kernel), ints_(std::move(ints)), floats_(std::move(floats)) {}
 
     // The arrays of each call, in order: first those that are read, then those that are written.
     void add_array(const View& like, bool written);
-    // An operand of the kernel, as it sees one of the arrays; inputs before outputs. False where it
-    // does not lie inside that array.
+    // An operand of the kernel: a view of one of the arrays; inputs before outputs. False if it
+    // extends beyond that array.
     bool add_operand(i64 array, const View& seen);
 
     bool has_kernel() const { return kernel_; }
-    bool of_copies = false;  // without a kernel: there is one for copies of the arrays in order
-    bool takes(const View* arrays, Py_ssize_t count) const;  // whether the inputs lie like these
+    bool of_copies = false;  // there is no kernel, but one for copies of the arrays in C order
+    bool takes(const View* arrays, Py_ssize_t count) const;  // the inputs have these layouts
     Status run(char* const* memory) const;  // on the memory of all arrays
-    // On a list of all arrays, with Python's lock held all the time. None, or what went wrong.
+    // On a list of all arrays, without releasing Python's lock. None, or the report of an error.
     PyObject* call(PyObject* arrays) const;
 
   private:
@@ -45,18 +45,18 @@ class Prepared {
     int n_in_ = 0;
 };
 
-// The calls of one op with certain parameters: one for each combination of layouts it has met.
+// The calls of one op with certain parameters: one for each combination of layouts so far.
 class Variants {
   public:
     Variants() = default;
     Variants(const Variants&) = delete;
     ~Variants();
 
-    // `spares` holds, for each output, a list of arrays to write into, and a function that makes one.
+    // `spares` has for each output a list of arrays to reuse, and a function that makes one.
     void add(const Prepared& call, PyObject* spares);
 
-    // A tuple of the outputs; False for layouts not met before; None where no kernel takes them,
-    // NotImplemented where one takes copies in order; a list of what went wrong (see `report`).
+    // A tuple of the outputs; False for layouts without a prepared call; None if there is no kernel
+    // for them, NotImplemented if there is one for copies in C order; or a report of an error.
     PyObject* evaluate(PyObject* inputs);
 
   private:

@@ -77,7 +77,7 @@ void Program::seal() {
     for (std::size_t base = 0; base < bases_.size(); ++base) refresh(static_cast<int>(base));
 }
 
-// Points the views into this base at where its memory is now.
+// Updates the addresses of the views of this base.
 void Program::refresh(int base) {
     for (std::size_t i = 0; i < views_.size(); ++i) {
         const Place& place = buffers_[view_buffers_[i]];
@@ -110,7 +110,8 @@ namespace {
 
 std::atomic<unsigned> forks{0};
 
-// In a forked child only the forking thread lives on: whoever else ran a program is gone.
+// The number of forks of this process. A forked child has only the forking thread, so no other
+// thread of it can be running a program.
 unsigned forked() {
     static const int registered = pthread_atfork(nullptr, nullptr, [] { ++forks; });
     (void)registered;
@@ -138,7 +139,7 @@ bool Program::enter() {
 
 namespace {
 
-// Milliseconds of a clock that costs next to nothing to read.
+// The milliseconds of a clock that is very cheap to read.
 i64 coarse_milliseconds() {
     timespec now;
 #if defined(CLOCK_MONOTONIC_COARSE)
@@ -149,7 +150,7 @@ i64 coarse_milliseconds() {
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-constexpr i64 PATIENCE = 100;  // milliseconds between two looks for Ctrl-C
+constexpr i64 PATIENCE = 100;  // milliseconds between two checks for Ctrl-C
 
 bool interrupted() {
     const PyGILState_STATE lock = PyGILState_Ensure();

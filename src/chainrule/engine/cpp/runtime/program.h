@@ -1,8 +1,8 @@
-// A program: a flat list of kernel calls over buffers, run from first to last in one go.
+// A program: a list of kernel calls over buffers, which run one after the other.
 //
-// All that can be decided early is: kernels are looked up, views laid out and checked when the
-// program is built. Running it binds the arrays of this call to their slots, and then only calls
-// functions: nothing is allocated, and Python's lock is not held.
+// Kernels are looked up, and views are computed and checked, when the program is built. A run binds
+// the arrays of the call to their slots, and then only calls functions. It allocates nothing, and
+// does not hold Python's lock.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -14,7 +14,7 @@
 
 namespace cr {
 
-struct Place {  // where a buffer lies: in a base (the arena, a constant, a slot), at an offset
+struct Place {  // the place of a buffer: a base (the arena, a constant, a slot), and an offset
     int base;
     i64 offset;
     View view;
@@ -26,7 +26,7 @@ class Program {
     Program(const Program&) = delete;
     Program& operator=(const Program&) = delete;
 
-    // Bases known from the start (arena, constants), then slots whose arrays come with each run.
+    // Bases that do not change (arena, constants), then slots, whose arrays are passed to each run.
     int add_base(PyObject* array, bool writable);
     int add_slot(const View& like, bool written);
     int add_buffer(const Place& place);
@@ -35,10 +35,10 @@ class Program {
     void add_callback();  // an instruction that calls back into Python with its number
     void seal();
 
-    // One run at a time. `enter` waits, with Python's lock given back, while another thread runs this
-    // program; `inside` says that this thread does.
+    // One run at a time. While another thread runs this program, `enter` releases Python's lock and
+    // waits. `inside` is true if this thread runs it.
     bool inside() const;
-    bool enter();  // false with a Python error: a signal came while it waited
+    bool enter();  // false with a Python error, if a signal arrived while it waited
     void leave() { running_ = false; }
 
     struct Outcome {
@@ -46,20 +46,20 @@ class Program {
         int instruction = -1;
         bool python_error = false;
     };
-    // With Python's lock held: take over the array of a slot. False with a Python error set.
+    // With Python's lock held: set the array of a slot. False with a Python error set.
     bool bind(i64 slot, PyObject* array);
-    // The array that a slot has now, or null; and letting go of it.
+    // The current array of a slot, or null. `release` drops the reference to it.
     PyObject* bound(i64 slot) const { return bases_[slots_[slot].base].array->object(); }
-    i64& version(i64 slot) { return slots_[slot].version; }  // of what was bound, for the caller
+    i64& version(i64 slot) { return slots_[slot].version; }  // of the bound tensor; set by callers
     void release(i64 slot) { bases_[slots_[slot].base].array->release(); }
-    // With the lock released; it is taken around `callback` only. Times, if wanted, in seconds.
+    // With the lock released; it is acquired only for `callback`. `times`, unless null, in seconds.
     Outcome run(PyObject* callback, double* times);
 
     i64 instructions() const { return static_cast<i64>(calls_.size()); }
     i64 slots() const { return static_cast<i64>(slots_.size()); }
-    // From this instruction on a run goes to its end: there, Ctrl-C waits.
+    // From this instruction on, Ctrl-C does not interrupt a run.
     std::size_t committed = SIZE_MAX;
-    std::string problem;  // why the last add_… failed; empty when all is well
+    std::string problem;  // why the last add_… failed, or empty
 
   private:
     struct Base {
@@ -84,14 +84,14 @@ class Program {
     };
     void refresh(int base);
 
-    bool running_ = false;  // these three are read and written under Python's lock
+    bool running_ = false;  // these three are read and written with Python's lock held
     std::thread::id runner_;
-    unsigned runs_in_ = 0;  // how often the process had forked when the run began
+    unsigned runs_in_ = 0;  // the number of forks before the run began
 
     std::vector<Base> bases_;
     std::vector<Slot> slots_;
     std::vector<Place> buffers_;
-    std::vector<int> view_buffers_;  // which buffer each view of an instruction shows
+    std::vector<int> view_buffers_;  // the buffer of each view of an instruction
     std::vector<View> views_;
     std::vector<Instruction> calls_;
 };

@@ -1,8 +1,8 @@
-// One call of a compiled function, from its arguments to its new state, without Python code in
-// between: look whether all is as it was, find the arrays, bind them, run.
+// One call of a compiled function without Python code: check the guards, find the arrays, bind them
+// to the slots, run the program.
 //
-// It knows four slots of a Tensor by name (see tensor.py), and keeps nothing between calls: what it
-// works on belongs to the Python object that calls it (see compiler/executable.py).
+// It reads and writes four attributes of Tensor by name (see tensor.py). It stores nothing between
+// calls: the caller owns all objects (see compiler/executable.py).
 #include <cstring>
 
 #include "runtime/doors.h"
@@ -24,7 +24,7 @@ const Names& names() {
     return interned;
 }
 
-// A reference that is given back at the end of its scope.
+// An owned reference, which is released at the end of its scope.
 class Held {
   public:
     explicit Held(PyObject* object) : object_(object) {}
@@ -39,8 +39,8 @@ class Held {
 
 enum class Answer { yes, no, error };
 
-// The same plain value: one object, or equal ones of one type (floats by their bits). A bare
-// `object()` stands for nothing there.
+// Whether two values are the same object, or equal and of the same type (floats by their bits). An
+// instance of `object` stands for a missing value.
 Answer equal(PyObject* now, PyObject* then) {
     if (!now) return Py_TYPE(then) == &PyBaseObject_Type ? Answer::yes : Answer::no;
     if (now == then) return Answer::yes;
@@ -54,7 +54,7 @@ Answer equal(PyObject* now, PyObject* then) {
     return same < 0 ? Answer::error : same ? Answer::yes : Answer::no;
 }
 
-// (container, key, value): is `value` still what stands there? A key of None means the length.
+// (container, key, value): whether container[key] is still `value`. The key None means the length.
 Answer unchanged(PyObject* entry) {
     PyObject *container = PyTuple_GET_ITEM(entry, 0), *key = PyTuple_GET_ITEM(entry, 1);
     PyObject* value = PyTuple_GET_ITEM(entry, 2);
@@ -76,7 +76,7 @@ Answer unchanged(PyObject* entry) {
     return now ? equal(now, value) : Answer::error;
 }
 
-// Walks the arguments beside their pattern, and binds each tensor's array to the next slot.
+// Compares the arguments with their pattern, and binds the array of each tensor to the next slot.
 class Arguments {
   public:
     Arguments(Program& program, PyObject* tensor_type) : program_(program), type_(tensor_type) {}
@@ -133,9 +133,9 @@ i64 version_of(PyObject* tensor) {
     return version ? PyLong_AsLongLong(version) : -1;
 }
 
-// (slot, tensor, role): bind the tensor's array, or its gradient's. One that the program writes, or
-// reads as a transposed copy, must be nobody else's: else `own` gives the tensor an array of its own
-// first. It also makes the copy, when the tensor has another version than in the last call.
+// (slot, tensor, role): bind the array of the tensor, or of its gradient. If the program writes it,
+// or reads it as a transposed copy, no other reference to it may exist: otherwise `own` first gives
+// the tensor another array. `own` also updates the copy, if the version of the tensor has changed.
 Answer bind_state(Program& program, PyObject* entry, PyObject* own, Py_ssize_t number) {
     const i64 slot = PyLong_AsLongLong(PyTuple_GET_ITEM(entry, 0));
     PyObject* tensor = PyTuple_GET_ITEM(entry, 1);
@@ -150,8 +150,8 @@ Answer bind_state(Program& program, PyObject* entry, PyObject* own, Py_ssize_t n
             if (!array) return Answer::no;
             return program.bind(slot, array) ? Answer::yes : Answer::error;
         }
-        // Its tensor holds it, the program, this function, and whoever keeps its memory; the
-        // gradient's tensor is held by the tensor that it belongs to, and this function.
+        // References to the array: its tensor, the program, this function, and the executable if it
+        // keeps the memory. References to the gradient: its tensor and this function.
         const int holders = 3 + (role & KEPT ? 1 : 0);
         const bool alone = array && program.bound(slot) == array && Py_REFCNT(array) == holders &&
                            (!gradient || Py_REFCNT(holder) == 2);
@@ -173,8 +173,8 @@ bool raise_version(PyObject* entry) {
     return next && PyObject_SetAttr(tensor, names().version, next) == 0;
 }
 
-// None for "not as it was"; what only Python can judge is left to it, errors of what it was given
-// too. Others, such as no memory or Ctrl-C, are raised.
+// None for a guard that does not hold. Errors from unsuitable arguments also give None: the Python
+// code then raises an error that explains. Others, such as no memory or Ctrl-C, are raised.
 PyObject* miss(Answer answer) {
     if (answer == Answer::error) {
         const bool ours = PyErr_ExceptionMatches(PyExc_TypeError) ||
@@ -188,7 +188,7 @@ PyObject* miss(Answer answer) {
     Py_RETURN_NONE;
 }
 
-// Binds the arrays of the results to the last slots; null with an error.
+// Binds arrays for the results to the last slots. Null with a Python error set.
 PyObject* bind_results(Program& program, PyObject* spares) {
     const Py_ssize_t n = PyTuple_GET_SIZE(spares), first = program.slots() - n;
     PyObject* results = PyList_New(n);

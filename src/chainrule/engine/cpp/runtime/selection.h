@@ -4,8 +4,8 @@
 
 namespace cr {
 
-const InstructionSet& chosen_set();        // the best that this machine supports, at the start
-bool choose_set(const char* name);         // false when this machine does not support it
-KernelFn kernel_named(const char* name);   // of the chosen set; null when there is none
+const InstructionSet& chosen_set();        // initially the best that this machine supports
+bool choose_set(const char* name);         // false if this machine does not support it
+KernelFn kernel_named(const char* name);   // in the chosen set; null if there is none
 
 }  // namespace cr
