@@ -1,9 +1,9 @@
-"""Files that are there whole or not at all.
+"""Atomic writes of files.
 
-A file is written under a temporary name beside its place, flushed to the disk (fsync), renamed
-over the old one, and the rename is flushed too: after a kill, a full disk or a power failure
-there is the old file or the new one, never a half. The temporary name is random, and the file is
-locked while it is written: what has such a name and no lock is left over from a killed process.
+A file is written under a temporary name in the same folder, flushed to the disk (fsync), and
+renamed over the old file. The rename is flushed too. After a kill, a full disk or a power failure,
+the path has the complete old file or the complete new one. The temporary name is random, and the
+file is locked during the write. A temporary file without a lock was left by a killed process.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Buffer = bytes | bytearray | memoryview
 
 
 def write_atomic(path: PathLike, parts: Iterable[Buffer]) -> None:
-    """Replace the file at `path` by the parts, one after another.
+    """Replace the file at `path` by the concatenated parts.
 
-    The permissions are those the umask gives. What killed processes left in the folder goes.
-    Raises CheckpointError if something stands there that is no regular file, and OSError (disk
-    full, quota, no permission, folder gone), naming the path and the bytes needed. The old file
-    is then intact, and nothing is left behind.
+    The permissions follow the umask. Temporary files of killed processes in the folder are removed.
+    Raises CheckpointError if the path is not a regular file, and OSError (disk full, quota, no
+    permission, no folder) with the path and the number of bytes. The old file is then unchanged,
+    and no temporary file remains.
     """
     path = os.fsdecode(path)
     if "\0" in path:
@@ -43,11 +43,11 @@ def write_atomic(path: PathLike, parts: Iterable[Buffer]) -> None:
     size = sum(map(len, pieces))
     outcome = "what was there is unchanged"
     try:
-        with contextlib.suppress(PermissionError):  # a folder that may be written and not listed
+        with contextlib.suppress(PermissionError):  # a folder that can be written but not listed
             remove_leftovers(folder)
         with _temporary(folder) as (file, temporary):
             for piece in pieces:
-                while piece:  # a disk that is filling up takes a part first, and then refuses
+                while piece:  # a nearly full disk first accepts a part
                     piece = piece[file.write(piece[:_CHUNK]) :]
             os.fsync(file.fileno())
             file.close()
@@ -61,18 +61,18 @@ def write_atomic(path: PathLike, parts: Iterable[Buffer]) -> None:
 
 @contextlib.contextmanager
 def _temporary(folder: str) -> Iterator[tuple[Any, str]]:
-    """A new file that is locked until the end of the block, also when it is closed before, and its
-    path. A file that is still there at the end is removed."""
+    """A new file, locked until the end of the block even if it is closed before, and its path. A
+    file that still exists at the end is removed."""
     path = os.path.join(folder, f".chainrule-{secrets.token_hex(8)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(open(os.open(path, flags, 0o666), "wb", buffering=0))
         stack.callback(_forget, path)
-        if os.name != "nt":  # Windows renames no file that is open
+        if os.name != "nt":  # Windows cannot rename an open file
             stack.callback(os.close, os.dup(file.fileno()))
         with contextlib.suppress(OSError):
             hold(file.fileno(), wait=True)
-        if not os.path.exists(path):  # taken for a leftover before it was locked
+        if not os.path.exists(path):  # another process removed it before it was locked
             yield stack.enter_context(_temporary(folder))
         else:
             yield file, path
@@ -100,11 +100,11 @@ def _forget(path: str) -> None:
 
 
 def _flush_folder(folder: str) -> None:
-    """Make a rename in this folder survive a power failure (where the system can)."""
+    """Flush a rename in this folder to the disk, if the system supports it."""
     flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
     try:
         descriptor = os.open(folder, flags)
-    except PermissionError:  # Windows does not open folders
+    except PermissionError:  # Windows cannot open folders
         return
     try:
         os.fsync(descriptor)
@@ -113,13 +113,13 @@ def _flush_folder(folder: str) -> None:
 
 
 def remove_leftovers(folder: PathLike) -> list[str]:
-    """Remove the temporary files that no living process writes; returns their names."""
+    """Remove temporary files that no process is writing; returns their names."""
     found = sorted(name for name in os.listdir(folder) if _TEMPORARY.fullmatch(name))
     return [name for name in found if _removed(os.path.join(folder, name))]
 
 
 def _removed(path: str) -> bool:
-    """Remove a temporary file unless it is locked, or cannot be opened."""
+    """Remove a temporary file, unless it is locked or cannot be opened."""
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         descriptor = os.open(path, flags)

@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a training in one file; a folder keeps the last few."""
+"""Checkpoints: files with the complete state of a training, and the folder of the latest ones."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _NAME = re.compile(r"step-(\d{9,})\.safetensors", re.ASCII)
 class CheckpointFolder:
     """The files `step-000000120.safetensors` of one folder.
 
-    A new one is written whole, read back and compared with its checksums, and only then are older
-    ones removed: at every moment the folder holds the newest state that was ever complete.
+    A new file is written atomically, read back and verified by its checksums. Older files are
+    removed only then, so the folder always contains the newest complete state.
     """
 
     def __init__(self, path: PathLike, keep_last: int = 3) -> None:
@@ -35,7 +35,7 @@ class CheckpointFolder:
         return [os.path.join(self.path, m[0]) for m in sorted(matches, key=lambda m: int(m[1]))]
 
     def create(self) -> None:
-        """Make the folder, and clear away what killed processes left behind."""
+        """Create the folder, and remove temporary files of killed processes."""
         os.makedirs(self.path, exist_ok=True)
         remove_leftovers(self.path)
 
@@ -56,9 +56,9 @@ class CheckpointFolder:
         read(path)
 
     def newest(self) -> tuple[dict[str, Any], str] | None:
-        """The newest state that is sound, and its path; None if there are no checkpoints.
+        """The newest valid state and its path; None if there are no checkpoints.
 
-        A damaged file is passed over with a warning; CheckpointError if all are damaged.
+        Damaged files are skipped with a warning. Raises CheckpointError if all are damaged.
         """
         files = self.files()
         for path in reversed(files):

@@ -1,8 +1,8 @@
 """`cr.save` and `cr.load`: tensors, and trees of tensors and plain values, in one safe file.
 
-A dict of tensors is a plain safetensors file. Of anything else, a tensor of bytes named
-`__tree__` holds the tree as JSON, in which each tensor is a reference to one by its path. Reading
-never runs code: there is no pickle.
+A dict of tensors becomes a plain safetensors file. For other values, an additional tensor of bytes
+named `__tree__` contains the tree as JSON, with references to the tensors by their paths. Files
+contain no pickles, so reading never executes code.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _MOST_PARTS = 10_000_000
 def save(value: Any, path: PathLike) -> None:
     """Write a state dict, or a tree of dicts, lists, tensors, numbers and text.
 
-    The file is written atomically, and the same value gives the same bytes. It is an ordinary
-    safetensors file. Raises DTypeError for anything that is neither tensor nor JSON, ArgumentError
-    for what `load` would refuse, OSError when the disk is full: the file that was there is then
-    intact.
+    The file is an ordinary safetensors file and is written atomically. The same value gives the
+    same bytes. Raises DTypeError for values that are neither tensors nor JSON, ArgumentError for
+    values that `load` would refuse, and OSError if the disk is full. An existing file is then
+    unchanged.
 
     >>> import chainrule as cr, os, tempfile
     >>> path = os.path.join(tempfile.mkdtemp(), "weights.safetensors")
@@ -67,18 +67,17 @@ def save(value: Any, path: PathLike) -> None:
 def load(
     path: PathLike, *, dtype: Any = None, verify: bool = True, strict_finite: bool = False
 ) -> Any:
-    """What :func:`save` wrote, or the tensors of any safetensors file.
+    """The value that :func:`save` wrote, or the tensors of any safetensors file.
 
     Parameters
     ----------
-    dtype: convert floating tensors to it; without, dtypes are those of the file, and bfloat16,
-        which NumPy lacks, is refused.
-    verify: every byte must match its checksum; False also reads files of other programs, which
-        have none.
-    strict_finite: refuse NaN and infinity, naming the tensors.
+    dtype: the dtype of all floating tensors; by default that of the file. bfloat16, which NumPy
+        lacks, can be read only with this argument.
+    verify: whether to compare all checksums. Files of other programs have none: pass False.
+    strict_finite: whether to refuse NaN and infinity, with the names of the tensors.
 
-    The numbers are copied, so that changing the file later changes nothing. Raises FormatError
-    for a file that is damaged or not safetensors, and NonFiniteError.
+    The tensors are copies, so later changes of the file have no effect. Raises FormatError for a
+    file that is damaged or not safetensors, and NonFiniteError.
     """
     where = os.fspath(path)
     wanted = None if dtype is None else _floating(dtype)
@@ -122,7 +121,7 @@ def _converted(code: str, array: Array, dtype: np.dtype[Any] | None, where: str)
 
 
 def _encode(value: Any, path: str, tensors: dict[str, Array], depth: int) -> Any:
-    """`value` as JSON, with tensors moved to `tensors` and named by their place in the tree."""
+    """`value` as JSON, with tensors moved to `tensors` under their paths in the tree."""
     if isinstance(value, (Tensor, np.ndarray)):
         return _moved(value, path, tensors)
     if depth > _DEEPEST:

@@ -1,4 +1,4 @@
-"""The system's locks on open files, and folders that only one training writes in."""
+"""Locks on open files, and folders that only one training may write in."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from chainrule.errors import CheckpointError
 
 
 def hold(descriptor: int, wait: bool = False) -> bool:
-    """Lock an open file until it is closed (flock); False if it is locked through another one.
+    """Lock an open file until it is closed (flock); False if another open file holds the lock.
 
-    The lock ends with the process, however it ends, and holds between threads and between
-    containers that share a disk. Raises OSError where the file system has no locks.
+    The lock ends with the process. It also works between threads, and between containers that share
+    a disk. Raises OSError if the file system does not support locks.
     """
     try:
         import fcntl
-    except ImportError:  # Windows, where a file that is open cannot be removed anyway
+    except ImportError:  # Windows, where an open file cannot be removed
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -30,7 +30,7 @@ def hold(descriptor: int, wait: bool = False) -> bool:
 
 @contextlib.contextmanager
 def locked(folder: PathLike) -> Iterator[None]:
-    """Hold a folder for this training; CheckpointError at once if another one holds it."""
+    """Lock a folder for this training; CheckpointError if another training has locked it."""
     path = os.path.join(os.fspath(folder), ".lock")
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with open(os.open(path, flags, 0o666), "r+b", buffering=0) as file:

@@ -1,8 +1,7 @@
-"""Records read from files: dataclasses whose fields say what a file must hold.
+"""Typed records: dataclasses whose fields describe the contents of a file.
 
-Each field is checked against its annotation: plain types, `X | None`, lists, dicts with text as
-keys, tensors, and other records. So what a file names wrongly is an error with the field's name,
-never one of Python's own somewhere later.
+Each field is checked against its annotation: plain types, `X | None`, lists, dicts with text keys,
+tensors, and other records. A mistake in a file is therefore an error with the name of the field.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ T = TypeVar("T")
 
 
 def read_record(kind: type[T], value: Any, where: str, prefix: str = "") -> T:
-    """A dataclass from a dict with exactly its fields, each of the type it is annotated with.
+    """A dataclass from a dict with exactly its fields, each of the annotated type.
 
-    Raises FormatError, naming `where` and the field, for one that is unknown, missing, of another
-    type, or refused by the dataclass itself.
+    Raises FormatError, with `where` and the field, for a field that is unknown, missing, of another
+    type, or refused by the dataclass.
     """
     if not isinstance(value, dict):
         what = prefix.rstrip(".") or "the record"
@@ -47,7 +46,7 @@ def read_record(kind: type[T], value: Any, where: str, prefix: str = "") -> T:
 
 
 def check_ranges(record: object, **ranges: tuple[float, float]) -> None:
-    """ArgumentError unless each field is None or within low ≤ value < high."""
+    """Raise ArgumentError unless each field is None or low ≤ value < high."""
     for name, (low, high) in ranges.items():
         value = getattr(record, name)
         if value is not None and not low <= value < high:
@@ -64,7 +63,7 @@ def _typed(hint: Any, value: Any, where: str, key: str) -> Any:
         if dataclasses.is_dataclass(choice) and isinstance(value, dict):
             return read_record(choice, value, where, f"{key}.")  # type: ignore[arg-type]
         if type(value) is int and not -(2**63) <= value < 2**63:
-            continue  # beyond every count, and too large for a float
+            continue  # too large for a count and for a float
         if choice is float and type(value) is int:
             return float(value)
         kind, inner = typing.get_origin(choice) or choice, typing.get_args(choice)
@@ -82,7 +81,7 @@ def _typed(hint: Any, value: Any, where: str, key: str) -> Any:
 
 
 def _is(value: Any, kind: type) -> bool:
-    """Whether a value is of a type; a bool is no number."""
+    """Whether a value has a type; a bool is not a number."""
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 

@@ -1,14 +1,13 @@
-"""The safetensors format: tensors by name in one file, which other frameworks read.
+"""The safetensors format: named tensors in one file, which other frameworks can read.
 
-Eight bytes with the header's length, a JSON header (dtype, shape and place of each tensor), then
-the numbers. Chainrule adds, as metadata, a SHA-256 of the header and one of each tensor, so every
-byte is covered by a checksum.
+A file has eight bytes with the length of the header, a JSON header (dtype, shape and offsets of
+each tensor), and the numbers. Chainrule adds a SHA-256 of the header and of each tensor to the
+metadata, so that checksums cover every byte.
 
-The library `safetensors` (0.8.0) does not read and write here, because promises would break: it
-takes a name that occurs twice, more than 64 dimensions and booleans of 7 without a word; a header
-of 90 MB makes it fill 1.3 GB; it says what is wrong without the place in the file, and of a full
-disk without the system's error; its metadata come in an order that changes from file to file. The
-tests compare with it.
+The library `safetensors` (0.8.0) is not used, for these reasons. It accepts duplicate names, more
+than 64 dimensions, and booleans with the value 7. It allocates 1.3 GB for a header of 90 MB. Its
+errors do not give the position in the file, nor the system's error for a full disk. It writes
+metadata in random order. The tests compare with the library.
 """
 
 from __future__ import annotations
@@ -59,11 +58,11 @@ _START = b'{"__metadata__":{"sha256":"'
 _DIGEST = slice(len(_START), len(_START) + 64)
 
 Place = tuple[str, tuple[int, ...], int, int]
-"""Of a tensor: its dtype's code, its shape, and where its numbers start and end."""
+"""The dtype code, the shape, and the start and end of the numbers of a tensor."""
 
 
 def pack(tensors: Mapping[str, Array]) -> list[Buffer]:
-    """The file in parts. Larger items come first, so that all numbers are aligned.
+    """The parts of the file. Tensors with larger items come first, so that all are aligned.
 
     Raises ArgumentError if the header would be larger than `read` accepts.
     """
@@ -98,10 +97,10 @@ def pack(tensors: Mapping[str, Array]) -> list[Buffer]:
 
 
 def read(path: PathLike, verify: bool = True) -> tuple[dict[str, tuple[str, Array]], bool]:
-    """(dtype's code, array) of each tensor by name, and whether Chainrule wrote the file.
+    """(dtype code, array) of each tensor by name, and whether Chainrule wrote the file.
 
-    The arrays are in the order in which they were saved; those of other programs, as they stand in
-    the file. bfloat16 comes as uint16.
+    The arrays have the order in which they were saved, or, for other programs, that of the file.
+    bfloat16 is returned as uint16.
     """
     where = os.fspath(path)
     with open_regular(path) as (file, size):
@@ -144,7 +143,7 @@ def _read_header(file: Any, size: int, where: str) -> bytes:
 
 
 def _other_format(start: bytes) -> str | None:
-    """A hint for the files that people try to load most."""
+    """A hint for other common file formats."""
     if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
         return (
             "It looks like a pickle (.pt, .pth, .pkl) or a zip of one: those can run code when "
@@ -156,7 +155,7 @@ def _other_format(start: bytes) -> str | None:
 
 
 def _check_header(header: Any, data_size: int, where: str) -> dict[str, Place]:
-    """The place of every tensor: they fill the data without gap or overlap."""
+    """The place of each tensor. Checks that they fill the data without gaps or overlaps."""
     if not isinstance(header, dict):
         raise FormatError(f"{where}: the header is no JSON object", given=type(header).__name__)
     places = {
@@ -213,7 +212,7 @@ def _whole_numbers(value: Any) -> bool:
 def _checksums(header: dict[str, Any], text: bytes | None, where: str) -> dict[str, str] | None:
     """The checksums of the tensors; None if Chainrule did not write the file.
 
-    text: the header as it stands in the file, to be compared with its own checksum.
+    text: the bytes of the header, to compare with its checksum; None to skip this.
     """
     ours = _metadata(header, where)
     if text is not None:
@@ -234,7 +233,7 @@ def _checksums(header: dict[str, Any], text: bytes | None, where: str) -> dict[s
 
 
 def _metadata(header: dict[str, Any], where: str) -> dict[str, Any] | None:
-    """What Chainrule added to the metadata; None if it is not there."""
+    """The metadata that Chainrule added, or None."""
     metadata = header.get("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise FormatError(f"{where}: the metadata are not text by text")
@@ -253,7 +252,7 @@ def _metadata(header: dict[str, Any], where: str) -> dict[str, Any] | None:
 
 
 def _content(file: Any, size: int, where: str) -> Array:
-    """The next bytes of the file, in memory of their own."""
+    """The next bytes of the file as a new array."""
     content = np.empty(size, np.uint8)
     left = content.data
     while left:

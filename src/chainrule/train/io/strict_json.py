@@ -1,4 +1,4 @@
-"""JSON as the standard has it: no NaN, no key twice; errors name the file and the place."""
+"""Strict JSON, without NaN and duplicate keys. Errors name the file and the position."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from chainrule.data.files import PathLike, open_regular
 from chainrule.errors import ArgumentError, FormatError
 
 MOST_PARTS = 2_000_000
-"""The most objects, lists, names and items in a text: each takes up to 250 bytes when read."""
+"""The limit of objects, lists, names and items in a text. Each needs up to 250 bytes of memory."""
 _LARGEST = 64 * 2**20
 
 
 def to_json(value: Any, indent: int | None = None) -> bytes:
     """Strict JSON (no NaN) in UTF-8; the same value gives the same bytes.
 
-    Raises ArgumentError for what could not be read again: NaN, infinity, numbers of thousands of
-    digits, text that UTF-8 lacks, deep nesting.
+    Raises ArgumentError for values that could not be read again: NaN, infinity, numbers with
+    thousands of digits, text that UTF-8 cannot encode, deep nesting.
     """
     separators = (",", ":") if indent is None else None
     try:
@@ -38,10 +38,10 @@ def to_json(value: Any, indent: int | None = None) -> bytes:
 def from_json(
     data: bytes | bytearray | memoryview, where: str, most_parts: int = MOST_PARTS
 ) -> Any:
-    """The value of strict JSON; FormatError for anything else, named `where`, with the place.
+    """The value of strict JSON; FormatError with `where` and the position for anything else.
 
-    Refused beside bad syntax: keys that occur twice, NaN, infinity and numbers beyond float64, and
-    what would hurt to read: deep nesting, very long numbers, more than `most_parts` values.
+    Besides invalid syntax, these are refused: duplicate keys, NaN, infinity, numbers beyond
+    float64, deep nesting, very long numbers, and more than `most_parts` values.
     """
     text = bytes(data)
     if (parts := count_parts(text)) > most_parts:
@@ -68,7 +68,7 @@ def from_json(
 
 
 def count_parts(text: bytes) -> int:
-    """How many objects, lists, names and items a text has at most, without reading it."""
+    """An upper bound of the objects, lists, names and items in a text, without parsing it."""
     return len(text) - len(text.translate(None, b"{[:,"))
 
 
@@ -92,7 +92,7 @@ def _finite_float(text: str) -> float:
 
 
 def read_json(path: PathLike) -> Any:
-    """The value in a JSON file, read as strictly as :func:`from_json` does."""
+    """The value in a JSON file, read by :func:`from_json`."""
     with open_regular(path) as (file, size):
         if size > _LARGEST:
             raise FormatError(f"{os.fspath(path)} has {size:,} bytes", expected="a small JSON file")
@@ -100,7 +100,7 @@ def read_json(path: PathLike) -> Any:
 
 
 def finite(value: Any) -> Any:
-    """`value` with NaN and infinity, which JSON lacks, as None."""
+    """`value` with None in place of NaN and infinity, which JSON lacks."""
     if isinstance(value, dict):
         return {key: finite(part) for key, part in value.items()}
     if isinstance(value, list):

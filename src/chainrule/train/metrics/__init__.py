@@ -1,8 +1,8 @@
-"""Metrics: numbers that say how good predictions are, accumulated over batches.
+"""Metrics: numbers that measure predictions, accumulated over batches.
 
-Each is given the model's outputs and the targets of one batch after another by `update`, and
-answers for all of them together by `compute`; `reset` starts anew. What is accumulated is one
-small float64 array, so a metric can be saved in mid-epoch.
+`update` adds the outputs and the targets of a batch. `compute` returns the value for all batches.
+`reset` removes them. The state of a metric is one small float64 array, so a metric can be saved
+within an epoch.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _KINDS = {
 
 
 def named(name: str) -> Metric:
-    """The metric of a name, such as `accuracy` or `r2`; ArgumentError if there is none.
+    """The metric with a name, such as `accuracy` or `r2`; ArgumentError for unknown names.
 
     >>> named("f1")
     F1(nan)
@@ -65,7 +65,7 @@ def named(name: str) -> Metric:
 
 
 def direction(monitor: str, metrics: Iterable[Metric] = ()) -> str:
-    """Whether a smaller ("min") or a larger ("max") loss or metric of this name is better.
+    """Whether smaller ("min") or larger ("max") values of a loss or metric are better.
 
     >>> direction("valid_loss"), direction("valid_accuracy")
     ('min', 'max')

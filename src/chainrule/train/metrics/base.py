@@ -1,4 +1,4 @@
-"""What every metric is: a number accumulated over batches."""
+"""The base class of metrics."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from chainrule.primitive import Array
 from chainrule.tensor import Tensor
 
 IGNORED = -100
-"""The label that does not count, unless the loss says another."""
+"""The label that is ignored, unless the loss declares another."""
 
 
 class Metric(ABC):
-    """A number accumulated over batches. Subclass it: `update` adds to `self.state`.
+    """A number accumulated over batches. Subclass it; `update` adds to `self.state`.
 
-    name: how it is called in logs. rises: whether a larger value is better. state: everything
-    accumulated, one float64 array.
-    predicts, ignored: what the loss of its Trainer declares: the meaning of the outputs (None if
-    it declares none), and the label that does not count.
+    name: the name in logs. rises: whether larger values are better. state: the accumulated numbers,
+    one float64 array. predicts, ignored: declarations of the Trainer's loss: the meaning of the
+    outputs (None if not declared), and the ignored label.
     """
 
     name: str
@@ -35,34 +34,34 @@ class Metric(ABC):
 
     @abstractmethod
     def update(self, outputs: Any, targets: Any) -> None:
-        """Take in one batch: tensors or arrays of equal length."""
+        """Add one batch: tensors or arrays of equal length."""
 
     @abstractmethod
     def compute(self) -> Any:
-        """The value for everything since the last reset; NaN if there was nothing."""
+        """The value for all batches since the last reset; NaN without batches."""
 
     def follow(self, loss: Module | None) -> None:
-        """Read outputs and targets as a loss does; the Trainer calls it with its own."""
+        """Interpret outputs and targets as a loss does. The Trainer calls it with its loss."""
         self.predicts = getattr(loss, "predicts", None)
         self.ignored = getattr(loss, "ignore_index", IGNORED)
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Remove all batches."""
         self.state = np.zeros_like(self.state)
 
     def state_dict(self) -> dict[str, Any]:
-        """What was accumulated, to go on with later."""
+        """The accumulated state, for a checkpoint."""
         return {"state": self.state.copy()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a saved metric stood; ShapeError for the state of another metric."""
+        """Restore a saved state; ShapeError for the state of another metric."""
         saved = np.array(as_array(state["state"]), np.float64)
         if not self.fits(saved.shape):
             raise ShapeError(f"not a state of {self.name}", given=f"shape {saved.shape}")
         self.state = saved
 
     def fits(self, shape: tuple[int, ...]) -> bool:
-        """Whether a state may have this shape."""
+        """Whether this is a valid shape of the state."""
         return shape == self.state.shape
 
     def __repr__(self) -> str:
@@ -70,10 +69,10 @@ class Metric(ABC):
 
 
 def as_array(value: Any) -> Array:
-    """The numbers of a tensor or anything array-like."""
+    """The array of a tensor or an array-like value."""
     return value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
 
 
 def ratio(total: float, count: float) -> float:
-    """total / count; NaN of nothing."""
+    """total / count; NaN if count is 0."""
     return float(total / count) if count else math.nan

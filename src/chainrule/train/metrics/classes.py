@@ -1,10 +1,10 @@
-"""Metrics of classes: how often predictions are right, and of which kind mistakes are.
+"""Metrics of classification.
 
-They read outputs as the loss of their Trainer declares (`loss.predicts`), and leave out the
-samples whose label it ignores. A metric on its own takes outputs (N, C), of which the largest
-names the class, or (N,) or (N, 1), which name class 1 where they exceed `threshold`; targets are
-class indices (N,), zeros and ones (N, 1), or probabilities (N, C). Further axes follow C, as in
-cross-entropy. Samples whose label is −100, cross-entropy's mark for "ignore", are left out.
+In a Trainer, they interpret outputs as the loss declares (`loss.predicts`), and skip samples whose
+label the loss ignores. Used alone, a metric accepts outputs (N, C), whose largest element gives the
+class, and outputs (N,) or (N, 1), which mean class 1 if they exceed `threshold`. Targets are class
+indices (N,), zeros and ones (N, 1), or probabilities (N, C). Further dimensions follow C, as in
+cross-entropy. Samples with the label −100 are skipped, as in cross-entropy.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from chainrule.train.metrics.base import Metric, as_array, ratio
 
 
 class _OfClasses(Metric):
-    """What metrics of classes share: how outputs name classes, and which labels are left out.
+    """Base of metrics of classification: finds the predicted classes, and skips ignored labels.
 
-    threshold: what the output of one question must exceed to say yes; by default 0, or what the
-    loss declares.
+    threshold: a single output predicts class 1 if it exceeds this value; by default 0, or the value
+    that the loss declares.
     """
 
     def __init__(self, threshold: float | None = None) -> None:
@@ -44,7 +44,8 @@ class _OfClasses(Metric):
         return predicts
 
     def _classes(self, outputs: Any, targets: Any) -> tuple[Array, Array]:
-        """Predicted and true class of every sample that counts, each as one flat array."""
+        """The predicted and the true classes of all samples that are not ignored, as flat
+        arrays."""
         x, y = as_array(outputs), as_array(targets)
         prediction = self._prediction(x)
         if isinstance(prediction, OneOfMany) and x.shape[1] == 1:
@@ -114,7 +115,7 @@ class TopK(_OfClasses):
 class ConfusionMatrix(_OfClasses):
     """How often class i (row) was predicted as class j (column): an int64 array (C, C).
 
-    `classes` is their number; without, it grows with what is seen.
+    `classes` is the initial number of classes; the matrix grows with larger labels.
 
     >>> metric = ConfusionMatrix(2)
     >>> metric.update(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
@@ -151,10 +152,10 @@ class ConfusionMatrix(_OfClasses):
 
 
 class _FromConfusion(ConfusionMatrix):
-    """What precision, recall and F1 share: the counts of each class, and how to average.
+    """Base of precision, recall and F1: the counts of each class, and the average.
 
-    average: "macro", the mean over the classes that occur; "micro", all samples in one count;
-    "binary", class 1 alone. A quotient 0/0 counts as 0, as in scikit-learn.
+    average: "macro", the mean over the classes that occur; "micro", from the counts of all samples;
+    "binary", class 1 only. A quotient 0/0 counts as 0, as in scikit-learn.
     """
 
     def __init__(self, average: str = "macro", threshold: float | None = None) -> None:
@@ -184,7 +185,7 @@ class _FromConfusion(ConfusionMatrix):
 
 
 class Precision(_FromConfusion):
-    """TP / (TP + FP): how many of those predicted to be of a class are.
+    """TP / (TP + FP): the share of the predictions of a class that are right.
 
     >>> metric = Precision("binary")
     >>> metric.update(np.array([1.0, 2.0, -1.0]), np.array([1, 0, 1]))
@@ -199,7 +200,7 @@ class Precision(_FromConfusion):
 
 
 class Recall(_FromConfusion):
-    """TP / (TP + FN): how many of a class are found."""
+    """TP / (TP + FN): the share of the samples of a class that are found."""
 
     name = "recall"
 

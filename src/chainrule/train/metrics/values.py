@@ -1,4 +1,4 @@
-"""Metrics of numbers: how far predictions are from targets of the same shape."""
+"""Metrics of regression: the distance of predictions from targets of the same shape."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ class MeanAbsoluteError(MeanSquaredError):
 class R2(Metric):
     """1 − Σ (y − ŷ)² / Σ (y − ȳ)²: the share of the variance explained, averaged over outputs.
 
-    1 is perfect, 0 as good as the mean. The variance is merged over batches in the stable way
-    (Chan, Golub, LeVeque, 1979). A constant target gives 1 if met exactly, else 0.
+    1 is perfect; 0 is as good as predicting the mean. The variance is merged over batches with a
+    stable formula (Chan, Golub, LeVeque, 1979). For a constant target the value is 1 if all
+    predictions are exact, else 0.
     """
 
     name = "r2"

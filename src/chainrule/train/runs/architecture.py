@@ -1,7 +1,6 @@
-"""Models as data: a list of layers by name, which `config.json` holds and `build` reads.
+"""Models as data: lists of layers, which `config.json` contains and `build` reads.
 
-Only Chainrule's own layers can be named: a run folder from anywhere builds a model of these or
-nothing, and imports nothing.
+Only Chainrule's own layers can be named. Opening a run therefore imports no foreign code.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ Layer = dict[str, Any]
 
 
 def _is_layer(kind: Any) -> bool:
-    """A module that takes one input, so that layers can follow each other."""
+    """Whether a class is a module with one input, so that it can be part of a sequence."""
     is_module = isinstance(kind, type) and issubclass(kind, nn.Module)
     return is_module and [*inspect.signature(kind.forward).parameters] == ["self", "input"]
 
@@ -35,7 +34,7 @@ LAYERS: dict[str, Any] = {
 
 
 def build(layers: Any) -> nn.Sequential:
-    """The model that a list of layers describes; FormatError if it does not describe one.
+    """The model from a list of layers; FormatError for invalid lists.
 
     >>> build([{"layer": "Linear", "in_features": 2, "out_features": 3}, {"layer": "ReLU"}])
     Sequential(
@@ -113,7 +112,7 @@ def _dropout(p: float) -> list[Layer]:
 
 
 def default_hidden(shape: Sequence[int]) -> list[int]:
-    """Widths that suit inputs of a shape: 128 and 64 for large ones, 128, or 64."""
+    """Default widths for inputs of a shape: 128 and 64 for large inputs, else 128 or 64."""
     size = math.prod(shape)
     return [128, 64] if size >= 256 else [128] if size >= 64 else [64]
 
@@ -122,7 +121,7 @@ def default_hidden(shape: Sequence[int]) -> list[int]:
 
 
 def own_file(target: str) -> tuple[str, str, str]:
-    """What a config keeps of `FILE.py:function`: path, function, and the file's SHA-256."""
+    """The path, the function and the SHA-256 of `FILE.py:function`, for a config."""
     path, _, function = target.rpartition(":")
     if not path or not function.isidentifier():
         known = "mlp, cnn, table, or FILE.py:function"
@@ -135,7 +134,7 @@ def build_from_file(
     path: str, name: str, digest: str, shape: Sequence[int], outputs: int
 ) -> nn.Module:
     """Run the user's file and call its function: `function(input_shape, outputs)`, or without
-    arguments if it takes none. The file must be the one that the run was made with."""
+    arguments if it takes none. The file must be unchanged since the run was made."""
     if (found := _digest(path)) != digest:
         raise ArgumentError(
             f"{path} has changed since the run was made",

@@ -1,4 +1,4 @@
-"""A run's `config.json`: everything that is needed to repeat it, read strictly."""
+"""The `config.json` of a run: everything that is needed to repeat it, as typed records."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _MANY = 2**31
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where the data come from, how a table is read, and how the data are split.
+    """The source of the data, the options of a table, and the split.
 
-    label to missing: what was said about a table, see `cr.data.table`.
+    label to missing: the options of a table, see `cr.data.table`.
     """
 
     source: str
@@ -48,7 +48,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the model is trained. `epochs` and the others are numbers, never expressions."""
+    """The options of the training."""
 
     epochs: int
     batch_size: int
@@ -77,7 +77,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """The form of the training images, see :class:`~chainrule.data.dataset.ImageFormat`."""
+    """The format of the training images, see :class:`~chainrule.data.dataset.ImageFormat`."""
 
     channels: int
     height: int
@@ -90,7 +90,7 @@ class ImageConfig:
 
 @dataclass(frozen=True)
 class InputsConfig:
-    """What the training data's `describe()` said, with the preprocessing and its statistics."""
+    """The record of `describe()` of the training data, with the preprocessing and statistics."""
 
     task: str | None
     classes: list[str] | None
@@ -126,7 +126,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TargetConfig:
-    """Mean and standard deviation by which a regression's targets were standardized."""
+    """The mean and the standard deviation with which targets of a regression are standardized."""
 
     mean: list[float]
     std: list[float]
@@ -134,7 +134,7 @@ class TargetConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A run: data, what its inputs look like, model, loss, training, and who made it."""
+    """The config of a run: data, inputs, model, loss, training, and versions."""
 
     name: str
     data: DataConfig
@@ -162,7 +162,7 @@ class RunConfig:
 
 
 def versions() -> dict[str, str]:
-    """What the numbers of a run may depend on."""
+    """The versions on which the numbers of a run may depend."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -178,9 +178,9 @@ def versions() -> dict[str, str]:
 
 
 def load_config(folder: PathLike) -> RunConfig:
-    """The config of a run's folder.
+    """The config in the folder of a run.
 
-    Raises CheckpointError if the folder is no run, and FormatError, naming the key, for a key
+    Raises CheckpointError if the folder is not a run. Raises FormatError with the key for a key
     that is unknown, missing or of the wrong type, and for a newer format.
     """
     path = os.path.join(os.fspath(folder), "config.json")

@@ -1,4 +1,4 @@
-"""The config of a new run: what the user does not ask for follows from the data."""
+"""Makes the config of a new run, with defaults that follow from the data."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def configure(
     name: str | None = None,
     **training: Any,
 ) -> RunConfig:
-    """The config of a new run: what is not asked for follows from the data.
+    """The config of a new run. Defaults follow from the data.
 
-    model: "mlp", "cnn", "table" or FILE.py:function; by default the one for tables if it is a
-    table and no `hidden` widths are given, else the mlp.
+    model: "mlp", "cnn", "table" or FILE.py:function; by default "table" for a table without
+    `hidden` widths, else "mlp".
     """
     if model in (None, "mlp", "cnn"):
         data = dataclasses.replace(data, flat=model != "cnn")
@@ -76,7 +76,7 @@ def configure(
 
 
 def open_data(data: DataConfig) -> tuple[ArrayDataset, ArrayDataset]:
-    """(train, test) as a config describes them."""
+    """(train, test) of a config."""
     return open_dataset(
         data.source,
         flat=data.flat,
@@ -130,7 +130,7 @@ def _tabular(train: ArrayDataset, outputs: int) -> ModelConfig:
 def _defaults(samples: int, model: str, images: bool) -> dict[str, Any]:
     """Hyper-parameters chosen on validation splits of digits, breast_cancer, MNIST and tables."""
     if model == "table":
-        # About 3,000 steps, but for large tables; early stopping needs time where samples are few.
+        # About 3,000 steps, except for large tables. Early stopping needs time with few samples.
         batch = 32 if samples < _MANY else 128
         epochs = min(400, max(40 if samples < _MANY else 20, 3000 * batch // samples))
         decay = {"optimizer": "adamw", "weight_decay": 0.3, "patience": max(10, epochs // 5)}
@@ -146,7 +146,7 @@ def _defaults(samples: int, model: str, images: bool) -> dict[str, Any]:
 
 
 def safe_name(text: str) -> str:
-    """A folder's name made of letters, digits, dots and dashes; never a path or hidden.
+    """A folder name of letters, digits, dots and dashes that is neither a path nor hidden.
 
     >>> safe_name("../my data.csv")
     'my-data.csv'

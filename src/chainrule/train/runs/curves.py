@@ -1,7 +1,4 @@
-"""How good scores are beyond one number: ROC, precision over recall, calibration.
-
-All are functions of NumPy arrays, so a report can draw what a test can check.
-"""
+"""Curves that measure scores: ROC, precision over recall, calibration. All use NumPy arrays."""
 
 from __future__ import annotations
 
@@ -23,8 +20,8 @@ class Curve(NamedTuple):
 
 
 def roc(scores: Array, positive: Array) -> Curve:
-    """True over false positive rate for every threshold; the area is the chance that a positive
-    sample scores higher than a negative one.
+    """True over false positive rate for all thresholds. The area is the probability that a positive
+    sample has a higher score than a negative one.
 
     scores: (N,), higher for positive. positive: bool (N,), with samples of both kinds.
 
@@ -39,7 +36,7 @@ def roc(scores: Array, positive: Array) -> Curve:
 
 
 def precision_over_recall(scores: Array, positive: Array) -> Curve:
-    """Precision over recall for every threshold; the area is the average precision,
+    """Precision over recall for all thresholds. The area is the average precision,
     Σ (recallₙ − recallₙ₋₁) · precisionₙ.
 
     >>> round(precision_over_recall(
@@ -54,7 +51,7 @@ def precision_over_recall(scores: Array, positive: Array) -> Curve:
 
 
 def _counts(scores: Array, positive: Array) -> tuple[Array, Array]:
-    """True and false positives above each threshold, from none to all; equal scores together."""
+    """The numbers of true and false positives above each threshold. Equal scores share one."""
     order = np.argsort(-scores, kind="stable")
     ranked, yes = scores[order], positive[order]
     last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
@@ -63,8 +60,9 @@ def _counts(scores: Array, positive: Array) -> tuple[Array, Array]:
 
 
 class Calibration(NamedTuple):
-    """In each bin of confidence: its mean, the share that was right, and the samples in it; and
-    the expected calibration error, the mean distance of the first two."""
+    """The mean confidence, the share of right predictions and the number of samples in each bin,
+    and
+    the expected calibration error: the mean distance of confidence and share."""
 
     confidence: Array
     right: Array
@@ -73,7 +71,7 @@ class Calibration(NamedTuple):
 
 
 def calibration(shares: Array, labels: Array) -> Calibration:
-    """Whether the model is right as often as it is sure, in ten bins of equal width.
+    """Compares the confidence of predictions with their accuracy, in ten bins of equal width.
 
     shares: (N, C), the probabilities. labels: (N,).
 

@@ -1,4 +1,4 @@
-"""`report.html`: one page, without network, that shows how a run went and where it fails."""
+"""`report.html`: one offline page with the curves, the mistakes and the layers of a run."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ footer { color: var(--soft); font-size: 12.5px; margin-top: 28px; }
 def write_report(run: Run) -> str:
     """Write `report.html` into the run's folder; returns its path.
 
-    Without matplotlib the page has its tables and says what is missing.
+    Without matplotlib, the page has only tables and names the missing library.
     """
     data = run.data[1]
     outputs = outputs_of(run.model, data)

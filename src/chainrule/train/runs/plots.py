@@ -1,4 +1,4 @@
-"""The report's pictures, drawn by matplotlib (the extra `plot`) as SVG text."""
+"""The plots of the report as SVG, drawn with matplotlib (the extra `plot`)."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def drawing(width: float, height: float) -> Iterator[tuple[Any, list[str]]]:
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()
-    # Without a size of its own, the picture takes the width of the page.
+    # Without width and height, the picture fills the width of the page.
     size = re.compile(r'width="[\d.]+pt" height="[\d.]+pt"')
     result.append(size.sub("", svg[svg.index("<svg") :], count=1))
 
 
 def curves(history: Sequence[dict[str, Any]]) -> str:
-    """Loss and, where there is one, the first metric, over epochs: training and validation."""
+    """The loss and the first metric over epochs, for training and validation."""
     names = [n for n in ("loss", "accuracy", "r2") if n in history[0]]
     epochs = [record["epoch"] for record in history]
     with drawing(4.9 * len(names), 3.1) as (figure, result):
@@ -102,14 +102,14 @@ def curves(history: Sequence[dict[str, Any]]) -> str:
 
 
 def _look_at_the_end(axes: Any, lines: Sequence[Array]) -> None:
-    """Let the axis begin where the first tenth of training has been."""
+    """Set the limits of the axis without the first tenth of training."""
     late = np.concatenate([values[len(values) // 10 :] for values in lines])
     low, high = np.nanmin(late), max(1.0, np.nanmax(late))
     axes.set_ylim(low - 0.05 * (high - low) - 1e-3, high + 0.05 * (high - low) + 1e-3)
 
 
 def _label_ends(axes: Any, x: float, lines: Sequence[tuple[str, str, Array]]) -> None:
-    """The last value beside the end of each line, upper one up and lower one down."""
+    """Write the last value beside the end of each line, without overlap."""
     ordered = sorted(lines, key=lambda line: -np.nan_to_num(line[2][-1]))
     for place, (label, color, values) in enumerate(ordered):
         shift = 0 if len(ordered) == 1 else 6 - 12 * place
@@ -137,7 +137,7 @@ def _whole_ticks(axes: Any) -> None:
 
 
 def confusion(matrix: Array, classes: Sequence[str]) -> str:
-    """The confusion matrix: rows are true classes, columns predictions; mistakes stand out."""
+    """The confusion matrix: rows are true classes, columns predictions. Mistakes are coloured."""
     size = len(classes)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     inches = float(np.clip(0.42 * size + 1.6, 5.0, 8.0))
@@ -194,7 +194,7 @@ def layers_over_time(history: Sequence[dict[str, Any]]) -> str | None:
 
 
 def scatter(true: Array, predicted: Array) -> str:
-    """Predictions over true values; on the line they agree."""
+    """Predictions over true values, with the line of exact predictions."""
     with drawing(4.6, 4.2) as (figure, result):
         axes = figure.subplots()
         both = np.concatenate([true.ravel(), predicted.ravel()])

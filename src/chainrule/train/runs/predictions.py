@@ -1,4 +1,4 @@
-"""Predictions as a CSV file: the input's rows, what the model says, and how sure it is."""
+"""Predictions as a CSV file: the rows of the input, the predictions, and their probabilities."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from chainrule.train.runs.run import Run
 
 
 def input_table(run: Run, files: Sequence[PathLike], **reading: Any) -> Columns | None:
-    """The cells of the one table that was given; None for images, arrays and several files."""
+    """The cells of a single table; None for images, arrays and several files."""
     if len(files) != 1 or run.schema is None:
         return None
     return read_columns(files[0], **run.reading(**reading))
 
 
 def remarks(schema: Schema | None, table: Columns | None) -> list[str]:
-    """What a reader should know of a table beside its predictions."""
+    """Remarks on a table: unused columns and new categories."""
     return [] if schema is None or table is None else schema.remarks(table)
 
 
@@ -32,8 +32,8 @@ def write_predictions(
 ) -> None:
     """Write a CSV file with the columns of `table`, or file and row, and `prediction`.
 
-    found: records of :meth:`Run.predict`, with the file and the row of each. proba: a column for
-    the probability of each class too. A column that the input has already gets another name.
+    found: records of :meth:`Run.predict`, each with file and row. proba: add a column with the
+    probability of each class. If the input already has a column of this name, another name is used.
     """
     before = ["file", "row"] if table is None else list(table.names)
     rows: list[list[Any]] = (
@@ -64,7 +64,7 @@ def _values(record: dict[str, Any], proba: bool) -> list[Any]:
 
 
 def _free(name: str, taken: Sequence[str]) -> str:
-    """A name that no column has yet.
+    """A name that no column has.
 
     >>> _free("prediction", ["x", "prediction"])
     'prediction 2'

@@ -1,4 +1,4 @@
-"""A run: a folder with a config, a history, checkpoints, a model, and how well it does."""
+"""A run: a folder with a config, a history, checkpoints, a model, and results."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 class Run:
-    """A run's folder. Make one by `Run.create(folder, config)`, open one by `Run.open(folder)`."""
+    """The folder of a run. Use `Run.create(folder, config)` or `Run.open(folder)`."""
 
     def __init__(self, folder: PathLike, config: RunConfig, trusted: bool = True) -> None:
         self.folder, self.config, self.trusted = os.fspath(folder), config, trusted
@@ -61,7 +61,7 @@ class Run:
 
     @classmethod
     def create(cls, folder: PathLike, config: RunConfig) -> Run:
-        """A new folder for a run; CheckpointError if it holds one already."""
+        """A new run; CheckpointError if the folder already contains one."""
         folder = os.fspath(folder)
         if os.path.lexists(folder) and not os.path.isdir(folder):
             raise CheckpointError(f"{folder} is no folder", instead="Choose another --out.")
@@ -71,14 +71,14 @@ class Run:
                 instead="Continue it with --resume, or choose another --out.",
             )
         run = cls(folder, config)
-        run.trainer(1, progress=False)  # what cannot be trained leaves no folder
+        run.trainer(1, progress=False)  # an invalid config raises an error before the folder exists
         os.makedirs(folder, exist_ok=True)
         config.save(folder)
         return run
 
     @classmethod
     def open(cls, folder: PathLike, trust: bool = False) -> Run:
-        """An existing run. trust: if its model is a function in a Python file, run that file."""
+        """An existing run. trust: allow running the Python file that defines its model."""
         return cls(folder, load_config(folder), trust)
 
     def path(self, name: str) -> str:
@@ -89,12 +89,12 @@ class Run:
 
     @cached_property
     def data(self) -> tuple[ArrayDataset, ArrayDataset]:
-        """(train, test), with targets as the loss takes them."""
+        """(train, test), with targets in the form that the loss expects."""
         train, test = open_data(self.config.data)
         return self._targets(train), self._targets(test)
 
     def parts(self) -> tuple[Dataset, Dataset | None, Dataset]:
-        """(train, valid, test); valid is None if no fraction was set aside."""
+        """(train, valid, test); valid is None for a validation fraction of 0."""
         (train, test), fraction = self.data, self.config.data.valid_fraction
         count = round(len(train) * fraction)
         if count >= len(train):
@@ -106,7 +106,7 @@ class Run:
         return kept, valid, test
 
     def _targets(self, data: ArrayDataset) -> ArrayDataset:
-        """The same samples with targets in the form that the loss takes."""
+        """The same samples with targets in the form that the loss expects."""
         x, y = data.arrays[0], data.arrays[-1]
         if isinstance(self.predicts, YesOrNo):
             y = y.reshape(len(y), 1).astype(np.float32)
@@ -125,7 +125,7 @@ class Run:
         )
 
     def build(self) -> nn.Module:
-        """The model as it was before training, from the run's seed."""
+        """The model before training, from the seed of the run."""
         manual_seed(self.config.training.seed)
         c = self.config.model
         if c.kind != "file":
@@ -164,13 +164,13 @@ class Run:
 
     @property
     def predicts(self) -> Prediction:
-        """What the outputs mean under the loss."""
+        """The meaning of the outputs, as the loss declares it."""
         return self.loss.predicts
 
     # -- training ------------------------------------------------------------------------------
 
     def trainer(self, steps_per_epoch: int, progress: bool = True) -> Trainer:
-        """The Trainer that the config describes, for the model before training."""
+        """The Trainer of the config, for the model before training."""
         c = self.config.training
         model = self.build()
         for name, value, known in (
@@ -206,9 +206,9 @@ class Run:
     def train(
         self, resume: bool = False, override: bool = False, progress: bool = True
     ) -> tuple[History, dict[str, Any] | None]:
-        """Train as the config says; gives the history and the results on the test part.
+        """Train, and return the history and the results on the test part.
 
-        Without results, a signal stopped it, and `train(resume=True)` continues.
+        The results are None if a signal stopped training; `train(resume=True)` continues it.
         """
         train, valid, test = self.parts()
         c = self.config.training
@@ -235,9 +235,9 @@ class Run:
         delimiter: str | None = None,
         header: bool | None = None,
     ) -> ArrayDataset:
-        """Data to evaluate on, read and preprocessed as the training data were.
+        """Data to evaluate on, read and preprocessed like the training data.
 
-        label, delimiter, header: of a table that differs in these from the training data's.
+        label, delimiter, header: options of a table, if they differ from training.
         """
         data = self.config.data
         like = open_like(
@@ -257,12 +257,12 @@ class Run:
 
     @cached_property
     def schema(self) -> Schema | None:
-        """What the columns of the training table are; None for other data."""
+        """The schema of the training table; None for other data."""
         record = self.config.inputs.schema
         return None if record is None else Schema.from_config(record)
 
     def reading(self, delimiter: str | None = None, header: bool | None = None) -> dict[str, Any]:
-        """How a table is to be read: as that of training, where nothing else is said."""
+        """The options for reading a table; by default those of training."""
         data = self.config.data
         return {
             "delimiter": delimiter or data.delimiter,
@@ -272,12 +272,12 @@ class Run:
     def predict(
         self, path: PathLike, delimiter: str | None = None, header: bool | None = None
     ) -> list[dict[str, Any]]:
-        """A record for each input in a file: class and probabilities, or value."""
+        """A record for each input in a file, with class and probabilities, or value."""
         inputs, reading = dataclasses.asdict(self.config.inputs), self.reading(delimiter, header)
         return self.records(outputs_of(self.model, read_inputs(path, inputs, **reading)))
 
     def records(self, outputs: Array) -> list[dict[str, Any]]:
-        """Readable predictions from a model's outputs."""
+        """Records of predictions from the outputs of the model."""
         if not self.predicts.classes:
             return [{"value": row.tolist()} for row in self.values(outputs)]
         shares, chosen = self.predicts.probabilities(outputs), self.predicts.decide(outputs)
@@ -292,8 +292,8 @@ class Run:
         ]
 
     def names(self, shares: Array) -> list[str]:
-        """The classes by name, or by number where they have no names; FormatError if the model
-        gives shares of others."""
+        """The names of the classes, or their numbers without names; FormatError if the number of
+        outputs differs."""
         names = self.config.inputs.classes or [str(i) for i in range(shares.shape[1])]
         if len(names) != shares.shape[1]:
             raise FormatError(
@@ -303,7 +303,7 @@ class Run:
         return names
 
     def values(self, outputs: Array) -> Array:
-        """A regression's outputs in the units of the targets."""
+        """The outputs of a regression in the units of the targets."""
         if self.config.target is None:
             return outputs
         std, mean = np.asarray(self.config.target.std), np.asarray(self.config.target.mean)

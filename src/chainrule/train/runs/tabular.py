@@ -1,4 +1,4 @@
-"""The default model for tables: categories embedded, then a residual net of one width."""
+"""The default model for tables: embedded categories and a residual network."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ _FEW, _WIDEST = 4, 16
 
 
 class EmbedCategories(nn.Module):
-    """(N, inputs) → (N, outputs): zeros with a 1 become a learned vector, numbers stay.
+    """(N, inputs) → (N, outputs): each one-hot code becomes a learned vector; numbers are
+    unchanged.
 
-    A category of n kinds becomes min(16, ⌈n/2⌉) numbers: the row of a matrix at the place of the 1,
-    as in `nn.Embedding`. The vector of what training did not know starts at zero. Categories of up
-    to four kinds stay as they are.
+    A category with n values becomes a vector of min(16, ⌈n/2⌉) numbers, as in `nn.Embedding`. The
+    vector of unknown values is initialized with zeros. Categories with at most four values keep
+    their one-hot code.
 
-    inputs: the columns of a table that `cr.data.EncodeTable` encoded. categories: (start, stop) of
-    each category among them, in their order.
+    inputs: the number of columns that `cr.data.EncodeTable` encodes. categories: (start, stop) of
+    the columns of each category, in ascending order.
 
     Source: C. Guo and F. Berkhahn (2016), arXiv:1604.06737.
 
@@ -56,15 +57,14 @@ class EmbedCategories(nn.Module):
 
 
 def embedded(kinds: int) -> int:
-    """How many numbers a category of so many kinds becomes."""
+    """The size of the vector of a category with this number of values."""
     return kinds if kinds <= _FEW else min(_WIDEST, (kinds + 1) // 2)
 
 
 class ResidualBlock(nn.Module):
     """y = x + W₂·dropout(relu(W₁·x + b₁)) + b₂, with `features` in and out.
 
-    Without a norm, what passes beside the blocks stays linear: a linear model is the simplest that
-    the net can be.
+    There is no normalization, so the network can represent a linear model exactly.
 
     Source: K. He et al. (2016), arXiv:1512.03385; for tables Y. Gorishniy et al. (2021),
     arXiv:2106.11959.
@@ -93,7 +93,7 @@ def tabular(
     blocks: int = 1,
     dropout: float = 0.5,
 ) -> list[dict[str, Any]]:
-    """The layers of the model, as records; categories: see :class:`EmbedCategories`.
+    """The layers of the model as records. categories: see :class:`EmbedCategories`.
 
     >>> [layer["layer"] for layer in tabular(9, [(1, 9)], 3)]
     ['EmbedCategories', 'Linear', 'ResidualBlock', 'Linear']
