@@ -1,4 +1,4 @@
-"""What the published figures ask for: accuracies on MNIST, the digits and breast cancer.
+"""Accuracies on MNIST, the digits and breast cancer, to compare with published figures.
 
     CHAINRULE_DATA=... python benchmarks/accuracy.py [digits breast_cancer mnist cnn race]
 """
@@ -24,7 +24,7 @@ COMMANDS = {
 
 
 def from_the_command_line(name: str) -> None:
-    """One run of `chainrule train`, with its own defaults."""
+    """One run of `chainrule train` with its default options."""
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "run")
         command = [sys.executable, "-m", "chainrule", "train", *COMMANDS[name], "--out", out]
@@ -36,9 +36,10 @@ def from_the_command_line(name: str) -> None:
 
 
 def race(epochs: int = 25, starts: int = 4) -> None:
-    """784-64-10, Adam at 1e-3, batch 32, 33,600 images to train on and 8,400 to validate.
+    """784-64-10, Adam with rate 1e-3, batch 32, 33,600 training and 8,400 validation images.
 
-    The figure depends on the split and the start by some 0.3 %, so several are shown.
+    The accuracy varies by about 0.3 % with the split and the initial weights, so several runs are
+    printed.
     """
     train, _ = cr.data.MNIST(flat=True)
     best, seconds = [], 0.0

@@ -1,7 +1,7 @@
-"""Compiled against eager: 100 training steps from the same start on the same data.
+"""Compiled against eager: 100 training steps with the same initial weights and the same data.
 
-Training can enlarge a rounding error, so beside it stands a control: eager against eager from
-weights moved by one unit in the last place. The promise is held against compiled all the same.
+Training can amplify rounding errors. A control therefore compares eager with eager whose initial
+weights differ by one unit in the last place. The limit applies to compiled in any case.
 
     python benchmarks/agreement.py
 """
@@ -21,7 +21,7 @@ from workloads import WORKLOADS, Workload
 
 STEPS = 100
 WITHIN = 1e-6
-"""Relative: what the project promises for the losses, and is held against the weights too."""
+"""The largest relative difference of the losses and of the weights."""
 NAMES = ("mlp-small", "mlp", "binary", "conv-small", "lstm", "gpt")
 
 
@@ -29,7 +29,7 @@ Trained = tuple[list[float], np.ndarray[Any, Any]]
 
 
 def nudge(model: cr.nn.Module) -> None:
-    """Moves each weight to a float32 next to it, up or down by chance."""
+    """Replaces each weight by an adjacent float32, randomly up or down."""
     rng = np.random.default_rng(1)
     for p in model.parameters():
         old = p.detach().numpy()
@@ -39,7 +39,7 @@ def nudge(model: cr.nn.Module) -> None:
 
 
 def training(w: Workload, wrap: Callable[[Any], Any], nudged: bool = False) -> Trained:
-    """The losses of some steps, and all weights afterwards in one row."""
+    """The losses of the steps, and all weights afterwards as one vector."""
     cr.manual_seed(0)
     model = model_of(w)
     if nudged:
@@ -62,14 +62,14 @@ def training(w: Workload, wrap: Callable[[Any], Any], nudged: bool = False) -> T
 
 
 def apart(one: Trained, other: Trained) -> dict[str, float]:
-    """The largest relative difference of a loss, and of the weights at the end, ‖Δ‖ / ‖w‖."""
+    """The largest relative difference of the losses, and ‖Δw‖ / ‖w‖ of the final weights."""
     losses = max(abs(a - b) / abs(a) for a, b in zip(one[0], other[0], strict=True))
     weights = np.linalg.norm(other[1] - one[1]) / np.linalg.norm(one[1])
     return {"losses": losses, "weights": float(weights)}
 
 
 def main() -> dict[str, dict[str, Any]]:
-    """How far compiled is from eager, and the control."""
+    """The differences between compiled and eager, and the control."""
     rows = {}
     for name in NAMES:
         w = WORKLOADS[name]

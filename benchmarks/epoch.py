@@ -1,7 +1,7 @@
-"""MNIST end to end: an epoch by the Trainer, with its loader, metrics and validation, against the
-same loop in PyTorch with all images in memory as floats, and no loader.
+"""An epoch of MNIST: the Trainer, with loader, metrics and validation, against the same loop in
+PyTorch without a loader, with all images in memory as floats.
 
-PyTorch runs with two ways of making batches, and the faster counts. Two threads each.
+PyTorch makes batches in two ways, and the faster counts. Both frameworks use two threads.
 
     CHAINRULE_DATA=... python benchmarks/epoch.py [--rounds 9]
 """
@@ -20,7 +20,7 @@ CANDIDATES = (("chainrule", "compile"), ("torch", "batches"), ("torch", "whole")
 
 
 def main(rounds: int = 9) -> dict[str, Any]:
-    """Median seconds of an epoch for each, and the ratio to the faster of PyTorch's."""
+    """Median seconds of an epoch of each candidate, and the ratio to the faster of PyTorch's."""
     data = os.environ.get("CHAINRULE_DATA")
     if not data or not (Path(data) / "mnist").is_dir():
         reason = "MNIST is not in $CHAINRULE_DATA/mnist"

@@ -1,7 +1,7 @@
-"""What the gateway costs: microseconds per small op above the NumPy call that it makes.
+"""The cost of the gateway: microseconds per small op in addition to its NumPy call.
 
-Run alone: `python benchmarks/gateway.py`. Each figure is the best of several rounds, with and
-without a gradient to record, on 4×4 float32 arrays, where arithmetic costs next to nothing.
+Run it with `python benchmarks/gateway.py`. Each figure is the best of several rounds, with and
+without recording of gradients, on 4×4 float32 arrays, where the time for arithmetic is negligible.
 """
 
 from __future__ import annotations

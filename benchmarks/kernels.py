@@ -1,9 +1,9 @@
-"""The engine's kernels against NumPy (its OpenBLAS) and PyTorch, in one run, by turns.
+"""The kernels of the engine against NumPy (with OpenBLAS) and PyTorch, by turns in one run.
 
     python benchmarks/kernels.py [--rounds 30] [--threads N]
 
-Each candidate runs for a moment in every round, so a noisy machine hits all alike; the figure is
-the fastest round, for the machine is shared and the fastest is what the code can do.
+The candidates take turns in every round, so that noise affects all alike. The figure is the fastest
+round, since other processes can only make a round slower.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def model_of(w: Workload) -> nn.Module:
 
 
 def epochs(w: Workload) -> Callable[[], Any]:
-    """A function that trains for an epoch of MNIST and gives the validation accuracy."""
+    """A function that trains for an epoch of MNIST and returns the validation accuracy."""
     train, _ = cr.data.MNIST(flat=True)
     first, second = PARTS
     parts = cr.data.random_split(train, [first, second, len(train) - first - second])
@@ -94,7 +94,7 @@ def epochs(w: Workload) -> Callable[[], Any]:
 
 
 def build(w: Workload, mode: str) -> Callable[[], Any]:
-    """A function that runs one step; the result is ready when it returns."""
+    """A function that runs one step and returns when its result is complete."""
     if w.kind == "epoch":
         return epochs(w)
     model = model_of(w)

@@ -1,4 +1,4 @@
-"""The workloads in JAX: one jitted step with donated buffers, the optimizers written out."""
+"""The workloads in JAX: one jitted step with donated buffers and explicit optimizers."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def update(w: Workload, params: Params, grads: Params, state: Any) -> tuple[Para
 
 
 def build(w: Workload, mode: str) -> Callable[[], Any]:
-    """A function that runs one step; the result is ready when it returns."""
+    """A function that runs one step and returns when its result is complete."""
     params, model = model_of(w)
     x, y = (jnp.asarray(a) for a in w.data())
     if w.kind == "inference":

@@ -85,11 +85,11 @@ def model_of(w: Workload) -> nn.Module:
 
 
 def epochs(w: Workload, mode: str) -> Callable[[], Any]:
-    """A function that trains for an epoch of MNIST and gives the validation accuracy.
+    """A function that trains for an epoch of MNIST and returns the validation accuracy.
 
-    All images are in memory as float32, and there is no loader. Each epoch draws an order; mode
-    "batches" gathers each batch by it, "whole" all images at once, and batches are views of them.
-    Scores are kept and counted together at the end, which costs less than counting each batch.
+    All images are in memory as float32, without a loader. Each epoch draws an order. Mode "batches"
+    gathers each batch; mode "whole" gathers all images at once, and batches are views of them. The
+    accuracy is computed once at the end, which is faster than computing it for each batch.
     """
     x, y = mnist()
     count = PARTS[0]
@@ -127,7 +127,7 @@ def share_right(scores: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def mnist() -> tuple[torch.Tensor, torch.Tensor]:
-    """The training images as rows of numbers from 0 to 1, and their digits."""
+    """The training images as rows of numbers from 0 to 1, and their labels."""
     folder = Path(os.environ["CHAINRULE_DATA"]) / "mnist"
     with gzip.open(folder / "train-images-idx3-ubyte.gz") as file:
         pixels = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784)
@@ -138,7 +138,7 @@ def mnist() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def build(w: Workload, mode: str) -> Callable[[], Any]:
-    """A function that runs one step; the result is ready when it returns."""
+    """A function that runs one step and returns when its result is complete."""
     if w.kind == "epoch":
         return epochs(w, mode)
     model = model_of(w)

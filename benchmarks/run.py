@@ -1,8 +1,8 @@
-"""All benchmarks, one after the other: tables here, JSON and a plot in benchmarks/results/.
+"""Runs all benchmarks. Prints tables, and writes JSON and plots to benchmarks/results/.
 
     python benchmarks/run.py [--rounds 15] [--only NAME] [--results FOLDER]
 
-`--only` measures one and merges it into the results that are there; each carries its machine.
+`--only` runs one benchmark and merges it into the existing results. Each result names its machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
+    """The machine and the versions of the measurement."""
     facts = engine.describe()
     return {
         "date": time.strftime("%Y-%m-%d"), "machine": platform.machine(),
@@ -41,7 +41,7 @@ def machine() -> dict[str, Any]:
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
-    """Microseconds a step of every candidate, a group of bars for each workload."""
+    """Plot microseconds per step: a group of bars for each workload, a bar for each candidate."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -65,7 +65,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
 
 
 def benchmarks(results: Path, rounds: int) -> dict[str, Callable[[], Any]]:
-    """What is measured, by name, in this order; scaling and threads have a third of the rounds."""
+    """The benchmarks by name, in order. Scaling and threads use a third of the rounds."""
     few = max(1, rounds // 3)
     return {
         "imports": imports.main, "gateway": gateway.main, "eager": eager.main,
@@ -76,7 +76,7 @@ def benchmarks(results: Path, rounds: int) -> dict[str, Callable[[], Any]]:
 
 
 def main(rounds: int, only: list[str], results: Path) -> None:
-    """Run them, and write after each what there is: one alone leaves the others' numbers."""
+    """Run benchmarks, and write the results after each. Other results in the file are kept."""
     results.mkdir(exist_ok=True, parents=True)
     path = results / "results.json"
     result = json.loads(path.read_text()) if only and path.exists() else {}

@@ -1,4 +1,4 @@
-"""How a step's time grows with the batch, the width and the depth of a net: ours and PyTorch's.
+"""The time of a step for growing batch sizes, widths and depths, in Chainrule and PyTorch.
 
     python benchmarks/scaling.py [--rounds 5]
 """
@@ -25,7 +25,7 @@ NETS = {
 
 
 def main(rounds: int = 5, picture: Path | None = None) -> dict[str, Any]:
-    """Median microseconds a step at each point, and a plot of them against the operations."""
+    """Median microseconds per step at each point, and a plot over the number of operations."""
     result: dict[str, Any] = {"limit_gflops": machine_gflops()}
     for axis, names in AXES.items():
         result[axis] = []
@@ -45,7 +45,7 @@ def main(rounds: int = 5, picture: Path | None = None) -> dict[str, Any]:
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
-    """Microseconds against floating-point operations, a panel for each axis."""
+    """Plot microseconds over floating-point operations, with a panel for each axis."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -1,7 +1,7 @@
 """Whole training steps: Chainrule eager and compiled against PyTorch eager, torch.compile and JAX.
 
-Each framework runs each workload in a process of its own. In every round the processes take turns,
-so that a noisy machine hits all alike; the figure is the median over the rounds.
+Each framework runs each workload in its own process. The processes take turns in every round, so
+that noise affects all alike. The figure is the median over the rounds.
 
     python benchmarks/steps.py [WORKLOAD ...] [--rounds 15]
 """
@@ -32,7 +32,7 @@ CANDIDATES = (
 TURN = 0.08
 """Seconds of one turn: long enough for the clock, short enough for many turns."""
 THREADS = 2
-"""Of Chainrule here; `worker.py` gives PyTorch as many. JAX takes all that the machine has."""
+"""The threads of Chainrule; `worker.py` sets the same number for PyTorch. JAX uses all cores."""
 
 
 class Worker:
@@ -60,7 +60,7 @@ class Worker:
         return json.loads(line) if line else {}
 
     def turn(self) -> float:
-        """Microseconds a step, over as many steps as fill a turn."""
+        """Microseconds per step, over the steps of one turn."""
         self._process.stdin.write(f"{self.calls}\n")
         self._process.stdin.flush()
         answer = self._read()
@@ -79,7 +79,7 @@ class Worker:
 def measure(
     workload: Workload, rounds: int, candidates: Sequence[tuple[Any, ...]] = CANDIDATES
 ) -> dict[str, dict[str, float]]:
-    """Median microseconds a step of each candidate, with first-step time and peak memory.
+    """Median microseconds per step of each candidate, time to the first step, and peak memory.
 
     A candidate is (framework, mode), or (framework, mode, threads).
     """
@@ -93,7 +93,7 @@ def measure(
         workers.append(worker)
     for _ in range(rounds):
         for worker in workers:
-            time.sleep(0.1)  # threads of the one before go to sleep
+            time.sleep(0.1)  # let the threads of the previous process sleep
             worker.samples.append(worker.turn())
     for worker in workers:
         worker.stop()
@@ -109,7 +109,7 @@ def measure(
 
 
 def machine_gflops() -> float:
-    """What a large float32 product reaches here, in NumPy or Chainrule: the limit of all shares."""
+    """The rate of a large float32 product here, in NumPy or Chainrule: the reference of shares."""
     a = np.random.default_rng(0).random((2048, 2048), dtype=np.float32)
     x, best = cr.from_numpy(a), 1e9
     for multiply in [lambda: a @ a, lambda: x @ x] * 8:
@@ -133,7 +133,7 @@ def report(workload: Workload, result: dict[str, dict[str, float]], limit: float
 
 
 def table(title: str, rows: dict[str, Any], cell: Callable[[dict[str, float]], str]) -> None:
-    """A line for each workload, a column for each candidate."""
+    """Print a table with a line for each workload and a column for each candidate."""
     names = list(dict.fromkeys(c for row in rows.values() for c in row["candidates"]))
     print(f"\n{title}\n{'':11}" + "".join(f"{name:>19}" for name in names))
     for workload, row in rows.items():
@@ -142,9 +142,9 @@ def table(title: str, rows: dict[str, Any], cell: Callable[[dict[str, float]], s
 
 
 def first_steps_and_memory(rows: dict[str, Any]) -> None:
-    """Time to the first step, and peaks of memory; where ours is above PyTorch's, it is said.
+    """Print the time to the first step and the peak memory, and where it exceeds PyTorch's.
 
-    Both count the process itself; what torch.compile starts beside it for compiling is not in.
+    Only the process itself is measured, not the compiler processes that torch.compile starts.
     """
     table("milliseconds to the first step, with capture and compilation", rows,
           lambda x: f"{x['first_s'] * 1e3:.1f}")

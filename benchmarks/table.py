@@ -1,4 +1,4 @@
-"""The tables of the README, in Markdown, from the stored results: so that the two agree.
+"""Prints the tables of the README in Markdown from the stored results.
 
     python benchmarks/table.py [results.json]
 """
@@ -34,7 +34,7 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
 
 
 def columns(workloads: dict[str, Any], key: str, scale: float = 1, digits: int = 0) -> str:
-    """One number of each candidate on each workload."""
+    """A table of one number for each workload and candidate."""
     present = [c for c in COLUMNS if any(c in row["candidates"] for row in workloads.values())]
     ratios = ["best peer ÷ ours"] if key == "us" else []
     rows = []
@@ -47,7 +47,7 @@ def columns(workloads: dict[str, Any], key: str, scale: float = 1, digits: int =
 
 
 def others(result: dict[str, Any]) -> list[str]:
-    """A line each for the epoch, and tables for threads and agreement, where they were measured."""
+    """A line for the epoch, and tables for threads and agreement, if they were measured."""
     parts = []
     if "candidates" in result.get("epoch", {}):
         cells = (f"{who} {x['seconds']:.3f} s" for who, x in result["epoch"]["candidates"].items())

@@ -14,7 +14,7 @@ BOTH = (("chainrule", "compile", 1), ("chainrule", "compile", 2))
 
 
 def main(rounds: int = 7) -> dict[str, dict[str, float]]:
-    """Median microseconds a step on one thread and on two."""
+    """Median microseconds per step with one thread and with two."""
     rows = {}
     for name, workload in WORKLOADS.items():
         one, two = (row["us"] for row in measure(workload, rounds, BOTH).values())

@@ -1,4 +1,4 @@
-"""Timing as a ratio in one run: candidates take turns, so that noise hits all alike."""
+"""Timing of candidates that take turns in one run, so that noise affects all alike."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 PAUSE = 0.02
-"""Seconds between turns: the threads of the one before must stop spinning."""
+"""Seconds between turns, so that the threads of the previous candidate stop spinning."""
 
 
 def interleaved(

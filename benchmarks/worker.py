@@ -1,8 +1,8 @@
-"""One framework on one workload, in a process of its own; times calls when told how many.
+"""One framework on one workload in its own process, which times steps on request.
 
-Says on standard output, as JSON lines: first the seconds until the first step was done and the
-memory after the imports, then for each number read from standard input the seconds that so many
-steps took, the peak of the memory, and the number that the last step gave, if it did.
+It writes JSON lines to standard output: first the seconds to the first step and the memory after
+the imports; then, for each number of steps read from standard input, their seconds, the peak
+memory, and the number that the last step returned, if any.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ STATUS = Path("/proc/self/status")
 def memory_mb(field: str) -> float:
     """Resident memory of this process: "VmRSS" is now, "VmHWM" the peak.
 
-    The peak of `getrusage` would not do: on Linux a process inherits it from the one that started
-    it. It is for other systems, which have no /proc, and no memory now either: that is 0 there.
+    On Linux, a process inherits the peak of `getrusage` from its parent, so /proc is read. Other
+    systems use `getrusage`; their current memory is unknown, and 0 is returned.
     """
     if STATUS.exists():
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field))

@@ -24,7 +24,7 @@ class Workload:
     flops: float = 0.0
     """Floating-point operations of one step, products and convolutions only."""
     warmup: int = 4
-    """Steps after the first that nobody times."""
+    """Steps after the first that are not timed."""
 
     def data(self) -> tuple[Any, Any]:
         """Inputs and targets, the same in every process."""
@@ -39,8 +39,8 @@ class Workload:
 
 
 def dense(sizes: tuple[int, ...], batch: int, training: bool = True) -> float:
-    """Two operations a weight and example forward; gradients by weights and inputs cost as much
-    again each, but nobody asks for the gradient by the first layer's input."""
+    """Operations of linear layers: two per weight and example in the forward pass, and as many for
+    the gradients of the weights and of the inputs each. The first input needs no gradient."""
     products = [2.0 * a * b * batch for a, b in pairwise(sizes)]
     return 3 * sum(products) - products[0] if training else sum(products)
 
@@ -79,12 +79,13 @@ WORKLOADS = {
 1600-128-10; `conv-small` 1-4-8 channels, 3×3 padded, each with batch norm, ReLU and pooling."""
 
 EPOCH = Workload("mnist-epoch", "epoch", 32, "Adam", ADAM, SMALL, (784,), warmup=0)
-"""Not a step, but an epoch of MNIST with its validation: 33,600 and 8,400 images."""
+"""An epoch of MNIST with validation: 33,600 and 8,400 images."""
 PARTS = (33_600, 8_400)
 
 
 def workload(name: str) -> Workload:
-    """A workload by name; "mlp 64 784-128-10" is a net of these sizes at this batch, with SGD."""
+    """A workload by name. "mlp 64 784-128-10" is a network of these sizes with batch size 64 and
+    SGD."""
     if name == EPOCH.name:
         return EPOCH
     if name in WORKLOADS:

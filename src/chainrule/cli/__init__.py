@@ -1,8 +1,8 @@
 """`chainrule`: train, evaluate, predict, summary, report, run, check, lessons, doctor.
 
-Exit codes: 0 done, 1 an error, 2 wrong usage, 130 stopped by Ctrl-C, 143 by SIGTERM. Results go to
-standard output (with --json: nothing but JSON), progress and errors to standard error.
-Heavy imports are inside the commands, so that `chainrule --help` answers at once.
+Exit codes: 0 success, 1 error, 2 wrong usage, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.
+Results go to standard output (with --json, only JSON), progress and errors to standard error. The
+commands import heavy modules themselves, so that `chainrule --help` is fast.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 @click.version_option(package_name="chainrule")
 @debug_option
 def main() -> None:
-    """Train small neural networks on this machine, and look inside them."""
+    """Train and inspect small neural networks on this machine."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -1,8 +1,8 @@
-"""The course: which lessons there are, and where they are opened.
+"""The course: the list of lessons, and the notebooks to open.
 
-In a clone the lessons are the folder `lessons/` beside `src/`. An installed package carries them
-inside itself, and copies them to where the learner works: notebooks are written into, and
-`from lessons.by_hand import ...` wants a folder of that name.
+In a clone, the lessons are in the folder `lessons/` beside `src/`. An installed package contains
+them and copies them to the working folder, since notebooks are modified, and
+`from lessons.by_hand import ...` needs a folder of that name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TITLE = re.compile(r"^# # (\d+)\. (.+)$", re.M)
 
 
 class Lesson(NamedTuple):
-    """A lesson: its number and title, what its first sentence says, and the name of its file."""
+    """A lesson: its number, title, first sentence, and the name of its file."""
 
     number: int
     title: str
@@ -34,7 +34,7 @@ class Lesson(NamedTuple):
 
 
 def folder() -> Path:
-    """Where the course of this installation is."""
+    """The folder of the course in this installation."""
     for place in (CLONE, CARRIED):
         if any(place.glob("[0-9][0-9]_*.py")):
             return place
@@ -46,7 +46,7 @@ def folder() -> Path:
 
 
 def lessons(place: Path | None = None) -> list[Lesson]:
-    """The lessons in their order, as their files say."""
+    """The lessons in order, read from their files."""
     files = sorted((place or folder()).glob("[0-9][0-9]_*.py"))
     return [lesson for file in files if (lesson := _read(file)) is not None]
 
@@ -70,10 +70,10 @@ def _read(file: Path) -> Lesson | None:
 
 
 def at_hand(number: int, target: Path | None = None) -> tuple[Path, list[Path]]:
-    """The notebook of a lesson where it can be worked in, and the files that were left as they are.
+    """The notebook of a lesson to work in, and the existing files that were kept.
 
-    In a clone that is the clone's own; otherwise the course is copied to `target` (./lessons). A
-    file that is there and differs is never written over.
+    In a clone, it is the notebook of the clone. Otherwise the course is copied to `target`
+    (./lessons). Existing files that differ are never overwritten.
     """
     place, kept = folder(), list[Path]()
     lesson = _numbered(number, place)
@@ -99,7 +99,7 @@ def _numbered(number: int, place: Path) -> Lesson:
 
 
 def _copied(source: Path, target: Path) -> tuple[Path, list[Path]]:
-    """The course in `target`; what differs there already, and so was kept."""
+    """Copy the course to `target`; returns the existing files that differ and were kept."""
     kept = []
     for file in sorted(source.rglob("*")):
         if file.is_dir() or "__pycache__" in file.parts:
@@ -114,9 +114,10 @@ def _copied(source: Path, target: Path) -> tuple[Path, list[Path]]:
 
 
 def show(notebook: Path) -> None:
-    """Become Jupyter with this notebook, so that Ctrl-C and the exit code are Jupyter's.
+    """Replace this process by Jupyter with a notebook, so that Ctrl-C and the exit code are
+    Jupyter's.
 
-    Raises MissingDependencyError if there is no Jupyter beside this Python.
+    Raises MissingDependencyError if Jupyter is not installed for this Python.
     """
     found = [name for name in _JUPYTERS if importlib.util.find_spec(name)]
     if not found:

@@ -1,4 +1,4 @@
-"""`chainrule doctor`: what Chainrule finds on this machine."""
+"""`chainrule doctor`: describes the installation and this machine."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _LIBRARIES = (".so", ".pyd", ".dylib")
 
 
 def _no_engine(reason: str) -> dict[str, Any]:
-    """Why there are no kernels, whether they could be built here, and what to do about it."""
+    """Why the engine is missing, whether it can be built here, and how."""
     facts = {"native": f"no, NumPy references only ({reason})"}
     if "CHAINRULE_ENGINE" in reason:
         return {**facts, "to do": "unset CHAINRULE_ENGINE, and the kernels are used"}
@@ -72,7 +72,7 @@ def _no_engine(reason: str) -> dict[str, Any]:
 
 
 def _compiler() -> tuple[str, bool]:
-    """The C++ compiler that a build would take, and whether it compiles C++20."""
+    """The C++ compiler that a build would use, and whether it compiles C++20."""
     asked = os.environ.get("CXX", "")
     command = shlex.split(asked) or [next(filter(shutil.which, _COMPILERS), "")]
     if not shutil.which(command[0]):
@@ -143,7 +143,7 @@ def _state(path: str | None) -> str:
 @json_option
 @debug_option
 def doctor(as_json: bool) -> None:
-    """What Chainrule finds on this machine: versions, threads, BLAS, data, extras, engine."""
+    """Describe the installation and this machine: versions, threads, BLAS, data, extras, engine."""
     facts = examine()
     if as_json:
         print_json(facts)

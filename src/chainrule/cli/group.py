@@ -1,4 +1,4 @@
-"""What the commands share: errors as one line, common options, printing."""
+"""Shared code of the commands: errors as one line, common options, printing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POSITIVE = click.IntRange(min=1)
 
 
 class Finite(click.FloatRange):
-    """A number in a range; NaN is in none, and infinity in none either."""
+    """A finite number in a range; NaN and infinity are refused."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         number = super().convert(value, param, ctx)
@@ -23,7 +23,7 @@ class Finite(click.FloatRange):
 
 
 class Commands(click.Group):
-    """Turns exceptions into one line on standard error, unless --debug asks for the traceback."""
+    """Prints exceptions as one line on standard error; with --debug, as a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -40,7 +40,7 @@ class Commands(click.Group):
 
 
 def _message(error: Exception) -> str:
-    """What went wrong, in the words of the error; its kind where the words alone say little."""
+    """The message of an error; for exceptions of other packages, also their class."""
     from chainrule.errors import ChainruleError
 
     text = str(error).strip()
@@ -75,12 +75,12 @@ def _delimiter(_: click.Context, __: click.Parameter, value: str | None) -> str 
 delimiter_option = click.option(
     "--delimiter",
     callback=_delimiter,
-    help="The sign between a table's cells, or tab. [default: found in the file]",
+    help="The delimiter of a table's cells, or tab. [default: detected in the file]",
 )
 header_option = click.option(
     "--header/--no-header",
     default=None,
-    help="Whether a table's first row holds names. [default: found in the file]",
+    help="Whether a table's first row contains names. [default: detected in the file]",
 )
 
 
@@ -90,7 +90,7 @@ trust_option = click.option(
 
 
 def open_run(folder: str, trust: bool) -> Any:
-    """An existing run. A Python file that it names is run only if the user says so."""
+    """An existing run. A Python file that it names is run only with the consent of the user."""
     from chainrule.train.runs.run import Run
 
     run = Run.open(folder, trust)
@@ -102,7 +102,7 @@ def open_run(folder: str, trust: bool) -> Any:
 
 
 def numbers(results: dict[str, Any]) -> str:
-    """The numbers of an evaluation as one line, with what matters most first."""
+    """The numbers of an evaluation as one line, the most important first."""
     shown = {k: v for k, v in results.items() if isinstance(v, float)}
     first = {k: shown.pop(k) for k in ("accuracy", "r2") if k in shown}
     parts = [

@@ -1,4 +1,4 @@
-"""`chainrule lessons`: the list of the course, and a lesson in Jupyter."""
+"""`chainrule lessons`: lists the lessons of the course, and opens one in Jupyter."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from chainrule.cli.group import POSITIVE, debug_option, json_option, print_json
 def lessons(number: int | None, answers: bool, as_json: bool) -> None:
     """List the lessons of the course, or open lesson NUMBER in Jupyter.
 
-    An installed package copies the course into ./lessons first; files that are there stay as
-    they are.
+    An installed package first copies the course to ./lessons. Existing files are kept.
     """
     if answers:
         _print_answers(number, as_json)
@@ -44,7 +43,7 @@ def lessons(number: int | None, answers: bool, as_json: bool) -> None:
 
 
 def _print_answers(number: int | None, as_json: bool) -> None:
-    """The text of a lesson's answers, or where they are."""
+    """Print the answers of a lesson, or with --json their path."""
     if number is None:
         raise click.UsageError("Whose answers? Name the lesson: chainrule lessons 4 --answers")
     file = course.answers(number)

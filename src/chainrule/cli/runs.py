@@ -1,4 +1,4 @@
-"""`chainrule evaluate`, `predict`, `summary` and `report`: what can be done with a run."""
+"""`chainrule evaluate`, `predict`, `summary` and `report`: commands on a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from chainrule.cli.group import (
 @json_option
 @debug_option
 def evaluate(run: str, dataset: str | None, trust: bool, as_json: bool, **table: Any) -> None:
-    """Loss and accuracy of RUN on DATASET (by default on the test part of its own data)."""
+    """Print loss and metrics of RUN on DATASET (by default the test part of its own data)."""
     opened = open_run(run, trust)
     data = opened.data[1] if dataset is None else opened.open_like(dataset, **table)
     results = opened.evaluate(data)
@@ -58,7 +58,8 @@ def predict(
     as_json: bool,
     **reading: Any,
 ) -> None:
-    """What RUN says about each FILE: images, tables (.csv, .tsv, .parquet) or arrays (.npy)."""
+    """Print predictions of RUN for each FILE: images, tables (.csv, .tsv, .parquet), arrays
+    (.npy)."""
     from chainrule.train.notices import say
     from chainrule.train.runs.predictions import input_table, remarks, write_predictions
 
@@ -93,7 +94,7 @@ def _print_predictions(found: list[dict[str, Any]]) -> None:
 @json_option
 @debug_option
 def summary(run: str, trust: bool, as_json: bool) -> None:
-    """The layers of RUN, with shapes and parameters, and how it was trained."""
+    """Print the layers of RUN with shapes and parameters, and the options of its training."""
     from chainrule.train.runs.page import summary_rows
 
     opened = open_run(run, trust)
@@ -120,7 +121,7 @@ def _plain(config: Any) -> dict[str, Any]:
 @trust_option
 @debug_option
 def report(run: str, trust: bool) -> None:
-    """Write report.html into RUN: curves, mistakes, gradients, in one page without network."""
+    """Write report.html into RUN: one offline page with curves, mistakes and gradients."""
     from chainrule.train.runs.page import write_report
 
     click.echo(write_report(open_run(run, trust)))

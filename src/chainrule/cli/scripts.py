@@ -1,4 +1,4 @@
-"""`chainrule run` and `check`: PyTorch scripts, run, or read for what is missing."""
+"""`chainrule run` and `check`: run PyTorch scripts, and list the names that they miss."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 def run(ctx: click.Context, script: str, arguments: tuple[str, ...]) -> None:
     """Run the PyTorch script SCRIPT on Chainrule, unchanged, with its ARGUMENTS.
 
-    `import torch`, `torchvision` and `einops` give Chainrule's in this process. The exit code is
-    the script's.
+    In this process, `import torch`, `torchvision` and `einops` import Chainrule's modules. The exit
+    code is that of the script.
     """
     from chainrule.torch import script as scripts
 
@@ -30,9 +30,9 @@ def run(ctx: click.Context, script: str, arguments: tuple[str, ...]) -> None:
 @debug_option
 @click.pass_context
 def check(ctx: click.Context, script: str, as_json: bool) -> None:
-    """List what of PyTorch the script SCRIPT uses and Chainrule has not, without running it.
+    """List the names of PyTorch that SCRIPT uses and Chainrule lacks, without running it.
 
-    The exit code is 1 where something is missing.
+    The exit code is 1 if names are missing.
     """
     from chainrule.torch import check as checks
 

@@ -1,4 +1,4 @@
-"""`chainrule train`: a new run, or one that goes on."""
+"""`chainrule train`: starts a new run or resumes one."""
 
 from __future__ import annotations
 
@@ -62,18 +62,18 @@ _TABLE = ("label", "task", "delimiter", "header", "decimal", "columns", "drop", 
 @click.option("--hidden", callback=_widths, help="Widths of the mlp's hidden layers: 128,64.")
 @click.option("--epochs", type=click.IntRange(min=0))
 @click.option("--batch-size", type=POSITIVE)
-@click.option("--lr", type=Finite(min=0), help="Learning rate (the highest of a cycle).")
+@click.option("--lr", type=Finite(min=0), help="Learning rate (the maximum of a cycle).")
 @click.option("--optimizer", type=click.Choice(["adam", "adamw", "sgd", "rmsprop"]))
 @click.option("--schedule", type=click.Choice(["constant", "cosine", "onecycle"]))
 @click.option("--weight-decay", type=Finite(min=0))
 @click.option("--clip-norm", type=Finite(min=0, min_open=True))
-@click.option("--patience", type=POSITIVE, help="Stop after so many epochs without progress.")
+@click.option("--patience", type=POSITIVE, help="Stop after this many epochs without improvement.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1))
 @label_option
 @click.option(
     "--task",
     type=click.Choice(["classification", "regression"]),
-    help="What a table's label is. [default: found in its cells]",
+    help="The task for a table's label. [default: detected]",
 )
 @delimiter_option
 @header_option
@@ -91,20 +91,20 @@ _TABLE = ("label", "task", "delimiter", "header", "decimal", "columns", "drop", 
     "--missing",
     callback=_words,
     metavar="WORDS",
-    help="What stands for a missing value, beside the usual: '-,unknown'.",
+    help="Further words for a missing value: '-,unknown'.",
 )
 @click.option(
     "--valid-fraction",
     type=Finite(0, 1, max_open=True),
     default=0.1,
     show_default=True,
-    help="Part of the training data to validate on.",
+    help="Fraction of the training data for validation.",
 )
 @click.option("--out", type=click.Path(), help="The run's folder. [default: runs/<name>]")
 @click.option("--checkpoint-every", type=POSITIVE, help="Steps. [default: after epochs]")
 @click.option("--resume", type=click.Path(), help="Continue the run in this folder.")
 @trust_option
-@click.option("--override", is_flag=True, help="Let options change those of the resumed run.")
+@click.option("--override", is_flag=True, help="Allow options that differ from the resumed run.")
 @click.option("--report/--no-report", default=True, help="Write report.html.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @json_option
@@ -113,8 +113,9 @@ _TABLE = ("label", "task", "delimiter", "header", "decimal", "columns", "drop", 
 def train(ctx: click.Context, /, **options: Any) -> None:
     """Train on DATASET and write a run.
 
-    DATASET is a name (digits, breast_cancer, mnist, fashion_mnist, moons, spirals, ...), a folder
-    of IDX files or of one folder of images per class, a .csv, .tsv or .npz file. Default: digits.
+    DATASET is a name (digits, breast_cancer, mnist, fashion_mnist, moons, spirals, ...), a .csv,
+    .tsv, .parquet or .npz file, a folder of IDX files, or a folder with one subfolder of images per
+    class. Default: digits.
     """
     from chainrule.train.runs.page import write_report
 
@@ -151,7 +152,7 @@ def _new_run(options: dict[str, Any]) -> Any:
 
 
 def _free_folder(name: str) -> str:
-    """runs/<name>, or with a number behind it where that is taken."""
+    """runs/<name>, with a number appended if the folder exists."""
     folder, number = os.path.join("runs", name), 2
     while os.path.lexists(folder):
         folder, number = os.path.join("runs", f"{name}-{number}"), number + 1
@@ -159,7 +160,7 @@ def _free_folder(name: str) -> str:
 
 
 def _resumed(ctx: click.Context, options: dict[str, Any]) -> Any:
-    """The run to continue; what the command line asks for differently needs --override."""
+    """The run to resume. Options that differ from the saved ones need --override."""
     from chainrule.train.runs.run import Run
 
     run = open_run(options["resume"], options["trust"])
@@ -211,7 +212,7 @@ def _introduce(run: Any) -> None:
 
 
 def _chain(config: Any) -> str:
-    """`64 → 128 → 10` for an mlp, else the model's kind."""
+    """`mlp 64 → 128 → 10` for an mlp, else the kind of the model."""
     linear = [x for x in config.model.layers or () if "in_features" in x]
     if config.model.kind != "mlp" or not linear:
         return str(config.model)
