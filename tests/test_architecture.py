@@ -22,7 +22,8 @@ FLOORS = [
     # A module imports only what stands above it here; folders of one line do not know each other.
     ["errors"], ["tree", "handles"], ["settings"], ["kinds"], ["primitive"], ["samples"], ["graph"],
     ["engine"], ["interpreters"], ["tape"], ["op_methods"], ["aliases", "methods", "conversion"],
-    ["tensor"], ["gateway"], ["ops"], ["grad_mode"], ["autograd"], ["gradcheck", "transforms"],
+    ["tensor"], ["gateway"], ["ops"], ["linalg", "grad_mode"], ["autograd"],
+    ["gradcheck", "transforms"],
     ["nn", "optim", "compiler", "data"],
     ["train"], ["torch"], ["cli"], ["__init__", "__main__"],
 ]  # fmt: skip

@@ -44,6 +44,7 @@ from chainrule.ops.order import *
 from chainrule.ops.scan import *
 from chainrule.ops.statistics import *
 from chainrule.ops.contract import *
+from chainrule.ops.products import *
 from chainrule.ops.fused import *
 from chainrule.ops.random import *
 from chainrule.ops.creation import *
@@ -57,7 +58,7 @@ int8, int16, int32, int64 = _dtype("int8"), _dtype("int16"), _dtype("int32"), _d
 uint8, bool = _dtype("uint8"), _dtype("bool")
 
 if _TYPE_CHECKING:
-    from chainrule import data as data, nn as nn, optim as optim, train as train
+    from chainrule import data as data, linalg as linalg, nn as nn, optim as optim, train as train
     from chainrule.compiler import Compiled as Compiled, Trace as Trace
     from chainrule.compiler import compile as compile, trace as trace
     from chainrule.train import Trainer as Trainer, load as load, save as save
@@ -67,7 +68,7 @@ _LATER = {
     "Compiled": "compiler", "Trace": "compiler", "compile": "compiler", "trace": "compiler",
     "Trainer": "train", "load": "train", "save": "train",
 }  # fmt: skip
-_PARTS = ("compiler", "data", "nn", "optim", "train")
+_PARTS = ("compiler", "data", "linalg", "nn", "optim", "train")
 
 
 if not _TYPE_CHECKING:  # a type checker knows which names there are

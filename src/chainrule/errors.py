@@ -109,6 +109,10 @@ class UnknownNameError(ChainruleError, AttributeError):
     """A name that an object, such as a module, does not have."""
 
 
+class LinAlgError(ChainruleError, RuntimeError):
+    """A matrix that has not the inverse, the factor or the solution asked for."""
+
+
 class NestingError(ChainruleError, RecursionError):
     """Structures or modules nested more deeply than Python's recursion limit."""
 

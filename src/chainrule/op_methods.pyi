@@ -31,6 +31,14 @@ class OpMethods:
         """y = a + b; called, a + α·b.   ∂y/∂a = 1, ∂y/∂b = 1."""
     def add_(self, other: Tensor | float, *, alpha: Any = 1) -> Tensor:
         """Assign the result of `x.add(...)` to `x`, which keeps its shape and dtype."""
+    def addbmm(
+        self, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
+    ) -> Tensor:
+        """β·x + α·Σ a·b, the products of batches of matrices summed."""
+    def addbmm_(
+        self, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
+    ) -> Tensor:
+        """Assign the result of `x.addbmm(...)` to `x`, which keeps its shape and dtype."""
     def addcdiv(self, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
         """x + v·a/b."""
     def addcdiv_(self, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
@@ -39,6 +47,18 @@ class OpMethods:
         """x + v·a·b."""
     def addcmul_(self, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
         """Assign the result of `x.addcmul(...)` to `x`, which keeps its shape and dtype."""
+    def addmm(self, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """β·x + α·a·b of matrices; x broadcasts, and is not read where β = 0."""
+    def addmm_(self, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """Assign the result of `x.addmm(...)` to `x`, which keeps its shape and dtype."""
+    def addmv(self, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """β·x + α·a·v of a matrix and a vector."""
+    def addmv_(self, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """Assign the result of `x.addmv(...)` to `x`, which keeps its shape and dtype."""
+    def addr(self, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """β·x + α·v·wᵀ of two vectors."""
+    def addr_(self, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+        """Assign the result of `x.addr(...)` to `x`, which keeps its shape and dtype."""
     def all(self, dim: Dims = None, keepdim: bool = False) -> Tensor:
         """y = whether every element is true (not zero)."""
     def allclose(
@@ -85,6 +105,14 @@ class OpMethods:
         """y = artanh x = ½·ln((1 + x)/(1 − x)).   ∂y/∂x = 1/(1 − x²)."""
     def atanh_(self) -> Tensor:
         """Assign the result of `x.atanh(...)` to `x`, which keeps its shape and dtype."""
+    def baddbmm(
+        self, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
+    ) -> Tensor:
+        """β·x + α·a·b of batches of matrices."""
+    def baddbmm_(
+        self, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
+    ) -> Tensor:
+        """Assign the result of `x.baddbmm(...)` to `x`, which keeps its shape and dtype."""
     def bincount(self, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
         """How often each of 0, 1, 2, ... occurs in a vector, or the sum of its weights."""
     def bitwise_and(self, other: Tensor | float) -> Tensor:
@@ -111,6 +139,8 @@ class OpMethods:
         """y = either a or b, of booleans or bit by bit of integers."""
     def bitwise_xor_(self, other: Tensor | float) -> Tensor:
         """Assign the result of `x.bitwise_xor(...)` to `x`, which keeps its shape and dtype."""
+    def bmm(self, mat2: Tensor) -> Tensor:
+        """The products of two batches of matrices: (b, n, k)·(b, k, m) → (b, n, m)."""
     def broadcast_to(self, size: Sequence[int]) -> Tensor:
         """Repeated along dimensions of size 1 to a shape."""
     def bucketize(
@@ -151,6 +181,8 @@ class OpMethods:
         self, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
     ) -> Tensor:
         """The covariances of variables, a row each, over samples, a column each: (V, N) → (V, V)."""
+    def cross(self, other: Tensor, dim: int | None = None) -> Tensor:
+        """The vector product along a dimension of size 3, the first one where none is named."""
     def cummax(self, dim: int) -> Extreme:
         """(values, indices) of the largest element so far along `dim`; NaN counts as the largest."""
     def cummin(self, dim: int) -> Extreme:
@@ -191,6 +223,8 @@ class OpMethods:
         """a / b, or that quotient rounded down ("floor") or towards 0 ("trunc")."""
     def div_(self, other: Tensor | float, *, rounding_mode: Rounding | None = None) -> Tensor:
         """Assign the result of `x.div(...)` to `x`, which keeps its shape and dtype."""
+    def dot(self, tensor: Tensor) -> Tensor:
+        """The inner product of two vectors, Σ aᵢ·bᵢ."""
     def dsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
         """Parts along the third dimension."""
     def eq(self, other: Tensor | float) -> Tensor:
@@ -310,6 +344,8 @@ class OpMethods:
         """Assign the result of `x.index_put(...)` to `x`, which keeps its shape and dtype."""
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         """The parts at a vector of positions along `dim`."""
+    def inner(self, other: Tensor) -> Tensor:
+        """Σ over the last dimension of both: (..., k), (···, k) → (..., ···)."""
     def isclose(
         self, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
     ) -> Tensor:
@@ -326,6 +362,8 @@ class OpMethods:
         """Whether x is +∞."""
     def isreal(self) -> Tensor:
         """True everywhere: there are no complex tensors."""
+    def kron(self, other: Tensor) -> Tensor:
+        """Kronecker's product: each element of a times the whole of b."""
     def kthvalue(self, k: int, dim: int = -1, keepdim: bool = False) -> Extreme:
         """(values, indices) of the k-th smallest element along `dim`, k from 1 on."""
     def lcm(self, other: Tensor | float) -> Tensor:
@@ -430,6 +468,8 @@ class OpMethods:
         """y = min(a, b); NaN wins.   The gradient goes to the smaller, half to each where equal."""
     def minimum_(self, other: Tensor | float) -> Tensor:
         """Assign the result of `x.minimum(...)` to `x`, which keeps its shape and dtype."""
+    def mm(self, mat2: Tensor) -> Tensor:
+        """The product of two matrices: (n, k)·(k, m) → (n, m)."""
     def mode(self, dim: int = -1, keepdim: bool = False) -> Extreme:
         """(values, indices) of the most frequent element along `dim`, the smallest of several."""
     def movedim(self, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
@@ -440,6 +480,8 @@ class OpMethods:
         """y = a·b.   ∂y/∂a = b, ∂y/∂b = a."""
     def mul_(self, other: Tensor | float) -> Tensor:
         """Assign the result of `x.mul(...)` to `x`, which keeps its shape and dtype."""
+    def mv(self, vec: Tensor) -> Tensor:
+        """A matrix times a vector: (n, k)·(k) → (n)."""
     def nan_to_num(
         self, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
     ) -> Tensor:
@@ -483,6 +525,8 @@ class OpMethods:
         """y = Φ(x) = ½·(1 + erf(x/√2)).   ∂y/∂x = φ(x)."""
     def normal_cdf_(self) -> Tensor:
         """Assign the result of `x.normal_cdf(...)` to `x`, which keeps its shape and dtype."""
+    def outer(self, vec2: Tensor) -> Tensor:
+        """yᵢⱼ = aᵢ·bⱼ: (n), (m) → (n, m)."""
     def pad(self, pad: Sequence[int], value: float = 0.0) -> Tensor:
         """y = x with `widths` (before, after) of a constant around each dimension.   ∂y/∂x = 1."""
     def permute(self, *dims: Any) -> Tensor:
@@ -738,6 +782,8 @@ class OpMethods:
         correction: float | None = None,
     ) -> tuple[Tensor, Tensor]:
         """(variance, mean)."""
+    def vdot(self, other: Tensor) -> Tensor:
+        """As `dot`: real numbers are their own conjugates."""
     def vsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
         """Parts along the rows."""
     def where(self, condition: Tensor, other: Tensor | float | None = None) -> Any:

@@ -3,7 +3,8 @@
 In the order in which they build on each other: `rules` (shared spec rules), `batched` (what the
 rules of batching share), `positions` (what an index means), `compare`, `elementwise`, `special`,
 `transcendental`, `gamma`, `arithmetic`, `logic`, `reduce`, `norms`, `shape`, `index`, `select`,
-`rearrange`, `diagonals`, `sets`, `labels`, `order`, `scan`, `statistics`, `contract`, `window`
-(what the next two share), `convolution`, `pooling`, `fused`, `attention`, `recurrent`, `update`,
-`random`, `backward`; last `creation`, which makes tensors from numbers.
+`rearrange`, `diagonals`, `sets`, `labels`, `order`, `scan`, `statistics`, `contract`, `products`,
+`decompose`, `matrices`, `window` (what the next two share), `convolution`, `pooling`, `fused`,
+`attention`, `recurrent`, `update`, `random`, `backward`; last `creation`, which makes tensors from
+numbers.
 """

@@ -12,6 +12,7 @@ from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.gateway import apply
 from chainrule.kinds import Contraction
 from chainrule.ops.batched import aligned, everywhere
+from chainrule.ops.diagonals import diagonal
 from chainrule.ops.rules import broadcast_shapes
 from chainrule.primitive import Spec, SpecLike, composition, primitive
 from chainrule.samples import cases
@@ -190,21 +191,18 @@ def linear_rule(x: SpecLike, w: SpecLike) -> Spec:
 
 
 @primitive
-class einsum:
+class sum_of_products:
     """y = Σ over the letters that the output lacks, of the product of the operands.
 
     ∂y/∂xᵢ is again such a sum: of g and the other operands, over what xᵢ lacks.
     """
-    kind = Contraction()
+    kind, name = Contraction(), "einsum"
     samples = cases(
         lambda rng: (rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), {"formula": "ij,jk->ik"}),
         lambda rng: (rng.normal(size=(2, 3)), {"formula": "ij->j"}),
         lambda rng: (rng.normal(size=3), rng.normal(size=4), {"formula": "i,j->ij"}),
         lambda rng: (rng.normal(size=(5, 2, 3)), rng.normal(size=(5, 3)), {"formula": "bij,bj->i"}),
     )
-
-    def arguments(formula: str, *operands: Tensor) -> Any:
-        return operands, {"formula": explicit(formula, [x.ndim for x in operands])}
 
     def infer(*xs: SpecLike, formula: str) -> Spec:
         same_float("einsum", *xs)
@@ -241,8 +239,68 @@ class einsum:
         return apply("einsum", *xs, formula=f"{terms}->{spare[0]}{output}")
 
 
-def explicit(formula: str, ndims: list[int]) -> str:
-    """A formula with its output written out and `...` replaced by letters."""
+@composition
+def einsum(equation: Any, *operands: Any) -> Tensor:
+    """Σ over the letters that the output lacks, of the product of the operands.
+
+    A letter twice in one operand is its diagonal; `...` stands for dimensions that broadcast. In
+    place of a formula: each operand with a list of numbers, and a list for the output.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> einsum("ii->", x), einsum("i j, j k -> i k", x, x)[0], einsum(x, [0, 1], [1, 0])[0]
+    (tensor(5.), tensor([ 7., 10.]), tensor([1., 3.]))
+    """
+    if isinstance(equation, Tensor):
+        equation, operands = from_sublists((equation, *operands))
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = tuple(operands[0])
+    terms, output = explicit(equation, [x.ndim for x in operands])
+    terms, xs = zip(*map(without_repeats, terms, operands), strict=True)
+    terms, xs = without_ones(list(terms), list(xs))
+    return apply("einsum", *xs, formula=f"{','.join(terms)}->{output}")
+
+
+def from_sublists(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """A formula from operands that alternate with lists of numbers."""
+    def written(numbers: Any) -> str:
+        return "".join("..." if n is Ellipsis else string.ascii_letters[n] for n in numbers)
+
+    operands, lists = given[: len(given) // 2 * 2 : 2], given[1::2]
+    output = f"->{written(given[-1])}" if len(given) % 2 else ""
+    return ",".join(map(written, lists)) + output, operands
+
+
+def without_repeats(term: str, x: Tensor) -> tuple[str, Tensor]:
+    """A term without letters that stand twice: the tensor's diagonals."""
+    while again := next((c for c in term if term.count(c) > 1), ""):
+        first = term.index(again)
+        second = term.index(again, first + 1)
+        if x.shape[first] != x.shape[second]:
+            raise ShapeError(
+                f"letter {again!r} stands for two sizes", given=f"{term!r} for {x.shape}"
+            )
+        x = diagonal(x, 0, first, second)
+        term = term[:first] + term[first + 1 : second] + term[second + 1 :] + again
+    return term, x
+
+
+def without_ones(terms: list[str], xs: list[Tensor]) -> tuple[list[str], list[Tensor]]:
+    """Terms without dimensions of size 1 that broadcast to those of other operands."""
+    sizes: dict[str, int] = {}
+    for term, x in zip(terms, xs, strict=True):
+        for letter, n in zip(term, x.shape, strict=True):
+            sizes[letter] = n if sizes.get(letter, 1) == 1 else sizes[letter]
+    for i, (term, x) in enumerate(zip(terms, xs, strict=True)):
+        kept = [d for d, c in enumerate(term) if x.shape[d] != 1 or sizes[c] == 1]
+        if len(kept) < len(term):
+            terms[i] = "".join(term[d] for d in kept)
+            xs[i] = x.reshape([x.shape[d] for d in kept])
+    return terms, xs
+
+
+def explicit(formula: str, ndims: list[int]) -> tuple[list[str], str]:
+    """The terms of a formula and its output, written out, with letters in place of `...`."""
     left, arrow, output = formula.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(ndims):
@@ -261,13 +319,13 @@ def explicit(formula: str, ndims: list[int]) -> str:
         once = sorted(c for c in set(letters) - set(dots) if letters.count(c) == 1)
         output = "..." + "".join(once)
     output = output.replace("...", dots)
-    sides = zip([*terms, output], [*ndims, len(output)], strict=True)
-    if any(len(set(side)) < len(side) or len(side) != n for side, n in sides):
+    fits = all(len(t) == n and t.isalpha() for t, n in zip(terms, ndims, strict=True) if t or n)
+    if not fits or len(set(output)) < len(output) or not set(output) <= set(letters):
         raise ArgumentError(
             f"the formula {formula!r} does not fit operands with {ndims} dimensions",
-            expected="one letter per dimension, no letter twice in one operand",
+            expected="one letter per dimension, and in the output letters of operands, each once",
         )
-    return f"{','.join(terms)}->{output}"
+    return terms, output
 
 
 def letter_sizes(formula: str, xs: Any) -> dict[str, int]:

@@ -34,14 +34,26 @@ linear_weight: _linear_weight
 def linear_rule(x: SpecLike, w: SpecLike) -> Spec:
     """(..., in) and (out, in) → (..., out)."""
 
-class _einsum(Primitive):
-    def __call__(self, formula: str, *operands: Tensor) -> Tensor:
+class _sum_of_products(Primitive):
+    def __call__(self, *xs: Tensor | float, formula: str) -> Tensor:
         """y = Σ over the letters that the output lacks, of the product of the operands."""
 
-einsum: _einsum
+sum_of_products: _sum_of_products
 
-def explicit(formula: str, ndims: list[int]) -> str:
-    """A formula with its output written out and `...` replaced by letters."""
+def einsum(equation: Any, *operands: Any) -> Tensor:
+    """Σ over the letters that the output lacks, of the product of the operands."""
+
+def from_sublists(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """A formula from operands that alternate with lists of numbers."""
+
+def without_repeats(term: str, x: Tensor) -> tuple[str, Tensor]:
+    """A term without letters that stand twice: the tensor's diagonals."""
+
+def without_ones(terms: list[str], xs: list[Tensor]) -> tuple[list[str], list[Tensor]]:
+    """Terms without dimensions of size 1 that broadcast to those of other operands."""
+
+def explicit(formula: str, ndims: list[int]) -> tuple[list[str], str]:
+    """The terms of a formula and its output, written out, with letters in place of `...`."""
 
 def letter_sizes(formula: str, xs: Any) -> dict[str, int]:
     """The size that each letter of a formula stands for."""

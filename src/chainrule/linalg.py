@@ -1,0 +1,66 @@
+"""Linear algebra by PyTorch's names: inverses, systems, decompositions and norms of matrices.
+
+>>> import chainrule as cr
+>>> from chainrule import linalg
+>>> linalg.det(cr.tensor([[1.0, 2.0], [3.0, 5.0]])).round()
+tensor(-1.)
+"""
+
+from chainrule.errors import LinAlgError as LinAlgError
+from chainrule.ops.matrices import (
+    cholesky as cholesky,
+)
+from chainrule.ops.matrices import (
+    cross as cross,
+)
+from chainrule.ops.matrices import (
+    det as det,
+)
+from chainrule.ops.matrices import (
+    eigh as eigh,
+)
+from chainrule.ops.matrices import (
+    eigvalsh as eigvalsh,
+)
+from chainrule.ops.matrices import (
+    inv as inv,
+)
+from chainrule.ops.matrices import (
+    lstsq as lstsq,
+)
+from chainrule.ops.matrices import (
+    matrix_norm as matrix_norm,
+)
+from chainrule.ops.matrices import (
+    matrix_power as matrix_power,
+)
+from chainrule.ops.matrices import (
+    matrix_rank as matrix_rank,
+)
+from chainrule.ops.matrices import (
+    multi_dot as multi_dot,
+)
+from chainrule.ops.matrices import (
+    norm as norm,
+)
+from chainrule.ops.matrices import (
+    pinv as pinv,
+)
+from chainrule.ops.matrices import (
+    qr as qr,
+)
+from chainrule.ops.matrices import (
+    slogdet as slogdet,
+)
+from chainrule.ops.matrices import (
+    solve as solve,
+)
+from chainrule.ops.matrices import (
+    svd as svd,
+)
+from chainrule.ops.matrices import (
+    svdvals as svdvals,
+)
+from chainrule.ops.matrices import (
+    vector_norm as vector_norm,
+)
