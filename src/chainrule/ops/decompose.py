@@ -30,6 +30,8 @@ def square(x: SpecLike, **_: Any) -> SpecLike:
 def by_lapack(compute: Any, problem: str, *arrays: Array, **options: Any) -> Any:
     """NumPy's result, in the dtype of the input; where it has none, an error that says why."""
     wide = [a.astype(np.float32) if a.dtype == np.float16 else a for a in arrays]
+    if not all(np.isfinite(a).all() for a in wide):  # some of LAPACK's loops would not end
+        raise LinAlgError(problem, given="NaN or infinity in a matrix")
     try:
         result = compute(*wide, **options)
     except np.linalg.LinAlgError as error:
@@ -75,8 +77,8 @@ class cofactors:
         u, s, vh = by_lapack(np.linalg.svd, "no singular values", x)
         n = s.shape[-1]
         others = np.where(np.eye(n, dtype=bool), 1, s[..., None, :]).prod(-1)
-        sign = np.round(np.linalg.det(u) * np.linalg.det(vh))
-        return (sign[..., None, None] * ((u * others[..., None, :]) @ vh)).astype(x.dtype)
+        sign = np.sign(np.linalg.det(np.matmul(u, vh, dtype=np.float64)))[..., None, None]
+        return (sign * ((u * others[..., None, :]) @ vh)).astype(x.dtype)
     def vjp(g, x, y):
         a = apply("inv", x).mT
         return sum(g * a, (-2, -1), True) * y - y @ g.mT @ a,
@@ -119,18 +121,24 @@ class solve:
 class cholesky:
     """y lower triangular with y·yᵀ = x.   ∂L/∂x = ½·y⁻ᵀ·(P + Pᵀ)·y⁻¹, P = Φ(yᵀ·g).
 
-    Φ takes the lower triangle and half of the diagonal. Not positive definite: LinAlgError.
+    Φ takes the lower triangle and half of the diagonal. Of x the symmetric part ½·(x + xᵀ) counts.
+    A matrix that is not positive definite raises LinAlgError.
     """
     infer = square
     samples = cases(lambda rng: ((lambda a: a @ a.T + 3 * np.eye(3))(rng.normal(size=(3, 3))),))
     def forward(x):
         problem = "a matrix that is not positive definite has no Cholesky factor"
-        return by_lapack(np.linalg.cholesky, problem, np.tril(x) + np.tril(x, -1).swapaxes(-1, -2))
+        return by_lapack(np.linalg.cholesky, problem, symmetrized(x))
     def vjp(g, y):
         p = (y.mT @ g).tril()
         p = p - diagonal_part(p) * 0.5
         half = apply("solve", y.mT, p + p.mT)
         return apply("solve", y.mT, half.mT).mT * 0.5,
+
+
+def symmetrized(x: Array) -> Array:
+    """½·(x + xᵀ)."""
+    return x * 0.5 + x.swapaxes(-1, -2) * 0.5
 
 
 def diagonal_part(x: Tensor) -> Tensor:
@@ -197,19 +205,19 @@ class svd:
 
 @primitive
 class eigh:
-    """(w, v) of symmetric matrices, of which the lower triangle is read: x·v = v·diag(w), w rising.
+    """(w, v) of symmetric matrices: x·v = v·diag(w), w rising. The part ½·(x + xᵀ) of x counts.
 
-    ∂L/∂x = v·(diag(gw) + (vᵀ·gv)/E)·vᵀ, Eᵢⱼ = wⱼ − wᵢ.
+    ∂L/∂x = the symmetric part of v·(diag(gw) + (vᵀ·gv)/E)·vᵀ, Eᵢⱼ = wⱼ − wᵢ.
     """
     samples = cases(lambda rng: (np.diag([1.0, 2.0, 4.0]) + 0.1,))
     def infer(x): return Spec(square(x).shape[:-1], x.dtype), Spec(x.shape, x.dtype)
-    def forward(x): return tuple(by_lapack(np.linalg.eigh, "no eigenvalues", x))
+    def forward(x): return tuple(by_lapack(np.linalg.eigh, "no eigenvalues", symmetrized(x)))
     def vjp(gs, ys):
         (gw, gv), (w, v) = gs, ys
         one = Tensor(np.eye(w.shape[-1], dtype=bool))
         gaps = where(one, 1.0, w.unsqueeze(-2) - w.unsqueeze(-1))
         core = where(one, gw.unsqueeze(-1), v.mT @ gv / gaps)
-        return v @ core @ v.mT,
+        return v @ ((core + core.mT) * 0.5) @ v.mT,
 
 
 @primitive

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.gateway import apply
 from chainrule.ops import products
+from chainrule.ops.compare import where
 from chainrule.ops.contract import matmul
 from chainrule.ops.decompose import square
 from chainrule.ops.norms import norm as norm_of_elements
@@ -105,9 +106,16 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None) -> LeastSquares:
     return LeastSquares(x, left, rank, none)
 
 
+def from_triangle(A: Tensor, upper: bool = False) -> Tensor:
+    """Symmetric matrices with the numbers of one triangle, and the gradient of a symmetric A."""
+    x = A.detach()
+    mirrored = x.triu() + x.triu(1).mT if upper else x.tril() + x.tril(-1).mT
+    return A + where(x == mirrored, 0.0, mirrored - x)
+
+
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """L lower triangular with L·Lᵀ = A, or its transpose. Raises LinAlgError."""
-    factor = apply("cholesky", A)
+    factor = apply("cholesky", from_triangle(A))
     return factor.mT if upper else factor
 
 
@@ -135,7 +143,7 @@ def svdvals(A: Tensor) -> Tensor:
 
 def eigh(A: Tensor, UPLO: str = "L") -> Eigen:
     """(eigenvalues, eigenvectors) of symmetric matrices, of which one triangle is read."""
-    return Eigen(*apply("eigh", A.mT if UPLO == "U" else A))
+    return Eigen(*apply("eigh", from_triangle(A, UPLO == "U")))
 
 
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
