@@ -52,6 +52,9 @@ class _cholesky(Primitive):
 
 cholesky: _cholesky
 
+def symmetrized(x: Array) -> Array:
+    """½·(x + xᵀ)."""
+
 def diagonal_part(x: Tensor) -> Tensor:
     """Zeros beside the diagonal."""
 
@@ -69,7 +72,7 @@ svd: _svd
 
 class _eigh(Primitive):
     def __call__(self, input: Tensor | float) -> tuple[Tensor, Tensor]:
-        """(w, v) of symmetric matrices, of which the lower triangle is read: x·v = v·diag(w), w rising."""
+        """(w, v) of symmetric matrices: x·v = v·diag(w), w rising. The part ½·(x + xᵀ) of x counts."""
 
 eigh: _eigh
 
