@@ -1,7 +1,7 @@
 // Attention: y = softmax(s·q·kᵀ + mask)·v, block by block.
 //
-// Each row keeps the largest score so far and the sum of exponentials below it; when a block brings
-// a larger score, sum and y shrink by e^(old − new) (Milakov & Gimelshein, 2018).
+// Each row stores its largest score so far and the sum of e^(score − largest). When a block has a
+// larger score, sum and y are multiplied by e^(old − new) (Milakov & Gimelshein, 2018).
 #include "kernels/attention.h"
 
 namespace cr::CR_ISA {
@@ -13,7 +13,7 @@ struct Job {
     i64 blocks, items, step;  // blocks of queries in one head, in all, and in a piece
 };
 
-// A block of queries with what its rows know so far.
+// A block of queries with the running maxima and sums of its rows.
 template <class T> struct Queries {
     const Heads& h;
     i64 head, query, m;
@@ -21,7 +21,8 @@ template <class T> struct Queries {
     T top[ROWS], sum[ROWS], shrink[ROWS];
 };
 
-// Scores to e^(score − top) with new tops; the sums grow. `shrink` is what went before times.
+// Replaces scores by e^(score − top) with new maxima, and updates the sums. `shrink` is the factor
+// for previous values.
 template <class T> void exponentials(Queries<T>& q, i64 key, i64 width) {
     constexpr i64 W = WIDTH<T>;
     const T hidden = -Format<T>::infinity;
@@ -64,7 +65,7 @@ template <class T, class F> CR_INLINE void change_row(T* y, i64 n, F f) {
     if (i < n) store_some(y + i, f(load_some(y + i, n - i, T(0))), n - i);
 }
 
-// y = (what was summed up)/sum, z = top + ln sum. Where nothing was seen the sum counts as ∞.
+// y = y/sum, z = top + ln sum. For a query that attends to no key, the sum counts as ∞.
 template <class T> void finish(Queries<T>& q, Rows<T> y, T* z) {
     constexpr i64 W = WIDTH<T>;
     const T nothing = -Format<T>::infinity;
@@ -140,7 +141,7 @@ bool read_heads(const Call& call, int first, int masks_from, Heads& h) {
     h = {&call, dims, masks_from, call.n_in - masks_from, 1, q.shape[dims], k.shape[dims],
          q.shape[dims + 1], v.shape[dims + 1], call.ints[0] != 0, call.floats[0]};
     for (int d = 0; d < dims; ++d) h.count *= q.shape[d];
-    for (int i = masks_from; i < call.n_in; ++i) {  // laid over the scores by the caller
+    for (int i = masks_from; i < call.n_in; ++i) {  // broadcast to the scores by the caller
         const View& m = call.in[i];
         if (!leads(m, q, true) || m.shape[dims] != h.queries || m.shape[dims + 1] != h.keys ||
             (m.dtype != DType::boolean && m.dtype != q.dtype))
@@ -149,8 +150,8 @@ bool read_heads(const Call& call, int first, int masks_from, Heads& h) {
     return true;
 }
 
-// attention(q, k, v[, mask…]) → y, z;  ints: causal; floats: scale. Strides are free but for the
-// last dimension of q, k, v and y, which is adjacent; masks are laid over (..., L, S).
+// attention(q, k, v[, mask…]) → y, z;  ints: causal; floats: scale. Strides are arbitrary, except
+// that the last dimension of q, k, v and y is adjacent. Masks have the shape (..., L, S).
 CR_KERNEL(attention) {
     Job job{};
     Heads& h = job.heads;

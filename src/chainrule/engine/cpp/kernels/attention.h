@@ -1,8 +1,9 @@
-// Attention in blocks: what the forward pass and the gradient share.
+// Attention in blocks: the common part of the forward pass and the gradient.
 //
-// A block is ROWS queries against KEYS keys. Its scores lie in the thread's own memory, so what a
-// thread needs does not grow with the length (Dao et al., 2022). Blocks begin at multiples of ROWS
-// and KEYS, and what they give to one number is added in order: the bits depend on nothing else.
+// A block has ROWS queries and KEYS keys. Its scores are in the work space of the thread, whose
+// size does not depend on the length (Dao et al., 2022). Blocks begin at multiples of ROWS and
+// KEYS, and their contributions to a number are added in order. So the bits depend only on the
+// operands.
 #pragma once
 #include "kernels/gemm.h"
 #include "kernels/operands.h"
@@ -45,14 +46,14 @@ struct Heads {
     template <class T> Rows<T> rows(const View& v, i64 head) const {
         return {reinterpret_cast<T*>(at(v, head)), v.strides[dims] / i64(sizeof(T))};
     }
-    // How many keys of the block at `key` the query sees.
+    // The number of keys of the block at `key` to which the query attends.
     i64 seen(i64 query, i64 key) const {
         const i64 left = smallest(keys - key, KEYS);
         return causal ? largest(0, smallest(left, query - key + 1)) : left;
     }
 };
 
-// What a chunk of rows of a product needs: so many columns, and the terms [from, to) of the sums.
+// For a chunk of rows of a product: the number of columns, and the terms [from, to) of the sums.
 struct Span {
     i64 columns, from, to;
 };
@@ -105,7 +106,7 @@ void multiply_block(Rows<const T> a, i64 a_k, Panels<T> b, Rows<T> c, i64 m, i64
 }
 
 // Scores of queries [query, query + m) and the keys of the block at `key`: A·Bᵀ, in rows of KEYS.
-// Of keys that no row of a chunk sees there are none. `ready` says that B is packed already.
+// Keys to which no row of a chunk attends are skipped. `ready`: B is already packed.
 template <class T>
 void score_block(const Heads& h, Rows<T> a, Rows<T> b, i64 query, i64 m, i64 key, i64 depth,
                  bool ready, T* packed, T* scores) {
@@ -134,8 +135,8 @@ template <class T> CR_INLINE Vec<T> first_lanes(Vec<T> v, i64 n, T rest) {
     return lane < Int(n) ? v : splat(rest);
 }
 
-// Rows are worked on in groups of WIDTH, all of them as far as the last one sees, in whole vectors:
-// equal loops over independent rows keep the processor busy.
+// Rows are processed in groups of WIDTH, in whole vectors, each up to the last key of the group:
+// equal loops over independent rows use the processor well.
 template <class T> struct Group {
     i64 rows, width;
 };
@@ -183,7 +184,7 @@ template <class T, class F> CR_INLINE Vec<T> fold_each(Vec<T> (&part)[WIDTH<T>],
     return part[0];
 }
 
-// Reads q, k, v, perhaps masks and the parameters; false when they do not fit together.
+// Reads q, k, v, masks and the parameters; false if they do not fit together.
 bool read_heads(const Call& call, int first, int masks_from, Heads& h);
 
 }  // namespace cr::CR_ISA

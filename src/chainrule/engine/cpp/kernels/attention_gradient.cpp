@@ -1,11 +1,11 @@
-// The gradient of attention, block by block: from z, which the forward pass kept, each block finds
-// its probabilities p = e^(s·q·kᵀ + mask − z) again, and with t = s·p∘(u·vᵀ − δ) adds
+// The gradient of attention, block by block. From z, which the forward pass saved, each block
+// recomputes its probabilities p = e^(s·q·kᵀ + mask − z). With t = s·p∘(u·vᵀ − δ) it adds
 //
 //     dq += t·k,   dk += tᵀ·q,   dv += pᵀ·u.
 //
-// With many heads a thread does all blocks of a head, each once. With few, one round goes over
-// blocks of keys, for dk and dv, and another over blocks of queries, for dq. Both add in the same
-// order, so the bits are the same.
+// With many heads, a thread processes all blocks of a head, each once. With few heads, one pass
+// goes over blocks of keys, for dk and dv, and another over blocks of queries, for dq. Both ways
+// add in the same order, so the bits are the same.
 #include "kernels/attention.h"
 
 namespace cr::CR_ISA {
@@ -64,7 +64,7 @@ template <class T> void probabilities(const Head<T>& o, i64 query, i64 m, i64 ke
     }
 }
 
-// What one block adds to the gradients that are asked for. `ready`: its keys are packed already.
+// Adds the contribution of one block to the required gradients. `ready`: its keys are packed.
 template <class T>
 void add_block(const Head<T>& o, Part part, i64 query, i64 key, bool first, bool ready) {
     const Heads& h = o.h;
@@ -75,7 +75,7 @@ void add_block(const Head<T>& o, Part part, i64 query, i64 key, bool first, bool
     score_block(h, u, o.v.from(key), query, m, key, e, ready, o.packed_v, o.t);
     probabilities(o, query, m, key, parts_of(n, WIDTH<T>) * WIDTH<T>);
     if (part != Part::by_queries) {
-        auto below = [&](i64 columns) {  // causal: a key is seen from its own query on
+        auto below = [&](i64 columns) {  // causal: queries before a key do not attend to it
             return [=, &h](i64 row, i64) {
                 const i64 from = h.causal ? smallest(m, largest(0, key + row - query)) : 0;
                 return Span{columns, from, m};
@@ -98,7 +98,7 @@ template <class T> void clear_rows(Rows<T> y, i64 rows, i64 columns) {
         for (i64 c = 0; c < columns; ++c) y.data[r * y.row + c] = T(0);
 }
 
-// One block of keys against all queries that see one of them.
+// One block of keys, with all queries that attend to one of them.
 template <class T> void add_keys(const Head<T>& o, Part part, i64 key) {
     const Heads& h = o.h;
     const i64 start = h.causal ? key / ROWS * ROWS : 0, n = smallest(KEYS, h.keys - key);
@@ -169,7 +169,7 @@ bool row_numbers(const View& v, const View& q) {
 }  // namespace
 
 // attention_gradient(u, q, k, v, δ, z[, mask…]) → dq, dk, dv;  ints: causal; floats: scale.
-// Layouts as for `attention`; δ and z lie in order.
+// Layouts as for `attention`; δ and z are contiguous.
 CR_KERNEL(attention_gradient) {
     Heads h{};
     if (call.n_in < 6 || call.n_out != 3 || !read_heads(call, 1, 6, h))

@@ -30,7 +30,7 @@ template <class T> void loss_piece(void* context, i64 piece) {
                                                load_some(job.t + i, end - i, T(0))), end - i);
 }
 
-// The first number outside [0, 1], or −1; NaN passes.
+// The position of the first number outside [0, 1], or −1. NaN is accepted.
 template <class T> i64 first_improper(const T* t, i64 n) {
     constexpr i64 W = WIDTH<T>;
     i64 i = 0;

@@ -1,24 +1,24 @@
 // Convolution of images with kernels, and its gradient by the input.
 //
-// A piece of work is a band of rows of one image. For a block of channels it lays the rows that it
-// needs out with their border (unless they can be read where they are), and goes over the panels
-// of output channels. Blocks of channels depend on the geometry only, and every output adds its
-// taps in their order: threads, bands and the rest of the batch do not show in the result.
+// A piece of work is a band of rows of one image. For a block of channels, it copies the rows that
+// it needs with their border (unless they can be read in place), and loops over the panels of
+// output channels. Blocks of channels depend on the geometry only, and every output adds its taps
+// in the same order. So the result does not depend on threads, bands and the rest of the batch.
 #include "kernels/conv.h"
 
 namespace cr::CR_ISA {
 
 namespace {
 
-constexpr i64 TAP_BLOCK = 640;            // taps after which sums are put down, about
-constexpr i64 IMAGE_BYTES = 640 * 1024;   // of a piece's laid-out rows, in the thread's own memory
+constexpr i64 TAP_BLOCK = 640;            // taps after which sums are stored, about
+constexpr i64 IMAGE_BYTES = 640 * 1024;   // of a piece's copied rows, in the thread's work space
 constexpr i64 MAX_TAPS = 8192;            // of one channel and of one block
 
 template <class T> struct Job {
     Images<T> x, y;
     Frame frame;
-    bool framed;  // whether the image must be laid out
-    bool pixels;  // whether pixels lie in the lanes
+    bool framed;  // whether rows of the image must be copied with their border
+    bool pixels;  // whether the lanes are pixels (else channels)
     bool bordered;  // whether a row of the output is one tile that skips the border
     bool relu;
     i64 groups, in, out;  // channels of a group
@@ -33,7 +33,7 @@ template <class T> struct Job {
     i64 rows_for(i64 rows) const { return (rows - 1) * stride[0] + (kh - 1) * dilation[0] + 1; }
 };
 
-// Where a piece finds its pixels and puts its results.
+// The addresses of the pixels and the results of a piece.
 template <class T> struct Place {
     const T* x;
     T* y;  // row 0 of the band, in the first channel of the panel
@@ -42,7 +42,7 @@ template <class T> struct Place {
     i64 first;      // the band's first row of the output
 };
 
-// The rows of taps that meet the image for this row of the output: the others see the border.
+// The rows of taps that are inside the image for this row of the output; the others are border.
 template <class T> void skip_border(const Job<T>& job, i64 row, Taps<T>& t) {
     const i64 top = row * job.stride[0] - job.frame.top, run = t.depth / job.kh;
     i64 from = 0, to = job.kh;
@@ -170,7 +170,7 @@ template <class T> void pack_piece(void* context, i64 piece) {
     const i64 columns = least(P, job.out - panel * P);
     const T* from = p.w.data + group * p.w.group + panel * P * p.w.out;
     T* to = p.packed + piece * job.taps() * P;
-    // Weights that lie in order are transposed as one matrix first, by vectors.
+    // Contiguous weights are first transposed as one matrix, by vectors.
     const bool in_order = p.w.j == 1 && p.w.i == job.kw && p.w.in == job.kh * job.kw;
     T* turned = static_cast<T*>(own_scratch());
     const bool at_once = in_order && job.taps() * P * i64(sizeof(T)) <= i64(OWN_SCRATCH);
@@ -187,8 +187,8 @@ template <class T> void pack_piece(void* context, i64 piece) {
                 }
 }
 
-// Which tile is faster: lanes lost at the end of rows and in the last channels, against the price
-// of transposing results. A matter of the geometry alone.
+// Which tile is faster: unused lanes at the end of rows and in the last channels are compared with
+// the cost of transposing results. This depends on the geometry only.
 template <class T> bool pixels_are_faster(const Job<T>& job) {
     if (job.stride[1] != 1) return false;
     constexpr i64 W = WIDTH<T>;
@@ -298,7 +298,7 @@ Status convolve(const Call& call, bool gradient) {
 }  // namespace
 
 // conv2d(x, w[, b]) → y;  conv2d_input(u, w) → y
-// ints: whether there is a bias (one number a channel), whether negative results become zero,
+// ints: whether there is a bias (one number per channel), whether negative results become zero,
 // then the geometry: stride, padding, dilation (two numbers each), groups.
 CR_KERNEL(conv2d) { return convolve(call, false); }
 CR_KERNEL(conv2d_input) { return convolve(call, true); }

@@ -2,13 +2,13 @@
 //
 //     y[n, o, p] = Σₖ w[o, k] · x̂[n, p, k]      over taps k = (i, channel, j), for pixels p
 //
-// is a product with a matrix x̂ in which every pixel of the image stands kh·kw times. It need not
-// be written down: for pixel p and tap k its element is the image at place(p) + offset(k), so a
-// table of offsets, one a tap, is all that the inner loops need (conv_tile.h).
+// is a product with a matrix x̂ that contains every pixel of the image kh·kw times. The matrix is
+// not stored: its element for pixel p and tap k is the image at place(p) + offset(k). So the inner
+// loops need only a table of offsets, one per tap (conv_tile.h).
 //
-// The gradient by the input is again such a product: of the pixels u of the output, with zeros
-// between them if the stride was not 1, and of the kernels turned by half a circle. So one loop
-// serves both; what differs is how the image is laid out (Frame) and the weights are packed.
+// The gradient by the input is such a product, too: of the pixels u of the output, with zeros
+// between them if the stride is not 1, and of the kernels rotated by 180°. So both use one loop,
+// with another copy of the image (Frame) and another packing of the weights.
 #pragma once
 #include "kernels/conv_tile.h"
 #include "kernels/operands.h"
@@ -19,8 +19,8 @@ inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
 inline i64 most(i64 a, i64 b) { return a > b ? a : b; }
 inline i64 parts(i64 whole, i64 part) { return (whole + part - 1) / part; }
 
-// The parameters of a convolution: stride, padding before the image, dilation, groups. How far the
-// padding behind it reaches follows from the size of the output.
+// The parameters of a convolution: stride, padding before the image, dilation, groups. The padding
+// after the image follows from the size of the output.
 struct Geometry {
     i64 stride[2], padding[2], dilation[2], groups;
 };

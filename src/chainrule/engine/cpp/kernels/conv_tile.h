@@ -1,12 +1,13 @@
-// The inner loops of a convolution: tiles of the output that live in registers.
+// The inner loops of a convolution: tiles of the output that are kept in registers.
 //
-// Two tiles, for two kinds of images. With pixels in the lanes a vector holds neighbours in a row
-// of the image, and weights are spread: good for few channels and wide rows. With channels in the
-// lanes a vector holds the weights of neighbouring output channels, and pixels are spread: no lane
-// is lost at the end of short rows, any stride will do, but results come out transposed.
+// There are two kinds of tiles. With pixels in the lanes, a vector holds adjacent pixels of a row,
+// and each weight is broadcast: this is good for few channels and wide rows. With channels in the
+// lanes, a vector holds the weights of adjacent output channels, and each pixel is broadcast: no
+// lanes are unused at the end of short rows, and any stride is possible, but results are
+// transposed.
 //
 // Both add the taps of an output in the same order, each with a fused multiply-add, so they give
-// the same bits; which one runs is a matter of speed.
+// the same bits. The faster one is used.
 #pragma once
 #include "kernels/gemm_tile.h"
 #include "kernels/pack.h"
@@ -15,7 +16,7 @@ namespace cr::CR_ISA {
 
 template <class T> constexpr i64 PANEL = WIDE * WIDTH<T>;  // output channels packed side by side
 
-// What tiles share: a block of taps, and how results are finished.
+// The common part of tiles: a block of taps, and the bias and activation of results.
 template <class T> struct Taps {
     const i64* offset;  // of each tap
     const T* weights;   // PANEL channels for each tap
@@ -32,7 +33,7 @@ CR_INLINE void put_pixels(T* y, Vec<T> v, i64 count, const Taps<T>& t, i64 chann
     if (t.last && t.bias) v = v + splat(t.bias[channel]);
     if (t.last && t.relu) v = larger(v, Vec<T>{});
     if (count >= W) store(y, v);
-    else store_some(y, v, count & (W - 1));  // count < W, said so that the compiler sees it
+    else store_some(y, v, count & (W - 1));  // count < W; the mask tells the compiler
 }
 
 // N vectors of pixels; each lies somewhere in the image and somewhere in the output.
@@ -118,9 +119,9 @@ void channels_in_lanes(const T* x, i64 step, const Taps<T>& t, i64 channels, T* 
     for (int j = 0; j < N; ++j) put_transposed(kept, P, j, t, channels, y, y_plane);
 }
 
-// A whole row of the output whose kernels, three taps wide, reach two pixels over both ends of the
-// image: P pixels in, P + 2 out. Tap j of pixel p goes to output p + 2 − j, so the border, which
-// gives nothing, is not multiplied. Each output adds its taps in the order of the tile above.
+// A whole row of the output, for kernels three taps wide with a border of two pixels: P pixels in,
+// P + 2 out. Tap j of pixel p contributes to output p + 2 − j, so the border, which is zero, is not
+// multiplied. Each output adds its taps in the order of the tile above.
 constexpr int BORDER = 2;
 template <class T, int P, int N>
 void row_with_border(const T* x, i64, const Taps<T>& t, i64 channels, T* y, i64 y_plane) {

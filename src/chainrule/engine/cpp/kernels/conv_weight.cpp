@@ -1,11 +1,11 @@
-// The gradient of a convolution by its kernels: what each tap saw, weighted by the pixels u.
+// The gradient of a convolution by its kernels.
 //
 //     y[o, k] = Σₙ Σₚ u[n, o, p] · x̂[n, p, k]
 //
-// A tile holds the sums of some taps k (spread pixels of x) for a panel of output channels o (in
-// the lanes) and runs over all pixels of a band of rows. Images are dealt out in blocks, each with
-// sums of its own; at the end these are added in order. How images are dealt out follows from the
-// sizes alone, so the bits do not depend on the number of threads.
+// A tile holds the sums of some taps k (broadcast pixels of x) for a panel of output channels o (in
+// the lanes), and loops over all pixels of a band of rows. Images are divided into blocks with
+// separate sums, which are added in order at the end. The blocks depend on the sizes only, so the
+// bits do not depend on the number of threads.
 #include "kernels/conv.h"
 #include "kernels/conv_weight_tile.h"
 
@@ -203,9 +203,9 @@ template <class T> void combine_lanes(void* context, i64 piece) {
     }
 }
 
-// Which way loses fewer lanes; a matter of the geometry alone. With pixels in the lanes rows of x
-// get room for whole vectors, so that a tile sees zeros where u has ended; there x must have ended
-// too, as 0·∞ is not 0.
+// Which way has fewer unused lanes; this depends on the geometry only. With pixels in the lanes,
+// rows are padded to whole vectors, so that a tile reads zeros after the end of u. x must be padded
+// with zeros there, too, since 0·∞ is not 0.
 template <class T> bool choose_lanes(Job<T>& job, bool ended) {
     constexpr i64 W = WIDTH<T>;
     job.pitch = parts(job.across, W) * W;

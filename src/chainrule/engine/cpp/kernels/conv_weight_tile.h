@@ -1,11 +1,11 @@
-// The inner loops of a convolution's gradient by its kernels: sums that live in registers.
+// The inner loops of a convolution's gradient by its kernels: sums that are kept in registers.
 //
-// As in conv_tile.h there are two. With channels in the lanes, pixels of x are spread and meet a
-// vector of output channels of u. With pixels in the lanes, neighbours in a row of x meet
-// neighbours in a row of u, and the lanes are added up at the very end: the better way when there
-// are fewer channels than lanes.
+// As in conv_tile.h there are two. With channels in the lanes, each pixel of x is broadcast and
+// multiplied by a vector of output channels of u. With pixels in the lanes, adjacent pixels of x
+// are multiplied by adjacent pixels of u, and the lanes are summed at the end: this is better if
+// there are fewer channels than lanes.
 //
-// Taps that are neighbours in the image (K of them, a row of a kernel) share one pointer.
+// Adjacent taps (K of them, a row of a kernel) share one pointer.
 #pragma once
 #include "kernels/conv_tile.h"
 

@@ -1,7 +1,7 @@
-// `copy`: any view into any other of the same shape and dtype, broadcasting on the way.
+// `copy`: copies any view into any other of the same shape and dtype, with broadcasting.
 //
-// What makes a transposing copy slow is that one side jumps through memory at each step. Walking
-// the two conflicting dimensions in blocks of 32 by 32 keeps both sides inside the L1 cache.
+// A transposing copy is slow if one side accesses another cache line at each step. Looping over the
+// two conflicting dimensions in blocks of 32 by 32 keeps both sides in the L1 cache.
 #include "kernels/operands.h"
 
 namespace cr::CR_ISA {

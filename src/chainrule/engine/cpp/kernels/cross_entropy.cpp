@@ -2,8 +2,8 @@
 //
 //     loss = ln Σ e^(x − top) − (x[t] − top);   gradient = (e^(x − top) / Σ − onehot(t))·g
 //
-// With few classes a row is shorter than a vector, and most of the work would be to add up the
-// lanes. So there a vector holds one class of many rows, and each lane has a row of its own.
+// With few classes a row is shorter than a vector, and most of the time would be spent on adding
+// lanes. In that case a vector holds one class of many rows, one row in each lane.
 #include "kernels/rows.h"
 
 namespace cr::CR_ISA {
@@ -25,7 +25,7 @@ struct Job {
     template <class T> T* gradient(i64 row) const {
         return wants_gradient ? const_cast<T*>(row_of<T>(call->out[0], row)) : nullptr;
     }
-    // What comes from above: one number for all rows, or one a row.
+    // The upstream gradient: one number for all rows, or one per row.
     template <class T> T upstream(i64 row) const {
         const View& g = call->in[2];
         const T value = *(g.ndim ? row_of<T>(g, row) : data<T>(g));

@@ -7,9 +7,9 @@
 // `kept` is the number of leading dimensions that make up the outer index: in mode `rows` the
 // results have that shape and the rest is reduced; in mode `columns` those are reduced.
 //
-// Sums are kept in float64 and their order depends on the position inside a reduced row or column
-// only: a row is cut into blocks of a fixed length, each summed lane by lane, and the blocks are
-// added in order. So threads and batch size do not show in the result.
+// Sums are computed in float64. Their order depends only on the position inside a reduced row or
+// column: a row is divided into blocks of a fixed length, each is summed lane by lane, and the
+// blocks are added in order. So the result does not depend on threads and batch size.
 #include "kernels/machine.h"
 
 namespace cr::CR_ISA {
@@ -128,7 +128,7 @@ template <class T> void accumulate(Fold fold, double* sums, const T* x, i64 n) {
         for (i64 i = 0; i < n; ++i) sums[i] = combine(fold, sums[i], double(x[i]));
 }
 
-// Where a plain sum finds its numbers in memory as they are: there is no chain, no conversion.
+// The address of the numbers of a plain sum, if they need neither a chain nor a conversion.
 template <class T> const T* plain(const Fused<T>& f) {
     const Machine<T>& m = f.machine;
     if (m.n_instructions || m.n_outputs || f.n_reductions != 1 || f.folds[0] != Fold::sum) return {};

@@ -1,8 +1,7 @@
 // The instructions of the elementwise machine: CR_FUSED_OPS(X) calls X(name, operands, value).
 //
-// In a value, a, b and c are vectors of the operands' lanes. A truth value is a lane with all bits
-// set, or none. The list is the only place that knows the ops: the interpreter, and the names that
-// Python sees, are made from it.
+// In a value, a, b and c are vectors of the operands' lanes. A boolean is a lane with all bits set,
+// or none. The interpreter and the names in Python are generated from this list.
 #pragma once
 #include "runtime/call.h"
 

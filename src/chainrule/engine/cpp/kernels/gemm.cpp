@@ -1,4 +1,4 @@
-// The matrix product: how C is cut into pieces for threads, pieces into panels that fit a cache,
+// The matrix product: C is divided into pieces for threads, pieces into panels that fit a cache,
 // and panels into tiles that fit the registers.
 #include "kernels/gemm.h"
 
@@ -16,7 +16,7 @@ template <class T> constexpr i64 PANEL = WIDE * WIDTH<T>;
 i64 least(i64 a, i64 b) { return a < b ? a : b; }
 i64 parts(i64 whole, i64 part) { return (whole + part - 1) / part; }
 
-// A row of C alone: several vectors of columns at once, or the adders would wait for each other.
+// A single row of C: several vectors of columns at once, so that additions overlap.
 template <class T, int N> void row_of_tiles(Tile<T> t, const Product<T>& p, i64 b_columns,
                                             const T* b, i64 column, i64& done, T* packed) {
     constexpr i64 W = WIDTH<T>;
@@ -174,7 +174,7 @@ template <class T> void run_piece(void* context, i64 piece) {
                   static_cast<T*>(own_scratch()));
 }
 
-// Pieces large enough to be worth handing over, small enough that threads end together.
+// The size of pieces: large enough to be worth a thread, small enough that threads end together.
 template <class T> void cut(Job<T>& job, i64 matrices) {
     const Product<T>& p = job.product;
     job.rows = least(p.m, PIECE_ROWS);
@@ -198,8 +198,8 @@ template <class T> void cut(Job<T>& job, i64 matrices) {
     job.column_parts = parts(p.n, job.columns);
 }
 
-// How much of k is done at a time: where the panels of C each would read all of a large A from far
-// away, so much that they find it in a cache.
+// How much of k is processed at a time. If each panel of C reads a large A, this much of A still
+// fits a cache.
 template <class T> i64 part_of_k(const Job<T>& job) {
     constexpr i64 CACHED = 512 * 1024 / sizeof(T);
     const Product<T>& p = job.product;
@@ -248,7 +248,7 @@ template void multiply(const Product<double>&);
 
 namespace {
 
-// One row of C from a B that is stored transposed: as a column of Cᵀ no number has to be copied.
+// One row of C, from a B that is stored transposed: as a column of Cᵀ it needs no copy of B.
 template <class T> void turn(Product<T>& p) {
     std::swap(p.a, p.b);
     p.a_row = p.b_column, p.b_column = 1;
@@ -257,11 +257,11 @@ template <class T> void turn(Product<T>& p) {
     p.turned = true;
 }
 
-// A deep product whose last panel of columns would be half empty, where Cᵀ = Bᵀ·Aᵀ has full ones:
-// the weights' gradient of a layer of few inputs. What is saved must pay for turning C; no element's
-// sum changes.
+// Whether Cᵀ = Bᵀ·Aᵀ is faster: a deep product whose last panel of columns is half empty, where Cᵀ
+// has full panels, such as the gradient of the weights of a layer with few inputs. The time saved
+// must exceed that of transposing C. The sum of each element is unchanged.
 template <class T> bool better_turned(const Product<T>& p) {
-    constexpr i64 P = PANEL<T>, TO_TURN = 64;  // products in the time of turning an element
+    constexpr i64 P = PANEL<T>, TO_TURN = 64;  // products in the time of transposing one element
     const i64 padding = parts(p.n, P) * P * p.m - parts(p.m, P) * P * p.n;
     return p.a_row == 1 && !p.end.bias && !p.end.residual &&
            p.end.activation == Activation::none && padding * p.k > TO_TURN * p.m * p.n;
@@ -333,9 +333,10 @@ template <class T> Status matmul_of(const Call& call) {
 
 }  // namespace
 
-// matmul(a, b[, bias][, residual]) → c = activation(a·b + bias + residual)
+// matmul(a, b[, bias][, residual]) → c = activation(a·b + bias + residual), or with the activation
+// `gate` c = (a·b + bias)·[residual > 0].
 // ints: activation, whether there is a bias, whether there is a residual.
-// The strides of a and b are free, so a transposed operand is a view with its strides exchanged.
+// The strides of a and b are arbitrary, so a transposed operand is a view with exchanged strides.
 CR_KERNEL(matmul) {
     if (call.n_ints != 3 || call.n_out != 1 || call.n_in != 2 + (call.ints[1] != 0) +
         (call.ints[2] != 0) || call.in[0].ndim < 2 || call.in[1].ndim < 2 || call.out[0].ndim < 2 ||

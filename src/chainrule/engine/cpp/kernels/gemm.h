@@ -1,4 +1,4 @@
-// One matrix product, described; used by the kernels `matmul` and `conv2d`, and by recurrences.
+// The description of one matrix product, for the kernel `matmul` and the gradients of recurrences.
 #pragma once
 #include "kernels/gemm_tile.h"
 
@@ -10,7 +10,7 @@ template <class T> struct Product {
     i64 m, n, k;
     i64 a_row, a_k, b_k, b_column, c_row;  // in elements; columns of C are adjacent
     Epilogue<T> end;
-    bool first = true, last = true;  // of the parts of k that a deep product is done in
+    bool first = true, last = true;  // which parts of k of a deep product these are
     bool turned = false;  // Cᵀ = Bᵀ·Aᵀ in place of C = A·B, of one column: bias and residual go down it
 };
 
@@ -20,7 +20,7 @@ constexpr i64 PIECE_COLUMNS = 256, PIECE_ROWS = 448;
 template <class T>
 void multiply_part(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns, T* packed);
 
-// The whole product, on as many threads as it is worth. own_scratch() must have been had before.
+// The whole product, on as many threads as pay. own_scratch() must have been called before.
 template <class T> void multiply(const Product<T>& p);
 
 }  // namespace cr::CR_ISA

@@ -1,4 +1,4 @@
-// The inner loop of every matrix product: a tile of C that lives in registers.
+// The inner loop of every matrix product: a tile of C that is kept in registers.
 //
 //     C[i, j] = Σₖ A[i, k]·B[k, j]     for M rows i and N vectors of columns j
 //
@@ -19,10 +19,10 @@ constexpr i64 K_BLOCK = 256;
 
 enum class Activation : i64 { none, relu, gate };
 
-// What is done to a finished tile of C on its way to memory; null pointers do nothing.
+// What is applied to a finished tile of C before it is stored. Null pointers are skipped.
 template <class T> struct Epilogue {
-    const T* bias;         // one number a column
-    const T* residual;     // as C: added; or what opens the gate, where it is above zero
+    const T* bias;         // one number per column
+    const T* residual;     // like C: it is added, or C becomes 0 where it is not positive (gate)
     i64 residual_stride;   // elements from row to row
     Activation activation;
 };

@@ -1,15 +1,15 @@
-// Reductions over neighbouring dimensions: an array in order is seen as (outer, n, inner), and
-// each column of n numbers gives one.
+// Reductions over adjacent dimensions: a contiguous array is viewed as (outer, n, inner), and each
+// column of n numbers is reduced to one.
 //
-// The work is cut into items, some columns that lie side by side, and a piece is a range of items.
-// A column is always reduced by one thread from its first number to its last.
+// The work is divided into items, which are some adjacent columns; a piece is a range of items. One
+// thread reduces a column from its first number to its last.
 #pragma once
 #include "kernels/operands.h"
 #include "math/vec.h"
 
 namespace cr::CR_ISA {
 
-constexpr i64 COLUMNS = 256;  // in one item: what is kept for each stays in the L1 cache
+constexpr i64 COLUMNS = 256;  // in one item, so that their accumulators stay in the L1 cache
 
 struct Groups {
     i64 outer, n, inner, step;  // step: items of a piece

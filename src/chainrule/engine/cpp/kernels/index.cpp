@@ -1,8 +1,8 @@
-// Reading and writing rows by number: embeddings, and the scattering that undoes it.
+// Reading rows by their numbers, as in embeddings, and adding to rows by their numbers.
 //
-// Every index is checked before anything is written. Where several rows are added into one, they
-// are added in the order of their positions: a piece owns a range of columns, so the order is the
-// same for any number of threads.
+// All indices are checked before anything is written. If several rows are added to one, this is in
+// the order of their positions. A piece is a range of columns, so the order is the same for any
+// number of threads.
 #include "kernels/operands_read.h"
 
 namespace cr::CR_ISA {

@@ -1,8 +1,8 @@
 // Whole numbers: sums, differences, products and comparisons, and sums over dimensions.
 //
-// Counters, positions and labels are integers, which the floats of the elementwise machine do not
-// all hold. Arithmetic wraps around as NumPy's does; it is done on unsigned numbers, since for
-// those alone C++ says so.
+// Counters, positions and labels are integers, which floats cannot all represent exactly, so the
+// elementwise machine is not used. Overflow wraps around, as in NumPy. The arithmetic is on
+// unsigned numbers, for which C++ defines this.
 #include "kernels/groups.h"
 
 namespace cr::CR_ISA {
@@ -77,8 +77,8 @@ bool is_integer(DType type) { return type != DType::f32 && type != DType::f64; }
 
 }  // namespace
 
-// integers(a, b) → y;  ints: the op. Each operand is laid out in order and has the size of y, or
-// is one number; y has their dtype, or is boolean for a comparison.
+// integers(a, b) → y;  ints: the op. Each operand is contiguous and has the size of y, or is one
+// number. y has their dtype, or is boolean for a comparison.
 CR_KERNEL(integers) {
     if (call.n_in != 2 || call.n_out != 1 || call.n_ints != 1 || call.ints[0] < 0 ||
         call.ints[0] >= i64(Op::count))

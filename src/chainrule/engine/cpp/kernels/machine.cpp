@@ -191,7 +191,7 @@ Status Machine<T>::prepare(const Call& c, const i64* ints, i64 left, const i64* 
         for (int i = 0; i < c.n_in; ++i) {
             const Extent read = extent(c.in[i]);
             if (written.end <= read.begin || read.end <= written.begin || size == 0) continue;
-            // In place: each tile is read whole before it is written, if read in the same order.
+            // In place is possible if it is read in the same order: a tile is read before written.
             direct[o] = false;
             if (walks[i].kind == Walk::one_number ? size > 1 :
                 c.in[i].data != out.data || c.in[i].dtype != out.dtype || !contiguous(c.in[i]) ||

@@ -1,16 +1,16 @@
 // The elementwise machine: a chain of elementwise ops, run on tiles that stay in the L1 cache.
 //
-// y = tanh(a·x + b)·m as NumPy does it reads and writes memory four times. The machine goes over
-// the elements in tiles of TILE numbers and runs the whole chain on a tile before the next one, so
-// what lies between the ops never leaves the cache. Its program is a list of three-address
-// instructions on slots; a slot is an input, a constant or a register, each one tile long:
+// NumPy computes y = tanh(a·x + b)·m with four passes over memory. The machine processes the
+// elements in tiles of TILE numbers, and runs the whole chain on each tile, so intermediate results
+// stay in the cache. Its program is a list of instructions on slots; a slot is an input, a constant
+// or a register, each one tile long:
 //
 //     ints = slots of registers, constants, instructions, outputs, then
 //            (op, slot to write, slots to read: three) per instruction, (slot) per output
 //
-// An input that lies in order in memory is read in place; any other (broadcast, transposed, of
-// another dtype) is first gathered into a tile. Each lane's arithmetic is that of the single op,
-// rounded in between, so a fused chain has the bits of the separate ops.
+// A contiguous input is read in place; any other (broadcast, transposed, of another dtype) is first
+// gathered into a tile. Each op rounds its result as a separate op does, so a fused chain has the
+// bits of the separate ops.
 #pragma once
 #include "kernels/fused_ops.h"
 #include "kernels/operands.h"

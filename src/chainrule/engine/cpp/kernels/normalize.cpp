@@ -1,9 +1,9 @@
 // Normalization: y = (x − m)/√(v + ε) with mean and variance over some dimensions, as batch, layer
 // and group normalization need it.
 //
-// The kept dimensions are one run in the middle: x is (outer, kept, inner), reduced over outer and
-// inner. Mean and variance are found in float64 from x − x₀, x₀ the first element, so constants
-// give exactly 0 at any size. Each kept index is summed by one thread, in memory order.
+// The kept dimensions are adjacent: x is (outer, kept, inner), reduced over outer and inner. Mean
+// and variance are computed in float64 from x − x₀, where x₀ is the first element, so the variance
+// of a constant is exactly 0. One thread sums each kept index, in memory order.
 #include "kernels/operands.h"
 #include "math/vec.h"
 

@@ -1,4 +1,4 @@
-// Small questions that kernels ask of their operands.
+// Simple properties of the operands of kernels.
 #pragma once
 #include "runtime/isa.h"
 
@@ -32,7 +32,7 @@ inline bool same_shape(const View& a, const View& b) {
     return true;
 }
 
-// Whether the elements lie one after the other, in C order.
+// Whether the elements are contiguous, in C order.
 inline bool contiguous(const View& v) {
     i64 expected = item_size(v.dtype);
     for (int d = v.ndim - 1; d >= 0; --d) {

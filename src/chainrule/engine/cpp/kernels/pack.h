@@ -1,9 +1,9 @@
-// Packing: copying a piece of B so that the inner loop reads it in order.
+// Packing: copying a part of B so that the inner loop reads it sequentially.
 //
-// The tile loop wants, for each k, a row of N·WIDTH adjacent columns. When B is stored that way it
-// is read in place. When it is stored transposed (a Linear layer's weights are), or at the ragged
-// right edge, its panel is copied first: k after k, padded with zeros. The cost is one copy of B
-// against m uses of it.
+// The tile loop reads, for each k, a row of N·WIDTH adjacent columns. If B is stored that way, it
+// is read in place. If it is stored transposed (as the weight of a Linear layer), or at the right
+// edge, its panel is copied first: k after k, padded with zeros. This is one copy of B for m uses
+// of it.
 #pragma once
 #include "math/vec.h"
 
@@ -47,8 +47,8 @@ template <int W, int S, class V> CR_INLINE void transpose_round(V (&rows)[W]) {
     if constexpr (S > 1) transpose_round<W, S / 2>(rows);
 }
 
-// packed[k · stride + j] = b[k + j · b_column] for k and j below WIDTH. Where fewer columns are left
-// zeros stand in for them, and where less depth is left the rest is not written.
+// packed[k · stride + j] = b[k + j · b_column] for k and j below WIDTH. Where fewer columns are
+// left zeros stand in for them, and where less depth is left the rest is not written.
 template <class T> void pack_block(const T* b, i64 b_column, i64 depth, i64 columns, i64 stride,
                                    T* packed) {
     constexpr int W = WIDTH<T>;

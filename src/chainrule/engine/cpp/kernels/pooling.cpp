@@ -1,8 +1,8 @@
 // Pooling: the largest pixel of each window with its position, the mean, and the mean's gradient.
 //
-// Planes are independent, so threads share them out. Where a window lies inside the image, WIDTH
-// neighbouring windows are done at once: for stride 2 a vector of every second pixel is made of two
-// loads. Windows that reach over the border are done one by one.
+// Planes are independent, and are divided among threads. Inside the image, WIDTH adjacent windows
+// are processed at once; for stride 2, a vector of every second pixel needs two loads. Windows that
+// extend over the border are processed one by one.
 #include "kernels/operands.h"
 #include "math/vecmath.h"
 
@@ -64,7 +64,7 @@ template <class T> CR_INLINE Part inside(const Job<T>& job, int side, i64 start,
 }
 
 template <class T> struct Maximum {
-    // The first largest pixel; a NaN is larger than all, and stays.
+    // The first largest pixel. NaN counts as larger than all numbers.
     static void one(const Job<T>& job, const T* x, i64 top, i64 left, Part rows, T* y, i64* at) {
         const Part columns = inside(job, 1, left, job.width);
         T best = -Format<T>::infinity;

@@ -1,8 +1,8 @@
-// argmax and argmin: where along a dimension the first extreme stands; a NaN counts as extreme.
+// argmax and argmin: the position of the first extreme along a dimension. NaN counts as extreme.
 //
-// A long row is looked at twice, which is faster than to carry positions along: once for its extreme,
-// by vectors, and once for the first place that holds it. The minimum of x is minus the maximum of −x,
-// and that is exact, so there is one code for both.
+// A long row is read twice, which is faster than tracking positions: once for its extreme, by
+// vectors, and once for the first position with this value. The minimum of x is exactly minus the
+// maximum of −x, so both use the same code.
 #include "kernels/groups.h"
 #include "kernels/pack.h"
 #include "kernels/rows.h"
@@ -17,13 +17,13 @@ struct Job {
     bool smallest;
 };
 
-// Whether `value` takes the place of the best so far.
+// Whether `value` replaces the best so far.
 template <class T> CR_INLINE bool beats(T value, T best) {
     return (value > best) | ((value != value) & (best == best));
 }
 
-// A row of at least K vectors. The last K end where the row ends, and so may overlap those before:
-// to look at a number twice does no harm.
+// A row of at least K vectors. The last K vectors end at the end of the row, and so may overlap
+// those before; reading a number twice does not change the result.
 constexpr int K = 4, FEW = 12;  // vectors of a block, and of a row that is better taken by lanes
 
 template <class T> i64 position_in_row(const T* x, i64 n, T sign) {

@@ -1,8 +1,8 @@
 // Random numbers by counter: Philox 4×64-10 (Salmon, Moraes, Dror, Shaw, 2011).
 //
-// Block number i of the stream is a keyed scrambling of the counter value i: any block can be
-// computed without the ones before it, so threads take parts of the stream and the numbers are
-// the same. The words equal those of NumPy's Philox(key=[key, 0], counter=[counter, 0, 0, 0]).
+// Block i of the stream is a function of the key and the counter value i. It can be computed
+// without the blocks before it, so threads compute parts of the stream, and the numbers are the
+// same. The words equal those of NumPy's Philox(key=[key, 0], counter=[counter, 0, 0, 0]).
 #include "kernels/operands.h"
 
 namespace cr::CR_ISA {

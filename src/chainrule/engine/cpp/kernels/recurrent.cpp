@@ -100,7 +100,7 @@ Status forward(const Call& call, const Cell<T>& cell) {
     return OK;
 }
 
-// What all three are given: p, W, the state h₀ at `state`, and h at first of what they give.
+// The common operands: p, W, the state h₀ at input `state`, and h, the first output.
 template <class T> bool common(const Call& call, int gates, int state, Before<T>& before) {
     const View &p = call.in[0], &h = call.out[0];
     if (h.ndim != 3 || count(h) == 0) return false;

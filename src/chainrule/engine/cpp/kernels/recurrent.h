@@ -1,10 +1,10 @@
-// What the recurrences share: a product with the states before, and a cell that finishes it.
+// The common part of recurrences: a product with the previous states, followed by a cell.
 //
 // Forward, a step is hₜ₋₁·Wᵀ followed by gates; backward, duₜ₊₁·W followed by their derivatives.
-// In both some rows of the batch go through all steps of time on one thread, since no row needs
-// another: one parallel region for the whole sequence, and the weights stay in the cache. The
-// hidden units are taken in panels of one or two vectors, with all their gates, so that what a
-// product leaves is finished while it is in the L1 cache.
+// In both, rows of the batch are independent, so a thread computes all time steps of some rows:
+// there is one parallel region for the whole sequence, and the weights stay in the cache. The
+// hidden units are processed in panels of one or two vectors, with all their gates, so that the
+// cell reads the results of the product from the L1 cache.
 //
 // An element's sum runs over k in order, as in every tile: its bits depend on its row alone.
 #pragma once

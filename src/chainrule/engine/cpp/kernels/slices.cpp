@@ -1,5 +1,5 @@
-// `slice_into`: zeros, with a slice of them set: the gradient of reading a slice. `join_slices`:
-// several at once, side by side. `cat`: whole arrays one after the other.
+// `slice_into`: zeros, except for one slice (the gradient of reading a slice). `join_slices`: the
+// same with several slices. `cat`: concatenates arrays.
 #include "kernels/operands.h"
 
 namespace cr::CR_ISA {
@@ -12,7 +12,7 @@ void set_zero(const View& y) {
     __builtin_memset(y.data, 0, count(y) * item_size(y.dtype));
 }
 
-// Whether every element of `part` lies inside `whole`, which lies in order.
+// Whether all elements of `part` are inside `whole`, which is contiguous.
 bool inside(const View& part, const View& whole) {
     i64 lowest = part.data - whole.data, highest = lowest + item_size(part.dtype);
     for (int d = 0; d < part.ndim; ++d) {

@@ -1,7 +1,7 @@
 // Softmax, its logarithm, and ln Σ eˣ over the rows of a matrix.
 //
-// All subtract the row's maximum first, so no exponential overflows. A row is read two or three
-// times while it is in the L1 cache; rows are independent, so threads share them out.
+// All first subtract the row's maximum, so that no exponential overflows. A row is read two or
+// three times while it is in the L1 cache. Rows are independent, and are divided among threads.
 #include "kernels/rows.h"
 
 namespace cr::CR_ISA {
@@ -31,7 +31,7 @@ template <class T> void softmax_piece(void* context, i64 piece) {
     }
 }
 
-// An infinite maximum is not subtracted: ∞ − ∞ is no number.
+// An infinite maximum is not subtracted, since ∞ − ∞ is NaN.
 template <class T> void logsumexp_piece(void* context, i64 piece) {
     const Job& job = *static_cast<Job*>(context);
     T* y = data<T>(job.call->out[0]);

@@ -1,4 +1,4 @@
-// Truth: of all or any values of a row, of a requirement, and whether every number is finite.
+// `all` and `any` of rows, requirements, and whether all numbers are finite.
 #include "kernels/operands.h"
 #include "math/vecmath.h"
 
@@ -11,7 +11,7 @@ constexpr i64 CHUNK = 32768;
 struct Finite {
     const Call* call;
     i64 first_chunk[MAX_OPERANDS + 1];  // of each input, in the row of all chunks
-    int broken;                         // set by whichever thread finds something
+    int broken;                         // set by any thread that finds a number that is not finite
 };
 
 // Not finite: all bits of the exponent are set.
@@ -101,7 +101,7 @@ CR_KERNEL(truth) {
     return OK;
 }
 
-// require(x): ends the program here unless all of x is true.  ints: the number of the requirement.
+// require(x): stops the program unless all of x is true.  ints: the number of the requirement.
 CR_KERNEL(require) {
     const View& x = call.in[0];
     if (call.n_in != 1 || call.n_out || call.n_ints != 1 || x.dtype != DType::boolean ||

@@ -1,9 +1,10 @@
-// What optimizer updates share: one sweep that reads and writes each weight and its state once.
+// The common part of optimizer updates: one loop that reads and writes each weight and its state
+// once.
 //
-// The rules are those of the references in ops/update.py, whose bits the new state has; factors that
-// all weights share are taken out of the sweep, so new weights may differ by a few roundings. Every
-// number that a rule depends on is an operand (0-d), not a parameter, so a schedule changes it
-// without a new program. Outputs may be the inputs: an update in place.
+// The rules are those of the references in ops/update.py. The new state has their bits. Factors
+// that are the same for all weights are computed before the loop, so new weights may differ by a
+// few roundings. All numbers of a rule are operands (0-d), not parameters, so a schedule can change
+// them without a new program. Outputs may be the inputs, for an update in place.
 #pragma once
 #include <array>
 
@@ -25,8 +26,8 @@ template <class T> struct Penalty {
     }
 };
 
-// x, and 0 for what is below the smallest normal number. Repeated multiplication by a β near 1 never
-// takes such an x to 0: 0.9·(4·2⁻¹⁴⁹) rounds to 4·2⁻¹⁴⁹. It would stay, and arithmetic on it is slow.
+// x, or 0 if |x| is below the smallest normal number. Multiplying such an x repeatedly by a β near
+// 1 never gives 0, as 0.9·(4·2⁻¹⁴⁹) rounds to 4·2⁻¹⁴⁹, and arithmetic on such numbers is slow.
 template <class T> CR_INLINE Vec<T> settled(Vec<T> x) {
     return magnitude<T>(x) < Format<T>::least_normal ? Vec<T>{} : x;
 }

@@ -1,4 +1,4 @@
-// Updates with a step of its own for each weight: RMSprop, Adagrad. See update.h.
+// Updates with a separate step size for each weight: RMSprop, Adagrad. See update.h.
 #include "kernels/update.h"
 
 namespace cr::CR_ISA {

@@ -1,6 +1,6 @@
-// var: Σ (x − mean x)² / (n − correction), in float64 inside and in two sweeps.
+// var: Σ (x − mean x)² / (n − correction), computed in float64 in two passes.
 //
-// One sweep, Σx² − n·mean², would lose all digits where the mean is large against the spread.
+// One pass, Σx² − n·mean², would lose all digits if the mean is large compared with the deviations.
 #include "kernels/groups.h"
 #include "kernels/rows.h"
 
