@@ -60,6 +60,7 @@ def test_keywords():
 
 WHOLE = {name for name in IN_PLACE if re.match("bitwise|gcd|lcm", name)}
 """The in-place forms of integers."""
+OPTIONAL = {("scatter_", "reduce"), ("addcmul_", "value"), ("addcdiv_", "value")}
 
 
 def called(library, name):
@@ -69,14 +70,18 @@ def called(library, name):
     def make(data):
         return library.tensor(np.array(data, "int64" if whole else "float32").tolist())
 
+    along = [1, 0] if name.startswith("index_") else [[1, 0], [0, 1]]
+    tensors = ("other", "end", "tensor1", "values", "source", "src")
     known = {
-        **dict.fromkeys(("other", "end", "tensor1", "values"), make([[1, 2], [2, 1]])),
-        **{"tensor2": make([[2, 4], [8, 2]]), "exponent": 2, "weight": 0.25, "min": 0.5, "dim": 0},
-        **{"indices": (library.tensor([0, 1]),)},
-    }
+        **dict.fromkeys(tensors, make([[1, 2], [2, 1]])), "tensor2": make([[2, 4], [8, 2]]),
+        "mask": library.tensor([[True, False], [False, True]]), "index": library.tensor(along),
+        "indices": (library.tensor([0, 1]),),
+        "exponent": 2, "weight": 0.25, "min": 0.5, "value": 0.5, "dim": 0, "reduce": "sum",
+    }  # fmt: skip
     x = make([[1, 2], [3, 4]] if whole else [[0.25, 0.5], [0.75, 1.0]])
     parameters = inspect.signature(METHODS[name]).parameters
-    return x, lambda method: getattr(x, method)(*[known[p] for p in parameters if p in known])
+    given = {p: known[p] for p in parameters if p in known and (name, p) not in OPTIONAL}
+    return x, lambda method: getattr(x, method)(*given.values())
 
 
 @pytest.mark.parametrize("name", IN_PLACE)

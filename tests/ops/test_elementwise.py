@@ -97,10 +97,10 @@ def test_booleans_have_no_arithmetic_of_their_own():
 def test_clamp_refuses_nonsense():
     with pytest.raises(ValueError, match="needs a limit"):
         cr.ones(2).clamp()
-    with pytest.raises(TypeError, match=r"cannot be limited to 0.5"):
-        cr.tensor([1, 2]).clamp(max=0.5)
-    with pytest.raises(TypeError, match=r"cr\.maximum"):
-        cr.ones(2).clamp(min=cr.zeros(2))
+    with pytest.raises(TypeError, match="a limit is a number or a tensor"):
+        cr.ones(2).clamp(min="0")
+    with pytest.raises(TypeError, match=r"`clamp` takes tensors.*cr\.tensor"):
+        cr.clamp([1.0, 2.0], 0)
     assert cr.tensor([1, 5]).clamp(2, 4).tolist() == [2, 4]
 
 

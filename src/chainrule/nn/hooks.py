@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from chainrule import tree
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.handles import RemovableHandle
-from chainrule.nn.functional import records
+from chainrule.ops import backward
 from chainrule.settings import current
 from chainrule.tensor import Tensor
 
@@ -234,7 +234,7 @@ def _pass(
         return values
     tensors = [values[i] for i in places]
     through = _Side(module, side, len(values), tuple(places), function)
-    passed = dict(zip(places, records.gradients_through(*tensors, function=through), strict=True))
+    passed = dict(zip(places, backward.gradients_through(*tensors, function=through), strict=True))
     return tuple([passed.get(i, x) for i, x in enumerate(values)])
 
 

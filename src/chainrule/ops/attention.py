@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.gateway import apply
 from chainrule.ops.batched import aligned, everywhere, examples
 from chainrule.ops.compare import where
 from chainrule.ops.contract import matmul, same_float
@@ -62,14 +61,14 @@ def masked_scores(q: Array, k: Array, mask: tuple[Array, ...], causal: bool, sca
     return scores
 
 
-def batched_attention(name: str, plain: int, xs: Any, batched: Any, params: Any) -> Any:
+def batched_attention(record: Any, plain: int, xs: Any, batched: Any, params: Any) -> Any:
     """Attention of batched inputs: the examples are one more of the dimensions in front.
 
     The first `plain` inputs have the same ones; a mask broadcasts to them.
     """
     size, ndim = examples(xs, batched), xs[1].ndim - batched[1]
     alike = everywhere(xs[:plain], batched[:plain], size)
-    return apply(name, *alike, *aligned(xs[plain:], batched[plain:], ndim), **params)
+    return record(*alike, *aligned(xs[plain:], batched[plain:], ndim), **params)
 
 
 def pairs_seen(q: SpecLike, k: SpecLike, causal: bool) -> int:
@@ -132,14 +131,14 @@ class attention:
         g = zeros_if_none(g, y)
         delta = (g * y).sum(-1)
         delta = delta if by_level is None else delta - by_level
-        found = apply("attention_gradient", g, q, k, v, delta, level, *mask, **params)
+        found = attention_gradient(g, q, k, v, delta, level, *mask, **params)
         by_mask = [None] * len(mask)
         if any(needs[3:]):
             p = probabilities(q, k, level, mask, causal, scale)
             by_mask = [p * (matmul(g, v.mT) - delta.unsqueeze(-1))]
         return *found, *by_mask
 
-    def batch(xs, batched, params): return batched_attention("attention", 3, xs, batched, params)
+    def batch(xs, batched, params): return batched_attention(attention, 3, xs, batched, params)
 
 
 def probabilities(
@@ -200,4 +199,4 @@ class attention_gradient:
         )  # fmt: skip
 
     def batch(xs, batched, params):
-        return batched_attention("attention_gradient", 6, xs, batched, params)
+        return batched_attention(attention_gradient, 6, xs, batched, params)

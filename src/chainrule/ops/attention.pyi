@@ -13,7 +13,7 @@ def attention_rule(q: SpecLike, k: SpecLike, v: SpecLike, mask: tuple[SpecLike, 
 def masked_scores(q: Array, k: Array, mask: tuple[Array, ...], causal: bool, scale: float) -> Array:
     """s·q·kᵀ + mask, −∞ where a boolean mask is False or the key comes after the query."""
 
-def batched_attention(name: str, plain: int, xs: Any, batched: Any, params: Any) -> Any:
+def batched_attention(record: Any, plain: int, xs: Any, batched: Any, params: Any) -> Any:
     """Attention of batched inputs: the examples are one more of the dimensions in front."""
 
 def pairs_seen(q: SpecLike, k: SpecLike, causal: bool) -> int:

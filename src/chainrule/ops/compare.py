@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError
-from chainrule.gateway import aligned, apply
+from chainrule.gateway import aligned
 from chainrule.kinds import elementwise
 from chainrule.ops.rules import (
     boolean,
@@ -201,7 +201,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     >>> clamp(cr.tensor([-2.0, 0.5, 2.0]), -1, cr.tensor([3.0, 0.0, 1.0]))
     tensor([-1.,  0.,  1.])
     """
-    y: Any = input
+    (y,) = aligned("clamp", input)
     limits = [limit for limit in (min, max) if limit is not None]
     if not limits:
         raise ArgumentError("clamp needs a limit", expected="min, max or both")
@@ -211,7 +211,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
         if y.dtype.kind != "f" and isinstance(limit, (float, np.floating)):
             y = y.to(current().default_dtype)
     if not any(isinstance(limit, Tensor) for limit in limits):
-        return apply("clamp", y, min=min, max=max)
+        return clamp_to_numbers(y, min=min, max=max)
     if min is not None:
         y, low = aligned("clamp", y, min)
         y = where((y >= low) | (y != y), y, low)

@@ -64,11 +64,11 @@ class matrix_product:
 
     def batch(xs, batched, params):
         ndim = max(x.ndim - is_batched for x, is_batched in zip(xs, batched, strict=True))
-        return apply("matmul", *aligned(xs, batched, ndim))
+        return matrix_product(*aligned(xs, batched, ndim))
 
     def vjp(g, a, b, needs):
-        by_a = apply("matmul", g, b.mT) if needs[0] else None
-        by_b = apply("matmul", a.mT, g) if needs[1] else None
+        by_a = matrix_product(g, b.mT) if needs[0] else None
+        by_b = matrix_product(a.mT, g) if needs[1] else None
         return by_a, by_b
 
 
@@ -78,12 +78,12 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
         raise DTypeError("a matrix product takes two tensors", instead="Use cr.tensor(x).")
     if input.ndim > 1 and other.ndim > 1:
-        return apply("matmul", input, other)
+        return matrix_product(input, other)
     if input.ndim == 0 or other.ndim == 0:
         raise ShapeError("a matrix product of a 0-d tensor", instead="Use * for scalars.")
     left = input.unsqueeze(0) if input.ndim == 1 else input
     right = other.unsqueeze(1) if other.ndim == 1 else other
-    product: Tensor = apply("matmul", left, right)
+    product: Tensor = matrix_product(left, right)
     product = product.squeeze(-1) if other.ndim == 1 else product
     return product.squeeze(-1 if other.ndim == 1 else -2) if input.ndim == 1 else product
 
@@ -121,10 +121,10 @@ class linear:
     def vjp(g, x, w, needs):
         rows = tuple(range(g.ndim - 1))
         by_x = matmul(g, w) if needs[0] else None
-        by_w = apply("linear_weight", g, x) if needs[1] else None
+        by_w = linear_weight(g, x) if needs[1] else None
         if len(needs) == 2:
             return by_x, by_w
-        by_b = apply("sum", g, dims=rows, keepdim=False) if needs[2] and rows else g
+        by_b = g.sum(rows) if needs[2] and rows else g
         return by_x, by_w, by_b
 
     def batch(xs, batched, params):
@@ -226,7 +226,7 @@ class sum_of_products:
             if lost:  # summed away in this operand alone: its gradient repeats along them
                 operands.append(Tensor(np.ones([sizes[letter] for letter in lost], g.dtype)))
                 inputs.append("".join(lost))
-            gradients.append(apply("einsum", *operands, formula=f"{','.join(inputs)}->{term}"))
+            gradients.append(apply(einsum, *operands, formula=f"{','.join(inputs)}->{term}"))
         return tuple(gradients)
 
     def batch(xs, batched, params):
@@ -236,7 +236,7 @@ class sum_of_products:
         terms, output = params["formula"].split("->")
         lifted = zip(terms.split(","), batched, strict=True)
         terms = ",".join([spare[0] + t if is_batched else t for t, is_batched in lifted])
-        return apply("einsum", *xs, formula=f"{terms}->{spare[0]}{output}")
+        return apply(einsum, *xs, formula=f"{terms}->{spare[0]}{output}")
 
 
 @composition

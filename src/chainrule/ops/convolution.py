@@ -10,7 +10,6 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from chainrule.errors import ShapeError
-from chainrule.gateway import apply
 from chainrule.kinds import Window
 from chainrule.ops.batched import apart, everywhere, examples, merged
 from chainrule.ops.contract import same_float
@@ -74,7 +73,7 @@ def by_bias(g: Tensor, needs: Sequence[bool]) -> list[Tensor | None]:
 
 
 def batched_convolution(
-    name: str, xs: Sequence[Tensor], batched: Sequence[bool], params: dict[str, Any]
+    record: Any, xs: Sequence[Tensor], batched: Sequence[bool], params: dict[str, Any]
 ) -> Tensor:
     """A convolution of batched inputs: the examples become further images (N), or where each has
     weights of its own, further groups of channels."""
@@ -94,7 +93,7 @@ def batched_convolution(
         changed = {}
     if image:
         changed["shape"] = (n, c, *image)
-    y = apply(name, x, w, *given, **{**params, **changed})
+    y = record(x, w, *given, **{**params, **changed})
     y = apart(y, size, int(of_w)) if of_w or of_x else y
     for b in own_bias:
         y = y + b.reshape(*b.shape[:-1], *[1] * (b.ndim - 1), b.shape[-1], *[1] * (w.ndim - 2))
@@ -159,12 +158,12 @@ class convolution:
     def vjp(g, x, w, geometry, needs):
         by_x = by_w = None
         if needs[0]:
-            by_x = apply("convolution_input", g, w, shape=x.shape, geometry=geometry)
+            by_x = convolution_input(g, w, shape=x.shape, geometry=geometry)
         if needs[1]:
-            by_w = apply("convolution_weight", x, g, shape=w.shape, geometry=geometry)
+            by_w = convolution_weight(x, g, shape=w.shape, geometry=geometry)
         return by_x, by_w, *by_bias(g, needs[2:])
 
-    def batch(xs, batched, params): return batched_convolution("convolution", xs, batched, params)
+    def batch(xs, batched, params): return batched_convolution(convolution, xs, batched, params)
 
 
 @primitive
@@ -206,13 +205,13 @@ class convolution_input:
     def vjp(g, u, w, geometry, needs):
         by_u = by_w = None
         if needs[0]:
-            by_u = apply("convolution", g, w, geometry=geometry)
+            by_u = convolution(g, w, geometry=geometry)
         if needs[1]:
-            by_w = apply("convolution_weight", g, u, shape=w.shape, geometry=geometry)
+            by_w = convolution_weight(g, u, shape=w.shape, geometry=geometry)
         return by_u, by_w, *by_bias(g, needs[2:])
 
     def batch(xs, batched, params):
-        return batched_convolution("convolution_input", xs, batched, params)
+        return batched_convolution(convolution_input, xs, batched, params)
 
 
 @primitive
@@ -235,14 +234,14 @@ class convolution_weight:
     def vjp(g, x, u, geometry, needs):
         by_x = by_u = None
         if needs[0]:
-            by_x = apply("convolution_input", u, g, shape=x.shape, geometry=geometry)
+            by_x = convolution_input(u, g, shape=x.shape, geometry=geometry)
         if needs[1]:
-            by_u = apply("convolution", x, g, geometry=geometry)
+            by_u = convolution(x, g, geometry=geometry)
         return by_x, by_u
 
     def batch(xs, batched, params):  # the examples become groups of channels
         size, (out, *rest), geometry = examples(xs, batched), params["shape"], params["geometry"]
         x, u = (merged(y, 1) for y in everywhere(xs, batched))
         geometry = geometry._replace(groups=geometry.groups * size)
-        y = apply("convolution_weight", x, u, shape=(out * size, *rest), geometry=geometry)
+        y = convolution_weight(x, u, shape=(out * size, *rest), geometry=geometry)
         return apart(y, size)

@@ -28,7 +28,7 @@ def by_bias(g: Tensor, needs: Sequence[bool]) -> list[Tensor | None]:
     """The gradient by the bias, if there is one, of an output that it is added to."""
 
 def batched_convolution(
-    name: str, xs: Sequence[Tensor], batched: Sequence[bool], params: dict[str, Any]
+    record: Any, xs: Sequence[Tensor], batched: Sequence[bool], params: dict[str, Any]
 ) -> Tensor:
     """A convolution of batched inputs: the examples become further images (N), or where each has"""
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
-from chainrule.gateway import apply
 from chainrule.kinds import Along, Elementwise, Reduction
 from chainrule.ops.batched import apart, everywhere, examples, merged
 from chainrule.ops.compare import where
@@ -131,12 +130,12 @@ class softmax_cross_entropy:
 
     def vjp(g, x, t, ignore_index, reduction):
         params = {"ignore_index": ignore_index, "reduction": reduction}
-        return apply("softmax_cross_entropy_gradient", g, x, t, **params), None
+        return softmax_cross_entropy_gradient(g, x, t, **params), None
 
     def batch(xs, batched, params):  # the rows of all examples one after another
         ignored, reduction = params["ignore_index"], params["reduction"]
         x, t = map(merged, everywhere(xs, batched))
-        y = apply("softmax_cross_entropy", x, t, ignore_index=ignored, reduction="none")
+        y = softmax_cross_entropy(x, t, ignore_index=ignored, reduction="none")
         y, t = (apart(z, examples(xs, batched)) for z in (y, t))
         if reduction == "none":
             return y
@@ -166,10 +165,8 @@ class softmax_cross_entropy_gradient:
         p, one = softmax(x, 1), ones_like_rows(x)
         scale = g.unsqueeze(1) if reduction == "none" else g * share
         by_x = where(kept.unsqueeze(1), p * (u - (u * p).sum(1, True)), 0.0) * scale
-        alone = apply(
-            "softmax_cross_entropy_gradient", one, x, t,
-            ignore_index=ignore_index, reduction="none",
-        )  # fmt: skip
+        each = {"ignore_index": ignore_index, "reduction": "none"}
+        alone = softmax_cross_entropy_gradient(one, x, t, **each)
         by_g = (u * alone).sum(1)
         return by_g if reduction == "none" else by_g.sum() * share, by_x, None
 
@@ -180,10 +177,8 @@ class softmax_cross_entropy_gradient:
             g = g.unsqueeze(1).expand(t.shape)
         if reduction == "mean":
             g = g / (t != ignored).sum(1, True).astype(x.dtype)
-        y = apply(
-            "softmax_cross_entropy_gradient", *map(merged, (g, x, t)),
-            ignore_index=ignored, reduction="none",
-        )  # fmt: skip
+        each = {"ignore_index": ignored, "reduction": "none"}
+        y = softmax_cross_entropy_gradient(*map(merged, (g, x, t)), **each)
         return apart(y, examples(xs, batched))
 
 

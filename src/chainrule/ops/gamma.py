@@ -74,7 +74,7 @@ class digamma:
     """y = ψ(x) = d/dx ln Γ(x); NaN at −1, −2, ..., −∞ at 0.   ∂y/∂x = ψ⁽¹⁾(x)."""
     kind, infer, samples, promote = elementwise, same_spec, uniform(0.5, 3), "float"
     def forward(x): return digamma_reference(x).astype(x.dtype)
-    def vjp(g, x): return g * apply("polygamma", x, n=1),
+    def vjp(g, x): return g * apply(polygamma, x, n=1),
 
 
 # Bernoulli's numbers B₂, B₄, ..., of the asymptotic series (Abramowitz & Stegun, 1964, 6.3.18).
@@ -112,7 +112,7 @@ class polygamma:
         return (x,), {"n": n}
     def forward(x, *, n):
         return (digamma_reference(x) if n == 0 else polygamma_reference(x, n)).astype(x.dtype)
-    def vjp(g, x, n): return g * apply("polygamma", x, n=n + 1),
+    def vjp(g, x, n): return g * apply(polygamma, x, n=n + 1),
 
 
 def polygamma_reference(x: Array, n: int) -> Array:

@@ -44,7 +44,7 @@ class slice_:
     )
     def infer(x, *, index): return Spec(indexed_shape(x.shape, index), x.dtype)
     def forward(x, *, index): return x[index] if Ellipsis in index else x[(*index, ...)]
-    def vjp(g, x_spec, index): return apply("slice_into", g, shape=x_spec.shape, index=index),
+    def vjp(g, x_spec, index): return slice_into(g, shape=x_spec.shape, index=index),
     def write_back(base, y, *, index): return overwrite(base, y, index=index)
 
 
@@ -60,7 +60,7 @@ class slice_into:
         y = np.zeros(shape, x.dtype)
         y[index] = x
         return y
-    def vjp(g, index): return apply("slice", g, index=index),
+    def vjp(g, index): return slice_(g, index=index),
 
 
 # -- integer arrays ------------------------------------------------------------------------------
@@ -85,15 +85,15 @@ class take:
         check_all(x.shape, index, indices)
         return x[assembled(index, indices)]
     def vjp(g, x_spec, indices, index):
-        g = apply("put_into", g, *indices, shape=x_spec.shape, index=index)
+        g = put_into(g, *indices, shape=x_spec.shape, index=index)
         return (g, *[None] * len(indices))
     def batch(xs, batched, params):
         (x, *tensors), by_tensors, index = xs, batched[1:], params["index"]
         if not batched[0]:
             tensors = aligned(tensors, by_tensors, spread_ndim(tensors, by_tensors))
-            return apply("take", x, *tensors, index=index).movedim(kept_sizes(x.shape, index)[1], 0)
+            return take(x, *tensors, index=index).movedim(kept_sizes(x.shape, index)[1], 0)
         index, tensors, order = lifted(x.shape[1:], index, tensors, by_tensors, len(x))
-        return apply("take", x, *tensors, index=index).permute(*order)
+        return take(x, *tensors, index=index).permute(*order)
 
 
 @primitive
@@ -111,12 +111,12 @@ class put_into:
         np.add.at(y, assembled(index, indices), x)
         return y
     def vjp(g, indices, index):
-        return (apply("take", g, *indices, index=index), *[None] * len(indices))
+        return (take(g, *indices, index=index), *[None] * len(indices))
     def batch(xs, batched, params):
         shape, size = params["shape"], examples(xs, batched)
         index, tensors, order = lifted(shape, params["index"], xs[1:], batched[1:], size)
         x = in_order(xs[0], batched[0], size, order)
-        return apply("put_into", x, *tensors, shape=(size, *shape), index=index)
+        return put_into(x, *tensors, shape=(size, *shape), index=index)
 
 
 @composition
@@ -124,9 +124,9 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     """`x[index]`, as in PyTorch: integers, slices, None, `...`, integer and boolean arrays."""
     parts, tensors = canonical(x, index)
     if not tensors:
-        return apply("slice", x, index=parts)
+        return slice_(x, index=parts)
     first, rest = integers_first(parts)
-    return apply("take", apply("slice", x, index=first) if first else x, *tensors, index=rest)
+    return take(slice_(x, index=first) if first else x, *tensors, index=rest)
 
 
 def integers_first(parts: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -220,9 +220,9 @@ def index_put(input: Tensor, indices: Any, values: Any) -> Tensor:
         values = Tensor(array_of(values, input.dtype))
     first, rest = integers_first(parts) if tensors else ((), parts)
     if not first:
-        return apply("overwrite", input, values, *tensors, index=parts)
-    part = apply("overwrite", apply("slice", input, index=first), values, *tensors, index=rest)
-    return apply("overwrite", input, part, index=first)
+        return overwrite(input, values, *tensors, index=parts)
+    part = overwrite(slice_(input, index=first), values, *tensors, index=rest)
+    return overwrite(input, part, index=first)
 
 
 @primitive
@@ -256,20 +256,20 @@ class overwrite:
         return y
     def vjp(g, v_spec, indices, index):
         zero = Tensor(np.zeros((), g.dtype))
-        at_part = apply("take" if indices else "slice", g, *indices, index=index)
+        at_part = apply(take if indices else slice_, g, *indices, index=index)
         if indices:  # of repeated positions only the last has an effect
             number = Tensor(np.arange(math.prod(at_part.shape)).reshape(at_part.shape))
             nobody = Tensor(np.full(g.shape, -1))
-            writer = apply("overwrite", nobody, number, *indices, index=index)
-            at_part = at_part * (apply("take", writer, *indices, index=index) == number)
-        rest = apply("overwrite", g, zero, *indices, index=index)
+            writer = overwrite(nobody, number, *indices, index=index)
+            at_part = at_part * (take(writer, *indices, index=index) == number)
+        rest = overwrite(g, zero, *indices, index=index)
         return (rest, sum_to_size(at_part, v_spec.shape), *[None] * len(indices))
     def batch(xs, batched, params):
         size = examples(xs, batched)
         (x,) = everywhere(xs[:1], batched[:1], size)
         index, tensors, order = lifted(x.shape[1:], params["index"], xs[2:], batched[2:], size)
         v = in_order(xs[1], batched[1], size, order)
-        return apply("overwrite", x, v, *tensors, index=index)
+        return overwrite(x, v, *tensors, index=index)
 
 
 @primitive
@@ -295,7 +295,7 @@ class gather:
         check_positions(index, x.shape[dim], dim)
         return np.take_along_axis(x, index, dim)
     def vjp(g, x_spec, index, dim):
-        return apply("scatter_add", g, index, shape=x_spec.shape, dim=dim), None
+        return scatter_add(g, index, shape=x_spec.shape, dim=dim), None
 
 
 @primitive
@@ -316,4 +316,4 @@ class scatter_add:
         places[dim] = index
         np.add.at(y, tuple(places), x)
         return y
-    def vjp(g, index, dim): return apply("gather", g, index, dim=dim), None
+    def vjp(g, index, dim): return apply(gather, g, index, dim=dim), None

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError
-from chainrule.gateway import apply
 from chainrule.kinds import Window
+from chainrule.ops.index import scatter_add
 from chainrule.ops.rules import nonempty, numeric
 from chainrule.ops.window import Geometry, framed, require_layout, taps, unframed
 from chainrule.primitive import Shape, Spec, SpecLike, primitive
@@ -97,7 +97,7 @@ class max_pool:
         n, c, *sizes = x_spec.shape
         flat = (n, c, math.prod(gs[0].shape[2:]))
         g, positions = gs[0].reshape(flat), ys[1].reshape(flat)
-        spread = apply("scatter_add", g, positions, shape=(n, c, math.prod(sizes)), dim=2)
+        spread = scatter_add(g, positions, shape=(n, c, math.prod(sizes)), dim=2)
         return spread.reshape(x_spec.shape),
 
 
@@ -126,7 +126,7 @@ class avg_pool:
 
     def vjp(g, x_spec, kernel, geometry, divisor):
         p = {"kernel": kernel, "geometry": geometry, "divisor": divisor}
-        return apply("avg_pool_input", g, shape=x_spec.shape, **p),
+        return avg_pool_input(g, shape=x_spec.shape, **p),
 
 
 @primitive
@@ -147,4 +147,4 @@ class avg_pool_input:
         return unframed(y, shape, geometry)
 
     def vjp(g, kernel, geometry, divisor):
-        return apply("avg_pool", g, kernel=kernel, geometry=geometry, divisor=divisor),
+        return avg_pool(g, kernel=kernel, geometry=geometry, divisor=divisor),

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError
-from chainrule.gateway import apply
 from chainrule.interpreters import top
 from chainrule.kinds import Random
 from chainrule.ops.rules import allocatable
@@ -127,11 +126,11 @@ class Generator:
 
     def uniform(self, *shape: Any, dtype: Any = None) -> Tensor:
         """U[0, 1) of a shape."""
-        return self._draw("random_uniform", sizes(shape), dtype, per_pair=False)
+        return self._draw(random_uniform, sizes(shape), dtype, per_pair=False)
 
     def normal(self, *shape: Any, dtype: Any = None) -> Tensor:
         """N(0, 1) of a shape."""
-        return self._draw("random_normal", sizes(shape), dtype, per_pair=True)
+        return self._draw(random_normal, sizes(shape), dtype, per_pair=True)
 
     def integers(self, low: int, high: int, shape: Any) -> Tensor:
         """Integers of {low, …, high − 1}, all equally likely."""
@@ -150,10 +149,10 @@ class Generator:
         """True with probability p, of a shape."""
         return self.uniform(*shape, dtype=np.float32) >= 1 - p
 
-    def _draw(self, op: str, shape: Shape, dtype: Any, per_pair: bool) -> Tensor:
+    def _draw(self, record: Any, shape: Shape, dtype: Any, per_pair: bool) -> Tensor:
         dtype = np.dtype(dtype or current().default_dtype)
         with _ONE_DRAW_AT_A_TIME, use(gradients=False):
-            y: Tensor = apply(op, self.state, shape=shape, dtype=dtype)
+            y: Tensor = record(self.state, shape=shape, dtype=dtype)
             words = words_needed((top().draws, *shape), dtype, per_pair)
             counts = -(-words // WORDS_PER_COUNT)
             self.state.assign(self.state + from_numpy(np.array([0, counts])))

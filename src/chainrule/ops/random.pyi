@@ -69,7 +69,7 @@ class Generator:
     def bernoulli(self, p: float, *shape: Any) -> Tensor:
         """True with probability p, of a shape."""
 
-    def _draw(self, op: str, shape: Shape, dtype: Any, per_pair: bool) -> Tensor: ...
+    def _draw(self, record: Any, shape: Shape, dtype: Any, per_pair: bool) -> Tensor: ...
 
 default_generator = Generator(seed=0)
 

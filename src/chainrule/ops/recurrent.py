@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
-from chainrule.gateway import apply
 from chainrule.ops.batched import apart, everywhere, examples, merged
 from chainrule.ops.contract import same_float
 from chainrule.ops.rules import zeros_if_none
@@ -63,7 +62,7 @@ def by_weights(du: Array, past: Array) -> Array:
     return flat(du).T @ flat(past)
 
 
-def batched_sequence(name: str, weights: int, xs: Any, batched: Any, params: Any) -> Any:
+def batched_sequence(record: Any, weights: int, xs: Any, batched: Any, params: Any) -> Any:
     """A recurrence over batched inputs whose `weights`, after the first input, are not batched: the
     examples become further sequences (N)."""
     if True in batched[1 : 1 + weights]:
@@ -71,7 +70,7 @@ def batched_sequence(name: str, weights: int, xs: Any, batched: Any, params: Any
     size, own = examples(xs, batched), xs[1 : 1 + weights]
     p = merged(everywhere(xs[:1], batched[:1], size)[0], 1)
     states = everywhere(xs[1 + weights :], batched[1 + weights :], size)
-    return apart(apply(name, p, *own, *map(merged, states), **params), size, 1)
+    return apart(record(p, *own, *map(merged, states), **params), size, 1)
 
 
 def flat(x: Array) -> Array:
@@ -142,12 +141,10 @@ class lstm_sequence:
         h, c, gates = ys
         more = () if gs[1] is None and gs[2] is None else (zeros_if_none(gs[1], c),)
         more = more if gs[2] is None else (*more, gs[2])
-        return apply(
-            "lstm_sequence_gradient", zeros_if_none(gs[0], h), w, h0, c0, h, c, gates, *more,
-            reverse=reverse,
-        )  # fmt: skip
+        g = zeros_if_none(gs[0], h)
+        return lstm_sequence_gradient(g, w, h0, c0, h, c, gates, *more, reverse=reverse)
 
-    def batch(xs, batched, params): return batched_sequence("lstm_sequence", 1, xs, batched, params)
+    def batch(xs, batched, params): return batched_sequence(lstm_sequence, 1, xs, batched, params)
 
 
 @primitive
@@ -226,12 +223,10 @@ class gru_sequence:
     def vjp(gs, w, b, h0, ys, reverse):
         h, gates = ys
         more = () if gs[1] is None else (gs[1],)
-        return apply(
-            "gru_sequence_gradient", zeros_if_none(gs[0], h), w, b, h0, h, gates, *more,
-            reverse=reverse,
-        )  # fmt: skip
+        g = zeros_if_none(gs[0], h)
+        return gru_sequence_gradient(g, w, b, h0, h, gates, *more, reverse=reverse)
 
-    def batch(xs, batched, params): return batched_sequence("gru_sequence", 2, xs, batched, params)
+    def batch(xs, batched, params): return batched_sequence(gru_sequence, 2, xs, batched, params)
 
 
 @primitive
@@ -309,9 +304,9 @@ class rnn_sequence:
 
     def vjp(g, w, h0, y, nonlinearity, reverse):
         params = {"nonlinearity": nonlinearity, "reverse": reverse}
-        return apply("rnn_sequence_gradient", g, w, h0, y, **params)
+        return rnn_sequence_gradient(g, w, h0, y, **params)
 
-    def batch(xs, batched, params): return batched_sequence("rnn_sequence", 1, xs, batched, params)
+    def batch(xs, batched, params): return batched_sequence(rnn_sequence, 1, xs, batched, params)
 
 
 @primitive

@@ -17,7 +17,7 @@ def before(h: Array, h0: Array, reverse: bool) -> Array:
 def by_weights(du: Array, past: Array) -> Array:
     """∂L/∂W_hh = Σₜ duₜᵀ·hₜ₋₁: one product over all steps and examples."""
 
-def batched_sequence(name: str, weights: int, xs: Any, batched: Any, params: Any) -> Any:
+def batched_sequence(record: Any, weights: int, xs: Any, batched: Any, params: Any) -> Any:
     """A recurrence over batched inputs whose `weights`, after the first input, are not batched: the"""
 
 def flat(x: Array) -> Array:

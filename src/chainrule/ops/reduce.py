@@ -339,5 +339,5 @@ def sum_to_size(input: Tensor, *shape: Any) -> Tensor:
     target = tuple(shape[0]) if len(shape) == 1 and not isinstance(shape[0], int) else shape
     extra = input.ndim - len(target)
     dims = tuple(d for d, n in enumerate(input.shape) if d < extra or target[d - extra] != n)
-    y = apply("sum", input, dims=dims, keepdim=True) if dims else input
+    y = apply(sum, input, dims=dims, keepdim=True) if dims else input
     return y if y.shape == target else y.reshape(target)

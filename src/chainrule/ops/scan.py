@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
-from chainrule.gateway import apply
 from chainrule.kinds import Along
 from chainrule.ops.compare import where
 from chainrule.ops.elementwise import exp
@@ -58,7 +57,7 @@ class recurrence:
         return y
     def vjp(g, a, y, dim):
         later = shifted(a.flip(dim), dim)
-        h = apply("recurrence", later, g.flip(dim), dim=dim).flip(dim)
+        h = recurrence(later, g.flip(dim), dim=dim).flip(dim)
         return h * shifted(y, dim), h
 
 
@@ -82,7 +81,7 @@ class cumprod:
         if not x.ndim:
             return g,
         later = shifted(x.flip(dim), dim)
-        h = apply("recurrence", later, g.flip(dim), dim=dim).flip(dim)
+        h = recurrence(later, g.flip(dim), dim=dim).flip(dim)
         return h * shifted(y, dim, 1.0),
 
 
@@ -100,7 +99,7 @@ class logcumsumexp:
             return g,
         backwards = y.flip(dim)
         decay = exp(difference(backwards, shifted(backwards, dim)))
-        h = apply("recurrence", decay, g.flip(dim), dim=dim).flip(dim)
+        h = recurrence(decay, g.flip(dim), dim=dim).flip(dim)
         return exp(difference(x, y)) * h,
 
 
@@ -146,7 +145,7 @@ def cummin(input: Tensor, dim: int) -> Extreme:
 
 def _running(x: Tensor, dim: int, largest: bool) -> Extreme:
     dim = normalized_dim(dim, x.ndim)
-    indices = apply("running_position", x, dim=dim, largest=largest)
+    indices = running_position(x, dim=dim, largest=largest)
     return Extreme(gather(x, dim, indices) if x.ndim else x, indices)
 
 

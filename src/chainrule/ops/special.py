@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ShapeError
-from chainrule.gateway import apply
 from chainrule.kinds import Elementwise, elementwise
 from chainrule.ops.compare import where
 from chainrule.ops.elementwise import exp, tanh
@@ -27,7 +26,7 @@ class relu:
     idempotent = True
     def forward(x): return np.maximum(x, 0)
     def steps(m, x): return m.relu(x)
-    def vjp(g, y): return apply("gate", g, y),
+    def vjp(g, y): return gate(g, y),
 
 
 @primitive
@@ -41,7 +40,7 @@ class gate:
         return g
     def forward(g, x): return np.where(x > 0, g, g.dtype.type(0))
     def steps(m, g, x): return m.gate(g, x)
-    def vjp(u, x): return apply("gate", u, x), None
+    def vjp(u, x): return gate(u, x), None
 
 
 @primitive

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-import chainrule.ops.update  # noqa: F401  the op applied by name below
 from chainrule.errors import ArgumentError, NonFiniteError
-from chainrule.gateway import apply
+from chainrule.ops.update import global_norm
 from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
 
@@ -46,7 +45,7 @@ def clip_grad_norm_(
         gradients = [g for _, g in trained]
         if not gradients:
             return from_numpy(np.zeros((), np.float32))
-        norm: Tensor = apply("global_norm", *gradients, p=p)
+        norm: Tensor = global_norm(*gradients, p=p)
         if error_if_nonfinite and not norm.isfinite():
             raise _nonfinite(norm, gradients)
         scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)

@@ -9,8 +9,9 @@ from typing import Any
 from chainrule import engine
 from chainrule.compiler import compile
 from chainrule.errors import CaptureError, NonFiniteError, ShapeError
-from chainrule.gateway import apply, require
+from chainrule.gateway import require
 from chainrule.nn.module import Module
+from chainrule.ops.reduce import all_finite
 from chainrule.optim import Optimizer
 from chainrule.optim.clip import clip_grad_norm_
 from chainrule.settings import current
@@ -45,7 +46,7 @@ class TrainingStep:
         loss.backward()
         weights = [p for group in self.optimizer.param_groups for p in group.params]
         gradients = [p.grad for p in weights if p.grad is not None]
-        finite = apply("all_finite", loss, *gradients)
+        finite = all_finite(loss, *gradients)
         require(finite, NonFiniteError("the loss or a gradient is NaN or infinite"))
         if self.clip_norm is not None:
             clip_grad_norm_(weights, self.clip_norm)

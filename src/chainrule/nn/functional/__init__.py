@@ -1,6 +1,6 @@
 """Layers, activations and losses as functions: `from chainrule.nn import functional as F`.
 
-The files, in the order of their imports: `records`, `checks`, `dimensions`,
+The files, in the order of their imports: `checks`, `dimensions`,
 `activation`, `softmax`, `layers`, `padding`, `convolution`, `pooling`, `normalization`,
 `recurrent`, `losses`.
 """
@@ -71,8 +71,9 @@ from chainrule.nn.functional.pooling import (
     max_pool2d,
     max_pool3d,
 )
-from chainrule.nn.functional.records import sigmoid, tanh
 from chainrule.nn.functional.softmax import log_softmax, safe_softmax, softmax, softmin
+from chainrule.ops.elementwise import tanh
+from chainrule.ops.special import sigmoid
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",

@@ -13,8 +13,8 @@ from typing import TypeVar
 import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
-from chainrule.nn.functional import records
 from chainrule.nn.functional.checks import check_positive, check_tensors
+from chainrule.ops import compare, elementwise, special
 from chainrule.ops.random import default_generator
 from chainrule.ops.rules import normalized_dim
 from chainrule.primitive import Primitive
@@ -41,7 +41,7 @@ def into(input: Tensor, y: Tensor, inplace: bool) -> Tensor:
 # -- rectifiers: x, or a multiple, where x > 0 -----------------------------------------------------
 
 
-@formula_of(records.relu)
+@formula_of(special.relu)
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """
     Source: Nair & Hinton, 2010.
@@ -50,7 +50,7 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> relu(cr.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    return into(input, records.relu(input), inplace)
+    return into(input, special.relu(input), inplace)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
@@ -63,14 +63,14 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return hardtanh(input, 0, 6, inplace)
 
 
-@formula_of(records.leaky_relu)
+@formula_of(special.leaky_relu)
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """
     >>> import chainrule as cr
     >>> leaky_relu(cr.tensor([-1.0, 2.0]), 0.1)
     tensor([-0.1,  2. ])
     """
-    return into(input, records.leaky_relu(input, negative_slope), inplace)
+    return into(input, special.leaky_relu(input, negative_slope), inplace)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         )
     if weight.shape == (channels,):
         weight = weight.reshape(channels, *(1,) * (input.ndim - 2))
-    return records.relu(input) + weight * records.clamp(input, max=0.0)
+    return special.relu(input) + weight * compare.clamp(input, max=0.0)
 
 
 def rrelu(
@@ -118,17 +118,17 @@ def rrelu(
         return leaky_relu(input, (lower + upper) / 2, inplace)
     check_tensors("rrelu", input=input)
     slope = default_generator.uniform(*input.shape, dtype=input.dtype) * (upper - lower) + lower
-    return into(input, records.relu(input) + slope * records.clamp(input, max=0.0), inplace)
+    return into(input, special.relu(input) + slope * compare.clamp(input, max=0.0), inplace)
 
 
-@formula_of(records.elu)
+@formula_of(special.elu)
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     >>> import chainrule as cr
     >>> elu(cr.tensor([-1.0, 2.0]))
     tensor([-0.6321,  2.    ])
     """
-    return into(input, records.elu(input, alpha), inplace)
+    return into(input, special.elu(input, alpha), inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -140,8 +140,8 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """
     if not alpha:
         raise ArgumentError("alpha of celu is a divisor, so it is not 0", given=alpha)
-    below = records.expm1(records.clamp(input, max=0.0) / alpha) * alpha
-    return into(input, records.relu(input) + below, inplace)
+    below = special.elu(compare.clamp(input, max=0.0) / alpha) * alpha
+    return into(input, special.relu(input) + below, inplace)
 
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -155,10 +155,10 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
     >>> selu(cr.tensor([-1.0, 2.0]))
     tensor([-1.1113,  2.1014])
     """
-    return into(input, records.elu(input, SELU_ALPHA) * SELU_SCALE, inplace)
+    return into(input, special.elu(input, SELU_ALPHA) * SELU_SCALE, inplace)
 
 
-@formula_of(records.softplus)
+@formula_of(special.softplus)
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """
     With `beta`, y = ln(1 + e^(βx))/β, and y = x where βx > threshold. Raises ArgumentError unless
@@ -169,19 +169,19 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     tensor([0.0000e+00, 6.9315e-01, 1.0000e+03])
     """
     check_positive("softplus", beta=beta)
-    y: Tensor = records.softplus(input if beta == 1 else input * beta)
+    y: Tensor = special.softplus(input if beta == 1 else input * beta)
     if beta != 1:
         y = y * (1 / beta)
     if threshold >= 20 and input.dtype == np.float32:
         return y  # beyond 20, ln(1 + eˣ) and x are the same float32
-    y = records.where(input * beta > threshold, input, y)
+    y = compare.where(input * beta > threshold, input, y)
     return y
 
 
 # -- x times a gate between 0 and 1 ----------------------------------------------------------------
 
 
-@formula_of(records.gelu)
+@formula_of(special.gelu)
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """
     With `approximate="tanh"`, y = ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))). Raises ArgumentError
@@ -191,7 +191,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     >>> gelu(cr.tensor([-1.0, 2.0]))
     tensor([-0.1587,  1.9545])
     """
-    records_of = {"none": records.gelu, "tanh": records.gelu_tanh}
+    records_of = {"none": special.gelu, "tanh": special.gelu_tanh}
     if approximate not in records_of:
         raise ArgumentError(
             "unknown approximation of gelu",
@@ -201,14 +201,14 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     return records_of[approximate](input)
 
 
-@formula_of(records.silu)
+@formula_of(special.silu)
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """
     >>> import chainrule as cr
     >>> silu(cr.tensor([-1.0, 2.0]))
     tensor([-0.2689,  1.7616])
     """
-    return into(input, records.silu(input), inplace)
+    return into(input, special.silu(input), inplace)
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -218,7 +218,7 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
     >>> mish(cr.tensor([-1.0, 2.0]))
     tensor([-0.3034,  1.944 ])
     """
-    return into(input, input * records.tanh(records.softplus(input)), inplace)
+    return into(input, input * elementwise.tanh(special.softplus(input)), inplace)
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
@@ -249,7 +249,7 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
             expected="an even size",
         )
     a, b = input.chunk(2, dim)
-    return a * records.sigmoid(b)
+    return a * special.sigmoid(b)
 
 
 # -- saturating: between two limits ----------------------------------------------------------------
@@ -269,8 +269,8 @@ def hardtanh(
     if not min_val <= max_val:
         raise ArgumentError("min_val of hardtanh is above max_val", given=(min_val, max_val))
     check_tensors("hardtanh", input=input)
-    capped = records.where(input >= max_val, max_val, input)
-    return into(input, records.where(input <= min_val, min_val, capped), inplace)
+    capped = compare.where(input >= max_val, max_val, input)
+    return into(input, compare.where(input <= min_val, min_val, capped), inplace)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
@@ -291,7 +291,7 @@ def softsign(input: Tensor) -> Tensor:
     >>> softsign(cr.tensor([-1.0, 3.0]))
     tensor([-0.5 ,  0.75])
     """
-    return input / (records.abs(input) + 1)
+    return input / (elementwise.abs(input) + 1)
 
 
 def logsigmoid(input: Tensor) -> Tensor:
@@ -302,7 +302,7 @@ def logsigmoid(input: Tensor) -> Tensor:
     tensor([-1.0000e+03, -6.9315e-01])
     """
     check_tensors("logsigmoid", input=input)
-    return -records.softplus(-input)
+    return -special.softplus(-input)
 
 
 # -- shrinking: 0 near 0 ---------------------------------------------------------------------------
@@ -315,7 +315,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     >>> hardshrink(cr.tensor([-0.3, 2.0]))
     tensor([0., 2.])
     """
-    return records.where(records.abs(input) <= lambd, 0.0, input)
+    return compare.where(elementwise.abs(input) <= lambd, 0.0, input)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
@@ -327,7 +327,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """
     if not lambd >= 0:
         raise ArgumentError("lambd of softshrink is negative", given=lambd, expected="λ ≥ 0")
-    return input - records.clamp(input, -lambd, lambd)
+    return input - compare.clamp(input, -lambd, lambd)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
@@ -337,7 +337,7 @@ def tanhshrink(input: Tensor) -> Tensor:
     >>> tanhshrink(cr.tensor([-1.0, 2.0]))
     tensor([-0.2384,  1.036 ])
     """
-    return input - records.tanh(input)
+    return input - elementwise.tanh(input)
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
@@ -348,7 +348,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     tensor([9., 2.])
     """
     check_tensors("threshold", input=input)
-    return into(input, records.where(input <= threshold, value, input), inplace)
+    return into(input, compare.where(input <= threshold, value, input), inplace)
 
 
 # -- a logarithm that stays finite -----------------------------------------------------------------
@@ -364,6 +364,6 @@ def safe_log(input: Tensor, fill: float = 0.0) -> Tensor:
     tensor([0. , 1. , 0.5])
     """
     positive = input > 0
-    y: Tensor = records.where(positive, input, 1.0)
-    y = records.where(positive, y.log(), fill)
+    y: Tensor = compare.where(positive, input, 1.0)
+    y = compare.where(positive, y.log(), fill)
     return y

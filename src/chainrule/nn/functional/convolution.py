@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from chainrule.errors import ArgumentError
-from chainrule.nn.functional import records
 from chainrule.nn.functional.checks import check_tensors
 from chainrule.nn.functional.dimensions import Size, in_dimensions, over_batch, remembered
+from chainrule.ops import convolution
 from chainrule.ops.convolution import require_weights
 from chainrule.ops.window import Geometry, per_dimension
 from chainrule.primitive import Shape
@@ -81,7 +81,7 @@ def conv(
     check_tensors(f"conv{n}d", input=input, weight=weight)
     geometry = convolution_geometry(n, weight.shape[2:], stride, padding, dilation, groups)
     rest = (weight,) if bias is None else (weight, bias)
-    y: Tensor = over_batch(n, records.convolution, input, *rest, geometry=geometry)
+    y: Tensor = over_batch(n, convolution.convolution, input, *rest, geometry=geometry)
     return y
 
 
@@ -119,7 +119,7 @@ def conv_transpose(
     require_weights("transposed convolution", batch, weight, rest[1:], geometry)
     sizes = geometry.sizes(batch.shape, weight.shape)
     shape = (batch.shape[0], weight.shape[1] * groups, *sizes)
-    y: Tensor = records.convolution_input(batch, *rest, shape=shape, geometry=geometry)
+    y: Tensor = convolution.convolution_input(batch, *rest, shape=shape, geometry=geometry)
     return y if batch is input else y.squeeze(0)
 
 

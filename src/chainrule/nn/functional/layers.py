@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError
-from chainrule.gateway import apply
-from chainrule.nn.functional import records
 from chainrule.nn.functional.activation import into
 from chainrule.nn.functional.checks import check_probability, check_tensors
 from chainrule.nn.functional.softmax import safe_softmax
-from chainrule.ops import contract
+from chainrule.ops import attention, compare, contract, labels
 from chainrule.ops.random import Generator, default_generator
 from chainrule.ops.rules import broadcast_shapes
 from chainrule.tensor import Tensor
@@ -27,7 +25,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> linear(cr.ones(2, 3), cr.ones(4, 3), cr.zeros(4)).shape
     (2, 4)
     """
-    return records.linear(input, weight) if bias is None else records.linear(input, weight, bias)
+    return contract.linear(input, weight) if bias is None else contract.linear(input, weight, bias)
 
 
 # -- dropout, embedding --------------------------------------------------------------------------
@@ -83,7 +81,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
                 "padding_idx is no row", given=padding_idx, expected=f"{-rows} … {rows - 1}"
             )
         padding_idx %= rows
-    return apply(records.embedding, input, weight, padding=padding_idx)
+    return labels.embedding(input, weight, padding=padding_idx)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
@@ -98,7 +96,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     if num_classes == -1:
         num_classes = int(tensor.max().item()) + 1
-    return records.one_hot(tensor, num_classes=num_classes, dtype=np.dtype(np.int64))
+    return labels.one_hot(tensor, num_classes=num_classes, dtype=np.dtype(np.int64))
 
 
 # -- attention -----------------------------------------------------------------------------------
@@ -138,9 +136,8 @@ def scaled_dot_product_attention(
     if not query.shape[:-2] == key.shape[:-2] == value.shape[:-2]:
         front = broadcast_shapes(*(x.shape[:-2] for x in (query, key, value)))
         query, key, value = (x.expand(*front, *x.shape[-2:]) for x in (query, key, value))
-    return apply(
-        records.attention, query, key, value, *mask, causal=bool(is_causal), scale=float(s)
-    )[0]
+    y, _ = attention.attention(query, key, value, *mask, causal=bool(is_causal), scale=float(s))
+    return y
 
 
 def _dropped_attention(
@@ -153,5 +150,5 @@ def _dropped_attention(
         mask = (Tensor(np.tri(query.shape[-2], key.shape[-2], dtype=np.bool_)),)
     for m in mask:
         boolean = m.dtype.kind == "b"
-        scores = records.where(m, scores, -float("inf")) if boolean else scores + m
+        scores = compare.where(m, scores, -float("inf")) if boolean else scores + m
     return contract.matmul(dropout(safe_softmax(scores), p), value)

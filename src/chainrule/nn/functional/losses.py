@@ -10,8 +10,6 @@ import math
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
-from chainrule.gateway import apply
-from chainrule.nn.functional import records
 from chainrule.nn.functional.checks import (
     check_pair,
     check_positive,
@@ -21,6 +19,7 @@ from chainrule.nn.functional.checks import (
     reduced,
     refuse_shapes,
 )
+from chainrule.ops import compare, fused, labels, special
 from chainrule.primitive import Spec
 from chainrule.tensor import Tensor
 
@@ -59,11 +58,9 @@ def cross_entropy(
         and len(x.shape) == 2 and t.shape == x.shape[:1]
     ):  # fmt: skip
         check_reduction(reduction)
-        loss: Tensor = apply(
-            records.softmax_cross_entropy, input, target,
-            ignore_index=ignore_index, reduction=reduction,
-        )  # fmt: skip
-        return loss
+        return fused.softmax_cross_entropy(
+            input, target, ignore_index=ignore_index, reduction=reduction
+        )
     check_probability("cross_entropy", label_smoothing, "label_smoothing")
     return _general_cross_entropy(
         input, target, weight, ignore_index, check_reduction(reduction), label_smoothing
@@ -84,9 +81,9 @@ def _general_cross_entropy(
     check_class_weights(weight, input.shape[dim], input)
     if soft:
         check_pair("cross_entropy", input, target)
-        log_p: Tensor = records.log_softmax(input, dim)
+        log_p: Tensor = fused.log_softmax(input, dim)
         return soft_loss(log_p, target, weight, dim, reduction, smoothing)
-    log_p = records.log_softmax(without_ignored(input, target, dim, ignore), dim)
+    log_p = fused.log_softmax(without_ignored(input, target, dim, ignore), dim)
     if not smoothing:
         return picked_loss(log_p, target, weight, dim, ignore, reduction)
     return smoothed_loss(log_p, target, weight, dim, ignore, reduction, smoothing)
@@ -120,7 +117,7 @@ def nll_loss(
 
 def without_ignored(input: Tensor, target: Tensor, dim: int, ignore: int) -> Tensor:
     """The input, with zeros where the label is ignored. Otherwise ∞ or NaN, times 0, is NaN."""
-    kept: Tensor = records.where((target != ignore).unsqueeze(dim), input, 0.0)
+    kept: Tensor = compare.where((target != ignore).unsqueeze(dim), input, 0.0)
     return kept
 
 
@@ -188,11 +185,11 @@ def _picked(
 ) -> tuple[Tensor, Tensor]:
     """−ln p[t], and the weight of each: w[t], or 1 without class weights; 0 where ignored."""
     classes = log_p.shape[dim]
-    labels: Tensor = apply(records.class_labels, target, classes=classes, ignore_index=ignore)
-    loss = -log_p.gather(dim, labels.unsqueeze(dim)).squeeze(dim)
+    known = labels.class_labels(target, classes=classes, ignore_index=ignore)
+    loss = -log_p.gather(dim, known.unsqueeze(dim)).squeeze(dim)
     share = (target != ignore).astype(log_p.dtype)
     if weight is not None:
-        share = share * weight[labels]
+        share = share * weight[known]
     return loss, share
 
 
@@ -244,7 +241,7 @@ def binary_cross_entropy(
     tensor([  0.6931, 100.    ])
     """
     check_pair("binary_cross_entropy", input, target)
-    loss: Tensor = apply(records.binary_cross_entropy, input, target)
+    loss = fused.binary_cross_entropy(input, target)
     return reduced(scaled(loss, weight), reduction)
 
 
@@ -267,9 +264,9 @@ def binary_cross_entropy_with_logits(
     tensor(5000.)
     """
     check_pair("binary_cross_entropy_with_logits", input, target)
-    loss: Tensor = apply(records.binary_cross_entropy_with_logits, input, target)
+    loss = fused.binary_cross_entropy_with_logits(input, target)
     if pos_weight is not None:  # adds (p₊ − 1)·t·(−ln σ(x))
-        positive = target * records.softplus(-input)
+        positive = target * special.softplus(-input)
         loss = loss + scaled(positive, pos_weight - 1)
     return reduced(scaled(loss, weight), reduction)
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.gateway import apply
-from chainrule.nn.functional import records
 from chainrule.nn.functional.checks import check_tensors, sizes_of
+from chainrule.ops import fused
 from chainrule.settings import use
 from chainrule.tensor import Tensor
 
@@ -105,7 +105,7 @@ def _normalized(
 def _standardized(x: Tensor, dims: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """(x − m)/√(v + ε), m and v. float16 is computed in float32, since squares may overflow."""
     wide = x.float() if x.dtype == np.float16 else x
-    y, mean, var = apply(records.normalize, wide, dims=dims, eps=eps)
+    y, mean, var = apply(fused.normalize, wide, dims=dims, eps=eps)
     return y.to(x.dtype), mean, var
 
 

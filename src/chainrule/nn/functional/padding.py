@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chainrule.errors import ArgumentError
-from chainrule.nn.functional import records
 from chainrule.nn.functional.checks import check_tensors
+from chainrule.ops import shape
 from chainrule.tensor import Tensor
 
 MODES = ("constant", "reflect", "replicate", "circular")
@@ -39,7 +39,7 @@ def pad(
     if min(pad, default=0) < 0:
         y, pad = _cropped(input, pad), [max(n, 0) for n in pad]
     if mode == "constant":
-        y = records.pad(y, pad, 0.0 if value is None else value)
+        y = shape.pad(y, pad, 0.0 if value is None else value)
         return y
     for i in range(0, len(pad), 2):
         y = _bordered(y, y.ndim - 1 - i // 2, pad[i], pad[i + 1], mode)
@@ -77,10 +77,9 @@ def _bordered(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor
     elif mode == "circular":
         front, back = _along(x, dim, n - before, n), _along(x, dim, 0, after)
     else:
-        shape = [-1] * x.ndim
+        kept = [-1] * x.ndim
         front, back = (
-            edge.expand(*shape[:dim], width, *shape[dim + 1 :])
+            edge.expand(*kept[:dim], width, *kept[dim + 1 :])
             for edge, width in ((_along(x, dim, 0, 1), before), (_along(x, dim, n - 1, n), after))
         )
-    y: Tensor = records.cat([front, x, back], dim)
-    return y
+    return shape.cat([front, x, back], dim)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError
-from chainrule.nn.functional import records
 from chainrule.nn.functional.checks import check_counts, check_tensors
 from chainrule.nn.functional.dimensions import Size, in_dimensions, over_batch, remembered
+from chainrule.ops import compare, pooling
 from chainrule.ops.rules import nonempty
 from chainrule.ops.window import Geometry, per_dimension, require_layout
 from chainrule.primitive import Array, Shape
@@ -59,7 +59,7 @@ def max_pool(
     _check_layout(f"max_pool{n}d", n, input)
     if ceil_mode:
         geometry = geometry.rounded_up(input.shape, kernel)
-    both = over_batch(n, records.max_pool, input, kernel=kernel, geometry=geometry)
+    both = over_batch(n, pooling.max_pool, input, kernel=kernel, geometry=geometry)
     return both if return_indices else both[0]
 
 
@@ -100,7 +100,7 @@ def avg_pool(
         counts = _counts(input.shape[-n:], kernel, geometry, border)
     divisor = divisor_override or (math.prod(kernel) if counts is None else 1)
     params = {"kernel": kernel, "geometry": geometry, "divisor": divisor}
-    y: Tensor = over_batch(n, records.avg_pool, input, **params)
+    y: Tensor = over_batch(n, pooling.avg_pool, input, **params)
     return y if counts is None else y / Tensor(counts.astype(y.dtype))
 
 
@@ -172,7 +172,7 @@ def adaptive_avg_pool(n: int, input: Tensor, output_size: OutputSize) -> Tensor:
     if kernel := _equal_windows(input.shape[-n:], sizes):
         return avg_pool[n - 1](input, kernel)
     positions, there = _uneven_windows(input.shape[-n:], sizes)
-    seen = records.where(Tensor(there), input.flatten(-n)[..., Tensor(positions)], 0.0)
+    seen = compare.where(Tensor(there), input.flatten(-n)[..., Tensor(positions)], 0.0)
     y: Tensor = seen.sum(-1) / Tensor(there.sum(-1).astype(input.dtype))
     return y
 

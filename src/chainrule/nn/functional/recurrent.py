@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from chainrule.gateway import apply
 from chainrule.nn.functional.layers import linear
 from chainrule.ops.creation import zeros
 from chainrule.ops.recurrent import gru_sequence, lstm_sequence, rnn_sequence
@@ -38,8 +37,8 @@ def rnn_over_time(
     """The states (T, N, H) of an Elman network."""
     bias = None if w.bias_ih is None or w.bias_hh is None else w.bias_ih + w.bias_hh
     p = projected(x, w.ih, bias)
-    params = {"nonlinearity": nonlinearity, "reverse": reverse}
-    return (apply(rnn_sequence, p, w.hh, *states, **params),)
+    h = rnn_sequence(p, w.hh, *states, nonlinearity=nonlinearity, reverse=reverse)
+    return (h,)
 
 
 def lstm_over_time(
@@ -48,7 +47,7 @@ def lstm_over_time(
     """The hidden states and the cells (T, N, H) of an LSTM."""
     bias = None if w.bias_ih is None or w.bias_hh is None else w.bias_ih + w.bias_hh
     p = projected(x, w.ih, bias)
-    h, c, _ = apply(lstm_sequence, p, w.hh, *states, reverse=reverse)
+    h, c, _ = lstm_sequence(p, w.hh, *states, reverse=reverse)
     return h, c
 
 
@@ -58,7 +57,7 @@ def gru_over_time(
     """The states (T, N, H) of a GRU."""
     p = projected(x, w.ih, w.bias_ih)
     bias = zeros(w.hh.shape[0], dtype=w.hh.dtype) if w.bias_hh is None else w.bias_hh
-    h, _ = apply(gru_sequence, p, w.hh, bias, *states, reverse=reverse)
+    h, _ = gru_sequence(p, w.hh, bias, *states, reverse=reverse)
     return (h,)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule.errors import ArgumentError
-from chainrule.nn.functional import records
 from chainrule.nn.functional.activation import formula_of
 from chainrule.nn.functional.checks import check_tensors
+from chainrule.ops import compare, fused
 from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
 
 
-@formula_of(records.softmax)
+@formula_of(fused.softmax)
 def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
     """
     With `dtype` the input is converted first. Raises ArgumentError without `dim`.
@@ -21,10 +21,10 @@ def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tens
     >>> softmax(cr.tensor([1e4, 0.0, -1e4]), dim=-1)
     tensor([1., 0., 0.])
     """
-    return _along(records.softmax, input, dim, dtype)
+    return _along(fused.softmax, input, dim, dtype)
 
 
-@formula_of(records.log_softmax)
+@formula_of(fused.log_softmax)
 def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
     """
     With `dtype` the input is converted first. Raises ArgumentError without `dim`.
@@ -33,7 +33,7 @@ def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> 
     >>> log_softmax(cr.tensor([0.0, 0.0]), dim=-1)
     tensor([-0.6931, -0.6931])
     """
-    return _along(records.log_softmax, input, dim, dtype)
+    return _along(fused.log_softmax, input, dim, dtype)
 
 
 def softmin(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
@@ -68,6 +68,6 @@ def safe_softmax(input: Tensor, dim: int = -1) -> Tensor:
     tensor([[0.5, 0.5], [0. , 0. ]])
     """
     masked = (input == -float("inf")).all(dim, True)
-    y: Tensor = records.softmax(records.where(masked, 0.0, input), dim)
-    y = records.where(masked, 0.0, y)
+    y: Tensor = fused.softmax(compare.where(masked, 0.0, input), dim)
+    y = compare.where(masked, 0.0, y)
     return y

@@ -12,17 +12,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError
-from chainrule.gateway import apply
 from chainrule.ops.random import Generator, default_generator
 from chainrule.ops.shape import sizes
-from chainrule.primitive import lookup
 from chainrule.settings import current, use
 from chainrule.tensor import Tensor, from_numpy
 from chainrule.torch.adapter.face import put
 from chainrule.torch.adapter.placement import require_cpu
-from chainrule.torch.adapter.twister import SIZE, seeded
+from chainrule.torch.adapter.twister import SIZE, mersenne_twister, seeded
 
-_TWISTER = lookup("mersenne_twister")
 _DEFAULT_SEED = 67280421310721
 _INTEGERS = np.dtype(np.int64)
 _OWN = {name: getattr(Generator, name) for name in ("uniform", "normal", "integers", "permutation")}
@@ -106,8 +103,8 @@ def _run(
     generator: Any, draw: str, shape: tuple[int, ...], dtype: Any, limits: tuple[int, ...] = ()
 ) -> Tensor:
     with use(gradients=False):
-        y, state = apply(
-            _TWISTER, generator.state, draw=draw, shape=shape, dtype=dtype, limits=limits
+        y, state = mersenne_twister(
+            generator.state, draw=draw, shape=shape, dtype=dtype, limits=limits
         )
         generator.state.assign(state)
     return y

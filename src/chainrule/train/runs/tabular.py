@@ -8,7 +8,7 @@ from typing import Any
 from chainrule import nn
 from chainrule.errors import ArgumentError
 from chainrule.nn import functional as F
-from chainrule.nn.functional import records
+from chainrule.ops.shape import cat
 from chainrule.tensor import Tensor
 
 _FEW, _WIDEST = 4, 16
@@ -52,8 +52,7 @@ class EmbedCategories(nn.Module):
             place = stop
         if not parts:
             return input
-        output: Tensor = records.cat([*parts, input[:, place:]], 1)
-        return output
+        return cat([*parts, input[:, place:]], 1)
 
 
 def embedded(kinds: int) -> int:
