@@ -1,8 +1,7 @@
-"""From the project's docstrings to Markdown.
+"""Converts the docstrings of the project to Markdown.
 
-A docstring here is plain text with Unicode formulas, as one reads it in the source: a formula or a
-sentence first, then paragraphs, lists of parameters and doctests. Nothing in it is meant as
-Markdown but `code`, so every other sign is shown as it is.
+A docstring is plain text with Unicode formulas: a formula or a sentence first, then paragraphs,
+lists of parameters and doctests. Its only markup is `code`; all other characters are escaped.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ SPECIAL = re.compile(r"[\\*_\[\]<>&$|^~{}#!`]")
 ROLE = re.compile(r":(?:class|func|meth|mod):`~?\.?([\w.]+)`")
 
 Linker = Callable[[str], str | None]
-"""The address of the entry of a name, or None."""
+"""Returns the address of the entry of a name, or None."""
 
 
 def escaped(text: str) -> str:
-    """The text with the signs of Markdown and HTML as entities."""
+    """The text with the special characters of Markdown and HTML as entities."""
     return SPECIAL.sub(lambda match: f"&#{ord(match[0])};", text)
 
 
 def inline(text: str, link: Linker) -> str:
-    """A sentence: `code` as code, the names of entries as links."""
+    """A sentence with `code` as code and the names of entries as links."""
     text = ROLE.sub(lambda match: f"`{match[1].rsplit('.', 1)[-1]}`", text)
     parts = []
     for part in re.split(r"(``[^`]+``|`[^`]+`)", text):
@@ -60,13 +59,13 @@ def joined(lines: list[str]) -> str:
 
 
 def formula(text: str, link: Linker) -> str:
-    """Equations, each on its own line; three spaces part them in the source."""
+    """Equations, one per line. In the source, three spaces separate them."""
     rows = [inline(row.strip(), link) for row in re.split(r" {3,}", text)]
     return '<p class="formula" markdown>' + "<br>".join(rows) + "</p>"
 
 
 def fields(lines: list[str], link: Linker) -> str:
-    """`name, name: what it is`, with indented lines that go on, as a definition list."""
+    """Lines `name, name: description`, with indented continuation lines, as a definition list."""
     found: list[str] = []
     for line in lines:
         if line.startswith(" ") and found:
@@ -101,7 +100,7 @@ def block(lines: list[str], link: Linker) -> str:
 
 
 def markdown(docstring: str, link: Linker) -> str:
-    """The whole docstring; the first paragraph as a formula where it is one."""
+    """The whole docstring. The first paragraph may be a formula."""
     blocks = list(paragraphs(inspect.cleandoc(docstring)))
     if not blocks:
         return ""
@@ -117,5 +116,5 @@ def _is_list(lines: list[str]) -> bool:
 
 
 def joined_keeping(lines: list[str]) -> str:
-    """The lines as one, with the three spaces that part equations inside a line."""
+    """The lines joined into one, with the spaces between equations kept."""
     return " ".join(line.strip() for line in lines)

@@ -1,4 +1,4 @@
-"""From a lesson to a page: its text, its code, and what the code printed and drew."""
+"""Converts a lesson to a page with its text, its code, and the output of the code."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ LIST_ITEM = re.compile(r"^ {0,3}([-*+]|\d+\.) ")
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 LONGEST = 60
-"""Lines of printed output that a page shows."""
+"""The largest number of printed lines that a page shows."""
 
 Pictures = dict[str, bytes]
 
 
 def notebook(text_form: Path) -> Any:
-    """The notebook with outputs if there is one, else the text."""
+    """The notebook with outputs if it exists, else the text."""
     ipynb = text_form.with_suffix(".ipynb")
     if ipynb.exists():
         return nbformat.read(ipynb, as_version=4)
@@ -30,7 +30,7 @@ def notebook(text_form: Path) -> Any:
 
 
 def page(text_form: Path) -> tuple[str, Pictures]:
-    """The Markdown of a lesson, and its pictures by the names that it refers to."""
+    """The Markdown of a lesson, and its pictures by name."""
     pictures: Pictures = {}
     parts = []
     for cell in notebook(text_form).cells:
@@ -45,7 +45,7 @@ def page(text_form: Path) -> tuple[str, Pictures]:
 
 
 def prose(source: str) -> str:
-    """Markdown as Jupyter reads it, for a parser that wants blank lines around lists and math."""
+    """Jupyter's Markdown for a parser that needs blank lines around lists and math."""
     lines: list[str] = []
     for line in source.splitlines():
         before = lines[-1] if lines else ""
@@ -58,7 +58,7 @@ def prose(source: str) -> str:
 
 
 def _indented(line: str) -> str:
-    """What stands below a list item is indented by 4."""
+    """Indent continuation lines of list items by 4."""
     return re.sub(r"^ {2,3}(?=\S)", "    ", line)
 
 
@@ -68,12 +68,12 @@ def fenced(text: str, language: str) -> str:
 
 
 def folded(markdown: str) -> str:
-    """Code that a reader opens if they want to know how a picture is drawn."""
+    """The code of a picture as a folded block."""
     return '??? note "The code of the picture"\n\n' + textwrap.indent(markdown, "    ")
 
 
 def outputs(found: list[Any], name: str, pictures: Pictures) -> Iterator[str]:
-    """What a cell printed, showed and drew."""
+    """The printed, displayed and drawn output of a cell."""
     for output in found:
         if output.output_type == "stream":
             yield printed(output.text)
@@ -90,7 +90,7 @@ def printed(text: str) -> str:
 
 
 def shown(data: dict[str, str], name: str, pictures: Pictures) -> str:
-    """The richest form of a result that a page can show; a picture's plain text describes it."""
+    """The richest form of a result that a page can show. Its plain text describes a picture."""
     text = data.get("text/plain", "")
     for kind, ending in (("image/png", "png"), ("image/gif", "gif"), ("image/jpeg", "jpg")):
         if kind in data:
@@ -114,9 +114,9 @@ def _picture(content: bytes, ending: str, text: str, name: str, pictures: Pictur
 
 
 def links(text: str, folder: Path) -> tuple[str, set[str]]:
-    """Links to lessons lead to their pages; the files that other links lead to.
+    """The text with links to the pages of lessons, and the files that its other links name.
 
-    A lesson that is not written yet is named without a link; tests/lessons says that it is missing.
+    A link to a missing lesson becomes plain text; tests/lessons reports it.
     """
     others: set[str] = set()
 

@@ -1,7 +1,7 @@
-"""The hook of MkDocs: adds the pages that are made from other files of the repository.
+"""The hook of MkDocs, which adds the pages that are generated from other files.
 
-The home page is the README, the lessons are their notebooks, the reference comes from docstrings,
-the page of commands from the command line itself. None of them is written twice.
+The home page is the README, the lessons are generated from their notebooks, the reference from the
+docstrings, and the page of commands from the command line.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def project_pages() -> dict[str, str]:
-    """The pages of the repository itself, with the links that hold on the site."""
+    """The README, CHANGELOG and CONTRIBUTING pages, with their links adapted to the site."""
     found = {}
     for source, target in (("README.md", "index.md"), ("CHANGELOG.md", "changelog.md"),
                            ("CONTRIBUTING.md", "contributing.md")):  # fmt: skip
@@ -50,7 +50,7 @@ def project_pages() -> dict[str, str]:
 
 
 def lesson_files() -> Iterator[tuple[str, str | bytes]]:
-    """The map, the lessons with their pictures, and the files that they link to."""
+    """The overview, the lessons with their pictures, and the files that they link to."""
     map_text, others = lesson_pages.links((LESSONS / "README.md").read_text("utf-8"), LESSONS)
     yield "lessons/index.md", map_text
     for lesson in lessons(LESSONS):
@@ -73,8 +73,8 @@ def commands() -> str:
         text = command.get_help(click.Context(command, info_name=name, parent=context))
         parts.append(f"## {name}\n\n```text\n{text}\n```")
     parts.append(
-        "## Exit codes\n\n0 done · 1 an error · 2 wrong usage · 130 stopped by Ctrl-C · "
-        "143 stopped by SIGTERM. Results go to standard output (with `--json`: nothing but JSON), "
+        "## Exit codes\n\n0 success · 1 error · 2 wrong usage · 130 stopped by Ctrl-C · "
+        "143 stopped by SIGTERM. Results go to standard output (with `--json`, only JSON), "
         "progress and errors to standard error."
     )
     return "\n\n".join(parts) + "\n"

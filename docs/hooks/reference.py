@@ -1,9 +1,8 @@
-"""The API reference, made from the live objects: signature, docstring, and the record of an op.
+"""Generates the API reference from the imported objects: signature, docstring, record of an op.
 
-Reading the source alone would miss what matters most here: an op is a class in the source and a
-`Primitive` when it runs, with the signature of its `arguments`, and methods of Tensor are made in
-a loop. So the pages are made from what `import chainrule` gives, and an object of the public face
-that no page shows ends the build.
+The source alone would not suffice: an op is a class in the source and a `Primitive` at run time,
+with the signature of its `arguments`, and methods of Tensor are created in a loop. The build fails
+if a public object is on no page.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ WIDTH = 84
 
 @dataclass(frozen=True)
 class Entry:
-    """A public object: the face that shows it, its name there, and the page it is on."""
+    """A public object: its module, its name there, and its page."""
 
     face: str
     name: str
@@ -43,13 +42,13 @@ class Entry:
 
     @property
     def call(self) -> str:
-        """How it is written in a program."""
+        """The name as written in a program."""
         short = {"chainrule": "cr", "chainrule.nn.functional": "F", "chainrule.errors": "cr.errors"}
         return f"{short.get(self.face, self.face.removeprefix('chainrule.'))}.{self.name}"
 
 
 def names(section: Section) -> Iterator[tuple[str, Any]]:
-    """What a section shows: some objects by name, and all of a face that come from some modules."""
+    """The objects of a section: those given by name, and all that its modules define."""
     face = importlib.import_module(section.face)
     for name in section.names:
         yield name, getattr(face, name)
@@ -61,7 +60,7 @@ def names(section: Section) -> Iterator[tuple[str, Any]]:
 
 
 def shown(face_name: str) -> list[str]:
-    """The public names of a face that are classes, functions or ops."""
+    """The public classes, functions and ops of a module."""
     face = importlib.import_module(face_name)
     found = getattr(face, "__all__", None) or [n for n in dir(face) if n[0] != "_"]
     package = hasattr(face, "__path__")
@@ -93,7 +92,8 @@ def entries() -> dict[str, Entry]:
 
 @functools.cache
 def by_short_name() -> dict[str, Entry]:
-    """Entries by the last part of their name, the first that has it, and by how they are called."""
+    """Entries by the last part of their name (the first one wins), and by their name in
+    programs."""
     found: dict[str, Entry] = {}
     for entry in entries().values():
         found.setdefault(entry.name, entry)
@@ -102,7 +102,7 @@ def by_short_name() -> dict[str, Entry]:
 
 
 def linker(page: str, own: str) -> docstrings.Linker:
-    """How the docstring of an entry links to others."""
+    """The function that finds the links of the docstring of an entry."""
 
     def link(code: str) -> str | None:
         name = re.sub(r"\(.*\)$", "", code).removeprefix("chainrule.")
@@ -118,7 +118,7 @@ def linker(page: str, own: str) -> docstrings.Linker:
 
 
 def signature(value: Any, name: str) -> str:
-    """`name(a: Tensor, dim: int = -1) → Tensor`, on several lines where it is long."""
+    """`name(a: Tensor, dim: int = -1) → Tensor`; long signatures take several lines."""
     try:
         found = inspect.signature(value)
     except (TypeError, ValueError):
@@ -160,7 +160,7 @@ def _annotation(annotation: Any) -> str:
 
 
 def entry_text(entry: Entry) -> str:
-    """Heading, signature, docstring, methods; the record of an op."""
+    """Heading, signature, docstring, methods, and the record of an op."""
     value, link = entry.value, linker(entry.page, entry.anchor)
     parts = [f"### {docstrings.escaped(entry.name)} {{ #{entry.anchor} }}"]
     if not (inspect.isclass(value) and issubclass(value, BaseException)):
@@ -211,7 +211,7 @@ def method_text(entry: Entry, name: str, value: Any, link: docstrings.Linker) ->
 
 
 def source_of_record(op: Primitive) -> tuple[str, str] | None:
-    """The file of an op and the text of its record there."""
+    """The file of an op, and the source of its record."""
     path = SOURCE.parent / (op.__module__.replace(".", "/") + ".py")
     if not path.exists():
         return None

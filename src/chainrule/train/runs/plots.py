@@ -58,7 +58,7 @@ def _figure_class() -> Any:
 
 @contextmanager
 def drawing(width: float, height: float) -> Iterator[tuple[Any, list[str]]]:
-    """A figure to draw on; its SVG is put into the list at the end. Sizes are in inches."""
+    """A figure to draw on, with sizes in inches. At the end its SVG is appended to the list."""
     figure_class = _figure_class()
     import matplotlib
 
