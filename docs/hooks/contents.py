@@ -57,20 +57,32 @@ PAGES = (
                                   "ops.gamma"),
             all_of("Logic", "ops.logic"),
             all_of("Comparisons, choices, casts", "ops.compare"),
-            all_of("Reductions", "ops.reduce"),
+            all_of("Reductions", "ops.reduce ops.norms"),
+            all_of("Statistics", "ops.statistics"),
+            all_of("Running results", "ops.scan"),
             all_of("Order", "ops.order"),
+            all_of("Sets and counts", "ops.sets"),
         ),
     ),
     Page(
         "shapes", "Shapes, indices, products", "Functions that rearrange, select, multiply "
         "and draw numbers.",
         (
-            all_of("Shapes", "ops.shape"),
-            all_of("Indices", "ops.index"),
-            all_of("Products", "ops.contract"),
+            all_of("Shapes", "ops.shape ops.rearrange"),
+            all_of("Diagonals and grids", "ops.diagonals"),
+            all_of("Indices and masks", "ops.index ops.select"),
+            all_of("Products", "ops.contract ops.products"),
             all_of("Softmax", "ops.fused"),
             all_of("Random numbers", "ops.random"),
         ),
+    ),
+    Page(
+        "linalg", "Linear algebra", "`cr.linalg`: inverses, systems of equations, decompositions "
+        "and norms of matrices.",
+        (some("Linear algebra",
+                 "cholesky cross det eigh eigvalsh inv lstsq matrix_norm "
+                 "matrix_power matrix_rank multi_dot norm pinv qr slogdet solve svd "
+                 "svdvals vector_norm", "chainrule.linalg"),),
     ),
     Page(
         "autograd", "Derivatives", "Derivatives of functions of tensors, of any order, and the "
@@ -174,6 +186,7 @@ PAGES = (
             some("The base", "ChainruleError"),
             some("Errors", "ShapeError DTypeError ArgumentError OutOfRangeError GradientError "
                  "NotDifferentiableError NonFiniteError CaptureError BatchError GraphError "
+                 "LinAlgError "
                  "FormatError DownloadError CheckpointError MissingDependencyError "
                  "UnknownNameError NestingError", "chainrule.errors"),
             some("Building messages", "LayerTrail listing shortened missing_dependency "
