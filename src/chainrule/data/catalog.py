@@ -91,7 +91,7 @@ def open_dataset(
     if train.task == CLASSIFICATION and len(train.classes or ()) == 1:
         raise ArgumentError(
             f"{name}: every sample is of the class {shortened((train.classes or ('',))[0])!r}",
-            expected="two classes or more, for there is nothing to tell apart",
+            expected="at least two classes",
         )
     if test is None:
         train, test = train_test_split(train, test_size, seed)

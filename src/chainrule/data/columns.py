@@ -103,7 +103,7 @@ def _split(cells: Cells) -> tuple[list[str], ...]:
         raise FormatError(
             f"{cells.path}: rows of another width: {', '.join(ragged[:_MOST_SHOWN])}{more}",
             expected=f"{width} cells, as the first row has",
-            instead="Is the delimiter right? Say it: delimiter=... (--delimiter).",
+            instead="Check the delimiter, and pass delimiter=... (--delimiter).",
         )
     if not rows:
         raise cells.error(1, "the file has a header and no rows")

@@ -227,7 +227,7 @@ class ArrayDataset(Dataset):
         wrong = np.flatnonzero((y < 0) | (y >= len(self.classes)))
         if wrong.size:
             raise OutOfRangeError(
-                f"label {y[wrong[0]]} at position {wrong[0]} names no class",
+                f"label {y[wrong[0]]} at position {wrong[0]} is not a class",
                 expected=f"0 to {len(self.classes) - 1}",
             )
 

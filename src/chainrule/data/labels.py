@@ -38,7 +38,7 @@ def encode_labels(
     places = {name: place for place, name in enumerate(names)}
     if unknown := [name for name in found if name not in places]:
         raise FormatError(
-            f"{where} hold classes that training did not know: {listing(unknown)}",
+            f"{where} contain classes that training did not know: {listing(unknown)}",
             expected=listing(names),
         )
     order = np.array([places[name] for name in found], np.int64)

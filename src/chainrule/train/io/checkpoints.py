@@ -67,7 +67,7 @@ class CheckpointFolder:
             except FormatError as error:
                 if "format version" in error.problem:
                     raise
-                warnings.warn(f"passing over a damaged checkpoint: {error}", stacklevel=2)
+                warnings.warn(f"skipping a damaged checkpoint: {error}", stacklevel=2)
         if files:
             raise CheckpointError(f"all {len(files)} checkpoints in {self.path} are damaged")
         return None

@@ -75,7 +75,7 @@ def direction(monitor: str, metrics: Iterable[Metric] = ()) -> str:
     name = monitor.removeprefix("valid_")
     if name not in rises:
         raise ArgumentError(
-            f"nothing says whether {monitor} should rise or fall",
-            instead="Say it: mode='max' or mode='min'.",
+            f"it is unknown whether {monitor} should rise or fall",
+            instead="Pass mode='max' or mode='min'.",
         )
     return "max" if rises[name] else "min"

@@ -140,7 +140,7 @@ def build_from_file(
             f"{path} has changed since the run was made",
             given=found,
             expected=digest,
-            instead="Bring the old file back, or train again.",
+            instead="Restore the old file, or train again.",
         )
     spec = importlib.util.spec_from_file_location("chainrule_user_model", path)
     if spec is None or spec.loader is None:
