@@ -229,7 +229,7 @@ def _find_delimiter(name: str, text: str) -> str:
         found = " and the ".join(DELIMITERS[sign] for sign in fitting)
         raise ArgumentError(
             f"{name}: the {found} could both separate the cells",
-            instead=f"Pass the right one: delimiter={fitting[0]!r} (--delimiter on the command line).",
+            instead=f"Pass one: delimiter={fitting[0]!r} (--delimiter on the command line).",
         )
     if fitting:
         return fitting[0]

@@ -186,7 +186,7 @@ def load_config(folder: PathLike) -> RunConfig:
     path = os.path.join(os.fspath(folder), "config.json")
     if not os.path.isfile(path):
         raise CheckpointError(
-            f"{os.fspath(folder)} is not a run: it has no config.json",
+            f"{os.fspath(folder)} is no run: it has no config.json",
             instead="Train one: chainrule train digits.",
         )
     value = read_json(path)
