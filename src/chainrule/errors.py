@@ -131,7 +131,7 @@ class CaptureError(ChainruleError, RuntimeError):
 
 
 class BatchError(ChainruleError, RuntimeError):
-    """Something that has no meaning for a tensor that has other numbers in each example."""
+    """An operation that is not possible under `vmap`, where each example has other numbers."""
 
 
 class GraphError(ChainruleError, RuntimeError):

@@ -45,7 +45,7 @@ def repeatable_capture(
             if changed is not None:
                 before.restore()
                 raise CaptureError(
-                    f"a compiled function changes {changed} when it runs, which a program cannot",
+                    f"a compiled function changes {changed} when it runs; a program cannot do that",
                     instead="Keep it in a tensor and change that with assign, or change it outside "
                     "of the compiled function.",
                 )

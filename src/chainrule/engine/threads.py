@@ -80,7 +80,7 @@ def set_num_threads(threads: int) -> None:
         raise ArgumentError("the number of threads is an integer ≥ 1", given=threads)
     if threads > MAX_THREADS:
         raise ArgumentError(
-            "so many threads only slow each other down", given=threads,
+            "this many threads only slow each other down", given=threads,
             expected=f"at most {MAX_THREADS}",
         )  # fmt: skip
     if available():

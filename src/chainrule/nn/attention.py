@@ -55,7 +55,7 @@ class MultiheadAttention(Module):
             raise ArgumentError(f"add_bias_kv and add_zero_attn of {name} are not supported",
                                 given="True", expected="False")  # fmt: skip
         if embed_dim % num_heads:
-            raise ArgumentError(f"the heads of {name} have equal sizes",
+            raise ArgumentError(f"the heads of {name} must have equal sizes",
                                 given=f"embed_dim {embed_dim}, num_heads {num_heads}",
                                 expected="num_heads divides embed_dim")  # fmt: skip
         self.embed_dim, self.num_heads = embed_dim, num_heads
@@ -185,7 +185,7 @@ class MultiheadAttention(Module):
                     expected=f"{layout.format(n)}, or (L, {n}) for one example",
                 )  # fmt: skip
         if key.shape[:-1] != value.shape[:-1]:
-            raise ShapeError("there is a value for each key", given=f"{key.shape}, {value.shape}")
+            raise ShapeError("there must be a value for each key", given=(key.shape, value.shape))
         return query.ndim == 3
 
     def short_repr(self) -> str:

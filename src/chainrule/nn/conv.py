@@ -180,7 +180,8 @@ class _TransposedConvolution(_Kernels):
         n = self.dimensions
         if padding_mode != "zeros":
             raise ArgumentError(
-                f"{type(self).__name__} knows no padding_mode but 'zeros'", given=repr(padding_mode)
+                f"{type(self).__name__} supports only the padding_mode 'zeros'",
+                given=repr(padding_mode),
             )
         kernel = per_dimension(kernel_size, n, "kernel_size", 1)
         geometry = transposed_geometry(n, stride, padding, output_padding, groups, dilation)

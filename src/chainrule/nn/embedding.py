@@ -40,7 +40,7 @@ class Embedding(Module):
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ArgumentError(
-                    "padding_idx of Embedding is no row", given=padding_idx,
+                    "padding_idx of Embedding is not a row", given=padding_idx,
                     expected=f"{-num_embeddings} … {num_embeddings - 1}",
                 )  # fmt: skip
             padding_idx %= num_embeddings
@@ -67,7 +67,7 @@ class Embedding(Module):
         """
         if embeddings.ndim != 2:
             raise ShapeError(
-                "embeddings are a matrix, a row for each",
+                "embeddings must be a matrix with one row for each index",
                 given=embeddings.shape,
                 expected="(num_embeddings, embedding_dim)",
             )

@@ -50,7 +50,7 @@ class SequentialLR(Schedule):
         for part in schedulers:
             if not isinstance(part, Schedule):
                 raise DTypeError(
-                    "a sequence is of schedules in closed form", given=type(part).__name__
+                    "SequentialLR takes schedules in closed form", given=type(part).__name__
                 )
             if part.optimizer is not optimizer:
                 raise ArgumentError(f"{part} schedules another optimizer")

@@ -56,7 +56,9 @@ def dropout(
     if not training or p == 0:
         return input
     if input.dtype.kind != "f":
-        raise DTypeError("dropout scales real numbers", given=input.dtype, instead="x.float()")
+        raise DTypeError(
+            "dropout needs real numbers", given=input.dtype, instead="Convert with x.float()."
+        )
     if p == 1:
         return into(input, input * 0, inplace)
     kept = (generator or default_generator).bernoulli(1 - p, *input.shape)
@@ -78,7 +80,7 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
         rows = weight.shape[0]
         if not -rows <= padding_idx < rows:
             raise ArgumentError(
-                "padding_idx is no row", given=padding_idx, expected=f"{-rows} … {rows - 1}"
+                "padding_idx is not a row", given=padding_idx, expected=f"{-rows} … {rows - 1}"
             )
         padding_idx %= rows
     return labels.embedding(input, weight, padding=padding_idx)
