@@ -16,7 +16,7 @@ BUILTINS = {
     "NonFiniteError": FloatingPointError, "FormatError": ValueError,
     "DownloadError": OSError, "CheckpointError": RuntimeError,
     "MissingDependencyError": ImportError, "UnknownNameError": AttributeError,
-    "NestingError": RecursionError,
+    "NestingError": RecursionError, "LinAlgError": RuntimeError,
 }  # fmt: skip
 
 

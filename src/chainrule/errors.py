@@ -110,7 +110,7 @@ class UnknownNameError(ChainruleError, AttributeError):
 
 
 class LinAlgError(ChainruleError, RuntimeError):
-    """A matrix that has not the inverse, the factor or the solution asked for."""
+    """A matrix without the requested inverse, factor or solution, such as a singular one."""
 
 
 class NestingError(ChainruleError, RecursionError):
