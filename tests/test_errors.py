@@ -12,7 +12,7 @@ BUILTINS = {
     "ShapeError": ValueError, "ArgumentError": ValueError, "DTypeError": TypeError,
     "OutOfRangeError": IndexError, "GradientError": RuntimeError,
     "NotDifferentiableError": NotImplementedError, "CaptureError": RuntimeError,
-    "BatchError": RuntimeError, "GraphError": RuntimeError,
+    "LevelError": RuntimeError, "GraphError": RuntimeError,
     "NonFiniteError": FloatingPointError, "FormatError": ValueError,
     "DownloadError": OSError, "CheckpointError": RuntimeError,
     "MissingDependencyError": ImportError, "UnknownNameError": AttributeError,

@@ -88,7 +88,8 @@ PAGES = (
         "autograd", "Derivatives", "Derivatives of functions of tensors, of any order, and the "
         "checks that compare them with finite differences.",
         (
-            some("Derivatives", "grad value_and_grad gradients vjp jvp jacobian hessian"),
+            some("Derivatives", "grad value_and_grad gradients vjp jvp jacobian jacrev jacfwd "
+                                "hessian"),
             some("Recording", "no_grad enable_grad set_grad_enabled is_grad_enabled "
                               "detect_anomaly"),
             some("Many examples", "vmap"),
@@ -185,7 +186,7 @@ PAGES = (
         (
             some("The base", "ChainruleError"),
             some("Errors", "ShapeError DTypeError ArgumentError OutOfRangeError GradientError "
-                 "NotDifferentiableError NonFiniteError CaptureError BatchError GraphError "
+                 "NotDifferentiableError NonFiniteError CaptureError LevelError GraphError "
                  "LinAlgError "
                  "FormatError DownloadError CheckpointError MissingDependencyError "
                  "UnknownNameError NestingError", "chainrule.errors"),

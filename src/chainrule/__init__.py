@@ -19,11 +19,13 @@ from chainrule.grad_mode import (
     set_grad_enabled as set_grad_enabled,
 )
 from chainrule.autograd import (
-    detect_anomaly as detect_anomaly, grad as grad, gradients as gradients, hessian as hessian,
-    jacobian as jacobian, jvp as jvp, value_and_grad as value_and_grad, vjp as vjp,
+    detect_anomaly as detect_anomaly, grad as grad, gradients as gradients, jacobian as jacobian,
+    value_and_grad as value_and_grad, vjp as vjp,
 )
-from chainrule.transforms.recompute import checkpoint as checkpoint
-from chainrule.transforms.vmap import vmap as vmap
+from chainrule.transforms import (
+    checkpoint as checkpoint, hessian as hessian, jacfwd as jacfwd, jacrev as jacrev, jvp as jvp,
+    vmap as vmap,
+)
 from chainrule.gradcheck import gradcheck as gradcheck, gradgradcheck as gradgradcheck
 from chainrule.ops.compare import *
 from chainrule.ops.elementwise import *

@@ -1,7 +1,8 @@
 """Derivatives of functions.
 
-`grad`, `value_and_grad`, `vjp`, `jvp`, `jacobian` and `hessian` take a function of tensors (or of
-nested tuples, lists and dicts of them) and differentiate it by the arguments `argnums`.
+`grad`, `value_and_grad`, `vjp` and `jacobian` take a function of tensors (or of nested tuples,
+lists and dicts of them) and differentiate it by the arguments `argnums`, in reverse mode. Forward
+mode is in transforms/forward.py.
 """
 
 from __future__ import annotations
@@ -78,25 +79,31 @@ def grad(
     """
     if not callable(function):
         return gradients(function, argnums, *more, **options)  # type: ignore[arg-type]
+    has_aux = options.pop("has_aux", False)
     if more or options:
         raise ArgumentError(
-            "of a function, grad takes the function and argnums", given=[*more, *options]
+            "of a function, grad takes the function, argnums and has_aux", given=[*more, *options]
         )
-    both = value_and_grad(function, argnums)  # type: ignore[arg-type]
+    both = value_and_grad(function, argnums, has_aux)  # type: ignore[arg-type]
 
     @functools.wraps(function)
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        return both(*args, **kwargs)[1]
+        value, g = both(*args, **kwargs)
+        return (g, value[1]) if has_aux else g
 
     return gradient
 
 
-def value_and_grad(function: Function, argnums: ArgNums = 0) -> Function:
-    """(f(x), ∇f(x)) in one pass, for f that returns a scalar."""
+def value_and_grad(function: Function, argnums: ArgNums = 0, has_aux: bool = False) -> Function:
+    """(f(x), ∇f(x)) in one pass, for f that returns a scalar.
+
+    With `has_aux` f returns (scalar, aux), and the result is ((scalar, aux), ∇f(x)).
+    """
 
     @functools.wraps(function)
     def both(*args: Any, **kwargs: Any) -> Any:
-        value, targets, wanted = _evaluate(function, args, kwargs, argnums)
+        result, targets, wanted = _evaluate(function, args, kwargs, argnums)
+        value, aux = parts(result, has_aux)
         if not isinstance(value, Tensor) or value.shape != ():
             raise GradientError(
                 "grad differentiates functions that return a scalar tensor",
@@ -104,10 +111,20 @@ def value_and_grad(function: Function, argnums: ArgNums = 0) -> Function:
                 instead="Reduce with .sum() or .mean(), or use cr.vjp or cr.jacobian.",
             )
         outer = _leads_beyond([value], targets)
-        gradient = _pull_back([value], [ones_like(value)], targets, create_graph=outer)
-        return value if outer else _ended(value), tree.unflatten(wanted, gradient)
+        gradient = pull_back([value], [ones_like(value)], targets, create_graph=outer)
+        value = value if outer else _ended(value)
+        return (value, _ended_all(aux)) if has_aux else value, tree.unflatten(wanted, gradient)
 
     return both
+
+
+def parts(result: Any, has_aux: bool) -> tuple[Any, Any]:
+    """The value of a function that is differentiated, and what it returns beside."""
+    if not has_aux:
+        return result, None
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ArgumentError("with has_aux a function returns (value, aux)", given=result)
+    return result
 
 
 def _evaluate(
@@ -147,6 +164,11 @@ def _ended(value: Tensor) -> Tensor:
     return value.detach() if not_here() is False else _cut(value)
 
 
+def _ended_all(values: Any) -> Any:
+    """The tensors of a structure as values whose derivative is done."""
+    return tree.map_leaves(lambda y: _ended(y) if isinstance(y, Tensor) else y, values)
+
+
 def _leads_beyond(outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> bool:
     """Whether the outputs depend on more than the targets, so that an outer derivative may follow.
 
@@ -157,7 +179,7 @@ def _leads_beyond(outputs: Sequence[Tensor], targets: Sequence[Tensor]) -> bool:
     return is_grad_enabled() and any(id(leaf) not in own for leaf in reached)
 
 
-def _pull_back(
+def pull_back(
     outputs: Sequence[Tensor],
     cotangents: Sequence[Tensor],
     targets: Sequence[Tensor],
@@ -195,50 +217,33 @@ def gradients(
     return tuple(found)
 
 
-def vjp(function: Function, *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+def vjp(function: Function, *primals: Any, has_aux: bool = False) -> Any:
     """(f(x), g ↦ gᵀ·∂f/∂x): the vector-Jacobian product of f at the primals.
+
+    With `has_aux` f returns (value, aux), and aux is a third result.
 
     >>> import chainrule as cr
     >>> y, pull = cr.vjp(lambda x: x * x, cr.tensor([1.0, 2.0]))
     >>> pull(cr.tensor([1.0, 10.0]))
     (tensor([ 2., 40.]),)
     """
-    value, targets, wanted = _evaluate(function, primals, {}, tuple(range(len(primals))))
+    result, targets, wanted = _evaluate(function, primals, {}, tuple(range(len(primals))))
+    value, aux = parts(result, has_aux)
     outputs = tree.flatten(value)
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
         cotangents = tree.flatten(cotangent)
-        _require_same_specs(cotangents, outputs, "cotangent")
+        require_same_specs(cotangents, outputs, "cotangent")
         outer = _leads_beyond([*outputs, *cotangents], targets)
-        result = _pull_back(outputs, cotangents, targets, outer, retain_graph=True)
+        result = pull_back(outputs, cotangents, targets, outer, retain_graph=True)
         return tree.unflatten(wanted, result)
 
     outer = _leads_beyond(outputs, targets)
-    return value if outer else tree.map_leaves(_ended, value), pull
+    value = value if outer else tree.map_leaves(_ended, value)
+    return (value, pull, _ended_all(aux)) if has_aux else (value, pull)
 
 
-def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
-    """(f(x), ∂f/∂x·v): the Jacobian-vector product, as the derivative of the vjp, linear in g.
-
-    >>> import chainrule as cr
-    >>> cr.jvp(lambda x: x * x, [cr.tensor([1.0, 2.0])], [cr.tensor([1.0, 10.0])])
-    (tensor([1., 4.]), tensor([ 2., 40.]))
-    """
-    directions = tree.flatten(tuple(tangents))
-    _require_same_specs(directions, tree.flatten(tuple(primals)), "tangent")
-    value, pull = vjp(function, *primals)
-    probe = tree.map_leaves(lambda y: zeros_like(y).requires_grad_(), value)
-    probes = tree.flatten(probe)
-    with enable_grad():
-        pulled = tree.flatten(pull(probe))
-    outer = _leads_beyond([*pulled, *directions], probes) and any(
-        y.requires_grad for y in [*tree.flatten(value), *directions]
-    )
-    result = _pull_back(pulled, directions, probes, create_graph=outer)
-    return value, tree.unflatten(value, result)
-
-
-def _require_same_specs(given: list[Tensor], wanted: list[Tensor], what: str) -> None:
+def require_same_specs(given: list[Tensor], wanted: list[Tensor], what: str) -> None:
     if [x.spec for x in given] != [x.spec for x in wanted]:
         raise ShapeError(
             f"a {what} has the specs of what it belongs to",
@@ -255,7 +260,7 @@ def jacobian(function: Function, argnums: int = 0) -> Function:
         value, targets, _ = _evaluate(function, args, {}, argnums)
         outer = _leads_beyond([value], targets)
         rows = [
-            _pull_back([value], [g], targets, create_graph=outer, retain_graph=True)[0]
+            pull_back([value], [g], targets, create_graph=outer, retain_graph=True)[0]
             for g in _basis(value)
         ]
         x = targets[0]
@@ -271,14 +276,3 @@ def _basis(like: Tensor) -> Iterator[Tensor]:
         unit = np.zeros(like.shape, like.dtype)
         unit[position] = 1
         yield Tensor(unit)
-
-
-def hessian(function: Function, argnums: int = 0) -> Function:
-    """∂²f/∂x² as a function, of shape (*input, *input), for f that returns a scalar.
-
-    >>> import chainrule as cr
-    >>> cr.hessian(lambda x: (x**3).sum())(cr.tensor([1.0, 2.0]))
-    tensor([[ 6.,  0.],
-            [ 0., 12.]])
-    """
-    return jacobian(grad(function, argnums), argnums)

@@ -130,8 +130,8 @@ class CaptureError(ChainruleError, RuntimeError):
     """Code that cannot be captured by `cr.compile`, such as code that needs a tensor's numbers."""
 
 
-class BatchError(ChainruleError, RuntimeError):
-    """An operation that is not possible under `vmap`, where each example has other numbers."""
+class LevelError(ChainruleError, RuntimeError):
+    """An operation that is not possible in a function that `vmap` or `jvp` runs."""
 
 
 class GraphError(ChainruleError, RuntimeError):

@@ -12,7 +12,8 @@ State goes through the interpreters, too: every read or write of a tensor's numb
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from chainrule.primitive import Primitive
@@ -130,3 +131,26 @@ class Interpreter(Evaluate):
 
     def require(self, condition: Tensor, error: Exception) -> None:
         self.below.require(condition, error)
+
+
+@contextmanager
+def unrecorded(output: Tensor | None) -> Iterator[None]:
+    """Inside, nothing is recorded on the level where an output was computed.
+
+    A walk back over its tape needs no record of itself, also where it runs on a level above, such
+    as that of `vmap`: the ops of the lowest one above run there.
+    """
+    home = None if output is None else getattr(output._data, "level", None)
+    above: Any = None
+    place: Any = EVALUATE if output is None else top()
+    while isinstance(place, Interpreter) and place is not home:
+        above = place if hasattr(place, "gradients") else above
+        place = place.below
+    if above is None or not above.gradients:
+        yield
+        return
+    above.gradients = None
+    try:
+        yield
+    finally:
+        above.gradients = True

@@ -159,8 +159,10 @@ class Primitive:
     steps: `steps(m, *inputs, **params)`, the formula in the ops of the engine's elementwise machine
         `m`. Needed only where the steps cannot be read from the reference.
     flops: `flops(*input_specs, **params)`, the number of additions and multiplications.
-    tangent: `tangent(inputs, tangents, params)`, the derivative in forward mode. Needed only where
-        it does not follow from the kind and the `vjp`.
+    tangent: `tangent(inputs, outputs, tangents, params)`, the tangents of the outputs; of an input
+        without one it is None. Needed only where they do not follow from the kind and the `vjp`.
+    composed: `composed(*inputs, **params)`, the outputs by other ops. It gives `vmap` and forward
+        mode their rules for an op whose derivative has no derivative.
     batch: `batch(inputs, batched, params)`, the op where some inputs have an additional leading
         dimension; see transforms/batching.py.
     in_place: pairs (output, input): a kernel may write that output into the memory of that input.
@@ -217,6 +219,7 @@ class Primitive:
         self.counted: Callable[..., int] | None = fields.get("flops")
         self.tangent: Callable[..., Any] | None = fields.get("tangent")
         self.batch: Callable[..., Any] | None = fields.get("batch")
+        self.composed: Callable[..., Any] | None = fields.get("composed")
         self.in_place: tuple[tuple[int, int], ...] = fields.get("in_place", ())
         self.neutral: tuple[float | None, ...] = fields.get("neutral", ())
         self.involution: bool = fields.get("involution", False)
@@ -292,7 +295,8 @@ class Primitive:
 
 
 _FIELDS = {
-    "arguments", "batch", "flops", "forward", "idempotent", "in_place", "in_place_form", "infer",
+    "arguments", "batch", "composed", "flops", "forward", "idempotent", "in_place",
+    "in_place_form", "infer",
     "involution", "kind", "merged", "name", "neutral", "partial", "promote", "samples", "steps",
     "tangent", "unchanged", "vjp", "write_back",
 }  # fmt: skip

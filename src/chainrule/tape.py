@@ -102,11 +102,8 @@ def record(
     node.primitive = primitive
     node.params = params
     node.edges = [(x._node or x, x._output) if x._requires_grad else None for x in inputs]
-    positions = primitive.saved_positions
-    if positions:
-        star = primitive.variadic_from
-        if star in positions:
-            positions = [i for i in positions if i != star] + list(range(star, len(inputs)))
+    if primitive.saved_positions:
+        positions = positions_saved(primitive, len(inputs))
         read = top().read
         node.saved = [(inputs[i], read(inputs[i]), node.edges[i]) for i in positions]
         node.place = caller(3)
@@ -125,17 +122,30 @@ def record(
             y._node, y._output, y._requires_grad = node, position, True
 
 
-def named_values(node: Node, kept: Sequence[Tensor]) -> dict[str, Any]:
+def positions_saved(primitive: Primitive, count: int) -> Sequence[int]:
+    """Which of `count` inputs the derivative asks for; those of a variadic name come last."""
+    positions, star = primitive.saved_positions, primitive.variadic_from
+    if star not in positions:
+        return positions
+    return [i for i in positions if i != star] + list(range(star, count))
+
+
+def named_values(
+    primitive: Primitive,
+    params: dict[str, Any],
+    kept: Sequence[Tensor],
+    input_specs: Sequence[tuple[Any, Any]],
+) -> dict[str, Any]:
     """The saved inputs, specs and parameters, by the names of the derivative's parameters."""
-    primitive, star = node.primitive, node.primitive.variadic_from
-    named: dict[str, Any] = {name: node.params[name] for name in primitive.saved_params}
+    star = primitive.variadic_from
+    named: dict[str, Any] = {name: params[name] for name in primitive.saved_params}
     fixed = sum(i != star for i in primitive.saved_positions)
     supply = iter(kept)
     for name, i in zip(primitive.saved_inputs, primitive.saved_positions, strict=True):
         named[name] = tuple(kept[fixed:]) if i == star else next(supply)
     for name, i in zip(primitive.saved_specs, primitive.spec_positions, strict=True):
-        specs = [Spec(*spec) for spec in node.input_specs[i:]] if i == star else []
-        named[name] = tuple(specs) if i == star else Spec(*node.input_specs[i])
+        specs = [Spec(*spec) for spec in input_specs[i:]] if i == star else []
+        named[name] = tuple(specs) if i == star else Spec(*input_specs[i])
     return named
 
 
@@ -293,7 +303,8 @@ def _derive(
             f"the graph was freed by an earlier backward pass (at `{primitive.name}`)",
             instead="Call the first backward with retain_graph=True, or run the forward again.",
         )
-    named = named_values(node, [_as_saved(node, *saved, wrap) for saved in node.saved])
+    kept = [_as_saved(node, *saved, wrap) for saved in node.saved]
+    named = named_values(primitive, node.params, kept, node.input_specs)
     for name in primitive.saved_outputs:
         ys = tuple([wrap(data, node, i) for i, data in enumerate(node.outputs)])
         named[name] = ys if name == "ys" else ys[0]

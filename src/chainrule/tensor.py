@@ -19,7 +19,7 @@ from chainrule.conversion import Conversion
 from chainrule.errors import DTypeError, GradientError, ShapeError
 from chainrule.graph import StandIn
 from chainrule.handles import RemovableHandle
-from chainrule.interpreters import top
+from chainrule.interpreters import top, unrecorded
 from chainrule.methods import Methods
 from chainrule.primitive import SCALARS, Array, DType, Shape, Spec, array_of, supported
 from chainrule.settings import current, not_here, use
@@ -347,7 +347,7 @@ def seed_for(output: Tensor, gradient: Tensor | None) -> Tensor:
                 f"a gradient starts from a scalar, this tensor has shape {output.shape}",
                 instead="Reduce it first (.sum() or .mean()), or pass gradient=.",
             )
-        return wrap(np.ones(output.shape, output.dtype))
+        return Tensor(np.ones(output.shape, output.dtype))
     if not isinstance(gradient, Tensor):
         raise DTypeError(
             "the upstream gradient is a tensor", given=type(gradient).__name__,
@@ -370,7 +370,8 @@ def differentiate(
 ) -> list[tuple[Tensor, Tensor | None]]:
     """The gradients of Σ ⟨output, seed⟩ by the targets, or by all leaves: (tensor, gradient)."""
     keep = create_graph if retain_graph is None else retain_graph
-    with use(gradients=create_graph or not_here()):
+    home = None if create_graph or not seeds else seeds[0][0]
+    with use(gradients=create_graph or not_here()), unrecorded(home):
         pairs = tape.walk(seeds, keep, _wrap_saved, targets)
         return [(x, None if g is None else _own(g)) for x, g in pairs]
 
@@ -383,7 +384,7 @@ def _own(g: Tensor) -> Tensor:
 
 
 def _wrap_saved(data: Any, node: tape.Node | None, position: int, spec: Any = None) -> Tensor:
-    return wrap(np.zeros(*spec)) if data is None else wrap(data, node, position)
+    return Tensor(np.zeros(*spec)) if data is None else wrap(data, node, position)
 
 
 def from_numpy(array: Array) -> Tensor:

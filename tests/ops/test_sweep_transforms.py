@@ -9,6 +9,7 @@ import pytest
 from tests.ops.test_sweep import CASES, as_function, differentiable, samples
 
 import chainrule as cr
+from chainrule.errors import NotDifferentiableError
 from chainrule.graph import as_tuple
 from chainrule.kinds import Random
 from chainrule.primitive import registry
@@ -117,3 +118,99 @@ def test_the_rule_of_vmap_has_a_derivative(name, inputs, params):
             parts = [part.numpy() for part in parts]
             whole = np.sum(parts, 0) if dims[i] is None else np.stack(parts, dims[i])
             np.testing.assert_allclose(g.numpy(), whole, rtol=1e-10, atol=1e-12)
+
+
+# -- forward mode ----------------------------------------------------------------------------------
+
+
+def floats(inputs):
+    return [i for i, x in enumerate(inputs) if np.asarray(x).dtype.kind == "f"]
+
+
+def moving(inputs):
+    """Which floating inputs move: all of them, and each alone."""
+    places = floats(inputs)
+    return [places, *([i] for i in places if len(places) > 1)]
+
+
+def partial(f, inputs, places):
+    """f as a function of the inputs at some places, and these."""
+    xs = [cr.Tensor(np.asarray(x)) for x in inputs]
+
+    def part(*moved):
+        given = list(xs)
+        for i, x in zip(places, moved, strict=True):
+            given[i] = x
+        return tuple(y for y in as_tuple(f(*given)) if y.dtype.kind == "f")
+
+    return part, [xs[i] for i in places]
+
+
+def like(xs, rng):
+    return [cr.Tensor(rng.normal(size=x.shape)) for x in xs]
+
+
+def product(xs, ys):
+    return sum((x * y).sum().item() for x, y in zip(xs, ys, strict=True))
+
+
+@sweep
+def test_jvp_is_the_transpose_of_vjp(name, inputs, params):
+    """⟨u, J·v⟩ = ⟨Jᵀ·u, v⟩ for random u and v: sums of products of either order, in float64."""
+    if not differentiable(name, inputs, params):
+        return
+    rng = np.random.default_rng(0)
+    for places in moving(inputs):
+        f, xs = partial(as_function(name, params), inputs, places)
+        v = like(xs, rng)
+        ys, moved = cr.jvp(f, xs, v)
+        expected, pull = cr.vjp(f, *xs)
+        assert [t.spec for t in moved] == [y.spec for y in ys] == [y.spec for y in expected]
+        assert not any(t.requires_grad for t in moved)
+        for a, b in zip(ys, expected, strict=True):
+            assert a.numpy().tobytes() == b.numpy().tobytes()
+        u = like(ys, rng)
+        np.testing.assert_allclose(
+            product(u, moved), product(pull(tuple(u)), v), rtol=1e-9, atol=1e-10
+        )
+
+
+@sweep
+def test_forward_over_reverse_is_symmetric(name, inputs, params):
+    """⟨w, H·v⟩ = ⟨v, H·w⟩ for the Hessian H of Σ y²: the derivatives of the ops of derivatives.
+
+    Recurrences too, whose gradients have no `vjp`.
+    """
+    if not differentiable(name, inputs, params):
+        return
+    places, rng = floats(inputs), np.random.default_rng(0)
+    f, xs = partial(gradients_of(name, inputs, params), inputs, places)
+    v, w = like(xs, rng), like(xs, rng)
+    by_v, by_w = (cr.jvp(f, xs, direction)[1] for direction in (v, w))
+    np.testing.assert_allclose(product(w, by_v), product(v, by_w), rtol=1e-8, atol=1e-9)
+
+
+@sweep
+def test_batched_jvp_equals_looped(name, inputs, params):
+    if not differentiable(name, inputs, params):
+        return
+    places, rng = floats(inputs), np.random.default_rng(0)
+    f, xs = partial(as_function(name, params), inputs, places)
+    directions = [like(xs, rng) for _ in range(SIZE)]
+    stacked = [cr.stack(column) for column in zip(*directions, strict=True)]
+    found = cr.vmap(lambda *v: cr.jvp(f, xs, v)[1])(*stacked)
+    close(found, [cr.jvp(f, xs, v)[1] for v in directions])
+
+
+@sweep
+def test_ops_without_a_derivative_have_no_tangent(name, inputs, params):
+    op = registry[name]
+    if op.vjp is not None or op.composed is not None or op.tangent is not None:
+        return
+    if op.kind.linear or not floats(inputs):
+        return
+    xs = [cr.Tensor(np.asarray(x)) for x in inputs]
+    if any(y.dtype.kind == "f" for y in as_tuple(as_function(name, params)(*xs))):
+        f, moved = partial(as_function(name, params), inputs, floats(inputs))
+        with pytest.raises(NotDifferentiableError, match=f"`{name}` has no derivative"):
+            cr.jvp(f, moved, moved)

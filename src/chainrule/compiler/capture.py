@@ -209,6 +209,12 @@ class Capture(Evaluate):
         self.reads[slot.key] = Read(ref(slot.tensor), value, data)
         return value
 
+    def settle(self) -> None:
+        """Count what was read from temporary tensors, which are gone, as constants."""
+        for reference, value, data in self.reads.values():
+            if reference() is None:
+                self.graph.constants[value] = data
+
     def label(self, slot: Slot) -> str:
         """The name of a piece of state in the text of the graph."""
         name = self._labels.get(id(slot.tensor), "state")

@@ -185,6 +185,7 @@ def _pull_back(
     seeds = list(zip([found[i] for i in results], upstream, strict=True))
     pairs = differentiate(seeds, retain_graph=False, targets=leaves)
     gradients = [None if g is None else interpreter.read(g) for _, g in pairs]
+    interpreter.settle()
     backward = graph.equations[forward:]
     del graph.equations[forward:]
     made = {v for e in backward for v in e.outputs} | {y._data for y in upstream}

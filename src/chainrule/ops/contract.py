@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 import string
 from typing import Any
 
@@ -19,6 +21,11 @@ from chainrule.samples import cases
 from chainrule.tensor import Tensor
 
 __all__ = ["einsum", "matmul"]
+
+
+def added(parts: list[Any]) -> Any:
+    """The sum of one tensor or more."""
+    return functools.reduce(operator.add, parts)
 
 
 def same_float(name: str, *inputs: SpecLike) -> None:
@@ -126,6 +133,12 @@ class linear:
             return by_x, by_w
         by_b = g.sum(rows) if needs[2] and rows else g
         return by_x, by_w, by_b
+
+    def tangent(xs, ys, ts, params):
+        (x, w, *_), (by_x, by_w, *by_b) = xs, ts
+        moved = [linear(by_x, w)] if by_x is not None else []
+        moved += [linear(x, by_w)] if by_w is not None else []
+        return added(moved + [b.expand(ys[0].shape) for b in by_b if b is not None])
 
     def batch(xs, batched, params):
         (x, w, *b), (by_x, by_w, *by_b) = xs, batched

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import as_strided
 from chainrule.errors import ShapeError
 from chainrule.kinds import Window
 from chainrule.ops.batched import apart, everywhere, examples, merged
-from chainrule.ops.contract import same_float
+from chainrule.ops.contract import added, same_float
 from chainrule.ops.rules import allocatable
 from chainrule.ops.window import Geometry, framed, require_layout, taps, unframed
 from chainrule.primitive import Array, Shape, Spec, SpecLike, primitive
@@ -100,6 +100,17 @@ def batched_convolution(
     return y
 
 
+def moving_convolution(record: Any, xs: Any, ys: Any, ts: Any, params: dict[str, Any]) -> Tensor:
+    """The tangent of a convolution: it is linear in its input, and in its weights, and adds b."""
+    (x, w, *_), (by_x, by_w, *by_b) = xs, ts
+    moved = [record(by_x, w, **params)] if by_x is not None else []
+    moved += [record(x, by_w, **params)] if by_w is not None else []
+    column = (-1, *[1] * (w.ndim - 2))
+    given = [b for b in by_b if b is not None]
+    total: Tensor = added(moved + [b.reshape(*column).expand(ys[0].shape) for b in given])
+    return total
+
+
 SAMPLES: Any = (  # input, weights, geometry
     ((2, 3, 6), (4, 3, 3), Geometry.of(1, stride=2, padding=1)),
     ((2, 3, 5, 4), (4, 3, 3, 2), Geometry.of(2)),
@@ -164,6 +175,7 @@ class convolution:
         return by_x, by_w, *by_bias(g, needs[2:])
 
     def batch(xs, batched, params): return batched_convolution(convolution, xs, batched, params)
+    def tangent(xs, ys, ts, params): return moving_convolution(convolution, xs, ys, ts, params)
 
 
 @primitive
@@ -213,6 +225,9 @@ class convolution_input:
     def batch(xs, batched, params):
         return batched_convolution(convolution_input, xs, batched, params)
 
+    def tangent(xs, ys, ts, params):
+        return moving_convolution(convolution_input, xs, ys, ts, params)
+
 
 @primitive
 class convolution_weight:
@@ -238,6 +253,9 @@ class convolution_weight:
         if needs[1]:
             by_u = convolution(x, g, geometry=geometry)
         return by_x, by_u
+
+    def tangent(xs, ys, ts, params):
+        return moving_convolution(convolution_weight, xs, ys, ts, params)
 
     def batch(xs, batched, params):  # the examples become groups of channels
         size, (out, *rest), geometry = examples(xs, batched), params["shape"], params["geometry"]

@@ -81,6 +81,9 @@ class embedding:
         if padding is not None:
             g = where((i != padding).unsqueeze(-1), g, 0.0)
         return None, put_into(g, i, shape=w_spec.shape, index=(HERE,))
+    def tangent(xs, ys, ts, params):
+        t, padding = embedding(xs[0], ts[1], **params), params["padding"]
+        return t if padding is None else where((xs[0] != padding).unsqueeze(-1), t, 0.0)
     def batch(xs, batched, params):
         i, w = xs
         if not batched[1]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError
 from chainrule.kinds import Window
-from chainrule.ops.index import scatter_add
+from chainrule.ops.index import gather, scatter_add
 from chainrule.ops.rules import nonempty, numeric
 from chainrule.ops.window import Geometry, framed, require_layout, taps, unframed
 from chainrule.primitive import Shape, Spec, SpecLike, primitive
@@ -100,6 +100,11 @@ class max_pool:
         spread = scatter_add(g, positions, shape=(n, c, math.prod(sizes)), dim=2)
         return spread.reshape(x_spec.shape),
 
+    def tangent(xs, ys, ts, params):  # that of the element found
+        (t,), (y, positions) = ts, ys
+        t, at = (x.reshape(*x.shape[:2], math.prod(x.shape[2:])) for x in (t, positions))
+        return gather(t, 2, at).reshape(y.shape), None
+
 
 @primitive
 class avg_pool:
@@ -128,6 +133,8 @@ class avg_pool:
         p = {"kernel": kernel, "geometry": geometry, "divisor": divisor}
         return avg_pool_input(g, shape=x_spec.shape, **p),
 
+    def tangent(xs, ys, ts, params): return avg_pool(ts[0], **params)
+
 
 @primitive
 class avg_pool_input:
@@ -148,3 +155,5 @@ class avg_pool_input:
 
     def vjp(g, kernel, geometry, divisor):
         return avg_pool(g, kernel=kernel, geometry=geometry, divisor=divisor),
+
+    def tangent(xs, ys, ts, params): return avg_pool_input(ts[0], **params)

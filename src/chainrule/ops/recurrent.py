@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
+from chainrule.ops import step_by_step
 from chainrule.ops.batched import apart, everywhere, examples, merged
 from chainrule.ops.contract import same_float
 from chainrule.ops.rules import zeros_if_none
@@ -145,6 +146,7 @@ class lstm_sequence:
         return lstm_sequence_gradient(g, w, h0, c0, h, c, gates, *more, reverse=reverse)
 
     def batch(xs, batched, params): return batched_sequence(lstm_sequence, 1, xs, batched, params)
+    composed = step_by_step.lstm
 
 
 @primitive
@@ -159,6 +161,8 @@ class lstm_sequence_gradient:
     """
     in_place = ((0, 6),)
     samples = sequence_samples(4, "hwsshhg", FORWARD, BACKWARD)
+
+    composed = step_by_step.lstm_gradient
 
     def infer(u, w, h0, c0, h, c, gates, *more, reverse):
         recurrent_rule("lstm_sequence_gradient", 4, gates, w, h0, c0)
@@ -227,6 +231,7 @@ class gru_sequence:
         return gru_sequence_gradient(g, w, b, h0, h, gates, *more, reverse=reverse)
 
     def batch(xs, batched, params): return batched_sequence(gru_sequence, 2, xs, batched, params)
+    composed = step_by_step.gru
 
 
 @primitive
@@ -240,6 +245,8 @@ class gru_sequence_gradient:
     → dp (T, N, 3H), dW (3H, H), db (3H), dh₀ (N, H).   No derivative.
     """
     samples = sequence_samples(3, "hwbshg", FORWARD, BACKWARD)
+
+    composed = step_by_step.gru_gradient
 
     def infer(u, w, b, h0, h, gates, *more, reverse):
         by_p = Spec((*h.shape[:2], 3 * h.shape[2]), h.dtype)
@@ -307,6 +314,7 @@ class rnn_sequence:
         return rnn_sequence_gradient(g, w, h0, y, **params)
 
     def batch(xs, batched, params): return batched_sequence(rnn_sequence, 1, xs, batched, params)
+    composed = step_by_step.rnn
 
 
 @primitive
@@ -318,6 +326,8 @@ class rnn_sequence_gradient:
     No derivative.
     """
     samples = sequence_samples(1, "hwsh", TANH | FORWARD, RELU | BACKWARD)
+
+    composed = step_by_step.rnn_gradient
 
     def infer(u, w, h0, h, *, nonlinearity, reverse):
         return rnn_rule(h, w, h0, nonlinearity=nonlinearity, reverse=reverse), w, h0

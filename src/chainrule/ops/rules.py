@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from chainrule.primitive import Array, DType, Spec, SpecLike, supported
-from chainrule.tensor import Tensor, wrap
+from chainrule.tensor import Tensor
 
 BOOL = np.dtype(np.bool_)
 quiet = np.errstate(all="ignore")
@@ -201,4 +201,4 @@ def last(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 def zeros_if_none(g: Tensor | None, like: Tensor) -> Tensor:
     """A gradient, or zeros where none came."""
-    return wrap(np.zeros(like.shape, like.dtype)) if g is None else g
+    return Tensor(np.zeros(like.shape, like.dtype)) if g is None else g

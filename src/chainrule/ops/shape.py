@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
-from chainrule.gateway import common_dtype
+from chainrule.gateway import apply, common_dtype
 from chainrule.kinds import Moving, View
 from chainrule.ops.reduce import sum_to_size
 from chainrule.ops.rules import Dims, allocatable, last, normalized_dim, normalized_dims, same_specs
@@ -253,6 +253,7 @@ class pad:
         return y
 
     def vjp(g, x_spec, widths): return g[inside(x_spec.shape, widths)],
+    def tangent(xs, ys, ts, params): return apply(pad, ts[0], **{**params, "value": 0.0})
 
 
 def inside(shape: Shape, widths: Any) -> tuple[slice, ...]:

@@ -15,11 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import tape
-from chainrule.errors import BatchError, ChainruleError, GraphError
+from chainrule.errors import ChainruleError, GraphError, LevelError
 from chainrule.gateway import apply
-from chainrule.graph import StandIn, as_tuple
-from chainrule.interpreters import EVALUATE, Interpreter
+from chainrule.graph import as_tuple
 from chainrule.kinds import (
     Along,
     Elementwise,
@@ -34,38 +32,14 @@ from chainrule.kinds import (
 from chainrule.ops.batched import aligned, apart, everywhere, merged
 from chainrule.ops.shape import stack
 from chainrule.primitive import Primitive, Spec
-from chainrule.settings import current, use
 from chainrule.tensor import Tensor
+from chainrule.transforms.levels import Level, Lifted
 
 Params = dict[str, Any]
 
 
-class Lifted(StandIn):
-    """What a tensor that was made inside stands for: a tensor of the level below."""
-
-    __slots__ = ("batch", "tensor")
-
-    def __init__(self, like: Spec, batch: Batch, tensor: Tensor) -> None:
-        super().__init__(like)
-        self.batch, self.tensor = batch, tensor
-
-    def refusal(self, purpose: str) -> ChainruleError:
-        return BatchError(
-            f"{purpose} needs the numbers of a tensor {self.spec} that was made under vmap",
-            instead="Return it from the function, and use what vmap returns.",
-        )
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise self.refusal(f"`.{name}` of an array")  # an op after the function has returned
-
-    def __repr__(self) -> str:
-        return f"{self.spec} in each of {self.batch.size} examples"
-
-
 class Shared(Lifted):
-    """The same in all examples."""
+    """The same numbers in all examples."""
 
     __slots__ = ()
 
@@ -76,66 +50,53 @@ class Batched(Lifted):
     __slots__ = ()
 
     def refusal(self, purpose: str) -> ChainruleError:
-        return BatchError(
+        examples = self.tensor.shape[0]
+        return LevelError(
             f"{purpose} needs the numbers of one tensor, and under vmap there are those of "
-            f"{self.batch.size} examples (each {self.spec})",
+            f"{examples} examples (each {self.spec})",
             instead="Choose with cr.where in place of `if`, or return the tensor and look outside.",
         )
 
+    def __repr__(self) -> str:
+        return f"{self.spec} in each of {self.tensor.shape[0]} examples"
 
-class Batch(Interpreter):
-    """Runs each op for all examples at once, on the interpreter below.
+
+class Batch(Level):
+    """Runs each op for all examples at once, on the level below.
 
     size: the number of examples. randomness: what a draw of random numbers gives, "error",
     "different" numbers in each example, or the "same". looped: the ops that had no rule.
     """
 
+    name, cannot = "vmap", "other numbers in each example"
+
     def __init__(self, size: int, randomness: str) -> None:
         super().__init__()
         self.size, self.randomness = size, randomness
-        self.gradients = current().gradients
         self.looped: dict[str, None] = {}
 
     @property
     def draws(self) -> int:
         return self.below.draws * (self.size if self.randomness == "different" else 1)
 
-    # -- the level below ---------------------------------------------------------------------------
+    def lift(self, tensor: Tensor) -> Shared:
+        return Shared(tensor.spec, self, tensor)
 
     def of_examples(self, tensor: Tensor) -> Batched:
         """What stands for a tensor with the examples in its first dimension."""
         return Batched(Spec(tensor.shape[1:], tensor.dtype), self, tensor)
 
-    def of_all(self, tensor: Tensor) -> Shared:
-        """What stands for a tensor that is the same in all examples."""
-        return Shared(tensor.spec, self, tensor)
-
-    def owns(self, x: Tensor) -> bool:
-        """Whether a tensor was made inside; else it is from outside, and the same below."""
-        return isinstance(x._data, Lifted) and x._data.batch is self
-
-    def differs(self, x: Tensor) -> bool:
+    def has_more(self, x: Tensor) -> bool:
         """Whether a tensor has other numbers in each example."""
-        return isinstance(x._data, Batched) and x._data.batch is self
-
-    def physical(self, x: Tensor) -> Tensor:
-        """The tensor of the level below."""
-        tensor: Tensor = x._data.tensor if self.owns(x) else x
-        return tensor
-
-    def level_below(self) -> use:
-        """Run a block on the interpreter below, with its gradients unless none are recorded."""
-        gradients = False if current().gradients is False else self.gradients
-        below = None if self.below is EVALUATE else self.below
-        return use(gradients=gradients, interpreter=below)
+        return self.owns(x) and isinstance(x._data, Batched)
 
     # -- ops ---------------------------------------------------------------------------------------
 
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: Params) -> Any:
-        batched = [self.differs(x) for x in inputs]
+        batched = [self.has_more(x) for x in inputs]
         own_draw = isinstance(primitive.kind, Random) and self.randomness != "same"
         if own_draw and self.randomness == "error":
-            raise BatchError(
+            raise LevelError(
                 f"`{primitive.name}` draws random numbers under vmap",
                 instead='Write cr.vmap(f, randomness="different") for other numbers in each '
                 'example, or randomness="same".',
@@ -144,105 +105,69 @@ class Batch(Interpreter):
         if True not in batched and not own_draw:
             with self.level_below():
                 outputs = apply(primitive, *xs, **params)
-            shared = tuple([self.of_all(y) for y in as_tuple(outputs)])
+            shared = tuple([self.lift(y) for y in as_tuple(outputs)])
             return shared if isinstance(outputs, tuple) else shared[0]
         specs = primitive.infer(*[x._data for x in inputs], **params)
         shapes = [(self.size, *spec.shape) for spec in as_tuple(specs)]
         with self.level_below():
-            if self.size:
-                rule = self._draw if own_draw else self._for_all
-                outputs = as_tuple(rule(primitive, xs, batched, params))
-            else:
-                each = zip(shapes, as_tuple(specs), strict=True)
-                outputs = tuple([Tensor(np.zeros(shape, spec.dtype)) for shape, spec in each])
+            found = self._for_all(primitive, xs, batched, params)
+        if found is NotImplemented and primitive.composed is not None:
+            return self.compose(primitive, inputs, params)
+        if found is NotImplemented:
+            self.looped[primitive.name] = None
+            with self.level_below():
+                found = one_by_one(primitive, xs, batched, params, self.size)
+        outputs = as_tuple(found)
         if [y.shape for y in outputs] != shapes:
             raise GraphError(
                 f"the batching rule of `{primitive.name}` gives other shapes than its spec rule",
                 given=[y.shape for y in outputs], expected=shapes,
             )  # fmt: skip
-        found = tuple([self.of_examples(y) for y in outputs])
-        return found if isinstance(specs, tuple) else found[0]
+        data = tuple([self.of_examples(y) for y in outputs])
+        return data if isinstance(specs, tuple) else data[0]
 
     def _for_all(
         self, primitive: Primitive, xs: list[Tensor], batched: list[bool], params: Params
     ) -> Any:
-        """The outputs for all examples, by the rule of the record or of its kind."""
-        outputs = NotImplemented
-        if primitive.batch is not None:
-            outputs = primitive.batch(xs, batched, params)
-        elif type(primitive.kind) in RULES:
-            outputs = RULES[type(primitive.kind)](primitive, xs, batched, params)
-        if outputs is NotImplemented:
-            self.looped[primitive.name] = None
-            outputs = one_by_one(primitive, xs, batched, params, self.size)
-        return outputs
+        """The outputs for all examples, by the rule of the record or of its kind, if there is one.
 
-    def _draw(
+        A draw of random numbers is one draw of those of all examples.
+        """
+        if not self.size:
+            return self._of_none(primitive, xs, batched, params)
+        if isinstance(primitive.kind, Random) and True not in batched:
+            return apply(primitive, *xs, **{**params, "shape": (self.size, *params["shape"])})
+        if primitive.batch is not None:
+            return primitive.batch(xs, batched, params)
+        rule = RULES.get(type(primitive.kind))
+        return NotImplemented if rule is None else rule(primitive, xs, batched, params)
+
+    def _of_none(
         self, primitive: Primitive, xs: list[Tensor], batched: list[bool], params: Params
     ) -> Any:
-        """One draw with the numbers of all examples, or each example's own where states differ."""
-        if True in batched:
-            return self._for_all(primitive, xs, batched, params)
-        return apply(primitive, *xs, **{**params, "shape": (self.size, *params["shape"])})
+        """The outputs where there are no examples."""
+        pairs = zip(xs, batched, strict=True)
+        example = [Spec(x.shape[is_batched:], x.dtype) for x, is_batched in pairs]
+        specs = as_tuple(primitive.infer(*example, **params))
+        return tuple([Tensor(np.zeros((0, *spec.shape), spec.dtype)) for spec in specs])
 
     # -- state -------------------------------------------------------------------------------------
-
-    def read(self, tensor: Tensor) -> Any:
-        return tensor._data if self.owns(tensor) else self.below.read(tensor)
 
     def detached(self, tensor: Tensor) -> Any:
         if not self.owns(tensor):
             return self.below.detached(tensor)
         with self.level_below():
             below = self.physical(tensor).detach()
-        return type(tensor._data)(tensor._data, self, below)
-
-    def lifted(self, tensor: Tensor) -> Any:
-        return tensor._data if self.owns(tensor) else self.of_all(tensor)
-
-    def adopt(self, tensor: Tensor, data: Any) -> Any:
-        if isinstance(data, StandIn):
-            return data
-        with self.level_below():
-            return self.of_all(Tensor(data))
+        return self.of_examples(below) if self.has_more(tensor) else self.lift(below)
 
     def known(self, data: Any) -> Any:
-        if isinstance(data, Shared) and data.batch is self:
-            with self.level_below():
-                return data.tensor._numbers("a number")
-        return None if isinstance(data, Lifted) and data.batch is self else self.below.known(data)
-
-    def write(self, tensor: Tensor, value: Tensor) -> None:
-        if self.owns(tensor):
-            tensor._data = self.lifted(value)
-        elif self.differs(value):
-            raise _outside("a tensor", tensor, "Return the value from the function instead.")
-        else:
-            self.below.write(tensor, self.physical(value))
-
-    def read_grad(self, tensor: Tensor) -> Tensor | None:
-        return tensor._grad if self.owns(tensor) else self.below.read_grad(tensor)
-
-    def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
-        if self.owns(tensor):
-            tensor._grad = g
-        elif g is not None and self.differs(g):
-            raise _outside("the gradient", tensor, "Use cr.grad inside, which returns gradients.")
-        else:
-            self.below.write_grad(tensor, None if g is None else self.physical(g))
+        is_batched = isinstance(data, Batched) and data.level is self
+        return None if is_batched else super().known(data)
 
     def require(self, condition: Tensor, error: Exception) -> None:
         holds = self.physical(condition)
         with self.level_below():
-            self.below.require(holds.all() if self.differs(condition) else holds, error)
-
-
-def _outside(what: str, tensor: Tensor, instead: str) -> BatchError:
-    return BatchError(
-        f"{what} from outside of vmap, of {tensor.spec}, would be written with other numbers in "
-        f"each example (at {tape.describe(tape.caller())})",
-        instead=f"{instead} Or pass the tensor as an argument that is batched.",
-    )
+            self.below.require(holds.all() if self.has_more(condition) else holds, error)
 
 
 # -- rules ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule import tree
-from chainrule.errors import ArgumentError, BatchError, DTypeError, ShapeError
+from chainrule.errors import ArgumentError, DTypeError, LevelError, ShapeError
 from chainrule.settings import use
 from chainrule.tensor import Tensor, wrap
 from chainrule.transforms.batching import Batch
@@ -36,7 +36,7 @@ def vmap(
     is written in f is written for all examples; one from outside cannot have several values.
 
     Raises ArgumentError for dimensions that do not fit the arguments, ShapeError for unequal
-    numbers of examples, BatchError where f asks for numbers, or writes outside.
+    numbers of examples, LevelError where f asks for numbers, or writes outside.
 
     >>> import chainrule as cr
     >>> dots = cr.vmap(lambda a, b: (a * b).sum(), in_dims=(0, None))
@@ -129,7 +129,7 @@ def _size(fronts: Sequence[Any], dims: Sequence[int | None]) -> int:
 def _everywhere(batch: Batch, y: Tensor) -> Tensor:
     """A tensor for all examples, in front; one that they share is repeated."""
     below = batch.physical(y)
-    return below if batch.differs(y) else below.expand(batch.size, *y.shape)
+    return below if batch.has_more(y) else below.expand(batch.size, *y.shape)
 
 
 def _placed(batch: Batch, y: Any, dim: int | None) -> Any:
@@ -140,8 +140,8 @@ def _placed(batch: Batch, y: Any, dim: int | None) -> Any:
             expected="a tensor, or nested tuples, lists and dicts of tensors",
         )  # fmt: skip
     if dim is None:
-        if batch.differs(y):
-            raise BatchError(
+        if batch.has_more(y):
+            raise LevelError(
                 "out_dims is None for a result that differs between the examples",
                 instead="Give it the dimension in which to return them.",
             )

@@ -9,6 +9,7 @@ from chainrule import autograd, tree
 from chainrule.ops.creation import ones_like
 from chainrule.tensor import Tensor
 from chainrule.torch.adapter import names
+from chainrule.transforms import forward
 
 Function = Callable[..., Any]
 
@@ -84,7 +85,7 @@ def jvp(
     """(func(inputs), ∂func/∂inputs·v); v is 1 where there is one input number."""
     points = inputs if isinstance(inputs, tuple) else (inputs,)
     given = tuple(map(ones_like, points)) if v is None else v
-    return autograd.jvp(func, points, given if isinstance(given, tuple) else (given,))
+    return forward.jvp(func, points, given if isinstance(given, tuple) else (given,))
 
 
 def hvp(
@@ -95,7 +96,7 @@ def hvp(
     given = tuple(map(ones_like, points)) if v is None else v
     tangents = given if isinstance(given, tuple) else (given,)
     places = tuple(range(len(points)))
-    found = autograd.jvp(autograd.grad(func, places), points, tangents)[1]
+    found = forward.jvp(autograd.grad(func, places), points, tangents)[1]
     return func(*points), found if isinstance(inputs, tuple) else found[0]
 
 
