@@ -134,15 +134,15 @@ class Interpreter(Evaluate):
 
 
 @contextmanager
-def unrecorded(output: Tensor | None) -> Iterator[None]:
-    """Inside, nothing is recorded on the level where an output was computed.
+def unrecorded(seeds: Sequence[tuple[Tensor, Any]]) -> Iterator[None]:
+    """Inside, nothing is recorded on the level where these (output, gradient) were computed.
 
     A walk back over its tape needs no record of itself, also where it runs on a level above, such
     as that of `vmap`: the ops of the lowest one above run there.
     """
-    home = None if output is None else getattr(output._data, "level", None)
+    home = getattr(seeds[0][0]._data, "level", None) if seeds else None
     above: Any = None
-    place: Any = EVALUATE if output is None else top()
+    place: Any = top() if seeds else EVALUATE
     while isinstance(place, Interpreter) and place is not home:
         above = place if hasattr(place, "gradients") else above
         place = place.below

@@ -370,8 +370,7 @@ def differentiate(
 ) -> list[tuple[Tensor, Tensor | None]]:
     """The gradients of Σ ⟨output, seed⟩ by the targets, or by all leaves: (tensor, gradient)."""
     keep = create_graph if retain_graph is None else retain_graph
-    home = None if create_graph or not seeds else seeds[0][0]
-    with use(gradients=create_graph or not_here()), unrecorded(home):
+    with use(gradients=create_graph or not_here()), unrecorded(() if create_graph else seeds):
         pairs = tape.walk(seeds, keep, _wrap_saved, targets)
         return [(x, None if g is None else _own(g)) for x, g in pairs]
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.gateway import apply
-from chainrule.kinds import Indexing
 from chainrule.ops.compare import where as choose
 from chainrule.ops.index import gather, getitem, index_put, nonzero
 from chainrule.ops.positions import HERE
@@ -262,7 +261,6 @@ class fold_into:
 
     ∂: of products y/x and y/v; of extremes equal parts to all that reach y.
     """
-    kind = Indexing()
     samples = cases(
         lambda rng: (
             rng.uniform(1, 2, 4), rng.uniform(1, 2, 3), np.array([0, 2, 2]), {"how": "prod"},
