@@ -239,7 +239,7 @@ class sum_of_products:
             if lost:  # summed away in this operand alone: its gradient repeats along them
                 operands.append(Tensor(np.ones([sizes[letter] for letter in lost], g.dtype)))
                 inputs.append("".join(lost))
-            gradients.append(apply(einsum, *operands, formula=f"{','.join(inputs)}->{term}"))
+            gradients.append(apply(sum_of_products, *operands, formula=f"{','.join(inputs)}->{term}"))
         return tuple(gradients)
 
     def batch(xs, batched, params):
@@ -249,7 +249,7 @@ class sum_of_products:
         terms, output = params["formula"].split("->")
         lifted = zip(terms.split(","), batched, strict=True)
         terms = ",".join([spare[0] + t if is_batched else t for t, is_batched in lifted])
-        return apply(einsum, *xs, formula=f"{terms}->{spare[0]}{output}")
+        return apply(sum_of_products, *xs, formula=f"{terms}->{spare[0]}{output}")
 
 
 @composition
@@ -271,7 +271,7 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     terms, output = explicit(equation, [x.ndim for x in operands])
     terms, xs = zip(*map(without_repeats, terms, operands), strict=True)
     terms, xs = without_ones(list(terms), list(xs))
-    return apply("einsum", *xs, formula=f"{','.join(terms)}->{output}")
+    return apply(sum_of_products, *xs, formula=f"{','.join(terms)}->{output}")
 
 
 def from_sublists(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:

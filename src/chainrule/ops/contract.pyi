@@ -7,6 +7,9 @@ from chainrule.tensor import Tensor
 
 __all__ = ["einsum", "matmul"]
 
+def added(parts: list[Any]) -> Any:
+    """The sum of one tensor or more."""
+
 def same_float(name: str, *inputs: SpecLike) -> None:
     """Products are of one dtype: nothing is converted silently."""
 

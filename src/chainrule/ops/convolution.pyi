@@ -32,6 +32,9 @@ def batched_convolution(
 ) -> Tensor:
     """A convolution of batched inputs: the examples become further images (N), or where each has"""
 
+def moving_convolution(record: Any, xs: Any, ys: Any, ts: Any, params: dict[str, Any]) -> Tensor:
+    """The tangent of a convolution: it is linear in its input, and in its weights, and adds b."""
+
 SAMPLES: Any = (
     ((2, 3, 6), (4, 3, 3), Geometry.of(1, stride=2, padding=1)),
     ((2, 3, 5, 4), (4, 3, 3, 2), Geometry.of(2)),
