@@ -239,7 +239,8 @@ class sum_of_products:
             if lost:  # summed away in this operand alone: its gradient repeats along them
                 operands.append(Tensor(np.ones([sizes[letter] for letter in lost], g.dtype)))
                 inputs.append("".join(lost))
-            gradients.append(apply(sum_of_products, *operands, formula=f"{','.join(inputs)}->{term}"))
+            formula = f"{','.join(inputs)}->{term}"
+            gradients.append(apply(sum_of_products, *operands, formula=formula))
         return tuple(gradients)
 
     def batch(xs, batched, params):
