@@ -15,6 +15,7 @@ test: $(VENV)/.dev
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks lessons docs tools
+	$(BIN)/ruff format --check --quiet src tests benchmarks lessons docs tools
 	$(BIN)/python tools/stubs.py --check
 	$(BIN)/mypy
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
