@@ -1,6 +1,6 @@
 """Accuracies on MNIST, the digits and breast cancer, to compare with published figures.
 
-    CHAINRULE_DATA=... python benchmarks/accuracy.py [digits breast_cancer mnist cnn race]
+CHAINRULE_DATA=... python benchmarks/accuracy.py [digits breast_cancer mnist cnn race]
 """
 
 from __future__ import annotations
@@ -31,8 +31,11 @@ def from_the_command_line(name: str) -> None:
         start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         results = json.loads((Path(out) / "results.json").read_text())
-    print(f"{name:14s} {results['test']['accuracy']:.4f} test accuracy, "
-          f"{time.perf_counter() - start:.0f} s", flush=True)
+    print(
+        f"{name:14s} {results['test']['accuracy']:.4f} test accuracy, "
+        f"{time.perf_counter() - start:.0f} s",
+        flush=True,
+    )
 
 
 def race(epochs: int = 25, starts: int = 4) -> None:
@@ -53,8 +56,11 @@ def race(epochs: int = 25, starts: int = 4) -> None:
         history = trainer.fit(parts[0], valid=parts[1], epochs=epochs, batch_size=32)
         seconds += time.perf_counter() - start
         best.append(round(max(history["valid_accuracy"]), 4))
-    print(f"{'race':14s} best validation accuracies {best}, {seconds / epochs / starts:.2f} s an "
-          f"epoch with its validation", flush=True)
+    print(
+        f"{'race':14s} best validation accuracies {best}, {seconds / epochs / starts:.2f} s an "
+        f"epoch with its validation",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

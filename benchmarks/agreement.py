@@ -78,9 +78,12 @@ def main() -> dict[str, dict[str, Any]]:
         control = apart(eager, training(w, lambda step: step, nudged=True))
         met = max(ours.values()) <= WITHIN
         rows[name] = {**ours, "within": met, "one_ulp_apart": control}
-        print(f"{name:11s} {STEPS} steps: losses differ by {ours['losses']:.1e}, weights by "
-              f"{ours['weights']:.1e}: {'within' if met else 'NOT within'} {WITHIN:.0e}; eager "
-              f"from one ulp apart {control['losses']:.1e}, {control['weights']:.1e}", flush=True)
+        print(
+            f"{name:11s} {STEPS} steps: losses differ by {ours['losses']:.1e}, weights by "
+            f"{ours['weights']:.1e}: {'within' if met else 'NOT within'} {WITHIN:.0e}; eager "
+            f"from one ulp apart {control['losses']:.1e}, {control['weights']:.1e}",
+            flush=True,
+        )
     return rows
 
 

@@ -25,8 +25,14 @@ def layers(framework: object, sizes: tuple[int, ...]) -> list[object]:
     return parts[:-1]
 
 
-def step(framework: object, sizes: tuple[int, ...], optimizer: object, x: object, y: object,
-         options: dict[str, object]) -> Callable[[], object]:
+def step(
+    framework: object,
+    sizes: tuple[int, ...],
+    optimizer: object,
+    x: object,
+    y: object,
+    options: dict[str, object],
+) -> Callable[[], object]:
     model = framework.nn.Sequential(*layers(framework, sizes))
     update = optimizer(model.parameters(), **options)
     loss_of = framework.nn.CrossEntropyLoss()
@@ -55,18 +61,30 @@ def main() -> dict[str, dict[str, float]]:
                 pass
 
         torch_options = {**options, "fused": True}
-        times = interleaved({
-            "chainrule": step(cr, sizes, getattr(optim, kind), cr.tensor(x), cr.tensor(y), options),
-            "torch": step(torch, sizes, getattr(torch.optim, kind), torch.tensor(x),
-                          torch.tensor(y), torch_options),
-        })
+        times = interleaved(
+            {
+                "chainrule": step(
+                    cr, sizes, getattr(optim, kind), cr.tensor(x), cr.tensor(y), options
+                ),
+                "torch": step(
+                    torch,
+                    sizes,
+                    getattr(torch.optim, kind),
+                    torch.tensor(x),
+                    torch.tensor(y),
+                    torch_options,
+                ),
+            }
+        )
         read_time = interleaved({"loader": read}, rounds=5, calls=1, warmup=1)["loader"]
         times["loader"] = read_time / len(loader)
         times["ratio"] = times["chainrule"] / times["torch"]
         times["loader_share"] = times["loader"] / times["chainrule"]
-        print(f"{name:30s} chainrule {times['chainrule']:6.0f} us, torch {times['torch']:6.0f} us: "
-              f"{times['ratio']:.2f} x; loader {times['loader']:.1f} us a batch, "
-              f"{times['loader_share']:.1%} of the step")
+        print(
+            f"{name:30s} chainrule {times['chainrule']:6.0f} us, torch {times['torch']:6.0f} us: "
+            f"{times['ratio']:.2f} x; loader {times['loader']:.1f} us a batch, "
+            f"{times['loader_share']:.1%} of the step"
+        )
         results[name] = times
     return results
 

@@ -32,8 +32,10 @@ def main(rounds: int = 9) -> dict[str, Any]:
         for name, row in result.items()
     }
     for name, row in rows.items():
-        print(f"an epoch of MNIST: {name:18s} {row['seconds']:7.3f} s, validation accuracy "
-              f"{row['valid_accuracy']:.3f} after {rounds + 2}")
+        print(
+            f"an epoch of MNIST: {name:18s} {row['seconds']:7.3f} s, validation accuracy "
+            f"{row['valid_accuracy']:.3f} after {rounds + 2}"
+        )
     ours = rows["chainrule compile"]["seconds"]
     theirs = [row["seconds"] for name, row in rows.items() if name.startswith("torch")]
     ratio = min(theirs) / ours if theirs else None

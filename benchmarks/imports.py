@@ -17,8 +17,10 @@ def seconds(module: str) -> float:
 def main() -> dict[str, float]:
     rounds = [(seconds("numpy"), seconds("chainrule")) for _ in range(15)]
     numpy, chainrule = (statistics.median(column) for column in zip(*rounds, strict=True))
-    print(f"import numpy {numpy * 1e3:.0f} ms, import chainrule {chainrule * 1e3:.0f} ms: "
-          f"{chainrule / numpy:.2f} x")
+    print(
+        f"import numpy {numpy * 1e3:.0f} ms, import chainrule {chainrule * 1e3:.0f} ms: "
+        f"{chainrule / numpy:.2f} x"
+    )
     return {"numpy_s": numpy, "chainrule_s": chainrule, "ratio": chainrule / numpy}
 
 

@@ -48,9 +48,9 @@ def batch_norm(p: Params, x: jax.Array) -> jax.Array:
 
 
 def layer_norm(p: Params, x: jax.Array) -> jax.Array:
-    return (x - x.mean(-1, keepdims=True)) / jnp.sqrt(
-        x.var(-1, keepdims=True) + 1e-5
-    ) * p["g"] + p["b"]
+    return (x - x.mean(-1, keepdims=True)) / jnp.sqrt(x.var(-1, keepdims=True) + 1e-5) * p["g"] + p[
+        "b"
+    ]
 
 
 def scale_shift(*shape: int) -> dict[str, jax.Array]:
@@ -71,8 +71,9 @@ def gpt(p: Params, tokens: jax.Array) -> jax.Array:
     x = p["tokens"][tokens] + p["places"]
     for b in p["blocks"]:
         x = x + attention(b, layer_norm(b["n1"], x))
-        x = x + apply_layer(b["down"], jax.nn.gelu(
-            apply_layer(b["up"], layer_norm(b["n2"], x)), approximate=False))
+        x = x + apply_layer(
+            b["down"], jax.nn.gelu(apply_layer(b["up"], layer_norm(b["n2"], x)), approximate=False)
+        )
     return apply_layer(p["head"], layer_norm(p["norm"], x)).reshape(-1, p["head"]["b"].shape[0])
 
 
@@ -103,8 +104,13 @@ def model_of(w: Workload) -> tuple[Params, Callable[[Params, jax.Array], jax.Arr
 
         return params, mlp
     if w.kind == "conv-small":
-        params = {"c1": kernel(rng, 4, 1), "n1": scale_shift(4, 1, 1), "c2": kernel(rng, 8, 4),
-                  "n2": scale_shift(8, 1, 1), "head": layer(rng, 392, 10)}
+        params = {
+            "c1": kernel(rng, 4, 1),
+            "n1": scale_shift(4, 1, 1),
+            "c2": kernel(rng, 8, 4),
+            "n2": scale_shift(8, 1, 1),
+            "head": layer(rng, 392, 10),
+        }
 
         def small(p: Params, x: jax.Array) -> jax.Array:
             x = pool(jax.nn.relu(batch_norm(p["n1"], apply_conv(p["c1"], x, "SAME"))))
@@ -113,8 +119,12 @@ def model_of(w: Workload) -> tuple[Params, Callable[[Params, jax.Array], jax.Arr
 
         return params, small
     if w.kind == "conv":
-        params = {"c1": kernel(rng, 32, 1), "c2": kernel(rng, 64, 32),
-                  "l1": layer(rng, 1600, 128), "l2": layer(rng, 128, 10)}
+        params = {
+            "c1": kernel(rng, 32, 1),
+            "c2": kernel(rng, 64, 32),
+            "l1": layer(rng, 1600, 128),
+            "l2": layer(rng, 128, 10),
+        }
 
         def large(p: Params, x: jax.Array) -> jax.Array:
             x = pool(jax.nn.relu(apply_conv(p["c1"], x, "VALID")))
@@ -125,16 +135,29 @@ def model_of(w: Workload) -> tuple[Params, Callable[[Params, jax.Array], jax.Arr
         return params, large
     if w.kind == "gpt":
         blocks = [
-            {"n1": scale_shift(128), "n2": scale_shift(128), "qkv": layer(rng, 128, 384),
-             "out": layer(rng, 128, 128), "up": layer(rng, 128, 512), "down": layer(rng, 512, 128)}
+            {
+                "n1": scale_shift(128),
+                "n2": scale_shift(128),
+                "qkv": layer(rng, 128, 384),
+                "out": layer(rng, 128, 128),
+                "up": layer(rng, 128, 512),
+                "down": layer(rng, 512, 128),
+            }
             for _ in range(4)
         ]
-        return {"tokens": uniform(rng, 1, w.classes, 128), "places": uniform(rng, 1, 64, 128),
-                "blocks": blocks, "norm": scale_shift(128),
-                "head": layer(rng, 128, w.classes)}, gpt
+        return {
+            "tokens": uniform(rng, 1, w.classes, 128),
+            "places": uniform(rng, 1, 64, 128),
+            "blocks": blocks,
+            "norm": scale_shift(128),
+            "head": layer(rng, 128, w.classes),
+        }, gpt
     a, b = w.sizes
-    return {"x": layer(rng, a, 4 * b), "h": uniform(rng, b, b, 4 * b),
-            "head": layer(rng, b, 10)}, lstm
+    return {
+        "x": layer(rng, a, 4 * b),
+        "h": uniform(rng, b, b, 4 * b),
+        "head": layer(rng, b, 10),
+    }, lstm
 
 
 def loss_of(w: Workload, logits: jax.Array, y: jax.Array) -> jax.Array:

@@ -34,10 +34,13 @@ def machine() -> dict[str, Any]:
     """The machine and the versions of the measurement."""
     facts = engine.describe()
     return {
-        "date": time.strftime("%Y-%m-%d"), "machine": platform.machine(),
-        "python": platform.python_version(), "numpy": np.__version__,
-        "instruction_set": facts["instruction_set"], "threads": facts["threads"],
-    }  # fmt: skip
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "instruction_set": facts["instruction_set"],
+        "threads": facts["threads"],
+    }
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
@@ -68,11 +71,15 @@ def benchmarks(results: Path, rounds: int) -> dict[str, Callable[[], Any]]:
     """The benchmarks by name, in order. Scaling and threads use a third of the rounds."""
     few = max(1, rounds // 3)
     return {
-        "imports": imports.main, "gateway": gateway.main, "eager": eager.main,
-        "steps": lambda: steps.main([], rounds), "epoch": lambda: epoch.main(max(1, rounds // 2)),
-        "agreement": agreement.main, "threads": lambda: threads.main(few),
+        "imports": imports.main,
+        "gateway": gateway.main,
+        "eager": eager.main,
+        "steps": lambda: steps.main([], rounds),
+        "epoch": lambda: epoch.main(max(1, rounds // 2)),
+        "agreement": agreement.main,
+        "threads": lambda: threads.main(few),
         "scaling": lambda: scaling.main(few, results / "scaling.png"),
-    }  # fmt: skip
+    }
 
 
 def main(rounds: int, only: list[str], results: Path) -> None:
@@ -97,8 +104,14 @@ def main(rounds: int, only: list[str], results: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", action="append", default=[], metavar="NAME",
-                        choices=list(benchmarks(RESULTS, 1)), help="one of them; may be repeated")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        choices=list(benchmarks(RESULTS, 1)),
+        help="one of them; may be repeated",
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder to write to")
     options = parser.parse_args()
     main(options.rounds, options.only, options.results)

@@ -1,6 +1,6 @@
 """The time of a step for growing batch sizes, widths and depths, in Chainrule and PyTorch.
 
-    python benchmarks/scaling.py [--rounds 5]
+python benchmarks/scaling.py [--rounds 5]
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ AXES = {
     "depth": {n: f"mlp 64 784-{'128-' * n}10" for n in (1, 2, 4, 8, 16)},
 }
 NETS = {
-    "batch": "784-128-64-10", "width": "784-width-width-10, batch 64",
+    "batch": "784-128-64-10",
+    "width": "784-width-width-10, batch 64",
     "depth": "784, then 128 so many times, 10; batch 64",
-}  # fmt: skip
+}
 
 
 def main(rounds: int = 5, picture: Path | None = None) -> dict[str, Any]:
@@ -37,8 +38,11 @@ def main(rounds: int = 5, picture: Path | None = None) -> dict[str, Any]:
             ratio = theirs / ours if ours and theirs else None
             result[axis].append({axis: size, "flops": w.flops, "us": us, "ratio": ratio})
             cells = "  ".join(f"{who} {t or float('nan'):9.1f} us" for who, t in us.items())
-            print(f"{axis} {size:5d} {w.flops / 1e6:9.1f} MFLOP  {cells}  "
-                  f"{ratio or float('nan'):5.2f}x", flush=True)
+            print(
+                f"{axis} {size:5d} {w.flops / 1e6:9.1f} MFLOP  {cells}  "
+                f"{ratio or float('nan'):5.2f}x",
+                flush=True,
+            )
     if picture is not None:
         plot(result, picture)
     return result
@@ -55,13 +59,20 @@ def plot(result: dict[str, Any], path: Path) -> None:
     for panel, axis in zip(panels, AXES, strict=True):
         points = result[axis]
         x = [point["flops"] / 1e6 for point in points]
-        for name, label in zip(points[0]["us"], ("Chainrule compiled", "PyTorch eager"),
-                               strict=True):
+        for name, label in zip(
+            points[0]["us"], ("Chainrule compiled", "PyTorch eager"), strict=True
+        ):
             y = [point["us"][name] or float("nan") for point in points]
             panel.plot(x, y, marker="o", label=label)
         for point, place in zip(points, x, strict=True):
-            panel.annotate(str(point[axis]), (place, point["us"]["chainrule compile"]), (0, -14),
-                           textcoords="offset points", ha="center", fontsize=8)
+            panel.annotate(
+                str(point[axis]),
+                (place, point["us"]["chainrule compile"]),
+                (0, -14),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+            )
         floor = [point["flops"] / result["limit_gflops"] / 1e3 for point in points]
         panel.plot(x, floor, "--", color="gray", label="at the speed of a large product")
         panel.set(xscale="log", yscale="log", xlabel="MFLOP a step")

@@ -26,9 +26,12 @@ from workloads import WORKLOADS, Workload
 
 HERE = Path(__file__).parent
 CANDIDATES = (
-    ("chainrule", "eager"), ("chainrule", "compile"),
-    ("torch", "eager"), ("torch", "compile"), ("jax", "jit"),
-)  # fmt: skip
+    ("chainrule", "eager"),
+    ("chainrule", "compile"),
+    ("torch", "eager"),
+    ("torch", "compile"),
+    ("jax", "jit"),
+)
 TURN = 0.08
 """Seconds of one turn: long enough for the clock, short enough for many turns."""
 THREADS = 2
@@ -45,9 +48,13 @@ class Worker:
         limit = {"CHAINRULE_NUM_THREADS": str(threads or THREADS)}
         command = [sys.executable, str(HERE / "worker.py"), framework, mode, workload]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, env={**os.environ, **limit},
-        )  # fmt: skip
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **limit},
+        )
         self.started = self._read()
         self.failed = not self.started
         self.calls = 1
@@ -99,13 +106,15 @@ def measure(
         worker.stop()
     return {
         w.name: {
-            "us": statistics.median(w.samples), "min_us": min(w.samples),
-            "first_s": w.started["first_s"], "peak_mb": w.peak_mb,
+            "us": statistics.median(w.samples),
+            "min_us": min(w.samples),
+            "first_s": w.started["first_s"],
+            "peak_mb": w.peak_mb,
             "above_import_mb": w.peak_mb - w.started["import_mb"],
             **({} if w.value is None else {"value": w.value}),
         }
         for w in workers
-    }  # fmt: skip
+    }
 
 
 def machine_gflops() -> float:
@@ -127,8 +136,10 @@ def report(workload: Workload, result: dict[str, dict[str, float]], limit: float
     share = workload.flops / ours / 1e3 / limit
     cells = "  ".join(f"{name} {row['us']:.0f}" for name, row in result.items())
     ratio = peers[best] / ours if peers else float("nan")
-    print(f"{workload.name:11s} {ratio:5.2f}x the best peer ({best}); {share:.0%} of the limit | "
-          f"{cells} us")
+    print(
+        f"{workload.name:11s} {ratio:5.2f}x the best peer ({best}); {share:.0%} of the limit | "
+        f"{cells} us"
+    )
     return {"candidates": result, "best_peer": best, "ratio": ratio, "share_of_limit": share}
 
 
@@ -146,10 +157,16 @@ def first_steps_and_memory(rows: dict[str, Any]) -> None:
 
     Only the process itself is measured, not the compiler processes that torch.compile starts.
     """
-    table("milliseconds to the first step, with capture and compilation", rows,
-          lambda x: f"{x['first_s'] * 1e3:.1f}")
-    table("peak memory, MB: the whole process / above what it had after its imports", rows,
-          lambda x: f"{x['peak_mb']:.0f} / {x['above_import_mb']:.0f}")
+    table(
+        "milliseconds to the first step, with capture and compilation",
+        rows,
+        lambda x: f"{x['first_s'] * 1e3:.1f}",
+    )
+    table(
+        "peak memory, MB: the whole process / above what it had after its imports",
+        rows,
+        lambda x: f"{x['peak_mb']:.0f} / {x['above_import_mb']:.0f}",
+    )
     for key, words in (("peak_mb", "whole"), ("above_import_mb", "above imports")):
         more = []
         for name, row in rows.items():

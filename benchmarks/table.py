@@ -1,6 +1,6 @@
 """Prints the tables of the README in Markdown from the stored results.
 
-    python benchmarks/table.py [results.json]
+python benchmarks/table.py [results.json]
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ TITLES = {
     "inference": "inference 784-128-64-10, batch 1",
 }
 COLUMNS = {
-    "chainrule compile": "Chainrule compiled", "torch eager": "PyTorch eager",
-    "torch compile": "torch.compile", "jax jit": "JAX jit",
-}  # fmt: skip
+    "chainrule compile": "Chainrule compiled",
+    "torch eager": "PyTorch eager",
+    "torch compile": "torch.compile",
+    "jax jit": "JAX jit",
+}
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
@@ -81,7 +83,7 @@ def main(path: Path) -> None:
             ("Milliseconds to the first step:", "first_s", 1e3, 1),
             ("Peak memory of the process, MB:", "peak_mb", 1, 0),
             ("Peak memory above what it had after its imports, MB:", "above_import_mb", 1, 0),
-        ]  # fmt: skip
+        ]
         for title, key, scale, digits in tables:
             if all(key in x for row in workloads.values() for x in row["candidates"].values()):
                 parts += [f"{title}\n\n{columns(workloads, key, scale, digits)}"]

@@ -1,6 +1,6 @@
 """One thread against two: each workload as a compiled program, by turns.
 
-    python benchmarks/threads.py [--rounds 7]
+python benchmarks/threads.py [--rounds 7]
 """
 
 from __future__ import annotations

@@ -61,20 +61,41 @@ WORKLOADS = {
         Workload("mlp-small", "mlp", 32, "Adam", ADAM, SMALL, (784,), flops=dense(SMALL, 32)),
         Workload("mlp", "mlp", 64, "SGD", SGD, MLP, (784,), flops=dense(MLP, 64)),
         Workload("mlp-full", "mlp", 60_000, "SGD", SGD, MLP, (784,), flops=dense(MLP, 60_000)),
-        Workload("binary", "binary", 455, "SGD", SGD, (30, 64, 1), (30,), 2,
-                 dense((30, 64, 1), 455)),
-        Workload("conv-small", "conv-small", 100, "SGD", SGD, (), (1, 28, 28),
-                 flops=conv(784, 1, 9, 4, 100, True) + conv(196, 4, 9, 8, 100, False)
-                 + dense((392, 10), 100) * 1.5),
-        Workload("conv", "conv", 64, "Adam", ADAM, (), (1, 28, 28),
-                 flops=conv(676, 1, 9, 32, 64, True) + conv(121, 32, 9, 64, 64, False)
-                 + dense((1600, 128, 10), 64) + 2.0 * 1600 * 128 * 64),
+        Workload(
+            "binary", "binary", 455, "SGD", SGD, (30, 64, 1), (30,), 2, dense((30, 64, 1), 455)
+        ),
+        Workload(
+            "conv-small",
+            "conv-small",
+            100,
+            "SGD",
+            SGD,
+            (),
+            (1, 28, 28),
+            flops=conv(784, 1, 9, 4, 100, True)
+            + conv(196, 4, 9, 8, 100, False)
+            + dense((392, 10), 100) * 1.5,
+        ),
+        Workload(
+            "conv",
+            "conv",
+            64,
+            "Adam",
+            ADAM,
+            (),
+            (1, 28, 28),
+            flops=conv(676, 1, 9, 32, 64, True)
+            + conv(121, 32, 9, 64, 64, False)
+            + dense((1600, 128, 10), 64)
+            + 2.0 * 1600 * 128 * 64,
+        ),
         Workload("gpt", "gpt", 12, "AdamW", ADAM, (), (64,), 65, GPT_FLOPS),
         Workload("lstm", "lstm", 64, "Adam", ADAM, (28, 64), (28, 28), flops=LSTM_FLOPS),
-        Workload("inference", "inference", 1, "", (), MLP, (784,),
-                 flops=dense(MLP, 1, training=False)),
+        Workload(
+            "inference", "inference", 1, "", (), MLP, (784,), flops=dense(MLP, 1, training=False)
+        ),
     )
-}  # fmt: skip
+}
 """`conv` is 32 and 64 channels, 3×3 without padding, each with ReLU and 2×2 pooling, then
 1600-128-10; `conv-small` 1-4-8 channels, 3×3 padded, each with batch norm, ReLU and pooling."""
 

@@ -256,14 +256,14 @@ axes[0].set(xlabel="step", ylabel="training loss", ylim=0)
 a, bins = forward(x_test, w, b), np.linspace(0, 1, 21)
 groups = [a[y_test == label] for label in (0, 1)]
 axes[1].hist(groups, bins, stacked=True, color=[material.RED, material.BLUE],
-             label=["malignant", "benign"])  # fmt: skip
+             label=["malignant", "benign"])
 axes[1].axvline(0.5, 0, 0.74, color="black", lw=1, ls=":")
 axes[1].set(xlabel="$a$, the probability of benign", ylabel="test tumours")
 axes[1].legend(loc=(0.09, 0.76))
 
 largest = np.argsort(-np.abs(w[:, 0]))[:8][::-1]
 axes[2].barh([train.feature_names[i] for i in largest], w[largest, 0],
-             color=[material.BLUE if w[i, 0] > 0 else material.RED for i in largest])  # fmt: skip
+             color=[material.BLUE if w[i, 0] > 0 else material.RED for i in largest])
 axes[2].set(xlabel="weight", xticks=[-1, -0.5, 0])
 material.show(
     "Left: the training loss falls from 0.69 to below 0.1 in 300 steps. Middle: the outputs for "

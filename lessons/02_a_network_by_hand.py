@@ -55,7 +55,7 @@ pictures.network(ax, [
     ("input\n784 pixels", (-3, -2, -1, 1, 2, 3), material.SKY),
     ("hidden\n$h$ neurons, ReLU", (-2, -1, 1, 2), material.ORANGE),
     ("output\n10 neurons, softmax", (-2.5, -1.5, 1.5, 2.5), material.GREEN),
-])  # fmt: skip
+])
 ax.text(0.5, -3.5, "$W_1, B_1$", ha="center")
 ax.text(1.5, -3.5, "$W_2, B_2$", ha="center")
 material.show(
@@ -315,7 +315,7 @@ output = model.forward(X.T)
 print(f"output {output.shape}, loss {model.loss.calculate(output, Y):.4f}")
 model.backward(output, Y)  # from the gradient of the loss back to that of the inputs
 print("dweights", hidden.dweights.shape, " dbiases", hidden.dbiases.shape, " dinputs",
-      hidden.dinputs.shape)  # fmt: skip
+      hidden.dinputs.shape)
 rows = hidden.dweights, hidden.dbiases, last.dweights, last.dbiases
 same = zip(rows, gradients.values(), strict=True)
 assert all(np.allclose(row.T, column, atol=1e-15) for row, column in same)
@@ -359,7 +359,7 @@ axes[0].set(xlabel="class $i$", ylabel="probability $a_i$", xticks=range(10), ti
 limit = np.abs(jacobian).max()
 image = axes[1].imshow(jacobian, cmap="RdBu", vmin=-limit, vmax=limit)
 axes[1].set(xlabel="score $j$ that is raised", ylabel="probability $i$", title="Jacobian $J_{ij}$",
-            xticks=range(10), yticks=range(0, 10, 2))  # fmt: skip
+            xticks=range(10), yticks=range(0, 10, 2))
 axes[1].grid(False)
 fig.colorbar(image, ax=axes[1], label="$J_{ij}$")
 material.show(
@@ -489,7 +489,7 @@ for (upper, lower), place in zip(axes.T, chosen, strict=True):
     material.picture(upper, x_test[place], f"truth: {y_test[place]}")
     p = model.forward(x_test[place : place + 1])[0]
     lower.bar(range(10), p, color=[material.GREEN if k == y_test[place] else material.RED
-                                   for k in range(10)])  # fmt: skip
+                                   for k in range(10)])
     lower.set(ylim=(0, 1), xticks=range(0, 10, 3), xlabel="digit", ylabel="probability")
 material.show(
     "Four digits, two of them mistakes, above the probabilities that the network gives to each "

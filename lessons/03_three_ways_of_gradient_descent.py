@@ -76,7 +76,7 @@ def network():
         DenseLayer(784, 32, seed=0, dtype=np.float32),
         Activation_ReLU(),
         DenseLayer(32, 10, seed=1, dtype=np.float32),
-    ])  # fmt: skip
+    ])
 
 
 loss = Activation_Softmax_Loss_CategoricalCrossentropy()
@@ -127,7 +127,7 @@ ways = {
 for name, (epochs, seconds, losses, _, accuracies) in ways.items():
     three = losses[np.searchsorted(epochs, 3)]
     print(f"{name:17s} loss after 3 epochs {three:.3f}; after {epochs[-1]:.0f}: {losses[-1]:.3f}, "
-          f"test accuracy {accuracies[-1]:.3f}, {seconds[-1]:.2f} s")  # fmt: skip
+          f"test accuracy {accuracies[-1]:.3f}, {seconds[-1]:.2f} s")
 
 at_three = {name: way[2][np.searchsorted(way[0], 3)] for name, way in ways.items()}
 assert at_three["full batch"] > 3 * at_three["mini-batch of 32"]
@@ -375,7 +375,7 @@ material.show(
 epochs, _, losses, test_losses, accuracies = ways["mini-batch of 32"]
 halfway = len(epochs) // 2
 print(f"from the middle to the end: training loss {losses[halfway]:.4f} → {losses[-1]:.4f}, "
-      f"test loss {test_losses[halfway]:.3f} → {test_losses[-1]:.3f}")  # fmt: skip
+      f"test loss {test_losses[halfway]:.3f} → {test_losses[-1]:.3f}")
 fall, test_fall = losses[-1] / losses[halfway], test_losses[-1] / test_losses[halfway]
 assert fall < 0.7 and test_fall > 1.3 * fall
 assert test_losses[-1] > 2 * losses[-1]

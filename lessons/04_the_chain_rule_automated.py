@@ -229,7 +229,7 @@ h = 10.0 ** -np.arange(0.5, 13, 0.25)
 one_sided = np.array([abs((value(0.7 + s) - value(0.7)) / s - truth) for s in h])
 central = np.array([abs((value(0.7 + s) - value(0.7 - s)) / (2 * s) - truth) for s in h])
 print(f"best: one-sided {one_sided.min():.0e}, central {central.min():.0e} "
-      f"at h = {h[central.argmin()]:.0e}, backward {abs(x.grad - truth):.0e}")  # fmt: skip
+      f"at h = {h[central.argmin()]:.0e}, backward {abs(x.grad - truth):.0e}")
 assert abs(x.grad - truth) < 1e-15 and central.min() < one_sided.min()
 assert central[np.argmin(np.abs(h - 1e-6))] < 1e-9
 

@@ -197,7 +197,7 @@ for row, rule in zip(axes, race.RATES, strict=True):
     row[1].set(xlabel="seconds of training", xscale="log")
 axes[0, 0].set_ylim(0.91, 0.98)
 figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5,
-              fontsize=8)  # fmt: skip
+              fontsize=8)
 material.show(
     "Validation accuracy of the five programs. Left over epochs: the curves of all lie on each "
     "other, for SGD above and for Adam below. Right over seconds, with a logarithmic axis: the "

@@ -550,7 +550,7 @@ PAIRS = {
     r"$e^x - 1$": (lambda x: np.exp(x) - 1, np.expm1, small),
     r"$(1 - \cos x)/x^2$": (
         lambda x: (1 - np.cos(x)) / x**2, lambda x: 2 * np.sin(x / 2) ** 2 / x**2, small),
-}  # fmt: skip
+}
 
 errors = {}
 for title, (bad, good, x) in PAIRS.items():
@@ -602,7 +602,7 @@ assert abs(cr.tensor(x).var().item() - x.astype(np.float64).var(ddof=1)) < 1e-5
 ACTIVATIONS = {
     "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "ReLU": nn.ReLU, "leaky ReLU": nn.LeakyReLU,
     "ELU": nn.ELU, "softplus": nn.Softplus, "SiLU": nn.SiLU, "GELU": nn.GELU,
-}  # fmt: skip
+}
 
 values, slopes = {}, {}
 x = cr.linspace(-4, 4, 201).requires_grad_(True)
@@ -697,7 +697,7 @@ def classifier(dropout=0.0):
     return nn.Sequential(
         nn.Linear(784, 128), nn.ReLU(), nn.Dropout(dropout),
         nn.Linear(128, 128), nn.ReLU(), nn.Dropout(dropout), nn.Linear(128, 10),
-    )  # fmt: skip
+    )
 
 
 def loss_on(model, x, y):

@@ -76,7 +76,7 @@ maps = convolution.convolve(digit, edges, np.zeros(2, np.float32), padding=1)
 # %% jupyter={"source_hidden": true}
 figure, axes = plt.subplots(1, 5, figsize=(8.5, 2), layout="constrained")
 drawn = {"image": digit[0, 0], "filter 1": edges[0, 0], "feature map 1": maps[0, 0],
-         "filter 2": edges[1, 0], "feature map 2": maps[0, 1]}  # fmt: skip
+         "filter 2": edges[1, 0], "feature map 2": maps[0, 1]}
 for axis, (title, picture) in zip(axes, drawn.items(), strict=True):
     pictures.signed(axis, picture, title)
 material.show(
@@ -246,7 +246,7 @@ figure, axes = plt.subplots(1, 2, figsize=(7, 2.4), sharey=True, layout="constra
 for axis, values, title in zip(axes, (maps, normalized), ("before", "after"), strict=True):
     for channel in range(4):
         axis.hist(values[:, channel].ravel(), bins=60, range=(-4, 6), histtype="step",
-                  density=True, log=True, label=f"channel {channel}")  # fmt: skip
+                  density=True, log=True, label=f"channel {channel}")
     axis.set(title=f"{title} batch normalization", xlabel="value")
 axes[0].set_ylabel("density")
 axes[0].legend(loc="upper right", fontsize=8)
@@ -300,7 +300,7 @@ by_chainrule = [
     t.detach().numpy()
     for t in (output, inputs.grad, theirs.weight.grad, theirs.bias.grad,
               theirs.running_mean, theirs.running_var)
-]  # fmt: skip
+]
 print(f"largest difference to Chainrule: {largest_difference(ours, by_chainrule):.1e}")
 assert largest_difference(ours, by_chainrule) < 1e-10
 
@@ -333,7 +333,7 @@ def network(normalize=True):
         nn.Conv2d(4, 8, 5, padding=2, bias=not normalize), *norm(nn.BatchNorm2d(8)),
         nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Linear(392, 64), *norm(nn.BatchNorm1d(64)), nn.ReLU(), nn.Linear(64, 10),
-    )  # fmt: skip
+    )
 
 
 cr.manual_seed(0)
@@ -429,7 +429,7 @@ for row, maps in ((0, first), (2, second)):
         pictures.signed(figure.add_subplot(grid[row, i]), weights, f"filter {number}")
         picture = maps.numpy()[0, number]
         material.picture(figure.add_subplot(grid[row + 1, i]), picture, f"map {number}",
-                         cmap="gray_r", vmin=0)  # fmt: skip
+                         cmap="gray_r", vmin=0)
 material.show(
     "The image, the four filters of the first layer with their maps, and the eight filters of "
     "the second layer with theirs, which are half as fine."
@@ -606,7 +606,7 @@ pictures.movie(
     lambda axis, frame: pictures.regions(axis, frame, side, points, ring), story,
     "The regions of the two rings during training: the four lines move from anywhere until they "
     "surround the inner ring.",
-)  # fmt: skip
+)
 
 # %% [markdown]
 # ## Exercises

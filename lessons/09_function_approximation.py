@@ -120,7 +120,7 @@ def by_hand(f, knots):
         "0.bias": np.float32(-knots[:-1]),
         "2.weight": np.float32(np.diff(slopes, prepend=0.0))[None],
         "2.bias": np.float32(y[:1]),
-    })  # fmt: skip
+    })
     return model
 
 

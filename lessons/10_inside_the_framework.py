@@ -55,7 +55,7 @@ FLOORS = [
     "interpreters tape aliases methods conversion tensor gateway",
     "ops autograd transforms gradcheck", "nn optim compiler data", "train",
     "cli __init__ __main__",
-]  # fmt: skip
+]
 counts = sources.imports_between(FLOORS)
 assert not np.triu(counts, 1).any() and counts.sum() > 100
 
@@ -589,7 +589,7 @@ print("\n\n".join(filter(None, text)) or NO_SOURCES)
 
 # %%
 best = [0.0013926213466332443, 0.0083632029715758550, 0.041666554437685939,
-        0.16666576845993976, 0.5]  # fmt: skip
+        0.16666576845993976, 0.5]
 taylor = [1 / math.factorial(k) for k in range(6, 1, -1)]
 text = sources.cpp("math/vecmath.h", "    static constexpr float exp_poly[]", "      ")
 assert not text or [float(c) for c in re.findall(r"(0\.\d+)f", text)] == best

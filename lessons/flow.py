@@ -72,17 +72,17 @@ def draw_graph(ax: Any, root: Scalar | Mapping[str, Tensor], size: float = 9) ->
     for key, (title, text, color) in drawing.boxes.items():
         shape = {"boxstyle": "round,pad=0.35", "facecolor": color, "edgecolor": "#666666"}
         box = ax.text(*places[key], f"{title}\n{text}", ha="center", va="center", fontsize=size,
-                      bbox=shape, zorder=3)  # fmt: skip
+                      bbox=shape, zorder=3)
         boxes[key] = box.get_bbox_patch()
     for path, (_, source, text) in zip(paths, drawing.arrows, strict=True):
         points = np.array(path)
         ax.plot(*points[:-1].T, color=material.ORANGE, lw=1.2, zorder=1)
         ax.annotate("", points[-1], points[-2], zorder=1, arrowprops={
             "arrowstyle": "-|>", "color": material.ORANGE, "lw": 1.2, "patchB": boxes[source],
-            "shrinkA": 0, "shrinkB": 2})  # fmt: skip
+            "shrinkA": 0, "shrinkB": 2})
         x, y = (points[-1] + points[-2]) / 2
         ax.text(x, y, text, ha="center", va="center", fontsize=size, color=material.RED,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6}, zorder=2)  # fmt: skip
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6}, zorder=2)
     x, y = np.array(list(places.values())).T
     ax.set(xlim=(x.min() - 0.5, x.max() + 0.5), ylim=(y.min() - 0.6, y.max() + 0.6))
     ax.axis("off")

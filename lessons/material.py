@@ -20,7 +20,7 @@ Array = NDArray[Any]
 # The colours of Okabe and Ito (2008), which every eye can tell apart.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = COLORS = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442",
-)  # fmt: skip
+)
 
 
 def source() -> str:
@@ -78,7 +78,7 @@ def style() -> None:
         "grid.color": "#dddddd", "grid.linewidth": 0.6, "lines.linewidth": 1.6,
         "font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10, "legend.fontsize": 9,
         "legend.frameon": False, "image.cmap": "gray", "image.interpolation": "nearest",
-    })  # fmt: skip
+    })
 
 
 def show(alt: str) -> None:

@@ -38,7 +38,7 @@ def executed(path: Path) -> Any:
         notebook, timeout=600, kernel_name="python3", record_timing=False,
         coalesce_streams=True, extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(FOLDER)}},
-    )  # fmt: skip
+    )
     client.execute()
     return notebook
 

@@ -134,7 +134,7 @@ def movie(draw: Callable[[Any, Any], None], frames: Sequence[Any], alt: str) -> 
 def triangle(ax: Any, counts: NDArray[Any], names: Sequence[str]) -> None:
     """A table of counts as a picture; zeros are left empty, row 0 stands at the bottom."""
     ax.imshow(np.log1p(counts), cmap="Blues", vmax=np.log1p(counts).max() * 1.5, origin="lower",
-              aspect="auto")  # fmt: skip
+              aspect="auto")
     for (i, j), count in np.ndenumerate(counts):
         if count:
             ax.text(j, i, str(count), ha="center", va="center", fontsize=8)
@@ -152,7 +152,7 @@ def timeline(ax: Any, rows: Sequence[tuple[str, str, float, float]]) -> None:
         ax.barh(-height, right - left, left=left, height=1.0, color=PHASES[phase])
         if name == "exp" and "exp" not in [row[1] for row in rows[:height]]:
             ax.annotate("exp, twice", (right, -height), (25, 8), textcoords="offset points",
-                        fontsize=8, arrowprops={"arrowstyle": "-", "lw": 0.6})  # fmt: skip
+                        fontsize=8, arrowprops={"arrowstyle": "-", "lw": 0.6})
     for phase, color in PHASES.items():
         ax.barh(0, 0, color=color, label=phase)
     ax.set(yticks=[], xlabel="µs", ylabel="ops, in order", xlim=0)
@@ -210,7 +210,7 @@ def _rectangle(
 ) -> None:
     color = material.COLORS[first % len(material.COLORS)]
     ax.bar(first - 0.45, nbytes / 1024, width=last - first + 0.9, bottom=offset / 1024,
-           align="edge", color=color, edgecolor="white", alpha=0.8)  # fmt: skip
+           align="edge", color=color, edgecolor="white", alpha=0.8)
     if nbytes > 1000:
         ax.text(first - 0.3, (offset + nbytes / 2) / 1024, equation.primitive.name, va="center",
-                fontsize=8)  # fmt: skip
+                fontsize=8)

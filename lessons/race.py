@@ -250,7 +250,7 @@ def start_process(folder: Path, name: str, threads: int) -> subprocess.Popen[str
     return subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, **limits}, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
+    )
 
 
 def answer_of(process: subprocess.Popen[str]) -> Any:
@@ -274,7 +274,7 @@ def write(race: Race, path: Path) -> None:
     """The race as a file for the processes of the contestants."""
     weights = {f"w{i}": w for i, w in enumerate(race.start)}
     np.savez(path, x=race.x, y=race.y, x_valid=race.x_valid, y_valid=race.y_valid,
-             threads=race.threads, **weights)  # fmt: skip
+             threads=race.threads, **weights)
 
 
 def run(race: Race, epochs: int, names: Sequence[str], rules: Sequence[str]) -> Result:
@@ -328,7 +328,7 @@ def facts(race: Race, epochs: int) -> dict[str, Any]:
         "date": time.strftime("%Y-%m-%d"), "machine": platform.machine(), **versions,
         "threads": race.threads, "train": len(race.x), "valid": len(race.x_valid),
         "batch": BATCH, "epochs": epochs, "rates": RATES,
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

@@ -20,13 +20,30 @@ FILES = sorted(SOURCE.glob("**/*.py"))
 
 FLOORS = [
     # A module imports only what stands above it here; folders of one line do not know each other.
-    ["errors"], ["tree", "handles"], ["settings"], ["kinds"], ["primitive"], ["samples"], ["graph"],
-    ["engine"], ["interpreters"], ["tape"], ["op_methods"], ["aliases", "methods", "conversion"],
-    ["tensor"], ["gateway"], ["ops"], ["linalg", "grad_mode"], ["autograd"],
+    ["errors"],
+    ["tree", "handles"],
+    ["settings"],
+    ["kinds"],
+    ["primitive"],
+    ["samples"],
+    ["graph"],
+    ["engine"],
+    ["interpreters"],
+    ["tape"],
+    ["op_methods"],
+    ["aliases", "methods", "conversion"],
+    ["tensor"],
+    ["gateway"],
+    ["ops"],
+    ["linalg", "grad_mode"],
+    ["autograd"],
     ["gradcheck", "transforms"],
     ["nn", "optim", "compiler", "data"],
-    ["train"], ["torch"], ["cli"], ["__init__", "__main__"],
-]  # fmt: skip
+    ["train"],
+    ["torch"],
+    ["cli"],
+    ["__init__", "__main__"],
+]
 RANK = {module: rank for rank, modules in enumerate(FLOORS) for module in modules}
 OPS = re.findall(r"`(\w+)`", cr.ops.__doc__ or "")
 """The files of ops in their order, which the docstring of the folder gives."""
@@ -196,14 +213,23 @@ def test_lines_are_at_most_100_columns():
 
 # -- the public face -----------------------------------------------------------------------------
 
-FACES = {name: importlib.import_module(name) for name in (
-    "chainrule", "chainrule.nn", "chainrule.nn.functional", "chainrule.nn.init",
-    "chainrule.optim", "chainrule.data", "chainrule.train",
-)}  # fmt: skip
+FACES = {
+    name: importlib.import_module(name)
+    for name in (
+        "chainrule",
+        "chainrule.nn",
+        "chainrule.nn.functional",
+        "chainrule.nn.init",
+        "chainrule.optim",
+        "chainrule.data",
+        "chainrule.train",
+    )
+}
 TWO_HOMES = {
     "Trainer": "the first page of the README says cr.Trainer",
-    "load": "cr.save and cr.load", "save": "cr.save and cr.load",
-}  # fmt: skip
+    "load": "cr.save and cr.load",
+    "save": "cr.save and cr.load",
+}
 """Names that `chainrule` shows beside the part that they live in, and why."""
 
 
@@ -240,18 +266,19 @@ def test_one_home_per_name():
                 homes[id(value)].add((face, name))
     several = {tuple(sorted(places)) for places in homes.values() if len(places) > 1}
     strange = [
-        places for places in several
-        if not {name for _, name in places} <= set(TWO_HOMES)
-        and not also_functional(places)
-    ]  # fmt: skip
+        places
+        for places in several
+        if not {name for _, name in places} <= set(TWO_HOMES) and not also_functional(places)
+    ]
     assert not strange, f"one thing, several names: {strange}"
 
 
 def also_functional(places):
     """PyTorch has relu, softmax and so on in `torch` and in `torch.nn.functional`, by one name."""
     return len({name for _, name in places}) == 1 and {face for face, _ in places} == {
-        "chainrule", "chainrule.nn.functional",
-    }  # fmt: skip
+        "chainrule",
+        "chainrule.nn.functional",
+    }
 
 
 def test_every_op_that_a_method_names_is_registered():
@@ -266,9 +293,14 @@ def test_every_op_that_a_method_names_is_registered():
 
 
 CALLERS = {
-    "_method", "_binary", "_reflected", "_swapped", "_comparison", "_in_place",
+    "_method",
+    "_binary",
+    "_reflected",
+    "_swapped",
+    "_comparison",
+    "_in_place",
     "Primitive.gateway",
-}  # fmt: skip
+}
 
 
 def test_ops_applied_by_name_are_registered():

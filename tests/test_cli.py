@@ -62,8 +62,12 @@ def test_train_writes_a_run_and_says_what_to_try_next(run: Path) -> None:
     for command in ("chainrule evaluate", "chainrule predict", "chainrule summary"):
         assert f"{command} runs/digits-mlp" in result.stdout
     assert {p.name for p in Path("runs/digits-mlp").iterdir()} >= {
-        "config.json", "history.jsonl", "checkpoints", "model.safetensors", "results.json"
-    }  # fmt: skip
+        "config.json",
+        "history.jsonl",
+        "checkpoints",
+        "model.safetensors",
+        "results.json",
+    }
     again = call("train", *QUICK, "--quiet", "--json")
     assert json.loads(again.stdout)["run"] == "runs/digits-mlp-2"
 
@@ -128,9 +132,10 @@ def test_predict_reads_pictures_arrays_and_tables(run: Path) -> None:
         ("breast_cancer", "--epochs", "3", "--optimizer", "sgd", "--lr", "0.1"),
         ("moons", "--epochs", "2", "--patience", "1", "--schedule", "constant"),
         ("sine", "--epochs", "2", "--weight-decay", "0.1", "--clip-norm", "1"),
-        ("digits", "--epochs", "0"), ("digits", "--epochs", "1", "--valid-fraction", "0"),
+        ("digits", "--epochs", "0"),
+        ("digits", "--epochs", "1", "--valid-fraction", "0"),
     ],
-)  # fmt: skip
+)
 def test_other_data_models_and_options(options: tuple[str, ...]) -> None:
     result = call("train", *options, "--out", "run", "--no-report", "--json")
     assert result.exit_code == 0, result.output
@@ -204,16 +209,24 @@ def test_doctor_says_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("train", "--nonsense"), "nonsense"), (("fly",), "fly"),
-        (("train", "--epochs", "many"), "many"), (("train", "--epochs", "-1"), "-1"),
-        (("train", "--hidden", "1,x"), "128,64"), (("train", "--hidden", "0"), "at least 1"),
-        (("train", "--optimizer", "magic"), "adamw"), (("train", "--lr", "-1"), "-1"),
-        (("train", "--valid-fraction", "1"), "1"), (("predict",), "RUN"),
-        *((("train", option, bad), "not a finite number") for bad in ("nan", "inf")
-          for option in ("--lr", "--weight-decay", "--clip-norm")),
+        (("train", "--nonsense"), "nonsense"),
+        (("fly",), "fly"),
+        (("train", "--epochs", "many"), "many"),
+        (("train", "--epochs", "-1"), "-1"),
+        (("train", "--hidden", "1,x"), "128,64"),
+        (("train", "--hidden", "0"), "at least 1"),
+        (("train", "--optimizer", "magic"), "adamw"),
+        (("train", "--lr", "-1"), "-1"),
+        (("train", "--valid-fraction", "1"), "1"),
+        (("predict",), "RUN"),
+        *(
+            (("train", option, bad), "not a finite number")
+            for bad in ("nan", "inf")
+            for option in ("--lr", "--weight-decay", "--clip-norm")
+        ),
         (("train", "--valid-fraction", "nan"), "not a finite number"),
     ],
-)  # fmt: skip
+)
 def test_K8_wrong_usage_is_exit_2(arguments: tuple[str, ...], words: str) -> None:
     result = call(*arguments)
     assert result.exit_code == 2 and words in result.stderr and result.stdout == ""
@@ -223,12 +236,15 @@ def test_K8_wrong_usage_is_exit_2(arguments: tuple[str, ...], words: str) -> Non
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("train", "digitz"), "digits"), (("train", "gone.csv"), "gone.csv"),
-        (("evaluate", "nowhere"), "config.json"), (("train", "--model", "resnet"), "FILE.py"),
-        (("train", "--model", "gone.py:f"), "gone.py"), (("train", "--resume", "no"), "no run"),
+        (("train", "digitz"), "digits"),
+        (("train", "gone.csv"), "gone.csv"),
+        (("evaluate", "nowhere"), "config.json"),
+        (("train", "--model", "resnet"), "FILE.py"),
+        (("train", "--model", "gone.py:f"), "gone.py"),
+        (("train", "--resume", "no"), "no run"),
         (("train", "breast_cancer", "--model", "cnn"), "cnn takes images"),
     ],
-)  # fmt: skip
+)
 def test_K8_errors_are_exit_1_without_a_traceback(arguments: tuple[str, ...], words: str) -> None:
     for as_json in ((), ("--json",)):
         result = call(*arguments, *as_json)
@@ -280,9 +296,12 @@ def test_a_runs_own_python_file_is_run_only_if_the_user_says_so() -> None:
     assert call("train", "digits", "--model", "own.py:make", *options).exit_code == 0
     np.save("x.npy", np.zeros((1, 64), np.float32))
     commands = (
-        ("summary", "run"), ("evaluate", "run"), ("predict", "run", "x.npy"), ("report", "run"),
+        ("summary", "run"),
+        ("evaluate", "run"),
+        ("predict", "run", "x.npy"),
+        ("report", "run"),
         ("train", "--resume", "run", "--quiet", "--no-report"),
-    )  # fmt: skip
+    )
     Path("canary").unlink()
     for command in commands:
         result = call(*command)
@@ -338,16 +357,19 @@ def test_ctrl_c_while_chainrule_is_imported_is_one_line_and_130(tmp_path: Path) 
     path = os.pathsep.join([str(tmp_path / "early"), source])
     done = subprocess.run(
         [sys.executable, "-c", "from chainrule_command import main; main()", "doctor"],
-        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "stopped\n")
 
 
 def test_the_command_is_the_command_line() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from chainrule_command import main; main()", "evaluate", "nowhere"],
-        capture_output=True, text=True,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 1 and "config.json" in done.stderr and done.stdout == ""
 
 

@@ -41,8 +41,9 @@ def test_code_on_a_page_runs_and_prints_what_it_says(page, tmp_path, monkeypatch
 
 MISTAKES = re.findall(
     r"^\| `(.+?)` \| (.+) \|$",
-    (ROOT / "docs/guides/errors.md").read_text().partition("| mistake | message |")[2], re.M,
-)  # fmt: skip
+    (ROOT / "docs/guides/errors.md").read_text().partition("| mistake | message |")[2],
+    re.M,
+)
 
 
 @pytest.mark.parametrize(("mistake", "message"), MISTAKES)

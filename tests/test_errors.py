@@ -9,22 +9,32 @@ from chainrule import errors
 from chainrule.errors import ChainruleError, LayerTrail, ShapeError, listing, missing_dependency
 
 BUILTINS = {
-    "ShapeError": ValueError, "ArgumentError": ValueError, "DTypeError": TypeError,
-    "OutOfRangeError": IndexError, "GradientError": RuntimeError,
-    "NotDifferentiableError": NotImplementedError, "CaptureError": RuntimeError,
-    "LevelError": RuntimeError, "GraphError": RuntimeError,
-    "NonFiniteError": FloatingPointError, "FormatError": ValueError,
-    "DownloadError": OSError, "CheckpointError": RuntimeError,
-    "MissingDependencyError": ImportError, "UnknownNameError": AttributeError,
-    "NestingError": RecursionError, "LinAlgError": RuntimeError,
-}  # fmt: skip
+    "ShapeError": ValueError,
+    "ArgumentError": ValueError,
+    "DTypeError": TypeError,
+    "OutOfRangeError": IndexError,
+    "GradientError": RuntimeError,
+    "NotDifferentiableError": NotImplementedError,
+    "CaptureError": RuntimeError,
+    "LevelError": RuntimeError,
+    "GraphError": RuntimeError,
+    "NonFiniteError": FloatingPointError,
+    "FormatError": ValueError,
+    "DownloadError": OSError,
+    "CheckpointError": RuntimeError,
+    "MissingDependencyError": ImportError,
+    "UnknownNameError": AttributeError,
+    "NestingError": RecursionError,
+    "LinAlgError": RuntimeError,
+}
 
 
 def test_every_class_is_one_that_a_python_user_catches():
     kinds = {
-        name for name, kind in vars(errors).items()
+        name
+        for name, kind in vars(errors).items()
         if isinstance(kind, type) and issubclass(kind, ChainruleError)
-    }  # fmt: skip
+    }
     kinds.remove("ChainruleError")
     assert kinds == set(BUILTINS)
     for name, builtin in BUILTINS.items():
@@ -69,10 +79,13 @@ def test_helpers():
 def test_messages_show_python_numbers():
     """Not NumPy's `np.int64(3)`: a message is read by people."""
     calls = [
-        lambda: cr.ones(3)[cr.tensor([0, 7])], lambda: cr.tensor([1]) // cr.tensor([0]),
-        lambda: cr.tensor([float("nan")]).long(), lambda: cr.ones(2, 3).sum(7),
-        lambda: cr.ones(2) + cr.ones(3), lambda: cr.tensor([[1, 2], [3]]),
-    ]  # fmt: skip
+        lambda: cr.ones(3)[cr.tensor([0, 7])],
+        lambda: cr.tensor([1]) // cr.tensor([0]),
+        lambda: cr.tensor([float("nan")]).long(),
+        lambda: cr.ones(2, 3).sum(7),
+        lambda: cr.ones(2) + cr.ones(3),
+        lambda: cr.tensor([[1, 2], [3]]),
+    ]
     for call in calls:
         with pytest.raises(ChainruleError) as caught:
             call()

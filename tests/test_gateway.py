@@ -118,9 +118,11 @@ def test_one_name_has_one_home():
 
 def test_a_derivative_with_the_wrong_number_of_gradients():
     fields = {
-        "__doc__": "y = x.", "forward": lambda x: x.copy(), "infer": lambda x: x,
+        "__doc__": "y = x.",
+        "forward": lambda x: x.copy(),
+        "infer": lambda x: x,
         "vjp": lambda g: (g, g),
-    }  # fmt: skip
+    }
     op = cr.primitive(type("two_demo", (), fields))
     try:
         with pytest.raises(TypeError, match=r"`two_demo` returned 2 gradients.*1 inputs"):

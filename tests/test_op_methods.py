@@ -73,11 +73,18 @@ def called(library, name):
     along = [1, 0] if name.startswith("index_") else [[1, 0], [0, 1]]
     tensors = ("other", "end", "tensor1", "values", "source", "src")
     known = {
-        **dict.fromkeys(tensors, make([[1, 2], [2, 1]])), "tensor2": make([[2, 4], [8, 2]]),
-        "mask": library.tensor([[True, False], [False, True]]), "index": library.tensor(along),
+        **dict.fromkeys(tensors, make([[1, 2], [2, 1]])),
+        "tensor2": make([[2, 4], [8, 2]]),
+        "mask": library.tensor([[True, False], [False, True]]),
+        "index": library.tensor(along),
         "indices": (library.tensor([0, 1]),),
-        "exponent": 2, "weight": 0.25, "min": 0.5, "value": 0.5, "dim": 0, "reduce": "sum",
-    }  # fmt: skip
+        "exponent": 2,
+        "weight": 0.25,
+        "min": 0.5,
+        "value": 0.5,
+        "dim": 0,
+        "reduce": "sum",
+    }
     x = make([[1, 2], [3, 4]] if whole else [[0.25, 0.5], [0.75, 1.0]])
     parameters = inspect.signature(METHODS[name]).parameters
     given = {p: known[p] for p in parameters if p in known and (name, p) not in OPTIONAL}

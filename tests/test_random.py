@@ -37,8 +37,10 @@ def test_draws_never_overlap(kind, dtype):
     numbers = np.concatenate(parts)
     assert len(np.unique(numbers)) == len(numbers)
     counter = int(generator.state[1].item())
-    words = sum(n + n % 2 if kind == "normal" else n if dtype == "float64" else -(-n // 2)
-                for n in (1, 3, 8, 1, 5))  # fmt: skip
+    words = sum(
+        n + n % 2 if kind == "normal" else n if dtype == "float64" else -(-n // 2)
+        for n in (1, 3, 8, 1, 5)
+    )
     assert counter >= words / 4
 
 

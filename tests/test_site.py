@@ -114,9 +114,7 @@ def test_a_lesson_becomes_a_page(lesson: Path) -> None:
 def test_a_lesson_without_a_notebook_is_its_text(tmp_path: Path) -> None:
     path = tmp_path / "01_a_neuron.py"
     path.write_text("# %% [markdown]\n# # 1. A neuron\n#\n# $x^2$\n\n# %%\nprint(1)\n")
-    assert lesson_pages.page(path) == (
-        "# 1. A neuron\n\n$x^2$\n\n```python\nprint(1)\n```\n", {}
-    )  # fmt: skip
+    assert lesson_pages.page(path) == ("# 1. A neuron\n\n$x^2$\n\n```python\nprint(1)\n```\n", {})
 
 
 def test_the_site_fetches_nothing_from_elsewhere() -> None:

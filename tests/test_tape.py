@@ -55,9 +55,13 @@ def test_a21_backward_on_what_is_no_scalar():
 def test_a21_writing_into_a_leaf():
     x = leaf(1.0, 2.0)
     for write in (
-        lambda: x.assign(cr.zeros(2)), lambda: x.zero_(), lambda: x.add_(1.0),
-        lambda: x.__setitem__(0, 5.0), lambda: x.__iadd__(1.0), lambda: x.__ipow__(2),
-    ):  # fmt: skip
+        lambda: x.assign(cr.zeros(2)),
+        lambda: x.zero_(),
+        lambda: x.add_(1.0),
+        lambda: x.__setitem__(0, 5.0),
+        lambda: x.__iadd__(1.0),
+        lambda: x.__ipow__(2),
+    ):
         with pytest.raises(RuntimeError, match="no_grad"):
             write()
     assert x.tolist() == [1, 2]

@@ -14,8 +14,14 @@ from chainrule import nn
 def test_what_it_is():
     x = cr.ones(2, 3)
     assert (x.shape, x.ndim, x.dtype, x.size(), x.size(1), x.dim(), x.numel()) == (
-        (2, 3), 2, np.float32, (2, 3), 3, 2, 6,
-    )  # fmt: skip
+        (2, 3),
+        2,
+        np.float32,
+        (2, 3),
+        3,
+        2,
+        6,
+    )
     assert x.is_leaf and not x.requires_grad and x.device == "cpu" and len(x) == 2
     assert x.spec == cr.spec(2, 3)
     with pytest.raises(TypeError, match="0-d"):
@@ -78,10 +84,20 @@ def test_tensors_of_pytorch():
 def test_a4_arrays_are_refused_with_the_fix():
     x, a = cr.ones(2), np.ones(2, np.float32)
     calls = [
-        lambda: x + a, lambda: a + x, lambda: x * a, lambda: a / x, lambda: x @ a, lambda: a @ x,
-        lambda: x == a, lambda: a < x, lambda: cr.maximum(x, a), lambda: cr.exp(a),
-        lambda: x.__add__([1.0, 2.0]), lambda: cr.where(x > 0, a, x), lambda: cr.matmul(a, a),
-    ]  # fmt: skip
+        lambda: x + a,
+        lambda: a + x,
+        lambda: x * a,
+        lambda: a / x,
+        lambda: x @ a,
+        lambda: a @ x,
+        lambda: x == a,
+        lambda: a < x,
+        lambda: cr.maximum(x, a),
+        lambda: cr.exp(a),
+        lambda: x.__add__([1.0, 2.0]),
+        lambda: cr.where(x > 0, a, x),
+        lambda: cr.matmul(a, a),
+    ]
     for call in calls:
         with pytest.raises(TypeError, match=r"cr\.tensor\(x\)"):
             call()
@@ -94,12 +110,15 @@ def test_a4_arrays_are_refused_with_the_fix():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda a: np.broadcast_to(a[:1], (4, 3)), lambda a: a[::-1], lambda a: a.T,
-        lambda a: a.astype(">f4"), lambda a: np.asfortranarray(a),
+        lambda a: np.broadcast_to(a[:1], (4, 3)),
+        lambda a: a[::-1],
+        lambda a: a.T,
+        lambda a: a.astype(">f4"),
+        lambda a: np.asfortranarray(a),
         lambda a: np.frombuffer(b"\0" + a.tobytes(), np.uint8)[1:].view(np.float32).reshape(4, 3),
     ],
     ids=["broadcast", "reversed", "transposed", "swapped", "fortran", "misaligned"],
-)  # fmt: skip
+)
 def test_a15_a16_arrays_of_any_layout(make):
     array = make(np.arange(12, dtype=np.float32).reshape(4, 3))
     array.flags.writeable = False
@@ -118,8 +137,13 @@ def test_a15_a16_arrays_of_any_layout(make):
 
 
 def test_from_numpy_refuses_what_tensors_cannot_hold():
-    for bad in (np.array(["a"]), np.ones(2, np.uint32), np.ones(2, complex), np.ones(2, object),
-                np.ones(2, np.longdouble)):  # fmt: skip
+    for bad in (
+        np.array(["a"]),
+        np.ones(2, np.uint32),
+        np.ones(2, complex),
+        np.ones(2, object),
+        np.ones(2, np.longdouble),
+    ):
         with pytest.raises(TypeError, match=r"not supported.*float32"):
             cr.from_numpy(bad)
     with pytest.raises(TypeError, match=r"cr\.tensor"):
@@ -221,8 +245,12 @@ def test_conversions():
     x = cr.ones(2)
     assert x.float() is x and x.to("cpu") is x and x.cpu() is x and x.contiguous() is x
     assert [y.dtype.name for y in (x.double(), x.half(), x.long(), x.int(), x.bool())] == [
-        "float64", "float16", "int64", "int32", "bool",
-    ]  # fmt: skip
+        "float64",
+        "float16",
+        "int64",
+        "int32",
+        "bool",
+    ]
     assert x.type_as(cr.ones(1, dtype="float64")).dtype == np.float64
     assert x.view_as(cr.ones(2, 1)).shape == (2, 1)
     assert x.to(dtype=cr.float16).dtype == cr.float16

@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 FACES = (
-    "chainrule", "chainrule.nn", "chainrule.nn.functional", "chainrule.nn.init",
-    "chainrule.optim", "chainrule.data", "chainrule.train", "chainrule.errors",
-)  # fmt: skip
+    "chainrule",
+    "chainrule.nn",
+    "chainrule.nn.functional",
+    "chainrule.nn.init",
+    "chainrule.optim",
+    "chainrule.data",
+    "chainrule.train",
+    "chainrule.errors",
+)
 """The modules whose public names must all be on a page."""
 
 
@@ -40,7 +46,9 @@ NN, F, DATA, TRAIN = "chainrule.nn", "chainrule.nn.functional", "chainrule.data"
 
 PAGES = (
     Page(
-        "tensor", "Tensor", "The tensor, and the ways to make one. The element types are "
+        "tensor",
+        "Tensor",
+        "The tensor, and the ways to make one. The element types are "
         "`cr.float16`, `float32`, `float64`, `int8`, `int16`, `int32`, `int64`, `uint8`, `bool`.",
         (
             some("The tensor", "Tensor"),
@@ -49,12 +57,16 @@ PAGES = (
         ),
     ),
     Page(
-        "functions", "Functions", "Elementwise functions, comparisons and reductions. Each op is "
+        "functions",
+        "Functions",
+        "Elementwise functions, comparisons and reductions. Each op is "
         "one record: formula, rule for the shape, NumPy reference, derivative. Unfold an entry to "
         "read the record.",
         (
-            all_of("Elementwise", "ops.elementwise ops.arithmetic ops.transcendental ops.special "
-                                  "ops.gamma"),
+            all_of(
+                "Elementwise",
+                "ops.elementwise ops.arithmetic ops.transcendental ops.special ops.gamma",
+            ),
             all_of("Logic", "ops.logic"),
             all_of("Comparisons, choices, casts", "ops.compare"),
             all_of("Reductions", "ops.reduce ops.norms"),
@@ -65,8 +77,9 @@ PAGES = (
         ),
     ),
     Page(
-        "shapes", "Shapes, indices, products", "Functions that rearrange, select, multiply "
-        "and draw numbers.",
+        "shapes",
+        "Shapes, indices, products",
+        "Functions that rearrange, select, multiply and draw numbers.",
         (
             all_of("Shapes", "ops.shape ops.rearrange"),
             all_of("Diagonals and grids", "ops.diagonals"),
@@ -77,31 +90,48 @@ PAGES = (
         ),
     ),
     Page(
-        "linalg", "Linear algebra", "`cr.linalg`: inverses, systems of equations, decompositions "
-        "and norms of matrices.",
-        (some("Linear algebra",
-                 "cholesky cross det eigh eigvalsh inv lstsq matrix_norm "
-                 "matrix_power matrix_rank multi_dot norm pinv qr slogdet solve svd "
-                 "svdvals vector_norm", "chainrule.linalg"),),
+        "linalg",
+        "Linear algebra",
+        "`cr.linalg`: inverses, systems of equations, decompositions and norms of matrices.",
+        (
+            some(
+                "Linear algebra",
+                "cholesky cross det eigh eigvalsh inv lstsq matrix_norm "
+                "matrix_power matrix_rank multi_dot norm pinv qr slogdet solve svd "
+                "svdvals vector_norm",
+                "chainrule.linalg",
+            ),
+        ),
     ),
     Page(
-        "autograd", "Derivatives", "Derivatives of functions of tensors, of any order, and the "
+        "autograd",
+        "Derivatives",
+        "Derivatives of functions of tensors, of any order, and the "
         "checks that compare them with finite differences.",
         (
-            some("Derivatives", "grad value_and_grad gradients vjp jvp jacobian jacrev jacfwd "
-                                "hessian"),
-            some("Recording", "no_grad enable_grad set_grad_enabled is_grad_enabled "
-                              "detect_anomaly"),
+            some(
+                "Derivatives",
+                "grad value_and_grad gradients vjp jvp jacobian jacrev jacfwd hessian",
+            ),
+            some(
+                "Recording", "no_grad enable_grad set_grad_enabled is_grad_enabled detect_anomaly"
+            ),
             some("Many examples", "vmap"),
             some("Memory", "checkpoint"),
             some("Checks", "gradcheck gradgradcheck"),
         ),
     ),
     Page(
-        "nn", "Layers and losses", "`from chainrule import nn`",
+        "nn",
+        "Layers and losses",
+        "`from chainrule import nn`",
         (
-            some("Modules", "Module FunctionLayer Parameter Buffer summary Summary functional_call "
-                            "stack_module_state", NN),
+            some(
+                "Modules",
+                "Module FunctionLayer Parameter Buffer summary Summary functional_call "
+                "stack_module_state",
+                NN,
+            ),
             some("Containers", "Sequential ModuleList ModuleDict ParameterList ParameterDict", NN),
             all_of("Linear layers", "nn.linear nn.embedding", NN),
             all_of("Convolution and pooling", "nn.conv nn.pool", NN),
@@ -113,59 +143,83 @@ PAGES = (
         ),
     ),
     Page(
-        "functional", "Layers as functions", "`from chainrule.nn import functional as F`. Beside "
+        "functional",
+        "Layers as functions",
+        "`from chainrule.nn import functional as F`. Beside "
         "these it has `sigmoid` and `tanh`, the same as in `cr`.",
         (
             all_of("Activations", "nn.functional.activation nn.functional.softmax", F),
             all_of("Linear layers, dropout, attention", "nn.functional.layers", F),
-            all_of("Convolution, pooling, padding", "nn.functional.convolution "
-                   "nn.functional.pooling nn.functional.padding", F),
+            all_of(
+                "Convolution, pooling, padding",
+                "nn.functional.convolution nn.functional.pooling nn.functional.padding",
+                F,
+            ),
             all_of("Normalization", "nn.functional.normalization", F),
             all_of("Losses", "nn.functional.losses", F),
         ),
     ),
     Page(
-        "init", "Initialization", "`from chainrule.nn import init`: starting values, written "
-        "into a parameter.",
+        "init",
+        "Initialization",
+        "`from chainrule.nn import init`: starting values, written into a parameter.",
         (all_of("Starting values", "nn.init", "chainrule.nn.init"),),
     ),
     Page(
-        "optim", "Optimizers", "`from chainrule import optim`",
+        "optim",
+        "Optimizers",
+        "`from chainrule import optim`",
         (
-            all_of("Optimizers", "optim.optimizer optim.group optim.sgd optim.adam "
-                                 "optim.adaptive", "chainrule.optim"),
-            all_of("Schedules of the learning rate",
-                   "optim.scheduler optim.schedules optim.combined", "chainrule.optim"),
+            all_of(
+                "Optimizers",
+                "optim.optimizer optim.group optim.sgd optim.adam optim.adaptive",
+                "chainrule.optim",
+            ),
+            all_of(
+                "Schedules of the learning rate",
+                "optim.scheduler optim.schedules optim.combined",
+                "chainrule.optim",
+            ),
             all_of("Clipping", "optim.clip", "chainrule.optim"),
         ),
     ),
     Page(
-        "data", "Data", "`from chainrule import data`: datasets, the loader, readers, transforms.",
+        "data",
+        "Data",
+        "`from chainrule import data`: datasets, the loader, readers, transforms.",
         (
             all_of("Data that ships with the package", "data.shipped", DATA),
             all_of("Data that is downloaded once", "data.mnist", DATA),
             all_of("Synthetic data", "data.synthetic", DATA),
             all_of("Datasets and the loader", "data.dataset data.splits data.loader", DATA),
             all_of("Tables", "data.table data.schema data.encoding", DATA),
-            all_of("Readers", "data.catalog data.sources data.tables data.labels data.images "
-                              "data.idx data.numpy_files", DATA),
+            all_of(
+                "Readers",
+                "data.catalog data.sources data.tables data.labels data.images "
+                "data.idx data.numpy_files",
+                DATA,
+            ),
             all_of("Transforms", "data.transforms data.augment", DATA),
         ),
     ),
     Page(
-        "train", "Training", "The Trainer, metrics, callbacks and saved state.",
+        "train",
+        "Training",
+        "The Trainer, metrics, callbacks and saved state.",
         (
             some("The Trainer", "Trainer save load"),
             all_of("The state that callbacks receive", "train.training", TRAIN),
             some("The history", "History", TRAIN),
-            all_of("Metrics", "train.metrics.base train.metrics.classes train.metrics.values",
-                   TRAIN),
+            all_of(
+                "Metrics", "train.metrics.base train.metrics.classes train.metrics.values", TRAIN
+            ),
             all_of("Callbacks", "train.callbacks train.checkpoint train.progress", TRAIN),
         ),
     ),
     Page(
-        "compile", "Compiling and tracing", "Functions as graphs and as executables, with their "
-        "reports.",
+        "compile",
+        "Compiling and tracing",
+        "Functions as graphs and as executables, with their reports.",
         (
             some("Compiling", "compile Compiled"),
             some("One executable", "Executable", "chainrule.compiler.executable"),
@@ -173,29 +227,41 @@ PAGES = (
         ),
     ),
     Page(
-        "core", "Define an op", "The record of an op, and the gateway that every computation "
-        "passes.",
+        "core",
+        "Define an op",
+        "The record of an op, and the gateway that every computation passes.",
         (
             some("Ops", "primitive Spec apply require"),
             some("The record", "Primitive", "chainrule.primitive"),
         ),
     ),
     Page(
-        "errors", "Errors", "Every error says what was given, what was expected, and what to "
+        "errors",
+        "Errors",
+        "Every error says what was given, what was expected, and what to "
         "write instead. Each is a subclass of the built-in exception that you would expect.",
         (
             some("The base", "ChainruleError"),
-            some("Errors", "ShapeError DTypeError ArgumentError OutOfRangeError GradientError "
-                 "NotDifferentiableError NonFiniteError CaptureError LevelError GraphError "
-                 "LinAlgError "
-                 "FormatError DownloadError CheckpointError MissingDependencyError "
-                 "UnknownNameError NestingError", "chainrule.errors"),
-            some("Building messages", "LayerTrail listing shortened missing_dependency "
-                 "unknown_name", "chainrule.errors"),
+            some(
+                "Errors",
+                "ShapeError DTypeError ArgumentError OutOfRangeError GradientError "
+                "NotDifferentiableError NonFiniteError CaptureError LevelError GraphError "
+                "LinAlgError "
+                "FormatError DownloadError CheckpointError MissingDependencyError "
+                "UnknownNameError NestingError",
+                "chainrule.errors",
+            ),
+            some(
+                "Building messages",
+                "LayerTrail listing shortened missing_dependency unknown_name",
+                "chainrule.errors",
+            ),
         ),
     ),
     Page(
-        "settings", "Settings", "All settings. They are scoped to the context, and so to the "
+        "settings",
+        "Settings",
+        "All settings. They are scoped to the context, and so to the "
         "thread. Environment variables: `CHAINRULE_ENGINE=off` runs everything on NumPy, "
         "`CHAINRULE_NUM_THREADS` sets the number of threads of the engine, `CHAINRULE_DATA` is the "
         "first place where data sets are looked for.",
@@ -204,4 +270,4 @@ PAGES = (
             some("The record", "Settings use change", "chainrule.settings"),
         ),
     ),
-)  # fmt: skip
+)

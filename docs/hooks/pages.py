@@ -38,11 +38,17 @@ def on_files(files: Files, config: Any) -> Files:
 def project_pages() -> dict[str, str]:
     """The README, CHANGELOG and CONTRIBUTING pages, with their links adapted to the site."""
     found = {}
-    for source, target in (("README.md", "index.md"), ("CHANGELOG.md", "changelog.md"),
-                           ("CONTRIBUTING.md", "contributing.md")):  # fmt: skip
+    for source, target in (
+        ("README.md", "index.md"),
+        ("CHANGELOG.md", "changelog.md"),
+        ("CONTRIBUTING.md", "contributing.md"),
+    ):
         text = (ROOT / source).read_text(encoding="utf-8").replace("](docs/", "](")
-        for old, new in (("CHANGELOG.md", "changelog.md"), ("CONTRIBUTING.md", "contributing.md"),
-                         ("lessons/README.md", "lessons/index.md")):  # fmt: skip
+        for old, new in (
+            ("CHANGELOG.md", "changelog.md"),
+            ("CONTRIBUTING.md", "contributing.md"),
+            ("lessons/README.md", "lessons/index.md"),
+        ):
             text = text.replace(f"]({old}", f"]({new}")
         found[target] = text
     found["index.md"] = "---\nhide: [navigation]\n---\n\n" + found["index.md"]

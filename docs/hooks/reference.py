@@ -83,8 +83,12 @@ def entries() -> dict[str, Entry]:
                 entry = Entry(section.face, name, page.name, value)
                 found[entry.anchor] = entry
     values = {id(entry.value) for entry in found.values()}
-    missing = [f"{f}.{n}" for f in FACES for n in shown(f)
-               if id(getattr(importlib.import_module(f), n)) not in values]  # fmt: skip
+    missing = [
+        f"{f}.{n}"
+        for f in FACES
+        for n in shown(f)
+        if id(getattr(importlib.import_module(f), n)) not in values
+    ]
     if missing:
         raise LookupError(f"no page of the reference shows {missing}: see docs/hooks/contents.py")
     return found
@@ -230,9 +234,13 @@ def source_of_record(op: Primitive) -> tuple[str, str] | None:
 def page_text(page: Page) -> str:
     parts = [f"# {page.title}", page.intro]
     for section in page.sections:
-        found = [e for e in entries().values()
-                 if e.page == page.name and (e.name, e.value) in list(names(section))
-                 and e.face == section.face]  # fmt: skip
+        found = [
+            e
+            for e in entries().values()
+            if e.page == page.name
+            and (e.name, e.value) in list(names(section))
+            and e.face == section.face
+        ]
         parts += [f"## {section.title}", section.intro, *map(entry_text, found)]
         if section.names == ("Tensor",):
             parts.append(tensor_methods())

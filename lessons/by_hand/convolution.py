@@ -101,7 +101,7 @@ class Convolution:
     def __init__(
         self, n_inputs: int, n_filters: int, kernel: int, stride: int = 1, padding: int = 0,
         seed: int = 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         draw = np.random.default_rng(seed)
         scale = np.sqrt(2 / (n_inputs * kernel**2))
         shape = (n_filters, n_inputs, kernel, kernel)

@@ -34,7 +34,7 @@ WORKLOADS = {
 CANDIDATES = (
     *(f"C++ {stage}" for stage in bridge.STAGES),
     "NumPy by hand", "Chainrule eager", "Chainrule compiled",
-)  # fmt: skip
+)
 RESULTS = Path(__file__).parent.parent / "results" / "cpp.json"
 
 
@@ -156,7 +156,7 @@ def machine() -> dict[str, Any]:
     return {
         "date": time.strftime("%Y-%m-%d"), "architecture": platform.machine(),
         "cores": os.cpu_count(), "floats in a vector register": lanes(), "caches": caches,
-    }  # fmt: skip
+    }
 
 
 def described(machine: dict[str, Any]) -> str:

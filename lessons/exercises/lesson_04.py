@@ -85,7 +85,7 @@ def Dual(answer: Any) -> None:
 
     for p in (-0.9, 0.3, 1.7):
         for name, part in (("x − 1", lambda x: x - 1), ("1 / x", lambda x: 1 / x), ("f(x)", f),
-                           ("x.exp()", lambda x: x.exp())):  # fmt: skip
+                           ("x.exp()", lambda x: x.exp())):
             x, dual = Scalar(p), given("The number", answer(p, 1.0))
             truth = part(x)
             truth.backward()

@@ -81,6 +81,6 @@ def early_stopping(answer: Any) -> None:
     cases = (
         ([3, 2, 2.5, 1, 1.5, 1.2, 1.1], 2, (5, 3)), ([3, 2, 2.5, 1], 1, (2, 1)),
         ([3.0, 2.0, 1.0], 5, (2, 2)), ([1, 1, 1, 0.5], 2, (2, 0)),
-    )  # fmt: skip
+    )
     for losses, patience, expected in cases:
         equal(f"early_stopping({losses}, {patience})", answer(losses, patience), expected)

@@ -77,7 +77,7 @@ def fold(answer: Any) -> None:
         "bias": draw.normal(size=3).astype(np.float32),
         "running_mean": draw.normal(size=3).astype(np.float32),
         "running_var": draw.uniform(0.5, 2, size=3).astype(np.float32),
-    }, strict=False)  # fmt: skip
+    }, strict=False)
     norm.eval()
     x = draw.normal(1, 2, size=(8, 2, 6, 6)).astype(np.float32)
     weights, biases = given(

@@ -79,7 +79,7 @@ def ops_of(answer: Any) -> None:
 def coefficients_needed(answer: Any) -> None:
     r = np.linspace(-math.log(2) / 2, math.log(2) / 2, 2001)
     at_zero = [abs(np.exp(r) - sum(r**k / math.factorial(k) for k in range(n + 2))).max()
-               for n in range(1, 12)]  # fmt: skip
+               for n in range(1, 12)]
     for error in (2.0**-24, 1e-12):
         found = int(given(f"coefficients_needed({error:.2g})", answer(error)))
         taylor = 1 + int(np.argmax(np.array(at_zero) < error))

@@ -116,9 +116,10 @@ class Conversion:
             return format(self.item(), spec)
         if spec:
             raise DTypeError(
-                f"the format {spec!r} is for one number", given=f"shape {self.shape}",
+                f"the format {spec!r} is for one number",
+                given=f"shape {self.shape}",
                 instead="Format the elements: x.tolist().",
-            )  # fmt: skip
+            )
         return str(self)
 
     def __repr__(self: Any) -> str:

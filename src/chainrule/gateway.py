@@ -105,10 +105,12 @@ def _scalar(name: str, value: Any, beside: DType | None) -> Tensor:
     if not isinstance(value, SCALARS):
         kind = type(value).__name__
         raise DTypeError(
-            f"`{name}` takes tensors and Python numbers", given=f"{kind}",
+            f"`{name}` takes tensors and Python numbers",
+            given=f"{kind}",
             instead=f"Convert the {kind} with cr.tensor(x)."
-            if isinstance(value, (np.ndarray, list, tuple)) else None,
-        )  # fmt: skip
+            if isinstance(value, (np.ndarray, list, tuple))
+            else None,
+        )
     default = current().default_dtype
     is_float = isinstance(value, (float, np.floating))
     is_bool = isinstance(value, (bool, np.bool_))
@@ -134,9 +136,10 @@ def common_dtype(name: str, *dtypes: DType) -> DType:
     if len(floats) > 1:
         names = " and ".join(sorted(map(str, floats)))
         raise DTypeError(
-            f"`{name}` does not mix {names}", expected="one floating dtype",
+            f"`{name}` does not mix {names}",
+            expected="one floating dtype",
             instead="Convert one of them, e.g. x.to(cr.float32).",
-        )  # fmt: skip
+        )
     return floats.pop() if floats else np.result_type(*dtypes)
 
 

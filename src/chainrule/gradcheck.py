@@ -60,12 +60,12 @@ def gradcheck(
         u = [rng.standard_normal(y.shape) for y in outputs]
         v = [rng.standard_normal(values[i].shape) for i in active]
         found = gradients(
-            outputs, [values[i] for i in active], [Tensor(np.asarray(a)) for a in u],
+            outputs,
+            [values[i] for i in active],
+            [Tensor(np.asarray(a)) for a in u],
             allow_unused=True,
-        )  # fmt: skip
-        products = [
-            g.detach().numpy() * d for g, d in zip(found, v, strict=True) if g is not None
-        ]
+        )
+        products = [g.detach().numpy() * d for g, d in zip(found, v, strict=True) if g is not None]
         analytic = sum(float(np.sum(product)) for product in products)
         numeric = _difference(function, values, active, u, v, eps)
         if not abs(analytic - numeric) <= atol + rtol * abs(numeric):
@@ -96,9 +96,12 @@ def gradgradcheck(
         active = [x for x in point if isinstance(x, Tensor) and x.requires_grad]
         weights = list(point[len(values) :])
         found = gradients(
-            _outputs(function(*point[: len(values)])), active[: len(active) - len(weights)],
-            weights, create_graph=True, allow_unused=True,
-        )  # fmt: skip
+            _outputs(function(*point[: len(values)])),
+            active[: len(active) - len(weights)],
+            weights,
+            create_graph=True,
+            allow_unused=True,
+        )
         return [g for g in found if g is not None]
 
     return gradcheck(gradient, [*values, *u], **options)

@@ -101,8 +101,9 @@ class Graph:
             if (array.shape, array.dtype) != (value.shape, value.dtype):
                 raise GraphError(
                     f"the constant {value} has another array",
-                    given=Spec(array.shape, array.dtype), expected=value.spec,
-                )  # fmt: skip
+                    given=Spec(array.shape, array.dtype),
+                    expected=value.spec,
+                )
         for number, equation in enumerate(self.equations):
             where = f"equation {number} ({equation.primitive.name})"
             if missing := [v for v in equation.inputs if v not in defined]:
@@ -133,9 +134,7 @@ class Graph:
         Raises GraphError for a wrong number of arrays, ShapeError or DTypeError for a wrong spec.
         """
         if len(arrays) != len(self.inputs):
-            raise GraphError(
-                "wrong number of inputs", given=len(arrays), expected=len(self.inputs)
-            )
+            raise GraphError("wrong number of inputs", given=len(arrays), expected=len(self.inputs))
         environment = dict(self.constants)
         for value, array in zip(self.inputs, arrays, strict=True):
             if array.shape != value.shape:

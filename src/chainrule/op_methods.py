@@ -75,9 +75,10 @@ def _converted(name: str, y: Any, dtype: Any) -> Any:
     """The result in the tensor's dtype, as in PyTorch, unless floats or integers would be lost."""
     if RANK[y.dtype.kind] > RANK[dtype.kind]:
         raise DTypeError(
-            f"`{name}` keeps the dtype of the tensor", given=f"a result of {y.dtype} for {dtype}",
+            f"`{name}` keeps the dtype of the tensor",
+            given=f"a result of {y.dtype} for {dtype}",
             instead=f"Use the op that returns a new tensor, `{name[:-1]}`.",
-        )  # fmt: skip
+        )
     return y.astype(dtype)
 
 

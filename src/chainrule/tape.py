@@ -71,9 +71,19 @@ class Node:
     """
 
     __slots__ = (
-        "__weakref__", "edges", "hooks", "input_specs", "order", "outputs", "params", "place",
-        "primitive", "recall", "saved", "specs",
-    )  # fmt: skip
+        "__weakref__",
+        "edges",
+        "hooks",
+        "input_specs",
+        "order",
+        "outputs",
+        "params",
+        "place",
+        "primitive",
+        "recall",
+        "saved",
+        "specs",
+    )
 
     primitive: Primitive
     params: dict[str, Any]
@@ -273,8 +283,9 @@ def run_hooks(hooks: Iterable[Callable[[Tensor], Tensor | None]], g: Tensor) -> 
         if replaced.shape != g.shape or replaced.dtype != g.dtype:
             raise ShapeError(
                 "a hook must return a gradient of the same spec, or None",
-                given=replaced.spec, expected=g.spec,
-            )  # fmt: skip
+                given=replaced.spec,
+                expected=g.spec,
+            )
         g = replaced
     return g
 
@@ -325,9 +336,7 @@ def _derive(
     return results
 
 
-def _as_saved(
-    node: Node, x: Tensor, data: Any, edge: Edge, wrap: Callable[..., Tensor]
-) -> Tensor:
+def _as_saved(node: Node, x: Tensor, data: Any, edge: Edge, wrap: Callable[..., Tensor]) -> Tensor:
     """An input as it was when the op ran: the tensor itself, or its saved data if the tensor was
     overwritten since. Raises GradientError for an overwritten leaf in a second derivative."""
     if top().read(x) is data:

@@ -41,9 +41,17 @@ class Tensor(Conversion, Methods):
     """
 
     __slots__ = (
-        "__weakref__", "_alias", "_data", "_grad", "_hooks", "_node", "_output", "_requires_grad",
-        "_version", "_written",
-    )  # fmt: skip
+        "__weakref__",
+        "_alias",
+        "_data",
+        "_grad",
+        "_hooks",
+        "_node",
+        "_output",
+        "_requires_grad",
+        "_version",
+        "_written",
+    )
     __array_ufunc__ = None  # `array + tensor` calls the tensor's method, whose error explains.
 
     _data: Any
@@ -55,9 +63,10 @@ class Tensor(Conversion, Methods):
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         if not isinstance(data, (np.ndarray, StandIn)):
             raise DTypeError(
-                "a Tensor is made around a NumPy array", given=type(data).__name__,
+                "a Tensor is made around a NumPy array",
+                given=type(data).__name__,
                 instead="Use cr.tensor(x).",
-            )  # fmt: skip
+            )
         self._data = top().adopt(self, data)
         self._grad: Tensor | None = None
         self._node = None
@@ -106,9 +115,10 @@ class Tensor(Conversion, Methods):
     def requires_grad(self, value: bool) -> None:
         if value and self.dtype.kind != "f":
             raise DTypeError(
-                "only floating tensors can require gradients", given=self.dtype,
+                "only floating tensors can require gradients",
+                given=self.dtype,
                 instead="Convert first: x.float().requires_grad_().",
-            )  # fmt: skip
+            )
         if not value and self._node is not None:
             raise GradientError(
                 "a computed tensor cannot stop requiring gradients", instead="Use x.detach()."
@@ -324,9 +334,11 @@ def _fitting(target: Tensor, value: Any) -> Tensor:
         raise ShapeError("assign keeps the shape", given=value.shape, expected=target.shape)
     if value.dtype != target.dtype:
         raise DTypeError(
-            "assign keeps the dtype", given=value.dtype, expected=target.dtype,
+            "assign keeps the dtype",
+            given=value.dtype,
+            expected=target.dtype,
             instead=f"Convert the value with .to(cr.{target.dtype}).",
-        )  # fmt: skip
+        )
     return value
 
 
@@ -350,9 +362,10 @@ def seed_for(output: Tensor, gradient: Tensor | None) -> Tensor:
         return Tensor(np.ones(output.shape, output.dtype))
     if not isinstance(gradient, Tensor):
         raise DTypeError(
-            "the upstream gradient is a tensor", given=type(gradient).__name__,
+            "the upstream gradient is a tensor",
+            given=type(gradient).__name__,
             instead="Use cr.tensor(x).",
-        )  # fmt: skip
+        )
     if gradient.shape != output.shape or gradient.dtype != output.dtype:
         raise ShapeError(
             "the upstream gradient has the spec of the output",
@@ -393,8 +406,9 @@ def from_numpy(array: Array) -> Tensor:
     """
     if not isinstance(array, np.ndarray):
         raise DTypeError(
-            "from_numpy takes a NumPy array", given=type(array).__name__,
+            "from_numpy takes a NumPy array",
+            given=type(array).__name__,
             instead="Use cr.tensor(x).",
-        )  # fmt: skip
+        )
     dtype = supported(array.dtype)
     return Tensor(array if array.dtype.isnative else array.astype(dtype))

@@ -21,7 +21,7 @@ import chainrule as cr
 from chainrule import engine, settings
 from chainrule.errors import CaptureError
 
-HEADER = '''
+HEADER = """
 import collections, dataclasses, functools, itertools, random
 import numpy as np
 import chainrule as cr
@@ -72,7 +72,7 @@ def make(c):
         return t * c
     return inner
 CLOSED = make(0.8)
-'''
+"""
 
 NUMBERS = (
     "G", "CFG.k", "SLOTS.k", "OPTIONS.gain", "OBJ.k", "BOX['f']", "LIST[0]", "LIST[-1]",
@@ -224,7 +224,7 @@ def load(source: str, name: str) -> types.ModuleType:
 
 
 def run(seed: int, calls: int = 4) -> str:
-    """"equal", "refused", "error" (both raise), or what differs."""
+    """ "equal", "refused", "error" (both raise), or what differs."""
     writer = Writer(seed)
     source, changes = writer.source(), writer.changes(calls)
     eager, other = load(source, "eager_program"), load(source, "compiled_program")

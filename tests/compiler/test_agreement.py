@@ -48,20 +48,34 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "mlp": (lambda: nn.Sequential(nn.Linear(30, 24), nn.ReLU(), nn.Linear(24, 5)), (17, 30)),
     "smooth": (
         lambda: nn.Sequential(
-            nn.Linear(30, 24), nn.Tanh(), nn.Dropout(0.2), nn.Linear(24, 20), nn.SiLU(),
-            nn.Linear(20, 5), nn.ELU(),
-        ), (17, 30),
+            nn.Linear(30, 24),
+            nn.Tanh(),
+            nn.Dropout(0.2),
+            nn.Linear(24, 20),
+            nn.SiLU(),
+            nn.Linear(20, 5),
+            nn.ELU(),
+        ),
+        (17, 30),
     ),
     "conv": (
         lambda: nn.Sequential(
-            nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(3, 4, 3), nn.Sigmoid(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16, 5),
-        ), (9, 1, 12, 12),
+            nn.Conv2d(1, 3, 3, padding=1),
+            nn.BatchNorm2d(3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(3, 4, 3),
+            nn.Sigmoid(),
+            nn.AvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(16, 5),
+        ),
+        (9, 1, 12, 12),
     ),
     "lstm": (lambda: Last(nn.LSTM(6, 12, batch_first=True)), (9, 7, 6)),
     "gru": (lambda: Last(nn.GRU(6, 12, batch_first=True)), (9, 7, 6)),
     "block": (Block, (6, 8)),
-}  # fmt: skip
+}
 OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
     "sgd": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=0.01),
     "adam": lambda p: optim.Adam(p, lr=0.01),

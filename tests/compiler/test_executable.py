@@ -184,16 +184,22 @@ def test_a_step_that_fails_changes_no_state(training):
 
     step(x, y), step(x, y)
     state = {k: v.numpy().copy() for k, v in model.state_dict().items()}
-    moments = [t.numpy().copy() for t in cr.tree.flatten(optimizer.state_dict())
-               if isinstance(t, cr.Tensor)]  # fmt: skip
+    moments = [
+        t.numpy().copy()
+        for t in cr.tree.flatten(optimizer.state_dict())
+        if isinstance(t, cr.Tensor)
+    ]
     with pytest.raises(ArithmeticError, match="not finite"):
         step(x * float("nan"), y)
     with pytest.raises(IndexError):
         step(x, y + 7)
     for k, v in model.state_dict().items():
         np.testing.assert_array_equal(v.numpy(), state[k])
-    for old, t in zip(moments, [t for t in cr.tree.flatten(optimizer.state_dict())
-                                if isinstance(t, cr.Tensor)], strict=True):  # fmt: skip
+    for old, t in zip(
+        moments,
+        [t for t in cr.tree.flatten(optimizer.state_dict()) if isinstance(t, cr.Tensor)],
+        strict=True,
+    ):
         np.testing.assert_array_equal(t.numpy(), old)
     step(x, y)
 
@@ -210,8 +216,9 @@ def test_a_step_allocates_nothing(training):
         after = tracemalloc.take_snapshot()
     finally:
         tracemalloc.stop()
-    grown = sum(x.size_diff for x in after.compare_to(before, "filename")
-                if "chainrule" in str(x.traceback))  # fmt: skip
+    grown = sum(
+        x.size_diff for x in after.compare_to(before, "filename") if "chainrule" in str(x.traceback)
+    )
     assert grown < 1024, f"{grown} bytes in 50 steps"
     assert loss.item() > 0
 

@@ -25,9 +25,14 @@ OPTIMIZERS = {
 def net() -> Any:
     cr.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-        nn.Dropout(0.1), nn.Linear(36, 10),
-    ).train()  # fmt: skip
+        nn.Conv2d(1, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.1),
+        nn.Linear(36, 10),
+    ).train()
 
 
 def training(optimizer: Any, model: Any, compiled: bool) -> Any:

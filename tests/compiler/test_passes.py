@@ -127,11 +127,17 @@ def test_fusion_moves_what_reads_a_chain_behind_it():
 def test_random_programs_keep_their_bits_through_every_pass():
     """Programs of random elementwise, shape and reduction steps, through each pass and all."""
     steps = [
-        lambda x, y: x + y, lambda x, y: x * 1.0, lambda x, y: (x * y).tanh(),
-        lambda x, y: x - y.mean(), lambda x, y: x.T.reshape(4, 4),
-        lambda x, y: cr.where(x > y, x, y), lambda x, y: x @ y, lambda x, y: x.sum(0, True) + y,
-        lambda x, y: x.neg().neg(), lambda x, y: y.exp() + x,
-    ]  # fmt: skip
+        lambda x, y: x + y,
+        lambda x, y: x * 1.0,
+        lambda x, y: (x * y).tanh(),
+        lambda x, y: x - y.mean(),
+        lambda x, y: x.T.reshape(4, 4),
+        lambda x, y: cr.where(x > y, x, y),
+        lambda x, y: x @ y,
+        lambda x, y: x.sum(0, True) + y,
+        lambda x, y: x.neg().neg(),
+        lambda x, y: y.exp() + x,
+    ]
     for seed in range(40):
         rng = np.random.default_rng(seed)
         chosen = [(steps[i], rng.integers(0, 99, 2)) for i in rng.integers(0, len(steps), 12)]

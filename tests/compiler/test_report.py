@@ -12,18 +12,27 @@ from chainrule.graph import Equation, Value, as_tuple
 from chainrule.primitive import Spec, registry
 
 WITH_PRODUCTS = [
-    "matmul", "lstm_sequence", "lstm_sequence_gradient", "gru_sequence", "gru_sequence_gradient",
-    "rnn_sequence", "rnn_sequence_gradient", "attention", "attention_gradient",
-]  # fmt: skip
+    "matmul",
+    "lstm_sequence",
+    "lstm_sequence_gradient",
+    "gru_sequence",
+    "gru_sequence_gradient",
+    "rnn_sequence",
+    "rnn_sequence_gradient",
+    "attention",
+    "attention_gradient",
+]
 
 
 def equation(name: str, inputs: Any, params: Any) -> Equation:
     arrays = [np.asarray(x) for x in inputs]
     outputs = as_tuple(registry[name].infer(*arrays, **params))
     return Equation(
-        registry[name], tuple(Value(Spec(x.shape, x.dtype)) for x in arrays), params,
+        registry[name],
+        tuple(Value(Spec(x.shape, x.dtype)) for x in arrays),
+        params,
         tuple(map(Value, outputs)),
-    )  # fmt: skip
+    )
 
 
 class Counting(np.ndarray):  # type: ignore[type-arg]

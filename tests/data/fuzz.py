@@ -46,9 +46,29 @@ class Kind(NamedTuple):
 
 EXTREMES = [b"\0" * 4, b"\xff" * 4, b"\x7f" + b"\xff" * 3, b"\xff" * 3 + b"\x7f", b"\xff" * 8]
 WORDS = [
-    b",", b";", b"\t", b'"', b'""', b"\n", b"\r", b"\r\n", b"\0", b"1e999", b"-", b"nan", b"inf",
-    b"0x1", b"1_0", b" ", b"\xc3\xa9", b"\xff", b"\xef\xbb\xbf", b"<html>", b"9" * 400, b"\n" * 9,
-]  # fmt: skip
+    b",",
+    b";",
+    b"\t",
+    b'"',
+    b'""',
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b"\0",
+    b"1e999",
+    b"-",
+    b"nan",
+    b"inf",
+    b"0x1",
+    b"1_0",
+    b" ",
+    b"\xc3\xa9",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"<html>",
+    b"9" * 400,
+    b"\n" * 9,
+]
 
 
 def mutated(content: bytes, draw: np.random.Generator) -> bytes:

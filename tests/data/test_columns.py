@@ -103,9 +103,13 @@ def test_data_frames(library, kind):
 
 def test_a_pandas_category_stays_one():
     pandas = pytest.importorskip("pandas", reason="needs pandas")
-    frame = pandas.DataFrame({"zip": pandas.Series([1, 2, 1], dtype="category"),
-                              "when": pandas.to_datetime(["2012-01-01", None, "2013-01-01"]),
-                              "n": pandas.Series([1, None, 3], dtype="Int64")})  # fmt: skip
+    frame = pandas.DataFrame(
+        {
+            "zip": pandas.Series([1, 2, 1], dtype="category"),
+            "when": pandas.to_datetime(["2012-01-01", None, "2013-01-01"]),
+            "n": pandas.Series([1, None, 3], dtype="Int64"),
+        }
+    )
     table = read_columns(frame)
     assert table.roles == {"zip": "category", "when": "date", "n": "number"}
     assert table.column("zip") == ["1", "2", "1"]

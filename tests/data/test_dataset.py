@@ -210,9 +210,13 @@ def test_indices_of_any_integer_type():
 def test_describe_is_json_and_rebuilds_the_preprocessing():
     x = np.random.default_rng(0).normal(size=(6, 2))
     data = ArrayDataset(
-        x, np.array([0, 1] * 3), classes=("no", "yes"), feature_names=("u", "v"),
-        transform=Standardize.fit(x, dtype="float32"), image=ImageFormat(1, 1, 2, 16.0),
-    )  # fmt: skip
+        x,
+        np.array([0, 1] * 3),
+        classes=("no", "yes"),
+        feature_names=("u", "v"),
+        transform=Standardize.fit(x, dtype="float32"),
+        image=ImageFormat(1, 1, 2, 16.0),
+    )
     record = json.loads(json.dumps(data.describe()))
     assert record["classes"] == ["no", "yes"]
     assert record["input_shape"] == [2]

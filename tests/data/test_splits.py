@@ -10,9 +10,12 @@ from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError
 
 def test_subset_passes_everything_on():
     base = ArrayDataset(
-        np.arange(10.0).reshape(5, 2), np.array([0, 1, 0, 1, 0]), classes=("a", "b"),
-        feature_names=("u", "v"), transform=Rescale(2),
-    )  # fmt: skip
+        np.arange(10.0).reshape(5, 2),
+        np.array([0, 1, 0, 1, 0]),
+        classes=("a", "b"),
+        feature_names=("u", "v"),
+        transform=Rescale(2),
+    )
     part = Subset(base, [4, 1])
     assert len(part) == 2
     assert part[0][0].tolist() == [4, 4.5]

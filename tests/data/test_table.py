@@ -320,12 +320,14 @@ def test_open_dataset_takes_the_same_options(write):
 
 def test_data_frames_decide_by_their_types(write):
     pandas = pytest.importorskip("pandas", reason="needs pandas")
-    frame = pandas.DataFrame({
-        "zip": pandas.Series(cycle([123, 456, 789]), dtype="category"),
-        "when": pandas.date_range("2012-01-01", periods=N),
-        "x": DRAW.normal(size=N),
-        "y": cycle(["a", "b"]),
-    })  # fmt: skip
+    frame = pandas.DataFrame(
+        {
+            "zip": pandas.Series(cycle([123, 456, 789]), dtype="category"),
+            "when": pandas.date_range("2012-01-01", periods=N),
+            "x": DRAW.normal(size=N),
+            "y": cycle(["a", "b"]),
+        }
+    )
     train, _ = table(frame, "y")
     roles = [column.role for column in train.schema.columns]
     assert roles == ["category", "date", "number", "label"]

@@ -15,9 +15,14 @@ from chainrule.nn import functional as F
 from chainrule.primitive import registry
 
 SIZES = [  # L, S, d, e: within a block, exactly one, across several, wider than a block of d
-    (1, 1, 1, 1), (3, 5, 4, 2), (1, 70, 8, 8), (64, 64, 32, 32), (65, 64, 33, 7),
-    (130, 100, 16, 40), (70, 200, 300, 20),
-]  # fmt: skip
+    (1, 1, 1, 1),
+    (3, 5, 4, 2),
+    (1, 70, 8, 8),
+    (64, 64, 32, 32),
+    (65, 64, 33, 7),
+    (130, 100, 16, 40),
+    (70, 200, 300, 20),
+]
 MASKS = ("none", "pairs", "rows", "columns", "added", "added and pairs")
 TOLERANCE = {np.float32: 3e-6, np.float64: 5e-15}
 """Of the largest number: a few roundings a term, and sums of up to 300 terms in other order."""
@@ -122,8 +127,9 @@ def test_strided_operands_are_read_in_place() -> None:
     q, k, v = (x[:, :, i].transpose(0, 2, 1, 3) for i in range(3))
     u = np.random.default_rng(1).normal(size=(2, 70, 4, 16)).astype(np.float32).swapaxes(1, 2)
     copies = [np.ascontiguousarray(a) for a in (q, k, v, u)]
-    for a, b in zip(both(native, q, k, v, u, (), True), both(native, *copies, (), True),
-                    strict=True):  # fmt: skip
+    for a, b in zip(
+        both(native, q, k, v, u, (), True), both(native, *copies, (), True), strict=True
+    ):
         assert same_bits(a, b)
 
 

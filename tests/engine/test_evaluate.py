@@ -57,9 +57,12 @@ def test_d3_an_example_has_the_same_bits_in_any_batch() -> None:
     """Eagerly, too."""
     cr.manual_seed(0)
     model = cr.nn.Sequential(
-        cr.nn.Linear(20, 30), cr.nn.Tanh(), cr.nn.LayerNorm(30), cr.nn.Linear(30, 4),
+        cr.nn.Linear(20, 30),
+        cr.nn.Tanh(),
+        cr.nn.LayerNorm(30),
+        cr.nn.Linear(30, 4),
         cr.nn.Softmax(-1),
-    )  # fmt: skip
+    )
     model.eval()
     x = cr.randn(33, 20)
     whole = model(x).detach().numpy()

@@ -54,9 +54,13 @@ def run(
     """What a program prints in a fresh interpreter; it must end well within two minutes."""
     environment = {k: v for k, v in os.environ.items() if k not in without}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=cwd,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=cwd,
         env={**environment, **changed},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -131,10 +135,24 @@ def test_k2_a_compiler_that_fails_gives_pure_python(
     """The install succeeds, and what is installed says that it has no engine."""
     cxx = script(tmp_path / "my compilers" / "c++", COMPILERS[compiler])
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "-v", "--no-build-isolation", "--no-deps",
-         "--no-index", "--wheel-dir", str(tmp_path / "wheels"), str(source)],
-        capture_output=True, text=True, timeout=300, env={**os.environ, "CXX": str(cxx)},
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "-v",
+            "--no-build-isolation",
+            "--no-deps",
+            "--no-index",
+            "--wheel-dir",
+            str(tmp_path / "wheels"),
+            str(source),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "CXX": str(cxx)},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "retrying due to override" in done.stdout + done.stderr
     (wheel,) = (tmp_path / "wheels").iterdir()
@@ -146,9 +164,13 @@ def test_k2_a_compiler_that_fails_gives_pure_python(
     # -S: an editable install of the checkout must not answer for the wheel.
     paths = [str(tmp_path / "site"), *[p for p in sys.path if p.endswith("site-packages")]]
     done = subprocess.run(
-        [sys.executable, "-S", "-c", TRAIN + checks], capture_output=True, text=True, timeout=120,
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )  # fmt: skip
+        [sys.executable, "-S", "-c", TRAIN + checks],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith(str(tmp_path / "site"))
 
@@ -160,14 +182,25 @@ def test_k2_a_ccache_whose_path_has_spaces(source: Path, tmp_path: Path) -> None
     build = tmp_path / "the build"
     target = "CMakeFiles/_native.dir/src/chainrule/engine/cpp/runtime/dispatch.cpp.o"
     for command in (
-        ["cmake", "-G", "Ninja", "-S", str(source), "-B", str(build),
-         f"-DPython_EXECUTABLE={sys.executable}"],
+        [
+            "cmake",
+            "-G",
+            "Ninja",
+            "-S",
+            str(source),
+            "-B",
+            str(build),
+            f"-DPython_EXECUTABLE={sys.executable}",
+        ],
         ["cmake", "--build", str(build), "--target", target],
-    ):  # fmt: skip
+    ):
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=300,
+            command,
+            capture_output=True,
+            text=True,
+            timeout=300,
             env={**os.environ, "CMAKE_CXX_COMPILER_LAUNCHER": str(cache)},
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stdout + done.stderr
     assert (build / target).exists() and "dispatch.cpp" in log.read_text()
 

@@ -50,17 +50,28 @@ class Attentive(nn.Module):
 
 def mlp() -> Any:
     return nn.Sequential(
-        nn.Linear(100, 128), nn.ReLU(), nn.Dropout(0.3), nn.Linear(128, 64), nn.Tanh(),
+        nn.Linear(100, 128),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.Linear(128, 64),
+        nn.Tanh(),
         nn.Linear(64, CLASSES),
-    )  # fmt: skip
+    )
 
 
 def cnn() -> Any:
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(8, 16, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Dropout(0.2),
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, 3),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.2),
         nn.Linear(16 * 2 * 2, CLASSES),
-    )  # fmt: skip
+    )
 
 
 MODELS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
@@ -206,8 +217,11 @@ def test_d5_the_environment_changes_no_byte_of_a_file(tmp_path: Path) -> None:
         changed = {"PYTHONHASHSEED": seed, "LC_ALL": locale, "TZ": zone}
         done = subprocess.run(
             [sys.executable, "-c", SAVED, str(tmp_path / f"{i}.safetensors")],
-            capture_output=True, text=True, timeout=120, env={**os.environ, **changed},
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, **changed},
+        )
         assert done.returncode == 0, done.stderr
         said.append(done.stdout)
     assert said[0] == said[1] == said[2]
@@ -338,9 +352,12 @@ print([str(w.message) for w in seen])
 """
     environment = {k: v for k, v in os.environ.items() if not k.endswith("NUM_THREADS")}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
         env={**environment, "OPENBLAS_NUM_THREADS": "1", name: text},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("makes no sense") == 1 and f"{name}='{text}'" in done.stdout
 

@@ -42,9 +42,12 @@ y = cr.tensor(np.arange(400) % 10)
 def program(code: str, **changed: str) -> str:
     """What a program prints in a fresh interpreter, after MAKE; it must end within a minute."""
     done = subprocess.run(
-        [sys.executable, "-c", MAKE + code], capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", MAKE + code],
+        capture_output=True,
+        text=True,
+        timeout=60,
         env={**os.environ, **changed},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -270,9 +273,7 @@ worker.start()
 worker.join(50)
 assert not worker.is_alive()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
-    )  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout.strip() == "20000.0", done.stderr
 
 
@@ -365,8 +366,10 @@ def test_k11_no_more_threads() -> None:
     for limits in ([], ["limited"]):
         done = subprocess.run(
             [sys.executable, "-c", MAKE + NO_THREADS, *limits],
-            capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         if done.returncode == 77:
             pytest.skip("this system does not hold the limit")
         assert done.returncode == 0, done.stderr
@@ -378,8 +381,10 @@ def test_k11_no_more_threads() -> None:
 def limited(headroom: float, threads: int, part: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", MAKE + LITTLE_MEMORY, str(headroom), str(threads), part],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0, f"{headroom} MiB: {done.returncode}\n{done.stderr}"
     return done.stdout.strip()
 

@@ -16,9 +16,10 @@ def run(arrays: Any, inputs: Any, outputs: Any, **params: Any) -> None:
     """One fused instruction on these arrays."""
     views = [external(i, a.shape, a.dtype) for i, a in enumerate(arrays)]
     program = Program(
-        [Instruction("fused", inputs, outputs, params)], views,
+        [Instruction("fused", inputs, outputs, params)],
+        views,
         [Spec(a.shape, a.dtype) for a in arrays],
-    )  # fmt: skip
+    )
     program.run(list(arrays))
 
 
@@ -52,9 +53,10 @@ def test_other_overlaps_are_refused() -> None:
     memory = random(100)
     views = [external(0, (50,), "f4"), external(0, (50,), "f4", None, 40)]
     program = Program(
-        [Instruction("fused", (0,), (1,), {"steps": (("exp", 0),), "results": (1,)})], views,
+        [Instruction("fused", (0,), (1,), {"steps": (("exp", 0),), "results": (1,)})],
+        views,
         [Spec((100,), np.float32)],
-    )  # fmt: skip
+    )
     with pytest.raises(GraphError, match="overlaps"):
         program.run([memory])
 
@@ -71,8 +73,15 @@ def test_chain_with_reductions(shape: Any, dims: Any) -> None:
     runs = []
     for threads in THREADS:
         engine.set_num_threads(threads)
-        run([x, m, y, total, most], (0, 1), (2, 3, 4), steps=steps, results=(2,),
-            reductions=reductions, dims=dims)  # fmt: skip
+        run(
+            [x, m, y, total, most],
+            (0, 1),
+            (2, 3, 4),
+            steps=steps,
+            results=(2,),
+            reductions=reductions,
+            dims=dims,
+        )
         runs.append(total.copy())
     assert same_bits(y, x - m) and same_bits(most, np.asarray(x.max(dims)))
     truth = (np.square(x - m).astype(np.float64).sum(dims) / 2).astype("f4")
@@ -84,9 +93,14 @@ def test_dtypes_in_one_chain() -> None:
     """Booleans choose, integers and float64 are converted on the way in, float64 on the way out."""
     mask, n, d = random(300) > 0, np.arange(300), random(300).astype(np.float64)
     y, wide, truth = np.zeros(300, "f4"), np.zeros(300), np.zeros(300, bool)
-    run([mask, n, d, y, wide, truth], (0, 1, 2), (3, 4, 5), dtype=np.dtype("f4"),
+    run(
+        [mask, n, d, y, wide, truth],
+        (0, 1, 2),
+        (3, 4, 5),
+        dtype=np.dtype("f4"),
         steps=(("where", 0, 1, 2), ("to_number", 0), ("gt", 3, 10.0)),
-        results=(3, 4, 5))  # fmt: skip
+        results=(3, 4, 5),
+    )
     expected = np.where(mask, n.astype("f4"), d.astype("f4"))
     assert same_bits(y, expected)
     assert same_bits(wide, mask.astype(float)) and same_bits(truth, expected > 10)

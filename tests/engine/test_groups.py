@@ -72,8 +72,13 @@ def test_values(name: str, dtype: Any) -> None:
                 engine.set_num_threads(threads)
                 results.append(native(name, x, dims=dims, keepdim=False, **more))
             assert all(same_bits(r, results[0]) for r in results)
-            truth = reference(name, x.astype(np.longdouble if name == "logsumexp" else np.float64),
-                              dims=dims, keepdim=False, **more)  # fmt: skip
+            truth = reference(
+                name,
+                x.astype(np.longdouble if name == "logsumexp" else np.float64),
+                dims=dims,
+                keepdim=False,
+                **more,
+            )
             # var sums in float64; the float32 of ln Σ is that of softmax, sums in many lanes.
             eps = np.finfo(dtype).eps
             bound = 20 * eps if (name, dtype) != ("var", np.float32) else eps
@@ -96,9 +101,16 @@ def test_batch_does_not_matter(name: str) -> None:
 def test_special_values(dtype: Any) -> None:
     inf, nan = np.inf, np.nan
     x = np.array(
-        [[-inf, -inf, -inf], [inf, 1, 2], [nan, 1, inf], [-inf, 0, 0], [inf, -inf, 0],
-         [1e4, 1e4, 1e4]], dtype,
-    )  # fmt: skip
+        [
+            [-inf, -inf, -inf],
+            [inf, 1, 2],
+            [nan, 1, inf],
+            [-inf, 0, 0],
+            [inf, -inf, 0],
+            [1e4, 1e4, 1e4],
+        ],
+        dtype,
+    )
     for name, more in (("logsumexp", {}), ("var", {"correction": 1}), ("var", {"correction": 3})):
         params = {"dims": (1,), "keepdim": False, **more}
         with np.errstate(all="ignore"):
@@ -111,10 +123,14 @@ def test_a_variance_of_nothing_is_nan() -> None:
     assert np.isnan(native("var", np.zeros((3, 0), np.float32), **params)).all()
 
 
-@pytest.mark.parametrize("name, params", [
-    ("var", {"dims": (0, 2), "correction": 1}), ("logsumexp", {"dims": (0,)}),
-    ("logsumexp", {"dims": (0, 2)}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, params",
+    [
+        ("var", {"dims": (0, 2), "correction": 1}),
+        ("logsumexp", {"dims": (0,)}),
+        ("logsumexp", {"dims": (0, 2)}),
+    ],
+)
 def test_other_dimensions_are_left_to_the_reference(name: str, params: Any) -> None:
     x = np.ones((2, 3, 4))
     assert engine.run_native(registry[name], (x,), {**params, "keepdim": False}) is None

@@ -34,11 +34,17 @@ def test_embedding_checks_indices(bad: int) -> None:
 
 EVERY = slice(None)
 SLICES = [
-    ((12, 7, 30), (EVERY, EVERY, slice(10, 20))), ((6, 5), (slice(None, None, -2), 1)),
-    ((6, 5), (Ellipsis, slice(4, None, -1))), ((3, 4), (2,)), ((3, 4), (None, slice(1, 2))),
-    ((3, 4), (1, 3)), ((3, 4), (EVERY, EVERY)), ((3, 4), (slice(2, 2),)), ((0, 4), (EVERY, 1)),
+    ((12, 7, 30), (EVERY, EVERY, slice(10, 20))),
+    ((6, 5), (slice(None, None, -2), 1)),
+    ((6, 5), (Ellipsis, slice(4, None, -1))),
+    ((3, 4), (2,)),
+    ((3, 4), (None, slice(1, 2))),
+    ((3, 4), (1, 3)),
+    ((3, 4), (EVERY, EVERY)),
+    ((3, 4), (slice(2, 2),)),
+    ((0, 4), (EVERY, 1)),
     ((300, 700), (slice(5, 200), slice(0, 699, 3))),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.bool_])
@@ -53,10 +59,17 @@ def test_slice_into(shape: Any, index: Any, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.bool_])
-@pytest.mark.parametrize("shape, sizes, dim", [
-    ((4, 0, 5), (3, 1, 70), 1), ((0, 3), (2,), 0), ((3, 4, 0), (2, 0, 9), 2), ((0,), (1,) * 31, 0),
-    ((40, 50, 0), (60, 60), 2), ((0, 2), (0, 0), 0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape, sizes, dim",
+    [
+        ((4, 0, 5), (3, 1, 70), 1),
+        ((0, 3), (2,), 0),
+        ((3, 4, 0), (2, 0, 9), 2),
+        ((0,), (1,) * 31, 0),
+        ((40, 50, 0), (60, 60), 2),
+        ((0, 2), (0, 0), 0),
+    ],
+)
 def test_cat(shape: Any, sizes: Any, dim: int, dtype: Any) -> None:
     rng = np.random.default_rng(3)
     xs = [(rng.random((*shape[:dim], n, *shape[dim + 1 :])) * 2).astype(dtype) for n in sizes]
@@ -70,10 +83,18 @@ def test_cat_of_too_many() -> None:
     assert engine.run_native(lookup("cat"), tuple([np.ones(3)] * 32), {"dim": 0}) is None
 
 
-@pytest.mark.parametrize("shape, dims", [
-    ((12, 4, 64, 64), (3,)), ((3, 5), (1,)), ((3, 5), (0, 1)), ((4, 0), (1,)), ((0, 4), (1,)),
-    ((), ()), ((2, 3, 700), (1, 2)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape, dims",
+    [
+        ((12, 4, 64, 64), (3,)),
+        ((3, 5), (1,)),
+        ((3, 5), (0, 1)),
+        ((4, 0), (1,)),
+        ((0, 4), (1,)),
+        ((), ()),
+        ((2, 3, 700), (1, 2)),
+    ],
+)
 @pytest.mark.parametrize("name", ["all", "any"])
 def test_truth(name: str, shape: Any, dims: Any) -> None:
     rng = np.random.default_rng(2)
@@ -82,5 +103,7 @@ def test_truth(name: str, shape: Any, dims: Any) -> None:
         for keepdim in (False, True):
             y = native(name, x, dims=dims, keepdim=keepdim)
             assert same_bits(y, reference(name, x, dims=dims, keepdim=keepdim))
-    assert engine.run_native(lookup(name), (np.ones((3, 4), bool),), {"dims": (0,),
-                             "keepdim": False}) is None  # fmt: skip
+    assert (
+        engine.run_native(lookup(name), (np.ones((3, 4), bool),), {"dims": (0,), "keepdim": False})
+        is None
+    )

@@ -10,11 +10,21 @@ from tests.engine.helpers import native, ulps
 from chainrule import engine
 
 RANGES = {
-    "exp": (-103, 88.7), "expm1": (-20, 88.7), "log": (1e-38, 1e38), "log1p": (-0.999, 1e6),
-    "tanh": (-12, 12), "sigmoid": (-87, 87), "softplus": (-87, 87), "erf": (-5, 5),
-    "gelu": (-12, 12), "gelu_slope": (-0.5, 12), "silu": (-80, 80), "normal_cdf": (-12, 12),
-    "sin": (-30, 30), "cos": (-30, 30),
-}  # fmt: skip
+    "exp": (-103, 88.7),
+    "expm1": (-20, 88.7),
+    "log": (1e-38, 1e38),
+    "log1p": (-0.999, 1e6),
+    "tanh": (-12, 12),
+    "sigmoid": (-87, 87),
+    "softplus": (-87, 87),
+    "erf": (-5, 5),
+    "gelu": (-12, 12),
+    "gelu_slope": (-0.5, 12),
+    "silu": (-80, 80),
+    "normal_cdf": (-12, 12),
+    "sin": (-30, 30),
+    "cos": (-30, 30),
+}
 # The slope of gelu is 0 at −0.75: near there its two terms cancel.
 LIMIT = {"gelu": 8, "gelu_slope": 8, "normal_cdf": 8}
 
@@ -22,15 +32,21 @@ LIMIT = {"gelu": 8, "gelu_slope": 8, "normal_cdf": 8}
 def truth(name: str, x: Any) -> Any:
     e, one = mpmath.exp, mpmath.mpf(1)
     return {
-        "exp": lambda: e(x), "expm1": lambda: mpmath.expm1(x), "log": lambda: mpmath.log(x),
-        "log1p": lambda: mpmath.log1p(x), "tanh": lambda: mpmath.tanh(x),
-        "sigmoid": lambda: one / (1 + e(-x)), "softplus": lambda: mpmath.log1p(e(x)),
-        "erf": lambda: mpmath.erf(x), "silu": lambda: x / (1 + e(-x)),
+        "exp": lambda: e(x),
+        "expm1": lambda: mpmath.expm1(x),
+        "log": lambda: mpmath.log(x),
+        "log1p": lambda: mpmath.log1p(x),
+        "tanh": lambda: mpmath.tanh(x),
+        "sigmoid": lambda: one / (1 + e(-x)),
+        "softplus": lambda: mpmath.log1p(e(x)),
+        "erf": lambda: mpmath.erf(x),
+        "silu": lambda: x / (1 + e(-x)),
         "gelu": lambda: x * mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
         "gelu_slope": lambda: mpmath.erfc(-x / mpmath.sqrt(2)) / 2 + x * mpmath.npdf(x),
         "normal_cdf": lambda: mpmath.erfc(-x / mpmath.sqrt(2)) / 2,
-        "sin": lambda: mpmath.sin(x), "cos": lambda: mpmath.cos(x),
-    }[name]()  # fmt: skip
+        "sin": lambda: mpmath.sin(x),
+        "cos": lambda: mpmath.cos(x),
+    }[name]()
 
 
 def points(name: str, dtype: Any) -> Any:
@@ -75,9 +91,14 @@ def test_large_angles(name: str, dtype: Any, isa: str) -> None:
     turns = np.concatenate([np.arange(-40, 40), rng.integers(-(10**9), 10**9, 400)])
     exact = turns[np.abs(turns) < 2**20] * (np.pi / 2)
     x = np.concatenate(
-        [exact, np.nextafter(exact, 0), turns * (np.pi / 2), rng.uniform(-8.1e5, 8.1e5, 500),
-         [8e5, -8e5, 1e22, 1e300, 1e-300, 5e-324]]
-    )  # fmt: skip
+        [
+            exact,
+            np.nextafter(exact, 0),
+            turns * (np.pi / 2),
+            rng.uniform(-8.1e5, 8.1e5, 500),
+            [8e5, -8e5, 1e22, 1e300, 1e-300, 5e-324],
+        ]
+    )
     with np.errstate(all="ignore"):
         x = x.astype(dtype)
     x = x[np.isfinite(x)]

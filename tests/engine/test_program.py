@@ -40,8 +40,30 @@ def step_program(n: int, hidden: int = 33, classes: int = 10, features: int = 20
     slots.append(Spec((), np.float32))
     one = constant(np.array(1, np.float32))
     zero = constant(np.array(0, np.float32))
-    buffers = [x, t, w1, b1, w2, b2, rate, h, y, dy, dh, dw1, dw2, db1, db2, mean, one, zero,
-               flipped(w1), flipped(w2), flipped(dy), flipped(dh)]  # fmt: skip
+    buffers = [
+        x,
+        t,
+        w1,
+        b1,
+        w2,
+        b2,
+        rate,
+        h,
+        y,
+        dy,
+        dh,
+        dw1,
+        dw2,
+        db1,
+        db2,
+        mean,
+        one,
+        zero,
+        flipped(w1),
+        flipped(w2),
+        flipped(dy),
+        flipped(dh),
+    ]
     number = {id(b): i for i, b in enumerate(buffers)}
 
     def at(*some: Any) -> tuple[int, ...]:
@@ -62,7 +84,7 @@ def step_program(n: int, hidden: int = 33, classes: int = 10, features: int = 20
         do(lookup("matmul"), at(dh_t, x), at(dw1)),
         do(lookup("sum"), at(dy), at(db2), columns),
         do(lookup("sum"), at(dh), at(db1), columns),
-    ]  # fmt: skip
+    ]
     for p, d in ((w1, dw1), (b1, db1), (w2, dw2), (b2, db2)):
         update = do(lookup("sgd_update"), at(p, d, rate, zero), at(p), {"maximize": False})
         instructions.append(update)
@@ -72,11 +94,15 @@ def step_program(n: int, hidden: int = 33, classes: int = 10, features: int = 20
 def start(n: int) -> list[Any]:
     rng = np.random.default_rng(0)
     return [
-        rng.normal(size=(n, 20)).astype("f4"), rng.integers(0, 10, n),
-        rng.normal(size=(33, 20)).astype("f4") / 4, np.zeros(33, "f4"),
-        rng.normal(size=(10, 33)).astype("f4") / 6, np.zeros(10, "f4"),
-        np.array(0.5, "f4"), np.zeros((), "f4"),
-    ]  # fmt: skip
+        rng.normal(size=(n, 20)).astype("f4"),
+        rng.integers(0, 10, n),
+        rng.normal(size=(33, 20)).astype("f4") / 4,
+        np.zeros(33, "f4"),
+        rng.normal(size=(10, 33)).astype("f4") / 6,
+        np.zeros(10, "f4"),
+        np.array(0.5, "f4"),
+        np.zeros((), "f4"),
+    ]
 
 
 def numpy_step(arrays: list[Any]) -> float:
@@ -138,10 +164,15 @@ def test_reference_instructions() -> None:
             Instruction(add, (1, 3), (1,)),
             Instruction(arctan, (1,), (2,)),
         ],
-        [external(0, (6, 5), "f4", strides=(4, 24)), arena(64, (6, 5), "f4"),
-         external(1, (6, 5), "f4", strides=(4, 24)), constant(np.ones((6, 5), "f4"))],
-        specs([x, y]), arena_bytes=64 + 120,
-    )  # fmt: skip
+        [
+            external(0, (6, 5), "f4", strides=(4, 24)),
+            arena(64, (6, 5), "f4"),
+            external(1, (6, 5), "f4", strides=(4, 24)),
+            constant(np.ones((6, 5), "f4")),
+        ],
+        specs([x, y]),
+        arena_bytes=64 + 120,
+    )
     assert program.references == (0, 2)
     for shift in (0, 1):
         program.run([x + np.float32(shift), y])
@@ -152,8 +183,9 @@ def test_an_error_in_a_reference_comes_out() -> None:
     x, i, y = np.zeros((3, 4)), np.array([[0, 1, 2, 9]]), np.zeros((1, 4))
     program = Program(
         [Instruction(lookup("gather"), (0, 1), (2,), {"dim": 0})],
-        [external(n, a.shape, a.dtype) for n, a in enumerate((x, i, y))], specs((x, i, y)),
-    )  # fmt: skip
+        [external(n, a.shape, a.dtype) for n, a in enumerate((x, i, y))],
+        specs((x, i, y)),
+    )
     with pytest.raises(OutOfRangeError, match="index 9"):
         program.run([x, i, y])
     i[0, 3] = 0
@@ -164,12 +196,24 @@ def copy_program(buffer: Any, slots: list[Spec], arena_bytes: int = 0) -> Progra
     return Program([Instruction("copy", (0,), (0,))], [buffer], slots, arena_bytes)
 
 
-@pytest.mark.parametrize("buffer", [
-    arena(60, (2,), "f4"), arena(-4, (2,), "f4"), arena(2, (2,), "f4"), arena(0, (2**62, 8), "f4"),
-    arena(0, (2**33, 2**33), "f4"), arena(2**63 - 8, (2,), "f4"), arena(0, (2,), "f4", (64,)),
-    arena(0, (2,), "f4", (-4,)), external(0, (5,), "f4"), external(0, (2,), "f4", None, 12),
-    external(1, (2,), "f4"), arena(0, (1,) * 9, "f4"), arena(0, (2,), "f2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "buffer",
+    [
+        arena(60, (2,), "f4"),
+        arena(-4, (2,), "f4"),
+        arena(2, (2,), "f4"),
+        arena(0, (2**62, 8), "f4"),
+        arena(0, (2**33, 2**33), "f4"),
+        arena(2**63 - 8, (2,), "f4"),
+        arena(0, (2,), "f4", (64,)),
+        arena(0, (2,), "f4", (-4,)),
+        external(0, (5,), "f4"),
+        external(0, (2,), "f4", None, 12),
+        external(1, (2,), "f4"),
+        arena(0, (1,) * 9, "f4"),
+        arena(0, (2,), "f2"),
+    ],
+)
 def test_buffers_outside_their_memory_are_refused(buffer: Any) -> None:
     with pytest.raises(GraphError):
         copy_program(buffer, [Spec((4,), np.float32)], arena_bytes=64)
@@ -179,11 +223,12 @@ def test_malformed_programs_are_refused() -> None:
     f4 = [external(0, (2, 3), "f4"), external(1, (2, 3), "f4")]
     slots = [Spec((2, 3), np.float32)] * 2
     for instruction in (
-        Instruction("no_such", (0,), (1,)), Instruction("copy", (0,), (2,)),
+        Instruction("no_such", (0,), (1,)),
+        Instruction("copy", (0,), (2,)),
         Instruction("copy", (-1,), (1,)),
         Instruction("fused", (0,), (1,), {"steps": (("tan", 0),)}),
         Instruction("fused", (0,), (1,), {"steps": (("add", 0, 5),), "results": (1,)}),
-    ):  # fmt: skip
+    ):
         with pytest.raises(GraphError):
             Program([instruction], f4, slots)
     with pytest.raises(GraphError, match="constant"):
@@ -195,17 +240,25 @@ def test_operands_that_do_not_fit_are_reported_not_run() -> None:
     a, b, c = np.ones((2, 3), "f4"), np.ones((4, 5), "f4"), np.ones((2, 5), "f4")
     program = Program(
         [Instruction(lookup("matmul"), (0, 1), (2,))],
-        [external(i, x.shape, x.dtype) for i, x in enumerate((a, b, c))], specs((a, b, c)),
-    )  # fmt: skip
+        [external(i, x.shape, x.dtype) for i, x in enumerate((a, b, c))],
+        specs((a, b, c)),
+    )
     with pytest.raises(GraphError, match="sizes of the matrices"):
         program.run([a, b, c])
 
 
-@pytest.mark.parametrize("change", [
-    lambda a: a[:-1], lambda a: [a[0][:4], *a[1:]], lambda a: [a[0].astype("f8"), *a[1:]],
-    lambda a: [np.asfortranarray(a[0]), *a[1:]], lambda a: [a[0].tolist(), *a[1:]],
-    lambda a: [None, *a[1:]], lambda a: [a[0].astype(">f4"), *a[1:]],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a[:-1],
+        lambda a: [a[0][:4], *a[1:]],
+        lambda a: [a[0].astype("f8"), *a[1:]],
+        lambda a: [np.asfortranarray(a[0]), *a[1:]],
+        lambda a: [a[0].tolist(), *a[1:]],
+        lambda a: [None, *a[1:]],
+        lambda a: [a[0].astype(">f4"), *a[1:]],
+    ],
+)
 def test_arrays_that_do_not_fit_their_slot(change: Any) -> None:
     program, arrays = step_program(8), start(8)
     with pytest.raises(ShapeError, match=r"slot 0|number of arrays"):

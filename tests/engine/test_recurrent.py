@@ -12,12 +12,25 @@ from chainrule.graph import as_tuple
 from chainrule.primitive import registry
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
-KINDS = [("lstm", {}), ("gru", {}), ("rnn", {"nonlinearity": "tanh"}),
-         ("rnn", {"nonlinearity": "relu"})]  # fmt: skip
+KINDS = [
+    ("lstm", {}),
+    ("gru", {}),
+    ("rnn", {"nonlinearity": "tanh"}),
+    ("rnn", {"nonlinearity": "relu"}),
+]
 SIZES = [  # T, N, H
-    (1, 1, 1), (5, 1, 1), (1, 3, 2), (4, 1, 5), (3, 2, 16), (2, 15, 17), (6, 29, 33), (7, 5, 64),
-    (3, 67, 8), (2, 3, 130), (4, 6, 47),
-]  # fmt: skip
+    (1, 1, 1),
+    (5, 1, 1),
+    (1, 3, 2),
+    (4, 1, 5),
+    (3, 2, 16),
+    (2, 15, 17),
+    (6, 29, 33),
+    (7, 5, 64),
+    (3, 67, 8),
+    (2, 3, 130),
+    (4, 6, 47),
+]
 
 
 def inputs(name: str, size: Any, dtype: Any) -> list[Any]:
@@ -80,8 +93,10 @@ def test_other_instruction_sets(name: str, more: Any, dtype: Any, isa: str) -> N
     engine.use_instruction_set(isa)
     for size in SIZES:
         params = {**more, "reverse": False}
-        close(both(name, size, dtype, params, 1 % GATES[name]),
-              both(name, size, dtype, params, 1 % GATES[name], run=reference))  # fmt: skip
+        close(
+            both(name, size, dtype, params, 1 % GATES[name]),
+            both(name, size, dtype, params, 1 % GATES[name], run=reference),
+        )
 
 
 @pytest.mark.parametrize("size", [(9, 61, 40), (30, 64, 64)])
@@ -170,8 +185,9 @@ def test_large_and_odd_numbers(name: str, more: Any) -> None:
         arrays[0][0, 0] = np.inf
     with np.errstate(all="ignore"):
         expected = as_tuple(reference(f"{name}_sequence", *arrays, **params))
-    for y, truth in zip(as_tuple(native(f"{name}_sequence", *arrays, **params)), expected,
-                        strict=True):  # fmt: skip
+    for y, truth in zip(
+        as_tuple(native(f"{name}_sequence", *arrays, **params)), expected, strict=True
+    ):
         np.testing.assert_allclose(y, truth, rtol=1e-5, atol=1e-5)
 
 

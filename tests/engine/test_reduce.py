@@ -52,8 +52,16 @@ def test_long_sum_is_accurate() -> None:
     assert abs(float(total) - truth) <= 1e-7 * truth
 
 
-@pytest.mark.parametrize("shape, dims", [((100_000,), (0,)), ((40, 9000), (1,)), ((9000, 40), (0,)),
-                                         ((700, 700), (0,)), ((700, 700), (0, 1))])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape, dims",
+    [
+        ((100_000,), (0,)),
+        ((40, 9000), (1,)),
+        ((9000, 40), (0,)),
+        ((700, 700), (0,)),
+        ((700, 700), (0, 1)),
+    ],
+)
 @pytest.mark.parametrize("name", ["sum", "mean", "amax"])
 def test_threads_do_not_matter(name: str, shape: Any, dims: Any) -> None:
     x = np.random.default_rng(1).normal(size=shape).astype(np.float64)
@@ -67,9 +75,10 @@ def test_threads_do_not_matter(name: str, shape: Any, dims: Any) -> None:
 def test_batch_does_not_matter() -> None:
     x = np.random.default_rng(1).normal(size=(50, 3000)).astype(np.float64)
     for name, params in (
-        ("sum", {"dims": (1,), "keepdim": False}), ("softmax", {"dim": 1}),
+        ("sum", {"dims": (1,), "keepdim": False}),
+        ("softmax", {"dim": 1}),
         ("log_softmax", {"dim": 1}),
-    ):  # fmt: skip
+    ):
         whole = native(name, x, **params)
         assert same_bits(native(name, x[17:18], **params), whole[17:18])
         assert same_bits(native(name, x[3:20], **params), whole[3:20])
@@ -115,9 +124,12 @@ def test_cross_entropy(n: int, classes: int, labels: Any, reduction: str) -> Non
         with np.errstate(all="ignore"):
             losses = reference("softmax_cross_entropy", x.astype(np.float64), t, **params)
             slope = reference(
-                "softmax_cross_entropy_gradient", g.astype(np.float64), x.astype(np.float64), t,
+                "softmax_cross_entropy_gradient",
+                g.astype(np.float64),
+                x.astype(np.float64),
+                t,
                 **params,
-            )  # fmt: skip
+            )
         results = []
         for threads in THREADS:
             engine.set_num_threads(threads)

@@ -167,9 +167,13 @@ def test_elementwise_layouts(name: str) -> None:
     """Transposed, reversed, strided and broadcast operands."""
     base, params = operands(name, (40, 60), "float32", np.random.default_rng(5))
     views = [
-        lambda x: x.T, lambda x: x[::-1, ::2], lambda x: x[3:17, 5:6], lambda x: x[:, ::-3],
-        lambda x: np.broadcast_to(x[:1], x.shape), lambda x: np.broadcast_to(x[:, :1], x.shape),
-    ]  # fmt: skip
+        lambda x: x.T,
+        lambda x: x[::-1, ::2],
+        lambda x: x[3:17, 5:6],
+        lambda x: x[:, ::-3],
+        lambda x: np.broadcast_to(x[:1], x.shape),
+        lambda x: np.broadcast_to(x[:, :1], x.shape),
+    ]
     for view in views:
         inputs = tuple(view(x) for x in base)
         agrees(name, inputs, params)
@@ -190,9 +194,31 @@ def test_elementwise_threads_and_position_do_not_matter(name: str) -> None:
 
 
 SPECIAL = np.array(
-    [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 1e-38, 88.0, -88.0, 89.5, -104.0,
-     3e38, -3e38, 0.5, -0.5, 1e-8, 709.0, -745.0], np.float64,
-)  # fmt: skip
+    [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        np.inf,
+        -np.inf,
+        np.nan,
+        1e-45,
+        -1e-45,
+        1e-38,
+        88.0,
+        -88.0,
+        89.5,
+        -104.0,
+        3e38,
+        -3e38,
+        0.5,
+        -0.5,
+        1e-8,
+        709.0,
+        -745.0,
+    ],
+    np.float64,
+)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

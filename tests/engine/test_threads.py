@@ -19,9 +19,12 @@ A = np.random.default_rng(0).normal(size=(200, 300)).astype(np.float32)
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a program in a fresh interpreter; it must end within a minute."""
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
         env={**os.environ, **environment},
-    )  # fmt: skip
+    )
 
 
 def test_a_forked_child_computes() -> None:

@@ -33,14 +33,22 @@ FLAGS = {  # rule → its flags, with the states that come after its numbers
     ],
     "rmsprop_update": [
         ({"centered": c, "maximize": m}, c + b)
-        for c in (False, True) for m in (False, True) for b in (0, 1)
+        for c in (False, True)
+        for m in (False, True)
+        for b in (0, 1)
     ],
     "adagrad_update": [({"maximize": m}, 0) for m in (False, True)],
-}  # fmt: skip
+}
 NUMBERS = {
-    "step": 0, "lr": 0.01, "momentum": 0.9, "dampening": 0.2, "betas": (0.9, 0.999), "eps": 1e-8,
-    "alpha": 0.99, "lr_decay": 0.05,
-}  # fmt: skip
+    "step": 0,
+    "lr": 0.01,
+    "momentum": 0.9,
+    "dampening": 0.2,
+    "betas": (0.9, 0.999),
+    "eps": 1e-8,
+    "alpha": 0.99,
+    "lr_decay": 0.05,
+}
 
 
 def close(results: Any, expected: Any) -> None:
@@ -146,8 +154,9 @@ def test_indices_are_checked(bad: int) -> None:
 def test_scatter_adds_repeats() -> None:
     x, index = rand(60, 30), np.random.default_rng(1).integers(0, 9, (60, 30))
     params = {"shape": (60, 9), "dim": 1}
-    assert same_bits(native("scatter_add", x, index, **params),
-                     reference("scatter_add", x, index, **params))  # fmt: skip
+    assert same_bits(
+        native("scatter_add", x, index, **params), reference("scatter_add", x, index, **params)
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_])

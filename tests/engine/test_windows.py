@@ -12,15 +12,21 @@ from chainrule.ops.window import Geometry
 from chainrule.primitive import registry
 
 GEOMETRIES = [
-    Geometry.of(2), Geometry.of(2, padding=(1, 1)), Geometry.of(2, stride=(2, 2), padding=(1, 0)),
-    Geometry.of(2, dilation=(2, 1), padding=(2, 1)), Geometry.of(2, groups=2),
+    Geometry.of(2),
+    Geometry.of(2, padding=(1, 1)),
+    Geometry.of(2, stride=(2, 2), padding=(1, 0)),
+    Geometry.of(2, dilation=(2, 1), padding=(2, 1)),
+    Geometry.of(2, groups=2),
     Geometry.of(2, stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2),
     Geometry.of(2, stride=(3, 2)),
-]  # fmt: skip
+]
 SIZES = [  # images, channels, height, width, filters, kernel height, kernel width
-    (1, 2, 5, 7, 2, 3, 3), (3, 4, 9, 8, 6, 3, 2), (2, 2, 13, 40, 34, 1, 1),
-    (5, 40, 12, 11, 20, 3, 3), (1, 2, 30, 33, 18, 5, 4),
-]  # fmt: skip
+    (1, 2, 5, 7, 2, 3, 3),
+    (3, 4, 9, 8, 6, 3, 2),
+    (2, 2, 13, 40, 34, 1, 1),
+    (5, 40, 12, 11, 20, 3, 3),
+    (1, 2, 30, 33, 18, 5, 4),
+]
 
 
 def parts(size: Any, geometry: Geometry, dtype: Any) -> tuple[Any, Any, Any]:
@@ -86,9 +92,13 @@ def test_empty_batch() -> None:
 
 
 POOLS = [
-    ((2, 2), (2, 2), (0, 0)), ((3, 2), (2, 1), (1, 1)), ((3, 3), (1, 1), (1, 1)),
-    ((2, 3), (3, 3), (0, 1)), ((1, 1), (1, 1), (0, 0)), ((5, 5), (2, 2), (2, 2)),
-]  # fmt: skip
+    ((2, 2), (2, 2), (0, 0)),
+    ((3, 2), (2, 1), (1, 1)),
+    ((3, 3), (1, 1), (1, 1)),
+    ((2, 3), (3, 3), (0, 1)),
+    ((1, 1), (1, 1), (0, 0)),
+    ((5, 5), (2, 2), (2, 2)),
+]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -111,11 +121,21 @@ def test_max_pool(shape: Any, kernel: Any, stride: Any, padding: Any, dtype: Any
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("shape, dims", [
-    ((6, 5), (0,)), ((6, 5), (1,)), ((300, 130), (0,)), ((4, 3, 5, 7), (0, 2, 3)),
-    ((70, 100), (1,)), ((100, 4, 28, 28), (0, 2, 3)), ((4, 6, 5), (1, 2)), ((1, 9), (0,)),
-    ((40,), (0,)), ((2, 3), (0, 1)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "shape, dims",
+    [
+        ((6, 5), (0,)),
+        ((6, 5), (1,)),
+        ((300, 130), (0,)),
+        ((4, 3, 5, 7), (0, 2, 3)),
+        ((70, 100), (1,)),
+        ((100, 4, 28, 28), (0, 2, 3)),
+        ((4, 6, 5), (1, 2)),
+        ((1, 9), (0,)),
+        ((40,), (0,)),
+        ((2, 3), (0, 1)),
+    ],
+)
 def test_normalize(shape: Any, dims: Any, dtype: Any) -> None:
     x = (np.random.default_rng(0).normal(size=shape) * 3 + 7).astype(dtype)
     results = []

@@ -25,7 +25,10 @@ else:
 
 def test_switched_off() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", CODE], capture_output=True, text=True, timeout=60,
+        [sys.executable, "-c", CODE],
+        capture_output=True,
+        text=True,
+        timeout=60,
         env={**os.environ, "CHAINRULE_ENGINE": "off"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr

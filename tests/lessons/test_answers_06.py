@@ -29,11 +29,15 @@ def all_steps(one: race.Race, name: str, rule: str, count: int) -> list[np.ndarr
 
 
 @pytest.mark.parametrize("rule", list(race.RATES))
-@pytest.mark.parametrize("name", [
-    "Chainrule eager", "Chainrule compiled",
-    pytest.param("PyTorch", marks=pytest.mark.parity),
-    pytest.param("PyTorch fused", marks=pytest.mark.parity),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Chainrule eager",
+        "Chainrule compiled",
+        pytest.param("PyTorch", marks=pytest.mark.parity),
+        pytest.param("PyTorch fused", marks=pytest.mark.parity),
+    ],
+)
 def test_contestants_compute_the_same(few, name, rule):
     if name.startswith("PyTorch"):
         pytest.importorskip("torch")
@@ -65,8 +69,10 @@ def test_a_race_in_processes(few):
         assert list(curves) == names
         for curve in curves.values():
             assert {key: len(values) for key, values in curve.items()} == {
-                "seconds": 2, "train": 2, "valid": 2,
-            }  # fmt: skip
+                "seconds": 2,
+                "train": 2,
+                "valid": 2,
+            }
         assert "Chainrule compiled" in race.table(curves)
     contestant = race.by_hand(few, "SGD")
     here = [race.train_epoch(contestant, few, epoch)["valid"] for epoch in range(2)]

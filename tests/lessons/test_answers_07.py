@@ -78,9 +78,12 @@ def test_early_stopping_decides_as_the_trainer_does(patience, seed):
     model = nn.Linear(1, 1)
     stopping = cr.train.EarlyStopping(patience, "script", mode="min")
     trainer = cr.Trainer(
-        model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.0),
-        callbacks=[_Script(losses), stopping], progress=False,
-    )  # fmt: skip
+        model,
+        nn.MSELoss(),
+        optim.SGD(model.parameters(), lr=0.0),
+        callbacks=[_Script(losses), stopping],
+        progress=False,
+    )
     data = cr.data.ArrayDataset([[0.0], [1.0]], [[0.0], [1.0]])
     history = trainer.fit(data, epochs=len(losses), batch_size=2)
     assert (len(history["loss"]) - 1, stopping.best_epoch - 1) == (stopped, kept)

@@ -35,9 +35,13 @@ def convolution_by_pytorch(x, w, b, g, **options):
     return [y.detach().numpy(), *(t.grad.numpy() for t in tensors)]
 
 
-@pytest.mark.parametrize("by", [
-    convolution_by_chainrule, pytest.param(convolution_by_pytorch, marks=pytest.mark.parity),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "by",
+    [
+        convolution_by_chainrule,
+        pytest.param(convolution_by_pytorch, marks=pytest.mark.parity),
+    ],
+)
 @pytest.mark.parametrize(("kernel", "stride", "padding"), CASES)
 def test_convolution_by_hand(by, kernel, stride, padding):
     draw = np.random.default_rng(0)
@@ -64,8 +68,14 @@ def batch_norm_by_chainrule(x, w, b, g, training):
     inputs = cr.tensor(x, requires_grad=True)
     y = layer(inputs)
     y.backward(cr.tensor(g))
-    return [y.detach(), inputs.grad, layer.weight.grad, layer.bias.grad, layer.running_mean,
-            layer.running_var]  # fmt: skip
+    return [
+        y.detach(),
+        inputs.grad,
+        layer.weight.grad,
+        layer.bias.grad,
+        layer.running_mean,
+        layer.running_var,
+    ]
 
 
 def batch_norm_by_pytorch(x, w, b, g, training):
@@ -76,13 +86,23 @@ def batch_norm_by_pytorch(x, w, b, g, training):
     inputs = torch.tensor(x, requires_grad=True)
     y = layer(inputs)
     y.backward(torch.tensor(g))
-    return [y.detach(), inputs.grad, layer.weight.grad, layer.bias.grad, layer.running_mean,
-            layer.running_var]  # fmt: skip
+    return [
+        y.detach(),
+        inputs.grad,
+        layer.weight.grad,
+        layer.bias.grad,
+        layer.running_mean,
+        layer.running_var,
+    ]
 
 
-@pytest.mark.parametrize("by", [
-    batch_norm_by_chainrule, pytest.param(batch_norm_by_pytorch, marks=pytest.mark.parity),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "by",
+    [
+        batch_norm_by_chainrule,
+        pytest.param(batch_norm_by_pytorch, marks=pytest.mark.parity),
+    ],
+)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5, 2)])
 def test_batch_norm_by_hand(by, shape, training):
@@ -91,8 +111,14 @@ def test_batch_norm_by_hand(by, shape, training):
     w, b = draw.normal(size=3), draw.normal(size=3)
     layer = batch_norm.BatchNormalization(3)
     layer.weights, layer.biases, layer.training = w, b, training
-    ours = [layer.forward(x), layer.backward(g), layer.dweights, layer.dbiases,
-            layer.running_mean, layer.running_var]  # fmt: skip
+    ours = [
+        layer.forward(x),
+        layer.backward(g),
+        layer.dweights,
+        layer.dbiases,
+        layer.running_mean,
+        layer.running_var,
+    ]
     for mine, theirs in zip(ours, by(x, w, b, g, training), strict=True):
         close(mine, theirs)
 

@@ -48,10 +48,16 @@ def differences(loss, array, step=1e-6):
 
 def deep(last=True):
     ends = [Activation_Softmax()] if last else []
-    return Model([
-        DenseLayer(5, 4, seed=1), Activation_ReLU(), DenseLayer(4, 6, seed=2),
-        Activation_Sigmoid(), DenseLayer(6, 3, seed=3), *ends,
-    ])  # fmt: skip
+    return Model(
+        [
+            DenseLayer(5, 4, seed=1),
+            Activation_ReLU(),
+            DenseLayer(4, 6, seed=2),
+            Activation_Sigmoid(),
+            DenseLayer(6, 3, seed=3),
+            *ends,
+        ]
+    )
 
 
 # ---- gradients ----
@@ -95,8 +101,9 @@ def test_binary_crossentropy_has_its_true_derivative(shape):
 @pytest.mark.parametrize("merged", [False, True])
 def test_models_have_the_gradients_of_finite_differences(merged):
     model = deep(last=not merged)
-    loss = (Activation_Softmax_Loss_CategoricalCrossentropy if merged
-            else Loss_CategoricalCrossentropy)()  # fmt: skip
+    loss = (
+        Activation_Softmax_Loss_CategoricalCrossentropy if merged else Loss_CategoricalCrossentropy
+    )()
     inputs = X.copy()
 
     def value():
@@ -261,9 +268,11 @@ def test_the_quick_start_learns_the_digits(digits):
 
 def test_layers_can_be_called_one_by_one():
     dense, relu, last, softmax = (
-        DenseLayer(5, 16, seed=0), Activation_ReLU(),
-        DenseLayer(16, 3, seed=1), Activation_Softmax(),
-    )  # fmt: skip
+        DenseLayer(5, 16, seed=0),
+        Activation_ReLU(),
+        DenseLayer(16, 3, seed=1),
+        Activation_Softmax(),
+    )
     loss, optimizer = Loss_CategoricalCrossentropy(), Optimizer_SGD(0.5)
     values, labels = [], X[:, :3].argmax(axis=1)
     for _ in range(200):
@@ -388,9 +397,11 @@ def test_the_package_imports_numpy_alone():
     allowed = {"__future__", "collections", "itertools", "lessons", "numpy", "typing"}
     for path in Path(by_hand.__path__[0]).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [part.name for part in node.names] if isinstance(node, ast.Import) else (
-                [node.module] if isinstance(node, ast.ImportFrom) else []
-            )  # fmt: skip
+            names = (
+                [part.name for part in node.names]
+                if isinstance(node, ast.Import)
+                else ([node.module] if isinstance(node, ast.ImportFrom) else [])
+            )
             for name in names:
                 inside = name.split(".")
                 assert inside[0] in allowed and (inside[0] != "lessons" or inside[1] == "by_hand")

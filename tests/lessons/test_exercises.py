@@ -32,12 +32,14 @@ def fresh(lesson: int) -> Exercises:
 
 ALL = [
     pytest.param(
-        lesson, number, id=f"{lesson}-{exercise.verify.__name__}",
+        lesson,
+        number,
+        id=f"{lesson}-{exercise.verify.__name__}",
         marks=[pytest.mark.slow] * ((lesson, number) == (5, 5)),
     )
     for lesson in NUMBERS
     for number, exercise in enumerate(fresh(lesson).all, 1)
-]  # fmt: skip
+]
 every_exercise = pytest.mark.parametrize(("lesson", "number"), ALL)
 
 
@@ -101,8 +103,10 @@ def doubled(function, *args):
 
 WRONG: dict[tuple[int, int], tuple[Any, str]] = {
     (1, 1): (lambda kind: ((1, 1), -1.5 if kind == "and" else -0.5), r"nand of \(0, 0\) gives 0"),
-    (1, 2): (lambda z, y: -y * np.log(1 / (1 + np.exp(-z)))
-             - (1 - y) * np.log(1 - 1 / (1 + np.exp(-z))), r"scores 1000.*expected 1000"),
+    (1, 2): (
+        lambda z, y: -y * np.log(1 / (1 + np.exp(-z))) - (1 - y) * np.log(1 - 1 / (1 + np.exp(-z))),
+        r"scores 1000.*expected 1000",
+    ),
     (1, 3): (lambda w, b, mean, deviation: (w / deviation, b), "x @ w_raw"),
     (1, 4): (lambda p, y, recall: 1.0, "a lower limit"),
     (1, 5): (lambda z, y: 2 * (1 / (1 + np.exp(-z)) - y), "squared_error_gradient"),
@@ -121,8 +125,7 @@ WRONG: dict[tuple[int, int], tuple[Any, str]] = {
     (4, 3): (lambda xs: sum((x.exp() for x in xs[1:]), xs[0].exp()).log(), "OverflowError"),
     (4, 4): (Divided, "slope"),
     (4, 5): (lambda f, x, v: v, "hessian_vector"),
-    (5, 1): (lambda sizes, batch: 6 * batch * sum(a * b for a, b in pairwise(sizes)),
-             "step_flops"),
+    (5, 1): (lambda sizes, batch: 6 * batch * sum(a * b for a, b in pairwise(sizes)), "step_flops"),
     (5, 2): (lambda registers, lanes: (2, lanes), "is better"),
     (5, 3): (lambda a, b, rows, cols: np.zeros((len(a), b.shape[1])), "tiled_product"),
     (5, 4): (lambda order, n, lines: 3 * n * n // 16, "lines=1"),
@@ -130,13 +133,14 @@ WRONG: dict[tuple[int, int], tuple[Any, str]] = {
     (6, 1): (lambda gradient, lr: -lr * gradient, "first_adam_step"),
     (6, 2): (lambda p, n: math.sqrt(p * (1 - p)) / n, "counts deviate"),
     (6, 3): (lambda p, q, n: p != q, "97.2 %"),
-    (6, 4): (lambda batch, sizes: 2 * batch * sum(a * b for a, b in pairwise(sizes)),
-             "operations"),
+    (6, 4): (lambda batch, sizes: 2 * batch * sum(a * b for a, b in pairwise(sizes)), "operations"),
     (6, 5): (lambda one, epochs: (0.5, 0.4), "usual start"),
     (7, 1): (lambda slope: math.sqrt(2 / (1 + slope)), "leaky_gain"),
     (7, 2): (lambda x: np.log(1 + np.exp(x)), r"softplus\(-80\)"),
-    (7, 3): (lambda x: (lambda v: (v.mean(), (v**2).mean() - v.mean() ** 2))(np.array(list(x))),
-             "mean of 10000"),
+    (7, 3): (
+        lambda x: (lambda v: (v.mean(), (v**2).mean() - v.mean() ** 2))(np.array(list(x))),
+        "mean of 10000",
+    ),
     (7, 4): (lambda g, s, lr: lr * g, "step 1"),
     (7, 5): (lambda losses, patience: (len(losses) - 1, int(np.argmin(losses))), "result 1"),
     (8, 1): (lambda layers: 1 + sum(kernel - 1 for kernel, _ in layers), "receptive_field"),
@@ -153,7 +157,7 @@ WRONG: dict[tuple[int, int], tuple[Any, str]] = {
     (10, 3): (doubled, "the trace has"),
     (10, 4): (lambda error: 7, "gives 7"),
     (10, 5): (lambda registers, lanes: (registers // 2, 1.0), "result 1"),
-}  # fmt: skip
+}
 
 
 @every_exercise

@@ -19,11 +19,17 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "lessons"
 LESSONS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
 NAMES = [
-    "01_a_neuron", "02_a_network_by_hand", "03_three_ways_of_gradient_descent",
-    "04_the_chain_rule_automated", "05_the_same_network_in_cpp", "06_against_pytorch",
-    "07_what_makes_deep_nets_train", "08_convolution_and_batch_norm",
-    "09_function_approximation", "10_inside_the_framework",
-]  # fmt: skip
+    "01_a_neuron",
+    "02_a_network_by_hand",
+    "03_three_ways_of_gradient_descent",
+    "04_the_chain_rule_automated",
+    "05_the_same_network_in_cpp",
+    "06_against_pytorch",
+    "07_what_makes_deep_nets_train",
+    "08_convolution_and_batch_norm",
+    "09_function_approximation",
+    "10_inside_the_framework",
+]
 HEADER = """\
 # ---
 # jupyter:
@@ -48,9 +54,13 @@ def run(lesson: Path, environment: dict[str, str]) -> None:
     nowhere = "http://127.0.0.1:9"
     offline = {"http_proxy": nowhere, "https_proxy": nowhere, "MPLBACKEND": "Agg"}
     done = subprocess.run(
-        [sys.executable, str(lesson)], cwd=ROOT, env={**environment, **offline},
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        [sys.executable, str(lesson)],
+        cwd=ROOT,
+        env={**environment, **offline},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, f"{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
 
 

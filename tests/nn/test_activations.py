@@ -20,21 +20,29 @@ TF, TN = torch.nn.functional, torch.nn
 pytestmark = pytest.mark.parity
 
 LAYERS = [
-    layer for layer in vars(activations).values()
-    if inspect.isclass(layer) and issubclass(layer, nn.Module)
+    layer
+    for layer in vars(activations).values()
+    if inspect.isclass(layer)
+    and issubclass(layer, nn.Module)
     and layer.__module__ == activations.__name__
-]  # fmt: skip
+]
 OPTIONS = {
-    "leaky_relu": [{"negative_slope": 0.3}], "elu": [{"alpha": 0.5}], "celu": [{"alpha": 2.0}],
-    "gelu": [{"approximate": "tanh"}], "softplus": [{"beta": 2.0}, {"beta": 0.5, "threshold": 1.0}],
-    "hardtanh": [{"min_val": -3.0, "max_val": 0.5}], "hardshrink": [{"lambd": 1.0}],
-    "softshrink": [{"lambd": 0.0}, {"lambd": 2.0}], "rrelu": [{"lower": 0.1, "upper": 0.1}],
-}  # fmt: skip
+    "leaky_relu": [{"negative_slope": 0.3}],
+    "elu": [{"alpha": 0.5}],
+    "celu": [{"alpha": 2.0}],
+    "gelu": [{"approximate": "tanh"}],
+    "softplus": [{"beta": 2.0}, {"beta": 0.5, "threshold": 1.0}],
+    "hardtanh": [{"min_val": -3.0, "max_val": 0.5}],
+    "hardshrink": [{"lambd": 1.0}],
+    "softshrink": [{"lambd": 0.0}, {"lambd": 2.0}],
+    "rrelu": [{"lower": 0.1, "upper": 0.1}],
+}
 REQUIRED = {
     "threshold": [{"threshold": 1.0, "value": 9.0}, {"threshold": -1.0, "value": 0.5}],
-    "softmax": [{"dim": 0}, {"dim": -1}], "log_softmax": [{"dim": 0}, {"dim": -1}],
+    "softmax": [{"dim": 0}, {"dim": -1}],
+    "log_softmax": [{"dim": 0}, {"dim": -1}],
     "softmin": [{"dim": 0}, {"dim": -1}],
-}  # fmt: skip
+}
 FUNCTIONS = [layer.function.__name__ for layer in LAYERS if issubclass(layer, FunctionLayer)]
 CASES = [
     (name, options)
@@ -141,8 +149,10 @@ def test_layers_are_pytorchs(layer, rng, module_parity):
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda x: x.__name__)
 def test_layers_are_ordinary_classes(layer):
     one = made(layer)
-    for twin in (pickle.loads(pickle.dumps(one)) if not [*one.parameters()] else one,
-                 copy.deepcopy(one)):  # fmt: skip
+    for twin in (
+        pickle.loads(pickle.dumps(one)) if not [*one.parameters()] else one,
+        copy.deepcopy(one),
+    ):
         assert type(twin) is layer is getattr(nn, layer.__name__)
         assert repr(twin) == repr(one)
     assert layer.__doc__.split("\n")[0].startswith(("y = ", "yᵢ = ", "softmax "))
@@ -243,11 +253,14 @@ def test_softmax_asks_for_its_dimension():
 @pytest.mark.parametrize(
     ("make", "word"),
     [
-        (lambda: nn.CELU(0.0), "alpha"), (lambda: nn.Softshrink(-1.0), "lambd"),
-        (lambda: nn.Hardtanh(1.0, -1.0), "min_val"), (lambda: nn.RReLU(0.5, 0.1), "lower"),
-        (lambda: nn.PReLU(0), "num_parameters"), (lambda: nn.GLU()(cr.ones(3)), "size 3"),
+        (lambda: nn.CELU(0.0), "alpha"),
+        (lambda: nn.Softshrink(-1.0), "lambd"),
+        (lambda: nn.Hardtanh(1.0, -1.0), "min_val"),
+        (lambda: nn.RReLU(0.5, 0.1), "lower"),
+        (lambda: nn.PReLU(0), "num_parameters"),
+        (lambda: nn.GLU()(cr.ones(3)), "size 3"),
     ],
-)  # fmt: skip
+)
 def test_options_without_a_meaning(make, word):
     with pytest.raises(ValueError, match=word):
         make()

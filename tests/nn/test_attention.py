@@ -25,12 +25,15 @@ RNG = np.random.default_rng(0)
 VISIBLE = RNG.random((2, 3, 5, 6)) < 0.6
 VISIBLE[..., 0] = True
 MASKS = {
-    "none": {}, "causal": {"is_causal": True}, "scale": {"scale": 0.3},
-    "boolean": {"attn_mask": VISIBLE[0, 0]}, "for each head": {"attn_mask": VISIBLE},
+    "none": {},
+    "causal": {"is_causal": True},
+    "scale": {"scale": 0.3},
+    "boolean": {"attn_mask": VISIBLE[0, 0]},
+    "for each head": {"attn_mask": VISIBLE},
     "for each example": {"attn_mask": VISIBLE[:, :1]},
     "added": {"attn_mask": RNG.normal(size=(5, 6))},
     "added for each head": {"attn_mask": RNG.normal(size=(1, 3, 1, 6)), "scale": 2.0},
-}  # fmt: skip
+}
 
 
 def as_tensors(options, make):
@@ -44,13 +47,18 @@ def test_attention_equals_pytorchs(options, rng, parity):
     arrays = [rng.normal(size=(2, 3, *s)) for s in ((5, 4), (6, 4), (6, 3))]
     if (mask := options.get("attn_mask")) is not None and mask.dtype != bool:
         rest = {n: v for n, v in options.items() if n != "attn_mask"}
-        parity(lambda *a: F.scaled_dot_product_attention(*a, **rest),
-               lambda *a: torch.nn.functional.scaled_dot_product_attention(*a, **rest),
-               *arrays, mask)  # fmt: skip
+        parity(
+            lambda *a: F.scaled_dot_product_attention(*a, **rest),
+            lambda *a: torch.nn.functional.scaled_dot_product_attention(*a, **rest),
+            *arrays,
+            mask,
+        )
     ours, theirs = as_tensors(options, cr.tensor), as_tensors(options, torch.tensor)
-    parity(lambda *a: F.scaled_dot_product_attention(*a, **ours),
-           lambda *a: torch.nn.functional.scaled_dot_product_attention(*a, **theirs),
-           *arrays)  # fmt: skip
+    parity(
+        lambda *a: F.scaled_dot_product_attention(*a, **ours),
+        lambda *a: torch.nn.functional.scaled_dot_product_attention(*a, **theirs),
+        *arrays,
+    )
 
 
 def test_without_dropout_and_with_a_little_the_mean_is_the_same():
@@ -164,12 +172,13 @@ def test_masks_of_heads(kind, asked, rng):
     hidden[..., 0], padding[:, 0] = False, False
     triangle = np.triu(np.ones((4, 4), bool), 1)
     options = {
-        "boolean": {"attn_mask": hidden[0]}, "for each head": {"attn_mask": hidden},
+        "boolean": {"attn_mask": hidden[0]},
+        "for each head": {"attn_mask": hidden},
         "padding": {"key_padding_mask": padding},
         "both": {"attn_mask": hidden[0], "key_padding_mask": padding},
         "added": {"attn_mask": rng.normal(size=(4, 4))},
         "causal": {"attn_mask": triangle, "is_causal": True},
-    }[kind]  # fmt: skip
+    }[kind]
     compare(ours, theirs, [rng.normal(size=(3, 4, 8))], **options, **asked)
 
 

@@ -99,8 +99,9 @@ def test_conv2d_by_loops(rng):
         channels = slice(0, 2) if o < 3 else slice(2, 4)
         seen = padded[n, channels, 2 * i : 2 * i + 3, j : j + 3 : 2]
         out[n, o, i, j] = b[o] + (seen * w[o]).sum()
-    ours = F.conv2d(*map(cr.tensor, (x, w, b)), stride=(2, 1), padding=(1, 2), dilation=(1, 2),
-                    groups=2)  # fmt: skip
+    ours = F.conv2d(
+        *map(cr.tensor, (x, w, b)), stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2
+    )
     same(ours, out)
 
 

@@ -156,9 +156,16 @@ def programs():
         return kinds(Net()), [*Net().state_dict()]
 
     return [
-        deleting, inserting, joining, slicing, extending, dicts, parameters, dicts_of_parameters,
+        deleting,
+        inserting,
+        joining,
+        slicing,
+        extending,
+        dicts,
+        parameters,
+        dicts_of_parameters,
         parts_beside,
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parity
@@ -170,9 +177,11 @@ def test_containers_are_pytorchs(program, same):
 def test_nothing_that_is_added_replaces_a_layer():
     """PyTorch's Sequential takes the name str(len), which a slice may have already."""
     for add in (
-        lambda s: s.append(nn.Tanh()), lambda s: s.extend([nn.Tanh()]),
-        lambda s: s.insert(len(s), nn.Tanh()), lambda s: s.__iadd__([nn.Tanh()]),
-    ):  # fmt: skip
+        lambda s: s.append(nn.Tanh()),
+        lambda s: s.extend([nn.Tanh()]),
+        lambda s: s.insert(len(s), nn.Tanh()),
+        lambda s: s.__iadd__([nn.Tanh()]),
+    ):
         part = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))[1:]
         add(part)
         assert [type(m).__name__ for m in part] == ["ReLU", "Linear", "Tanh"]

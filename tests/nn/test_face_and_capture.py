@@ -70,22 +70,38 @@ class Reader(nn.Module):
 
 def image_net():
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding="same"), nn.BatchNorm2d(4, momentum=None), nn.GELU(),
-        nn.MaxPool2d(2), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.LeakyReLU(), nn.AvgPool2d(2),
-        nn.Flatten(), nn.Dropout(0.3), nn.Linear(4, 3),
-    )  # fmt: skip
+        nn.Conv2d(1, 4, 3, padding="same"),
+        nn.BatchNorm2d(4, momentum=None),
+        nn.GELU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(4, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.LeakyReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.3),
+        nn.Linear(4, 3),
+    )
 
 
 IMAGES = np.random.default_rng(0).normal(size=(6, 1, 8, 8)).astype(np.float32)
 CASES = [
     (image_net, nn.CrossEntropyLoss(), IMAGES, np.array([0, 1, 2, -100, 2, 0])),
     (image_net, nn.CrossEntropyLoss(label_smoothing=0.1), IMAGES, np.array([0, 1, 2, 1, 2, 0])),
-    (image_net, nn.BCEWithLogitsLoss(pos_weight=cr.tensor([1.0, 2.0, 3.0])), IMAGES,
-     np.eye(3, dtype=np.float32)[[0, 1, 2, 1, 2, 0]]),
+    (
+        image_net,
+        nn.BCEWithLogitsLoss(pos_weight=cr.tensor([1.0, 2.0, 3.0])),
+        IMAGES,
+        np.eye(3, dtype=np.float32)[[0, 1, 2, 1, 2, 0]],
+    ),
     (image_net, nn.HuberLoss(), IMAGES, np.ones((6, 3), np.float32)),
-    (Reader, nn.CrossEntropyLoss(ignore_index=0), np.array([[1, 2, 0], [3, 6, 5]]),
-     np.array([[1, 2, 0], [0, 1, 1]])),
-]  # fmt: skip
+    (
+        Reader,
+        nn.CrossEntropyLoss(ignore_index=0),
+        np.array([[1, 2, 0], [3, 6, 5]]),
+        np.array([[1, 2, 0], [0, 1, 1]]),
+    ),
+]
 
 
 @pytest.mark.parametrize(("make", "loss", "x", "t"), CASES)

@@ -128,12 +128,35 @@ def test_a2_float64_into_other_layers():
 
 
 LAYERS = [
-    nn.Linear(3, 2), nn.Linear(3, 2, bias=False), nn.Conv2d(3, 2, 1), nn.MaxPool2d(1),
-    nn.AvgPool2d(1), nn.BatchNorm2d(3), nn.LayerNorm(3), nn.Dropout(0.5), nn.Embedding(3, 2),
-    nn.Flatten(), nn.Unflatten(1, (3, 1)), nn.ReLU(), nn.LeakyReLU(), nn.ELU(), nn.GELU(),
-    nn.SiLU(), nn.Sigmoid(), nn.Tanh(), nn.Softplus(), nn.Softmax(1), nn.LogSoftmax(1), nn.Mish(),
-    nn.Hardtanh(), nn.GLU(), nn.PReLU(), nn.Softshrink(), nn.Hardswish(), nn.Threshold(1, 2),
-]  # fmt: skip
+    nn.Linear(3, 2),
+    nn.Linear(3, 2, bias=False),
+    nn.Conv2d(3, 2, 1),
+    nn.MaxPool2d(1),
+    nn.AvgPool2d(1),
+    nn.BatchNorm2d(3),
+    nn.LayerNorm(3),
+    nn.Dropout(0.5),
+    nn.Embedding(3, 2),
+    nn.Flatten(),
+    nn.Unflatten(1, (3, 1)),
+    nn.ReLU(),
+    nn.LeakyReLU(),
+    nn.ELU(),
+    nn.GELU(),
+    nn.SiLU(),
+    nn.Sigmoid(),
+    nn.Tanh(),
+    nn.Softplus(),
+    nn.Softmax(1),
+    nn.LogSoftmax(1),
+    nn.Mish(),
+    nn.Hardtanh(),
+    nn.GLU(),
+    nn.PReLU(),
+    nn.Softshrink(),
+    nn.Hardswish(),
+    nn.Threshold(1, 2),
+]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=lambda x: type(x).__name__)
@@ -226,10 +249,14 @@ def test_a10_a11_embedding_out_of_range():
 
 
 CONSTRUCTORS = [
-    (lambda: nn.Linear(-1, 2), "in_features"), (lambda: nn.Linear(2, 1.5), "out_features"),
-    (lambda: nn.Linear(True, 2), "in_features"), (lambda: nn.Dropout(2), "[0, 1]"),
-    (lambda: nn.Dropout(float("nan")), "[0, 1]"), (lambda: nn.Dropout("a"), "[0, 1]"),
-    (lambda: nn.Conv2d(0, 2, 3), "in_channels"), (lambda: nn.Conv2d(1, 2, 0), "kernel_size"),
+    (lambda: nn.Linear(-1, 2), "in_features"),
+    (lambda: nn.Linear(2, 1.5), "out_features"),
+    (lambda: nn.Linear(True, 2), "in_features"),
+    (lambda: nn.Dropout(2), "[0, 1]"),
+    (lambda: nn.Dropout(float("nan")), "[0, 1]"),
+    (lambda: nn.Dropout("a"), "[0, 1]"),
+    (lambda: nn.Conv2d(0, 2, 3), "in_channels"),
+    (lambda: nn.Conv2d(1, 2, 0), "kernel_size"),
     (lambda: nn.Conv2d(1, 2, (3, 3, 3)), "kernel_size"),
     (lambda: nn.Conv2d(1, 2, 3, padding=-1), "padding"),
     (lambda: nn.Conv2d(1, 2, 3, padding="some"), "'same', 'valid'"),
@@ -238,20 +265,27 @@ CONSTRUCTORS = [
     (lambda: nn.ConvTranspose2d(1, 2, 3, padding_mode="reflect"), "'zeros'"),
     (lambda: nn.ConvTranspose1d(1, 2, 3, output_padding=1), "output_padding"),
     (lambda: nn.AdaptiveAvgPool2d((2, -1)), "output_size"),
-    (lambda: nn.MaxPool2d(0), "kernel_size"), (lambda: nn.MaxPool2d(2, padding=2), "half"),
+    (lambda: nn.MaxPool2d(0), "kernel_size"),
+    (lambda: nn.MaxPool2d(2, padding=2), "half"),
     (lambda: nn.AvgPool2d(2, divisor_override=0), "divisor_override"),
-    (lambda: nn.BatchNorm1d(0), "num_features"), (lambda: nn.BatchNorm1d(3, eps=0), "eps"),
+    (lambda: nn.BatchNorm1d(0), "num_features"),
+    (lambda: nn.BatchNorm1d(3, eps=0), "eps"),
     (lambda: nn.BatchNorm1d(3, momentum=-0.1), "momentum"),
     (lambda: nn.BatchNorm1d(3, momentum=float("nan")), "momentum"),
-    (lambda: nn.LayerNorm(()), "one dimension"), (lambda: nn.LayerNorm((2, 0)), "≥ 1"),
-    (lambda: nn.Embedding(0, 2), "num_embeddings"), (lambda: nn.Embedding(3, 2, 3), "padding_idx"),
-    (lambda: nn.Unflatten(1, (-1, -1)), "at most one"), (lambda: nn.GELU("erf"), "'tanh'"),
-    (lambda: nn.Softplus(beta=0.0), "beta"), (lambda: nn.HuberLoss(delta=0.0), "delta"),
-    (lambda: nn.SmoothL1Loss(beta=-1.0), "beta"), (lambda: nn.MSELoss(reduction="avg"), "'avg'"),
+    (lambda: nn.LayerNorm(()), "one dimension"),
+    (lambda: nn.LayerNorm((2, 0)), "≥ 1"),
+    (lambda: nn.Embedding(0, 2), "num_embeddings"),
+    (lambda: nn.Embedding(3, 2, 3), "padding_idx"),
+    (lambda: nn.Unflatten(1, (-1, -1)), "at most one"),
+    (lambda: nn.GELU("erf"), "'tanh'"),
+    (lambda: nn.Softplus(beta=0.0), "beta"),
+    (lambda: nn.HuberLoss(delta=0.0), "delta"),
+    (lambda: nn.SmoothL1Loss(beta=-1.0), "beta"),
+    (lambda: nn.MSELoss(reduction="avg"), "'avg'"),
     (lambda: nn.CrossEntropyLoss(label_smoothing=1.5), "label_smoothing"),
     (lambda: nn.CrossEntropyLoss(cr.tensor([1.0, -1.0])), "≥ 0"),
     (lambda: nn.CrossEntropyLoss(cr.tensor([1.0, float("nan")])), "≥ 0"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("make", "word"), CONSTRUCTORS)
@@ -264,8 +298,14 @@ def test_a25_constructors(make, word):
 
 # -- B: losses and labels --------------------------------------------------------------------------
 
-PAIRED = ["mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "binary_cross_entropy",
-          "binary_cross_entropy_with_logits"]  # fmt: skip
+PAIRED = [
+    "mse_loss",
+    "l1_loss",
+    "huber_loss",
+    "smooth_l1_loss",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+]
 
 
 @pytest.mark.parametrize("name", PAIRED)
@@ -303,8 +343,11 @@ def test_b2_labels_that_are_no_class(bad, options):
 def test_b3_labels_of_any_integer_dtype(dtype):
     x = cr.tensor(np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32))
     labels = cr.tensor([0, 3, 1])
-    for loss in (F.cross_entropy, lambda x, t: F.cross_entropy(x, t, label_smoothing=0.1),
-                 F.nll_loss):  # fmt: skip
+    for loss in (
+        F.cross_entropy,
+        lambda x, t: F.cross_entropy(x, t, label_smoothing=0.1),
+        F.nll_loss,
+    ):
         assert loss(x, labels.to(dtype)).item() == loss(x, labels).item()
 
 

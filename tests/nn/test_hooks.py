@@ -120,9 +120,7 @@ def programs_on_gradients():
             m.register_full_backward_pre_hook(lambda m, gy: (gy[0] * 10,))
             m.register_full_backward_hook(lambda m, gx, gy: (gx[0] * 100,))
             m.register_full_backward_hook(lambda m, gx, gy: seen.append(plain([gx, gy])))
-            m.register_full_backward_hook(
-                lambda m, gx, gy: seen.append("first"), prepend=True
-            )
+            m.register_full_backward_hook(lambda m, gx, gy: seen.append("first"), prepend=True)
 
         return run(lib, n, hooks)
 
@@ -169,9 +167,14 @@ def programs_on_gradients():
         return y.requires_grad, seen
 
     return [
-        seeing, replacing, no_input_to_differentiate, several, an_input_used_elsewhere, nested,
+        seeing,
+        replacing,
+        no_input_to_differentiate,
+        several,
+        an_input_used_elsewhere,
+        nested,
         without_recording,
-    ]  # fmt: skip
+    ]
 
 
 def programs_around_states():

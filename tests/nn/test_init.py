@@ -37,8 +37,9 @@ def test_distributions():
     follows(init.xavier_uniform_(x, gain=2.0), uniform(2 * math.sqrt(6 / 250)))
     follows(init.xavier_normal_(x), stats.norm(0, math.sqrt(2 / 250)))
     follows(init.kaiming_uniform_(x), uniform(math.sqrt(6 / 50)))
-    follows(init.kaiming_uniform_(x, mode="fan_out", nonlinearity="linear"),
-            uniform(math.sqrt(3 / 200)))  # fmt: skip
+    follows(
+        init.kaiming_uniform_(x, mode="fan_out", nonlinearity="linear"), uniform(math.sqrt(3 / 200))
+    )
     follows(init.kaiming_normal_(x, nonlinearity="relu"), stats.norm(0, math.sqrt(2 / 50)))
 
 

@@ -12,10 +12,13 @@ from chainrule.nn import functional as F
 
 BAD = [-math.inf, math.inf, math.nan]
 WAYS = {
-    "plain": {}, "sum": {"reduction": "sum"}, "none": {"reduction": "none"},
-    "weight": {"weight": [1.0, 2.0, 0.5]}, "smoothing": {"label_smoothing": 0.1},
+    "plain": {},
+    "sum": {"reduction": "sum"},
+    "none": {"reduction": "none"},
+    "weight": {"weight": [1.0, 2.0, 0.5]},
+    "smoothing": {"label_smoothing": 0.1},
     "both": {"weight": [1.0, 2.0, 0.5], "label_smoothing": 0.1},
-}  # fmt: skip
+}
 
 
 def losses(x, t, way, function=F.cross_entropy):

@@ -27,11 +27,18 @@ class Net(nn.Module):
 def test_parts_are_found_in_definition_order():
     net = Net()
     assert [n for n, _ in net.named_parameters()] == [
-        "scale", "norm.weight", "norm.bias", "head.0.weight", "head.0.bias",
-    ]  # fmt: skip
+        "scale",
+        "norm.weight",
+        "norm.bias",
+        "head.0.weight",
+        "head.0.bias",
+    ]
     assert [n for n, _ in net.named_buffers()] == [
-        "offset", "norm.running_mean", "norm.running_var", "norm.num_batches_tracked",
-    ]  # fmt: skip
+        "offset",
+        "norm.running_mean",
+        "norm.running_var",
+        "norm.num_batches_tracked",
+    ]
     assert [n for n, _ in net.named_modules()] == ["", "norm", "head", "head.0", "head.1"]
     assert [n for n, _ in net.named_children()] == ["norm", "head"]
     assert [n for n, _ in net.named_parameters(prefix="a", recurse=False)] == ["a.scale"]
@@ -113,7 +120,7 @@ def test_text_form():
         (nn.MultiheadAttention(4, 2), ""),
     ],
     ids=lambda x: type(x).__name__,
-)  # fmt: skip
+)
 def test_options_in_the_text_form(layer, text):
     assert layer.extra_repr() == text
 
@@ -136,8 +143,11 @@ def test_the_text_form_of_a_module_of_ones_own():
 
     model = nn.Sequential(Scale(3), Terse(4), Terse(4, 5), Told(1))
     assert [repr(m) for m in model] == [
-        "Scale(width=3, depth=2)", "Terse(4)", "Terse(4, depth=5)", "Told(told)",
-    ]  # fmt: skip
+        "Scale(width=3, depth=2)",
+        "Terse(4)",
+        "Terse(4, depth=5)",
+        "Told(told)",
+    ]
 
 
 # -- summary ---------------------------------------------------------------------------------------
@@ -145,9 +155,14 @@ def test_the_text_form_of_a_module_of_ones_own():
 
 def test_summary_counts_and_changes_nothing():
     model = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Dropout(0.5), nn.Linear(4 * 14 * 14, 10),
-    )  # fmt: skip
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.5),
+        nn.Linear(4 * 14 * 14, 10),
+    )
     model.train()
     model[1].eval()
     model[0].requires_grad_(False)

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 TF = torch.nn.functional
 pytestmark = pytest.mark.parity
 
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", [(3,), (5, 3), (2, 5, 3), (0, 3)])
 def test_linear(shape, bias, dtype, rng, parity):
@@ -20,10 +21,16 @@ def test_linear(shape, bias, dtype, rng, parity):
 
 
 CONVOLUTIONS = [
-    {}, {"stride": 2}, {"stride": (2, 1), "padding": (1, 2)}, {"padding": 1, "dilation": 2},
-    {"padding": "same"}, {"padding": "valid"}, {"padding": "same", "dilation": (2, 1)},
-    {"groups": 2}, {"groups": 2, "stride": 2, "padding": 1},
-]  # fmt: skip
+    {},
+    {"stride": 2},
+    {"stride": (2, 1), "padding": (1, 2)},
+    {"padding": 1, "dilation": 2},
+    {"padding": "same"},
+    {"padding": "valid"},
+    {"padding": "same", "dilation": (2, 1)},
+    {"groups": 2},
+    {"groups": 2, "stride": 2, "padding": 1},
+]
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
@@ -43,9 +50,12 @@ def test_conv2d_of_one_image(dtype, rng, parity):
 
 
 POOLS = [
-    {"kernel_size": 2}, {"kernel_size": 3, "stride": 1}, {"kernel_size": (3, 2), "stride": (2, 1)},
-    {"kernel_size": 3, "padding": 1}, {"kernel_size": (2, 3), "stride": 2, "padding": (1, 0)},
-]  # fmt: skip
+    {"kernel_size": 2},
+    {"kernel_size": 3, "stride": 1},
+    {"kernel_size": (3, 2), "stride": (2, 1)},
+    {"kernel_size": 3, "padding": 1},
+    {"kernel_size": (2, 3), "stride": 2, "padding": (1, 0)},
+]
 
 
 @pytest.mark.parametrize("options", POOLS)
@@ -111,8 +121,9 @@ def test_embedding(padding_idx, shape, dtype, rng, parity):
     parity(
         lambda w, i: F.embedding(i, w, padding_idx),
         lambda w, i: TF.embedding(i, w, padding_idx),
-        weight, np.asarray(labels),
-    )  # fmt: skip
+        weight,
+        np.asarray(labels),
+    )
 
 
 def test_one_hot_and_pad(rng, parity, dtype):

@@ -51,11 +51,16 @@ def models(n):
     return [
         *[getattr(n, name)(*args, **options) for name, args, options, _ in LAYERS],
         n.Sequential(n.ModuleList([n.Linear(1, 1), n.Linear(1, 1), n.ReLU()]), n.ReLU()),
-        n.Embedding(5, 3, padding_idx=-1), n.LSTM(2, 3), n.GRUCell(2, 3, bias=False),
+        n.Embedding(5, 3, padding_idx=-1),
+        n.LSTM(2, 3),
+        n.GRUCell(2, 3, bias=False),
         n.RNN(2, 3, 2, bias=False, batch_first=True, dropout=0.1, bidirectional=True),
-        n.ConvTranspose2d(1, 2, 3, stride=2, output_padding=1), n.CrossEntropyLoss(), n.MSELoss(),
-        n.InstanceNorm1d(3), n.AdaptiveAvgPool2d((1, None)),
-    ]  # fmt: skip
+        n.ConvTranspose2d(1, 2, 3, stride=2, output_padding=1),
+        n.CrossEntropyLoss(),
+        n.MSELoss(),
+        n.InstanceNorm1d(3),
+        n.AdaptiveAvgPool2d((1, None)),
+    ]
 
 
 @pytest.mark.parametrize("number", range(len(models(nn))))
@@ -111,11 +116,22 @@ def test_running_statistics_over_several_batches(momentum, dtype, rng):
 
 def networks(n):
     return n.Sequential(
-        n.Conv2d(1, 4, 3, padding=1), n.BatchNorm2d(4), n.ReLU(), n.MaxPool2d(2),
-        n.Conv2d(4, 8, 3, padding=1, bias=False), n.BatchNorm2d(8), n.GELU(), n.AvgPool2d(2),
-        n.Flatten(), n.Linear(32, 16), n.LayerNorm(16), n.Tanh(),
-        n.Sequential(n.Linear(16, 8), n.SiLU()), n.Dropout(0.0), n.Linear(8, 3),
-    )  # fmt: skip
+        n.Conv2d(1, 4, 3, padding=1),
+        n.BatchNorm2d(4),
+        n.ReLU(),
+        n.MaxPool2d(2),
+        n.Conv2d(4, 8, 3, padding=1, bias=False),
+        n.BatchNorm2d(8),
+        n.GELU(),
+        n.AvgPool2d(2),
+        n.Flatten(),
+        n.Linear(32, 16),
+        n.LayerNorm(16),
+        n.Tanh(),
+        n.Sequential(n.Linear(16, 8), n.SiLU()),
+        n.Dropout(0.0),
+        n.Linear(8, 3),
+    )
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -128,14 +144,20 @@ def test_a_whole_network(training, dtype, rng, module_parity):
 
 
 LOSSES = [
-    ("CrossEntropyLoss", {}, "labels"), ("CrossEntropyLoss", {"ignore_index": 1}, "labels"),
+    ("CrossEntropyLoss", {}, "labels"),
+    ("CrossEntropyLoss", {"ignore_index": 1}, "labels"),
     ("CrossEntropyLoss", {"label_smoothing": 0.1, "reduction": "sum"}, "labels"),
-    ("NLLLoss", {"reduction": "none"}, "labels"), ("BCELoss", {}, "unit"),
-    ("BCEWithLogitsLoss", {}, "unit"), ("MSELoss", {}, "real"),
-    ("MSELoss", {"reduction": "sum"}, "real"), ("L1Loss", {}, "real"), ("HuberLoss", {}, "real"),
-    ("HuberLoss", {"delta": 0.5, "reduction": "none"}, "real"), ("SmoothL1Loss", {}, "real"),
+    ("NLLLoss", {"reduction": "none"}, "labels"),
+    ("BCELoss", {}, "unit"),
+    ("BCEWithLogitsLoss", {}, "unit"),
+    ("MSELoss", {}, "real"),
+    ("MSELoss", {"reduction": "sum"}, "real"),
+    ("L1Loss", {}, "real"),
+    ("HuberLoss", {}, "real"),
+    ("HuberLoss", {"delta": 0.5, "reduction": "none"}, "real"),
+    ("SmoothL1Loss", {}, "real"),
     ("SmoothL1Loss", {"beta": 0.5}, "real"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "options", "kind"), LOSSES)

@@ -37,23 +37,16 @@ def test_cross_entropy(reduction, shape, weighted, ignore, smoothing, dtype, rng
     options |= {} if ignore is None else {"ignore_index": ignore}
 
     def run(function, tensor):
-        return lambda x, t: function(
-            x, t, weight=tensor(weight) if weighted else None, **options
-        )
+        return lambda x, t: function(x, t, weight=tensor(weight) if weighted else None, **options)
 
     parity(run(F.cross_entropy, cr.tensor), run(TF.cross_entropy, torch.tensor), *arrays)
-
-
-
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("shape", [(4,), (6, 4), (6, 4, 3), (2, 4, 3, 2)])
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_cross_entropy_of_soft_targets(
-    reduction, shape, weighted, smoothing, dtype, rng, parity
-):
+def test_cross_entropy_of_soft_targets(reduction, shape, weighted, smoothing, dtype, rng, parity):
     soft = rng.dirichlet(np.ones(4), shape[:1] + shape[2:] if len(shape) > 1 else ())
     soft = np.moveaxis(soft, -1, min(1, len(shape) - 1)).astype(dtype)
     arrays = [rng.normal(size=shape).astype(dtype), np.ascontiguousarray(soft)]
@@ -61,9 +54,7 @@ def test_cross_entropy_of_soft_targets(
     options = {"reduction": reduction, "label_smoothing": smoothing}
 
     def run(function, tensor):
-        return lambda x, t: function(
-            x, t, weight=tensor(weight) if weighted else None, **options
-        )
+        return lambda x, t: function(x, t, weight=tensor(weight) if weighted else None, **options)
 
     parity(run(F.cross_entropy, cr.tensor), run(TF.cross_entropy, torch.tensor), *arrays)
 
@@ -76,9 +67,7 @@ def test_nll_loss(reduction, shape, weighted, ignore, dtype, rng, parity):
     options = {"reduction": reduction} | ({} if ignore is None else {"ignore_index": ignore})
 
     def run(function, tensor):
-        return lambda x, t: function(
-            x, t, weight=tensor(weight) if weighted else None, **options
-        )
+        return lambda x, t: function(x, t, weight=tensor(weight) if weighted else None, **options)
 
     parity(run(F.nll_loss, cr.tensor), run(TF.nll_loss, torch.tensor), *arrays)
 
@@ -121,18 +110,26 @@ def test_binary_cross_entropy_with_logits(reduction, weighted, positive, dtype, 
 
     def run(function, tensor):
         return lambda x, t: function(
-            x, t, weight=tensor(weight) if weighted else None, reduction=reduction,
+            x,
+            t,
+            weight=tensor(weight) if weighted else None,
+            reduction=reduction,
             pos_weight=None if scale is None else tensor(scale),
-        )  # fmt: skip
+        )
 
     ours, theirs = F.binary_cross_entropy_with_logits, TF.binary_cross_entropy_with_logits
     parity(run(ours, cr.tensor), run(theirs, torch.tensor), *arrays)
 
 
 DISTANCES = [
-    ("mse_loss", {}), ("l1_loss", {}), ("huber_loss", {}), ("huber_loss", {"delta": 0.3}),
-    ("smooth_l1_loss", {}), ("smooth_l1_loss", {"beta": 0.4}), ("smooth_l1_loss", {"beta": 0.0}),
-]  # fmt: skip
+    ("mse_loss", {}),
+    ("l1_loss", {}),
+    ("huber_loss", {}),
+    ("huber_loss", {"delta": 0.3}),
+    ("smooth_l1_loss", {}),
+    ("smooth_l1_loss", {"beta": 0.4}),
+    ("smooth_l1_loss", {"beta": 0.0}),
+]
 
 
 @pytest.mark.parametrize(("name", "options"), DISTANCES)

@@ -106,9 +106,11 @@ def test_a_name_keeps_its_kind():
 
     net = Net()
     for name, value, words in (
-        ("weight", cr.ones(1), r"weight\.assign"), ("weight", 3, "parameter"),
-        ("layer", lambda x: x, "a module, or None"), ("mean", 1.0, "a tensor, or None"),
-    ):  # fmt: skip
+        ("weight", cr.ones(1), r"weight\.assign"),
+        ("weight", 3, "parameter"),
+        ("layer", lambda x: x, "a module, or None"),
+        ("mean", 1.0, "a tensor, or None"),
+    ):
         with pytest.raises(DTypeError, match=words):
             setattr(net, name, value)
     del net.layer
@@ -121,9 +123,10 @@ def test_names_that_would_hide_something(name):
     module = nn.Module()
     module.plain = 1
     for register, value in (
-        (module.register_buffer, cr.ones(1)), (module.add_module, nn.ReLU()),
+        (module.register_buffer, cr.ones(1)),
+        (module.add_module, nn.ReLU()),
         (module.register_parameter, nn.Parameter(cr.ones(1))),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ArgumentError, match="cannot name"):
             register(name, value)
     assert names(module)["state"] == []
@@ -132,9 +135,10 @@ def test_names_that_would_hide_something(name):
 def test_values_that_are_no_parts():
     module = nn.Module()
     for register, value in (
-        (module.register_buffer, [1.0]), (module.add_module, nn.ReLU),
+        (module.register_buffer, [1.0]),
+        (module.add_module, nn.ReLU),
         (module.register_parameter, cr.ones(1)),
-    ):  # fmt: skip
+    ):
         with pytest.raises(DTypeError):
             register("x", value)
 
@@ -185,17 +189,34 @@ class Pair:
 
 Named = collections.namedtuple("Named", "part")
 HOLDERS = [
-    lambda x: [x], lambda x: (x,), lambda x: {"a": x}, lambda x: {x: 1}, lambda x: {x},
-    lambda x: frozenset([x]), lambda x: collections.deque([x]), lambda x: [[[x]]],
-    lambda x: [(1, x)], lambda x: {"a": [{"b": (x,)}]}, lambda x: collections.OrderedDict(a=x),
-    lambda x: collections.defaultdict(list, a=[x]), lambda x: Named(x), Slots,
-    lambda x: types.MappingProxyType({"a": x}), lambda x: {"a": x}.values(), lambda x: iter([x]),
-]  # fmt: skip
+    lambda x: [x],
+    lambda x: (x,),
+    lambda x: {"a": x},
+    lambda x: {x: 1},
+    lambda x: {x},
+    lambda x: frozenset([x]),
+    lambda x: collections.deque([x]),
+    lambda x: [[[x]]],
+    lambda x: [(1, x)],
+    lambda x: {"a": [{"b": (x,)}]},
+    lambda x: collections.OrderedDict(a=x),
+    lambda x: collections.defaultdict(list, a=[x]),
+    lambda x: Named(x),
+    Slots,
+    lambda x: types.MappingProxyType({"a": x}),
+    lambda x: {"a": x}.values(),
+    lambda x: iter([x]),
+]
 OBJECTS = [
-    NoModule, Pair, lambda x: types.SimpleNamespace(x=x), lambda x: [NoModule([x])],
-    lambda x: functools.partial(x), lambda x: collections.UserList([x]),
-    lambda x: functools.partial(print, [x]), lambda x: x.__call__,
-]  # fmt: skip
+    NoModule,
+    Pair,
+    lambda x: types.SimpleNamespace(x=x),
+    lambda x: [NoModule([x])],
+    lambda x: functools.partial(x),
+    lambda x: collections.UserList([x]),
+    lambda x: functools.partial(print, [x]),
+    lambda x: x.__call__,
+]
 
 
 def holding(value):
@@ -205,9 +226,13 @@ def holding(value):
 
 
 QUESTIONS = [
-    lambda m: [*m.parameters()], lambda m: [*m.named_modules()], lambda m: m.state_dict(),
-    lambda m: m.load_state_dict({}), lambda m: [*m.buffers()], lambda m: m.double(),
-]  # fmt: skip
+    lambda m: [*m.parameters()],
+    lambda m: [*m.named_modules()],
+    lambda m: m.state_dict(),
+    lambda m: m.load_state_dict({}),
+    lambda m: [*m.buffers()],
+    lambda m: m.double(),
+]
 
 
 @pytest.mark.parametrize("hold", HOLDERS + OBJECTS)
@@ -227,12 +252,13 @@ def test_layers_without_parameters_are_not_lost_in_containers(hold):
 @pytest.mark.parametrize(
     ("value", "fix"),
     [
-        ([nn.ReLU()], r"nn\.ModuleList"), ({"a": nn.ReLU()}, r"nn\.ModuleDict"),
+        ([nn.ReLU()], r"nn\.ModuleList"),
+        ({"a": nn.ReLU()}, r"nn\.ModuleDict"),
         ([nn.Parameter(cr.ones(1))], r"nn\.ParameterList"),
         ({"a": nn.Parameter(cr.ones(1))}, r"nn\.ParameterDict"),
         (NoModule(nn.Linear(1, 1)), r"NoModule derive from nn\.Module"),
     ],
-)  # fmt: skip
+)
 def test_the_message_says_what_to_write(value, fix):
     with pytest.raises(DTypeError, match=fix):
         [*holding(value).parameters()]

@@ -69,8 +69,12 @@ GRID = list(itertools.product((1, 2), (False, True), (False, True), (False, True
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("layers", "bidirectional", "batch_first", "bias"), GRID)
 def test_layers_equal_pytorchs(kind, layers, bidirectional, batch_first, bias):
-    options = {"num_layers": layers, "bidirectional": bidirectional, "batch_first": batch_first,
-               "bias": bias}  # fmt: skip
+    options = {
+        "num_layers": layers,
+        "bidirectional": bidirectional,
+        "batch_first": batch_first,
+        "bias": bias,
+    }
     ours, theirs = getattr(nn, kind)(3, 5, **options), getattr(torch.nn, kind)(3, 5, **options)
     ours.double(), theirs.double()
     same_weights(ours, theirs)
@@ -124,8 +128,12 @@ def test_a_layer_is_its_cell_step_by_step(kind):
     for t in range(4):
         state = cell(x[t], state)
         # One product of 8 rows against four of 2: BLAS may add in another order.
-        np.testing.assert_allclose(output[t].detach(), leaves(state)[0].detach() if kind != "LSTM"
-                                   else state[0].detach(), rtol=1e-13, atol=1e-14)  # fmt: skip
+        np.testing.assert_allclose(
+            output[t].detach(),
+            leaves(state)[0].detach() if kind != "LSTM" else state[0].detach(),
+            rtol=1e-13,
+            atol=1e-14,
+        )
     final = [y[0] for y in last] if kind == "LSTM" else [last[0]]
     for y, s in zip(final, state if kind == "LSTM" else [state], strict=True):
         np.testing.assert_allclose(y.detach(), s.detach(), rtol=1e-13, atol=1e-14)
@@ -274,8 +282,11 @@ def test_a_captured_training_step_has_the_bits_of_eager(kind, options):
     x = cr.tensor(rng.normal(size=(4, 7, 6)).astype(np.float32))
     t = cr.tensor(rng.integers(0, 3, 4))
     found = []
-    for step in (training_step(model), cr.trace(training_step(twin))(x.spec, t.spec),
-                 cr.compile(training_step(third))):  # fmt: skip
+    for step in (
+        training_step(model),
+        cr.trace(training_step(twin))(x.spec, t.spec),
+        cr.compile(training_step(third)),
+    ):
         cr.manual_seed(2)
         found.append([step(x, t).item() for _ in range(5)])
     assert found[0] == found[1]

@@ -116,9 +116,18 @@ def test_c11_normalization_far_from_0(offset):
 def test_c16_nan_is_never_hidden():
     x = cr.tensor([[math.nan, 1.0], [0.0, 1.0]])
     functions = [
-        F.relu, F.leaky_relu, F.elu, F.gelu, F.silu, F.softplus, F.sigmoid, F.tanh, F.logsigmoid,
-        lambda x: F.softmax(x, 1), lambda x: F.layer_norm(x, 2),
-    ]  # fmt: skip
+        F.relu,
+        F.leaky_relu,
+        F.elu,
+        F.gelu,
+        F.silu,
+        F.softplus,
+        F.sigmoid,
+        F.tanh,
+        F.logsigmoid,
+        lambda x: F.softmax(x, 1),
+        lambda x: F.layer_norm(x, 2),
+    ]
     for function in functions:
         assert math.isnan(function(x).tolist()[0][0])
     image = x.reshape(1, 1, 2, 2)
@@ -128,11 +137,14 @@ def test_c16_nan_is_never_hidden():
 
 
 TRUTHS = [
-    (F.sigmoid, special.expit, 4), (F.tanh, np.tanh, 4), (F.softplus, special.softplus, 4),
+    (F.sigmoid, special.expit, 4),
+    (F.tanh, np.tanh, 4),
+    (F.softplus, special.softplus, 4),
     (F.logsigmoid, special.log_expit, 4),
-    (F.gelu, lambda x: x * special.ndtr(x), 8), (F.silu, lambda x: x * special.expit(x), 4),
+    (F.gelu, lambda x: x * special.ndtr(x), 8),
+    (F.silu, lambda x: x * special.expit(x), 4),
     (F.elu, lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))), 4),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("function", "truth", "ulp"), TRUTHS)
@@ -174,7 +186,7 @@ DERIVED = [
     (lambda x: F.softplus(x, beta=2.0), (X,)),
     (lambda q, k: F.scaled_dot_product_attention(q, k, k, is_causal=True), (X, UNIT)),
     (lambda x, w, b: F.linear(x, w, b), (X, UNIT, BIAS.detach()[:1] + cr.zeros(4, dtype="f8"))),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("function", "inputs"), DERIVED)

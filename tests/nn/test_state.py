@@ -70,9 +70,12 @@ def test_a26_f22_all_problems_in_one_error_and_the_model_unchanged():
     with pytest.raises(ArgumentError) as caught:
         net.load_state_dict(state)
     problems = (
-        "missing: scale", "unexpected: extra", "offset has shape (5,), the model (3,)",
-        "head.0.bias has dtype float64, the model float32", "norm.bias is no tensor",
-    )  # fmt: skip
+        "missing: scale",
+        "unexpected: extra",
+        "offset has shape (5,), the model (3,)",
+        "head.0.bias has dtype float64, the model float32",
+        "norm.bias is no tensor",
+    )
     for words in problems:
         assert words in str(caught.value)
     for name, x in net.state_dict().items():
@@ -154,9 +157,13 @@ def programs():
         state = {"weight": lib.ones(1, 2, dtype=dtype), "bias": lib.zeros(1, dtype=dtype)}
         m.load_state_dict(state, assign=True)
         return (
-            str(m.weight.dtype).split(".")[-1], m.weight is before, m.weight.requires_grad,
-            m.bias.requires_grad, type(m.weight).__name__, m.weight.tolist(),
-        )  # fmt: skip
+            str(m.weight.dtype).split(".")[-1],
+            m.weight is before,
+            m.weight.requires_grad,
+            m.bias.requires_grad,
+            type(m.weight).__name__,
+            m.weight.tolist(),
+        )
 
     def conversions(lib, n):
         m = n.Sequential(n.Linear(1, 1), n.BatchNorm1d(1))
@@ -165,10 +172,16 @@ def programs():
         m(lib.ones(3, 1)).sum().backward()
         weight, found = m[0].weight, []
         for convert in (
-            lambda: m.double(), lambda: m.to(lib.float32), lambda: m.half(), lambda: m.float(),
-            lambda: m.to("cpu", lib.float64), lambda: m.to(lib.ones(1)), lambda: m.cpu(),
-            lambda: m.to(dtype=lib.float64), lambda: m.to(device="cpu", non_blocking=True),
-        ):  # fmt: skip
+            lambda: m.double(),
+            lambda: m.to(lib.float32),
+            lambda: m.half(),
+            lambda: m.float(),
+            lambda: m.to("cpu", lib.float64),
+            lambda: m.to(lib.ones(1)),
+            lambda: m.cpu(),
+            lambda: m.to(dtype=lib.float64),
+            lambda: m.to(device="cpu", non_blocking=True),
+        ):
             assert convert() is m
             tensors = [weight, weight.grad, m.mask, m.temporary, m[1].num_batches_tracked]
             found.append([str(x.dtype).split(".")[-1] for x in tensors])

@@ -70,8 +70,9 @@ def check(ours, theirs, *arrays, second=True):
     for a, b in pairs:
         # Sums of some hundred products, squared twice: ten digits of the largest remain.
         scale = max(float(b.detach().abs().max()), 1) if b.numel() else 1
-        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-9,
-                                   atol=1e-11 * scale)  # fmt: skip
+        np.testing.assert_allclose(
+            a.detach().numpy(), b.detach().numpy(), rtol=1e-9, atol=1e-11 * scale
+        )
 
 
 def drawn_convolution(rng, n):
@@ -80,9 +81,11 @@ def drawn_convolution(rng, n):
     channels, filters = groups * int(rng.integers(1, 3)), groups * int(rng.integers(1, 3))
     kernel = spread(each(rng, n, 1, 3), n)
     options = {
-        "stride": each(rng, n, 1, 3), "padding": each(rng, n, 0, 2),
-        "dilation": each(rng, n, 1, 2), "groups": groups,
-    }  # fmt: skip
+        "stride": each(rng, n, 1, 3),
+        "padding": each(rng, n, 0, 2),
+        "dilation": each(rng, n, 1, 2),
+        "groups": groups,
+    }
     least = zip(kernel, spread(options["dilation"], n), strict=True)
     sizes = tuple(d * (k - 1) + 1 + int(rng.integers(0, 4)) for k, d in least)
     batch = (int(rng.integers(1, 3)),) if rng.random() < 0.8 else ()
@@ -217,8 +220,9 @@ def test_padding_with_the_input_itself(n, mode):
         x = rng.normal(size=(2, 3, 5, 6, 4)[: n + 2])
         check(
             lambda x, w=widths: F.pad(x, w, mode=mode),
-            lambda x, w=widths: TF.pad(x, w, mode=mode), x,
-        )  # fmt: skip
+            lambda x, w=widths: TF.pad(x, w, mode=mode),
+            x,
+        )
 
 
 def test_padding_with_fewer_elements_than_there_are():
@@ -227,10 +231,15 @@ def test_padding_with_fewer_elements_than_there_are():
         check(lambda x, w=widths: F.pad(x, w), lambda x, w=widths: TF.pad(x, w), x)
 
 
-@pytest.mark.parametrize(("widths", "mode", "words"), [
-    ((4, 0), "reflect", "at most 3"), ((0, 5), "circular", "at most 4"),
-    ((-3, -2), "constant", "leaves nothing"), ((1, 0), "mirror", "'reflect'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("widths", "mode", "words"),
+    [
+        ((4, 0), "reflect", "at most 3"),
+        ((0, 5), "circular", "at most 4"),
+        ((-3, -2), "constant", "leaves nothing"),
+        ((1, 0), "mirror", "'reflect'"),
+    ],
+)
 def test_padding_that_does_not_fit(widths, mode, words):
     with pytest.raises(ValueError, match=words):
         F.pad(cr.ones(2, 4), widths, mode=mode)
@@ -318,11 +327,16 @@ def test_networks_compile_to_eagers_bits(n):
         cr.manual_seed(0)
         return nn.Sequential(
             by_name(nn, "Conv", n)(2, 4, 3, padding=1, padding_mode="circular"),
-            by_name(nn, "BatchNorm", n)(4), nn.ReLU(), by_name(nn, "MaxPool", n)(2),
-            by_name(nn, "ConvTranspose", n)(4, 3, 2, stride=2), nn.Tanh(),
-            by_name(nn, "AvgPool", n)(2, ceil_mode=True), by_name(nn, "AdaptiveAvgPool", n)(2),
-            nn.Flatten(), nn.Linear(3 * 2**n, 3),
-        )  # fmt: skip
+            by_name(nn, "BatchNorm", n)(4),
+            nn.ReLU(),
+            by_name(nn, "MaxPool", n)(2),
+            by_name(nn, "ConvTranspose", n)(4, 3, 2, stride=2),
+            nn.Tanh(),
+            by_name(nn, "AvgPool", n)(2, ceil_mode=True),
+            by_name(nn, "AdaptiveAvgPool", n)(2),
+            nn.Flatten(),
+            nn.Linear(3 * 2**n, 3),
+        )
 
     def losses(compiled):
         model = network()

@@ -12,9 +12,32 @@ from chainrule.primitive import registry
 mpmath = pytest.importorskip("mpmath")
 
 POINTS = np.array(
-    [0.0, 1e-30, 1e-10, 1e-5, 1e-3, 0.1, 0.5, 0.9, 1.0, 1.4, 2.0, 3.0, 5.0, 8.0, 9.5, 13.0, 18.0,
-     26.0, 37.0, 88.0, 700.0, 709.0, 1e4]
-)  # fmt: skip
+    [
+        0.0,
+        1e-30,
+        1e-10,
+        1e-5,
+        1e-3,
+        0.1,
+        0.5,
+        0.9,
+        1.0,
+        1.4,
+        2.0,
+        3.0,
+        5.0,
+        8.0,
+        9.5,
+        13.0,
+        18.0,
+        26.0,
+        37.0,
+        88.0,
+        700.0,
+        709.0,
+        1e4,
+    ]
+)
 TRUTH = {
     "expm1": (mpmath.expm1, 4),
     "log1p": (mpmath.log1p, 4),

@@ -69,8 +69,10 @@ def test_first_and_second_derivative(mask, causal):
         if mask.dtype == bool:
             mask[..., 0] = True
         xs.append(cr.tensor(mask))
-    for f in (lambda *x: attention(*x, causal=causal, scale=0.7),
-              lambda *x: attention(*x, causal=causal, scale=0.7)[0]):  # fmt: skip
+    for f in (
+        lambda *x: attention(*x, causal=causal, scale=0.7),
+        lambda *x: attention(*x, causal=causal, scale=0.7)[0],
+    ):
         assert cr.gradcheck(f, xs)
         assert cr.gradgradcheck(f, xs)
 

@@ -16,14 +16,48 @@ F64 = {"rtol": 1e-12, "atol": 1e-12}
 """Both compute in float64; libraries differ by a few roundings."""
 
 UNARY = [
-    "abs", "arctan", "ceil", "cos", "cosh", "erf", "exp", "expm1", "floor", "log", "log1p", "neg",
-    "relu", "round", "rsqrt", "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "tan", "tanh",
+    "abs",
+    "arctan",
+    "ceil",
+    "cos",
+    "cosh",
+    "erf",
+    "exp",
+    "expm1",
+    "floor",
+    "log",
+    "log1p",
+    "neg",
+    "relu",
+    "round",
+    "rsqrt",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "tan",
+    "tanh",
     "trunc",
-]  # fmt: skip
+]
 BINARY = [
-    "add", "sub", "mul", "div", "pow", "maximum", "minimum", "remainder", "floor_divide", "eq",
-    "ne", "lt", "le", "gt", "ge",
-]  # fmt: skip
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "pow",
+    "maximum",
+    "minimum",
+    "remainder",
+    "floor_divide",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+]
 
 CALLS = {
     # name: (function of (library, tensors...), shapes of the inputs)
@@ -110,8 +144,10 @@ CALLS = {
 def inputs(shapes, seed=0):
     """Distinct values in (0.2, 2) and below 0, none near a kink."""
     rng = np.random.default_rng(seed)
-    return [rng.permutation(np.linspace(-2, 2, int(np.prod(s)) * 2 + 2))[: int(np.prod(s))]
-            .reshape(s) for s in shapes]  # fmt: skip
+    return [
+        rng.permutation(np.linspace(-2, 2, int(np.prod(s)) * 2 + 2))[: int(np.prod(s))].reshape(s)
+        for s in shapes
+    ]
 
 
 def outputs(result):
@@ -199,9 +235,15 @@ def test_ties_share_the_gradient():
 def test_c16_nan_wins():
     x = np.array([[1.0, np.nan, 3.0], [np.nan, np.nan, 0.0], [2.0, 1.0, 0.0]])
     for call in (
-        lambda x: x.max(1), lambda x: x.min(0), lambda x: x.argmax(1), lambda x: x.amin(1),
-        lambda x: x.sort(1), lambda x: x.relu(), lambda x: x.clamp(0.0, 1.0), lambda x: x.sort(0),
-    ):  # fmt: skip
+        lambda x: x.max(1),
+        lambda x: x.min(0),
+        lambda x: x.argmax(1),
+        lambda x: x.amin(1),
+        lambda x: x.sort(1),
+        lambda x: x.relu(),
+        lambda x: x.clamp(0.0, 1.0),
+        lambda x: x.sort(0),
+    ):
         for a, b in zip(outputs(call(cr.tensor(x))), outputs(call(torch.tensor(x))), strict=True):
             np.testing.assert_array_equal(a.numpy(), b.numpy())
     ours = cr.maximum(cr.tensor(x), cr.tensor(x.T))
@@ -223,7 +265,10 @@ def test_mixed_dtypes_promote_as_in_pytorch(left, right):
             with pytest.raises(TypeError, match="does not mix float"):
                 ours + other
             return
-    for a, b in ((ours + other, theirs + torch_other), (ours / other, theirs / torch_other),
-                 (ours > other, theirs > torch_other)):  # fmt: skip
+    for a, b in (
+        (ours + other, theirs + torch_other),
+        (ours / other, theirs / torch_other),
+        (ours > other, theirs > torch_other),
+    ):
         assert str(a.dtype) == str(b.dtype).removeprefix("torch.")
         np.testing.assert_array_equal(a.numpy(), b.numpy())

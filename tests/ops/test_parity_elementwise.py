@@ -13,23 +13,52 @@ pytestmark = pytest.mark.parity
 
 UNARY = {
     # name: the range of its inputs
-    "acos": (-1, 1), "acosh": (1, 4), "asin": (-1, 1), "asinh": (-3, 3), "atanh": (-1, 1),
-    "deg2rad": (-90, 90), "digamma": (-3, 3), "erfc": (-3, 3), "erfinv": (-1, 1), "exp2": (-3, 3),
-    "frac": (-3, 3), "isneginf": (-1, 1), "isposinf": (-1, 1), "isreal": (-1, 1),
-    "lgamma": (-3, 3), "log10": (0, 3), "log2": (0, 3), "logical_not": (-1, 1), "logit": (0, 1),
-    "nan_to_num": (-3, 3), "positive": (-3, 3), "rad2deg": (-3, 3), "reciprocal": (-3, 3),
-    "signbit": (-3, 3), "sinc": (-3, 3),
-}  # fmt: skip
+    "acos": (-1, 1),
+    "acosh": (1, 4),
+    "asin": (-1, 1),
+    "asinh": (-3, 3),
+    "atanh": (-1, 1),
+    "deg2rad": (-90, 90),
+    "digamma": (-3, 3),
+    "erfc": (-3, 3),
+    "erfinv": (-1, 1),
+    "exp2": (-3, 3),
+    "frac": (-3, 3),
+    "isneginf": (-1, 1),
+    "isposinf": (-1, 1),
+    "isreal": (-1, 1),
+    "lgamma": (-3, 3),
+    "log10": (0, 3),
+    "log2": (0, 3),
+    "logical_not": (-1, 1),
+    "logit": (0, 1),
+    "nan_to_num": (-3, 3),
+    "positive": (-3, 3),
+    "rad2deg": (-3, 3),
+    "reciprocal": (-3, 3),
+    "signbit": (-3, 3),
+    "sinc": (-3, 3),
+}
 BINARY = {
     # name: the ranges of its inputs
-    "atan2": [(-2, 2), (-3, 3)], "copysign": [(-2, 2), (-3, 3)], "fmax": [(-2, 2), (-3, 3)],
-    "div": [(-2, 2), (-3, 3)], "float_power": [(0, 3), (-2, 2)], "fmin": [(-2, 2), (-3, 3)],
-    "fmod": [(-5, 5), (-3, 3)], "heaviside": [(-2, 2), (-3, 3)], "hypot": [(-2, 2), (-3, 3)],
-    "isclose": [(-2, 2), (-3, 3)], "logaddexp": [(-2, 2), (-3, 3)],
-    "logaddexp2": [(-2, 2), (-3, 3)], "logical_and": [(-2, 2), (-3, 3)],
-    "logical_or": [(-2, 2), (-3, 3)], "logical_xor": [(-2, 2), (-3, 3)],
-    "rsub": [(-2, 2), (-3, 3)], "xlogy": [(-2, 2), (0, 3)],
-}  # fmt: skip
+    "atan2": [(-2, 2), (-3, 3)],
+    "copysign": [(-2, 2), (-3, 3)],
+    "fmax": [(-2, 2), (-3, 3)],
+    "div": [(-2, 2), (-3, 3)],
+    "float_power": [(0, 3), (-2, 2)],
+    "fmin": [(-2, 2), (-3, 3)],
+    "fmod": [(-5, 5), (-3, 3)],
+    "heaviside": [(-2, 2), (-3, 3)],
+    "hypot": [(-2, 2), (-3, 3)],
+    "isclose": [(-2, 2), (-3, 3)],
+    "logaddexp": [(-2, 2), (-3, 3)],
+    "logaddexp2": [(-2, 2), (-3, 3)],
+    "logical_and": [(-2, 2), (-3, 3)],
+    "logical_or": [(-2, 2), (-3, 3)],
+    "logical_xor": [(-2, 2), (-3, 3)],
+    "rsub": [(-2, 2), (-3, 3)],
+    "xlogy": [(-2, 2), (0, 3)],
+}
 CALLS = {
     # name: (function of (library, tensors...), shapes of the inputs)
     "addcdiv": (lambda m, x, a, b: m.addcdiv(x, a, b, value=0.5), (3, 4), (4,), (3, 1)),
@@ -149,7 +178,7 @@ INTEGERS = [np.array([7, -7, 5, 0]), np.array([2, 3, -4, 5])]
         lambda m, a, b: m.isclose(a, b),
         lambda m, a, b: [m.equal(a, b), m.equal(a, a), m.allclose(a, a), m.allclose(a, b)],
     ],
-)  # fmt: skip
+)
 def test_integers(call):
     compare(call, INTEGERS)
 

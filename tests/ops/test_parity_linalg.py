@@ -29,7 +29,9 @@ CALLS = {
     "addbmm": (lambda m, c, x, y: m.addbmm(c, x, y), (3, 2), (2, 3, 4), (2, 4, 2)),
     "tensordot": (lambda m, x, y: m.tensordot(x, y), (2, 3, 4), (3, 4, 5)),
     "tensordot of pairs": (
-        lambda m, x, y: m.tensordot(x, y, dims=([0, 2], [1, 0])), (2, 3, 4), (4, 2),
+        lambda m, x, y: m.tensordot(x, y, dims=([0, 2], [1, 0])),
+        (2, 3, 4),
+        (4, 2),
     ),
     "tensordot of none": (lambda m, x, y: m.tensordot(x, y, dims=0), (2,), (3,)),
     "kron": (lambda m, x, y: m.kron(x, y), (2, 3), (4, 2)),
@@ -45,7 +47,9 @@ CALLS = {
     "einsum list": (lambda m, x, y: m.einsum("ij,jk", [x, y]), (2, 3), (3, 4)),
     "einsum sublists": (lambda m, x, y: m.einsum(x, [0, 1], y, [1, 2], [2, 0]), (2, 3), (3, 4)),
     "einsum sublists dots": (
-        lambda m, x, y: m.einsum(x, [..., 0, 1], y, [..., 1, 2]), (5, 2, 3), (5, 3, 4),
+        lambda m, x, y: m.einsum(x, [..., 0, 1], y, [..., 1, 2]),
+        (5, 2, 3),
+        (5, 3, 4),
     ),
     "einsum broadcast": (lambda m, x, y: m.einsum("...i,...i->...", x, y), (5, 1, 3), (4, 3)),
     "einsum of ones": (lambda m, x, y: m.einsum("ij,ij->i", x, y), (2, 3), (1, 3)),
@@ -63,7 +67,8 @@ CALLS = {
     "qr": (lambda m, x: m.linalg.qr(x), (2, 4, 3)),
     "svdvals": (lambda m, x: m.linalg.svdvals(x), (2, 4, 3)),
     "svd": (
-        lambda m, x: [v.abs() for v in m.linalg.svd(x, full_matrices=False)], (2, 4, 3),
+        lambda m, x: [v.abs() for v in m.linalg.svd(x, full_matrices=False)],
+        (2, 4, 3),
     ),
     "svd wide": (lambda m, x: [v.abs() for v in m.linalg.svd(x, False)], (2, 4)),
     "eigh": (lambda m, x: [v.abs() for v in m.linalg.eigh(x @ x.mT)], (3, 4)),
@@ -78,7 +83,7 @@ CALLS = {
     "norm": (lambda m, x: m.linalg.norm(x), (2, 4, 3)),
     "norm of rows": (lambda m, x: m.linalg.norm(x, dim=1, keepdim=True), (4, 3)),
     "norm of order": (lambda m, x: m.linalg.norm(x, 1), (4, 3)),
-}  # fmt: skip
+}
 for _order in ("fro", "nuc", 1, -1, 2, -2, INF, -INF):
     CALLS[f"matrix_norm {_order}"] = (
         lambda m, x, p=_order: m.linalg.matrix_norm(x, p, dim=(0, 2), keepdim=True),
@@ -100,9 +105,19 @@ def test_determinant_of_a_singular_matrix_has_its_gradient():
 
 
 SECOND = [
-    "inv", "det", "slogdet", "solve", "cholesky", "qr", "svdvals", "eigvalsh", "pinv", "kron",
-    "einsum twice", "matrix_norm nuc",
-]  # fmt: skip
+    "inv",
+    "det",
+    "slogdet",
+    "solve",
+    "cholesky",
+    "qr",
+    "svdvals",
+    "eigvalsh",
+    "pinv",
+    "kron",
+    "einsum twice",
+    "matrix_norm nuc",
+]
 
 
 @pytest.mark.parametrize("name", SECOND)

@@ -103,7 +103,7 @@ ONE_DIM = {
     "quantile dim": lambda m, x: m.quantile(x, 0.5, dim=0),
     "count_nonzero": lambda m, x: m.count_nonzero(x),
     "aminmax": lambda m, x: m.aminmax(x),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", ONE_DIM)
@@ -133,9 +133,22 @@ def test_dtypes(name, dtype):
     compare(ONE_DIM[name], [x], gradients=False)
 
 
-@pytest.mark.parametrize("name", ["cumprod", "cumprod with zeros", "logcumsumexp", "median",
-                                  "quantile dim", "std_mean", "cov", "trapezoid at", "diff twice",
-                                  "norm fro", "corrcoef"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cumprod",
+        "cumprod with zeros",
+        "logcumsumexp",
+        "median",
+        "quantile dim",
+        "std_mean",
+        "cov",
+        "trapezoid at",
+        "diff twice",
+        "norm fro",
+        "corrcoef",
+    ],
+)
 def test_second_order(name):
     function, *shapes = CALLS[name]
     second_order(function, [numbers(shape, seed) for seed, shape in enumerate(shapes)])

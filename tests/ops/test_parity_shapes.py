@@ -45,7 +45,8 @@ CALLS = {
     "repeat_interleave": (lambda m, x: m.repeat_interleave(x, 2), (2, 3)),
     "repeat_interleave dim": (lambda m, x: m.repeat_interleave(x, 3, dim=1), (2, 3)),
     "repeat_interleave counts": (
-        lambda m, x: m.repeat_interleave(x, index(m, 2, 0, 1), dim=1), (2, 3),
+        lambda m, x: m.repeat_interleave(x, index(m, 2, 0, 1), dim=1),
+        (2, 3),
     ),
     "flip of none": (lambda m, x: m.flip(x, ()), (2, 3)),
     "fliplr": (lambda m, x: m.fliplr(x), (2, 3)),
@@ -64,7 +65,9 @@ CALLS = {
     "combinations again": (lambda m, x: m.combinations(x, 2, True), (3,)),
     "index_select": (lambda m, x: m.index_select(x, 1, index(m, 2, 0, 2)), (3, 4)),
     "index_add": (
-        lambda m, x, y: m.index_add(x, 1, index(m, 2, 0, 2), y, alpha=0.5), (3, 4), (3, 3),
+        lambda m, x, y: m.index_add(x, 1, index(m, 2, 0, 2), y, alpha=0.5),
+        (3, 4),
+        (3, 3),
     ),
     "index_copy": (lambda m, x, y: m.index_copy(x, 1, index(m, 2, 0), y), (3, 4), (3, 2)),
     "index_fill": (lambda m, x: m.index_fill(x, 0, index(m, 2, 0), 9.0), (3, 4)),
@@ -75,7 +78,9 @@ CALLS = {
     "scatter": (lambda m, x, y: m.scatter(x, 1, index(m, [2, 0], [1, 3]), y), (3, 4), (2, 2)),
     "scatter a number": (lambda m, x: m.scatter(x, 1, index(m, [2, 0]), 5.0), (3, 4)),
     "scatter_add": (
-        lambda m, x, y: m.scatter_add(x, 0, index(m, [2, 0, 1], [2, 2, 2]), y), (3, 4), (2, 3),
+        lambda m, x, y: m.scatter_add(x, 0, index(m, [2, 0, 1], [2, 2, 2]), y),
+        (3, 4),
+        (2, 3),
     ),
     "masked_select": (lambda m, x: m.masked_select(x, x[0] > 0), (3, 4)),
     "masked_fill": (lambda m, x: m.masked_fill(x, x[:, :1] > 0, -1), (3, 4)),
@@ -89,10 +94,12 @@ CALLS = {
         (1, 9),
     ),
     "unique_consecutive": (
-        lambda m, x: m.unique_consecutive((x.detach() > 0).long(), True, True), (3, 8),
+        lambda m, x: m.unique_consecutive((x.detach() > 0).long(), True, True),
+        (3, 8),
     ),
     "unique_consecutive dim": (
-        lambda m, x: m.unique_consecutive((x.detach() > 0).long(), dim=0), (9, 1),
+        lambda m, x: m.unique_consecutive((x.detach() > 0).long(), dim=0),
+        (9, 1),
     ),
     "bincount": (lambda m, x: m.bincount((x.detach() + 3).long(), minlength=8), (20,)),
     "bincount of weights": (lambda m, x: m.bincount((x.detach() + 3).long(), x.detach()), (20,)),
@@ -100,11 +107,12 @@ CALLS = {
     "histc of all": (lambda m, x: m.histc(x.detach(), bins=4), (3, 4)),
     "searchsorted": (
         lambda m, x, y: m.searchsorted(m.sort(x.detach()).values, y.detach(), right=True),
-        (3, 5), (3, 2),
+        (3, 5),
+        (3, 2),
     ),
     "bucketize": (lambda m, x: m.bucketize(x.detach(), index(m, -1.0, 0.0, 1.0).double()), (3, 4)),
     "isin": (lambda m, x: m.isin(x.detach().round(), m.tensor([0.0, 1.0]).double()), (3, 4)),
-}  # fmt: skip
+}
 for how in ("sum", "prod", "mean", "amax", "amin"):
     for own in (True, False):
         CALLS[f"scatter_reduce {how} {own}"] = (
@@ -122,9 +130,20 @@ def test_call(name):
     compare(function, [numbers(shape, seed) for seed, shape in enumerate(shapes)])
 
 
-@pytest.mark.parametrize("name", ["diagonal", "diag_embed", "scatter", "scatter_add", "index_add",
-                                  "scatter_reduce prod True", "scatter_reduce amax True",
-                                  "masked_scatter", "take_along_dim wide"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "diagonal",
+        "diag_embed",
+        "scatter",
+        "scatter_add",
+        "index_add",
+        "scatter_reduce prod True",
+        "scatter_reduce amax True",
+        "masked_scatter",
+        "take_along_dim wide",
+    ],
+)
 def test_second_order(name):
     function, *shapes = CALLS[name]
     second_order(

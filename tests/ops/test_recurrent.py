@@ -61,10 +61,11 @@ def inputs_of(name, rng, dtype=np.float64):
 
 
 OPS = [
-    (lstm_sequence, "lstm_sequence", {}), (gru_sequence, "gru_sequence", {}),
+    (lstm_sequence, "lstm_sequence", {}),
+    (gru_sequence, "gru_sequence", {}),
     (rnn_sequence, "rnn_sequence", {"nonlinearity": "tanh"}),
     (rnn_sequence, "rnn_sequence", {"nonlinearity": "relu"}),
-]  # fmt: skip
+]
 ops = pytest.mark.parametrize(("op", "name", "options"), OPS)
 directions = pytest.mark.parametrize("reverse", [False, True])
 
@@ -160,8 +161,10 @@ def test_the_bias_of_a_gru_fits_its_weights():
 
 def test_gradients_reach_only_the_outputs_that_are_used():
     """Of a recurrence whose states alone are used, the derivative takes no zeros for the rest."""
-    xs = [cr.tensor(x, requires_grad=True)
-          for x in inputs_of("lstm_sequence", np.random.default_rng(8))]  # fmt: skip
+    xs = [
+        cr.tensor(x, requires_grad=True)
+        for x in inputs_of("lstm_sequence", np.random.default_rng(8))
+    ]
 
     def gradient(*x):
         x = [a.detach().requires_grad_() for a in x]

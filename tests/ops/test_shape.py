@@ -12,11 +12,14 @@ HUGE = 10**15
 @pytest.mark.parametrize(
     "call",
     [
-        lambda x: x.reshape(5), lambda x: x.reshape(-1, 5), lambda x: x.reshape(-1, -1),
-        lambda x: x.reshape(-2, -6), lambda x: cr.zeros(0, 3).reshape(-1, 0),
+        lambda x: x.reshape(5),
+        lambda x: x.reshape(-1, 5),
+        lambda x: x.reshape(-1, -1),
+        lambda x: x.reshape(-2, -6),
+        lambda x: cr.zeros(0, 3).reshape(-1, 0),
         lambda x: x.view(7, 2),
     ],
-)  # fmt: skip
+)
 def test_a12_reshape_to_what_does_not_fit(call):
     with pytest.raises(ValueError, match=r"cannot reshape .* elements"):
         call(cr.ones(3, 4))
@@ -29,15 +32,21 @@ def test_a12_what_minus_one_stands_for():
 
 
 A13 = {
-    "zeros": lambda n: cr.zeros(n, n), "ones": lambda n: cr.ones(n), "empty": lambda n: cr.empty(n),
+    "zeros": lambda n: cr.zeros(n, n),
+    "ones": lambda n: cr.ones(n),
+    "empty": lambda n: cr.empty(n),
     "full": lambda n: cr.full((n,), 1.0),
-    "rand": lambda n: cr.rand(n), "randn": lambda n: cr.randn(n),
-    "randint": lambda n: cr.randint(0, 9, (n,)), "randperm": lambda n: cr.randperm(n),
-    "eye": lambda n: cr.eye(n), "linspace": lambda n: cr.linspace(0, 1, n),
-    "expand": lambda n: cr.ones(1).expand(n, n), "tile": lambda n: cr.ones(3).tile(n),
+    "rand": lambda n: cr.rand(n),
+    "randn": lambda n: cr.randn(n),
+    "randint": lambda n: cr.randint(0, 9, (n,)),
+    "randperm": lambda n: cr.randperm(n),
+    "eye": lambda n: cr.eye(n),
+    "linspace": lambda n: cr.linspace(0, 1, n),
+    "expand": lambda n: cr.ones(1).expand(n, n),
+    "tile": lambda n: cr.ones(3).tile(n),
     "pad": lambda n: cr.pad(cr.ones(3), (0, n)),
     "spec": lambda n: cr.spec(n, n),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", A13)
@@ -105,7 +114,7 @@ def test_a13_more():
         (lambda x: x.to("cuda"), TypeError, "CPU"),
         (lambda x: x.to("complex64"), TypeError, "not supported"),
     ],
-)  # fmt: skip
+)
 def test_errors_say_what_is_wrong(call, error, words):
     with pytest.raises(error, match=words):
         call(cr.ones(3, 4))

@@ -155,9 +155,11 @@ def misaligned(x):
 
 
 LAYOUTS = {
-    "strided": strided, "backwards": backwards, "fortran": np.asfortranarray,
+    "strided": strided,
+    "backwards": backwards,
+    "fortran": np.asfortranarray,
     "misaligned": misaligned,
-}  # fmt: skip
+}
 
 
 @sweep

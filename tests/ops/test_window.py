@@ -103,8 +103,9 @@ def test_a5_windows_that_do_not_fit(n, call, words):
 def test_a13_results_larger_than_the_memory():
     x, w = cr.ones(1, 1, 5, 5), cr.ones(1, 1, 3, 3)
     for call in (
-        lambda: F.conv2d(x, w, padding=10**10), lambda: F.conv_transpose2d(x, w, stride=10**7),
-    ):  # fmt: skip
+        lambda: F.conv2d(x, w, padding=10**10),
+        lambda: F.conv_transpose2d(x, w, stride=10**7),
+    ):
         with pytest.raises(MemoryError, match="this machine has"):
             call()
 

@@ -43,8 +43,15 @@ def test_a_group_is_a_mapping():
     w = leaf(2)
     group = optim.SGD([{"params": w, "name": "head"}], lr=0.1).param_groups[0]
     assert [*group] == [
-        "params", "lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize", "name",
-    ]  # fmt: skip
+        "params",
+        "lr",
+        "momentum",
+        "dampening",
+        "weight_decay",
+        "nesterov",
+        "maximize",
+        "name",
+    ]
     assert group["params"] == [w] and group["name"] == "head" and len(group) == 8
     assert "betas" not in group and group.get("betas", 7) == 7
     assert "1 parameters" in repr(group) and "lr=0.1" in repr(group)
@@ -166,8 +173,12 @@ def test_refused_writes_leave_the_group_as_it_was():
     group = optim.SGD([leaf(1)], lr=0.1).param_groups[0]
     before = group.options()
     for name, value in [
-        ("lr", -1), ("lr", NAN), ("nesterov", True), ("rate", 0.1), ("momentum", 0.9),
-    ]:  # fmt: skip
+        ("lr", -1),
+        ("lr", NAN),
+        ("nesterov", True),
+        ("rate", 0.1),
+        ("momentum", 0.9),
+    ]:
         with pytest.raises(ArgumentError):
             group[name] = value
     with pytest.raises(DTypeError):

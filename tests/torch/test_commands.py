@@ -53,9 +53,10 @@ def test_an_error_shows_the_lines_of_the_script(python, folder):
     assert done.returncode == 1 and done.stdout == "before\n"
     lines = done.stderr.splitlines()
     assert lines[:3] == [
-        "Traceback (most recent call last):", '  File "wrong.py", line 5, in <module>',
+        "Traceback (most recent call last):",
+        '  File "wrong.py", line 5, in <module>',
         "    f(torch.ones(2, 3))",
-    ]  # fmt: skip
+    ]
     assert "script.py" not in done.stderr and "ShapeError" in lines[-1]
 
 
@@ -108,10 +109,13 @@ def test_check_lists_what_is_missing_by_line(python, tmp_path):
     found = json.loads(done.stdout)
     assert done.returncode == 1
     assert [(f["line"], f["name"]) for f in found] == [
-        (5, "torch.quark"), (6, "torch.nn.parallel.DistributedDataParallel"),
-        (9, "torch.zeros(colour=)"), (10, "torch.Tensor.to_sparse"), (11, "torch.fft.rfft"),
+        (5, "torch.quark"),
+        (6, "torch.nn.parallel.DistributedDataParallel"),
+        (9, "torch.zeros(colour=)"),
+        (10, "torch.Tensor.to_sparse"),
+        (11, "torch.fft.rfft"),
         (12, "torch.nn.functional.one_hot(num_clases=)"),
-    ]  # fmt: skip
+    ]
     advice = {f["name"]: f["advice"] for f in found}
     assert "numpy.fft" in advice["torch.fft.rfft"] and "dense" in advice["torch.Tensor.to_sparse"]
     text = python(*CHECK, tmp_path / "s.py")

@@ -11,27 +11,41 @@ from chainrule.torch import einops
 from chainrule.torch.einops.layers.torch import Rearrange, Reduce
 
 CASES = [
-    ("rearrange", "b c h w -> b (c h w)", {}), ("rearrange", "b c h w -> b h w c", {}),
+    ("rearrange", "b c h w -> b (c h w)", {}),
+    ("rearrange", "b c h w -> b h w c", {}),
     ("rearrange", "b c (h p) (w q) -> b (h w) (p q c)", {"p": 2, "q": 3}),
-    ("rearrange", "... w -> w ...", {}), ("rearrange", "b ... -> (...) b", {}),
-    ("rearrange", "b c h w -> b c h w 1", {}), ("rearrange", "b c h w -> (b c) 1 (h w) ()", {}),
+    ("rearrange", "... w -> w ...", {}),
+    ("rearrange", "b ... -> (...) b", {}),
+    ("rearrange", "b c h w -> b c h w 1", {}),
+    ("rearrange", "b c h w -> (b c) 1 (h w) ()", {}),
     ("rearrange", "(b1 b2) c h w -> b1 b2 c h w", {"b1": 1}),
-    ("reduce", "b c h w -> b c", {}), ("reduce", "b c (h 2) (w 3) -> b c h w", {}),
-    ("reduce", "b c h w ->", {}), ("reduce", "b c h w -> b 1 h 1", {}),
-    ("reduce", "... h w -> ...", {}), ("reduce", "b c (h p) w -> p b", {"p": 2}),
-    ("repeat", "b c h w -> b c h w 3", {}), ("repeat", "b c h w -> b n c (h 2) w", {"n": 2}),
-    ("repeat", "b c h w -> (r b) c h w", {"r": 3}), ("repeat", "... -> k ...", {"k": 2}),
-]  # fmt: skip
+    ("reduce", "b c h w -> b c", {}),
+    ("reduce", "b c (h 2) (w 3) -> b c h w", {}),
+    ("reduce", "b c h w ->", {}),
+    ("reduce", "b c h w -> b 1 h 1", {}),
+    ("reduce", "... h w -> ...", {}),
+    ("reduce", "b c (h p) w -> p b", {"p": 2}),
+    ("repeat", "b c h w -> b c h w 3", {}),
+    ("repeat", "b c h w -> b n c (h 2) w", {"n": 2}),
+    ("repeat", "b c h w -> (r b) c h w", {"r": 3}),
+    ("repeat", "... -> k ...", {"k": 2}),
+]
 WRONG = [
-    ("rearrange", "b c (h 2) w -> (b 2) c h w", {}), ("rearrange", "b c h -> b c h", {}),
-    ("rearrange", "b c h w -> b c h", {}), ("rearrange", "b c h w -> b c h w x", {}),
-    ("rearrange", "b c (h p) w -> b c h p w", {}), 
+    ("rearrange", "b c (h 2) w -> (b 2) c h w", {}),
+    ("rearrange", "b c h -> b c h", {}),
+    ("rearrange", "b c h w -> b c h", {}),
+    ("rearrange", "b c h w -> b c h w x", {}),
+    ("rearrange", "b c (h p) w -> b c h p w", {}),
     ("rearrange", "b c (h p) w -> b c h w p", {"p": 5}),
-    ("rearrange", "b b h w -> b h w", {}), ("rearrange", "b c (h w -> b c h w", {}),
-    ("rearrange", "b c h w) -> b c h w", {}), ("rearrange", "b c h w -> b c h-w", {}),
-    ("rearrange", "b c h w -> b c h w", {"q": 2}), ("rearrange", "b c h w -> b c h w ...", {}),
-    ("repeat", "b c h w -> b c h w r", {}), ("reduce", "b c h w -> b c h w r", {}),
-]  # fmt: skip
+    ("rearrange", "b b h w -> b h w", {}),
+    ("rearrange", "b c (h w -> b c h w", {}),
+    ("rearrange", "b c h w) -> b c h w", {}),
+    ("rearrange", "b c h w -> b c h-w", {}),
+    ("rearrange", "b c h w -> b c h w", {"q": 2}),
+    ("rearrange", "b c h w -> b c h w ...", {}),
+    ("repeat", "b c h w -> b c h w r", {}),
+    ("reduce", "b c h w -> b c h w r", {}),
+]
 X = np.random.default_rng(0).normal(size=(2, 3, 4, 6))
 
 

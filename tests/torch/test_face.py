@@ -17,9 +17,24 @@ from chainrule.torch.adapter import face
 from chainrule.torch.adapter.absent import KeywordError
 
 DTYPES = [
-    "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool",
-    "half", "float", "double", "short", "int", "long", "bfloat16", "complex64",
-]  # fmt: skip
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "bool",
+    "half",
+    "float",
+    "double",
+    "short",
+    "int",
+    "long",
+    "bfloat16",
+    "complex64",
+]
 
 
 # -- dtypes ------------------------------------------------------------------------------------
@@ -298,10 +313,12 @@ def test_grad_fn_walks_back_to_the_leaves(torch):
 # -- optimizers --------------------------------------------------------------------------------
 
 RULES = {
-    "SGD": {"lr": 0.1, "momentum": 0.9}, "Adam": {"lr": 0.1, "amsgrad": True},
-    "AdamW": {"lr": 0.1}, "RMSprop": {"lr": 0.1, "momentum": 0.5, "centered": True},
+    "SGD": {"lr": 0.1, "momentum": 0.9},
+    "Adam": {"lr": 0.1, "amsgrad": True},
+    "AdamW": {"lr": 0.1},
+    "RMSprop": {"lr": 0.1, "momentum": 0.5, "centered": True},
     "Adagrad": {"lr": 0.1},
-}  # fmt: skip
+}
 
 
 def trained(t, name, steps):

@@ -19,10 +19,19 @@ from chainrule import nn
 from chainrule.errors import ChainruleError, DTypeError, FormatError
 
 VALUES = {
-    "epoch": 3, "loss": 0.5, "best": float("inf"), "name": "résumé", "none": None, "flag": True,
-    "list": [1, [2.5, "x"]], "tuple": (1, (2, "y")), "by number": {0: "a", 7: [1]}, "big": 2**80,
-    "nested": {"a": {"b": {}}}, "empty": [[], (), {}],
-}  # fmt: skip
+    "epoch": 3,
+    "loss": 0.5,
+    "best": float("inf"),
+    "name": "résumé",
+    "none": None,
+    "flag": True,
+    "list": [1, [2.5, "x"]],
+    "tuple": (1, (2, "y")),
+    "by number": {0: "a", 7: [1]},
+    "big": 2**80,
+    "nested": {"a": {"b": {}}},
+    "empty": [[], (), {}],
+}
 KINDS = ["float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"]
 
 
@@ -83,10 +92,14 @@ class TestOfPyTorch:
 
     def test_more_containers(self, torch, pytorch, legacy):
         value = {
-            "ordered": collections.OrderedDict(b=1, a=2), "set": {1, 2}, "frozen": frozenset("ab"),
-            "default": collections.defaultdict(list, a=[1]), "bytes": b"\x00\xff",
-            "number": np.float64(0.1), "whole": np.int32(7),
-        }  # fmt: skip
+            "ordered": collections.OrderedDict(b=1, a=2),
+            "set": {1, 2},
+            "frozen": frozenset("ab"),
+            "default": collections.defaultdict(list, a=[1]),
+            "bytes": b"\x00\xff",
+            "number": np.float64(0.1),
+            "whole": np.int32(7),
+        }
         back = loaded(torch, written(pytorch, value, legacy))
         assert back == value and list(back["ordered"]) == ["b", "a"]
 

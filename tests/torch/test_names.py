@@ -127,10 +127,15 @@ def test_the_gpu_is_not_there(torch):
     torch.cuda.manual_seed_all(1)
     torch.backends.cudnn.benchmark = True
     for order in (
-        torch.cuda.synchronize, torch.cuda.get_device_name, torch.ones(1).cuda,
-        nn.Linear(1, 1).cuda, lambda: torch.ones(1, device="cuda"), lambda: torch.ones(1).to(0),
-        lambda: nn.Linear(1, 1).to("cuda:1"), lambda: torch.set_default_device("mps"),
-    ):  # fmt: skip
+        torch.cuda.synchronize,
+        torch.cuda.get_device_name,
+        torch.ones(1).cuda,
+        nn.Linear(1, 1).cuda,
+        lambda: torch.ones(1, device="cuda"),
+        lambda: torch.ones(1).to(0),
+        lambda: nn.Linear(1, 1).to("cuda:1"),
+        lambda: torch.set_default_device("mps"),
+    ):
         with pytest.raises(NoAcceleratorError, match="CPU"):
             order()
     with pytest.raises(AssertionError):

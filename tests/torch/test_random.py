@@ -39,11 +39,23 @@ def test_one_stream_of_many_draws(torch, pytorch, seed):
 
 
 LAYERS = {
-    "Linear": (5, 7), "Conv2d": (3, 4, 3), "Conv1d": (2, 3, 5), "Embedding": (6, 4),
-    "LSTM": (3, 4, 2), "GRU": (3, 4), "RNN": (3, 4), "LSTMCell": (3, 4), "Bilinear": (2, 3, 4),
-    "MultiheadAttention": (8, 2), "BatchNorm2d": (3,), "LayerNorm": (4,), "PReLU": (3,),
-    "ConvTranspose2d": (3, 4, 3), "TransformerEncoderLayer": (8, 2), "EmbeddingBag": (5, 3),
-}  # fmt: skip
+    "Linear": (5, 7),
+    "Conv2d": (3, 4, 3),
+    "Conv1d": (2, 3, 5),
+    "Embedding": (6, 4),
+    "LSTM": (3, 4, 2),
+    "GRU": (3, 4),
+    "RNN": (3, 4),
+    "LSTMCell": (3, 4),
+    "Bilinear": (2, 3, 4),
+    "MultiheadAttention": (8, 2),
+    "BatchNorm2d": (3,),
+    "LayerNorm": (4,),
+    "PReLU": (3,),
+    "ConvTranspose2d": (3, 4, 3),
+    "TransformerEncoderLayer": (8, 2),
+    "EmbeddingBag": (5, 3),
+}
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -62,11 +74,15 @@ def test_layers_start_from_pytorchs_weights(torch, pytorch, name):
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("uniform_", {"a": -1.0, "b": 3.0}), ("normal_", {"std": 0.02}), ("xavier_uniform_", {}),
-        ("xavier_normal_", {}), ("kaiming_uniform_", {"a": 5**0.5}),
-        ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "relu"}), ("orthogonal_", {}),
+        ("uniform_", {"a": -1.0, "b": 3.0}),
+        ("normal_", {"std": 0.02}),
+        ("xavier_uniform_", {}),
+        ("xavier_normal_", {}),
+        ("kaiming_uniform_", {"a": 5**0.5}),
+        ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "relu"}),
+        ("orthogonal_", {}),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("shape", [(4, 6), (6, 4), (3, 2, 3, 3)])
 def test_initializers_draw_pytorchs_numbers(torch, pytorch, name, options, shape):
     results = []

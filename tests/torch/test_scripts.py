@@ -79,22 +79,38 @@ def test_torchvision_around_a_model(python):
     path = next(p for p in SCRIPTS if p.stem == "images_with_torchvision")
     lines = run(python, path).splitlines()
     assert [NUMBER.sub("#", line) for line in lines] == [
-        "epoch # loss #", "epoch # loss #", "# of #", "torch.Size([#, #, #]) True",
-    ]  # fmt: skip
+        "epoch # loss #",
+        "epoch # loss #",
+        "# of #",
+        "torch.Size([#, #, #]) True",
+    ]
     assert lines[-1] == "torch.Size([3, 38, 74]) True"
 
 
 ARGUMENTS = {
-    "Linear": (2, 3), "Bilinear": (2, 3, 4), "Conv1d": (2, 3, 3), "Conv2d": (2, 3, 3),
-    "Conv3d": (2, 3, 3), "ConvTranspose1d": (2, 3, 3), "ConvTranspose2d": (2, 3, 3),
-    "ConvTranspose3d": (2, 3, 3), "Embedding": (3, 2), "EmbeddingBag": (3, 2),
-    "MultiheadAttention": (4, 2), "GroupNorm": (2, 4), "LSTM": (2, 3, 2), "Threshold": (0.1, 20),
-    "Unflatten": (1, (2, 3)), "Fold": ((4, 5), (2, 2)), "AdaptiveAvgPool2d": ((2, 3),),
-}  # fmt: skip
+    "Linear": (2, 3),
+    "Bilinear": (2, 3, 4),
+    "Conv1d": (2, 3, 3),
+    "Conv2d": (2, 3, 3),
+    "Conv3d": (2, 3, 3),
+    "ConvTranspose1d": (2, 3, 3),
+    "ConvTranspose2d": (2, 3, 3),
+    "ConvTranspose3d": (2, 3, 3),
+    "Embedding": (3, 2),
+    "EmbeddingBag": (3, 2),
+    "MultiheadAttention": (4, 2),
+    "GroupNorm": (2, 4),
+    "LSTM": (2, 3, 2),
+    "Threshold": (0.1, 20),
+    "Unflatten": (1, (2, 3)),
+    "Fold": ((4, 5), (2, 2)),
+    "AdaptiveAvgPool2d": ((2, 3),),
+}
 LAYERS = [
-    name for name in nn.__all__
+    name
+    for name in nn.__all__
     if isinstance(getattr(nn, name), type) and issubclass(getattr(nn, name), nn.Module)
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("name", LAYERS)

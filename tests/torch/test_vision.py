@@ -135,10 +135,13 @@ def test_a_quarter_turn_is_exact():
 
 def test_colours_of_tensors_are_those_of_pictures_within_their_rounding():
     steps = [
-        lambda x: F.adjust_brightness(x, 1.4), lambda x: F.adjust_contrast(x, 0.5),
-        lambda x: F.adjust_saturation(x, 1.8), lambda x: F.adjust_hue(x, 0.25),
-        lambda x: F.rgb_to_grayscale(x, 3), F.invert,
-    ]  # fmt: skip
+        lambda x: F.adjust_brightness(x, 1.4),
+        lambda x: F.adjust_contrast(x, 0.5),
+        lambda x: F.adjust_saturation(x, 1.8),
+        lambda x: F.adjust_hue(x, 0.25),
+        lambda x: F.rgb_to_grayscale(x, 3),
+        F.invert,
+    ]
     for step in steps:
         picture, tensor = (step(x) for x in both())
         pixels = numbers(tensor).transpose(1, 2, 0) * 255
@@ -151,14 +154,18 @@ def test_colours_of_tensors_are_those_of_pictures_within_their_rounding():
 # -- random ------------------------------------------------------------------------------------
 
 RANDOM = [
-    transforms.RandomCrop(4, padding=2), transforms.RandomResizedCrop(5),
-    transforms.RandomHorizontalFlip(), transforms.RandomVerticalFlip(),
-    transforms.RandomRotation(30), transforms.ColorJitter(0.4, 0.4, 0.4, 0.1),
-    transforms.RandomGrayscale(0.5), transforms.RandomInvert(),
+    transforms.RandomCrop(4, padding=2),
+    transforms.RandomResizedCrop(5),
+    transforms.RandomHorizontalFlip(),
+    transforms.RandomVerticalFlip(),
+    transforms.RandomRotation(30),
+    transforms.ColorJitter(0.4, 0.4, 0.4, 0.1),
+    transforms.RandomGrayscale(0.5),
+    transforms.RandomInvert(),
     transforms.RandomApply([transforms.CenterCrop(3)]),
     transforms.RandomOrder([transforms.RandomHorizontalFlip(1.0), transforms.CenterCrop(3)]),
     transforms.RandomChoice([transforms.CenterCrop(3), transforms.CenterCrop(2)]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("transform", RANDOM, ids=lambda t: type(t).__name__)
@@ -318,8 +325,12 @@ def test_cifar_out_of_its_archive(tmp_path, monkeypatch):
 def test_damaged_cifar_is_refused(tmp_path):
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
-    for bad in ({"data": RECORDS[0]}, {"data": RECORDS[0][:, :9], "labels": LABELS[0]},
-                {"data": RECORDS[0], "labels": [1, 2, 3, 10]}, [1]):  # fmt: skip
+    for bad in (
+        {"data": RECORDS[0]},
+        {"data": RECORDS[0][:, :9], "labels": LABELS[0]},
+        {"data": RECORDS[0], "labels": [1, 2, 3, 10]},
+        [1],
+    ):
         (folder / "test_batch").write_bytes(pickle.dumps(bad, 2))
         with pytest.raises(FormatError):
             datasets.CIFAR10(tmp_path, train=False)

@@ -70,8 +70,18 @@ def test_the_moments_come_in_order(data: ArrayDataset) -> None:
     seen: list[str] = []
     callbacks = [Recorder("late", 9, seen), Recorder("early", -9, seen)]
     small_trainer(callbacks=callbacks).fit(data, epochs=2, batch_size=48)
-    wanted = ["fit", "epoch 0", "step 1", "step 2", "end 1", "epoch 1", "step 3", "step 4",
-              "end 2", "done"]  # fmt: skip
+    wanted = [
+        "fit",
+        "epoch 0",
+        "step 1",
+        "step 2",
+        "end 1",
+        "epoch 1",
+        "step 3",
+        "step 4",
+        "end 2",
+        "done",
+    ]
     assert seen == [f"{name} {moment}" for moment in wanted for name in ("early", "late")]
 
 
@@ -129,8 +139,11 @@ class Added(Callback):
 
 def test_metrics_say_whether_they_rise(data: ArrayDataset) -> None:
     assert {n: direction(n) for n in ("valid_loss", "accuracy", "valid_r2", "mae")} == {
-        "valid_loss": "min", "accuracy": "max", "valid_r2": "max", "mae": "min"
-    }  # fmt: skip
+        "valid_loss": "min",
+        "accuracy": "max",
+        "valid_r2": "max",
+        "mae": "min",
+    }
     for name, better in (("regret", "min"), ("valid_top2", "max")):
         stopping = EarlyStopping(3, monitor=name)
         trainer = small_trainer(callbacks=[stopping], metrics=[Regret(), TopK(2)])
@@ -150,17 +163,20 @@ def test_metrics_say_whether_they_rise(data: ArrayDataset) -> None:
 @pytest.mark.parametrize("bad", [0, -1, 1.5, math.nan, math.inf, "x", True])
 def test_counts_are_whole_numbers(bad: Any, tmp_path: Path) -> None:
     for make in (
-        lambda: EarlyStopping(bad), lambda: LayerStatistics(bad), lambda: TopK(bad),
+        lambda: EarlyStopping(bad),
+        lambda: LayerStatistics(bad),
+        lambda: TopK(bad),
         lambda: ModelCheckpoint(tmp_path, every=bad),
         lambda: ModelCheckpoint(tmp_path, keep_last=bad),
         lambda: small_trainer(out=tmp_path, checkpoint_every=bad),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ArgumentError, match="integer ≥ 1"):
             make()
     for make in (
-        lambda: EarlyStopping(min_delta=math.nan), lambda: Accuracy(threshold=math.nan),
+        lambda: EarlyStopping(min_delta=math.nan),
+        lambda: Accuracy(threshold=math.nan),
         lambda: small_trainer(clip_norm=math.nan),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ArgumentError):
             make()
 
@@ -183,9 +199,15 @@ def test_a_quantity_that_is_not_there_is_named(data: ArrayDataset) -> None:
         trainer.fit(data)
 
 
-@pytest.mark.parametrize("make", [lambda: EarlyStopping(0), lambda: LayerStatistics(0),
-                                  lambda: ModelCheckpoint("x", every=0),
-                                  lambda: ModelCheckpoint("x", on_error="ignore")])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: EarlyStopping(0),
+        lambda: LayerStatistics(0),
+        lambda: ModelCheckpoint("x", every=0),
+        lambda: ModelCheckpoint("x", on_error="ignore"),
+    ],
+)
 def test_nonsense_is_refused(make: Any) -> None:
     with pytest.raises(ArgumentError):
         make()

@@ -42,9 +42,11 @@ def test_a_tree_comes_back_as_it_was(path: Path) -> None:
     tree = {
         "numbers": {0: cr.tensor([1.5, 2.5]), 1: (1, 2.5, None, True)},
         "list": [{"name": "Δ", "nan": float("nan")}, float("-inf")],
-        "empty": {}, "int": cr.tensor([[1, 2]]), "scalar": cr.tensor(3.0),
+        "empty": {},
+        "int": cr.tensor([[1, 2]]),
+        "scalar": cr.tensor(3.0),
         "none": cr.zeros(0, 3),
-    }  # fmt: skip
+    }
     save(tree, path)
     back = load(path)
     assert list(back) == list(tree)

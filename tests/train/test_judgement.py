@@ -79,17 +79,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     n = 120
     kinds, day = np.array(["a", "b", "<c>"])[DRAW.integers(0, 3, n)], np.datetime64("2015-01-01")
     size = DRAW.normal(size=n).round(2)
-    rows = [f"{s},{k},{day + 9 * i},{s * 2:.2f},{'yes' if s + DRAW.normal() > 0 else 'no'}"
-            for i, (s, k) in enumerate(zip(size, kinds, strict=True))]  # fmt: skip
+    rows = [
+        f"{s},{k},{day + 9 * i},{s * 2:.2f},{'yes' if s + DRAW.normal() > 0 else 'no'}"
+        for i, (s, k) in enumerate(zip(size, kinds, strict=True))
+    ]
     (folder / "t.csv").write_text("\n".join(["size,kind,day,price,sold", *rows]))
     return folder
 
 
-@pytest.mark.parametrize("label, titles", [
-    ("sold", ["Confusion", "Thresholds", "Calibration", "What matters", "Columns"]),
-    ("price", ["Predictions", "Residuals", "What matters", "Columns"]),
-    ("kind", ["Confusion", "Thresholds", "Calibration", "What matters", "Columns"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "label, titles",
+    [
+        ("sold", ["Confusion", "Thresholds", "Calibration", "What matters", "Columns"]),
+        ("price", ["Predictions", "Residuals", "What matters", "Columns"]),
+        ("kind", ["Confusion", "Thresholds", "Calibration", "What matters", "Columns"]),
+    ],
+)
 def test_a_report_of_a_table(folder: Path, label: str, titles: list[str]) -> None:
     config = configure(DataConfig(str(folder / "t.csv"), label=label), epochs=2)
     run = Run.create(folder / label, config)

@@ -40,9 +40,10 @@ def test_F1_a_pickle_is_never_run(tmp_path: Path) -> None:
             return (open, (str(canary), "w"))
 
     for name, content in (
-        ("a.pt", pickle.dumps(Bomb())), ("b.pkl", pickle.dumps(Bomb(), protocol=2)),
+        ("a.pt", pickle.dumps(Bomb())),
+        ("b.pkl", pickle.dumps(Bomb(), protocol=2)),
         ("c.pt", b"PK\x03\x04" + pickle.dumps(Bomb())),
-    ):  # fmt: skip
+    ):
         (tmp_path / name).write_bytes(content)
         for verify in (True, False):
             with pytest.raises(FormatError, match="pickle"):

@@ -77,7 +77,11 @@ def test_a_loss_of_ones_own_declares_what_it_predicts() -> None:
 
 
 CLASS_METRICS: list[Any] = [
-    train.Accuracy, train.F1, train.Precision, train.Recall, train.ConfusionMatrix
+    train.Accuracy,
+    train.F1,
+    train.Precision,
+    train.Recall,
+    train.ConfusionMatrix,
 ]
 
 
@@ -120,7 +124,7 @@ def test_no_metric_counts_the_labels_that_the_loss_ignores(kind: Any, ignored: i
 def test_metrics_by_name() -> None:
     trainer = passing(nn.CrossEntropyLoss(), metrics=["f1", train.TopK(2)])
     x = np.eye(3, dtype=np.float32)
-    assert trainer.evaluate((x, np.arange(3))) .keys() == {"loss", "f1", "top2"}
+    assert trainer.evaluate((x, np.arange(3))).keys() == {"loss", "f1", "top2"}
     with pytest.raises(ArgumentError, match="accuracy"):
         passing(nn.CrossEntropyLoss(), metrics=["acuracy"]).evaluate((x, np.arange(3)))
 
@@ -219,8 +223,9 @@ def test_a_part_that_is_set_later_holds_as_if_given_at_the_start(name: str, comp
     def make_anew(trainer: Trainer) -> None:
         CHANGES[name](trainer)
         parts = trainer.model, trainer.loss, trainer.optimizer
-        again = Trainer(*parts, scheduler=trainer.scheduler, clip_norm=trainer.clip_norm,
-                        progress=False)  # fmt: skip
+        again = Trainer(
+            *parts, scheduler=trainer.scheduler, clip_norm=trainer.clip_norm, progress=False
+        )
         again.epoch = 1
         again.fit(small_data(), epochs=1)
         trainer.loader, trainer.epoch = again.loader, 2
@@ -254,9 +259,13 @@ def test_parameters_that_join_the_optimizer_later_are_trained_and_clipped(
         model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
         optimizer = optim.SGD(model[2].parameters(), lr=1.0)
         trainer = Trainer(
-            model, nn.CrossEntropyLoss(), optimizer, clip_norm=1e-2, compiled=compiled,
+            model,
+            nn.CrossEntropyLoss(),
+            optimizer,
+            clip_norm=1e-2,
+            compiled=compiled,
             progress=False,
-        )  # fmt: skip
+        )
         trainer.fit(data, epochs=1)
         optimizer.add_param_group({"params": model[0].parameters()})
         before = [p.detach().numpy().copy() for p in model.parameters()]

@@ -57,15 +57,26 @@ def train(out: Any, kill_at: int = -1, resume: bool = False, every: int = 3) -> 
     data = ArrayDataset(x[:96], y[:96], transform=Compose([RandomShift(1)]))
     valid = ArrayDataset(x[:40], y[:40])
     model = nn.Sequential(
-        nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3),
+        nn.Conv2d(1, 3, 3),
+        nn.BatchNorm2d(3),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(0.3),
         nn.Linear(48, 2),
-    )  # fmt: skip
+    )
     optimizer = optim.Adam(model.parameters(), lr=0.01)
     trainer = Trainer(
-        model, nn.CrossEntropyLoss(), optimizer, out=out, checkpoint_every=every, clip_norm=1.0,
+        model,
+        nn.CrossEntropyLoss(),
+        optimizer,
+        out=out,
+        checkpoint_every=every,
+        clip_norm=1.0,
         scheduler=optim.OneCycleLR(optimizer, 0.02, total_steps=EPOCHS * STEPS),
-        callbacks=[EarlyStopping(3), LayerStatistics(4), KillAt(kill_at)], seed=4, progress=False,
-    )  # fmt: skip
+        callbacks=[EarlyStopping(3), LayerStatistics(4), KillAt(kill_at)],
+        seed=4,
+        progress=False,
+    )
     trainer.fit(data, valid, epochs=EPOCHS, batch_size=BATCH, resume=resume)
     return trainer
 
@@ -181,10 +192,11 @@ def test_F9_another_kind_class_or_version_loads_nothing(tmp_path: Path, data: Ar
     trainer = small_trainer()
     before = weights(trainer)
     for change, words in (
-        ({"version": 2}, "version 2.*version 1"), ({"kind": "other"}, "not the state"),
+        ({"version": 2}, "version 2.*version 1"),
+        ({"kind": "other"}, "not the state"),
         ({"setup": {**state["setup"], "optimizer": "Shampoo"}}, "Shampoo and is Adam"),
         ({"setup": {**state["setup"], "model": "GPT"}}, "GPT and is Sequential"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(CheckpointError, match=words):
             trainer.load_state_dict({**state, **change})
     assert weights(trainer) == before and trainer.step == 0

@@ -64,9 +64,7 @@ def test_a_config_comes_back_as_it_was(run: Run) -> None:
         (lambda c: c.update(format=99), "format 99.*at most 1"),
     ],
 )
-def test_K9_F9_a_config_is_read_strictly(
-    tmp_path: Path, run: Run, change: Any, words: str
-) -> None:
+def test_K9_F9_a_config_is_read_strictly(tmp_path: Path, run: Run, change: Any, words: str) -> None:
     with pytest.raises(FormatError, match=words):
         load_config(changed(tmp_path / "run", run, change))
 
@@ -102,10 +100,15 @@ def test_K9_whatever_a_config_holds_is_read_or_explained(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", "line 1, column 2"), ('{"a": 1, "a": 2}', "twice"), ("[]", "no object"),
-     ("!!python/object/apply:os.system ['true']", "not JSON"), ("\xff", "UTF-8"),
-     ("[" * 100_000, "deep")],
-)  # fmt: skip
+    [
+        ("{", "line 1, column 2"),
+        ('{"a": 1, "a": 2}', "twice"),
+        ("[]", "no object"),
+        ("!!python/object/apply:os.system ['true']", "not JSON"),
+        ("\xff", "UTF-8"),
+        ("[" * 100_000, "deep"),
+    ],
+)
 def test_K9_what_is_no_json_is_refused_with_its_place(
     tmp_path: Path, text: str, words: str
 ) -> None:
@@ -120,11 +123,16 @@ def test_K9_what_is_no_json_is_refused_with_its_place(
         [{"layer": "os.system", "command": "touch canary"}],
         [{"layer": "Lambda", "function": "__import__('os')"}],
         [{"layer": "Linear", "in_features": 2, "out_features": "__import__('os')"}],
-        [{"layer": "Linear", "in_features": 2}], [{"layer": "Linear", "nonsense": 3}],
+        [{"layer": "Linear", "in_features": 2}],
+        [{"layer": "Linear", "nonsense": 3}],
         [{"layer": "Linear", "in_features": -1, "out_features": 2}],
-        [{"layer": ["Linear"]}], ["Linear"], [], "Linear", None,
+        [{"layer": ["Linear"]}],
+        ["Linear"],
+        [],
+        "Linear",
+        None,
     ],
-)  # fmt: skip
+)
 def test_F10_only_our_own_layers_are_built(tmp_path: Path, layers: Any) -> None:
     os.chdir(tmp_path)
     with pytest.raises(FormatError):
@@ -261,8 +269,16 @@ def test_bad_fractions_and_choices_are_refused(tmp_path: Path) -> None:
 def test_the_report_is_one_page_that_needs_no_network(run: Run) -> None:
     pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
     page = Path(write_report(run)).read_text()
-    for part in ("How it learned", "Confusion", "Worst mistakes", "Inside the layers",
-                 "The model", "config.json", "<svg", "data:image/png"):  # fmt: skip
+    for part in (
+        "How it learned",
+        "Confusion",
+        "Worst mistakes",
+        "Inside the layers",
+        "The model",
+        "config.json",
+        "<svg",
+        "data:image/png",
+    ):
         assert part in page, part
     outside = re.findall(r'(?:src|href)="(?!data:|#)[^"]*"|url\((?!#|data:)[^)]*\)', page)
     assert outside == [] and "<script" not in page

@@ -111,12 +111,20 @@ def test_predictions_go_beside_the_rows_of_the_input(run: Run, tmp_path: Path) -
 
 
 def test_predictions_of_classes_with_probabilities(tmp_path: Path) -> None:
-    found = [{"file": "a.png", "row": 0, "class": "cat", "probability": 0.75,
-              "probabilities": {"cat": 0.75, "dog": 0.25}}]  # fmt: skip
+    found = [
+        {
+            "file": "a.png",
+            "row": 0,
+            "class": "cat",
+            "probability": 0.75,
+            "probabilities": {"cat": 0.75, "dog": 0.25},
+        }
+    ]
     write_predictions(tmp_path / "out.csv", found, None, proba=True)
     assert (tmp_path / "out.csv").read_text().splitlines() == [
-        "file,row,prediction,probability of cat,probability of dog", "a.png,0,cat,0.75,0.25",
-    ]  # fmt: skip
+        "file,row,prediction,probability of cat,probability of dog",
+        "a.png,0,cat,0.75,0.25",
+    ]
     write_predictions(tmp_path / "out.csv", found, None, proba=False)
     assert (tmp_path / "out.csv").read_text() == "file,row,prediction\na.png,0,cat\n"
 

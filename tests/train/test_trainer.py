@@ -133,9 +133,13 @@ def test_schedules_move_with_steps_or_epochs(data: ArrayDataset) -> None:
         trainer = small_trainer(lr=1.0)
         schedule = optim.ExponentialLR(trainer.optimizer, gamma=0.5)
         trainer = Trainer(
-            trainer.model, trainer.loss, trainer.optimizer, scheduler=schedule,
-            schedule_every=every, progress=False,
-        )  # fmt: skip
+            trainer.model,
+            trainer.loss,
+            trainer.optimizer,
+            scheduler=schedule,
+            schedule_every=every,
+            progress=False,
+        )
         trainer.fit(data, epochs=2, batch_size=32)
         assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(0.5**steps)
 
@@ -144,9 +148,13 @@ def test_the_plateau_schedule_sees_the_validation_loss(data: ArrayDataset) -> No
     trainer = small_trainer(lr=0.0)
     schedule = optim.ReduceLROnPlateau(trainer.optimizer, patience=0)
     trainer = Trainer(
-        trainer.model, trainer.loss, trainer.optimizer, scheduler=schedule,
-        schedule_every="epoch", progress=False,
-    )  # fmt: skip
+        trainer.model,
+        trainer.loss,
+        trainer.optimizer,
+        scheduler=schedule,
+        schedule_every="epoch",
+        progress=False,
+    )
     trainer.fit(data, valid=data, epochs=2)
 
 
@@ -227,8 +235,15 @@ def test_H9_the_error_names_step_samples_rate_and_layer_before_the_update() -> N
     with pytest.raises(NonFiniteError) as caught:
         fit(trainer, positive_but(-1.0))
     text = str(caught.value)
-    for part in ("loss is nan", "epoch 1, step 3", "samples 8, 9, 10, 11", "lr 0.0001",
-                 "model.1 (Root", "`sqrt`", "clip_norm"):  # fmt: skip
+    for part in (
+        "loss is nan",
+        "epoch 1, step 3",
+        "samples 8, 9, 10, 11",
+        "lr 0.0001",
+        "model.1 (Root",
+        "`sqrt`",
+        "clip_norm",
+    ):
         assert part in text, (part, text)
     assert weights(trainer) == weights(good)
 
@@ -289,9 +304,7 @@ def test_clip_norm_bounds_the_step(data: ArrayDataset) -> None:
     model = nn.Linear(6, 2)
     before = [p.detach().numpy().copy() for p in model.parameters()]
     optimizer = optim.SGD(model.parameters(), lr=1.0)
-    trainer = Trainer(
-        model, nn.CrossEntropyLoss(), optimizer, clip_norm=1e-3, progress=False
-    )
+    trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, clip_norm=1e-3, progress=False)
     trainer.fit(data, epochs=1, batch_size=96)
     moved = [p.detach().numpy() - b for p, b in zip(model.parameters(), before, strict=True)]
     # 1e-5 relative: the ε of the clipping formula and the rounding of w − g.

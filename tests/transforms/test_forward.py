@@ -23,40 +23,52 @@ def f(x, w):
 COMPOSITIONS = {
     "jvp": lambda t: lambda x, w: t.jvp(f, (x, w), (w.T * 0.5, x.T * 2.0)),
     "jvp by one": lambda t: lambda x, w: t.jvp(lambda x: f(x, w), (x,), (x * x,)),
-    "jvp(jvp)": lambda t: lambda x, w: t.jvp(
-        lambda x: t.jvp(lambda x: f(x, w), (x,), (x.sin(),))[1], (x,), (x * 3.0,)
+    "jvp(jvp)": lambda t: (
+        lambda x, w: t.jvp(
+            lambda x: t.jvp(lambda x: f(x, w), (x,), (x.sin(),))[1], (x,), (x * 3.0,)
+        )
     ),
-    "jvp(grad)": lambda t: lambda x, w: t.jvp(
-        lambda x, w: t.grad(lambda x, w: f(x, w).sum(), (0, 1))(x, w), (x, w), (w.T, x.T)
+    "jvp(grad)": lambda t: (
+        lambda x, w: t.jvp(
+            lambda x, w: t.grad(lambda x, w: f(x, w).sum(), (0, 1))(x, w), (x, w), (w.T, x.T)
+        )
     ),
-    "grad(jvp)": lambda t: lambda x, w: t.grad(
-        lambda x, w: (t.jvp(f, (x, w), (w.T, x.T))[1] ** 2).sum(), (0, 1)
-    )(x, w),
-    "vmap(jvp)": lambda t: lambda x, w: t.vmap(
-        lambda row: t.jvp(lambda r: (r @ w).exp(), (row,), (row * 2.0,))
-    )(x),
-    "jvp(vmap)": lambda t: lambda x, w: t.jvp(
-        lambda x: t.vmap(lambda row, w: (row @ w).exp(), (0, None))(x, w), (x,), (x * 2.0,)
+    "grad(jvp)": lambda t: (
+        lambda x, w: t.grad(lambda x, w: (t.jvp(f, (x, w), (w.T, x.T))[1] ** 2).sum(), (0, 1))(x, w)
     ),
-    "jvp(vmap(grad))": lambda t: lambda x, w: t.jvp(
-        lambda x: t.vmap(t.grad(lambda row: (row @ w).exp().sum()))(x), (x,), (x * 2.0,)
+    "vmap(jvp)": lambda t: (
+        lambda x, w: t.vmap(lambda row: t.jvp(lambda r: (r @ w).exp(), (row,), (row * 2.0,)))(x)
+    ),
+    "jvp(vmap)": lambda t: (
+        lambda x, w: t.jvp(
+            lambda x: t.vmap(lambda row, w: (row @ w).exp(), (0, None))(x, w), (x,), (x * 2.0,)
+        )
+    ),
+    "jvp(vmap(grad))": lambda t: (
+        lambda x, w: t.jvp(
+            lambda x: t.vmap(t.grad(lambda row: (row @ w).exp().sum()))(x), (x,), (x * 2.0,)
+        )
     ),
     "jacfwd": lambda t: t.jacfwd(f, (0, 1)),
     "jacrev": lambda t: t.jacrev(f, (1, 0)),
     "jacfwd(jacrev)": lambda t: t.jacfwd(t.jacrev(f, 1), 0),
     "jacrev(jacfwd)": lambda t: t.jacrev(t.jacfwd(f, 1), 0),
     "hessian": lambda t: t.hessian(lambda x, w: f(x, w).sum(), (0, 1)),
-    "vmap(hessian)": lambda t: lambda x, w: t.vmap(
-        t.hessian(lambda row, w: (row @ w).sin().sum()), (0, None)
-    )(x, w),
-    "grad(hessian)": lambda t: lambda x, w: t.grad(
-        lambda x: (t.hessian(lambda x: (x.sin() * x).prod())(x) ** 2).sum()
-    )(x[0]),
+    "vmap(hessian)": lambda t: (
+        lambda x, w: t.vmap(t.hessian(lambda row, w: (row @ w).sin().sum()), (0, None))(x, w)
+    ),
+    "grad(hessian)": lambda t: (
+        lambda x, w: t.grad(lambda x: (t.hessian(lambda x: (x.sin() * x).prod())(x) ** 2).sum())(
+            x[0]
+        )
+    ),
     "vmap(pull)": lambda t: lambda x, w: t.vmap(t.vjp(f, x, w)[1])(w.T),
-    "structures": lambda t: lambda x, w: t.jacrev(
-        lambda p: {"y": f(p["x"], p["w"]), "z": (p["x"].sum(),)}
-    )({"x": x, "w": w}),
-}  # fmt: skip
+    "structures": lambda t: (
+        lambda x, w: t.jacrev(lambda p: {"y": f(p["x"], p["w"]), "z": (p["x"].sum(),)})(
+            {"x": x, "w": w}
+        )
+    ),
+}
 
 
 @pytest.mark.parametrize("name", COMPOSITIONS)
@@ -151,22 +163,31 @@ def recurrent(kind, **options):
 
 def convolutional(nn):
     return nn.Sequential(
-        nn.Conv2d(2, 4, 3, padding=1, groups=2), nn.SiLU(), nn.MaxPool2d(2), nn.Conv2d(4, 3, 2),
-        nn.AvgPool2d(2), nn.Flatten(0),
-    )  # fmt: skip
+        nn.Conv2d(2, 4, 3, padding=1, groups=2),
+        nn.SiLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(4, 3, 2),
+        nn.AvgPool2d(2),
+        nn.Flatten(0),
+    )
 
 
 MODELS = {
     "mlp": (
-        *[lambda nn=nn: nn.Sequential(nn.Linear(3, 4), nn.GELU(), nn.LayerNorm(4), nn.Linear(4, 2))
-          for nn in (nn, torch.nn)], (2, 3),
+        *[
+            lambda nn=nn: nn.Sequential(
+                nn.Linear(3, 4), nn.GELU(), nn.LayerNorm(4), nn.Linear(4, 2)
+            )
+            for nn in (nn, torch.nn)
+        ],
+        (2, 3),
     ),
     "conv": (*[lambda nn=nn: convolutional(nn) for nn in (nn, torch.nn)], (1, 2, 6, 6)),
     "attention": (Attention, TorchAttention, (3, 2)),
     "lstm": recurrent("LSTM", bidirectional=True),
     "gru": recurrent("GRU", num_layers=2),
     "rnn": recurrent("RNN", nonlinearity="tanh"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -187,8 +208,9 @@ def test_models(kind):
     if not params:
         return
     by_params = lambda p: (nn.functional_call(ours, p, x) ** 2).sum()  # noqa: E731
-    direction = {name: cr.Tensor(np.cos(np.arange(p.numel())).reshape(p.shape))
-                 for name, p in params.items()}  # fmt: skip
+    direction = {
+        name: cr.Tensor(np.cos(np.arange(p.numel())).reshape(p.shape)) for name, p in params.items()
+    }
     slope = cr.jvp(by_params, (params,), (direction,))[1]
     (theirs(tx) ** 2).sum().backward()
     by_hand = sum(

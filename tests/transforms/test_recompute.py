@@ -399,8 +399,10 @@ def traced():
 def peak(run, walk=lambda loss: loss.backward()):
     """Bytes at the highest point of a forward pass of 16 blocks and the walk back."""
     with settings.use(engine="numpy"):
-        blocks = [nn.Sequential(nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
-                  for _ in range(16)]  # fmt: skip
+        blocks = [
+            nn.Sequential(nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh())
+            for _ in range(16)
+        ]
         for p in [p for block in blocks for p in block.parameters()]:
             p.requires_grad = False  # else the gradients of the weights are the larger part
         x = cr.randn(1000, 64).requires_grad_()
@@ -504,8 +506,10 @@ def compiled_step(run, blocks):
 @pytest.mark.skipif(not engine.available(), reason="the arena is the engine's")
 def test_the_arena_of_a_compiled_step_is_smaller():
     """Also with dropout, whose random numbers are drawn again."""
-    blocks = [nn.Sequential(nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 32), nn.GELU(),
-                            nn.Dropout(0.1)) for _ in range(12)]  # fmt: skip
+    blocks = [
+        nn.Sequential(nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 32), nn.GELU(), nn.Dropout(0.1))
+        for _ in range(12)
+    ]
     x = cr.randn(512, 32)
     sizes = []
     for run in (plain, cr.checkpoint):
@@ -523,8 +527,9 @@ def test_the_arena_of_a_compiled_step_is_smaller():
 
 
 def test_a_compiled_program_on_the_references_frees_what_it_computes_again(references):
-    blocks = [nn.Sequential(nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 32), nn.GELU())
-              for _ in range(12)]  # fmt: skip
+    blocks = [
+        nn.Sequential(nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 32), nn.GELU()) for _ in range(12)
+    ]
     x = cr.randn(512, 32)
     peaks = []
     for run in (plain, cr.checkpoint):
@@ -596,7 +601,7 @@ DIFFERENT = {
     "length": (lambda x: x.exp(), lambda x: x.exp().exp(), r"`exp` 1.*expected: nothing more"),
     "nothing": (lambda x: x.exp(), lambda x: None, r"expected: result 0"),
     "order": (lambda x: x.exp() - x, lambda x: x - x.exp(), r"of other tensors"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", DIFFERENT)

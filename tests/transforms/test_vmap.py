@@ -32,8 +32,13 @@ def close(a, b, rtol=1e-10):
 # -- dimensions ------------------------------------------------------------------------------------
 
 DIMS = [
-    ((0, 0), 0), ((1, 0), 0), ((-1, 2), 1), ((None, 1), -1), ((2, None), 2), (0, (0,)),
-]  # fmt: skip
+    ((0, 0), 0),
+    ((1, 0), 0),
+    ((-1, 2), 1),
+    ((None, 1), -1),
+    ((2, None), 2),
+    (0, (0,)),
+]
 
 
 @pytest.mark.parametrize(("in_dims", "out_dims"), DIMS)
@@ -99,7 +104,7 @@ def test_nested():
         (lambda x: cr.vmap(lambda a: a[a > 0])(x), RuntimeError, "nonzero"),
         (lambda x: cr.vmap(lambda a: a + cr.rand(2))(x), RuntimeError, 'randomness="different"'),
     ],
-)  # fmt: skip
+)
 def test_errors_teach(call, error, words):
     with pytest.raises(error, match=words):
         call(cr.tensor([[1.0, -2.0], [3.0, 4.0]]))
@@ -239,9 +244,7 @@ COMPOSITIONS = {
     "vmap(grad)": lambda v, g: v(g(f), (0, None)),
     "vmap(grad) by what is shared": lambda v, g: v(g(f, 1), (0, None)),
     "grad(vmap)": lambda v, g: g(lambda x, w: v(f, (0, None))(x, w).sum(), (0, 1)),
-    "grad(vmap(grad))": lambda v, g: g(
-        lambda x, w: (v(g(f), (0, None))(x, w) ** 2).sum(), (0, 1)
-    ),
+    "grad(vmap(grad))": lambda v, g: g(lambda x, w: (v(g(f), (0, None))(x, w) ** 2).sum(), (0, 1)),
     "grad(vmap(grad)) by what is shared": lambda v, g: g(
         lambda x, w: (v(g(f, 1), (0, None))(x, w) ** 2).sum(), (0, 1)
     ),
@@ -252,10 +255,10 @@ COMPOSITIONS = {
         ).sum(),
         (0, 1),
     ),
-    "vmap(vmap(grad))": lambda v, g: lambda x, w: v(v(g(f, (0, 1)), (0, None)), (None, 0))(
-        x, w.reshape(2, 3, 2)
+    "vmap(vmap(grad))": lambda v, g: (
+        lambda x, w: v(v(g(f, (0, 1)), (0, None)), (None, 0))(x, w.reshape(2, 3, 2))
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", COMPOSITIONS)
@@ -343,15 +346,20 @@ MODELS = {
     "mlp": (lambda nn: nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3)), (6,)),
     "conv": (
         lambda nn: nn.Sequential(
-            nn.Conv2d(2, 4, 3, padding=1, groups=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 3, 2),
-            nn.AvgPool2d(2), nn.Flatten(0),
+            nn.Conv2d(2, 4, 3, padding=1, groups=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(4, 3, 2),
+            nn.AvgPool2d(2),
+            nn.Flatten(0),
         ),
         (2, 7, 6),
     ),
     "attention": (
-        lambda nn: nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), Attention(nn)), (5, 4)
+        lambda nn: nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), Attention(nn)),
+        (5, 4),
     ),
-}  # fmt: skip
+}
 
 
 def Attention(library):

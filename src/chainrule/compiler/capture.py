@@ -117,8 +117,7 @@ class Capture(Evaluate):
         inside = isinstance(tensor._data, Value) or id(tensor) in self.writes
         if tensor._node is not None and not inside:
             raise CaptureError(
-                f"a tensor {tensor.spec} that was computed outside is used at "
-                f"{describe(caller())}",
+                f"a tensor {tensor.spec} that was computed outside is used at {describe(caller())}",
                 instead="Pass it as an argument, compute it inside, or .detach() it.",
             )
 

@@ -66,9 +66,7 @@ class Compiled(Unguarded):
             return self.function(*args, **named)
         return executable.on(leaves)
 
-    def _find(
-        self, args: tuple[Any, ...], named: dict[str, Any], settings: Settings
-    ) -> Executable:
+    def _find(self, args: tuple[Any, ...], named: dict[str, Any], settings: Settings) -> Executable:
         """The executable for these arguments: one whose guards hold, else a new capture."""
         key = _signature((args, named), settings)
         reason = None

@@ -36,7 +36,6 @@ _LARGEST_ARRAY, _LARGEST_CONTAINER = 2**16, 2**14
 """The largest array (in bytes) and container (in elements) that may be compared at each call."""
 
 
-
 class Unguarded:
     """Base class of wrappers of functions whose own attributes are not guarded."""
 
@@ -272,8 +271,10 @@ def _attribute_check(owner: Any, key: str, value: Any) -> Callable[[], bool]:
     """A check that an attribute of a class, or one in a slot, is unchanged."""
 
     def holds() -> bool:
-        now = vars(owner).get(key, _MISSING) if isinstance(owner, type) else getattr(
-            owner, key, _MISSING
+        now = (
+            vars(owner).get(key, _MISSING)
+            if isinstance(owner, type)
+            else getattr(owner, key, _MISSING)
         )
         return now is value or _equal(now, value)
 

@@ -165,14 +165,18 @@ def _from_frame(frame: Any, source: str) -> Columns:
             expected="a path, or a DataFrame whose columns have one name each",
         )
     series = [frame[name] for name in names]
-    values = [column.to_pylist() if hasattr(column, "to_pylist") else list(column)
-              for column in series]  # fmt: skip
+    values = [
+        column.to_pylist() if hasattr(column, "to_pylist") else list(column) for column in series
+    ]
     if not values[0]:
         raise FormatError(f"{source} has no rows", expected="one row per sample")
     texts = tuple([_text(value) for value in column] for column in values)
     kinds = [str(getattr(column, "dtype", getattr(column, "type", ""))) for column in series]
-    roles = {str(name): role for name, kind in zip(names, kinds, strict=True)
-             if (role := _role(kind.lower())) is not None}  # fmt: skip
+    roles = {
+        str(name): role
+        for name, kind in zip(names, kinds, strict=True)
+        if (role := _role(kind.lower())) is not None
+    }
     return Columns(source, tuple(map(str, names)), texts, roles, lambda row: f"row {row}")
 
 

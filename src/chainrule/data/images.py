@@ -78,9 +78,20 @@ def read_image(
 
 def _decode(pillow: ModuleType, path: PathLike, max_pixels: int) -> Any:
     broken = (
-        OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError, IndexError, RuntimeError,
-        OverflowError, MemoryError, struct.error, zlib.error, Warning,
-    )  # fmt: skip
+        OSError,
+        SyntaxError,
+        ValueError,
+        TypeError,
+        KeyError,
+        EOFError,
+        IndexError,
+        RuntimeError,
+        OverflowError,
+        MemoryError,
+        struct.error,
+        zlib.error,
+        Warning,
+    )
     bombs = (pillow.DecompressionBombError, pillow.DecompressionBombWarning)
     with open_regular(path) as (file, _):
         try:

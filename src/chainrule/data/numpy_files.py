@@ -70,9 +70,17 @@ def read_npz(path: PathLike, max_bytes: int | None = None) -> dict[str, Array]:
 def _damages(bad_zip: type[Exception]) -> tuple[type[Exception], ...]:
     """The exceptions that zipfile raises if offsets, lengths or flags in the archive are wrong."""
     return (
-        bad_zip, zlib.error, EOFError, OSError, ValueError, RuntimeError, OverflowError,
-        KeyError, IndexError, struct.error,
-    )  # fmt: skip
+        bad_zip,
+        zlib.error,
+        EOFError,
+        OSError,
+        ValueError,
+        RuntimeError,
+        OverflowError,
+        KeyError,
+        IndexError,
+        struct.error,
+    )
 
 
 def _check_members(archive: zipfile.ZipFile, path: PathLike, limit: int) -> None:

@@ -22,8 +22,12 @@ from chainrule.data.values import Numbers, find_numbers, read_date
 from chainrule.errors import FormatError, listing, shortened
 
 TEXT, IDENTIFIER, CONSTANT, DROPPED, LABEL = (
-    "text", "identifier", "constant", "dropped", "label",
-)  # fmt: skip
+    "text",
+    "identifier",
+    "constant",
+    "dropped",
+    "label",
+)
 FEATURES = (NUMBER, CATEGORY, DATE)
 ROLES = (*FEATURES, TEXT, IDENTIFIER, CONSTANT, DROPPED)
 _MOST_LEVELS = 100
@@ -217,8 +221,10 @@ class Schema:
     def __str__(self) -> str:
         rows = [("column", "role", "why"), *((c.name, c.role, c.reason) for c in self.columns)]
         wide = min(max(len(name) for name, _, _ in rows), 24)
-        lines = [f"{shortened(name, wide - 1 if len(name) > wide else wide):<{wide}}  "
-                 f"{role:<10}  {why}" for name, role, why in rows]  # fmt: skip
+        lines = [
+            f"{shortened(name, wide - 1 if len(name) > wide else wide):<{wide}}  {role:<10}  {why}"
+            for name, role, why in rows
+        ]
         return "\n".join(lines)
 
 

@@ -14,9 +14,17 @@ from chainrule.data.transforms import Array, Compose, Flatten, Rescale, Standard
 
 _ASSETS = os.path.join(os.path.dirname(__file__), "assets")
 _MEASURES = (
-    "radius", "texture", "perimeter", "area", "smoothness",
-    "compactness", "concavity", "concave points", "symmetry", "fractal dimension",
-)  # fmt: skip
+    "radius",
+    "texture",
+    "perimeter",
+    "area",
+    "smoothness",
+    "compactness",
+    "concavity",
+    "concave points",
+    "symmetry",
+    "fractal dimension",
+)
 _FORMS = ("mean {}", "{} error", "worst {}")
 
 

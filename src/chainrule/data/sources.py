@@ -95,10 +95,13 @@ def csv_dataset(
         raise FormatError(f"{cells.path} needs a label column and at least one feature")
     raw = _targets(cells, table, task, classes)
     data = labelled(
-        table.values, raw, task=CLASSIFICATION if raw.dtype.kind == "U" else REGRESSION,
-        classes=classes, feature_names=table.names,
+        table.values,
+        raw,
+        task=CLASSIFICATION if raw.dtype.kind == "U" else REGRESSION,
+        classes=classes,
+        feature_names=table.names,
         where=f"{cells.path}: the labels in column {table.label_name}",
-    )  # fmt: skip
+    )
     return _as_pixels(data) or data
 
 
@@ -122,9 +125,12 @@ def _targets(cells: Cells, table: Table, task: str | None, classes: Sequence[str
     numeric = [is_number(text) for text in texts]
     if task is None and classes is None and len(set(numeric)) > 1:
         raise _bad_label(
-            cells, table, numeric.index(False), "not a number, as other labels are",
+            cells,
+            table,
+            numeric.index(False),
+            "not a number, as other labels are",
             instead="Mend the cell, or pass task='classification' (--task on the command line).",
-        )  # fmt: skip
+        )
     names = [label_text(text) for text in texts]
     if task == REGRESSION or (task is None and classes is None and all(numeric)):
         numbers = label_numbers(cells, table)

@@ -19,18 +19,37 @@ from typing import NamedTuple
 
 from chainrule.data.cells import is_number
 
-_AFFIXES = re.compile(r"(\()?([+-]?)\s?([^\w\s.,]?)\s?([+-]?)([\d.,' \xa0\u202f]*\d[.,]?)"
-                      r"([eE][+-]?\d+)?\s?([^\w\s.,)]?)(\))?", re.ASCII)  # fmt: skip
+_AFFIXES = re.compile(
+    r"(\()?([+-]?)\s?([^\w\s.,]?)\s?([+-]?)([\d.,' \xa0\u202f]*\d[.,]?)"
+    r"([eE][+-]?\d+)?\s?([^\w\s.,)]?)(\))?",
+    re.ASCII,
+)
 _DIGITS = {
     ".": re.compile(r"\d*\.?\d*|[1-9]\d{0,2}([,' \xa0\u202f])\d{3}(\1\d{3})*(\.\d*)?", re.ASCII),
     ",": re.compile(r"\d*,?\d*|[1-9]\d{0,2}([.' \xa0\u202f])\d{3}(\1\d{3})*(,\d*)?", re.ASCII),
 }
 _PAIRS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"))
 _DAYS = (
-    "%Y/%m/%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%b %d %Y",
-    "%b %d, %Y", "%B %d, %Y", "%b-%d-%Y", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%Y-%m", "%b %Y",
-    "%B %Y", "%m/%d/%y", "%d/%m/%y", "%d-%b-%y",
-)  # fmt: skip
+    "%Y/%m/%d",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%d.%m.%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%b %d %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%b-%d-%Y",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%d-%b-%Y",
+    "%Y-%m",
+    "%b %Y",
+    "%B %Y",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%d-%b-%y",
+)
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 _FORMATS = ("iso", *(day + time for day, time in product(_DAYS, _TIMES)), "%H:%M", "%H:%M:%S")
 

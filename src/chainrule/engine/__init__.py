@@ -43,12 +43,41 @@ from chainrule.engine.threads import default_threads, num_threads, set_num_threa
 from chainrule.errors import ArgumentError
 
 __all__ = [
-    "LAYERS", "Buffer", "Instruction", "Layout", "NativeCall", "Program", "Reduction",
-    "Spares", "Step", "Unmet", "arena", "available", "constant", "copy", "default_threads",
-    "describe", "evaluator", "external", "fused_call", "in_order", "is_fusible", "is_sweep",
-    "layout_of", "lower", "machine_code", "native_replay", "num_threads", "run", "run_native",
-    "set_num_threads", "steps_of", "usable_cpus", "use_instruction_set", "why_not",
-]  # fmt: skip
+    "LAYERS",
+    "Buffer",
+    "Instruction",
+    "Layout",
+    "NativeCall",
+    "Program",
+    "Reduction",
+    "Spares",
+    "Step",
+    "Unmet",
+    "arena",
+    "available",
+    "constant",
+    "copy",
+    "default_threads",
+    "describe",
+    "evaluator",
+    "external",
+    "fused_call",
+    "in_order",
+    "is_fusible",
+    "is_sweep",
+    "layout_of",
+    "lower",
+    "machine_code",
+    "native_replay",
+    "num_threads",
+    "run",
+    "run_native",
+    "set_num_threads",
+    "steps_of",
+    "usable_cpus",
+    "use_instruction_set",
+    "why_not",
+]
 
 
 def describe() -> dict[str, object]:
@@ -59,9 +88,13 @@ def describe() -> dict[str, object]:
     """
     if not available():
         return {
-            "available": False, "reason": why_not(), "instruction_set": "NumPy",
-            "instruction_sets": [], "kernels": [], "threads": 1,
-        }  # fmt: skip
+            "available": False,
+            "reason": why_not(),
+            "instruction_set": "NumPy",
+            "instruction_sets": [],
+            "kernels": [],
+            "threads": 1,
+        }
     native = module()
     return {
         "available": True,

@@ -156,9 +156,12 @@ def fused_call(
     seen = [broadcast_to(x, shape).permuted(order) for x in inputs]
     flat = [in_order(x.shape, x.dtype) for x in outputs]
     code = machine_code(
-        len(inputs), tuple(steps), tuple(results), tuple(reductions),
+        len(inputs),
+        tuple(steps),
+        tuple(results),
+        tuple(reductions),
         tuple(x.dtype == BOOL for x in inputs),
-    )  # fmt: skip
+    )
     folds = [n for r, s in zip(reductions, code.slots, strict=True) for n in (FOLDS[r.fold], s)]
     sizes = [shape[d] for d in order]
     ints = (MODES[mode], kept, len(reductions), len(sizes), *sizes, *folds, *code.ints)

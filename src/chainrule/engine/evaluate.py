@@ -112,9 +112,7 @@ def _prepare(
 _NO_CALL = NativeCall("", (), (), (), ())
 
 
-def prepared(
-    call: NativeCall | None, inputs: Sequence[Layout], outputs: Sequence[Layout]
-) -> Any:
+def prepared(call: NativeCall | None, inputs: Sequence[Layout], outputs: Sequence[Layout]) -> Any:
     """The call as an object of the native engine, for arrays of these layouts."""
     kernel, ints, floats, seen, made = call or _NO_CALL
     ready = module().Prepared(kernel, ints, floats)

@@ -211,13 +211,15 @@ class Program:
             return ShapeError("wrong number of arrays", given=len(arrays), expected=len(self.slots))
         for number, (array, spec) in enumerate(zip(arrays, self.slots, strict=True)):
             fits = isinstance(array, np.ndarray) and (array.shape, array.dtype) == (
-                spec.shape, spec.dtype,
-            )  # fmt: skip
+                spec.shape,
+                spec.dtype,
+            )
             if not fits or not array.flags.c_contiguous or not array.flags.aligned:
                 return ShapeError(
-                    f"the array of slot {number} does not fit", given=described(array),
+                    f"the array of slot {number} does not fit",
+                    given=described(array),
                     expected=f"{spec} in C order",
-                )  # fmt: skip
+                )
             if not array.flags.writeable and number in self._written:
                 return ShapeError(f"the array of slot {number} is written, and is read-only")
         return error

@@ -80,9 +80,10 @@ def set_num_threads(threads: int) -> None:
         raise ArgumentError("the number of threads is an integer ≥ 1", given=threads)
     if threads > MAX_THREADS:
         raise ArgumentError(
-            "this many threads only slow each other down", given=threads,
+            "this many threads only slow each other down",
+            given=threads,
             expected=f"at most {MAX_THREADS}",
-        )  # fmt: skip
+        )
     if available():
         module().set_thread_count(threads)
 

@@ -45,19 +45,33 @@ class MultiheadAttention(Module):
     """
 
     def __init__(
-        self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True,
-        add_bias_kv: bool = False, add_zero_attn: bool = False, kdim: int | None = None,
-        vdim: int | None = None, batch_first: bool = False, *, dtype: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        kdim: int | None = None,
+        vdim: int | None = None,
+        batch_first: bool = False,
+        *,
+        dtype: Any = None,
+    ) -> None:
         name = "MultiheadAttention"
         check_counts(name, embed_dim=embed_dim, num_heads=num_heads)
         if add_bias_kv or add_zero_attn:
-            raise ArgumentError(f"add_bias_kv and add_zero_attn of {name} are not supported",
-                                given="True", expected="False")  # fmt: skip
+            raise ArgumentError(
+                f"add_bias_kv and add_zero_attn of {name} are not supported",
+                given="True",
+                expected="False",
+            )
         if embed_dim % num_heads:
-            raise ArgumentError(f"the heads of {name} must have equal sizes",
-                                given=f"embed_dim {embed_dim}, num_heads {num_heads}",
-                                expected="num_heads divides embed_dim")  # fmt: skip
+            raise ArgumentError(
+                f"the heads of {name} must have equal sizes",
+                given=f"embed_dim {embed_dim}, num_heads {num_heads}",
+                expected="num_heads divides embed_dim",
+            )
         self.embed_dim, self.num_heads = embed_dim, num_heads
         self.kdim = embed_dim if kdim is None else kdim
         self.vdim = embed_dim if vdim is None else vdim
@@ -86,13 +100,21 @@ class MultiheadAttention(Module):
             init.write(self.out_proj.bias, 0.0)
 
     def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None = None,
-        need_weights: bool = True, attn_mask: Tensor | None = None,
-        average_attn_weights: bool = True, is_causal: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
         if is_causal and attn_mask is None:
-            raise ArgumentError("is_causal is a hint that needs attn_mask", instead="Pass the mask "
-                                "cr.ones(L, L).triu(1).bool() as attn_mask too.")  # fmt: skip
+            raise ArgumentError(
+                "is_causal is a hint that needs attn_mask",
+                instead="Pass the mask cr.ones(L, L).triu(1).bool() as attn_mask too.",
+            )
         batched = self._check(query, key, value)
         inputs = [query, key, value]
         if not batched:
@@ -132,9 +154,10 @@ class MultiheadAttention(Module):
         else:
             joint = self.kdim == self.vdim == e
             weights = (
-                self.in_proj_weight.split(e, 0) if joint
+                self.in_proj_weight.split(e, 0)
+                if joint
                 else (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
-            )  # fmt: skip
+            )
             biases = [None] * 3 if bias is None else bias.split(e, 0)
             parts = tuple(map(functional.linear, inputs, weights, biases))
         return [
@@ -151,16 +174,18 @@ class MultiheadAttention(Module):
             check_tensors("MultiheadAttention", attn_mask=attn_mask)
             if attn_mask.shape not in ((length, keys), (n * heads, length, keys)):
                 raise ShapeError(
-                    "attn_mask has another shape", given=attn_mask.shape,
+                    "attn_mask has another shape",
+                    given=attn_mask.shape,
                     expected=f"{(length, keys)} or {(n * heads, length, keys)}",
-                )  # fmt: skip
+                )
             m = self._added(attn_mask, q.dtype)
             added.append(m if m.ndim == 2 else m.reshape(n, heads, length, keys))
         if padding is not None:
             check_tensors("MultiheadAttention", key_padding_mask=padding)
             if padding.shape != (n, keys):
-                raise ShapeError("key_padding_mask has another shape", given=padding.shape,
-                                 expected=(n, keys))  # fmt: skip
+                raise ShapeError(
+                    "key_padding_mask has another shape", given=padding.shape, expected=(n, keys)
+                )
             added.append(self._added(padding, q.dtype).reshape(n, 1, 1, keys))
         return None if not added else added[0] if len(added) == 1 else added[0] + added[1]
 
@@ -181,9 +206,10 @@ class MultiheadAttention(Module):
             if x.ndim != query.ndim or x.ndim not in (2, 3) or x.shape[-1] != n:
                 layout = "(N, L, {})" if self.batch_first else "(L, N, {})"
                 raise ShapeError(
-                    f"the {name} of MultiheadAttention has another shape", given=x.shape,
+                    f"the {name} of MultiheadAttention has another shape",
+                    given=x.shape,
                     expected=f"{layout.format(n)}, or (L, {n}) for one example",
-                )  # fmt: skip
+                )
         if key.shape[:-1] != value.shape[:-1]:
             raise ShapeError("there must be a value for each key", given=(key.shape, value.shape))
         return query.ndim == 3

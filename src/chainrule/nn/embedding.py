@@ -40,9 +40,10 @@ class Embedding(Module):
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ArgumentError(
-                    "padding_idx of Embedding is not a row", given=padding_idx,
+                    "padding_idx of Embedding is not a row",
+                    given=padding_idx,
                     expected=f"{-num_embeddings} … {num_embeddings - 1}",
-                )  # fmt: skip
+                )
             padding_idx %= num_embeddings
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim

@@ -18,9 +18,15 @@ from chainrule.settings import current
 from chainrule.tensor import Tensor
 
 Event = Literal[
-    "forward_pre", "forward", "backward_pre", "backward",
-    "state_dict_pre", "state_dict_post", "load_pre", "load_post",
-]  # fmt: skip
+    "forward_pre",
+    "forward",
+    "backward_pre",
+    "backward",
+    "state_dict_pre",
+    "state_dict_post",
+    "load_pre",
+    "load_post",
+]
 _next_number = count().__next__
 
 

@@ -36,9 +36,10 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         return math.sqrt(2 / (1 + slope * slope))
     if nonlinearity not in _GAINS:
         raise ArgumentError(
-            "unknown nonlinearity", given=repr(nonlinearity),
+            "unknown nonlinearity",
+            given=repr(nonlinearity),
             expected=", ".join([*_GAINS, "leaky_relu"]),
-        )  # fmt: skip
+        )
     return _GAINS[nonlinearity]
 
 
@@ -88,9 +89,13 @@ def normal_(
 
 
 def trunc_normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0,
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
     generator: Generator | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """x ~ N(mean, std²), where numbers outside [a, b] are drawn again.
 
     Raises ArgumentError if [a, b] has too little probability.
@@ -188,9 +193,12 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
 
 
 def kaiming_uniform_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """x ~ U(−b, b), b = gain·√(3/fan) (He et al., 2015).
 
     The gain is that of `nonlinearity`, with slope `a` for leaky_relu. `mode` selects the fan:
@@ -206,9 +214,12 @@ def kaiming_uniform_(
 
 
 def kaiming_normal_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu",
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
     generator: Generator | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """x ~ N(0, gain²/fan) (He et al., 2015). Arguments and errors as in `kaiming_uniform_`.
 
     >>> import chainrule as cr

@@ -8,8 +8,14 @@ from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, Genera
 from typing import Any
 
 OPAQUE = (
-    BuiltinFunctionType, CodeType, FrameType, FunctionType, GeneratorType, ModuleType, type,
-)  # fmt: skip
+    BuiltinFunctionType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+    ModuleType,
+    type,
+)
 """Types whose references are not followed: code, classes, modules, frames and generators."""
 _PACKAGE = __name__.partition(".")[0]
 

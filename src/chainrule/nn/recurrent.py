@@ -75,9 +75,10 @@ class _Recurrent(Module):
             name = type(self).__name__
             raise ShapeError(
                 f"the input has {n} features, this layer expects {self.input_size}",
-                given=input.shape, expected=layout.replace("in", str(self.input_size)),
+                given=input.shape,
+                expected=layout.replace("in", str(self.input_size)),
                 instead=f"Did you mean {name}({n}, {self.hidden_size})?",
-            )  # fmt: skip
+            )
 
     def _given_states(self, hx: Any, shape: tuple[int, ...]) -> list[Tensor]:
         """Check the initial states: one tensor, or a pair of tensors for an LSTM."""
@@ -85,18 +86,20 @@ class _Recurrent(Module):
         given = [hx] if n == 1 else hx
         if not isinstance(given, (tuple, list)) or len(given) != n:
             raise ArgumentError(
-                f"{name} starts from a pair of states", given=type(hx).__name__,
+                f"{name} starts from a pair of states",
+                given=type(hx).__name__,
                 instead=f"Pass ({', '.join(self.state_names)}).",
-            )  # fmt: skip
+            )
         if isinstance(hx, (tuple, list)) and n == 1:
             raise DTypeError(f"{name} has one state", given=f"{len(hx)}", instead="Pass h_0.")
         for state_name, state in zip(self.state_names, given, strict=True):
             check_tensors(name, **{state_name: state})
             if state.shape != shape:
                 raise ShapeError(
-                    f"the state {state_name} of {name} has another shape", given=state.shape,
+                    f"the state {state_name} of {name} has another shape",
+                    given=state.shape,
                     expected=shape,
-                )  # fmt: skip
+                )
         return list(given)
 
     def short_repr(self) -> str:
@@ -107,10 +110,17 @@ class _Layers(_Recurrent):
     """Base class of RNN, LSTM and GRU: the loop over layers and directions."""
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
-        batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
-        *, dtype: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: Any = None,
+    ) -> None:
         self._set_sizes(input_size, hidden_size, bias)
         check_counts(type(self).__name__, num_layers=num_layers)
         self.num_layers = num_layers
@@ -134,9 +144,10 @@ class _Layers(_Recurrent):
         layout = "(N, T, in)" if self.batch_first else "(T, N, in)"
         if input.ndim not in (2, 3):
             raise ShapeError(
-                f"{type(self).__name__} works on sequences", given=input.shape,
+                f"{type(self).__name__} works on sequences",
+                given=input.shape,
                 expected=f"{layout}, or (T, in) for one example",
-            )  # fmt: skip
+            )
         batched = input.ndim == 3
         self._check_features(input, layout if batched else "(T, in)")
         x = input if batched else input.unsqueeze(1)
@@ -158,9 +169,7 @@ class _Layers(_Recurrent):
         given = given if batched else [state.unsqueeze(1) for state in given]
         return [[state[i] for state in given] for i in range(n)]
 
-    def _through_layers(
-        self, x: Tensor, states: list[list[Tensor]]
-    ) -> tuple[Tensor, list[Tensor]]:
+    def _through_layers(self, x: Tensor, states: list[list[Tensor]]) -> tuple[Tensor, list[Tensor]]:
         """The outputs of the last layer, and the final states (layers·directions, N, H)."""
         outputs: list[Tensor] = []
         final: list[list[Tensor]] = []
@@ -182,9 +191,10 @@ def check_nonlinearity(name: str, nonlinearity: str) -> str:
     """Return the nonlinearity. Raises ArgumentError unless it is "tanh" or "relu"."""
     if nonlinearity not in ("tanh", "relu"):
         raise ArgumentError(
-            f"unknown nonlinearity of {name}", given=repr(nonlinearity),
+            f"unknown nonlinearity of {name}",
+            given=repr(nonlinearity),
             expected="'tanh' or 'relu'",
-        )  # fmt: skip
+        )
     return nonlinearity
 
 
@@ -208,15 +218,29 @@ class RNN(_Layers):
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh",
-        bias: bool = True, batch_first: bool = False, dropout: float = 0.0,
-        bidirectional: bool = False, *, dtype: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: Any = None,
+    ) -> None:
         self.nonlinearity = check_nonlinearity("RNN", nonlinearity)
         super().__init__(
-            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
             dtype=dtype,
-        )  # fmt: skip
+        )
 
     def _over_time(
         self, x: Tensor, suffix: str, states: list[Tensor], reverse: bool
@@ -289,9 +313,10 @@ class _Cell(_Recurrent):
         check_tensors(type(self).__name__, input=input)
         if input.ndim not in (1, 2):
             raise ShapeError(
-                f"{type(self).__name__} works on one step", given=input.shape,
+                f"{type(self).__name__} works on one step",
+                given=input.shape,
                 expected="(N, in), or (in,) for one example",
-            )  # fmt: skip
+            )
         self._check_features(input, "(N, in)" if input.ndim == 2 else "(in,)")
         x = input.reshape(1, math.prod(input.shape[:-1]), self.input_size)
         if hx is None:
@@ -315,9 +340,14 @@ class RNNCell(_Cell):
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh",
-        *, dtype: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        *,
+        dtype: Any = None,
+    ) -> None:
         self.nonlinearity = check_nonlinearity("RNNCell", nonlinearity)
         super().__init__(input_size, hidden_size, bias, dtype=dtype)
 

@@ -234,9 +234,15 @@ class _Loading:
         for path, module in self.root._walk(unique=False):
             for hook in module._hooks_of("load_pre"):
                 hook.function(
-                    module, self.state, f"{path}." if path else "", {}, self.strict,
-                    keys.missing_keys, keys.unexpected_keys, self.problems,
-                )  # fmt: skip
+                    module,
+                    self.state,
+                    f"{path}." if path else "",
+                    {},
+                    self.strict,
+                    keys.missing_keys,
+                    keys.unexpected_keys,
+                    self.problems,
+                )
 
     def _fitting(self, path: str) -> Any:
         """The value to write at a path. If it does not fit, this is added to the problems."""

@@ -99,8 +99,9 @@ class _Meter(Interpreter):
         row = self.running.pop()
         if id(module) not in self.rows:
             return
-        tensors = [y for y in (output if isinstance(output, tuple) else (output,))
-                   if isinstance(y, Tensor)]  # fmt: skip
+        tensors = [
+            y for y in (output if isinstance(output, tuple) else (output,)) if isinstance(y, Tensor)
+        ]
         row.output = ", ".join(str(y.shape) for y in tensors) or type(output).__name__
         if not any(True for _ in module.children()):
             row.memory += sum(y.spec.nbytes for y in tensors)
@@ -182,6 +183,7 @@ def _zeros(model: Module, like: Any) -> Tensor:
         floats = [p.dtype for p in model.parameters() if p.dtype.kind == "f"]
         return zeros(tuple(like), dtype=floats[0] if floats else get_default_dtype())
     raise ArgumentError(
-        "an input of a summary is a shape, a spec or a tensor", given=repr(like),
+        "an input of a summary is a shape, a spec or a tensor",
+        given=repr(like),
         expected="e.g. (64, 784), or cr.spec(64, 20, dtype=cr.int64)",
-    )  # fmt: skip
+    )

@@ -21,7 +21,7 @@ __all__ = [
     "addcdiv", "addcmul", "copysign", "deg2rad", "div", "float_power", "fmax", "fmin", "fmod",
     "frac", "gcd", "heaviside", "lcm", "lerp", "nan_to_num", "positive", "rad2deg", "reciprocal",
     "rsub", "signbit",
-]  # fmt: skip
+]
 
 Rounding = Literal["floor", "trunc"]
 

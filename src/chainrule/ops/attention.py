@@ -44,7 +44,7 @@ def attention_rule(q: SpecLike, k: SpecLike, v: SpecLike, mask: tuple[SpecLike, 
             raise DTypeError(
                 f"a mask is boolean or of the query's dtype {q.dtype}", given=m.dtype,
                 instead="Use mask.bool() for 0 and 1.",
-            )  # fmt: skip
+            )
         scores = (*q.shape[:-1], k.shape[-2])
         if broadcast_shapes(m.shape, scores) != scores:
             raise ShapeError("the mask has another shape", given=m.shape, expected=scores)
@@ -169,7 +169,7 @@ class attention_gradient:
         same_float("attention_gradient", y, u, delta, level)
         if u.shape != y.shape or delta.shape != y.shape[:-1] or level.shape != y.shape[:-1]:
             raise ShapeError("u is (..., L, e), δ and z are (..., L)",
-                             given=f"{u.shape}, {delta.shape} and {level.shape}")  # fmt: skip
+                             given=f"{u.shape}, {delta.shape} and {level.shape}")
         return q, k, v
 
     def flops(u, q, k, v, delta, level, *mask, causal, scale):
@@ -196,7 +196,7 @@ class attention_gradient:
             matmul(t.mT, by_q) + matmul(scaled.mT, q),
             matmul(by_rest.mT, u),
             -by_rest.sum(-1), -by_a.sum(-1), *[by_a for _ in mask],
-        )  # fmt: skip
+        )
 
     def batch(xs, batched, params):
         return batched_attention(attention_gradient, 6, xs, batched, params)

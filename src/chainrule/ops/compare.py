@@ -162,7 +162,7 @@ class where:
             raise DTypeError(
                 "the condition of `where` is boolean", given=condition.dtype,
                 instead="Compare first, e.g. cr.where(x > 0, a, b).",
-            )  # fmt: skip
+            )
         return Spec(broadcast_shapes(condition.shape, a.shape, b.shape), a.dtype)
 
     def forward(condition, a, b): return np.where(condition, a, b)

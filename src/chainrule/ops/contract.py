@@ -196,7 +196,7 @@ def linear_rule(x: SpecLike, w: SpecLike) -> Spec:
         raise ShapeError(
             f"the input has {found} features, this layer expects {features}", given=x.shape,
             expected=f"(..., {features})", instead=f"Did you mean Linear({found}, {out})?",
-        )  # fmt: skip
+        )
     return Spec((*x.shape[:-1], out), x.dtype)
 
 

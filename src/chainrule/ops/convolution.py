@@ -49,7 +49,7 @@ def require_weights(
             f"the weights of {name} do not fit", given=f"weights {w.shape}, groups "
             f"{geometry.groups}, input {x.shape}",
             expected=f"(O, C/groups, {kernel}), where groups divides O and no size is 0",
-        )  # fmt: skip
+        )
 
 
 def require_bias(name: str, bias: tuple[SpecLike, ...], channels: int) -> None:

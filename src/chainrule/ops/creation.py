@@ -22,7 +22,7 @@ __all__ = [
     "arange", "empty", "eye", "from_dlpack", "from_numpy", "full", "full_like", "linspace",
     "ones", "ones_like", "rand", "randint", "randn", "randperm", "spec", "tensor", "zeros",
     "zeros_like",
-]  # fmt: skip
+]
 
 
 def spec(*shape: Any, dtype: Any = None) -> Spec:

@@ -109,7 +109,7 @@ class solve:
         square(a)
         if len(b.shape) < 2 or b.shape[-2] != a.shape[-1] or a.dtype != b.dtype:
             raise ShapeError("right sides belong to a system", given=f"{a} and {b}",
-                             expected="(..., n, n) and (..., n, k), of one dtype")  # fmt: skip
+                             expected="(..., n, n) and (..., n, k), of one dtype")
         return Spec((*broadcast_shapes(a.shape[:-2], b.shape[:-2]), *b.shape[-2:]), a.dtype)
     def forward(a, b): return by_lapack(np.linalg.solve, "a system with a singular matrix", a, b)
     def vjp(g, a, b_spec, y):
@@ -227,7 +227,7 @@ class pinv:
     ∂L/∂x = −yᵀ·g·yᵀ + (1 − x·y)·gᵀ·y·yᵀ + yᵀ·y·gᵀ·(1 − y·x) (Golub & Pereyra, 1973).
     """
     samples = cases(lambda rng: (well(rng, 4, 3), {"rcond": 1e-15}),
-                    lambda rng: (well(rng, 2, 2, 3), {"rcond": 1e-15}))  # fmt: skip
+                    lambda rng: (well(rng, 2, 2, 3), {"rcond": 1e-15}))
     def infer(x, *, rcond):
         floating(x)
         if len(x.shape) < 2:

@@ -21,7 +21,7 @@ from chainrule.tensor import Tensor, from_numpy
 __all__ = [
     "cartesian_prod", "combinations", "diag", "diag_embed", "diagflat", "diagonal",
     "diagonal_scatter", "meshgrid", "tril_indices", "triu_indices",
-]  # fmt: skip
+]
 
 
 def places(offset: int, rows: int, columns: int) -> tuple[Any, Any]:
@@ -142,7 +142,7 @@ def meshgrid(*tensors: Any, indexing: Literal["ij", "xy"] = "ij") -> tuple[Tenso
         raise ArgumentError(
             "a grid is made of vectors", given=f"{[x.shape for x in axes]}, {indexing!r}",
             expected='indexing "ij" or "xy"',
-        )  # fmt: skip
+        )
     axes = [x.reshape(-1) for x in axes]
     swap = indexing == "xy" and len(axes) > 1
     order = [1, 0, *range(2, len(axes))] if swap else list(range(len(axes)))

@@ -80,7 +80,7 @@ class power:
             raise DTypeError(
                 f"integers to the power {exponent} are not integers", given=x.dtype,
                 instead="Convert with x.float() first.",
-            )  # fmt: skip
+            )
         return numeric(x)
     def forward(x, *, exponent): return x * x if exponent == 2 else x**exponent
     def vjp(g, x, exponent):
@@ -103,7 +103,7 @@ class power_of_tensor:
             raise ArgumentError(
                 "integers to negative powers are no integers", given=f"at {position(b < 0)}",
                 instead="Convert with x.float() first.",
-            )  # fmt: skip
+            )
         return a**b
     def vjp(g, a, b, y, needs):
         by_base = where(b == 0, 0.0, g * b * a ** (b - 1)) if needs[0] else None

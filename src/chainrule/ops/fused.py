@@ -219,7 +219,7 @@ def check_unit_interval(x: Array, name: str) -> None:
                 expected="numbers in [0, 1]",
                 instead="Apply a sigmoid first, or use the loss with logits."
                 if name == "prediction" else None,
-            )  # fmt: skip
+            )
 
 
 probabilities = cases(

@@ -79,7 +79,7 @@ class take:
             rng.normal(size=(3, 4)), np.array([0, 1]), np.array([3, 3]), {"index": (HERE, HERE)},
         ),
         lambda rng: (rng.normal(size=(3, 4)), np.array([[0, 1]]), {"index": (slice(1, 3), HERE)}),
-    )  # fmt: skip
+    )
     def infer(x, *indices, index): return Spec(indexed_shape(x.shape, index, indices), x.dtype)
     def forward(x, *indices, index):
         check_all(x.shape, index, indices)
@@ -104,7 +104,7 @@ class put_into:
         lambda rng: (
             rng.normal(size=(3, 4)), np.array([2, 0, 2]), {"shape": (3, 4), "index": (HERE,)},
         )
-    )  # fmt: skip
+    )
     def infer(x, *indices, shape, index): return Spec(shape, x.dtype)
     def forward(x, *indices, shape, index):
         y = np.zeros(shape, x.dtype)
@@ -186,7 +186,7 @@ def part_of_index(part: Any) -> Any:
         raise DTypeError(
             "this is no index", given=type(part).__name__ if not isinstance(part, Tensor) else part,
             expected="integers, slices, None, `...`, or integer or boolean tensors",
-        )  # fmt: skip
+        )
     return part.__index__()
 
 
@@ -196,7 +196,7 @@ def mask_positions(x: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, ...]:
         raise ShapeError(
             "a boolean index has the shape of what it indexes",
             given=mask.shape, expected=x.shape[dim : dim + mask.ndim],
-        )  # fmt: skip
+        )
     return nonzero(mask)
 
 
@@ -238,14 +238,14 @@ class overwrite:
             rng.normal(size=(3, 4)), rng.normal(size=(3, 1)), np.array([0, 2, 0]),
             {"index": (HERE,)},
         ),
-    )  # fmt: skip
+    )
     def infer(x, v, *indices, index):
         part = indexed_shape(x.shape, index, indices)
         if v.dtype != x.dtype:
             raise DTypeError(
                 "the value has another dtype", given=v.dtype, expected=x.dtype,
                 instead=f"Convert it with .to(cr.{x.dtype}).",
-            )  # fmt: skip
+            )
         if broadcast_shapes(v.shape, part) != part:
             raise ShapeError("the value does not fit", given=v.shape, expected=part)
         return x
@@ -289,7 +289,7 @@ class gather:
             raise ShapeError(
                 f"gather along dimension {dim} needs integers of the input's shape elsewhere",
                 given=Spec(index.shape, index.dtype), expected=x.shape,
-            )  # fmt: skip
+            )
         return Spec(index.shape, x.dtype)
     def forward(x, index, *, dim):
         check_positions(index, x.shape[dim], dim)
@@ -307,7 +307,7 @@ class scatter_add:
             rng.normal(size=(3, 2)), np.array([[0, 3], [1, 1], [2, 0]]),
             {"shape": (3, 4), "dim": 1},
         )
-    )  # fmt: skip
+    )
     def infer(x, index, *, shape, dim): return Spec(shape, x.dtype)
     def forward(x, index, *, shape, dim):
         check_positions(index, shape[dim], dim)

@@ -15,7 +15,7 @@ from chainrule.tensor import Tensor
 __all__ = [
     "allclose", "bitwise_left_shift", "bitwise_right_shift", "equal", "isclose", "isneginf",
     "isposinf", "isreal", "logical_and", "logical_not", "logical_or", "logical_xor",
-]  # fmt: skip
+]
 
 
 @primitive
@@ -110,7 +110,7 @@ def isclose(
         raise DTypeError(
             "isclose compares tensors of one dtype", given=f"{input.dtype} and {other.dtype}",
             instead=f"Convert one of them, e.g. other.to(cr.{input.dtype}).",
-        )  # fmt: skip
+        )
     same = input == other
     if equal_nan:
         same = same | (input != input) & (other != other)

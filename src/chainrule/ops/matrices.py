@@ -211,7 +211,7 @@ def vector_norm(
 def matrix_norm(
     A: Tensor, ord: float | str = "fro", dim: Dim2 = (-2, -1), keepdim: bool = False,
     *, dtype: Any = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """The norm of the matrices in two dimensions: "fro", "nuc", ±2, ±1 or ±∞.
 
     "nuc" is the sum of the singular values, ±2 the largest or smallest of them, ±1 of the sums of
@@ -242,7 +242,7 @@ def matrix_norm(
 def norm(
     A: Tensor, ord: float | str | None = None, dim: Dims = None, keepdim: bool = False,
     *, dtype: Any = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Of all elements where no order is given; else of matrices in two dimensions, or vectors."""
     dims = (dim,) if isinstance(dim, int) else dim
     matrix = len(dims) == 2 if dims is not None else A.ndim == 2

@@ -67,7 +67,7 @@ def norm(
         raise ArgumentError(
             "unknown norm", given=repr(p), expected='a number or "fro"',
             instead="Norms of matrices are in cr.linalg.matrix_norm.",
-        )  # fmt: skip
+        )
     if x.dtype == _HALF:  # squares of moderate numbers overflow there
         return norm(x.float(), power, dim, keepdim).half()
     if power == 0:

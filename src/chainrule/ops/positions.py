@@ -60,7 +60,7 @@ def kept_sizes(shape: Shape, index: tuple[Any, ...]) -> tuple[list[int], int]:
 def lifted(
     shape: Shape, index: tuple[Any, ...], tensors: Sequence[Tensor], batched: Sequence[bool],
     size: int,
-) -> tuple[tuple[Any, ...], list[Tensor], list[int]]:  # fmt: skip
+) -> tuple[tuple[Any, ...], list[Tensor], list[int]]:
     """The index and its tensors for `size` examples of what they index, and the order that brings
     the dimensions of what they then give into (size, *those of an example)."""
     kept, at = kept_sizes(shape, index)

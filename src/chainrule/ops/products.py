@@ -20,7 +20,7 @@ from chainrule.tensor import Tensor
 __all__ = [
     "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cdist", "chain_matmul", "cross", "dot",
     "inner", "kron", "mm", "mv", "outer", "tensordot", "vdot",
-]  # fmt: skip
+]
 
 
 def _of(name: str, *pairs: tuple[Tensor, int]) -> None:

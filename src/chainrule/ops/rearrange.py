@@ -23,7 +23,7 @@ __all__ = [
     "fliplr", "flipud", "hsplit", "hstack", "narrow", "ravel", "repeat", "repeat_interleave",
     "reshape_as", "rot90", "select", "t", "tensor_split", "unbind", "unflatten", "unfold",
     "vsplit", "vstack",
-]  # fmt: skip
+]
 
 ALL = slice(None)
 
@@ -81,7 +81,7 @@ def tensor_split(
     size = input.shape[dim]
     where = indices_or_sections.tolist() if isinstance(indices_or_sections, Tensor) else (
         indices_or_sections
-    )  # fmt: skip
+    )
     if isinstance(where, int):
         if where < 1:
             raise ArgumentError("at least one part", given=where)
@@ -296,7 +296,7 @@ def repeat(input: Tensor, *repeats: Any) -> Tensor:
 def repeat_interleave(
     input: Tensor, repeats: int | Tensor | None = None, dim: int | None = None,
     *, output_size: int | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Each element repeated, along `dim` or in one dimension; how often may differ.
 
     Of counts alone, `repeat_interleave(counts)`: position i repeated counts[i] times.

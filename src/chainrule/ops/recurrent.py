@@ -43,7 +43,7 @@ def recurrent_rule(name: str, gates: int, p: SpecLike, w: SpecLike, *states: Spe
             raise ShapeError(
                 f"a state of `{name}` has another shape", given=state.shape,
                 expected=f"(N, H) = {(p.shape[1], hidden)}",
-            )  # fmt: skip
+            )
     return Spec((p.shape[0], p.shape[1], hidden), p.dtype)
 
 
@@ -97,7 +97,7 @@ def sequence_samples(gates: int, inputs: str, *options: dict[str, Any]) -> Any:
                 "p": (steps, examples, gates * hidden), "w": (gates * hidden, hidden),
                 "b": (gates * hidden,), "s": (examples, hidden), "h": (steps, examples, hidden),
                 "g": (steps, examples, 4 * hidden),
-            }  # fmt: skip
+            }
             yield tuple(rng.uniform(-0.9, 0.9, shapes[letter]) for letter in inputs), params
 
     return draw

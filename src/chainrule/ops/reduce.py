@@ -60,7 +60,7 @@ def mean_rule(x: SpecLike, *, dims: tuple[int, ...], keepdim: bool, **_: Any) ->
         raise DTypeError(
             "the mean of integers is not an integer", given=x.dtype,
             instead="Convert with x.float() first.",
-        )  # fmt: skip
+        )
     return Spec(reduced_shape(x.shape, dims, keepdim), x.dtype)
 
 

@@ -71,7 +71,7 @@ def arithmetic(a: SpecLike, b: SpecLike | None = None) -> SpecLike:
         raise DTypeError(
             "booleans have no difference, quotient or negative", given="bool",
             instead="Use ~a, a ^ b or a & b, or convert with x.int().",
-        )  # fmt: skip
+        )
     return a if b is None else broadcast(a, b)
 
 
@@ -104,7 +104,7 @@ def nonzero_divisor(a: Array, b: Array) -> Array:
         raise ArgumentError(
             "integer division by zero", given=f"divisor 0 at {position(b == 0)}",
             instead="Convert to floats for ∞ or NaN, or replace the zeros with cr.where.",
-        )  # fmt: skip
+        )
     return b
 
 

@@ -20,7 +20,7 @@ from chainrule.tensor import Tensor
 
 __all__ = [
     "cummax", "cummin", "cumprod", "cumulative_trapezoid", "diff", "logcumsumexp", "trapezoid",
-]  # fmt: skip
+]
 
 _ROWS = cases(
     lambda rng: (rng.uniform(-2, 2, (3, 4)), {"dim": 1}),
@@ -65,7 +65,7 @@ def shifted(x: Tensor, dim: int, first: float = 0.0) -> Tensor:
     """x moved one place on along `dim`, a number in front and the last element left out."""
     before = (slice(None),) * dim
     front = Tensor(np.full([min(n, 1) if d == dim else n for d, n in enumerate(x.shape)], first,
-                           x.dtype))  # fmt: skip
+                           x.dtype))
     return cat([front, x[(*before, slice(0, -1))]], dim)
 
 

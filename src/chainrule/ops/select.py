@@ -21,7 +21,7 @@ __all__ = [
     "argwhere", "index_add", "index_copy", "index_fill", "index_select", "masked_fill",
     "masked_scatter", "masked_select", "put", "scatter", "scatter_add", "scatter_reduce", "take",
     "take_along_dim", "where",
-]  # fmt: skip
+]
 
 ALL = slice(None)
 
@@ -49,7 +49,7 @@ def argwhere(input: Tensor) -> Tensor:
     """The positions of all elements that are not zero, a row each: (n, dimensions)."""
     return stack(nonzero(input), 1) if input.ndim else from_numpy(
         np.zeros((int(input.item() != 0), 0), np.int64)
-    )  # fmt: skip
+    )
 
 
 # -- along one dimension ---------------------------------------------------------------------------
@@ -130,7 +130,7 @@ def _corner(x: Tensor, index: Tensor) -> tuple[Any, ...]:
         raise ShapeError(
             "an index of as many dimensions as the source, and not larger",
             given=index.shape, expected=f"at most {x.shape}",
-        )  # fmt: skip
+        )
     return tuple(slice(0, n) for n in index.shape)
 
 
@@ -142,7 +142,7 @@ def _grid(input: Tensor, dim: int, index: Tensor) -> tuple[Tensor, ...]:
         raise ShapeError(
             f"an index along dimension {dim} is not larger elsewhere than the input",
             given=index.shape, expected=input.shape,
-        )  # fmt: skip
+        )
     if index.dtype.kind not in "iu":
         raise DTypeError("an index has integers", given=index.dtype)
     axes = np.ogrid[tuple(slice(n) for n in index.shape)]
@@ -172,7 +172,7 @@ def scatter(
         raise ArgumentError("unknown reduction", given=reduce, expected='None, "add", "multiply"')
     values = src if isinstance(src, Tensor) else Tensor(
         np.full(index.shape, array_of(src, input.dtype))
-    )  # fmt: skip
+    )
     if reduce is not None:
         return scatter_reduce(input, dim, index, values, "sum" if reduce == "add" else "prod")
     if not input.ndim:
@@ -218,7 +218,7 @@ def scatter_reduce(
         folded = scatter_reduce(
             input.reshape(1), 0, index.reshape(-1), src.reshape(-1), reduce,
             include_self=include_self,
-        )  # fmt: skip
+        )
         return folded.reshape(())
     at = _grid(input, dim, index)
     values = src[_corner(src, index)]
@@ -266,7 +266,7 @@ class fold_into:
             rng.uniform(1, 2, 4), rng.uniform(1, 2, 3), np.array([0, 2, 2]), {"how": "prod"},
         ),
         lambda rng: (rng.normal(size=4), rng.normal(size=3), np.array([0, 2, 2]), {"how": "amax"}),
-    )  # fmt: skip
+    )
     def infer(x, v, *at, how):
         if how not in _FOLDS:
             raise ArgumentError("unknown reduction", given=how, expected=f"sum, mean, {_FOLDS}")

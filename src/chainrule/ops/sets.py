@@ -18,7 +18,7 @@ from chainrule.tensor import Tensor, from_numpy
 __all__ = [
     "bincount", "bucketize", "histc", "histogram", "isin", "searchsorted", "unique",
     "unique_consecutive",
-]  # fmt: skip
+]
 
 
 @composition
@@ -83,7 +83,7 @@ def isin(
 ) -> Tensor:
     """Whether each element is one of the test elements."""
     x, others = (e._numbers("isin") if isinstance(e, Tensor) else np.asarray(e)
-                 for e in (elements, test_elements))  # fmt: skip
+                 for e in (elements, test_elements))
     return from_numpy(np.asarray(np.isin(x, others, assume_unique, invert)))
 
 

@@ -73,7 +73,7 @@ class reshape:
                 f"cannot reshape {size} elements to {shape}", given=f"shape {x.shape}",
                 expected=f"sizes whose product is {size}, with at most one -1 that follows from "
                 "the others",
-            )  # fmt: skip
+            )
         return Spec(shape, x.dtype)
 
     def forward(x, *, shape): return x.reshape(shape)
@@ -186,7 +186,7 @@ def only_tensors(name: str, tensors: Sequence[Tensor]) -> list[Tensor]:
             raise DTypeError(
                 f"`{name}` takes a sequence of tensors", given=f"{type(x).__name__} at {i}",
                 instead="Convert it with cr.tensor(x).",
-            )  # fmt: skip
+            )
     return tensors
 
 
@@ -377,7 +377,7 @@ def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple
         raise ShapeError(
             f"the parts do not add up to dimension {dim}", given=list(split_size),
             expected=f"a sum of {input.shape[dim]}",
-        )  # fmt: skip
+        )
     ends = np.cumsum(split_size).tolist()
     front = (slice(None),) * dim
     return tuple(

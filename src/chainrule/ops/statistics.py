@@ -23,7 +23,7 @@ from chainrule.tensor import Tensor
 __all__ = [
     "aminmax", "corrcoef", "count_nonzero", "cov", "dist", "kthvalue", "median", "mode", "msort",
     "nanmean", "nanmedian", "nanquantile", "nansum", "quantile", "renorm", "std_mean", "var_mean",
-]  # fmt: skip
+]
 
 
 class Range(NamedTuple):

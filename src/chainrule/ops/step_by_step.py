@@ -53,7 +53,7 @@ def lstm(p: Tensor, w: Tensor, h0: Tensor, c0: Tensor, *, reverse: bool) -> Any:
 def lstm_gradient(
     u: Tensor, w: Tensor, h0: Tensor, c0: Tensor, h: Tensor, c: Tensor, gates: Tensor,
     *more: Tensor, reverse: bool,
-) -> Any:  # fmt: skip
+) -> Any:
     """lstm_sequence_gradient."""
     dh, dc, steps = h0 * 0, c0 * 0, []
     for t in times(u, not reverse):
@@ -87,7 +87,7 @@ def gru(p: Tensor, w: Tensor, b: Tensor, h0: Tensor, *, reverse: bool) -> Any:
 def gru_gradient(
     u: Tensor, w: Tensor, b: Tensor, h0: Tensor, h: Tensor, gates: Tensor, *more: Tensor,
     reverse: bool,
-) -> Any:  # fmt: skip
+) -> Any:
     """gru_sequence_gradient."""
     dh, steps = h0 * 0, []
     for t in times(u, not reverse):

@@ -33,7 +33,7 @@ __all__ = [
     "sinc",
     "xlog1py",
     "xlogy",
-]  # fmt: skip
+]
 
 _LN2, _LN10 = math.log(2), math.log(10)
 

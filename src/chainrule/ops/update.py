@@ -37,7 +37,7 @@ def require_alike(w: SpecLike, *others: SpecLike) -> None:
                 "a gradient and its state have the dtype of their weights",
                 given=x.dtype, expected=w.dtype,
                 instead="Convert the model before the optimizer is made.",
-            )  # fmt: skip
+            )
     if w.dtype.kind != "f":
         raise DTypeError("only floating weights can be trained", given=w.dtype)
 

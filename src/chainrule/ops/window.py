@@ -120,7 +120,7 @@ def require_layout(name: str, x: SpecLike, n: int, alone: bool = False) -> None:
         raise ShapeError(
             f"{name} over {n} dimension{'s' * (n > 1)} works on {layout(n)}", given=x.shape,
             instead=f"Leave out N for a single example: {layout(n).replace('N, ', '')}.",
-        )  # fmt: skip
+        )
 
 
 # -- references ----------------------------------------------------------------------------------

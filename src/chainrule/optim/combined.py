@@ -154,10 +154,14 @@ class OneCycleLR(Schedule):
         if last_epoch == -1:
             _set_rates(groups, max_lr, div_factor, final_div_factor)
         options = dict(
-            total_steps=n, pct_start=pct_start, anneal_strategy=anneal_strategy,
-            cycle_momentum=cycle_momentum, base_momentum=base_momentum,
-            max_momentum=max_momentum, three_phase=three_phase,
-        )  # fmt: skip
+            total_steps=n,
+            pct_start=pct_start,
+            anneal_strategy=anneal_strategy,
+            cycle_momentum=cycle_momentum,
+            base_momentum=base_momentum,
+            max_momentum=max_momentum,
+            three_phase=three_phase,
+        )
         super().__init__(optimizer, options, last_epoch)
 
     def values(self, group: ParamGroup, step: Tensor) -> Numbers:
@@ -257,9 +261,15 @@ class ReduceLROnPlateau(LRScheduler):
             )
         lows = list(min_lr) if isinstance(min_lr, Sequence) else [min_lr]
         options = dict(
-            mode=mode, factor=factor, patience=patience, threshold=threshold,
-            threshold_mode=threshold_mode, cooldown=cooldown, min_lr=lows, eps=eps,
-        )  # fmt: skip
+            mode=mode,
+            factor=factor,
+            patience=patience,
+            threshold=threshold,
+            threshold_mode=threshold_mode,
+            cooldown=cooldown,
+            min_lr=lows,
+            eps=eps,
+        )
         zero = np.zeros((), np.int64)
         state = {
             "best": from_numpy(np.asarray(math.inf if mode == "min" else -math.inf)),

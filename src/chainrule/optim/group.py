@@ -79,8 +79,9 @@ class ParamGroup(MutableMapping[str, Any]):
         if name != "name" and value != self.flags[name]:
             raise ArgumentError(
                 f"{name} = {self.flags[name]} was fixed when the optimizer was made",
-                given=value, instead=f"Make a new optimizer with {name}={value}.",
-            )  # fmt: skip
+                given=value,
+                instead=f"Make a new optimizer with {name}={value}.",
+            )
         self.flags[name] = value
 
     def __delitem__(self, name: str) -> None:

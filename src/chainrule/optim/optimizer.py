@@ -111,8 +111,9 @@ class Optimizer:
             if any(parameter is p for p in [*self.state, *params[:position]]):
                 raise ArgumentError(
                     f"parameter {position} of group {number} appears twice",
-                    given=parameter.spec, expected="each parameter once, in one group",
-                )  # fmt: skip
+                    given=parameter.spec,
+                    expected="each parameter once, in one group",
+                )
         flags = {n: bool(x) for n, x in own.items() if isinstance(self.defaults.get(n), bool)}
         group = ParamGroup(params, {**self.defaults, **own, **flags}, {*self.optional.values()})
         if any("initial_lr" in other for other in self.param_groups):  # there is a schedule
@@ -274,8 +275,9 @@ def _as_params(params: Any) -> list[Any]:
     if isinstance(params, (Mapping, str)) or not isinstance(params, Iterable):
         raise DTypeError(
             "an optimizer takes an iterable of parameters, or a list of groups",
-            given=type(params).__name__, instead="Pass model.parameters().",
-        )  # fmt: skip
+            given=type(params).__name__,
+            instead="Pass model.parameters().",
+        )
     entries = list(params)
     if not entries:
         raise ArgumentError(
@@ -293,5 +295,6 @@ def _check_parameter(parameter: Any, which: str) -> None:
     if not parameter.is_leaf:
         raise ArgumentError(
             f"{which} was computed, and training changes leaf tensors",
-            given=repr(parameter.spec), instead="Pass x.detach().clone().requires_grad_().",
-        )  # fmt: skip
+            given=repr(parameter.spec),
+            instead="Pass x.detach().clone().requires_grad_().",
+        )

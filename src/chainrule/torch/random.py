@@ -46,6 +46,11 @@ def fork_rng(devices: Any = None, enabled: bool = True, **other: Any) -> Iterato
 
 
 __all__ = [
-    "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed",
+    "default_generator",
+    "fork_rng",
+    "get_rng_state",
+    "initial_seed",
+    "manual_seed",
+    "seed",
     "set_rng_state",
-]  # fmt: skip
+]

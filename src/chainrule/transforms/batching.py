@@ -121,8 +121,9 @@ class Batch(Level):
         if [y.shape for y in outputs] != shapes:
             raise GraphError(
                 f"the batching rule of `{primitive.name}` gives other shapes than its spec rule",
-                given=[y.shape for y in outputs], expected=shapes,
-            )  # fmt: skip
+                given=[y.shape for y in outputs],
+                expected=shapes,
+            )
         data = tuple([self.of_examples(y) for y in outputs])
         return data if isinstance(specs, tuple) else data[0]
 

@@ -104,8 +104,14 @@ def tangents_of(
         given = [x if t is None else t for x, t in zip(xs, moved, strict=True)]
         return list(as_tuple(apply(primitive, *given, **params)))
     if primitive.kind.linear == "each":
-        return [_sum([apply(primitive, *with_tangent, **params)
-                      for with_tangent in _one_at_a_time(xs, tangents)])]  # fmt: skip
+        return [
+            _sum(
+                [
+                    apply(primitive, *with_tangent, **params)
+                    for with_tangent in _one_at_a_time(xs, tangents)
+                ]
+            )
+        ]
     if primitive.vjp is None:
         raise NotDifferentiableError(
             f"`{primitive.name}` has no derivative",
@@ -118,9 +124,7 @@ def tangents_of(
 
 def _one_at_a_time(xs: Sequence[Tensor], tangents: Tangents) -> list[list[Tensor]]:
     """The inputs with one of the tangents in its place, for each tangent."""
-    return [
-        [*xs[:i], t, *xs[i + 1 :]] for i, t in enumerate(tangents) if t is not None
-    ]  # fmt: skip
+    return [[*xs[:i], t, *xs[i + 1 :]] for i, t in enumerate(tangents) if t is not None]
 
 
 def _sum(parts: Sequence[Tensor]) -> Tensor:

@@ -58,18 +58,20 @@ def checkpoint(
     """
     if not callable(function):
         raise DTypeError(
-            "checkpoint takes a function and its arguments", given=type(function).__name__,
+            "checkpoint takes a function and its arguments",
+            given=type(function).__name__,
             instead="Write cr.checkpoint(block, x), not cr.checkpoint(block(x)).",
-        )  # fmt: skip
+        )
     watch = Watch()
     with use(interpreter=watch):
         result = function(*args, **kwargs)
     tensors = _tensors(result)
     if not tensors:
         raise DTypeError(
-            "a checkpointed function returns no tensor", given=type(result).__name__,
+            "a checkpointed function returns no tensor",
+            given=type(result).__name__,
             expected="a tensor, or nested tuples, lists and dicts with tensors",
-        )  # fmt: skip
+        )
     if nodes := _nodes(tensors, watch.since):
         recomputation = Recomputation((function, args, kwargs), watch, nodes, tensors)
         for number, node in enumerate(nodes):
@@ -183,10 +185,14 @@ def _account(nodes: Sequence[Node], tensors: Sequence[Tensor]) -> list[tuple[Any
 
     results = [("result", i, [y.spec]) for i, y in enumerate(tensors)]
     return results + [
-        (f"`{node.primitive.name}`", number, [Spec(*spec) for spec in node.specs],
-         [source(edge) for edge in node.edges])
+        (
+            f"`{node.primitive.name}`",
+            number,
+            [Spec(*spec) for spec in node.specs],
+            [source(edge) for edge in node.edges],
+        )
         for number, node in enumerate(nodes)
-    ]  # fmt: skip
+    ]
 
 
 def _words(step: tuple[Any, ...] | None) -> str:
@@ -224,11 +230,13 @@ class Recall:
         numbers = self.take()
         node.outputs = numbers.outputs
         node.saved = [
-            old if isinstance(old[0], Tensor)
-            else new if old[0] is None
+            old
+            if isinstance(old[0], Tensor)
+            else new
+            if old[0] is None
             else (wrap(new[1], *old), new[1], old)
             for old, new in zip(self.saved, numbers.saved, strict=True)
-        ]  # fmt: skip
+        ]
 
 
 def _forget(node: Node, since: int, recomputation: Recomputation, number: int) -> None:

@@ -86,10 +86,12 @@ def per_leaf(dims: Any, structure: Any, name: str) -> list[int | None]:
     both = isinstance(dims, (tuple, list)) and isinstance(structure, (tuple, list))
     if not both or len(dims) != len(structure):
         raise ArgumentError(
-            f"{name} does not have the structure of what it is for", given=dims,
-            expected="an integer or None, or a tuple with one for each of "
-            f"{len(structure)}" if isinstance(structure, (tuple, list)) else "an integer or None",
-        )  # fmt: skip
+            f"{name} does not have the structure of what it is for",
+            given=dims,
+            expected=f"an integer or None, or a tuple with one for each of {len(structure)}"
+            if isinstance(structure, (tuple, list))
+            else "an integer or None",
+        )
     return [d for part, x in zip(dims, structure, strict=True) for d in per_leaf(part, x, name)]
 
 
@@ -99,9 +101,10 @@ def _front(x: Any, dim: int | None) -> Any:
         return x
     if not isinstance(x, Tensor):
         raise DTypeError(
-            f"in_dims is {dim} for an argument that is no tensor", given=type(x).__name__,
+            f"in_dims is {dim} for an argument that is no tensor",
+            given=type(x).__name__,
             instead="Give it in_dims None, or convert it with cr.tensor(x).",
-        )  # fmt: skip
+        )
     if not -x.ndim <= dim < x.ndim:
         raise ArgumentError(
             f"in_dims is {dim} for a tensor of shape {x.shape}",
@@ -115,14 +118,17 @@ def _size(fronts: Sequence[Any], dims: Sequence[int | None]) -> int:
     sizes = [x.shape[0] for x, dim in zip(fronts, dims, strict=True) if dim is not None]
     if not sizes:
         raise ArgumentError(
-            "vmap has no argument with examples", given=f"in_dims {list(dims)}",
+            "vmap has no argument with examples",
+            given=f"in_dims {list(dims)}",
             expected="at least one that is not None",
-        )  # fmt: skip
+        )
     if len(set(sizes)) > 1:
         raise ShapeError(
-            "the arguments of vmap have different numbers of examples", given=sizes,
-            expected="one size along in_dims", instead="Give in_dims None to what all share.",
-        )  # fmt: skip
+            "the arguments of vmap have different numbers of examples",
+            given=sizes,
+            expected="one size along in_dims",
+            instead="Give in_dims None to what all share.",
+        )
     return int(sizes[0])
 
 
@@ -136,9 +142,10 @@ def _placed(batch: Batch, y: Any, dim: int | None) -> Any:
     """A result with its examples at the dimension asked for."""
     if not isinstance(y, Tensor):
         raise DTypeError(
-            "a function under vmap returns tensors", given=type(y).__name__,
+            "a function under vmap returns tensors",
+            given=type(y).__name__,
             expected="a tensor, or nested tuples, lists and dicts of tensors",
-        )  # fmt: skip
+        )
     if dim is None:
         if batch.has_more(y):
             raise LevelError(

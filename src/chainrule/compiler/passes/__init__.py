@@ -22,9 +22,16 @@ from chainrule.graph import Graph
 Pass = Callable[[Graph], Graph]
 
 PASSES: tuple[Pass, ...] = (
-    remove_dead, fold_constants, simplify, merge_common, join_slices, fuse_epilogues,
-    fuse_elementwise, fuse_reductions, remove_dead,
-)  # fmt: skip
+    remove_dead,
+    fold_constants,
+    simplify,
+    merge_common,
+    join_slices,
+    fuse_epilogues,
+    fuse_elementwise,
+    fuse_reductions,
+    remove_dead,
+)
 
 
 def optimize(graph: Graph, passes: tuple[Pass, ...] = PASSES) -> Graph:

@@ -127,9 +127,7 @@ def _fused(
     """One equation for a group: scalar constants become part of it, other values its inputs."""
     made = {v for equation in equations for v in equation.outputs}
     used = dict.fromkeys(v for equation in equations for v in equation.inputs if v not in made)
-    constants = {
-        v: graph.constants[v] for v in used if v in graph.constants and v.shape == ()
-    }
+    constants = {v: graph.constants[v] for v in used if v in graph.constants and v.shape == ()}
     inputs = [v for v in used if v not in constants]
     outputs = [
         v for equation in equations for v in equation.outputs if readers.get(v, set()) - {group}
@@ -143,9 +141,7 @@ def _fused(
 def in_order(equations: Sequence[Equation]) -> list[Equation]:
     """Sort the equations so that each comes after those it reads, and keep the order otherwise."""
     made_by = {v: i for i, equation in enumerate(equations) for v in equation.outputs}
-    waiting = [
-        len({made_by[v] for v in equation.inputs if v in made_by}) for equation in equations
-    ]
+    waiting = [len({made_by[v] for v in equation.inputs if v in made_by}) for equation in equations]
     followers: list[list[int]] = [[] for _ in equations]
     for i, equation in enumerate(equations):
         for source in {made_by[v] for v in equation.inputs if v in made_by}:

@@ -63,9 +63,7 @@ def join_slices(graph: Graph) -> Graph:
             if equation.inputs[0].shape == output.shape and _apart(both.indices, output.shape):
                 parts[output] = both
                 params = {"shape": output.shape, "indices": both.indices}
-                equation = replace(
-                    equation, primitive=JOINED, inputs=both.inputs, params=params
-                )  # fmt: skip
+                equation = replace(equation, primitive=JOINED, inputs=both.inputs, params=params)
         equations.append(equation)
     return replace(graph, equations=equations)
 

@@ -31,8 +31,9 @@ def fuse_reductions(graph: Graph) -> Graph:
     kept = {v for e in graph.equations if e not in inside for v in e.inputs} | {*graph.outputs}
     equations = [
         _with_reductions(graph, e, taken[e], kept) if e in taken else e
-        for e in graph.equations if e not in inside
-    ]  # fmt: skip
+        for e in graph.equations
+        if e not in inside
+    ]
     return replace(graph, equations=equations)
 
 
@@ -73,6 +74,4 @@ def _with_reductions(
     outputs = [*results, *(e.outputs[0] for e in reductions)]
     whole = Graph(list(inputs), constants, [*own, *reductions], outputs, [""] * len(outputs))
     places = dict.fromkeys(e.place for e in (equation, *reductions) if e.place)
-    return Equation(
-        CHAIN, tuple(inputs), {"body": whole}, tuple(outputs), ", ".join(places)
-    )  # fmt: skip
+    return Equation(CHAIN, tuple(inputs), {"body": whole}, tuple(outputs), ", ".join(places))

@@ -34,9 +34,10 @@ def check_tensors(name: str, **values: Any) -> None:
     for argument, value in values.items():
         if not isinstance(value, Tensor):
             raise DTypeError(
-                f"`{name}` takes tensors", given=f"{argument} of type {type(value).__name__}",
+                f"`{name}` takes tensors",
+                given=f"{argument} of type {type(value).__name__}",
                 instead=f"Use cr.tensor({argument}).",
-            )  # fmt: skip
+            )
 
 
 def check_pair(name: str, input: Tensor, target: Tensor) -> None:
@@ -48,10 +49,12 @@ def check_pair(name: str, input: Tensor, target: Tensor) -> None:
         refuse_shapes(name, input.shape, target.shape)
     if input.dtype != target.dtype:
         raise DTypeError(
-            f"`{name}` needs one dtype", given=f"input {input.dtype}, target {target.dtype}",
+            f"`{name}` needs one dtype",
+            given=f"input {input.dtype}, target {target.dtype}",
             instead=f"Convert the target with target.to(cr.{input.dtype})."
-            if input.dtype.kind == "f" else "Convert both to floats with .float().",
-        )  # fmt: skip
+            if input.dtype.kind == "f"
+            else "Convert both to floats with .float().",
+        )
     if input.dtype.kind != "f":
         raise DTypeError(
             f"`{name}` needs real numbers", given=input.dtype, instead="Convert with .float()."
@@ -69,9 +72,10 @@ def refuse_shapes(name: str, input: tuple[int, ...], target: tuple[int, ...]) ->
     else:
         fix = "Reshape one of them; losses do not broadcast."
     raise ShapeError(
-        f"`{name}` needs input and target of one shape", given=f"input {input}, target {target}",
+        f"`{name}` needs input and target of one shape",
+        given=f"input {input}, target {target}",
         instead=fix,
-    )  # fmt: skip
+    )
 
 
 def check_positive(name: str, **values: Any) -> None:

@@ -143,9 +143,14 @@ def scaled_dot_product_attention(
 
 
 def _dropped_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: tuple[Tensor, ...], p: float, causal: bool,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: tuple[Tensor, ...],
+    p: float,
+    causal: bool,
     scale: float,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Attention as separate ops, with dropout of the probabilities."""
     scores = contract.matmul(query * scale, key.mT)
     if causal:

@@ -54,9 +54,12 @@ def cross_entropy(
     target = _int64(target)
     x, t = input._data, target._data
     if (
-        weight is None and not label_smoothing and t.dtype.kind == "i"
-        and len(x.shape) == 2 and t.shape == x.shape[:1]
-    ):  # fmt: skip
+        weight is None
+        and not label_smoothing
+        and t.dtype.kind == "i"
+        and len(x.shape) == 2
+        and t.shape == x.shape[:1]
+    ):
         check_reduction(reduction)
         return fused.softmax_cross_entropy(
             input, target, ignore_index=ignore_index, reduction=reduction
@@ -68,9 +71,13 @@ def cross_entropy(
 
 
 def _general_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None, ignore: int, reduction: str,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignore: int,
+    reduction: str,
     smoothing: float,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """The cross entropy with class weights, smoothing, probabilities or further dimensions."""
     soft = target.dtype.kind == "f" and target.shape == input.shape
     if not soft:
@@ -128,15 +135,17 @@ def check_labels_fit(name: str, input: Tensor, target: Tensor) -> None:
     if target.shape == (*wanted, 1) or (target.ndim == input.ndim and target.shape[1:2] == (1,)):
         dim = target.ndim - 1 if target.shape == (*wanted, 1) else 1
         raise ShapeError(
-            f"`{name}` needs labels of shape {wanted}", given=found,
+            f"`{name}` needs labels of shape {wanted}",
+            given=found,
             instead=f"Use target.squeeze({dim})" + (".long()." if _real(target) else "."),
-        )  # fmt: skip
+        )
     if target.shape != wanted:
         soft = f", or probabilities of shape {input.shape}" if name == "cross_entropy" else ""
         raise ShapeError(
-            f"`{name}` needs one label for each row of logits", given=found,
+            f"`{name}` needs one label for each row of logits",
+            given=found,
             expected=f"labels of shape {wanted}{soft}",
-        )  # fmt: skip
+        )
     if _real(target) or target.dtype.kind == "b":
         raise DTypeError(
             f"`{name}` needs integer class labels", given=found, instead="Use target.long()."
@@ -164,9 +173,10 @@ def check_class_weights(weight: Tensor | None, classes: int, input: Tensor) -> N
         raise ShapeError("one weight for each class", given=weight.shape, expected=(classes,))
     if weight.dtype != input.dtype:
         raise DTypeError(
-            "class weights have another dtype", given=Spec(weight.shape, weight.dtype),
+            "class weights have another dtype",
+            given=Spec(weight.shape, weight.dtype),
             instead=f"Convert them with weight.to(cr.{input.dtype}).",
-        )  # fmt: skip
+        )
 
 
 def picked_loss(
@@ -194,9 +204,14 @@ def _picked(
 
 
 def smoothed_loss(
-    log_p: Tensor, target: Tensor, weight: Tensor | None, dim: int, ignore: int, reduction: str,
+    log_p: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    dim: int,
+    ignore: int,
+    reduction: str,
     smoothing: float,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """(1 − ε)·w[t]·(−ln p[t]) + ε/C·Σ w·(−ln p), reduced."""
     classes = log_p.shape[dim]
     loss, share = _picked(log_p, target, weight, dim, ignore)
@@ -209,9 +224,13 @@ def smoothed_loss(
 
 
 def soft_loss(
-    log_p: Tensor, target: Tensor, weight: Tensor | None, dim: int, reduction: str,
+    log_p: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    dim: int,
+    reduction: str,
     smoothing: float,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """−Σ t·w·ln p over the classes, reduced. The mean does not divide by the weights."""
     if smoothing:
         target = target * (1 - smoothing) + smoothing / log_p.shape[dim]
@@ -315,9 +334,12 @@ def l1_loss(
 
 
 def huber_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0,
+    input: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    delta: float = 1.0,
     weight: Tensor | None = None,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """l = ½d² if d = |x − t| ≤ δ, else δ·(d − ½δ), for x and t of the same shape (Huber, 1964).
 
     `weight` scales the losses, and broadcasts. Raises ShapeError for different shapes,

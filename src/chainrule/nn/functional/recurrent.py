@@ -51,9 +51,7 @@ def lstm_over_time(
     return h, c
 
 
-def gru_over_time(
-    x: Tensor, w: Weights, states: list[Tensor], reverse: bool
-) -> tuple[Tensor, ...]:
+def gru_over_time(x: Tensor, w: Weights, states: list[Tensor], reverse: bool) -> tuple[Tensor, ...]:
     """The states (T, N, H) of a GRU."""
     p = projected(x, w.ih, w.bias_ih)
     bias = zeros(w.hh.shape[0], dtype=w.hh.dtype) if w.bias_hh is None else w.bias_hh

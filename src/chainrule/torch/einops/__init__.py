@@ -26,8 +26,15 @@ from chainrule.torch.einops.patterns import EinopsError as EinopsError
 from chainrule.torch.einops.patterns import Plan, plan
 
 Reduction = str | Callable[[Any, tuple[int, ...]], Any]
-_REDUCTIONS = {"sum": "sum", "mean": "mean", "prod": "prod", "any": "any", "all": "all",
-               "max": "amax", "min": "amin"}  # fmt: skip
+_REDUCTIONS = {
+    "sum": "sum",
+    "mean": "mean",
+    "prod": "prod",
+    "any": "any",
+    "all": "all",
+    "max": "amax",
+    "min": "amin",
+}
 
 
 def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:

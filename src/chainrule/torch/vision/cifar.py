@@ -33,8 +33,9 @@ def _names(train: bool) -> list[str]:
 def read_folder(folder: str, train: bool) -> Part | None:
     """Pixels (N, 3, 32, 32) and labels of one part, or None where the folder has no such files."""
     for below, suffix, read in (
-        ("cifar-10-batches-bin", ".bin", _read_binary), ("cifar-10-batches-py", "", _read_pickle)
-    ):  # fmt: skip
+        ("cifar-10-batches-bin", ".bin", _read_binary),
+        ("cifar-10-batches-py", "", _read_pickle),
+    ):
         paths = [os.path.join(folder, below, name + suffix) for name in _names(train)]
         if all(map(os.path.isfile, paths)):
             return _joined([read(path) for path in paths])

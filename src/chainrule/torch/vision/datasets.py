@@ -246,9 +246,10 @@ class ImageFolder(VisionDataset):
         self.loader = loader or _open
         self.samples = [
             (path, self.class_to_idx[name])
-            for name, paths in folders.items() for path in paths
+            for name, paths in folders.items()
+            for path in paths
             if is_valid_file is None or is_valid_file(path)
-        ]  # fmt: skip
+        ]
         self.imgs, self.targets = self.samples, [label for _, label in self.samples]
 
     def __len__(self) -> int:

@@ -24,8 +24,10 @@ def thresholds(shares: Array, labels: Array, names: Sequence[str]) -> str:
     counts = np.bincount(labels, minlength=len(names))
     often = [int(c) for c in np.argsort(-counts, kind="stable") if 0 < counts[c] < len(labels)]
     drawn = [1] if len(names) == 2 and often else sorted(often[:_MOST_CLASSES])
-    panels = ((roc, "ROC", "false positive rate", "true positive rate"),
-              (precision_over_recall, "Precision over recall", "recall", "precision"))  # fmt: skip
+    panels = (
+        (roc, "ROC", "false positive rate", "true positive rate"),
+        (precision_over_recall, "Precision over recall", "recall", "precision"),
+    )
     with drawing(9.8, 4.2) as (figure, result):
         for axes, (curve, title, x, y) in zip(figure.subplots(1, 2), panels, strict=True):
             for place, c in enumerate(drawn):
@@ -78,8 +80,14 @@ def importances(found: Sequence[Importance], score: str) -> str:
     with drawing(9.8, 0.9 + 0.28 * len(shown)) as (figure, result):
         axes: Any = figure.subplots()
         places = np.arange(len(shown))
-        axes.barh(places, [i.mean for i in shown], xerr=[i.std for i in shown], color=TRAIN,
-                  error_kw={"ecolor": VALID, "capsize": 2}, height=0.62)  # fmt: skip
+        axes.barh(
+            places,
+            [i.mean for i in shown],
+            xerr=[i.std for i in shown],
+            color=TRAIN,
+            error_kw={"ecolor": VALID, "capsize": 2},
+            height=0.62,
+        )
         axes.set_yticks(places, [shortened(i.name, 28) for i in shown])
         axes.set_xlabel(f"{score} lost when the column is shuffled")
         axes.grid(False, axis="y")
