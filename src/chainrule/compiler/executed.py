@@ -154,8 +154,11 @@ class Executed:
         return executed
 
     def user_codes(self) -> dict[CodeType, dict[str, Any]]:
-        """The code that does not belong to a library, with its globals."""
-        return {c: g for c, g in self.codes.items() if not is_library(c, g)}
+        """The code that belongs neither to a library nor to callbacks of the garbage collector,
+        with its globals."""
+        called_back = {f.__code__ for f in gc.callbacks if isinstance(f, FunctionType)}
+        own = self.codes.keys() - called_back
+        return {c: g for c, g in self.codes.items() if c in own and not is_library(c, g)}
 
     def names(self) -> Names:
         """All names that any of the code looks up."""
