@@ -142,6 +142,8 @@ def test_to_takes_a_device_a_dtype_both_or_a_tensor(torch):
     assert x.to(torch.float32, copy=True) is not x
     assert nn.Linear(2, 2).to("cpu").to(torch.float64).weight.dtype == torch.float64
     assert x.type() == "torch.FloatTensor" and x.type(torch.LongTensor).dtype == torch.long
+    with pytest.raises(RuntimeError, match="is_available"):
+        x.type(torch.cuda.FloatTensor)
     with pytest.raises(TypeError, match="colour"):
         x.to(colour="red")
 
@@ -176,9 +178,9 @@ def test_keywords_are_pytorchs(torch):
 
 def test_layers_take_a_device_and_a_dtype(torch):
     for layer in (
-        nn.Linear(2, 2, device="cpu", dtype=torch.float64),
-        nn.LayerNorm(2, device=torch.device("cpu"), dtype=torch.float64),
-        nn.Embedding(3, 2, device="cpu", dtype=torch.float64),
+        torch.nn.Linear(2, 2, device="cpu", dtype=torch.float64),
+        torch.nn.LayerNorm(2, device=torch.device("cpu"), dtype=torch.float64),
+        torch.nn.Embedding(3, 2, device="cpu", dtype=torch.float64),
     ):
         assert all(p.dtype == torch.float64 for p in layer.parameters())
 
@@ -197,7 +199,7 @@ def test_a_layer_derived_in_a_script_passes_them_on(torch):
         lambda t: t.sum(t.ones(2), colour=1),
         lambda t: t.ones(2).sum(colour=1),
         lambda t: t.sum(),
-        lambda t: nn.Linear(2, 3, colour=1),
+        lambda t: t.nn.Linear(2, 3, colour=1),
         lambda t: t.relu(1, 2, 3, 4),
         lambda t: t.manual_seed(),
     ],
@@ -399,3 +401,39 @@ def test_an_optimizer_of_ones_own_writes_only_a_step(torch):
     p.sum().backward()
     optimizer.step()
     assert p.item() == pytest.approx(0.9) and isinstance(optimizer, optim.Optimizer)
+
+
+# -- NumPy's functions on tensors --------------------------------------------------------------
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t: np.exp(t.ones(2)),
+        lambda t: np.sin(t.tensor([1, 2])),
+        lambda t: np.add(t.ones(2), 1),
+        lambda t: np.maximum(np.ones(2), t.zeros(2)),
+        lambda t: np.float64(2) * t.ones(2),
+        lambda t: np.float64(2) < t.tensor([1.0, 3.0]),
+        lambda t: np.float32(2) / t.tensor([1, 4]),
+        lambda t: np.add.reduce(t.ones(3)),
+        lambda t: np.modf(t.tensor([1.5, -2.5]))[0],
+        lambda t: sum([np.float64(1), t.tensor(2.0)]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:__array_wrap__")
+def test_numpys_functions_give_tensors(torch, pytorch, call):
+    ours, theirs = call(torch), call(pytorch)
+    assert isinstance(ours, torch.Tensor) and ours.tolist() == pytest.approx(theirs.tolist())
+    assert str(ours.dtype) == str(theirs.dtype)
+
+
+def test_numpys_functions_cannot_follow_gradients_and_arrays_are_converted(torch):
+    with pytest.raises(RuntimeError, match="detach"):
+        np.exp(torch.ones(2, requires_grad=True))
+    with pytest.raises(TypeError, match="Convert the ndarray"):
+        np.ones(2) * torch.ones(2)
+    array = np.ones(2)
+    array += torch.ones(2)
+    assert array.tolist() == [2.0, 2.0]

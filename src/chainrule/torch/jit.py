@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from chainrule.nn.module import Module
 from chainrule.torch.adapter import names
+
+__all__ = ["Final", "ScriptModule", "ignore", "script", "trace"]
 
 ScriptModule = Module
 

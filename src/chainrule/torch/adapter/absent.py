@@ -162,6 +162,9 @@ class Unavailable(type):
     def __getattr__(cls, name: str) -> NoReturn:
         raise missing_name(cls.dotted, name)
 
+    def __getitem__(cls, key: object) -> Unavailable:  # in an annotation: `Final[int]`
+        return cls
+
 
 def unavailable(owner: str, name: str) -> Unavailable:
     """`owner.name` as something that can be imported, and refuses when it is called.

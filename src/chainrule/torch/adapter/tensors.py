@@ -14,8 +14,8 @@ from chainrule.errors import ArgumentError, DTypeError
 from chainrule.settings import get_default_dtype
 from chainrule.tape import Node
 from chainrule.tensor import Tensor
-from chainrule.torch.adapter import printing
-from chainrule.torch.adapter.absent import missing_name, public_names
+from chainrule.torch.adapter import printing, ufuncs
+from chainrule.torch.adapter.absent import Unavailable, missing_name, public_names
 from chainrule.torch.adapter.calls import adapted
 from chainrule.torch.adapter.dtypes import Size, by_name, dtype, shown
 from chainrule.torch.adapter.face import PACKAGE, asked_by_package, put, put_all
@@ -110,6 +110,8 @@ class TensorFace:
             return
         require_cpu(keywords.pop("device", None))
         _OWN_INIT(self, legacy(data, str(get_default_dtype())), **keywords)
+
+    __array_ufunc__ = ufuncs.apply
 
     def __repr__(self: Any) -> str:
         return printing.text(self)
@@ -232,6 +234,8 @@ def dtype_of(value: Any) -> Any:
     """A dtype given as such, by the name of a type (`torch.FloatTensor`), or by the type itself."""
     if isinstance(value, dtype):
         return value
+    if isinstance(value, Unavailable):
+        value()
     name = (value if isinstance(value, str) else getattr(value, "__name__", "")).split(".")[-1]
     if name not in LEGACY:
         raise ArgumentError(f"{value!r} is no type of tensors", expected="torch.float32, ...")
