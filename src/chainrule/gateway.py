@@ -48,7 +48,7 @@ def apply(op: Primitive | str, *inputs: Any, **params: Any) -> Any:
                 break
     primitive.infer(*data, **params)
     if interpreter is None:
-        result = primitive.evaluate(*data, **params)
+        result = primitive.by_engine[settings.engine](*data, **params)
     else:
         result = interpreter.run(primitive, inputs, params)
     several = result.__class__ is tuple

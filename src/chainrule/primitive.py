@@ -279,8 +279,12 @@ class Primitive:
 
         Uses the native kernel if the engine in use has one, else the NumPy reference.
         """
-        compute = self.native if current().engine == "native" else self.forward
-        return compute(*arrays, **params)
+        return self.by_engine[current().engine](*arrays, **params)
+
+    @functools.cached_property
+    def by_engine(self) -> dict[str, Callable[..., Any]]:
+        """How each engine computes the op, by the engine's name in the settings."""
+        return {"native": self.native, "numpy": self.forward}
 
     @functools.cached_property
     def native(self) -> Callable[..., Any]:
