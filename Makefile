@@ -18,6 +18,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check --quiet src tests benchmarks lessons docs tools
 	$(BIN)/python tools/stubs.py --check
 	$(BIN)/mypy
+	$(BIN)/python tools/check_ops.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # The types of ops and of Tensor's methods, written anew from the records (`src/**/*.pyi`).

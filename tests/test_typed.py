@@ -23,6 +23,10 @@ def test_a_record_is_a_primitive_and_is_called_as_its_op() -> None:
     assert record.name == "exp"
     x = cr.tensor([-1.0, 2.0])
     assert_type(cr.exp(x), cr.Tensor)
+    assert_type(cr.where(x > 0, x, 0.0), cr.Tensor)
+    assert_type(cr.where(x > 0), tuple[cr.Tensor, ...])
+    assert_type(cr.max(x), cr.Tensor)
+    assert_type(x.max(dim=0), Extreme)
     assert_type(cr.sum(F.relu(x), dim=0, keepdim=True), cr.Tensor)
     assert_type(cr.topk(x, 1), Extreme)
     assert_type(cr.split(x, 1), tuple[cr.Tensor, ...])
@@ -34,7 +38,7 @@ def test_ops_are_typed_methods() -> None:
     x = cr.tensor([[1.0, 4.0]])
     assert_type(x.sqrt(), cr.Tensor)
     assert_type(x.sum(dim=1, keepdim=True), cr.Tensor)
-    assert_type(x.where(x > 2, other=0.0), Any)  # of a condition alone it is a tuple
+    assert_type(x.where(x > 2, other=0.0), cr.Tensor)
     assert_type(x.add_(1, alpha=2).clamp_(max=5.0), cr.Tensor)
     assert_type(x @ x.T + 1, cr.Tensor)
     assert x.tolist() == [[3.0, 5.0]]

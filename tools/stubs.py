@@ -12,6 +12,7 @@ import importlib
 import inspect
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,12 @@ from chainrule.primitive import Primitive, Spec, operations
 PACKAGE = Path(chainrule.__file__).parent
 HEADER = "# Written by tools/stubs.py, from the records.\n"
 NUMBERS = "Tensor | float"
-COMMON = {"Any": "typing", "Primitive": "chainrule.primitive", "Tensor": "chainrule.tensor"}
+COMMON = {
+    "Any": "typing",
+    "Primitive": "chainrule.primitive",
+    "Tensor": "chainrule.tensor",
+    "overload": "typing",
+}
 """The names that this file writes itself, and their homes."""
 
 
@@ -51,10 +57,13 @@ class Stub:
                 self.needed.setdefault(node.id, home)
 
     def text(self) -> str:
+        return formatted("\n".join([HEADER, *self.imports(), *self.blocks]))
+
+    def imports(self) -> list[str]:
+        """The lines that import what the blocks use and do not define."""
         own = {name for block in self.blocks for name in defined(ast.parse(block))}
         wanted = {name: home for name, home in self.needed.items() if name not in own}
-        lines = {line for name, home in wanted.items() if (line := import_of(name, home))}
-        return formatted("\n".join([HEADER, *sorted(lines), *self.blocks]))
+        return sorted({line for n, home in wanted.items() if (line := import_of(n, home))})
 
 
 def formatted(text: str) -> str:
@@ -118,15 +127,13 @@ def home_of(op: Any) -> str:
     return function.__module__
 
 
-def signature_of(op: Any, is_method: bool = False) -> str:
-    """`(self, input: Tensor, dim: int = -1) -> Tensor`."""
-    parameters = [*inspect.signature(op).parameters.values()]
-    if is_method:
-        parameters = [p for p in parameters if p.name != "input"]
+def signature_of(op: Any, without: str = "") -> str:
+    """`(self, input: Tensor, dim: int = -1) -> Tensor`, without one of the parameters."""
+    parameters = [p for p in inspect.signature(op).parameters.values() if p.name != without]
     typed = [p.replace(annotation=Text(annotation_of(op, p))) for p in parameters]
-    first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    shown = inspect.Signature([first, *typed] if is_method or isinstance(op, Primitive) else typed)
-    return f"{shown} -> {result_of(op)}"
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    first = inspect.Parameter("self", min([kind, *[p.kind for p in typed]]))
+    return f"{inspect.Signature([first, *typed])} -> {result_of(op)}"
 
 
 class Text(str):
@@ -169,7 +176,7 @@ def stub_of(module: str) -> str:
     """The stub of a file: its records, and what else is public in it."""
     stub, tree = Stub(module), tree_of(module)
     records = records_in(tree)
-    for node in tree.body:
+    for node in without_overloaded(tree):
         for name in defined(ast.Module([node], [])):
             if name in records:
                 add_record(stub, getattr(sys.modules[module], name))
@@ -180,6 +187,18 @@ def stub_of(module: str) -> str:
             elif not name.startswith("_") or name == "__all__":
                 stub.add(ast.unparse(outline(node)))
     return stub.text()
+
+
+def without_overloaded(tree: ast.Module) -> Iterator[ast.stmt]:
+    """The statements of a module, but functions for which overloads stand."""
+    overloaded = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            if "overload" in map(ast.unparse, node.decorator_list):
+                overloaded.add(node.name)
+            elif node.name in overloaded:
+                continue
+        yield node
 
 
 def add_value(stub: Stub, name: str, node: ast.Assign) -> None:
@@ -194,12 +213,13 @@ def add_value(stub: Stub, name: str, node: ast.Assign) -> None:
         stub.add(f"{name}: Any" if has_lambda else ast.unparse(node))
 
 
-def add_record(stub: Stub, record: Primitive) -> None:
+def add_record(stub: Stub, record: Primitive, body: str = "") -> None:
+    """A record as an instance of a class of its own, which is called as the op is."""
     name = record.__name__
     lines = [
         f"class _{name}(Primitive):",
         f"    def __call__{signature_of(record)}:",
-        f"    {summary(record.__doc__)}",
+        f"    {body or summary(record.__doc__)}",
         f"{name}: _{name}",
     ]
     stub.add("\n".join(lines), home_of(record))
@@ -210,7 +230,7 @@ def outline(node: ast.AST) -> ast.AST:
     if isinstance(node, ast.FunctionDef):
         text = (ast.get_docstring(node) or "...").partition("\n")[0]
         body: list[ast.stmt] = [ast.Expr(ast.Constant(text if text != "..." else ...))]
-        keep = ("property", "staticmethod", "classmethod")
+        keep = ("property", "staticmethod", "classmethod", "overload")
         decorators = [d for d in node.decorator_list if ast.unparse(d) in keep]
         return ast.FunctionDef(
             node.name, node.args, body, decorators, node.returns, lineno=node.lineno
@@ -226,24 +246,33 @@ def add_methods(stub: Stub) -> None:
     for name, method in sorted(vars(OpMethods).items()):
         if not name.startswith("__"):
             op = operations.get(name) or operations[name.removesuffix("_")]
-            text = f"def {name}{signature_of(op, is_method=True)}:"
-            stub.need(f"{text} ...", home_of(op))
-            lines += [f"    {text}", f"    {summary(method.__doc__)}"]
+            forms = [f for f in forms_of(op) if "input" in inspect.signature(f).parameters]
+            for form in forms:
+                text = ["@overload"] * (len(forms) > 1)
+                text += [f"def {name}{signature_of(form, without='input')}:"]
+                stub.need("\n".join([*text, "    ..."]), home_of(op))
+                lines += [*(f"    {line}" for line in text), f"    {summary(method.__doc__)}"]
     stub.blocks.append("\n".join(lines))
 
 
-def stubs() -> Iterator[tuple[Path, str]]:
-    """All stubs, of the files with records and of Tensor's methods: the file and its text."""
+def forms_of(op: Any) -> list[Any]:
+    """The overloads of a composition, or the op itself."""
+    return [op] if isinstance(op, Primitive) else [*typing.get_overloads(op)] or [op]
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """The files that have a stub, those with records and that of Tensor's methods; as modules."""
     for source in sorted(PACKAGE.rglob("*.py"), key=lambda file: file.parts[-2] != "ops"):
         if source.stem == "op_methods" or "\n@primitive\nclass " in source.read_text():
             module = ".".join(source.relative_to(PACKAGE.parent).with_suffix("").parts)
             importlib.import_module(module)
-            yield source.with_suffix(".pyi"), stub_of(module)
+            yield source, module
 
 
 def main(check: bool) -> int:
     stale = []
-    for path, text in stubs():
+    for source, module in files():
+        path, text = source.with_suffix(".pyi"), stub_of(module)
         if not path.exists() or path.read_text() != text:
             stale.append(path.name)
             if not check:

@@ -1,7 +1,7 @@
 # Written by tools/stubs.py, from the records.
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, overload
 
 from chainrule.ops.arithmetic import Rounding
 from chainrule.ops.order import Extreme
@@ -448,9 +448,17 @@ class OpMethods:
         """The elements where a mask that broadcasts holds, in one dimension."""
     def matmul(self, other: Tensor) -> Tensor:
         """The matrix product as in PyTorch: vectors are a row on the left, a column on the right."""
-    def max(
-        self, dim: int | Tensor | None = None, keepdim: bool = False, *, other: Tensor | None = None
-    ) -> Any:
+    @overload
+    def max(self) -> Tensor:
+        """The largest element, or along `dim` (values, indices); NaN wins."""
+    @overload
+    def max(self, dim: int, keepdim: bool = False) -> Extreme:
+        """The largest element, or along `dim` (values, indices); NaN wins."""
+    @overload
+    def max(self, other: Tensor, /) -> Tensor:
+        """The largest element, or along `dim` (values, indices); NaN wins."""
+    @overload
+    def max(self, *, other: Tensor) -> Tensor:
         """The largest element, or along `dim` (values, indices); NaN wins."""
     def maximum(self, other: Tensor | float) -> Tensor:
         """y = max(a, b); NaN wins.   The gradient goes to the larger, half to each where equal."""
@@ -458,11 +466,23 @@ class OpMethods:
         """Assign the result of `x.maximum(...)` to `x`, which keeps its shape and dtype."""
     def mean(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
         """y = Σ x / n over the dimensions; NaN of nothing.   ∂y/∂x = 1/n."""
-    def median(self, dim: int | None = None, keepdim: bool = False) -> Any:
+    @overload
+    def median(self) -> Tensor:
         """The middle element in order, the lower one of two; along `dim` (values, indices)."""
-    def min(
-        self, dim: int | Tensor | None = None, keepdim: bool = False, *, other: Tensor | None = None
-    ) -> Any:
+    @overload
+    def median(self, dim: int, keepdim: bool = False) -> Extreme:
+        """The middle element in order, the lower one of two; along `dim` (values, indices)."""
+    @overload
+    def min(self) -> Tensor:
+        """The smallest element, or along `dim` (values, indices); NaN wins."""
+    @overload
+    def min(self, dim: int, keepdim: bool = False) -> Extreme:
+        """The smallest element, or along `dim` (values, indices); NaN wins."""
+    @overload
+    def min(self, other: Tensor, /) -> Tensor:
+        """The smallest element, or along `dim` (values, indices); NaN wins."""
+    @overload
+    def min(self, *, other: Tensor) -> Tensor:
         """The smallest element, or along `dim` (values, indices); NaN wins."""
     def minimum(self, other: Tensor | float) -> Tensor:
         """y = min(a, b); NaN wins.   The gradient goes to the smaller, half to each where equal."""
@@ -492,7 +512,11 @@ class OpMethods:
         """Assign the result of `x.nan_to_num(...)` to `x`, which keeps its shape and dtype."""
     def nanmean(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
         """The mean of the elements that are not NaN; NaN of none."""
-    def nanmedian(self, dim: int | None = None, keepdim: bool = False) -> Any:
+    @overload
+    def nanmedian(self) -> Tensor:
+        """The median of the elements that are not NaN; NaN of none."""
+    @overload
+    def nanmedian(self, dim: int, keepdim: bool = False) -> Extreme:
         """The median of the elements that are not NaN; NaN of none."""
     def nanquantile(
         self,
@@ -786,7 +810,7 @@ class OpMethods:
         """As `dot`: real numbers are their own conjugates."""
     def vsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
         """Parts along the rows."""
-    def where(self, condition: Tensor, other: Tensor | float | None = None) -> Any:
+    def where(self, condition: Tensor, other: Tensor | float) -> Tensor:
         """`input` where the condition holds, else `other`; of a condition alone, where it holds."""
     def xlog1py(self, other: Tensor | float) -> Tensor:
         """x·ln(1 + y), and 0 where x = 0 and y is not NaN."""

@@ -270,9 +270,9 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
         operands = tuple(operands[0])
     terms, output = explicit(equation, [x.ndim for x in operands])
-    terms, xs = zip(*map(without_repeats, terms, operands), strict=True)
-    terms, xs = without_ones(list(terms), list(xs))
-    return apply(sum_of_products, *xs, formula=f"{','.join(terms)}->{output}")
+    pairs = [without_repeats(term, x) for term, x in zip(terms, operands, strict=True)]
+    terms, xs = without_ones([term for term, _ in pairs], [x for _, x in pairs])
+    return sum_of_products(*xs, formula=f"{','.join(terms)}->{output}")
 
 
 def from_sublists(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:

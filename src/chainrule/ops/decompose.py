@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import LinAlgError, NotDifferentiableError, ShapeError
-from chainrule.gateway import apply
 from chainrule.ops.compare import where
 from chainrule.ops.reduce import sum, sum_to_size
 from chainrule.ops.rules import broadcast_shapes
@@ -43,7 +42,7 @@ def by_lapack(compute: Any, problem: str, *arrays: Array, **options: Any) -> Any
 
 def well(rng: np.random.Generator, *shape: int) -> Array:
     """Matrices far from singular."""
-    return rng.normal(size=shape) + 3 * np.eye(*shape[-2:])
+    return rng.normal(size=shape) + 3 * np.eye(shape[-2], shape[-1])
 
 
 _SQUARES = cases(lambda rng: (well(rng, 3, 3),), lambda rng: (well(rng, 2, 3, 3),))
@@ -63,7 +62,7 @@ class det:
     samples = _SQUARES
     def infer(x): return Spec(square(x).shape[:-2], x.dtype)
     def forward(x): return by_lapack(np.linalg.det, "no determinant", x)
-    def vjp(g, x): return g[..., None, None] * apply("cofactors", x),
+    def vjp(g, x): return g[..., None, None] * cofactors(x),
 
 
 @primitive
@@ -80,7 +79,7 @@ class cofactors:
         sign = np.sign(np.linalg.det(np.matmul(u, vh, dtype=np.float64)))[..., None, None]
         return (sign * ((u * others[..., None, :]) @ vh)).astype(x.dtype)
     def vjp(g, x, y):
-        a = apply("inv", x).mT
+        a = inv(x).mT
         return sum(g * a, (-2, -1), True) * y - y @ g.mT @ a,
 
 
@@ -92,7 +91,7 @@ class slogdet:
         spec = Spec(square(x).shape[:-2], x.dtype)
         return spec, spec
     def forward(x): return tuple(by_lapack(np.linalg.slogdet, "no determinant", x))
-    def vjp(gs, x): return gs[1][..., None, None] * apply("inv", x).mT,
+    def vjp(gs, x): return gs[1][..., None, None] * inv(x).mT,
 
 
 @primitive
@@ -113,7 +112,7 @@ class solve:
         return Spec((*broadcast_shapes(a.shape[:-2], b.shape[:-2]), *b.shape[-2:]), a.dtype)
     def forward(a, b): return by_lapack(np.linalg.solve, "a system with a singular matrix", a, b)
     def vjp(g, a, b_spec, y):
-        h = apply("solve", a.mT, g)
+        h = solve(a.mT, g)
         return sum_to_size(-(h @ y.mT), a.shape), sum_to_size(h, b_spec.shape)
 
 
@@ -132,8 +131,8 @@ class cholesky:
     def vjp(g, y):
         p = (y.mT @ g).tril()
         p = p - diagonal_part(p) * 0.5
-        half = apply("solve", y.mT, p + p.mT)
-        return apply("solve", y.mT, half.mT).mT * 0.5,
+        half = solve(y.mT, p + p.mT)
+        return solve(y.mT, half.mT).mT * 0.5,
 
 
 def symmetrized(x: Array) -> Array:
@@ -167,7 +166,7 @@ class qr:
             raise NotDifferentiableError("QR of matrices wider than high has no derivative here")
         m = r @ gr.mT - gq.mT @ q
         c = m.tril(-1) + m.tril().mT
-        return apply("solve", r, (gq + q @ c).mT).mT,
+        return solve(r, (gq + q @ c).mT).mT,
 
 
 @primitive

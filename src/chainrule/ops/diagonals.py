@@ -8,9 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
-from chainrule.gateway import apply
 from chainrule.kinds import View
-from chainrule.ops.index import index_put
+from chainrule.ops.index import index_put, put_into
 from chainrule.ops.positions import HERE
 from chainrule.ops.rules import normalized_dim
 from chainrule.ops.shape import stack
@@ -46,7 +45,7 @@ class diagonal_of_matrix:
     def forward(x, *, offset): return np.diagonal(x, offset, -2, -1)
     def vjp(g, x_spec, offset):
         rows, columns = map(from_numpy, places(offset, *x_spec.shape[-2:]))
-        return apply("put_into", g, rows, columns, shape=x_spec.shape, index=(..., HERE, HERE)),
+        return put_into(g, rows, columns, shape=x_spec.shape, index=(..., HERE, HERE)),
     def write_back(base, y, *, offset):
         rows, columns = map(from_numpy, places(offset, *base.shape[-2:]))
         return index_put(base, (..., rows, columns), y)
@@ -64,7 +63,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     if first == second:
         raise ArgumentError("a diagonal is of two dimensions", given=(dim1, dim2))
     rest = [d for d in range(input.ndim) if d not in (first, second)]
-    return apply("diagonal", input.permute(*rest, first, second), offset=offset)
+    return diagonal_of_matrix(input.permute(*rest, first, second), offset=offset)
 
 
 @composition
@@ -83,7 +82,7 @@ def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -
     size = input.shape[-1] + abs(offset)
     rows, columns = map(from_numpy, places(offset, size, size))
     shape = (*input.shape[:-1], size, size)
-    y = apply("put_into", input, rows, columns, shape=shape, index=(..., HERE, HERE))
+    y = put_into(input, rows, columns, shape=shape, index=(..., HERE, HERE))
     rest = list(range(y.ndim - 2))
     ends = {normalized_dim(dim1, y.ndim): y.ndim - 2, normalized_dim(dim2, y.ndim): y.ndim - 1}
     if len(ends) < 2:
@@ -98,7 +97,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
         raise ShapeError("diag is of a vector or a matrix", given=input.shape)
     if input.ndim == 1:
         return diag_embed(input, diagonal)
-    return apply("diagonal", input, offset=diagonal).clone()
+    return diagonal_of_matrix(input, offset=diagonal).clone()
 
 
 @composition

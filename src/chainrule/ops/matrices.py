@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
-from chainrule.gateway import apply
-from chainrule.ops import products
+from chainrule.ops import decompose, products
 from chainrule.ops.compare import where
 from chainrule.ops.contract import matmul
 from chainrule.ops.decompose import square
@@ -67,17 +66,17 @@ def inv(A: Tensor) -> Tensor:
     >>> inv(cr.tensor([[2.0, 0.0], [0.0, 4.0]]))
     tensor([[0.5 , 0.  ], [0.  , 0.25]])
     """
-    return apply("inv", A)
+    return decompose.inv(A)
 
 
 def det(A: Tensor) -> Tensor:
     """The determinant: (..., n, n) → (...)."""
-    return apply("det", A)
+    return decompose.det(A)
 
 
 def slogdet(A: Tensor) -> SignAndLog:
     """(sign, ln |det A|), where the determinant itself would leave the dtype."""
-    return SignAndLog(*apply("slogdet", A))
+    return SignAndLog(*decompose.slogdet(A))
 
 
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
@@ -91,8 +90,8 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """
     is_vector = B.ndim == 1 or (A.ndim - 1 == B.ndim and B.shape == A.shape[:-1])
     if is_vector:
-        return apply("solve", A, B.unsqueeze(-1)).squeeze(-1)
-    return apply("solve", A, B) if left else apply("solve", A.mT, B.mT).mT
+        return decompose.solve(A, B.unsqueeze(-1)).squeeze(-1)
+    return decompose.solve(A, B) if left else decompose.solve(A.mT, B.mT).mT
 
 
 def lstsq(A: Tensor, B: Tensor, rcond: float | None = None) -> LeastSquares:
@@ -115,7 +114,7 @@ def from_triangle(A: Tensor, upper: bool = False) -> Tensor:
 
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """L lower triangular with L·Lᵀ = A, or its transpose. Raises LinAlgError."""
-    factor = apply("cholesky", from_triangle(A))
+    factor = decompose.cholesky(from_triangle(A))
     return factor.mT if upper else factor
 
 
@@ -123,7 +122,7 @@ def qr(A: Tensor, mode: str = "reduced") -> QR:
     """(Q, R) with Q·R = A, R upper triangular; "r" gives R alone."""
     if mode not in ("reduced", "r"):
         raise ArgumentError("the mode of qr", given=mode, expected='"reduced" or "r"')
-    q, r = apply("qr", A)
+    q, r = decompose.qr(A)
     return QR(Tensor(np.zeros(0, A.dtype)) if mode == "r" else q, r)
 
 
@@ -131,19 +130,19 @@ def svd(A: Tensor, full_matrices: bool = True) -> SVD:
     """(U, S, Vh) with U·diag(S)·Vh = A. Full matrices of oblong ones have no derivative."""
     m, n = A.shape[-2:]
     if not full_matrices or m == n:
-        return SVD(*apply("svd", A))
+        return SVD(*decompose.svd(A))
     values = np.linalg.svd(A._numbers("svd with full_matrices"))
     return SVD(Tensor(values[0]), svdvals(A), Tensor(values[2]))
 
 
 def svdvals(A: Tensor) -> Tensor:
     """The singular values, falling."""
-    return apply("svd", A)[1]
+    return decompose.svd(A)[1]
 
 
 def eigh(A: Tensor, UPLO: str = "L") -> Eigen:
     """(eigenvalues, eigenvectors) of symmetric matrices, of which one triangle is read."""
-    return Eigen(*apply("eigh", from_triangle(A, UPLO == "U")))
+    return Eigen(*decompose.eigh(from_triangle(A, UPLO == "U")))
 
 
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
@@ -156,7 +155,7 @@ def pinv(
 ) -> Tensor:
     """The pseudoinverse A⁺: (..., m, n) → (..., n, m)."""
     default = max(A.shape[-2:]) * float(np.finfo(A.dtype).eps)
-    return apply("pinv", A, rcond=default if rtol is None else rtol)
+    return decompose.pinv(A, rcond=default if rtol is None else rtol)
 
 
 def matrix_rank(

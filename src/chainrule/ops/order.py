@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -72,10 +72,17 @@ def topk(
     return Extreme(values[first], indices[first])
 
 
+@overload
+def max(input: Tensor) -> Tensor: ...
+@overload
+def max(input: Tensor, dim: int, keepdim: bool = False) -> Extreme: ...
+@overload
+def max(input: Tensor, other: Tensor, /) -> Tensor: ...
+@overload
+def max(input: Tensor, *, other: Tensor) -> Tensor: ...
 @composition
 def max(
-    input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *,
-    other: Tensor | None = None,
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None
 ) -> Any:
     """The largest element, or along `dim` (values, indices); NaN wins.
 
@@ -87,10 +94,17 @@ def max(
     return amax(input) if dim is None else _extreme(input, argmax(input, dim, True), dim, keepdim)
 
 
+@overload
+def min(input: Tensor) -> Tensor: ...
+@overload
+def min(input: Tensor, dim: int, keepdim: bool = False) -> Extreme: ...
+@overload
+def min(input: Tensor, other: Tensor, /) -> Tensor: ...
+@overload
+def min(input: Tensor, *, other: Tensor) -> Tensor: ...
 @composition
 def min(
-    input: Tensor, dim: int | Tensor | None = None, keepdim: bool = False, *,
-    other: Tensor | None = None,
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None
 ) -> Any:
     """The smallest element, or along `dim` (values, indices); NaN wins.
 

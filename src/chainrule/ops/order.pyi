@@ -1,6 +1,6 @@
 # Written by tools/stubs.py, from the records.
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, overload
 
 from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
@@ -29,20 +29,19 @@ def topk(
 ) -> Extreme:
     """(values, indices) of the k largest (or smallest) along `dim`, always sorted."""
 
-def max(
-    input: Tensor,
-    dim: int | Tensor | None = None,
-    keepdim: bool = False,
-    *,
-    other: Tensor | None = None,
-) -> Any:
-    """The largest element, or along `dim` (values, indices); NaN wins."""
-
-def min(
-    input: Tensor,
-    dim: int | Tensor | None = None,
-    keepdim: bool = False,
-    *,
-    other: Tensor | None = None,
-) -> Any:
-    """The smallest element, or along `dim` (values, indices); NaN wins."""
+@overload
+def max(input: Tensor) -> Tensor: ...
+@overload
+def max(input: Tensor, dim: int, keepdim: bool = False) -> Extreme: ...
+@overload
+def max(input: Tensor, other: Tensor, /) -> Tensor: ...
+@overload
+def max(input: Tensor, *, other: Tensor) -> Tensor: ...
+@overload
+def min(input: Tensor) -> Tensor: ...
+@overload
+def min(input: Tensor, dim: int, keepdim: bool = False) -> Extreme: ...
+@overload
+def min(input: Tensor, other: Tensor, /) -> Tensor: ...
+@overload
+def min(input: Tensor, *, other: Tensor) -> Tensor: ...

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
-from chainrule.gateway import apply
 from chainrule.ops.compare import where as choose
-from chainrule.ops.index import gather, getitem, index_put, nonzero
+from chainrule.ops.index import gather, getitem, index_put, nonzero, put_into
 from chainrule.ops.positions import HERE
 from chainrule.ops.rules import normalized_dim
 from chainrule.ops.shape import stack
@@ -26,10 +25,12 @@ __all__ = [
 ALL = slice(None)
 
 
+@overload
+def where(condition: Tensor) -> tuple[Tensor, ...]: ...
+@overload
+def where(condition: Tensor, input: Tensor | float, other: Tensor | float) -> Tensor: ...
 @composition
-def where(
-    condition: Tensor, input: Tensor | float | None = None, other: Tensor | float | None = None
-) -> Any:
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """`input` where the condition holds, else `other`; of a condition alone, where it holds.
 
     The gradient goes to the one chosen. What is not chosen has gradient 0 · ∂, which is NaN when ∂
@@ -81,7 +82,7 @@ def index_add(
     if source.shape != shape:
         raise ShapeError("a part for each position", given=source.shape, expected=shape)
     scaled = source if alpha == 1 else source * alpha
-    added = apply("put_into", scaled, index.long(), shape=input.shape, index=(*at, HERE))
+    added = put_into(scaled, index.long(), shape=input.shape, index=(*at, HERE))
     return input + added
 
 
@@ -231,7 +232,7 @@ def scatter_reduce(
             return total
         number = count + 1 if include_self else count.clamp(min=1)
         return total / number if input.dtype.kind == "f" else total // number
-    return apply("fold_into", base, values, *at, how=reduce)
+    return fold_into(base, values, *at, how=reduce)
 
 
 _START: dict[str, Any] = {
@@ -252,7 +253,7 @@ def _limits(x: Tensor) -> tuple[Any, Any]:
 
 
 def _added(values: Tensor, at: tuple[Tensor, ...], like: Tensor) -> Tensor:
-    return apply("put_into", values, *at, shape=like.shape, index=(HERE,) * like.ndim)
+    return put_into(values, *at, shape=like.shape, index=(HERE,) * like.ndim)
 
 
 @primitive

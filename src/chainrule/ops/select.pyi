@@ -1,6 +1,6 @@
 # Written by tools/stubs.py, from the records.
 
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
@@ -24,11 +24,10 @@ __all__ = [
 ]
 ALL = slice(None)
 
-def where(
-    condition: Tensor, input: Tensor | float | None = None, other: Tensor | float | None = None
-) -> Any:
-    """`input` where the condition holds, else `other`; of a condition alone, where it holds."""
-
+@overload
+def where(condition: Tensor) -> tuple[Tensor, ...]: ...
+@overload
+def where(condition: Tensor, input: Tensor | float, other: Tensor | float) -> Tensor: ...
 def argwhere(input: Tensor) -> Tensor:
     """The positions of all elements that are not zero, a row each: (n, dimensions)."""
 
