@@ -270,16 +270,18 @@ def files() -> Iterator[tuple[Path, str]]:
 
 
 def main(check: bool) -> int:
-    stale = []
-    for source, module in files():
-        path, text = source.with_suffix(".pyi"), stub_of(module)
-        if not path.exists() or path.read_text() != text:
-            stale.append(path.name)
-            if not check:
-                path.write_text(text)
-    if check and stale:
-        print(f"not as the records are: {', '.join(stale)}; write them with `make stubs`")
-    return int(check and bool(stale))
+    texts = {source.with_suffix(".pyi"): stub_of(module) for source, module in files()}
+    orphans = set(PACKAGE.rglob("*.pyi")) - set(texts)
+    stale = [p for p, text in texts.items() if not p.exists() or p.read_text() != text]
+    if check and (stale or orphans):
+        names = ", ".join(sorted(path.name for path in {*stale, *orphans}))
+        print(f"not as the records are: {names}; write them with `make stubs`")
+        return 1
+    for path in orphans:
+        path.unlink()
+    for path in stale:
+        path.write_text(texts[path])
+    return 0
 
 
 if __name__ == "__main__":
