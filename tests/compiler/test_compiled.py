@@ -243,6 +243,23 @@ def test_what_python_would_do_anew_is_refused(effect, words):
         cr.compile(scope["f"])(cr.ones(2))
 
 
+def test_a_capture_that_fails_restores_what_python_holds():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.calls, self.last = nn.Linear(2, 1), 0, None
+
+        def forward(self, x):
+            self.calls += 1
+            self.last = self.linear(x)
+            return self.last * self.last.sum().item()
+
+    net = Net()
+    with pytest.raises(CaptureError, match="item"):
+        cr.compile(net)(cr.ones(1, 2))
+    assert net.calls == 0 and net.last is None
+
+
 def test_a_thread_that_looks_at_frames_is_no_leak():
     stop, frames = threading.Event(), []
 

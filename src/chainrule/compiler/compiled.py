@@ -94,12 +94,16 @@ class Compiled(Unguarded):
         """As a method: each object gets its own compiled function, stored in its attributes."""
         if owner is None:
             return self
-        bound = Compiled(MethodType(self.function, owner))
+        bound = self.like(MethodType(self.function, owner))
         vars(owner)[self.__name__] = bound
         return bound
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
-        return Compiled(deepcopy(self.function, memo))
+        return self.like(deepcopy(self.function, memo))
+
+    def like(self, function: Callable[..., Any]) -> Compiled:
+        """Another function, compiled in the same way."""
+        return type(self)(function)
 
     def __reduce__(self) -> Any:
         """Pickle by name, as functions are pickled; a method by its object."""
@@ -184,18 +188,20 @@ def compile(function: Any) -> Any:
     >>> step(cr.tensor([1.0, 1.0])), step(cr.tensor([1.0, 1.0]))
     (tensor(5.), tensor(3.2))
     """
-    return _module(function) if isinstance(function, Module) else Compiled(function)
+    return compiled_module(function) if isinstance(function, Module) else Compiled(function)
 
 
-def _module(module: Module) -> Module:
+def compiled_module(
+    module: Module, compiler: Callable[[Callable[..., Any]], Compiled] = Compiled
+) -> Module:
     """A module that shares the `__dict__` of another one, and whose `forward` runs compiled. Its
     class is a new subclass."""
     kind = type(module)
-    forward = Compiled(MethodType(kind.forward, module))
+    forward = compiler(MethodType(kind.forward, module))
     own = {
         "forward": lambda self, *args, **named: forward(*args, **named),
-        "__deepcopy__": lambda self, memo: compile(deepcopy(module, memo)),
-        "__reduce__": lambda self: (compile, (module,)),
+        "__deepcopy__": lambda self, memo: compiled_module(deepcopy(module, memo), compiler),
+        "__reduce__": lambda self: (compiled_module, (module, compiler)),
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,

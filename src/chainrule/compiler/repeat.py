@@ -29,11 +29,21 @@ def repeatable_capture(
 ) -> tuple[Trace, Guards]:
     """A trace of the function, and the guards of the values that it has read.
 
-    Raises CaptureError if the function changes Python values, which are restored where possible, or
-    if it does something else each time it runs.
+    Raises CaptureError if the function changes Python values, or if it does something else each
+    time it runs. After an error, Python values that have changed are restored where possible.
     """
-    chance = random.getstate(), np.random.get_state()
     before = Guards(function, Executed.reachable(function))
+    try:
+        return _captured(function, args, named)
+    except Exception:
+        before.restore()
+        raise
+
+
+def _captured(
+    function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[Trace, Guards]:
+    chance = random.getstate(), np.random.get_state()
     previous: tuple[Trace, Guards] | None = None
     difference = None
     for _ in range(_MOST_CAPTURES):
@@ -43,7 +53,6 @@ def repeatable_capture(
         if previous is not None:
             changed = previous[1].broken()
             if changed is not None:
-                before.restore()
                 raise CaptureError(
                     f"a compiled function changes {changed} when it runs; a program cannot do that",
                     instead="Keep it in a tensor and change that with assign, or change it outside "
@@ -53,7 +62,6 @@ def repeatable_capture(
             if difference is None:
                 return trace, previous[1]
         previous = trace, Guards(function, executed)
-    before.restore()
     raise CaptureError(
         f"a compiled function does something else each time it runs: {difference}",
         instead="Draw with cr.rand and the like, keep counters in tensors, and pass what changes "

@@ -44,6 +44,7 @@ ADVICE = {
     "torch.accelerator": "Chainrule computes on the CPU: guard it with "
     "torch.accelerator.is_available().",
     "torch.mps": "Chainrule computes on the CPU: guard it with torch.backends.mps.is_available().",
+    "torch.nn.Module.compile": "Use torch.compile(model).",
     "torch.compiler": "Use torch.compile, or leave it out: the results are the same.",
     "torch.library": "Write an op of your own with chainrule.primitive.",
     "torch.overrides": "Write a function of your own instead of changing torch's.",

@@ -1,21 +1,29 @@
 """`torch.compile`: the package's compiler, with PyTorch's promise that every function runs.
 
-What cannot become one program, because it looks at numbers on the way, runs eagerly, after one
-warning; the results are the same.
+A function that cannot become one program runs eagerly, after one warning: it depends on numbers, or
+prints. The results are the same.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import sys
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
 
-from chainrule.compiler import Compiled
+from chainrule.compiler.compiled import Compiled, compiled_module
+from chainrule.compiler.executable import Executable
 from chainrule.errors import CaptureError
 from chainrule.nn.module import Module
+from chainrule.settings import current
 
 Function = Callable[..., Any]
+
+MOST_CAPTURES = 8
+"""After so many captures of a function, calls that need another one run eagerly, as in PyTorch."""
 
 
 def compile(
@@ -28,9 +36,9 @@ def compile(
     options: Any = None,
     disable: bool = False,
 ) -> Any:
-    """Run a function or module as a program; with `fullgraph`, or raise CaptureError.
+    """Compile a function or a module. With `fullgraph`, raise CaptureError if that is impossible.
 
-    The other options choose between compilers of PyTorch's, and change nothing here.
+    The other options choose between PyTorch's compilers, and have no effect.
 
     >>> import chainrule as cr
     >>> double = compile(lambda x: x * 2)
@@ -39,30 +47,65 @@ def compile(
     """
     if model is None:
         return functools.partial(compile, fullgraph=fullgraph, disable=disable)
-    if disable or isinstance(model, Module):
-        return model  # a module in training: its step is what can be compiled
-    return Tried(model, fullgraph)
+    if disable:
+        return model
+    compiler = functools.partial(Tried, fullgraph=fullgraph)
+    if not isinstance(model, Module):
+        return compiler(model)
+    compiled = compiled_module(model, compiler)
+    setattr(type(compiled), "_orig_mod", model)  # noqa: B010 - as PyTorch names it
+    return compiled
 
 
-class Tried:
-    """A function that runs as a program, and eagerly once it is known that it cannot."""
+class Tried(Compiled):
+    """A function that runs as a program, and eagerly if it cannot be one."""
 
     def __init__(self, function: Function, fullgraph: bool) -> None:
-        functools.update_wrapper(self, function)
-        self._eager, self._compiled, self._fullgraph = function, Compiled(function), fullgraph
-        self._refused = False
+        super().__init__(function)
+        self._fullgraph, self._refused = fullgraph, False
 
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
-        if self._refused:
-            return self._eager(*args, **keywords)
-        try:
-            return self._compiled(*args, **keywords)
-        except CaptureError as error:
-            if self._fullgraph:
-                raise
-            self._refused = True
-            warnings.warn(f"{self._eager} runs eagerly: {error}", stacklevel=2)
-            return self._eager(*args, **keywords)
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        if not self._refused and current().interpreter is None:
+            try:
+                return super().__call__(*args, **named)
+            except _TooManyCaptures:
+                pass
+            except CaptureError as error:
+                if self._fullgraph:
+                    raise
+                self._refused = True
+                name = getattr(self, "__name__", "a function")
+                warnings.warn(f"{name} runs eagerly: {error}", stacklevel=2)
+        return self.function(*args, **named)
 
-    def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+    def like(self, function: Function) -> Tried:
+        """Another function, compiled in the same way."""
+        return Tried(function, self._fullgraph)
+
+    def _capture(
+        self, key: Any, args: tuple[Any, ...], named: dict[str, Any], reason: str | None
+    ) -> Executable:
+        if self.captures == MOST_CAPTURES:
+            raise _TooManyCaptures("a function has too many forms")
+        with contextlib.redirect_stdout(_Refusing(sys.stdout)):
+            return super()._capture(key, args, named, reason)
+
+
+class _TooManyCaptures(CaptureError):
+    """This call needs one more capture than a function gets."""
+
+
+class _Refusing:
+    """The output while a function is captured. What the function prints, a program would not."""
+
+    def __init__(self, output: Any) -> None:
+        self._output, self._thread = output, threading.get_ident()
+
+    def write(self, text: str) -> Any:
+        """Write for the other threads."""
+        if threading.get_ident() == self._thread:
+            raise CaptureError("a compiled function prints only while it is captured")
+        return self._output.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._output, name)
