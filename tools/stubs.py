@@ -225,7 +225,7 @@ def add_record(stub: Stub, record: Primitive, body: str = "") -> None:
     stub.add("\n".join(lines), home_of(record))
 
 
-def outline(node: ast.AST) -> ast.AST:
+def outline(node: ast.stmt) -> ast.stmt:
     """A function without its body, a class with its methods so."""
     if isinstance(node, ast.FunctionDef):
         text = (ast.get_docstring(node) or "...").partition("\n")[0]
@@ -236,7 +236,7 @@ def outline(node: ast.AST) -> ast.AST:
             node.name, node.args, body, decorators, node.returns, lineno=node.lineno
         )
     if isinstance(node, ast.ClassDef):
-        node.body = [outline(part) for part in node.body]  # type: ignore[misc]
+        node.body = [outline(part) for part in node.body]
     return node
 
 

@@ -44,7 +44,7 @@ def _of_record(record: Primitive) -> Method:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return record(self, *args, **kwargs)
 
-    return _described(method, record.__name__, record.__doc__, record.__signature__)
+    return _described(method, record.__name__, record.__doc__, record)
 
 
 def _at_input(op: Method) -> Method:
@@ -56,8 +56,8 @@ def _at_input(op: Method) -> Method:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return op(input=self, **others.bind(*args, **kwargs).arguments)
 
-    signature = inspect.Signature([tensor, *parameters.values()])
-    return _described(method, op.__name__, op.__doc__, signature)
+    method.__dict__["__signature__"] = inspect.Signature([tensor, *parameters.values()])
+    return _described(method, op.__name__, op.__doc__, op)
 
 
 def _in_place(name: str, method: Method) -> Method:
@@ -68,7 +68,7 @@ def _in_place(name: str, method: Method) -> Method:
         return self.assign(y)
 
     text = f"Assign the result of `x.{name}(...)` to `x`, which keeps its shape and dtype."
-    return _described(in_place, f"{name}_", text, inspect.signature(method))
+    return _described(in_place, f"{name}_", text, method)
 
 
 def _converted(name: str, y: Any, dtype: Any) -> Any:
@@ -82,8 +82,8 @@ def _converted(name: str, y: Any, dtype: Any) -> Any:
     return y.astype(dtype)
 
 
-def _described(method: Method, name: str, text: str | None, signature: Any) -> Method:
-    method.__name__, method.__qualname__ = name, f"Tensor.{name}"
-    method.__doc__ = text
-    method.__dict__["__signature__"] = signature
+def _described(method: Method, name: str, text: str | None, op: Method) -> Method:
+    """The method with its name and docstring; its signature is that of `op`."""
+    method.__name__, method.__qualname__, method.__doc__ = name, f"Tensor.{name}", text
+    method.__dict__["__wrapped__"] = op
     return method

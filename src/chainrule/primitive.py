@@ -210,7 +210,6 @@ class Primitive:
         self._read_facts(fields)
         self.__name__, self.__doc__ = source.__name__, source.__doc__
         self.__module__, self.__qualname__ = source.__module__, source.__qualname__
-        self.__signature__ = _as_called(inspect.signature(self.arguments or self.forward))
         self._read_signatures()
 
     def _read_facts(self, fields: Mapping[str, Any]) -> None:
@@ -285,6 +284,10 @@ class Primitive:
     def by_engine(self) -> dict[str, Callable[..., Any]]:
         """How each engine computes the op, by the engine's name in the settings."""
         return {"native": self.native, "numpy": self.forward}
+
+    @functools.cached_property
+    def __signature__(self) -> inspect.Signature:
+        return _as_called(inspect.signature(self.arguments or self.forward))
 
     @functools.cached_property
     def native(self) -> Callable[..., Any]:

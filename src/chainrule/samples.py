@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.primitive import Sample, Shape
 
-Samples = Callable[[np.random.Generator], Iterable[Sample]]
+Samples = Callable[["np.random.Generator"], Iterable[Sample]]
 
 
 def uniform(low: float, high: float, *shapes: Shape) -> Samples:
