@@ -23,7 +23,7 @@ for part in ("nn", "optim", "compiler", "train"):
 
 ALLOWED = {
     "engine/lowering/": "kernels of ops",
-    "methods.py": "which op each of Python's operators is",
+    "methods.py": "which op each of Python's operators is, and x.T",
     "torch/": "PyTorch's second names of ops, and the reductions of einops",
     "formats/": "translations of ops",
 }

@@ -85,7 +85,7 @@ class Methods(OpMethods):
     @property
     def T(self: Any) -> Tensor:
         """The dimensions in reverse order."""
-        return self.permute(*reversed(range(self.ndim)))
+        return Primitive.gateway("permute", self, dims=tuple(range(self.ndim))[::-1])
 
     @property
     def mT(self: Any) -> Tensor:
@@ -93,7 +93,7 @@ class Methods(OpMethods):
         n = self.ndim
         if n < 2:
             raise ShapeError("only matrices are transposed", given=self.shape)
-        return self.permute(*range(n - 2), n - 1, n - 2)
+        return Primitive.gateway("permute", self, dims=(*range(n - 2), n - 1, n - 2))
 
     @property
     def device(self) -> str:

@@ -37,7 +37,7 @@ def install(public: Mapping[str, Any]) -> None:
         method = op if inspect.isfunction(op) else _of_record(op)
         setattr(OpMethods, name, method)
         if getattr(op, "in_place_form", False):
-            setattr(OpMethods, f"{name}_", _in_place(name, method))
+            setattr(OpMethods, f"{name}_", _in_place(name, op))
 
 
 def _of_record(record: Primitive) -> Method:
@@ -60,15 +60,15 @@ def _at_input(op: Method) -> Method:
     return _described(method, op.__name__, op.__doc__, op)
 
 
-def _in_place(name: str, method: Method) -> Method:
+def _in_place(name: str, op: Method) -> Method:
     def in_place(self: Any, *args: Any, **kwargs: Any) -> Any:
-        y = method(self, *args, **kwargs)
-        if y.dtype != self.dtype:
+        y = op(self, *args, **kwargs)
+        if y.dtype is not self.dtype:
             y = _converted(f"{name}_", y, self.dtype)
         return self.assign(y)
 
     text = f"Assign the result of `x.{name}(...)` to `x`, which keeps its shape and dtype."
-    return _described(in_place, f"{name}_", text, method)
+    return _described(in_place, f"{name}_", text, op)
 
 
 def _converted(name: str, y: Any, dtype: Any) -> Any:
