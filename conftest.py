@@ -1,4 +1,4 @@
-"""Tests of the wing `chainrule.torch` see its face on tensors and layers; other tests do not."""
+"""Activates PyTorch's attributes of tensors and layers in the tests of `chainrule.torch` only."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import sys
 import pytest
 
 
-def _show_face(node: pytest.Item | pytest.Collector) -> None:
-    face = sys.modules.get("chainrule.torch.adapter.face")
-    if face is not None:
-        face.shown("torch" in node.path.relative_to(node.config.rootpath).parts)
+def _activate(node: pytest.Item | pytest.Collector) -> None:
+    attributes = sys.modules.get("chainrule.torch.adapter.attributes")
+    if attributes is not None:
+        attributes.active("torch" in node.path.relative_to(node.config.rootpath).parts)
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
-    _show_face(collector)
+    _activate(collector)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    _show_face(item)
+    _activate(item)

@@ -1,4 +1,4 @@
-"""The wing and PyTorch, side by side. Tests get both as fixtures: `torch` is the wing."""
+"""Fixtures: `torch` is `chainrule.torch`, and `pytorch` is PyTorch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ collect_ignore_glob = ["scripts/*"]
 
 @pytest.fixture
 def torch() -> ModuleType:
-    """The wing."""
+    """`chainrule.torch`."""
     return chainrule.torch
 
 

@@ -1,4 +1,4 @@
-"""PyTorch's public names by module, as `names.txt` of the wing lists them.
+"""PyTorch's public names by module, as in `names.txt` of `chainrule.torch`.
 
 `python tests/torch/pytorch_names.py` writes that file anew with the PyTorch that is installed.
 """

@@ -142,7 +142,7 @@ def test_the_gpu_is_not_there(torch):
         torch.ones(1).cuda()
 
 
-def test_the_import_of_the_package_loads_no_wing(python):
+def test_the_import_of_the_package_does_not_load_it(python):
     done = python("-c", "import chainrule, sys; print('chainrule.torch' in sys.modules)")
     assert done.stdout == "False\n", done.stderr
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.torch.adapter import face
+from chainrule.torch.adapter import attributes
 
 pytestmark = pytest.mark.parity
 
@@ -149,14 +149,14 @@ def test_draws_inside_a_compiled_function_go_on(torch):
 
 def test_without_the_face_the_package_draws_its_own(torch):
     torch.manual_seed(0)
-    wing = torch.rand(3).tolist()
-    face.shown(False)
+    drawn = torch.rand(3).tolist()
+    attributes.active(False)
     try:
         cr.manual_seed(0)
         own = cr.rand(3).tolist()
-        assert own != wing and cr.default_generator.state.shape == (2,)
+        assert own != drawn and cr.default_generator.state.shape == (2,)
         assert cr.Generator(seed=0).uniform(3).tolist() == own
     finally:
-        face.shown(True)
+        attributes.active(True)
     torch.manual_seed(0)
-    assert torch.rand(3).tolist() == wing
+    assert torch.rand(3).tolist() == drawn

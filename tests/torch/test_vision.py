@@ -1,4 +1,4 @@
-"""`torchvision` of the wing: transforms, datasets, grids of pictures."""
+"""`torchvision` of the package: transforms, datasets, grids of pictures."""
 
 from __future__ import annotations
 

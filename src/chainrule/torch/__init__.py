@@ -1,9 +1,9 @@
 """PyTorch's names for the package's own objects: `import chainrule.torch as torch`.
 
-What Chainrule has is found here under PyTorch's names and paths, and takes PyTorch's keywords:
-`chainrule.torch.nn.Linear` *is* `chainrule.nn.Linear`. In these files is only what exists for
-PyTorch's sake: devices, dtypes that print as `torch.float32`, the oldest constructors, the layout
-of files. A name that is not here raises an error that says what to use.
+Chainrule's objects have PyTorch's names, paths and keywords here: `chainrule.torch.nn.Linear` *is*
+`chainrule.nn.Linear`. The files of this package define only what exists for compatibility: devices,
+dtypes that print as `torch.float32`, the legacy constructors, file formats. A name that does not
+exist raises an error that says what to use instead.
 
 >>> import chainrule.torch as torch
 >>> x = torch.ones(2, 3, device=torch.device("cpu"), requires_grad=True)
@@ -37,10 +37,10 @@ from chainrule.torch.adapter.placement import device as device
 from chainrule.torch.adapter.printing import set_printoptions as set_printoptions
 
 _names.install()
-_tensors.wear()
-_modules.wear()
-_optimizers.wear()
-_mersenne.wear()
+_tensors.install()
+_modules.install()
+_optimizers.install()
+_mersenne.install()
 globals().update(_dtypes.NAMES, **_facts.legacy_types())
 
 _find, __dir__ = _names.facade(__name__)

@@ -1,4 +1,4 @@
-"""`torch.accelerator` where there is none."""
+"""`torch.accelerator` on a machine without one."""
 
 from __future__ import annotations
 

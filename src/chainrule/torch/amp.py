@@ -1,6 +1,6 @@
-"""`torch.amp` on the CPU: everything is computed in float32, so nothing is cast.
+"""`torch.amp` on the CPU: all computations run in float32, without casts.
 
-A gradient scaler for the CPU scales, checks and adapts as PyTorch's does.
+A gradient scaler for the CPU scales and adapts as in PyTorch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chainrule.torch.adapter.placement import device
 
 
 class autocast(ContextDecorator):
-    """Compute in half precision inside, where that is faster. Here it never is: nothing changes.
+    """A `with` block that has no effect: half precision is not faster on the CPU.
 
     >>> with autocast("cpu", enabled=False):
     ...     pass
@@ -34,7 +34,7 @@ class autocast(ContextDecorator):
         self.device = device(device_type).type
         self.fast_dtype = by_name("bfloat16") if dtype is None else dtype
         if enabled and self.device == "cpu":
-            stored(self.fast_dtype)  # warns once that bfloat16 is kept as float32
+            stored(self.fast_dtype)  # warns once that bfloat16 is stored as float32
 
     def __enter__(self) -> autocast:
         return self
@@ -44,7 +44,7 @@ class autocast(ContextDecorator):
 
 
 def custom_fwd(fwd: Any = None, *, device_type: str = "cpu", cast_inputs: Any = None) -> Any:
-    """The function itself: nothing is cast."""
+    """Return the function: there are no casts."""
     return fwd if fwd is not None else lambda function: function
 
 
@@ -52,15 +52,16 @@ custom_bwd = custom_fwd
 
 
 def is_autocast_available(device_type: str) -> bool:
-    """False: everything is computed in float32."""
+    """Return False: all computations run in float32."""
     return False
 
 
 class GradScaler:
-    """Scales a loss, and its gradients back, so that small gradients of float16 do not vanish.
+    """Scales a loss, so that small gradients of float16 do not become 0, and unscales the
+    gradients.
 
-    `scale(loss).backward()`, then `step(optimizer)`, which leaves the parameters as they are when
-    a gradient is not finite, then `update()`. For a device that is not there it scales by 1.
+    Call `scale(loss).backward()`, then `step(optimizer)`, which skips the update if a gradient is
+    not finite, then `update()`. For an absent device the scale is 1.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class GradScaler:
         self._unscaled: dict[int, bool] = {}
 
     def scale(self, outputs: Any) -> Any:
-        """The outputs, or each of nested ones, times the scale."""
+        """Multiply the outputs, which may be nested, by the scale."""
         if not self._enabled:
             return outputs
         return tree.map_leaves(lambda y: y * self._scale, outputs)
@@ -114,7 +115,8 @@ class GradScaler:
         return optimizer.step(*args, **keywords) if self._unscaled[id(optimizer)] else None
 
     def update(self, new_scale: Any = None) -> None:
-        """Shrink the scale after a gradient that was not finite; grow it after many that were."""
+        """Reduce the scale after a gradient that was not finite. Increase it after many finite
+        ones."""
         if not self._enabled:
             return
         if new_scale is not None:
@@ -134,11 +136,11 @@ class GradScaler:
         return self._scale
 
     def is_enabled(self) -> bool:
-        """Whether it scales."""
+        """Whether the scaler is enabled."""
         return self._enabled
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` takes; empty where nothing is scaled."""
+        """The state for `load_state_dict`. It is empty if the scaler is disabled."""
         if not self._enabled:
             return {}
         return {
@@ -150,7 +152,7 @@ class GradScaler:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on with the scale of an earlier run."""
+        """Continue with the scale of an earlier run."""
         if not self._enabled:
             return
         self._scale, self._growth = state_dict["scale"], state_dict["growth_factor"]

@@ -1,9 +1,10 @@
-"""`chainrule check SCRIPT.py`: which of PyTorch's names and keywords in a script are not here.
+"""`chainrule check SCRIPT.py`: finds PyTorch's names and keywords in a script that do not exist
+here.
 
-The script is read, not run. A name is followed through its imports (`import torch.nn as nn`,
-`from torch.utils.data import DataLoader`) and looked up as at run time. A method of an object
-whose class is not known, `x.name(...)`, is reported when PyTorch's tensors have it, ours have not,
-and nothing else in the script or in Python that has such a method can be meant.
+The script is parsed, not run. Names are traced to their imports (`import torch.nn as nn`,
+`from torch.utils.data import DataLoader`) and resolved as at run time. A method of an object of
+unknown class, `x.name(...)`, is reported if PyTorch's tensors have it, Chainrule's do not, and no
+class of the script, of Python or of NumPy that was considered has a method of that name.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from chainrule.torch.script import STANDS_FOR
 
 
 class Finding(NamedTuple):
-    """A name or keyword that is not here: where, which, and what to do.
+    """A name or keyword that does not exist here: its line, its name, and advice.
 
-    certain: it fails where it is met; otherwise only where it is called.
+    certain: whether the line fails, and not only a call of the name.
     """
 
     line: int
@@ -40,7 +41,7 @@ class Finding(NamedTuple):
 def check(path: str) -> list[Finding]:
     """The findings in a script, by line.
 
-    Raises ArgumentError for a file that cannot be read, or is no Python.
+    Raises ArgumentError for a file that cannot be read or parsed.
     """
     try:
         with open(path, "rb") as file:
@@ -56,7 +57,7 @@ _FAMILIAR = (str, bytes, list, dict, set, tuple, float, int, np.ndarray, np.rand
 
 
 class _Reader(ast.NodeVisitor):
-    """Walks over a script: what its names stand for, and what of that is not here."""
+    """Visits a script, resolves its names and collects findings."""
 
     def __init__(self, tree: ast.Module) -> None:
         self.findings: list[Finding] = []
@@ -110,7 +111,7 @@ class _Reader(ast.NodeVisitor):
                 self._note(node, f"{dotted}({keyword.arg}=)", "it has no such keyword here")
 
     def _dotted(self, node: ast.expr) -> str | None:
-        """`torch.nn.Linear` for an expression that stands for it."""
+        """The dotted name that an expression refers to, such as `torch.nn.Linear`."""
         if isinstance(node, ast.Name):
             return self._names.get(node.id)
         if isinstance(node, ast.Attribute):
@@ -134,7 +135,7 @@ class _Reader(ast.NodeVisitor):
             self.findings.append(Finding(node.lineno, dotted, words, certain=False))
 
     def _judge_member(self, node: ast.Attribute) -> None:
-        """A method of an object of unknown class."""
+        """Report a method of an object of unknown class."""
         name = node.attr
         if name in self._own or name.startswith("_") or any(hasattr(k, name) for k in _FAMILIAR):
             return
@@ -167,7 +168,7 @@ def _takes(function: Any, keyword: str) -> bool:
 
 
 def _found(dotted: str) -> Any:
-    """What a dotted name stands for, or the error that it would raise."""
+    """The object of a dotted name, or the error that it would raise."""
     first, *rest = dotted.split(".")
     value: Any = importlib.import_module(STANDS_FOR[first])
     for place, name in enumerate(rest):

@@ -1,4 +1,4 @@
-"""`torch.distributed`: there is one process. Other names can be imported, and refuse calls."""
+"""`torch.distributed`: there is one process. Other names can be imported but not called."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from chainrule.torch.adapter import names
 
 
 def is_available() -> bool:
-    """False: Chainrule trains in one process."""
+    """Return False: Chainrule trains in one process."""
     return False
 
 
 def is_initialized() -> bool:
-    """False: there is one process."""
+    """Return False: there is one process."""
     return False
 
 
 def is_torchelastic_launched() -> bool:
-    """False: there is one process."""
+    """Return False: there is one process."""
     return False
 
 
 def destroy_process_group(group: object = None) -> None:
-    """Nothing: there is one process."""
+    """Do nothing: there is one process."""
 
 
 __getattr__, __dir__ = names.facade(__name__)

@@ -1,4 +1,4 @@
-"""`torch.jit`: scripting and tracing give the model itself, which runs as it is."""
+"""`torch.jit`: scripting and tracing return the model itself."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ ScriptModule = Module
 
 
 def script(obj: Any, *args: Any, **keywords: Any) -> Any:
-    """The function or module itself."""
+    """Return the function or module."""
     return obj
 
 
 def trace(func: Any, *example_inputs: Any, **keywords: Any) -> Any:
-    """The function or module itself: nothing is fixed to the examples."""
+    """Return the function or module: nothing is specialized to the examples."""
     return func
 
 
 def ignore(drop: Any = False, **keywords: Any) -> Any:
-    """The function itself."""
+    """Return the function."""
     return drop if callable(drop) else lambda function: function
 
 
@@ -31,7 +31,7 @@ unused = export = script_method = freeze = optimize_for_inference = script
 
 
 def is_scripting() -> bool:
-    """False."""
+    """Return False."""
     return False
 
 

@@ -1,4 +1,4 @@
-"""`torch.mps` where there is none."""
+"""`torch.mps` on a machine without one."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ __getattr__, __dir__ = names.facade(__name__)
 
 
 def seed() -> int:
-    """Seed the default generator with a number that the operating system gives."""
+    """Seed the default generator with a number from the operating system."""
     return int(default_generator.seed())  # type: ignore[attr-defined]
 
 
@@ -24,19 +24,19 @@ def initial_seed() -> int:
 
 
 def get_rng_state() -> Tensor:
-    """The state of the default generator, as a tensor that `set_rng_state` takes."""
+    """The state of the default generator, as a tensor for `set_rng_state`."""
     state: Tensor = default_generator.get_state()  # type: ignore[attr-defined]
     return state
 
 
 def set_rng_state(new_state: Tensor) -> None:
-    """Go on from a state that `get_rng_state` gave."""
+    """Continue from a state that `get_rng_state` returned."""
     default_generator.set_state(new_state)  # type: ignore[attr-defined]
 
 
 @contextmanager
 def fork_rng(devices: Any = None, enabled: bool = True, **other: Any) -> Iterator[None]:
-    """Put the state of the default generator back at the end of the `with` block."""
+    """Restore the state of the default generator at the end of the `with` block."""
     before = get_rng_state()
     try:
         yield

@@ -1,8 +1,8 @@
-"""`chainrule run SCRIPT.py`: an unmodified PyTorch script, on this package.
+"""`chainrule run SCRIPT.py`: runs an unmodified PyTorch script on this package.
 
-In this process alone, `import torch` gives `chainrule.torch`, `torchvision` gives
-`chainrule.torch.vision`, and `einops` gives `chainrule.torch.einops`, whether the real ones are
-installed or not.
+Within the process, `import torch` imports `chainrule.torch`, `torchvision` imports
+`chainrule.torch.vision`, and `einops` imports `chainrule.torch.einops`, even if the packages of
+these names are installed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ STANDS_FOR = {
     "torchvision": "chainrule.torch.vision",
     "einops": "chainrule.torch.einops",
 }
-"""Package that a script imports → module that it gets."""
+"""Package that a script imports → module of Chainrule."""
 
 
 class Aliases(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports the packages of `STANDS_FOR` and what is below them; asked before all other finders.
+    """Imports the packages of `STANDS_FOR` and their submodules, before all other finders.
 
-    A module has one object under both of its names.
+    A module is one object under both names.
     """
 
     def find_spec(
@@ -54,11 +54,11 @@ class Aliases(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
         spec = module.__spec__
         if spec is not None and spec.loader_state is not None:
-            module.__spec__ = spec.loader_state[1]  # the machinery has put the alias's there
+            module.__spec__ = spec.loader_state[1]  # the import system has set that of the alias
 
 
 def install() -> None:
-    """Let imports of this process find the aliases."""
+    """Register the aliases for imports of this process."""
     if not any(isinstance(finder, Aliases) for finder in sys.meta_path):
         sys.meta_path.insert(0, Aliases())
 
@@ -66,8 +66,8 @@ def install() -> None:
 def run(path: str, arguments: Sequence[str] = ()) -> int:
     """Run a script as `python path arguments...` would, and return its exit code.
 
-    An exception that the script does not catch is printed with the lines of the script, without
-    those of this function. SystemExit passes through, so exit codes are the script's.
+    An uncaught exception is printed with the lines of the script, without those of this function.
+    SystemExit is raised, so exit codes are kept.
     """
     try:
         with io.open_code(os.path.abspath(path)) as file:
@@ -91,7 +91,7 @@ def run(path: str, arguments: Sequence[str] = ()) -> int:
 
 
 def _print(error: BaseException) -> None:
-    """The traceback, from the first line of the script on."""
+    """Print the traceback, from the first line of the script."""
     trace: TracebackType | None = error.__traceback__
     error.__traceback__ = trace.tb_next if trace is not None else None
     sys.stdout.flush()

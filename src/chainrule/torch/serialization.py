@@ -1,4 +1,5 @@
-"""`torch.save` and `torch.load`: safe files; PyTorch's own are read, too, without their pickle."""
+"""`torch.save` and `torch.load`: safe files. Files of PyTorch are read without executing their
+pickles."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ def save(
 ) -> None:
     """Write a state dict, or a tree of dicts, lists, tensors, numbers and text, as safetensors.
 
-    `f` is a path or a binary file. Whole modules are refused: a file that holds code is not safe.
+    `f` is a path or a binary file. A module raises an error: a file with code is not safe.
 
     >>> import io, chainrule as cr
     >>> file = io.BytesIO()
@@ -61,10 +62,10 @@ def load(
     mmap: bool | None = None,
     **pickle_load_args: Any,
 ) -> Any:
-    """What `save` wrote, or what PyTorch's `torch.save` wrote, if it is tensors and plain values.
+    """Load a file of `save`, or of PyTorch's `torch.save` if it holds tensors and plain values.
 
-    Nothing in a file is ever run, whatever `weights_only` says: a file with anything else than
-    numbers, text, containers and tensors raises FormatError. bfloat16 becomes float32.
+    No code in a file runs, whatever `weights_only` is. A file with anything but numbers, text,
+    containers and tensors raises FormatError. bfloat16 becomes float32.
     """
     for place in map_location.values() if isinstance(map_location, Mapping) else [map_location]:
         require_cpu(None if callable(place) else place)
@@ -90,7 +91,7 @@ def _from_bytes(file: Any) -> Any:
 
 
 def _opened(f: Any) -> AbstractContextManager[tuple[Any, int]]:
-    """A file and its size; what is no path is read into memory."""
+    """A file and its size. An object that is no path is read into memory."""
     if isinstance(f, (str, os.PathLike)):
         return open_regular(f)
     content = f.read()
@@ -98,7 +99,7 @@ def _opened(f: Any) -> AbstractContextManager[tuple[Any, int]]:
 
 
 def add_safe_globals(safe_globals: Any) -> None:
-    """Nothing: no class of a file is ever called."""
+    """Do nothing: no class in a file is called."""
 
 
 __getattr__, __dir__ = names.facade(__name__)

@@ -25,8 +25,8 @@ def assert_close(
 ) -> None:
     """Raise AssertionError unless |actual − expected| ≤ atol + rtol·|expected| everywhere.
 
-    Shapes are equal, and dtypes too with `check_dtype`. The tolerances follow the dtype unless
-    both are given. Sequences and mappings are compared item by item.
+    Shapes must be equal, and dtypes too with `check_dtype`. The tolerances depend on the dtype
+    unless both are given. Sequences and mappings are compared item by item.
     """
     options = {
         "rtol": rtol,
@@ -57,7 +57,7 @@ def assert_close(
 
 
 def assert_allclose(actual: Any, expected: Any, rtol: Any = None, atol: Any = None) -> None:
-    """As `assert_close`, without regard to dtypes."""
+    """As `assert_close`, for any dtypes."""
     assert_close(actual, expected, rtol=rtol, atol=atol, check_dtype=False, equal_nan=True)
 
 

@@ -1,4 +1,4 @@
-"""`torch.version`: whose names these are, and that there is no GPU."""
+"""`torch.version`: the version of PyTorch whose names are used, and no GPU libraries."""
 
 from importlib.metadata import PackageNotFoundError, version
 

@@ -1,4 +1,4 @@
-"""`torch.xpu` where there is none."""
+"""`torch.xpu` on a machine without one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""What turns the package's own objects into PyTorch's: names, calls, devices, dtypes, the face.
+"""Gives the package's objects PyTorch's names, keywords, attributes, dtypes and devices.
 
-In the order in which the files build on each other: `absent`, `placement`, `dtypes`, `calls`,
-`printing`, `face`, `tensors`, `modules`, `optimizers`, `mersenne`, `compiled`, `facts`, `names`.
+The files, each of which may import the earlier ones: `absent`, `placement`, `dtypes`, `calls`,
+`printing`, `attributes`, `tensors`, `modules`, `optimizers`, `mersenne`, `compiled`, `facts`,
+`names`.
 """

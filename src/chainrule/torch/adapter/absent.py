@@ -1,7 +1,7 @@
-"""Names of PyTorch's that are not here: what PyTorch has, what to use instead, and the errors.
+"""Errors for PyTorch's names that Chainrule does not have, with advice.
 
-`names.txt` lists PyTorch's public names, one module a line. It tells a name that PyTorch has, and
-Chainrule has not, from one that is misspelt.
+`names.txt` lists PyTorch's public names, one module on each line. It distinguishes a name that only
+PyTorch has from a misspelt one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ ADVICE = {
     "torch.library": "Write an op of your own with chainrule.primitive.",
     "torch.overrides": "Write a function of your own instead of changing torch's.",
 }
-"""Dotted name, or the beginning of one → what to do instead."""
+"""Dotted name, or a prefix of it → what to use instead."""
 
 ACCELERATORS = ("accelerator", "cuda", "mps", "xpu")
 REFUSED = (
@@ -68,26 +68,26 @@ REFUSED = (
     "sparse",
     "utils.data.distributed",
 )
-"""Modules whose names can be imported, and refuse when they are called.
+"""Modules whose names can be imported but not called.
 
-A script often imports them for a case that does not occur here, such as several processes.
+Scripts often import them for cases that do not occur here, such as training in several processes.
 """
 
 
 class MissingNameError(ChainruleError, AttributeError):
-    """A name of PyTorch's that Chainrule does not have, or that PyTorch has not either."""
+    """A name that Chainrule does not have. PyTorch may have it or not."""
 
 
 class NotOfferedError(ChainruleError, NotImplementedError):
-    """A call of something that can be imported, and that Chainrule does not do."""
+    """A call of something that can be imported, but that Chainrule does not offer."""
 
 
 class NoAcceleratorError(ChainruleError, AssertionError, RuntimeError):
-    """A GPU, or another accelerator, was asked for; Chainrule computes on the CPU."""
+    """A request for a GPU or another accelerator. Chainrule computes on the CPU."""
 
 
 class MissingModuleError(ChainruleError, ModuleNotFoundError):
-    """A module of PyTorch's, or a name in one, that cannot be imported."""
+    """An import of a module, or of a name in a module, that Chainrule does not have."""
 
 
 class KeywordError(ChainruleError, TypeError):
@@ -107,7 +107,7 @@ def public_names() -> dict[str, frozenset[str]]:
 
 
 def advice_on(dotted: str) -> str | None:
-    """What to use instead of a name: the advice on it, or on the nearest module around it."""
+    """What to use instead of a name: its own advice, or that of the nearest enclosing module."""
     parts = dotted.split(".")
     for length in range(len(parts), 1, -1):
         if text := ADVICE.get(".".join(parts[:length])):
@@ -116,7 +116,7 @@ def advice_on(dotted: str) -> str | None:
 
 
 def is_refused(path: str) -> bool:
-    """Whether the module `torch.PATH` can be imported and refuses when it is used."""
+    """Whether the names of the module `torch.PATH` can be imported but not called."""
     return any(path == name or path.startswith(f"{name}.") for name in REFUSED)
 
 
@@ -149,7 +149,7 @@ def missing_module(dotted: str) -> MissingModuleError:
 
 
 class Unavailable(type):
-    """The class of names that can be imported, and refuse when they are called."""
+    """The metaclass of names that can be imported but not called."""
 
     dotted: str
 
@@ -168,7 +168,7 @@ class Unavailable(type):
 
 
 def unavailable(owner: str, name: str) -> Unavailable:
-    """`owner.name` as something that can be imported, and refuses when it is called.
+    """A class for `owner.name` that can be imported and raises an error when it is called.
 
     >>> DistributedDataParallel = unavailable("torch.nn.parallel", "DistributedDataParallel")
     >>> isinstance(3, DistributedDataParallel)

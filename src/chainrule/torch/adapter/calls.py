@@ -1,9 +1,9 @@
-"""Calls as PyTorch takes them: one rule for keywords that the package's own functions do not have.
+"""PyTorch's keywords for functions of the package: one rule for keywords that a function lacks.
 
-`adapted(f)` calls f with what it takes by itself. A keyword that f has not is, in this order, a
-word about memory that changes nothing (`device`, `memory_format`, ...); a second name (`axis`,
-`keepdims`, `input`, `other`); or an order about the result that holds for any function (`out`,
-`dtype`, `requires_grad`, `inplace`). What is left is a mistake, and the error says so.
+`adapted(f)` passes on the keywords that f has. Any other keyword is, in this order, one about
+memory that has no effect (`device`, `memory_format`, ...); a second name of a parameter (`axis`,
+`keepdims`, `input`, `other`); or one about the result that suits any function (`out`, `dtype`,
+`requires_grad`, `inplace`). The rest are errors, which name the parameters of f.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ Function = Callable[..., Any]
 _RENAMED = {"axis": "dim", "keepdims": "keepdim"}
 """NumPy's names, which PyTorch takes too."""
 _BY_PLACE = {"input": 0, "other": 1, "self": 0}
-"""What PyTorch calls the first two inputs of a function."""
+"""PyTorch's names of the first two inputs of a function."""
 _STARRED = ("dims", "repeats", "shape", "size", "sizes")
-"""What PyTorch calls a list of numbers that can also be given one by one."""
+"""PyTorch's names of a list of numbers that can also be given as separate arguments."""
 _RESULT = ("dtype", "inplace", "out", "requires_grad")
 
 
 class Taken(NamedTuple):
-    """What a function takes: its keywords, the positional ones in order, and whether any go."""
+    """The parameters of a function: its keywords, the positional ones in order, and whether it
+    accepts any others."""
 
     names: frozenset[str]
     order: tuple[str, ...]
@@ -44,7 +45,7 @@ class Taken(NamedTuple):
 
 
 def taken_by(function: Function) -> Taken:
-    """The parameters of a function. A method that stands for an op has those of the op."""
+    """The parameters of a function. A method that calls an op has the parameters of the op."""
     parameters = list(inspect.signature(_op(function)).parameters.values())
     kinds = [p.kind for p in parameters]
     return Taken(
@@ -58,7 +59,7 @@ def taken_by(function: Function) -> Taken:
 
 
 def _op(function: Function) -> Function:
-    """The op that a method stands for, which takes `(self, *args, **kwargs)`; or the function."""
+    """The op that a method with the signature `(self, *args, **kwargs)` calls; or the function."""
     if list(inspect.signature(function).parameters)[1:] != ["args", "kwargs"]:
         return function
     return operations.get(function.__name__, function)
@@ -90,12 +91,12 @@ def adapted(function: Function) -> Function:
 
 
 _GATES = (__file__, inspect.getfile(Methods), inspect.getfile(Primitive), inspect.getfile(apply))
-"""Files in which a call that does not fit its function fails."""
+"""Files in which a call with wrong arguments raises its error."""
 _COPIED = ("__module__", "__name__", "__qualname__", "__doc__")
 
 
 def _explain(function: Function, error: TypeError) -> None:
-    """Raise an error that names what the function takes, where the call alone did not fit it."""
+    """Raise an error that lists the parameters, if the arguments did not fit the function."""
     if isinstance(error, KeywordError):
         return
     words = ("positional argument", "unexpected keyword", "multiple values for argument")
@@ -112,7 +113,7 @@ def _explain(function: Function, error: TypeError) -> None:
 
 
 def _label(function: Function) -> str:
-    """How a call of the function is written."""
+    """The name of the function in error messages."""
     label = function.__qualname__.removesuffix(".__init__")
     return function.__name__ if "<locals>" in label else label
 
@@ -152,7 +153,7 @@ def _translated(
 def _sorted_out(
     function: Function, taken: Taken, keywords: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Keywords under the function's own names, and those about the result."""
+    """Split keywords into those under the function's own names and those about the result."""
     own: dict[str, Any] = {}
     orders: dict[str, Any] = {}
     for name, value in keywords.items():
@@ -174,7 +175,7 @@ def _sorted_out(
 
 
 def _placed(taken: Taken, args: tuple[Any, ...], own: dict[str, Any]) -> tuple[Any, ...]:
-    """The positional arguments, with those that came under PyTorch's names in their places."""
+    """The positional arguments, including those that were given under PyTorch's names."""
     for name, place in _BY_PLACE.items():
         if name in own and name not in taken.names:
             args = (*args[:place], own.pop(name), *args[place:])
@@ -187,7 +188,7 @@ def _placed(taken: Taken, args: tuple[Any, ...], own: dict[str, Any]) -> tuple[A
 
 
 def _written(target: Any, result: Any) -> Any:
-    """The result written to where the caller wants it."""
+    """Write the result to `out` or to the input, and set its dtype and requires_grad."""
     if isinstance(target, Tensor):
         return target.copy_(result)
     return tuple(_written(t, r) for t, r in zip(target, result, strict=True))

@@ -1,7 +1,7 @@
-"""`torch.compile`: the package's compiler, with PyTorch's promise that every function runs.
+"""`torch.compile`: the package's compiler, where every function runs.
 
-A function that cannot become one program runs eagerly, after one warning: it depends on numbers, or
-prints. The results are the same.
+A function that cannot be compiled as one program, because it depends on numbers or prints, runs
+eagerly after one warning. The results are the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from chainrule.settings import current
 Function = Callable[..., Any]
 
 MOST_CAPTURES = 8
-"""After so many captures of a function, calls that need another one run eagerly, as in PyTorch."""
+"""The most captures of one function. Calls that need another one run eagerly, as in PyTorch."""
 
 
 def compile(
@@ -49,7 +49,7 @@ def compile(
         return functools.partial(compile, fullgraph=fullgraph, disable=disable)
     if disable:
         return model
-    compiler = functools.partial(Tried, fullgraph=fullgraph)
+    compiler = functools.partial(CompiledOrEager, fullgraph=fullgraph)
     if not isinstance(model, Module):
         return compiler(model)
     compiled = compiled_module(model, compiler)
@@ -57,8 +57,8 @@ def compile(
     return compiled
 
 
-class Tried(Compiled):
-    """A function that runs as a program, and eagerly if it cannot be one."""
+class CompiledOrEager(Compiled):
+    """A compiled function that runs eagerly if it cannot be captured."""
 
     def __init__(self, function: Function, fullgraph: bool) -> None:
         super().__init__(function)
@@ -78,31 +78,32 @@ class Tried(Compiled):
                 warnings.warn(f"{name} runs eagerly: {error}", stacklevel=2)
         return self.function(*args, **named)
 
-    def like(self, function: Function) -> Tried:
+    def like(self, function: Function) -> CompiledOrEager:
         """Another function, compiled in the same way."""
-        return Tried(function, self._fullgraph)
+        return CompiledOrEager(function, self._fullgraph)
 
     def _capture(
         self, key: Any, args: tuple[Any, ...], named: dict[str, Any], reason: str | None
     ) -> Executable:
         if self.captures == MOST_CAPTURES:
             raise _TooManyCaptures("a function has too many forms")
-        with contextlib.redirect_stdout(_Refusing(sys.stdout)):
+        with contextlib.redirect_stdout(_NoOutput(sys.stdout)):
             return super()._capture(key, args, named, reason)
 
 
 class _TooManyCaptures(CaptureError):
-    """This call needs one more capture than a function gets."""
+    """A call that needs a capture beyond the limit."""
 
 
-class _Refusing:
-    """The output while a function is captured. What the function prints, a program would not."""
+class _NoOutput:
+    """Standard output during a capture. It refuses what the function prints, which a program would
+    not print again."""
 
     def __init__(self, output: Any) -> None:
         self._output, self._thread = output, threading.get_ident()
 
     def write(self, text: str) -> Any:
-        """Write for the other threads."""
+        """Write the text of other threads."""
         if threading.get_ident() == self._thread:
             raise CaptureError("a compiled function prints only while it is captured")
         return self._output.write(text)

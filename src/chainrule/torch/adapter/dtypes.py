@@ -1,4 +1,4 @@
-"""Element types and sizes as PyTorch shows them: `torch.float32`, `torch.Size([2, 3])`, `finfo`."""
+"""PyTorch's element types and sizes: `torch.float32`, `torch.Size([2, 3])`, `finfo`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError
 from chainrule.primitive import DTYPES, DType
-from chainrule.settings import get_default_dtype, set_default_dtype
+from chainrule.settings import get_default_dtype
 
 
 class dtype:
@@ -90,7 +89,7 @@ _SECOND = {
 }
 
 NAMES = _OWN | {t.name: t for t in _OTHERS}
-"""Each name of a dtype → the dtype. Complex ones have a name, and no tensors."""
+"""Each name of a dtype → the dtype. Complex dtypes have names, but no tensors."""
 NAMES |= {second: NAMES[first] for second, first in _SECOND.items()}
 
 
@@ -99,13 +98,13 @@ def by_name(name: str) -> dtype:
     return NAMES[name]
 
 
-def shown(numpy: DType) -> dtype:
+def torch_dtype(numpy: DType) -> dtype:
     """PyTorch's object for a NumPy dtype."""
     return SHOWN[numpy]
 
 
 def stored(value: Any) -> Any:
-    """A dtype argument as the package takes it: NumPy's for PyTorch's, anything else as it is."""
+    """Convert PyTorch's dtype to NumPy's; return any other argument unchanged."""
     return value.dtype if isinstance(value, dtype) else value
 
 
@@ -147,7 +146,7 @@ class finfo:
     """
 
     def __init__(self, type: Any = None) -> None:
-        self.dtype = str(type or shown(get_default_dtype())).removeprefix("torch.")
+        self.dtype = str(type or torch_dtype(get_default_dtype())).removeprefix("torch.")
         limits = _BFLOAT16 if self.dtype == "bfloat16" else np.finfo(np.dtype(self.dtype))
         self.bits = limits.bits
         self.resolution = float(str(limits.resolution))
@@ -185,16 +184,3 @@ class iinfo:
 
     def __repr__(self) -> str:
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
-
-
-def get_default_dtype_shown() -> dtype:
-    """The dtype of Python floats and new parameters: `torch.float32` at the start."""
-    return shown(get_default_dtype())
-
-
-def set_default(d: Any) -> None:
-    """Set the dtype of Python floats and new parameters."""
-    wanted = stored(d)
-    if np.dtype(wanted).kind != "f":
-        raise DTypeError("the default dtype must be floating", given=d, expected="torch.float32")
-    set_default_dtype(wanted)

@@ -1,4 +1,4 @@
-"""Functions of the root that ask or set something, and exist for PyTorch's sake alone."""
+"""Functions of `torch` that query or set something, and exist for compatibility only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chainrule.errors import ArgumentError
 from chainrule.primitive import supported
 from chainrule.tensor import Tensor
 from chainrule.torch.adapter import tensors
-from chainrule.torch.adapter.dtypes import by_name, dtype, shown
+from chainrule.torch.adapter.dtypes import by_name, dtype, torch_dtype
 from chainrule.torch.adapter.placement import CPU, device, require_cpu
 
 
@@ -23,7 +23,7 @@ def is_tensor(obj: Any) -> bool:
 
 
 def is_storage(obj: Any) -> bool:
-    """False: there are no storages."""
+    """Return False: there are no storages."""
     return False
 
 
@@ -33,7 +33,7 @@ def is_floating_point(input: Any) -> bool:
 
 
 def is_complex(input: Any) -> bool:
-    """False: there are no complex tensors."""
+    """Return False: there are no complex tensors."""
     return False
 
 
@@ -61,7 +61,7 @@ def typename(obj: Any) -> str:
 
 def get_default_dtype() -> dtype:
     """The dtype of Python floats and of new parameters: `torch.float32` at the start."""
-    return shown(settings.get_default_dtype())
+    return torch_dtype(settings.get_default_dtype())
 
 
 def set_default_dtype(d: Any) -> None:
@@ -77,21 +77,21 @@ def set_default_tensor_type(t: Any) -> None:
 
 
 def promote_types(type1: Any, type2: Any) -> dtype:
-    """The dtype that two dtypes meet in."""
+    """The dtype of a result of operands with these dtypes."""
     first, second = np.dtype(type1), np.dtype(type2)
     floats = [d for d in (first, second) if d.kind == "f"]
     common = floats[0] if len(floats) == 1 else np.result_type(first, second)
-    return shown(supported(common))
+    return torch_dtype(supported(common))
 
 
 def can_cast(from_: Any, to: Any) -> bool:
-    """Whether numbers of a dtype go into another one by themselves: floats not into integers."""
+    """Whether a dtype converts to another one implicitly. Floats do not convert to integers."""
     rank = {"b": 0, "u": 1, "i": 1, "f": 2}
     return rank[np.dtype(from_).kind] <= rank[np.dtype(to).kind]
 
 
 class LegacyType(type):
-    """The class of `torch.FloatTensor` and the like, which make tensors, and know theirs."""
+    """The metaclass of `torch.FloatTensor` and the like, for calls and isinstance."""
 
     stored: Any
 
@@ -107,7 +107,7 @@ class LegacyType(type):
 
 
 def legacy_types() -> dict[str, LegacyType]:
-    """`FloatTensor`, `LongTensor`, ...: PyTorch's oldest constructors."""
+    """`FloatTensor`, `LongTensor`, ...: PyTorch's legacy constructors."""
     return {
         name: LegacyType(name, (), {"stored": by_name(kind).stored, "__module__": "torch"})
         for name, kind in tensors.LEGACY.items()
@@ -118,7 +118,7 @@ def legacy_types() -> dict[str, LegacyType]:
 
 
 def inference_mode(mode: Any = True) -> Any:
-    """As `no_grad`; with False as `enable_grad`."""
+    """Disable gradients, as `no_grad`; with `mode=False` enable them."""
     if callable(mode):
         return grad_mode.no_grad(mode)
     return grad_mode.no_grad() if mode else grad_mode.enable_grad()
@@ -138,7 +138,7 @@ def get_default_device() -> device:
 
 
 def set_default_device(device: Any) -> None:
-    """The CPU is the only one."""
+    """Accept the CPU, the only device."""
     require_cpu(device)
 
 
@@ -146,38 +146,38 @@ get_num_interop_threads = get_num_threads
 
 
 def set_num_interop_threads(n: int) -> None:
-    """Nothing: ops run one after the other."""
+    """Do nothing: ops run one after the other."""
 
 
 _PRECISIONS = ("highest", "high", "medium")
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """Nothing: products of float32 are of full precision."""
+    """Do nothing: products of float32 have full precision."""
     if precision not in _PRECISIONS:
         raise ArgumentError("unknown precision", given=precision, expected=", ".join(_PRECISIONS))
 
 
 def get_float32_matmul_precision() -> str:
-    """ "highest": products of float32 are of full precision."""
+    """Return "highest": products of float32 have full precision."""
     return "highest"
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Nothing: all computations give the same bits each time."""
+    """Do nothing: all computations are deterministic."""
 
 
 def are_deterministic_algorithms_enabled() -> bool:
-    """True: all computations give the same bits each time."""
+    """Return True: all computations are deterministic."""
     return True
 
 
 def set_deterministic_debug_mode(debug_mode: Any) -> None:
-    """Nothing: all computations give the same bits each time."""
+    """Do nothing: all computations are deterministic."""
 
 
 def set_flush_denormal(mode: bool) -> bool:
-    """False: numbers below the normal ones are kept."""
+    """Return False: subnormal numbers are kept."""
     return False
 
 

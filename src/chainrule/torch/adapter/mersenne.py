@@ -1,7 +1,7 @@
-"""Random numbers as PyTorch draws them on a CPU: what generators do while the face is shown.
+"""Generators draw the random numbers of PyTorch on a CPU.
 
-After `torch.manual_seed(0)` layers start from PyTorch's weights, loaders read in PyTorch's order,
-and dropout drops what PyTorch's drops (where it does not call Intel's library).
+After `torch.manual_seed(0)`, layers have PyTorch's initial weights, loaders use PyTorch's order,
+and dropout drops the same elements (where PyTorch does not call Intel's library).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chainrule.ops.random import Generator, default_generator
 from chainrule.ops.shape import sizes
 from chainrule.settings import current, use
 from chainrule.tensor import Tensor, from_numpy
-from chainrule.torch.adapter.face import put
+from chainrule.torch.adapter.attributes import add
 from chainrule.torch.adapter.placement import require_cpu
 from chainrule.torch.adapter.twister import SIZE, mersenne_twister, seeded
 
@@ -25,8 +25,8 @@ _INTEGERS = np.dtype(np.int64)
 _OWN = {name: getattr(Generator, name) for name in ("uniform", "normal", "integers", "permutation")}
 
 
-class GeneratorFace:
-    """What generators draw while the face is shown."""
+class GeneratorAttributes:
+    """The draws of generators while PyTorch's attributes are active."""
 
     def __init__(self: Any, device: Any = None, seed: int = _DEFAULT_SEED) -> None:
         require_cpu(None if isinstance(device, int) else device)
@@ -34,7 +34,7 @@ class GeneratorFace:
         self.state = from_numpy(seeded(operator.index(seed)))
 
     def manual_seed(self: Any, seed: int) -> Any:
-        """Start the stream of a seed from its beginning."""
+        """Restart the stream with a seed."""
         seed = operator.index(seed)
         if not -(2**63) <= seed < 2**64:
             raise ArgumentError("a seed is an integer of 64 bits", given=seed)
@@ -74,7 +74,7 @@ class GeneratorFace:
         return self.state.detach().clone()
 
     def set_state(self: Any, new_state: Tensor) -> None:
-        """Go on from a state that `get_state` gave."""
+        """Continue from a state that `get_state` returned."""
         self.state.assign(new_state)
 
     def initial_seed(self: Any) -> int:
@@ -82,14 +82,14 @@ class GeneratorFace:
         return int(np.int64(self.state[-1].item()).astype(np.uint64))
 
     def seed(self: Any) -> int:
-        """Start another stream, of a seed that the operating system gives."""
+        """Reseed with a number from the operating system."""
         seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
         self.manual_seed(seed)
         return seed
 
 
 def _is_own(generator: Any) -> bool:
-    """Whether a generator has a state of the package's own, from before the face was shown."""
+    """Whether a generator still has the state of the package's own generator."""
     return bool(generator.state._data.shape != (SIZE,))
 
 
@@ -111,13 +111,13 @@ def _run(
 
 
 def order_seed(generator: Any) -> int:
-    """The seed that PyTorch's loaders draw: any integer of 63 bits."""
+    """The seed that a loader of PyTorch's draws: an integer of 63 bits."""
     return int(generator.integers(0, 2**63, (1,)).item())
 
 
-def wear() -> None:
-    """Let generators draw as PyTorch's do, the default one from the seed 0 at the start."""
-    for name, value in vars(GeneratorFace).items():
+def install() -> None:
+    """Make generators draw PyTorch's numbers. The default generator starts from the seed 0."""
+    for name, value in vars(GeneratorAttributes).items():
         if callable(value):
-            put(Generator, name, value)
-    put(default_generator, "state", from_numpy(seeded(0)))
+            add(Generator, name, value)
+    add(default_generator, "state", from_numpy(seeded(0)))

@@ -1,4 +1,5 @@
-"""The face of Module: devices, and errors for what PyTorch's modules have and these have not."""
+"""PyTorch's attributes of Module: devices, and errors for names that only PyTorch's modules
+have."""
 
 from __future__ import annotations
 
@@ -11,41 +12,42 @@ from chainrule.nn.module import Module
 from chainrule.nn.state import KeyReport
 from chainrule.torch.adapter import texts
 from chainrule.torch.adapter.absent import missing_name, public_names
+from chainrule.torch.adapter.attributes import add, add_all
 from chainrule.torch.adapter.calls import adapted
 from chainrule.torch.adapter.dtypes import by_name
-from chainrule.torch.adapter.face import put, put_all
 from chainrule.torch.adapter.placement import require_cpu, target_dtype
 from chainrule.torch.adapter.tensors import dtype_of
 
 _OWN_TO = Module.to
 
 
-class ModuleFace:
-    """Attributes that Module has while the face is shown."""
+class ModuleAttributes:
+    """Attributes that Module has while PyTorch's attributes are active."""
 
     def to(self: Any, *args: Any, **keywords: Any) -> Any:
-        """With floating parameters and buffers of another dtype; `cpu` changes nothing."""
+        """Convert floating parameters and buffers to another dtype. The device `cpu` has no
+        effect."""
         wanted = target_dtype(args, keywords)
         return self if wanted is None else _OWN_TO(self, np.dtype(wanted))
 
     def type(self: Any, dst_type: Any) -> Any:
-        """With floating parameters and buffers of another dtype."""
+        """Convert floating parameters and buffers to another dtype."""
         return self.to(dtype_of(dst_type))
 
     def cpu(self: Any) -> Any:
-        """The module itself: it is there."""
+        """Return the module."""
         return self
 
     def cuda(self: Any, device: Any = None) -> Any:
-        """Refused: there is no GPU."""
+        """Raise an error: there is no GPU."""
         require_cpu("cuda")
 
     def half(self: Any) -> Any:
-        """In float16."""
+        """Convert to float16."""
         return self.to(by_name("float16"))
 
     def bfloat16(self: Any) -> Any:
-        """In bfloat16, which is kept as float32."""
+        """Convert to bfloat16, which is stored as float32."""
         return self.to(by_name("bfloat16"))
 
     def __getattr__(self: Any, name: str) -> Any:
@@ -56,15 +58,15 @@ class ModuleFace:
         raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}")
 
     def share_memory(self: Any) -> Any:
-        """The module itself."""
+        """Return the module."""
         return self
 
 
-def wear() -> None:
-    """Put the face on, and PyTorch's keywords on the methods of Module."""
+def install() -> None:
+    """Add PyTorch's attributes to Module, and its keywords to the methods."""
     for name, value in list(vars(Module).items()):
         if inspect.isfunction(value) and not name.startswith("_") and name != "forward":
-            put(Module, name, adapted(value))
-    put_all(Module, ModuleFace)
-    put(Module, "__repr__", texts.text)
-    put(KeyReport, "__repr__", texts.key_report)
+            add(Module, name, adapted(value))
+    add_all(Module, ModuleAttributes)
+    add(Module, "__repr__", texts.text)
+    add(KeyReport, "__repr__", texts.key_report)

@@ -1,17 +1,17 @@
-"""Where a name of PyTorch's is found: one rule for all of its modules.
+"""Resolves PyTorch's names by one rule for all modules.
 
 `torch.PATH.NAME` is the first of these that there is:
 
-1. what the wing's own file for PATH defines: names that exist for PyTorch's sake alone;
+1. what the file of `chainrule.torch` for PATH defines: names that exist for compatibility only;
 2. a module of PyTorch's, `torch.PATH.NAME`;
-3. the package's own object of that name: in `chainrule.PATH`, or in the other homes of PATH
-   (`HOMES`), or of the name that it is a synonym of. A function takes PyTorch's keywords
-   (`calls.adapted`), a class is the class;
-4. what the module above PATH has: `torch.nn.modules.linear.Linear` is `torch.nn.Linear`;
-5. an error that says whether PyTorch has such a name, and what to use.
+3. the package's object of that name, or of the name that it is a synonym of, in `chainrule.PATH`
+   or in the other homes of PATH (`HOMES`). A function gets PyTorch's keywords (`calls.adapted`); a
+   class is returned as it is;
+4. the name in the module above PATH: `torch.nn.modules.linear.Linear` is `torch.nn.Linear`;
+5. an error that says whether PyTorch has the name, and what to use instead.
 
-So what is added to the package is found here without a change. A path of PyTorch's for which the
-wing has no file is an empty module with this rule.
+So a new object of the package needs no change here. A path of PyTorch's without a file is an empty
+module with this rule.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from typing import Any
 from chainrule.nn.module import Module
 from chainrule.primitive import operations
 from chainrule.torch.adapter import absent
+from chainrule.torch.adapter.attributes import add
 from chainrule.torch.adapter.calls import adapted, is_function
-from chainrule.torch.adapter.face import put
 from chainrule.torch.adapter.synonyms import SYNONYMS
 
 ROOT = "chainrule.torch"
@@ -51,9 +51,9 @@ HOMES = {
     "utils.checkpoint": ("chainrule",),
     "utils.data": ("chainrule.data",),
 }
-"""Path of PyTorch's → where else, beside `chainrule.PATH`, the package keeps what it has there."""
+"""Path of PyTorch's → modules of the package, besides `chainrule.PATH`, in which to look."""
 _OTHER_MEANING = ("trace",)
-"""Names by which the package's face means something else than PyTorch: an op of that name is it."""
+"""Names of `chainrule` that mean something else in PyTorch: only an op of that name matches."""
 
 
 def path_of(module: str) -> str:
@@ -62,7 +62,7 @@ def path_of(module: str) -> str:
 
 
 def dotted(path: str) -> str:
-    """`torch.nn.init` for `nn.init`; the wing's other packages have names of their own."""
+    """`torch.nn.init` for `nn.init`, `torchvision.utils` for `vision.utils`."""
     first = path.partition(".")[0]
     return (
         path.replace("vision", "torchvision", 1)
@@ -73,7 +73,7 @@ def dotted(path: str) -> str:
 
 @functools.cache
 def _homes(path: str) -> tuple[ModuleType, ...]:
-    """The modules of the package in which names of a path are looked for."""
+    """The modules of the package in which to look for the names of a path."""
     names = ([f"chainrule.{path}"] if path else []) + [*HOMES.get(path, ())]
     return tuple(importlib.import_module(name) for name in names if _exists(name))
 
@@ -106,7 +106,7 @@ def find(path: str, name: str) -> Any:
 
 @functools.cache
 def _WITH_NAMES() -> frozenset[str]:
-    """PyTorch's modules of which the names are known."""
+    """PyTorch's modules whose names are in the list."""
     return frozenset(path for path, names in absent.public_names().items() if names)
 
 
@@ -123,7 +123,7 @@ def _candidates(path: str, name: str) -> Iterator[Any]:
 
 
 def _offered(value: Any) -> Any:
-    """An object of the package as PyTorch has it: with its keywords, otherwise the same."""
+    """An object of the package with PyTorch's keywords."""
     if is_function(value):
         return adapted(value)
     if isinstance(value, type) and issubclass(value, Module):
@@ -131,12 +131,12 @@ def _offered(value: Any) -> Any:
             own = vars(kind).get("__init__")
             is_new = inspect.isfunction(own) and not hasattr(own, "__wrapped__")
             if own is not None and is_new and kind.__module__.startswith("chainrule."):
-                put(kind, "__init__", adapted(own))
+                add(kind, "__init__", adapted(own))
     return value
 
 
 def facade(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """`__getattr__` and `__dir__` of one of the wing's modules: the rule above."""
+    """`__getattr__` and `__dir__` of a module of `chainrule.torch`, by the rule above."""
     path, holder = path_of(module), sys.modules[module]
     if not hasattr(holder, "__path__"):
         holder.__path__ = []  # so that what is imported from it passes the finder below
@@ -159,12 +159,12 @@ def _has(path: str, name: str) -> bool:
 
 
 def is_module(path: str) -> bool:
-    """Whether `torch.PATH` is a module here: one of the wing's files, or one of PyTorch's paths."""
+    """Whether `torch.PATH` is a module: a file of `chainrule.torch`, or a path of PyTorch's."""
     is_class = path.rpartition(".")[2][:1].isupper()
-    return (dotted(path) in absent.public_names() and not is_class) or _exists_in_wing(path)
+    return (dotted(path) in absent.public_names() and not is_class) or _has_file(path)
 
 
-def _exists_in_wing(path: str) -> bool:
+def _has_file(path: str) -> bool:
     holder = sys.modules.get(f"{ROOT}.{path.rpartition('.')[0]}".rstrip("."))
     return (
         holder is not None
@@ -173,7 +173,7 @@ def _exists_in_wing(path: str) -> bool:
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports PyTorch's paths for which the wing has no file; it is asked after Python's own."""
+    """Imports PyTorch's paths without a file. Python asks it after its own finders."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -189,6 +189,6 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def install() -> None:
-    """Let Python find the modules of the wing that have no file."""
+    """Register the finder of modules without a file."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.append(Finder())

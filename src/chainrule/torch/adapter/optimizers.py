@@ -1,4 +1,5 @@
-"""The face of Optimizer: state dicts in PyTorch's layout, also those that PyTorch wrote."""
+"""PyTorch's attributes of Optimizer: state dicts in PyTorch's layout, including files of
+PyTorch."""
 
 from __future__ import annotations
 
@@ -11,20 +12,20 @@ from chainrule.errors import ArgumentError
 from chainrule.optim.group import SCHEDULED
 from chainrule.optim.optimizer import Optimizer
 from chainrule.tensor import Tensor, from_numpy
-from chainrule.torch.adapter.face import asked_by_package, put_all
+from chainrule.torch.adapter.attributes import add_all, asked_by_package
 
 _OWN_STATE, _OWN_LOAD = Optimizer.state_dict, Optimizer.load_state_dict
 _OWN_LAYOUT = {"optimizer", "version"}
-"""What the package's own state dicts have beside PyTorch's `state` and `param_groups`."""
+"""Entries of the package's own state dicts, besides PyTorch's `state` and `param_groups`."""
 
 
-class OptimizerFace:
-    """Attributes that Optimizer has while the face is shown."""
+class OptimizerAttributes:
+    """Attributes that Optimizer has while PyTorch's attributes are active."""
 
     def state_dict(self: Any) -> dict[str, Any]:
-        """`{"state": {0: {...}, ...}, "param_groups": [...]}`, of parameters by their number.
+        """`{"state": {0: {...}, ...}, "param_groups": [...]}`, with parameters by number.
 
-        A parameter that was not updated yet has no state.
+        A parameter that was never updated has no state.
         """
         own = _OWN_STATE(self)
         if asked_by_package():
@@ -34,7 +35,7 @@ class OptimizerFace:
         return {"state": state, "param_groups": own["param_groups"]}
 
     def load_state_dict(self: Any, state_dict: Mapping[str, Any]) -> None:
-        """Take over options and state, of this optimizer or of PyTorch's."""
+        """Load options and state of this optimizer, or of PyTorch's."""
         if {"state", "param_groups"} <= state_dict.keys() and not _OWN_LAYOUT & state_dict.keys():
             state_dict = _completed(self, state_dict)
         _OWN_LOAD(self, state_dict)
@@ -50,7 +51,7 @@ def _outward(name: str, x: Tensor) -> Tensor:
 
 
 def _completed(optimizer: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The state dict with all that this optimizer keeps, and PyTorch need not."""
+    """The state dict, with entries added that only this optimizer has."""
     own = _OWN_STATE(optimizer)
     if len(given["param_groups"]) != len(own["param_groups"]):
         raise ArgumentError(
@@ -94,6 +95,6 @@ def _inward(name: str, x: Any) -> Any:
     return from_numpy(np.array(int(x), np.int64))
 
 
-def wear() -> None:
-    """Put the face of optimizers on."""
-    put_all(Optimizer, OptimizerFace)
+def install() -> None:
+    """Add PyTorch's attributes to Optimizer."""
+    add_all(Optimizer, OptimizerAttributes)

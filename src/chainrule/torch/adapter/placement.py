@@ -1,4 +1,4 @@
-"""Devices. There is one, the CPU; PyTorch's words for it are accepted, and for others refused."""
+"""Devices: the CPU is accepted, others raise an error."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _TYPES = (
 _PLACE = re.compile(r"([a-z]+)(?::([0-9]+))?")
 
 WORDS = ("device", "layout", "memory_format", "non_blocking", "pin_memory")
-"""Keywords that say where or how numbers lie in memory, and change no result."""
+"""Keywords about the place or layout of memory, which change no result."""
 
 
 class device:
-    """A place for tensors, as PyTorch names it: `device("cpu")`, `device("cuda", 1)`.
+    """A device by PyTorch's name: `device("cpu")`, `device("cuda", 1)`.
 
-    Any of PyTorch's can be named; numbers can be put on the CPU alone. In a `with` block it is
-    the default device.
+    All of PyTorch's names are valid, but tensors exist on the CPU only. In a `with` block it is the
+    default device.
 
     >>> device("cpu"), device("cuda:1").index, device("cpu") == device("cpu")
     (device(type='cpu'), 1, True)
@@ -89,7 +89,8 @@ def is_place(value: Any) -> bool:
 
 
 def require_cpu(place: Any) -> None:
-    """Refuse every device but the CPU. None, an integer and a mapping are judged as PyTorch would.
+    """Raise an error for every device but the CPU. None, integers and mappings are read as in
+    PyTorch.
 
     >>> require_cpu("cuda")
     Traceback (most recent call last):
@@ -109,7 +110,7 @@ def require_cpu(place: Any) -> None:
 
 
 def without_places(keywords: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """The keywords without those that only say where numbers lie; a device must be the CPU."""
+    """The keywords without those about places and layouts. A device must be the CPU."""
     require_cpu(keywords.get("device"))
     return {k: v for k, v in keywords.items() if k in known or k not in WORDS}
 

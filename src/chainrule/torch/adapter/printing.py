@@ -12,7 +12,7 @@ from chainrule.errors import ArgumentError
 from chainrule.primitive import Array
 from chainrule.settings import get_default_dtype
 from chainrule.tensor import Tensor
-from chainrule.torch.adapter.dtypes import shown
+from chainrule.torch.adapter.dtypes import torch_dtype
 
 Format = Callable[[Any], str]
 
@@ -43,10 +43,10 @@ def set_printoptions(
     profile: str | None = None,
     sci_mode: bool | None = None,
 ) -> None:
-    """Set how tensors print: decimals, size from which they are shortened, numbers shown at the
-    ends of each dimension, columns, scientific notation (None: where numbers ask for it).
+    """Set how tensors print: decimals, the size above which they are shortened, items at the ends
+    of each dimension, columns, scientific notation (None: depending on the numbers).
 
-    `profile` is "default", "short" or "full", as a start for the others.
+    `profile` is "default", "short" or "full", and sets the options that are not given.
     """
     global _options
     if profile is not None and profile not in _PROFILES:
@@ -62,7 +62,7 @@ def set_printoptions(
 
 
 def text(x: Tensor) -> str:
-    """The text of a tensor: numbers, and what is not as usual."""
+    """The text of a tensor: its numbers, then a dtype that is not the default, and its gradient."""
     data = x._data
     if not isinstance(data, np.ndarray):
         return f"tensor({data})"
@@ -71,7 +71,7 @@ def text(x: Tensor) -> str:
         notes.append(f"size={data.shape}")
     usual = (get_default_dtype(), np.dtype(np.bool_), np.dtype(np.int64))
     if data.dtype not in usual or (data.size == 0 and data.dtype != usual[0]):
-        notes.append(f"dtype={shown(data.dtype)}")
+        notes.append(f"dtype={torch_dtype(data.dtype)}")
     if x._node is not None:
         notes.append(f"grad_fn=<{backward_name(x._node.primitive.name)}>")
     elif x._requires_grad:
@@ -145,7 +145,8 @@ def _number_format(numbers: Array) -> tuple[int, Format]:
 
 
 def _form(whole: bool, largest: Any, smallest: Any) -> Format:
-    """Scientific where magnitudes are far apart, else with a point, or with decimals."""
+    """Scientific notation if magnitudes differ much; else with decimals, or a point for whole
+    numbers."""
     precision = _options.precision
     wide = largest / smallest > 1000 or largest > 1e8 or (not whole and smallest < 1e-4)
     if wide if _options.sci_mode is None else _options.sci_mode:

@@ -1,4 +1,4 @@
-"""The face of Tensor: what PyTorch's have beside the numbers and their ops."""
+"""PyTorch's attributes of Tensor: dtypes, sizes, devices, text, and names found among functions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from chainrule.tape import Node
 from chainrule.tensor import Tensor
 from chainrule.torch.adapter import printing, ufuncs
 from chainrule.torch.adapter.absent import Unavailable, missing_name, public_names
+from chainrule.torch.adapter.attributes import PACKAGE, add, add_all, asked_by_package
 from chainrule.torch.adapter.calls import adapted
-from chainrule.torch.adapter.dtypes import Size, by_name, dtype, shown
-from chainrule.torch.adapter.face import PACKAGE, asked_by_package, put, put_all
+from chainrule.torch.adapter.dtypes import Size, by_name, dtype, torch_dtype
 from chainrule.torch.adapter.placement import CPU, require_cpu, target_dtype
 
 _OWN_INIT = Tensor.__init__
@@ -35,7 +35,7 @@ LEGACY = {
     "LongTensor": "int64",
     "BoolTensor": "bool",
 }
-"""PyTorch's oldest names of element types."""
+"""PyTorch's legacy names of element types."""
 _LEGACY_NAMES = {numpy: name for name, numpy in LEGACY.items()}
 
 
@@ -56,18 +56,18 @@ def legacy(data: tuple[Any, ...], kind: str) -> Any:
 
 
 class GradFn:
-    """What `x.grad_fn` shows of a tensor's place on the tape."""
+    """`x.grad_fn`: the node of a tensor on the tape."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     def name(self) -> str:
-        """PyTorch's way to name it: `MulBackward0`."""
+        """The name of the op in PyTorch's form: `MulBackward0`."""
         return printing.backward_name(self._node.primitive.name)
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        """The places of what it was computed from."""
+        """The nodes of the inputs."""
         return tuple(
             (None, 0)
             if edge is None
@@ -89,7 +89,7 @@ class GradFn:
 
 
 class AccumulateGrad:
-    """The end of the tape at a leaf, whose gradient is gathered in `variable.grad`."""
+    """The end of the tape at a leaf, which adds to `variable.grad`."""
 
     next_functions = ()
 
@@ -97,12 +97,12 @@ class AccumulateGrad:
         self.variable = variable
 
     def name(self) -> str:
-        """PyTorch's name of it."""
+        """PyTorch's name of this node."""
         return "torch::autograd::AccumulateGrad"
 
 
-class TensorFace:
-    """Attributes that Tensor has while the face is shown."""
+class TensorAttributes:
+    """Attributes that Tensor has while PyTorch's attributes are active."""
 
     def __init__(self: Any, *data: Any, **keywords: Any) -> None:
         if asked_by_package():
@@ -124,14 +124,14 @@ class TensorFace:
             raise missing_name("torch.Tensor", name)
         return method.__get__(self)
 
-    # What the package's own code reads here is NumPy's (see `asked_by_package`, which would cost
-    # more than the answer).
+    # Code of the package gets NumPy's objects here. The test of `asked_by_package` is written out,
+    # because the call would take longer than the property.
 
     @property
     def dtype(self: Any) -> Any:
         """The element type."""
         dtype = self._data.dtype
-        return dtype if _getframe(1).f_code.co_filename.startswith(PACKAGE) else shown(dtype)
+        return dtype if _getframe(1).f_code.co_filename.startswith(PACKAGE) else torch_dtype(dtype)
 
     @property
     def shape(self: Any) -> Any:
@@ -140,10 +140,10 @@ class TensorFace:
         return shape if _getframe(1).f_code.co_filename.startswith(PACKAGE) else Size(shape)
 
     def size(self: Any, dim: int | None = None) -> Any:
-        """The sizes, or the one of a dimension."""
+        """All sizes, or the size of one dimension."""
         return Size(self._data.shape) if dim is None else self._data.shape[dim]
 
-    # Where the numbers lie.
+    # Devices and memory.
 
     device = property(lambda self: CPU)
     layout = property(lambda self: "torch.strided")
@@ -151,66 +151,66 @@ class TensorFace:
     is_cpu = property(lambda self: True)
 
     def to(self: Any, *args: Any, **keywords: Any) -> Any:
-        """In another dtype; the device `cpu` is accepted and changes nothing."""
+        """Convert to another dtype. The device `cpu` has no effect."""
         wanted = target_dtype(args, keywords)
         if wanted is None or np.dtype(wanted) == self._data.dtype:
             return self.clone() if keywords.get("copy") else self
         return self.astype(np.dtype(wanted))
 
     def type(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
-        """The name of the tensor's type, or the tensor in another one."""
+        """The name of the tensor's type, or the tensor converted to another type."""
         if dtype is None:
             return f"torch.{_LEGACY_NAMES[str(self._data.dtype)]}"
         return self.to(dtype_of(dtype))
 
     def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
-        """Refused: there is no GPU."""
+        """Raise an error: there is no GPU."""
         require_cpu("cuda")
 
     def bfloat16(self: Any) -> Any:
-        """In bfloat16, which is kept as float32."""
+        """Convert to bfloat16, which is stored as float32."""
         return self.to(by_name("bfloat16"))
 
     def pin_memory(self: Any, device: Any = None) -> Any:
-        """The tensor itself: all memory is the CPU's."""
+        """Return the tensor: there is no GPU to pin memory for."""
         return self
 
     def share_memory_(self: Any) -> Any:
-        """The tensor itself."""
+        """Return the tensor."""
         return self
 
     def record_stream(self: Any, stream: Any) -> None:
-        """Nothing: there are no streams."""
+        """Do nothing: there are no streams."""
 
     def get_device(self: Any) -> int:
-        """−1: the CPU."""
+        """Return −1, the CPU."""
         return -1
 
     def is_pinned(self: Any, device: Any = None) -> bool:
-        """False: all memory is the CPU's."""
+        """Return False: there is no GPU to pin memory for."""
         return False
 
     def is_shared(self: Any) -> bool:
-        """False: no other process has it."""
+        """Return False: no other process has the tensor."""
         return False
 
     def is_contiguous(self: Any, memory_format: Any = None) -> bool:
-        """Whether the numbers lie row by row."""
+        """Whether the memory is in row-major order."""
         return bool(self._data.flags.c_contiguous)
 
     def stride(self: Any, dim: int | None = None) -> Any:
-        """How many numbers further the next one of a dimension lies."""
+        """The step in memory, in elements, along each dimension or one."""
         steps = tuple(n // self._data.itemsize for n in self._data.strides)
         return steps if dim is None else steps[dim]
 
-    # What kind of numbers they are.
+    # Elements.
 
     itemsize = property(lambda self: self._data.itemsize)
     nbytes = property(lambda self: self._data.nbytes)
     grad_fn = property(lambda self: None if self._node is None else GradFn(self._node))
 
     def element_size(self: Any) -> int:
-        """Bytes of one number."""
+        """The size of one element in bytes."""
         return int(self._data.itemsize)
 
     def nelement(self: Any) -> int:
@@ -222,7 +222,7 @@ class TensorFace:
         return bool(self._data.dtype.kind == "f")
 
     def is_complex(self: Any) -> bool:
-        """False: there are no complex tensors."""
+        """Return False: there are no complex tensors."""
         return False
 
     def is_signed(self: Any) -> bool:
@@ -231,7 +231,7 @@ class TensorFace:
 
 
 def dtype_of(value: Any) -> Any:
-    """A dtype given as such, by the name of a type (`torch.FloatTensor`), or by the type itself."""
+    """The dtype of a dtype, of a tensor type (`torch.FloatTensor`), or of its name."""
     if isinstance(value, dtype):
         return value
     if isinstance(value, Unavailable):
@@ -243,9 +243,10 @@ def dtype_of(value: Any) -> Any:
 
 
 def lookup(name: str) -> Callable[..., Any] | None:
-    """A method that Tensor does not have by itself, and PyTorch's has: the function of that name.
+    """Find a method of PyTorch's that Tensor lacks: the function `torch.NAME`, called with the
+    tensor.
 
-    `x.name_(...)`, where there is only the function, writes its result into x.
+    `x.name_(...)`, if only the function exists, writes its result into x.
     """
     if name not in public_names()["torch.Tensor"]:
         return None
@@ -261,21 +262,21 @@ def lookup(name: str) -> Callable[..., Any] | None:
 
 
 def _function(name: str) -> Callable[..., Any] | None:
-    """The function `torch.NAME`, where the package has it."""
+    """The function `torch.NAME`, if the package has it."""
     known = name in public_names()["torch"]
     function = getattr(sys.modules["chainrule.torch"], name, None) if known else None
     return function if inspect.isfunction(function) else None
 
 
 def _as_method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    put(Tensor, name, function)
+    add(Tensor, name, function)
     return function
 
 
-def wear() -> None:
-    """Put the face on, and PyTorch's keywords on the methods of Tensor."""
+def install() -> None:
+    """Add PyTorch's attributes to Tensor, and its keywords to the methods."""
     for source in reversed(Tensor.__mro__[:-1]):
         for name, value in vars(source).items():
             if inspect.isfunction(value) and not name.startswith("_"):
-                put(Tensor, name, adapted(value))
-    put_all(Tensor, TensorFace)
+                add(Tensor, name, adapted(value))
+    add_all(Tensor, TensorAttributes)

@@ -1,8 +1,8 @@
 """The text of a module as PyTorch prints it: `Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1))`.
 
-What stands in the parentheses is written down per layer: `name` for the value alone, `name=` with
-its name, `name?` with its name where it is not the default. Layers without a row print their
-options as the package does, and modules of scripts what their own `extra_repr` gives.
+A table gives the fields of each layer: `name` prints the value, `name=` the name and the value, and
+`name?` both unless the value is the default. Layers without a row print their options as the
+package does. A module of a script prints what its own `extra_repr` returns.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _ROWS = {
     r"(Reflection|Replication|Zero|Circular)Pad\dd": "padding",
     r".*Loss|MultiheadAttention|Transformer.*|CosineSimilarity|PairwiseDistance": "",
 }
-"""Layer, as a pattern of its class's name → what PyTorch prints of it."""
+"""Pattern of the class name of a layer → the fields that PyTorch prints."""
 
 _KINDS = {("MultiheadAttention", "out_proj"): "NonDynamicallyQuantizableLinear"}
-"""(module, part) → the name of the class that PyTorch has there."""
+"""(module, child) → the name of the class that PyTorch uses there."""
 
 
 def text(module: Module, kind: str | None = None) -> str:
-    """The text of a module with all below it.
+    """The text of a module and its descendants.
 
     >>> from chainrule import nn
     >>> print(nn.Sequential(nn.Linear(2, 3), nn.Dropout()))
@@ -67,7 +67,7 @@ def text(module: Module, kind: str | None = None) -> str:
 
 
 def _parts(module: Module, own: str) -> list[str]:
-    """`(name): text` of each part; equal neighbours of a list are counted: `(0-2): 3 x ...`."""
+    """`(name): text` of each child. Equal neighbours in a list are counted: `(0-2): 3 x ...`."""
     found: list[list[Any]] = []
     for name, child in module.named_children():
         kind = _KINDS.get((own, name))
@@ -131,7 +131,7 @@ def _by_x(parameter: Any) -> str:
 
 
 def key_report(report: Any) -> str:
-    """What `load_state_dict` returns, in words when all keys matched."""
+    """The text of what `load_state_dict` returns."""
     if not report.missing_keys and not report.unexpected_keys:
         return "<All keys matched successfully>"
     missing, unexpected = report.missing_keys, report.unexpected_keys

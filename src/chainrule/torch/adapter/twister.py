@@ -1,7 +1,7 @@
-"""The Mersenne Twister as PyTorch uses it (Matsumoto & Nishimura, 1998): state, draws, the record.
+"""The Mersenne Twister as PyTorch uses it (Matsumoto & Nishimura, 1998): state, draws, the op.
 
-A state is a tensor, as everywhere: the 624 words of the twister, its position, a normal number that
-was made and is not used yet, and the seed.
+A state is one tensor: the 624 words of the twister, its position, a spare normal number, and the
+seed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIZE = _WORDS + 4
 
 
 def seeded(seed: int) -> Array:
-    """The state that `torch.manual_seed(seed)` starts from."""
+    """The state after `torch.manual_seed(seed)`."""
     state = np.zeros(SIZE, np.int64)
     _, key, position, *_ = np.random.RandomState(seed % 2**32).get_state()
     state[:_WORDS], state[_POSITION] = key, position
@@ -32,7 +32,7 @@ def seeded(seed: int) -> Array:
 
 
 class Twister:
-    """Draws from a state, and gives the state after it."""
+    """Draws numbers from a state, and returns the new state."""
 
     def __init__(self, state: Array) -> None:
         self._bits = np.random.MT19937(0)
@@ -45,7 +45,7 @@ class Twister:
         self._seed = state[_SEED]
 
     def state(self) -> Array:
-        """The state now."""
+        """The current state."""
         inner = self._bits.state["state"]
         after = np.zeros(SIZE, np.int64)
         after[:_WORDS], after[_POSITION], after[_SEED] = inner["key"], inner["pos"], self._seed
@@ -59,7 +59,7 @@ class Twister:
         return self._bits.random_raw(n)
 
     def long_words(self, n: int) -> Array:
-        """n words of 64 bits: two words each, the upper half first."""
+        """n words of 64 bits: two words of 32 bits each, the upper half first."""
         halves = self.words(2 * n).reshape(n, 2)
         return (halves[:, 0] << np.uint64(32)) | halves[:, 1]
 
@@ -71,7 +71,7 @@ class Twister:
         return (bits.astype(np.float32) * np.float32(2.0**-24)).astype(dtype)
 
     def normal(self, n: int, dtype: Any) -> Array:
-        """N(0, 1), by Box and Muller (1958): in blocks of 16, or a few one after the other."""
+        """N(0, 1), by Box and Muller (1958): in blocks of 16, or in pairs for fewer numbers."""
         if n < 16:
             return np.array([self._one_normal() for _ in range(n)]).astype(dtype)
         wide = np.float64 if dtype == np.float64 else np.float32
@@ -92,7 +92,7 @@ class Twister:
         return radius * math.cos(angle)
 
     def integers(self, n: int, low: int, high: int) -> Array:
-        """{low, …, high − 1}: the remainder of a word, a long one where the range asks for it."""
+        """Integers of {low, …, high − 1}: the remainder of a word, of 64 bits for a large range."""
         span = high - low
         words = self.words(n) if span < 2**32 else self.long_words(n)
         return (words % np.uint64(span)).astype(np.int64) + low

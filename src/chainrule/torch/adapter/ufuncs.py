@@ -28,15 +28,15 @@ _REFLECTED = {
     "greater": "__lt__",
     "greater_equal": "__le__",
 }
-"""The operators' functions → the method of a tensor at their right side."""
+"""NumPy's function of an operator → the method of the tensor on its right."""
 
 
 def apply(self: Any, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-    """The tensor of the results; `array + x` and `np.float64(2) * x` are left to the tensor."""
+    """Apply NumPy's function and return a tensor. `array + x` calls the operator of the tensor."""
     if method == "__call__" and not isinstance(inputs[0], Tensor) and not options:
         reflected = getattr(self, _REFLECTED.get(ufunc.__name__, ""), None)
         if reflected is not None:
-            left = inputs[0]  # NumPy makes arrays of its numbers before it compares
+            left = inputs[0]  # NumPy converts its scalars to arrays before it compares
             return reflected(left[()] if isinstance(left, np.ndarray) and not left.ndim else left)
     arrays = [x.numpy() if isinstance(x, Tensor) else x for x in inputs]
     result = getattr(ufunc, method)(*arrays, **options)

@@ -1,4 +1,4 @@
-"""`torch.autograd`: gradients by tensors, functions of one's own, and the detection of NaN."""
+"""`torch.autograd`: gradients, custom functions, and the detection of NaN."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def grad(
     materialize_grads: bool = False,
     only_inputs: bool = True,
 ) -> tuple[Tensor | None, ...]:
-    """∂ Σ outputs / ∂ input for each input, without touching `.grad`.
+    """∂ Σ outputs / ∂ input for each input. `.grad` does not change.
 
     >>> import chainrule as cr
     >>> x = cr.tensor(2.0, requires_grad=True)
@@ -56,7 +56,7 @@ def backward(
     create_graph: bool = False,
     inputs: Any = None,
 ) -> None:
-    """Add ∂ Σ tensors / ∂x to `x.grad` for every leaf, or for the inputs alone."""
+    """Add ∂ Σ tensors / ∂x to `x.grad` for every leaf, or for the given inputs only."""
     ys = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     given = [grad_tensors] if isinstance(grad_tensors, Tensor) else grad_tensors
     seeds = [(y, seed_for(y, g)) for y, g in zip(ys, given or [None] * len(ys), strict=True)]
@@ -67,13 +67,13 @@ def backward(
 
 
 def Variable(data: Any, requires_grad: bool = False, volatile: bool = False) -> Tensor:
-    """The tensor itself: since PyTorch 0.4 every tensor is a variable."""
+    """Return the tensor. Since PyTorch 0.4 every tensor is a variable."""
     x = data if isinstance(data, Tensor) else tensor(np.asarray(data))
     return x.detach().requires_grad_() if requires_grad and not x.requires_grad else x
 
 
 class set_detect_anomaly:
-    """Stop at the first op that gives NaN or infinity: from here on, or in a `with` block.
+    """Raise an error at the first op that gives NaN or infinity, from now on or in a `with` block.
 
     >>> with set_detect_anomaly(True):
     ...     pass

@@ -1,6 +1,6 @@
-"""`torch.autograd.Function`: an op of one's own, with forward and backward in tensors.
+"""`torch.autograd.Function`: a custom op with forward and backward in tensors.
 
-Its result hangs on the tape like that of any op: one node, whose derivative is `backward`.
+Each call is one node on the tape, whose derivative is `backward`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from chainrule.torch.adapter import names
 
 
 class FunctionCtx:
-    """What `forward` leaves for `backward`: saved tensors, marks, and any attribute."""
+    """The context that `forward` prepares for `backward`: saved tensors, marks, any attribute."""
 
     def __init__(self, args: Sequence[Any]) -> None:
         self.needs_input_grad = tuple([isinstance(a, Tensor) and a.requires_grad for a in args])
@@ -42,7 +42,7 @@ class FunctionCtx:
         self._fixed = args
 
     def set_materialize_grads(self, value: bool) -> None:
-        """Whether an output that no gradient reached comes to `backward` with zeros, or as None."""
+        """Set whether `backward` gets zeros, or None, for an output without a gradient."""
         self.materialize_grads = value
 
     @property
@@ -51,7 +51,7 @@ class FunctionCtx:
         return self._to_save
 
     def _hand_over(self, outputs: Sequence[Tensor]) -> list[Tensor]:
-        """What the tape is to keep. An output would keep itself alive, so its place is noted."""
+        """The tensors for the tape to keep. For an output it is the index, which avoids a cycle."""
         places = {id(y): -1 - place for place, y in enumerate(outputs)}
         kept = [x for x in self._to_save if x is not None and id(x) not in places]
         supply = iter(range(len(kept)))
@@ -63,7 +63,7 @@ class FunctionCtx:
         return kept
 
     def _take_back(self, kept: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        """Show in `saved_tensors` what the tape kept, and outputs as they hang on it."""
+        """Restore `saved_tensors` from what the tape kept, and from the outputs."""
         self._to_save = tuple(
             [
                 None if place is None else kept[place] if place >= 0 else outputs[-1 - place]
@@ -73,11 +73,11 @@ class FunctionCtx:
 
 
 class Function:
-    """An op with a derivative of one's own. Subclass it and call `apply`.
+    """An op with a custom derivative. Subclass it and call `apply`.
 
-    `forward(ctx, *args)` computes, without gradients; `backward(ctx, *grad_outputs)` returns a
-    gradient, or None, for each of args. Instead of taking `ctx`, forward may leave the saving to
-    `setup_context(ctx, inputs, output)`.
+    `forward(ctx, *args)` computes without gradients. `backward(ctx, *grad_outputs)` returns a
+    gradient or None for each argument. If `setup_context(ctx, inputs, output)` is defined, it saves
+    what backward needs, and forward takes no `ctx`.
 
     >>> import chainrule as cr
     >>> class Square(Function):
@@ -99,22 +99,22 @@ class Function:
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
-        """The computation; every subclass writes its own."""
+        """Compute the output. Every subclass defines it."""
         raise NotImplementedError("a Function needs a forward")
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
-        """What backward needs, where forward takes no ctx."""
+        """Save what backward needs, if forward takes no ctx."""
         raise NotImplementedError
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        """The gradients of the arguments; every subclass writes its own."""
+        """Compute the gradients of the arguments. Every subclass defines it."""
         raise NotImplementedError("a Function needs a backward to be differentiated")
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
-        """Run forward, and leave a node on the tape where a gradient is wanted."""
+        """Run forward, and record a node on the tape if an input requires gradients."""
         context = FunctionCtx(args)
         with use(gradients=False):
             if cls.setup_context is Function.setup_context:
@@ -135,7 +135,7 @@ def _are_tensors(values: Sequence[Any]) -> tuple[bool, ...]:
 
 
 def _own(y: Any, args: Sequence[Any], context: FunctionCtx) -> Any:
-    """An output as a tensor of its own, where forward returned an input that it did not write."""
+    """A new tensor for an output that is an unmodified input."""
     written = any(y is d for d in context._dirty)
     if isinstance(y, Tensor) and any(y is a for a in args) and not written:
         with use(gradients=False):
@@ -150,7 +150,7 @@ def _record(
     results: Sequence[Any],
     outputs: tuple[Tensor, ...],
 ) -> None:
-    """Leave a node on the tape that keeps what was saved and leads to the arguments."""
+    """Record a node that keeps the saved tensors and points to the arguments."""
     edges = [
         (a._node or a, a._output) if a._requires_grad else None
         for a in args
@@ -167,7 +167,7 @@ def _record(
 
 
 def _primitive(kind: type[Function]) -> Primitive:
-    """The record of a Function: its derivative calls `backward`. It is in no registry."""
+    """The primitive of a Function, whose derivative calls `backward`. It is not registered."""
     if "_primitive" in vars(kind):
         return kind._primitive
 

@@ -1,4 +1,4 @@
-"""`torch.backends`: switches of libraries that are not there, and change nothing."""
+"""`torch.backends`: switches of absent libraries, which have no effect."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from chainrule.torch.adapter import names
 
 
 def _unavailable(*args: Any) -> bool:
-    """False."""
+    """Return False."""
     return False
 
 
 def _any_kernel(*args: Any, **keywords: Any) -> nullcontext[None]:
-    """Nothing: attention has one implementation."""
+    """Do nothing: attention has one implementation."""
     return nullcontext()
 
 

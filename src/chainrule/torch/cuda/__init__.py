@@ -1,7 +1,4 @@
-"""`torch.cuda` where there is no GPU: questions have answers, and orders are refused.
-
-The rest of PyTorch's names can be imported, and refuse when they are called.
-"""
+"""`torch.cuda` without a GPU: queries answer so, and other calls raise an error."""
 
 from __future__ import annotations
 
@@ -13,17 +10,17 @@ OutOfMemoryError = MemoryError
 
 
 def is_available(*args: Any) -> bool:
-    """False: there is no GPU."""
+    """Return False: there is no GPU."""
     return False
 
 
 def device_count(*args: Any) -> int:
-    """0: there is no GPU."""
+    """Return 0: there is no GPU."""
     return 0
 
 
 def manual_seed(seed: Any = None) -> None:
-    """Nothing: there is no GPU. `torch.manual_seed` seeds the CPU's generator."""
+    """Do nothing: there is no GPU. `torch.manual_seed` seeds the CPU's generator."""
 
 
 is_initialized = is_bf16_supported = is_available

@@ -1,4 +1,4 @@
-"""`torch.cuda.amp`: the older path of `torch.amp`, for the GPU that is not there."""
+"""`torch.cuda.amp`: the older path of `torch.amp`, for a GPU."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from chainrule.torch.adapter import names
 
 
 class autocast(amp.autocast):
-    """As `torch.amp.autocast("cuda")`: without a GPU it changes nothing."""
+    """As `torch.amp.autocast("cuda")`: without a GPU it has no effect."""
 
     def __init__(self, enabled: bool = True, dtype: Any = None, cache_enabled: bool = True) -> None:
         super().__init__("cuda", dtype, enabled)
 
 
 class GradScaler(amp.GradScaler):
-    """As `torch.amp.GradScaler("cuda")`: without a GPU it scales by 1."""
+    """As `torch.amp.GradScaler("cuda")`: without a GPU the scale is 1."""
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__("cuda", *args, **keywords)

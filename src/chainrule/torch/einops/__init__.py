@@ -1,8 +1,8 @@
-"""`einops`: shapes by readable patterns (Rogozhnikov, 2022), of tensors and of NumPy's arrays.
+"""`einops`: changes of shape by patterns (Rogozhnikov, 2022), for tensors and NumPy arrays.
 
-A pattern names the axes before and after, `"b c (h 2) w -> b (c w) h"`: parentheses hold axes that
-are one dimension together, `...` any others, a number an axis of that size. What is named on the
-left alone is reduced, what on the right alone is repeated.
+A pattern names the axes before and after, `"b c (h 2) w -> b (c w) h"`. Parentheses hold axes that
+form one dimension, `...` stands for any other axes, and a number for an axis of that size. Axes on
+the left only are reduced, axes on the right only are repeated.
 
 >>> import chainrule as cr
 >>> x = cr.arange(12).reshape(2, 6)
@@ -38,12 +38,12 @@ _REDUCTIONS = {
 
 
 def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
-    """The same numbers with the dimensions in another order, split or joined, as in the pattern."""
+    """Reorder, split and join dimensions by a pattern."""
     return _applied(tensor, pattern, axes_lengths, "rearrange", None)
 
 
 def reduce(tensor: Any, pattern: str, reduction: Reduction, **axes_lengths: int) -> Any:
-    """Reduced over the axes that are on the left of the pattern alone.
+    """Reduce over the axes that are only on the left of the pattern.
 
     `reduction` is "sum", "mean", "max", "min", "prod", "any" or "all", or a function of a tensor
     and of dimensions.
@@ -54,7 +54,7 @@ def reduce(tensor: Any, pattern: str, reduction: Reduction, **axes_lengths: int)
 
 
 def repeat(tensor: Any, pattern: str, **axes_lengths: int) -> Any:
-    """Repeated along the axes that are on the right of the pattern alone."""
+    """Repeat along the axes that are only on the right of the pattern."""
     return _applied(tensor, pattern, axes_lengths, "repeat", None)
 
 

@@ -1,4 +1,4 @@
-"""What a pattern asks for: sizes and orders, worked out once for a pattern and a shape."""
+"""Parses patterns. The plan for a pattern and a shape is cached."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TOKEN = re.compile(r"\s*(\.\.\.|[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[()])")
 
 
 class EinopsError(ChainruleError, RuntimeError):
-    """A pattern that is not well formed, or that does not fit the tensor."""
+    """A malformed pattern, or one that does not fit the tensor."""
 
 
 class Plan(NamedTuple):
@@ -61,7 +61,8 @@ def plan(
 
 
 def _groups(side: str, pattern: str, number: int) -> list[Group]:
-    """The dimensions of one side, each the list of its axes. Axes of a number get names with #."""
+    """The dimensions of one side, each a list of axes. An axis that is a number gets a name with
+    #."""
     groups: list[Group] = []
     inside = False
     place = 0
@@ -77,7 +78,7 @@ def _groups(side: str, pattern: str, number: int) -> list[Group]:
             if inside:
                 groups.append([])
             continue
-        if token.isdigit():  # 1 is no axis, only a place
+        if token.isdigit():  # 1 is a dimension without an axis
             names = [] if token == "1" else [f"#{number}.{len(groups)}.{place}={token}"]
         else:
             names = [token]

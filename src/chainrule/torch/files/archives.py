@@ -1,4 +1,4 @@
-"""The two formats of PyTorch's files: a zip archive, and before version 1.6 a row of pickles."""
+"""PyTorch's two file formats: a zip archive, and before version 1.6 a sequence of pickles."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _LEGACY_PROTOCOL = 1001
 
 
 def is_archive(start: bytes) -> bool:
-    """Whether a file that begins like this is one of PyTorch's."""
+    """Whether a file with these first bytes is one of PyTorch's."""
     return start.startswith((b"PK\x03\x04", b"\x80\x02\x8a\n"))
 
 
 def read(file: BinaryIO, size: int, where: str) -> Any:
-    """The object in one of PyTorch's files. Raises FormatError for one that is damaged."""
+    """The object in a file of PyTorch's. Raises FormatError for a damaged file."""
     start = file.read(4)
     file.seek(0)
     return _Zip(file, size, where).load() if start[:2] == b"PK" else _legacy(file, size, where)
 
 
 class _Zip:
-    """A zip archive: `data.pkl` describes the object, `data/KEY` are its storages, not packed."""
+    """A zip archive: `data.pkl` describes the object, `data/KEY` are its storages, uncompressed."""
 
     def __init__(self, file: BinaryIO, size: int, where: str) -> None:
         self.where, self.size, self._left = where, size, size
@@ -85,7 +85,7 @@ class _Zip:
         return known
 
     def _read(self, name: str) -> bytes:
-        """A member's bytes; together they are no more than the file has."""
+        """The bytes of a member. All members together have no more bytes than the file."""
         member = self._members.get(f"{self._folder}/{name}")
         if member is None:
             raise self._damage(f"{name:.40} is missing")
@@ -113,14 +113,14 @@ _BROKEN = (
     LookupError,
     struct.error,
 )
-"""What the zip reader raises on damaged archives."""
+"""The exceptions of the zip reader for damaged archives."""
 
 
 def _legacy(file: BinaryIO, size: int, where: str) -> Any:
     """Magic number, version and system; then the object, the storages' keys, and their numbers.
 
-    The numbers come after the object that they belong to. So the object is read twice: first for
-    the storages that it names, then with their numbers.
+    The numbers come after the object. So the object is read twice: first to find its storages,
+    then with their numbers.
     """
     plain = Unpickler(where, size, _no_storage)
     if plain.load(file) != _LEGACY_MAGIC or _next(file, size, where) != _LEGACY_PROTOCOL:

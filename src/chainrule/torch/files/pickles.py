@@ -1,9 +1,9 @@
-"""The object that a pickle of PyTorch's describes, built by an interpreter of its own.
+"""A safe interpreter for the pickles in PyTorch's files.
 
-Python's unpickler calls whatever a file names. This one knows the opcodes that put numbers, text
-and containers together, and a short list of names: PyTorch's tensors, parameters, sizes, devices
-and dtypes, `OrderedDict`, sets, and NumPy's numbers. Any other opcode or name is refused, and no
-name is ever imported. Work and memory are bounded by the size of the file.
+Python's unpickler imports and calls what a file names. This one knows the opcodes that build
+numbers, text and containers, and a short list of names: PyTorch's tensors, parameters, sizes,
+devices and dtypes, `OrderedDict`, sets, and NumPy's numbers. Any other opcode or name raises
+FormatError, and no name is imported. Work and memory are bounded by the size of the file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _KEYS = (str, int, float, bool, bytes, type(None))
 
 _STORAGES = {f"torch {name.removesuffix('Tensor')}Storage": kind for name, kind in LEGACY.items()}
 _NUMBERS = {"b1", "i1", "i2", "i4", "i8", "u1", "f2", "f4", "f8"}
-"""NumPy's codes of the numbers that may stand alone in a file."""
+"""NumPy's codes of the scalars that a file may contain."""
 
 
 Order = Literal["<", ">"]
@@ -39,19 +39,19 @@ _AS_INTEGERS = {"bfloat16": "u2", "bool": "u1"}
 
 
 def bytes_of(kind: str, count: int) -> int:
-    """How many bytes so many numbers take in a file."""
+    """The number of bytes of so many elements in a file."""
     return count * np.dtype(_AS_INTEGERS.get(kind, kind)).itemsize
 
 
 class Storage(NamedTuple):
-    """Numbers in one row, as a file keeps them, and PyTorch's name of their kind."""
+    """The elements of a storage in a file, and PyTorch's name of their type."""
 
     numbers: Array
     kind: str
 
     @classmethod
     def of(cls, data: bytes, kind: str, order: Order = "<") -> Storage:
-        """The numbers of a file; those that NumPy lacks or trusts too much as plain integers."""
+        """The elements of a storage. Those of bfloat16 and bool are read as integers."""
         written = np.dtype(_AS_INTEGERS.get(kind, kind)).newbyteorder(order)
         return cls(np.frombuffer(data, written), kind)
 
@@ -61,14 +61,14 @@ class Array0:
 
 
 class Named:
-    """A name that the pickle may call, until it is called."""
+    """A name that the pickle may call."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
 class Entry(NamedTuple):
-    """What the file says of a storage: kind, key, and the number of elements."""
+    """The description of a storage in a file: type, key, and number of elements."""
 
     kind: str
     key: str
@@ -76,7 +76,7 @@ class Entry(NamedTuple):
 
 
 class Unpickler:
-    """Builds the object of one pickle; `storage(entry)` gives the numbers that it refers to.
+    """Builds the object of one pickle. `storage(entry)` returns the storage that it refers to.
 
     Raises FormatError, naming `where`, for everything that is not as PyTorch writes it.
     """
@@ -113,7 +113,7 @@ class Unpickler:
         return FormatError(f"{self.where}: the pickle is not one of PyTorch's: {what:.200}")
 
     def _spend(self, size: int) -> None:
-        """Refuse files that ask for much more memory than their size explains."""
+        """Refuse a file that needs much more memory than its own size."""
         self._left -= size
         if self._left < 0:
             raise self._damage("it asks for far more memory than the file has")
@@ -173,14 +173,14 @@ class Unpickler:
             target[self._key(key)] = value
 
     def _key(self, key: Any) -> Any:
-        """A key of plain values: comparing others could take for ever."""
+        """Check that a key of a dict consists of plain values, which compare quickly."""
         parts = key if type(key) is tuple else (key,)
         if not all(type(part) in _KEYS for part in parts):
             raise self._damage(f"a key is a {type(key).__name__}")
         return key
 
     def _build(self) -> None:
-        """Attributes of what was built: of containers (`_metadata`) they are left out."""
+        """Set the state of an object. Attributes of containers (`_metadata`) are ignored."""
         state = self._stack.pop()
         target = self._stack[-1]
         if isinstance(target, Array0):
@@ -197,7 +197,7 @@ class Unpickler:
         self._stack.append(self._named(f"{module} {name}"))
 
     def _named(self, name: str) -> Any:
-        """A name of the list; a dtype is one by itself."""
+        """A name from the list, or a dtype."""
         module, _, last = name.partition(" ")
         if module == "torch" and last in NAMES:
             return NAMES[last]
@@ -220,7 +220,7 @@ class Unpickler:
         self._stack.append(getattr(self, _CALLS[function.name])(*args))
 
     def _persistent(self) -> None:
-        """A storage: ("storage", its type, key, device, number of elements)."""
+        """A storage, from ("storage", its type, key, device, number of elements)."""
         tag, kind, key, _, count, *views = self._stack.pop()
         if tag != "storage" or not isinstance(kind, Named) or any(v is not None for v in views):
             raise self._damage("it refers to something that is no storage")
@@ -231,7 +231,7 @@ class Unpickler:
     # -- calls ---------------------------------------------------------------------------------
 
     def _dict(self, *args: Any) -> dict[Any, Any]:
-        """An OrderedDict, of nothing or of pairs; and a defaultdict, without its default."""
+        """An OrderedDict, empty or of pairs; or a defaultdict, without its factory."""
         pairs = args[0] if args and isinstance(args[0], list) else []
         self._spend(_POINTER * len(pairs))
         return {self._key(key): value for key, value in pairs}
@@ -270,7 +270,7 @@ class Unpickler:
         return Array0()
 
     def _array(self, shape: Any, dtype: Any, in_columns: Any, data: Any) -> Array:
-        """An array of NumPy's: its numbers row by row, or column by column."""
+        """A NumPy array in row-major or column-major order."""
         content = data.encode("latin1") if type(data) is str else data
         count = math.prod(shape) if type(shape) is tuple and len(shape) <= _MAX_RANK else -1
         if not isinstance(dtype, np.dtype) or len(content) != count * dtype.itemsize:
@@ -285,7 +285,7 @@ class Unpickler:
     def _tensor(
         self, storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = False, *_: Any
     ) -> Tensor:
-        """A tensor of `size` over a storage: numbers `stride` apart, from `offset` on."""
+        """A tensor of `size` over a storage, with `stride` and `offset`."""
         if not isinstance(storage, Storage) or type(size) is not tuple or type(stride) is not tuple:
             raise self._damage("a tensor has no storage, size or strides")
         whole = (offset, *size, *stride)
@@ -313,13 +313,13 @@ def _strided(numbers: Array, offset: int, size: tuple[int, ...], stride: tuple[i
 
 
 def _decoded(array: Array, kind: str) -> Array:
-    """The numbers in the machine's byte order; bfloat16 is the upper half of a float32."""
+    """The elements in native byte order; bfloat16 is the upper half of a float32."""
     native = np.array(array, array.dtype.newbyteorder("="), order="C")
     if kind == "bool":
         return np.asarray(native != 0)
     if kind != "bfloat16":
         return native
-    stored(NAMES["bfloat16"])  # warns once that such numbers are kept as float32
+    stored(NAMES["bfloat16"])  # warns once that bfloat16 is stored as float32
     return np.asarray(native.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
@@ -377,7 +377,7 @@ _STEPS: dict[str, Callable[[Unpickler], Any]] = {
     "BUILD": Unpickler._build,
     "BINPERSID": Unpickler._persistent,
 }
-"""Opcode → what it does. Those that make instances of classes are not here."""
+"""Opcode → its action. Opcodes that create instances of classes are missing on purpose."""
 
 _CALLS = {
     "collections OrderedDict": "_dict",
@@ -392,7 +392,7 @@ _CALLS = {
 }
 _MENTIONED = {f"{home} {kind}" for home in ("builtins", "__builtin__") for kind in ("list", "dict")}
 _MENTIONED.add("numpy ndarray")
-"""What a pickle names without calling it: what a defaultdict makes, the class of arrays."""
+"""Names that a pickle does not call: the factory of a defaultdict, the class of arrays."""
 _CALLS |= {f"{home} set": "_new_set" for home in ("builtins", "__builtin__")}
 _CALLS |= {f"{home} frozenset": "_new_frozenset" for home in ("builtins", "__builtin__")}
 _CALLS |= {f"numpy.{core}.multiarray _reconstruct": "_array_to_come" for core in ("core", "_core")}

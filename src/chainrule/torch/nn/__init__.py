@@ -1,4 +1,4 @@
-"""`torch.nn`: the package's layers, and the wrappers for machines with several devices."""
+"""`torch.nn`: the package's layers, and the wrapper for several devices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chainrule.torch.adapter import names
 
 
 class DataParallel(Module):
-    """A module on several GPUs; without one it runs the module itself, found in `.module`."""
+    """PyTorch's wrapper for several GPUs. Without a GPU it calls the module in `.module`."""
 
     def __init__(
         self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0

@@ -1,4 +1,4 @@
-"""`torch.nn.init`: the package's initializers, also under their oldest names, without `_`."""
+"""`torch.nn.init`: the package's initializers, also under their legacy names, without `_`."""
 
 from __future__ import annotations
 

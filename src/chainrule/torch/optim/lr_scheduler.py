@@ -1,4 +1,4 @@
-"""`torch.optim.lr_scheduler`: the package's schedules, and the older name of their base."""
+"""`torch.optim.lr_scheduler`: the package's schedules, and the legacy name of their base class."""
 
 from chainrule.optim import LRScheduler as _LRScheduler
 from chainrule.torch.adapter import names

@@ -1,4 +1,4 @@
-"""`torch.utils`: data, checkpoints, the log for TensorBoard."""
+"""`torch.utils`: data, checkpoints, TensorBoard."""
 
 from chainrule.torch.adapter import names
 

@@ -1,4 +1,4 @@
-"""`torch.utils.checkpoint`: activations are computed again on the walk back instead of kept."""
+"""`torch.utils.checkpoint`: the backward pass recomputes activations instead of storing them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def checkpoint(
     preserve_rng_state: bool = True,
     **kwargs: Any,
 ) -> Any:
-    """`function(*args, **kwargs)` that keeps only its arguments; the walk back runs it again."""
+    """Call a function and store only its arguments. The backward pass calls it again."""
     return _checkpoint(function, *args, **kwargs)
 
 
 def checkpoint_sequential(
     functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any
 ) -> Any:
-    """A row of functions in so many parts, each a checkpoint but the last."""
+    """Call a sequence of functions in segments, each a checkpoint except the last."""
     layers: Sequence[Any] = [*functions.children()] if hasattr(functions, "children") else functions
     size = max(1, len(layers) // segments)
     starts = [size * i for i in range(segments)]
@@ -38,7 +38,7 @@ def checkpoint_sequential(
 
 
 class _Row:
-    """Functions one after another."""
+    """A sequence of functions."""
 
     def __init__(self, functions: Sequence[Any]) -> None:
         self.functions = functions

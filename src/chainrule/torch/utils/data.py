@@ -18,16 +18,16 @@ _make = adapted(data.DataLoader.__init__)
 
 
 class DataLoader(data.DataLoader):
-    """The package's loader. A batch is of one sample unless `batch_size` says otherwise.
+    """The package's loader with the default batch size 1.
 
-    With `shuffle` it reads in the order in which PyTorch's would.
+    With `shuffle` it uses PyTorch's order.
     """
 
     def __init__(self, dataset: Any, batch_size: Any = 1, *args: Any, **keywords: Any) -> None:
         _make(self, dataset, batch_size, *args, **keywords)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        order_seed(self.generator or default_generator)  # PyTorch draws one for its workers
+        order_seed(self.generator or default_generator)  # PyTorch draws a seed for its workers
         if self.shuffle and self.seed is None:
             self.seed = order_seed(default_generator) if self.generator is None else 0
         return self._to_the_end(super().__iter__())
@@ -35,7 +35,7 @@ class DataLoader(data.DataLoader):
     def _to_the_end(self, batches: Iterator[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
         yield from batches
         if self.shuffle and self.generator is not None:
-            self.generator.permutation(self._length)  # PyTorch draws one more, and leaves it
+            self.generator.permutation(self._length)  # PyTorch draws one more that it does not use
 
     def _order(self, seed: int | None, epoch: int) -> Any:
         if not self.shuffle or self._seeded:
@@ -47,7 +47,7 @@ class DataLoader(data.DataLoader):
 def random_split(
     dataset: Any, lengths: Sequence[int] | Sequence[float], generator: Generator | None = None
 ) -> list[Any]:
-    """Parts of the given lengths (or fractions that add up to 1), drawn without overlap."""
+    """Split into random parts of the given lengths, or fractions that add up to 1."""
     sizes = [len(part) for part in data.random_split(dataset, lengths, seed=0)]
     order = (generator or default_generator).permutation(sum(sizes)).numpy()
     ends = np.cumsum(sizes)

@@ -1,4 +1,4 @@
-"""`torch.utils.tensorboard`: tensorboardX (the extra `logs`), which is given arrays for tensors."""
+"""`torch.utils.tensorboard`: tensorboardX (the extra `logs`) with tensors as arguments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chainrule.tensor import Tensor
 
 
 class SummaryWriter:
-    """Writes scalars, histograms, images, text, ... to a folder that TensorBoard shows.
+    """Writes scalars, histograms, images and text to a folder for TensorBoard.
 
     It has the methods of `tensorboardX.SummaryWriter`. Raises MissingDependencyError without it.
     """

@@ -1,4 +1,4 @@
-"""`torchvision` as tutorials use it: `datasets`, `transforms`, `utils`.
+"""The parts of `torchvision` that tutorials use: `datasets`, `transforms`, `utils`.
 
 Pictures are Pillow's (the extra `images`) or tensors (C, H, W). Random transforms draw from the
 default generator, so `torch.manual_seed` fixes them.

@@ -31,7 +31,7 @@ def _names(train: bool) -> list[str]:
 
 
 def read_folder(folder: str, train: bool) -> Part | None:
-    """Pixels (N, 3, 32, 32) and labels of one part, or None where the folder has no such files."""
+    """Pixels (N, 3, 32, 32) and labels of one part, or None if the folder has no such files."""
     for below, suffix, read in (
         ("cifar-10-batches-bin", ".bin", _read_binary),
         ("cifar-10-batches-py", "", _read_pickle),
@@ -43,7 +43,7 @@ def read_folder(folder: str, train: bool) -> Part | None:
 
 
 def downloaded(train: bool) -> Part:
-    """The part out of the archive in the cache, fetched first where it is not there."""
+    """One part of the archive in the cache, which is downloaded if it is missing."""
     path = fetch(_ARCHIVE, _MIRRORS, os.path.join(cache_folder(), "cifar10"))
     parts = []
     with tarfile.open(path) as archive:

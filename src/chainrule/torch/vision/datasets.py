@@ -1,7 +1,7 @@
-"""`torchvision.datasets`: sets of pictures, found under the root, `$CHAINRULE_DATA`, or downloaded.
+"""`torchvision.datasets`: datasets of pictures under the root, `$CHAINRULE_DATA`, or downloaded.
 
-Sample i is (picture, label), each through its transform. Sets in memory read a whole batch at once
-where the transforms allow it, which gives the same numbers.
+Sample i is (picture, label), each after its transform. Datasets in memory transform a whole batch
+at once if the transforms can, with the same results.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PathLike = str | os.PathLike[str]
 
 
 class VisionDataset(Dataset):
-    """The base: a root folder, and transforms of picture and label."""
+    """The base class: a root folder, and transforms of picture and label."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class VisionDataset(Dataset):
         return "\n".join([*lines, *self.extra_repr().splitlines()])
 
     def extra_repr(self) -> str:
-        """More lines of the text."""
+        """Additional lines of the text form."""
         return ""
 
 
@@ -78,7 +78,7 @@ class _InMemory(VisionDataset):
         return self.transforms(picture, int(self._labels[index]))
 
     def gather(self, indices: Any, generator: Any = None) -> tuple[Array, ...]:
-        """The samples at `indices`, in one go where the transforms allow it."""
+        """The samples at `indices`, as one batch if the transforms can."""
         at_once = getattr(self.transform, "on_batch", None)
         own = type(self).__getitem__ is _InMemory.__getitem__
         plain = own and self.transforms == self._one_by_one and self.target_transform is None
@@ -96,8 +96,8 @@ class _InMemory(VisionDataset):
 class MNIST(_InMemory):
     """The MNIST digits (LeCun, Cortes and Burges, 1998): 60,000 to train with, 10,000 to test.
 
-    Looked for in `root/MNIST/raw` (torchvision's place) and `$CHAINRULE_DATA/mnist`. With
-    `download` then in the cache, and at last on the network, verified by SHA-256.
+    The files are in `root/MNIST/raw`, as with torchvision, or in `$CHAINRULE_DATA/mnist`. With
+    `download`, they can also be in the cache, or are downloaded and verified by SHA-256.
     """
 
     classes = (
@@ -176,9 +176,9 @@ class FashionMNIST(MNIST):
 class CIFAR10(_InMemory):
     """CIFAR-10 (Krizhevsky, 2009): pictures of 32 × 32, 50,000 to train with, 10,000 to test.
 
-    Looked for in `root` and `$CHAINRULE_DATA/cifar10`, in torchvision's folder
-    `cifar-10-batches-py` (its pickles are read without running them) or the binary version's
-    `cifar-10-batches-bin`. With `download`, fetched into the cache (170 MB), verified by SHA-256.
+    The files are in `root` or `$CHAINRULE_DATA/cifar10`, in the folder `cifar-10-batches-py` of
+    torchvision (its pickles are not executed), or `cifar-10-batches-bin`, the binary version. With
+    `download`, the archive (170 MB) is downloaded to the cache and verified by SHA-256.
     """
 
     classes = (
@@ -266,7 +266,7 @@ def _open(path: str) -> Any:
 
 
 class FakeData(VisionDataset):
-    """Pictures of noise, the same ones each time."""
+    """Pictures of noise, always the same."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Pillow's pictures and tensors, one into the other; and what Pillow does, done to tensors."""
+"""Converts between Pillow's pictures and tensors, and applies Pillow's operations to tensors."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from chainrule.primitive import Array
 from chainrule.tensor import Tensor, from_numpy
 
 _CHANNELS = {"1": np.bool_, "L": np.uint8, "I": np.int32, "I;16": np.int16, "F": np.float32}
-"""Modes of pictures with one channel → their numbers; others have eight bits a channel."""
+"""Mode of a picture with one channel → its dtype. Other modes have eight bits per channel."""
 
 
 class InterpolationMode(Enum):
-    """How numbers between pixels are found."""
+    """The method of interpolation between pixels."""
 
     NEAREST = "nearest"
     NEAREST_EXACT = "nearest-exact"
@@ -30,7 +30,7 @@ class InterpolationMode(Enum):
 
 
 def pillow() -> ModuleType:
-    """Pillow, or MissingDependencyError."""
+    """The module Pillow. Raises MissingDependencyError without it."""
     try:
         from PIL import Image
     except ImportError:
@@ -39,7 +39,7 @@ def pillow() -> ModuleType:
 
 
 def resampling(mode: Any) -> Any:
-    """Pillow's filter for a mode, which may also be Pillow's number of it."""
+    """Pillow's filter for a mode or for Pillow's number of it."""
     kinds = pillow().Resampling
     if not isinstance(mode, InterpolationMode):
         return kinds(mode)
@@ -58,7 +58,7 @@ def size_of(image: Any) -> tuple[int, int]:
 
 
 def require_picture(image: Any) -> None:
-    """Refuse what is neither a tensor nor one of Pillow's pictures."""
+    """Raise an error for anything but a tensor or a picture of Pillow's."""
     if not isinstance(image, (Tensor, pillow().Image)):
         raise DTypeError(
             "a transform takes a picture of Pillow's, or a tensor",
@@ -68,7 +68,7 @@ def require_picture(image: Any) -> None:
 
 
 def to_array(image: Any) -> Array:
-    """The pixels of a picture, (H, W, C), or of an array as it is."""
+    """The pixels (H, W, C) of a picture, or an array unchanged."""
     pixels = (
         image
         if isinstance(image, np.ndarray)
@@ -97,7 +97,7 @@ def from_array(pixels: Array, mode: str | None = None) -> Any:
 
 
 def by_channel(x: Tensor, change: Callable[[Any], Any]) -> Tensor:
-    """Each plane (H, W) of a tensor as a picture of floats, changed, and back in its dtype."""
+    """Apply a function of pictures to each plane (H, W) of a tensor, and keep the dtype."""
     image = pillow()
     planes = np.asarray(x.detach(), np.float32).reshape(-1, *size_of(x))
     changed = [np.asarray(change(image.fromarray(plane))) for plane in planes]

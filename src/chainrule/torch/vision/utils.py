@@ -1,4 +1,4 @@
-"""`torchvision.utils`: many pictures in one, and pictures in files."""
+"""`torchvision.utils`: grids of pictures, and picture files."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ def make_grid(
     scale_each: bool = False,
     pad_value: float = 0.0,
 ) -> Tensor:
-    """Pictures (N, C, H, W), or a list of (C, H, W), as one: `nrow` in a row, `padding` between.
+    """Join pictures (N, C, H, W), or a list of (C, H, W): `nrow` in a row, with `padding` pixels
+    between.
 
-    `normalize` brings the numbers from their range, or from `value_range`, to 0 … 1, of each
-    picture alone with `scale_each`. Grey pictures get three channels.
+    `normalize` maps the range of the numbers, or `value_range`, to 0 … 1, with `scale_each` for
+    each picture separately. Grey pictures get three channels.
 
     >>> import chainrule as cr
     >>> make_grid(cr.ones(5, 1, 4, 4), nrow=3).shape
@@ -69,7 +70,7 @@ def _normalized(images: Array, value_range: Sequence[float] | None) -> Array:
 
 
 def save_image(tensor: Any, fp: Any, format: str | None = None, **options: Any) -> None:
-    """Pictures with numbers from 0 to 1, laid out by `make_grid`, in a file."""
+    """Write pictures with numbers from 0 to 1 to a file, joined by `make_grid`."""
     grid = np.asarray(make_grid(tensor, **options))
     pixels = np.clip(grid * 255 + 0.5, 0, 255).astype(np.uint8)
     pictures.from_array(pixels.transpose(1, 2, 0)).save(fp, format=format)

@@ -1,4 +1,4 @@
-"""`einops.layers.torch`: `Rearrange` and `Reduce`, to stand in a Sequential."""
+"""`einops.layers.torch`: `Rearrange` and `Reduce` as layers."""
 
 from __future__ import annotations
 

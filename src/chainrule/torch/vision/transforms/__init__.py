@@ -1,4 +1,4 @@
-"""`torchvision.transforms`: functions of pictures, one after another. `v2` has the same names."""
+"""`torchvision.transforms`: functions of pictures. `v2` has the same names."""
 
 from chainrule.torch.adapter import names
 from chainrule.torch.vision.pictures import InterpolationMode as InterpolationMode

@@ -1,4 +1,4 @@
-"""Transforms that draw nothing. Those of whole numbers also work on a batch at once."""
+"""Deterministic transforms. Some also work on a whole batch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from chainrule.torch.vision.transforms import functional as F
 class Transform:
     """A function of one picture.
 
-    `on_batch`, where there is one, does the same to uint8 or float32 pixels (N, C, H, W) at once:
-    a dataset in memory then reads a whole batch in one go.
+    `on_batch`, if defined, does the same to uint8 or float32 pixels (N, C, H, W), so that a dataset
+    in memory transforms a whole batch at once.
     """
 
     on_batch: Callable[[Array], Array] | None = None
 
     def __call__(self, img: Any) -> Any:
-        """The transformed picture; every subclass writes its own."""
+        """The transformed picture. Every subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} has no __call__")
 
     def __repr__(self) -> str:
@@ -32,7 +32,7 @@ class Transform:
 
 
 class Compose(Transform):
-    """The transforms one after another."""
+    """Applies transforms in sequence."""
 
     def __init__(self, transforms: Sequence[Any]) -> None:
         self.transforms = list(transforms)
@@ -44,7 +44,7 @@ class Compose(Transform):
 
     @property
     def on_batch(self) -> Callable[[Array], Array] | None:  # type: ignore[override]
-        """All of them on a batch, if each can do that."""
+        """All transforms on a batch, if each has `on_batch`."""
         steps = [getattr(transform, "on_batch", None) for transform in self.transforms]
         if not all(steps):
             return None
@@ -62,7 +62,7 @@ class Compose(Transform):
 
 
 class Lambda(Transform):
-    """A function of one's own."""
+    """Applies a given function."""
 
     def __init__(self, lambd: Callable[[Any], Any]) -> None:
         if not callable(lambd):
@@ -74,29 +74,29 @@ class Lambda(Transform):
 
 
 class ToTensor(Transform):
-    """(C, H, W) of a picture or array (H, W, C): bytes as float32 from 0 to 1."""
+    """Converts a picture or an array (H, W, C) to (C, H, W). uint8 becomes float32 from 0 to 1."""
 
     def __call__(self, pic: Any) -> Any:
         return F.to_tensor(pic)
 
     def on_batch(self, pixels: Array) -> Array:
-        """Bytes as float32 from 0 to 1."""
+        """uint8 as float32 from 0 to 1."""
         return np.divide(pixels, 255, dtype=np.float32)
 
 
 class PILToTensor(Transform):
-    """(C, H, W) of a picture, with the numbers as they are."""
+    """Converts a picture to (C, H, W) with the same numbers."""
 
     def __call__(self, pic: Any) -> Any:
         return F.pil_to_tensor(pic)
 
     def on_batch(self, pixels: Array) -> Array:
-        """The numbers as they are."""
+        """The same numbers."""
         return pixels
 
 
 class ToPILImage(Transform):
-    """A picture of a tensor (C, H, W) or an array (H, W, C)."""
+    """Converts a tensor (C, H, W) or an array (H, W, C) to a picture."""
 
     def __init__(self, mode: str | None = None) -> None:
         self.mode = mode
@@ -125,7 +125,7 @@ class Normalize(Transform):
 
 
 class Resize(Transform):
-    """Resized to (height, width), or with one number so that the shorter side has it."""
+    """Resizes to (height, width), or, with one number, the shorter side to it."""
 
     def __init__(
         self,
@@ -142,7 +142,7 @@ class Resize(Transform):
 
 
 class CenterCrop(Transform):
-    """The middle of (height, width)."""
+    """Crops the center of size (height, width)."""
 
     def __init__(self, size: Any) -> None:
         self.size = (size, size) if isinstance(size, int) else tuple(size)
@@ -152,7 +152,7 @@ class CenterCrop(Transform):
 
 
 class Pad(Transform):
-    """A border around the picture."""
+    """Adds a border."""
 
     def __init__(self, padding: Any, fill: Any = 0, padding_mode: str = "constant") -> None:
         self.padding, self.fill, self.padding_mode = padding, fill, padding_mode
@@ -162,7 +162,7 @@ class Pad(Transform):
 
 
 class Grayscale(Transform):
-    """Grey, in one channel or three equal ones."""
+    """Converts to grey, in one channel or three equal ones."""
 
     def __init__(self, num_output_channels: int = 1) -> None:
         self.num_output_channels = num_output_channels

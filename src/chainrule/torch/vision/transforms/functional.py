@@ -1,6 +1,6 @@
-"""`torchvision.transforms.functional`: what the transforms do, with their numbers given.
+"""`torchvision.transforms.functional`: the transforms as functions with explicit parameters.
 
-Every function takes a picture of Pillow's or a tensor (..., H, W), and gives the same kind.
+Every function takes a picture of Pillow's or a tensor (..., H, W), and returns the same type.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BILINEAR, NEAREST = InterpolationMode.BILINEAR, InterpolationMode.NEAREST
 
 
 def to_tensor(pic: Any) -> Tensor:
-    """(C, H, W) of a picture, or of an array (H, W, C): bytes as float32 from 0 to 1."""
+    """Convert a picture or an array (H, W, C) to (C, H, W). uint8 becomes float32 from 0 to 1."""
     pixels = _planes(pic)
     if pixels.dtype == np.uint8:
         return from_numpy(np.divide(pixels, 255, dtype=np.float32))
@@ -34,7 +34,7 @@ def to_tensor(pic: Any) -> Tensor:
 
 
 def pil_to_tensor(pic: Any) -> Tensor:
-    """(C, H, W) of a picture, with the numbers as they are."""
+    """Convert a picture to (C, H, W) with the same numbers."""
     return from_numpy(_planes(pic))
 
 
@@ -47,7 +47,7 @@ def _planes(pic: Any) -> Any:
 
 
 def to_pil_image(pic: Any, mode: str | None = None) -> Any:
-    """A picture of a tensor (C, H, W) or an array (H, W, C); floats are from 0 to 1."""
+    """Convert a tensor (C, H, W) or an array (H, W, C) to a picture. Floats are from 0 to 1."""
     if isinstance(pic, np.ndarray):
         return pictures.from_array(pic[:, :, None] if pic.ndim == 2 else pic, mode)
     if not isinstance(pic, Tensor) or pic.ndim not in (2, 3):
@@ -79,7 +79,7 @@ def normalize(
 
 
 def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
-    """The part of (height, width) at (top, left); beyond the edge it is 0."""
+    """Crop (height, width) at (top, left). Pixels outside of the picture are 0."""
     if not isinstance(img, Tensor):
         pictures.require_picture(img)
         return img.crop((left, top, left + width, top + height))
@@ -93,7 +93,7 @@ def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
 
 
 def center_crop(img: Any, output_size: Any) -> Any:
-    """The middle of (height, width); what is smaller is padded with 0 first."""
+    """Crop the center of size (height, width). A smaller picture is padded with 0 first."""
     height, width = _pair(output_size)
     h, w = size_of(img)
     if height > h or width > w:
@@ -113,7 +113,7 @@ def resized_crop(
     interpolation: Any = BILINEAR,
     antialias: bool | None = True,
 ) -> Any:
-    """A part, resized."""
+    """Crop, then resize."""
     return resize(crop(img, top, left, height, width), size, interpolation, None, antialias)
 
 
@@ -124,7 +124,7 @@ def resize(
     max_size: int | None = None,
     antialias: bool | None = True,
 ) -> Any:
-    """Resized to (height, width), or with one number so that the shorter side has it."""
+    """Resize to (height, width), or, with one number, the shorter side to it."""
     height, width = _target(size_of(img), size, max_size)
     if (height, width) == size_of(img):
         return img
@@ -146,9 +146,9 @@ def _target(now: tuple[int, int], size: Any, max_size: int | None) -> tuple[int,
 
 
 def pad(img: Any, padding: Any, fill: Any = 0, padding_mode: str = "constant") -> Any:
-    """A border: one width, (left and right, top and bottom), or (left, top, right, bottom).
+    """Add a border: one width, (left and right, top and bottom), or (left, top, right, bottom).
 
-    It holds `fill`, or the picture goes on: "edge", "reflect", "symmetric".
+    `padding_mode` is "constant" with `fill`, "edge", "reflect" or "symmetric".
     """
     widths = [padding] if isinstance(padding, int) else list(padding)
     left, top, right, bottom = (widths * 4)[:4] if len(widths) < 4 else widths
@@ -175,7 +175,7 @@ def _padded(pixels: Any, *rest: Any) -> Any:
 
 
 def hflip(img: Any) -> Any:
-    """Left and right exchanged."""
+    """Exchange left and right."""
     if isinstance(img, Tensor):
         return img.flip(-1)
     pictures.require_picture(img)
@@ -183,7 +183,7 @@ def hflip(img: Any) -> Any:
 
 
 def vflip(img: Any) -> Any:
-    """Top and bottom exchanged."""
+    """Exchange top and bottom."""
     if isinstance(img, Tensor):
         return img.flip(-2)
     pictures.require_picture(img)
@@ -198,7 +198,7 @@ def rotate(
     center: Any = None,
     fill: Any = None,
 ) -> Any:
-    """Turned by so many degrees, counter-clockwise; new corners hold `fill`, or 0."""
+    """Rotate counter-clockwise by an angle in degrees. New pixels are `fill`, or 0."""
     options = dict(resample=resampling(interpolation), expand=expand, center=center)
     if isinstance(img, Tensor):
         color = fill[0] if isinstance(fill, (tuple, list)) else fill
@@ -236,14 +236,14 @@ def _grey(array: Any) -> Any:
 
 
 def adjust_brightness(img: Any, brightness_factor: float) -> Any:
-    """0 is black, 1 the picture itself, 2 twice as bright."""
+    """Change brightness: 0 gives black, 1 the same picture, 2 twice the brightness."""
     if not isinstance(img, Tensor):
         return _enhanced("Brightness", img, brightness_factor)
     return _blended(img, np.zeros(()), brightness_factor)
 
 
 def adjust_contrast(img: Any, contrast_factor: float) -> Any:
-    """0 is grey all over, 1 the picture itself, 2 twice the contrast."""
+    """Change contrast: 0 gives uniform grey, 1 the same picture, 2 twice the contrast."""
     if not isinstance(img, Tensor):
         return _enhanced("Contrast", img, contrast_factor)
     array = np.asarray(img.detach())
@@ -252,7 +252,7 @@ def adjust_contrast(img: Any, contrast_factor: float) -> Any:
 
 
 def adjust_saturation(img: Any, saturation_factor: float) -> Any:
-    """0 is without colour, 1 the picture itself, 2 twice as colourful."""
+    """Change saturation: 0 gives grey, 1 the same picture, 2 twice the saturation."""
     if not isinstance(img, Tensor):
         return _enhanced("Color", img, saturation_factor)
     array = np.asarray(img.detach())
@@ -274,7 +274,7 @@ def _blended(img: Tensor, other: Any, ratio: float) -> Tensor:
 
 
 def adjust_hue(img: Any, hue_factor: float) -> Any:
-    """Colours turned by so much of the colour circle, −0.5 to 0.5."""
+    """Shift the hue by a fraction of the colour circle, from −0.5 to 0.5."""
     if not -0.5 <= hue_factor <= 0.5:
         raise ArgumentError("hue_factor", given=hue_factor, expected="−0.5 to 0.5")
     if not isinstance(img, Tensor):
@@ -300,7 +300,7 @@ def _turned(red: float, green: float, blue: float, by: float) -> tuple[float, fl
 
 
 def invert(img: Any) -> Any:
-    """Light and dark exchanged."""
+    """Invert the brightness of all channels."""
     if isinstance(img, Tensor):
         return (1 if img.dtype.kind == "f" else 255) - img
     from PIL import ImageOps
@@ -309,7 +309,7 @@ def invert(img: Any) -> Any:
 
 
 def erase(img: Tensor, i: int, j: int, h: int, w: int, v: Any, inplace: bool = False) -> Tensor:
-    """A tensor with the part of (h, w) at (i, j) replaced by v."""
+    """Replace the part (h, w) at (i, j) of a tensor by v."""
     target = img if inplace else img.clone()
     target[..., i : i + h, j : j + w] = v
     return target

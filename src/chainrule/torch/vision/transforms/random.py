@@ -1,4 +1,4 @@
-"""Transforms that draw: each asks `chance`, `between` or `below` for its numbers."""
+"""Random transforms. They draw with `chance`, `between` and `below`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def below(n: int) -> int:
 
 
 class RandomCrop(Transform):
-    """A part of the given size at a random place, of the picture with a border around it."""
+    """Crops the given size at a random position, after padding."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class RandomCrop(Transform):
 
 
 class RandomResizedCrop(Transform):
-    """A part of random area and shape, resized to the given size."""
+    """Crops a random area and aspect ratio, then resizes to the given size."""
 
     def __init__(
         self,
@@ -97,35 +97,35 @@ class RandomResizedCrop(Transform):
 
 
 class _Flip(Transform):
-    """A flip with probability p."""
+    """A transform with probability p."""
 
     def __init__(self, p: float = 0.5) -> None:
         self.p = p
 
 
 class RandomHorizontalFlip(_Flip):
-    """Left and right exchanged, with probability p."""
+    """Exchanges left and right with probability p."""
 
     def __call__(self, img: Any) -> Any:
         return F.hflip(img) if chance(self.p) else img
 
 
 class RandomVerticalFlip(_Flip):
-    """Top and bottom exchanged, with probability p."""
+    """Exchanges top and bottom with probability p."""
 
     def __call__(self, img: Any) -> Any:
         return F.vflip(img) if chance(self.p) else img
 
 
 class RandomInvert(_Flip):
-    """Light and dark exchanged, with probability p."""
+    """Inverts the brightness with probability p."""
 
     def __call__(self, img: Any) -> Any:
         return F.invert(img) if chance(self.p) else img
 
 
 class RandomGrayscale(Transform):
-    """Grey, in as many channels as before, with probability p."""
+    """Converts to grey with probability p, and keeps the number of channels."""
 
     def __init__(self, p: float = 0.1) -> None:
         self.p = p
@@ -136,7 +136,7 @@ class RandomGrayscale(Transform):
 
 
 class RandomRotation(Transform):
-    """Turned by an angle of [−degrees, degrees), or of the two given degrees."""
+    """Rotates by a random angle from [−degrees, degrees), or from the given range."""
 
     def __init__(
         self,
@@ -156,9 +156,9 @@ class RandomRotation(Transform):
 
 
 class ColorJitter(Transform):
-    """Brightness, contrast, saturation and hue changed at random, in random order.
+    """Changes brightness, contrast, saturation and hue at random, in random order.
 
-    A factor f stands for a draw of [1 − f, 1 + f) (hue: [−f, f)); two numbers for their range.
+    A number f means a factor from [1 − f, 1 + f) (hue: [−f, f)). Two numbers are a range.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class ColorJitter(Transform):
 
 
 class RandomErasing(Transform):
-    """A part of a tensor replaced by a value, with probability p (Zhong et al., 2017)."""
+    """Replaces a random part of a tensor by a value with probability p (Zhong et al., 2017)."""
 
     def __init__(
         self,
@@ -211,7 +211,7 @@ class RandomErasing(Transform):
 
 
 class RandomApply(Transform):
-    """All of the transforms, with probability p, or none."""
+    """Applies all transforms with probability p, or none."""
 
     def __init__(self, transforms: Sequence[Any], p: float = 0.5) -> None:
         self.transforms, self.p = list(transforms), p
@@ -223,7 +223,7 @@ class RandomApply(Transform):
 
 
 class RandomChoice(Transform):
-    """One of the transforms."""
+    """Applies one of the transforms."""
 
     def __init__(self, transforms: Sequence[Any], p: Sequence[float] | None = None) -> None:
         self.transforms, self.p = list(transforms), p
@@ -239,7 +239,7 @@ class RandomChoice(Transform):
 
 
 class RandomOrder(Transform):
-    """All of the transforms, in random order."""
+    """Applies all transforms in random order."""
 
     def __init__(self, transforms: Sequence[Any]) -> None:
         self.transforms = list(transforms)
@@ -251,7 +251,7 @@ class RandomOrder(Transform):
 
 
 def _around(value: Any, middle: float, name: str) -> tuple[float, float]:
-    """The range that a number, or two, stand for."""
+    """The range for one number or two."""
     if isinstance(value, (int, float)):
         if value < 0:
             raise ArgumentError(f"{name} is not negative", given=value)

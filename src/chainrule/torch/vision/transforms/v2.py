@@ -16,14 +16,14 @@ _find, __dir__ = names.facade(__name__)
 
 
 class ToImage(Transform):
-    """(C, H, W) of a picture, with the numbers as they are; of a tensor itself."""
+    """Converts a picture to (C, H, W) with the same numbers. Returns a tensor unchanged."""
 
     def __call__(self, img: Any) -> Any:
         return img if isinstance(img, Tensor) else F.pil_to_tensor(img)
 
 
 class ToDtype(Transform):
-    """A tensor in another dtype; with `scale`, bytes become numbers from 0 to 1, and back."""
+    """Converts a tensor to another dtype. `scale` maps uint8 to the range 0 to 1, and back."""
 
     def __init__(self, dtype: Any, scale: bool = False) -> None:
         self.dtype, self.scale = dtype, scale

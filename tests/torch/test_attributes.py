@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies
 import chainrule as cr
 import chainrule.torch
 from chainrule import nn, optim
-from chainrule.torch.adapter import face
+from chainrule.torch.adapter import attributes
 from chainrule.torch.adapter.absent import KeywordError
 
 DTYPES = [
@@ -289,7 +289,7 @@ def test_notes_print_as_pytorchs(torch, pytorch):
 
 def test_without_the_face_everything_is_the_package_own(torch):
     x = torch.ones(2)
-    face.shown(False)
+    attributes.active(False)
     try:
         assert repr(x) == "tensor([1., 1.])" and x.dtype is np.dtype(np.float32)
         assert x.shape.__class__ is tuple and x.device == "cpu"
@@ -298,7 +298,7 @@ def test_without_the_face_everything_is_the_package_own(torch):
         with pytest.raises(TypeError):
             nn.Linear(2, 2, device="cpu")
     finally:
-        face.shown(True)
+        attributes.active(True)
 
 
 # -- the places on the tape --------------------------------------------------------------------
