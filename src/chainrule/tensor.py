@@ -124,6 +124,8 @@ class Tensor(Conversion, Methods):
                 "a computed tensor cannot stop requiring gradients", instead="Use x.detach()."
             )
         self._requires_grad = bool(value)
+        if value and self._alias is not None:
+            self._alias.is_foreign = False  # what is trained is state of its own
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set `requires_grad` and return the tensor."""

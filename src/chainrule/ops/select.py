@@ -225,7 +225,7 @@ def scatter_reduce(
     values = src[_corner(src, index)]
     count = _added(Tensor(np.ones(index.shape, input.dtype)), at, input)
     touched = count > 0
-    base = input if include_self else choose(touched, _START[reduce](input), input)
+    base = input if include_self else choose(touched, _neutral(reduce, input), input)
     if reduce in ("sum", "mean"):
         total = base + _added(values, at, input)
         if reduce == "sum":
@@ -235,14 +235,18 @@ def scatter_reduce(
     return fold_into(base, values, *at, how=reduce)
 
 
-_START: dict[str, Any] = {
-    "sum": lambda x: 0,
-    "mean": lambda x: 0,
-    "prod": lambda x: 1,
-    "amax": lambda x: _limits(x)[0],
-    "amin": lambda x: _limits(x)[1],
-}
-"""What changes nothing when it is folded in."""
+def _neutral(how: Reduce, x: Tensor) -> Any:
+    """What changes nothing when it is folded in."""
+    low, high = _limits(x)
+    match how:
+        case "prod":
+            return 1
+        case "amax":
+            return low
+        case "amin":
+            return high
+        case _:
+            return 0
 
 
 def _limits(x: Tensor) -> tuple[Any, Any]:
