@@ -189,6 +189,8 @@ class OpMethods:
         """(values, indices) of the smallest element so far along `dim`; a NaN stays."""
     def cumprod(self, dim: int, *, dtype: Any = None) -> Tensor:
         """yᵢ = x₁·…·xᵢ along `dim`.   ∂L/∂xᵢ = yᵢ₋₁·hᵢ with hᵢ = gᵢ + xᵢ₊₁·hᵢ₊₁, zeros or not."""
+    def cumprod_(self, dim: int, *, dtype: Any = None) -> Tensor:
+        """Assign the result of `x.cumprod(...)` to `x`, which keeps its shape and dtype."""
     def cumsum(self, dim: int, *, dtype: Any = None) -> Tensor:
         """yᵢ = x₁ + … + xᵢ along `dim`, added up in float64.   ∂yᵢ/∂xⱼ = 1 for j ≤ i."""
     def cumsum_(self, dim: int, *, dtype: Any = None) -> Tensor:
@@ -598,6 +600,8 @@ class OpMethods:
         """Assign the result of `x.remainder(...)` to `x`, which keeps its shape and dtype."""
     def renorm(self, p: float, dim: int, maxnorm: float) -> Tensor:
         """Each part along `dim` scaled down to the norm `maxnorm`, where it is larger."""
+    def renorm_(self, p: float, dim: int, maxnorm: float) -> Tensor:
+        """Assign the result of `x.renorm(...)` to `x`, which keeps its shape and dtype."""
     def repeat(self, *repeats: Any) -> Tensor:
         """The whole tensor repeated along each dimension, new dimensions in front."""
     def repeat_interleave(

@@ -73,6 +73,7 @@ def shifted(x: Tensor, dim: int, first: float = 0.0) -> Tensor:
 class cumprod:
     """yᵢ = x₁·…·xᵢ along `dim`.   ∂L/∂xᵢ = yᵢ₋₁·hᵢ with hᵢ = gᵢ + xᵢ₊₁·hᵢ₊₁, zeros or not."""
     kind, samples, arguments = Along(), _ROWS, along
+    in_place_form = True
     def infer(x, *, dim): return Spec(x.shape, x.dtype if x.dtype.kind == "f" else np.int64)
     def forward(x, *, dim):
         dtype = x.dtype if x.dtype.kind == "f" else np.int64

@@ -17,7 +17,7 @@ from chainrule.ops.reduce import amax, amin, argmax, mean, sum, var
 from chainrule.ops.rules import Dims, normalized_dim, normalized_dims, reduced_shape
 from chainrule.ops.scan import cummax
 from chainrule.ops.shape import cat
-from chainrule.primitive import composition
+from chainrule.primitive import composition, in_place_form
 from chainrule.tensor import Tensor
 
 __all__ = [
@@ -285,6 +285,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     return norm(input - other, p)
 
 
+@in_place_form
 @composition
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """Each part along `dim` scaled down to the norm `maxnorm`, where it is larger."""
