@@ -87,6 +87,8 @@ def called(library, name):
         "value": 0.5,
         "dim": 0,
         "reduce": "sum",
+        "p": 2,
+        "maxnorm": 0.5,
     }
     x = make([[1, 2], [3, 4]] if whole else [[0.25, 0.5], [0.75, 1.0]])
     parameters = inspect.signature(METHODS[name]).parameters
