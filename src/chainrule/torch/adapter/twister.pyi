@@ -8,30 +8,30 @@ from chainrule.tensor import Tensor
 SIZE: int
 
 def seeded(seed: int) -> Array:
-    """The state that `torch.manual_seed(seed)` starts from."""
+    """The state after `torch.manual_seed(seed)`."""
 
 class Twister:
-    """Draws from a state, and gives the state after it."""
+    """Draws numbers from a state, and returns the new state."""
 
     def __init__(self, state: Array) -> None: ...
     def state(self) -> Array:
-        """The state now."""
+        """The current state."""
 
     def words(self, n: int) -> Array:
         """n words of 32 bits."""
 
     def long_words(self, n: int) -> Array:
-        """n words of 64 bits: two words each, the upper half first."""
+        """n words of 64 bits: two words of 32 bits each, the upper half first."""
 
     def uniform(self, n: int, dtype: Any) -> Array:
         """U[0, 1): 24 random bits for float32 and smaller, 53 for float64."""
 
     def normal(self, n: int, dtype: Any) -> Array:
-        """N(0, 1), by Box and Muller (1958): in blocks of 16, or a few one after the other."""
+        """N(0, 1), by Box and Muller (1958): in blocks of 16, or in pairs for fewer numbers."""
 
     def _one_normal(self) -> float: ...
     def integers(self, n: int, low: int, high: int) -> Array:
-        """{low, …, high − 1}: the remainder of a word, a long one where the range asks for it."""
+        """Integers of {low, …, high − 1}: the remainder of a word, of 64 bits for a large range."""
 
     def permutation(self, n: int) -> Array:
         """0 … n − 1 in random order (Fisher & Yates, 1938)."""
