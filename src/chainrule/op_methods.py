@@ -25,8 +25,8 @@ class OpMethods:
 
 def install(public: Mapping[str, Any]) -> None:
     """Make methods of all public ops that have a parameter `input`."""
-    for name, op in public.items():
-        if operations.get(name) is not op:
+    for name, op in operations.items():
+        if public.get(name) is not op:
             continue
         parameters = inspect.signature(op).parameters
         if "input" not in parameters:
@@ -84,6 +84,7 @@ def _converted(name: str, y: Any, dtype: Any) -> Any:
 
 def _described(method: Method, name: str, text: str | None, op: Method) -> Method:
     """The method with its name and docstring; its signature is that of `op`."""
-    method.__name__, method.__qualname__, method.__doc__ = name, f"Tensor.{name}", text
+    method.__name__, method.__qualname__ = name, f"Tensor.{name}"
+    method.__module__, method.__doc__ = op.__module__, text
     method.__dict__["__wrapped__"] = op
     return method
