@@ -65,8 +65,6 @@ def both(name, options):
 @pytest.mark.parametrize(("name", "options"), CASES)
 @pytest.mark.parametrize("shape", [(6,), (3, 4), (2, 3, 4), (0, 4)])
 def test_values_and_gradients(name, options, shape, dtype, rng, parity):
-    if options.get("dim") == 0 and not shape[0]:
-        pytest.skip("a softmax over nothing is an error here")
     parity(*both(name, options), rng.normal(size=shape, scale=3).astype(dtype))
 
 
@@ -104,6 +102,23 @@ def test_prelu(shape, shared, dtype, rng, parity, module_parity):
     module_parity(nn.PReLU(channels, 0.1), TN.PReLU(channels, 0.1), x)
     with pytest.raises(ValueError, match="one weight"):
         F.prelu(cr.tensor(x), cr.ones(7, dtype=dtype))
+
+
+def test_gumbel_softmax_draws_from_the_distribution(rng):
+    cr.manual_seed(0)
+    x = cr.tensor(np.log([0.1, 0.2, 0.7]), requires_grad=True)
+    hard = F.gumbel_softmax(x.expand(2000, 3), tau=0.5, hard=True)
+    # 2,000 draws: a frequency lies within four standard errors of its probability.
+    np.testing.assert_allclose(hard.mean(0).detach(), [0.1, 0.2, 0.7], atol=4 * 0.5 / 2000**0.5)
+    assert sorted(set(hard.detach().numpy().round(12).ravel())) == [0, 1]
+    (found,) = cr.grad((hard[:50] * cr.tensor([1.0, 2.0, 3.0], dtype=cr.float64)).sum(), [x])
+    cr.manual_seed(0)
+    soft = F.gumbel_softmax(x.expand(2000, 3), tau=0.5)
+    (wanted,) = cr.grad((soft[:50] * cr.tensor([1.0, 2.0, 3.0], dtype=cr.float64)).sum(), [x])
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)  # the same sum of float64
+    assert F.gumbel_softmax(cr.ones(2, 3), dim=0).sum(0).tolist() == pytest.approx([1, 1, 1])
+    with pytest.raises(ValueError, match="tau"):
+        F.gumbel_softmax(x, tau=0.0)
 
 
 def test_softmax2d(dtype, rng, parity):
@@ -240,12 +255,20 @@ def test_a_layer_may_be_subclassed():
     assert Leaky()(cr.tensor([-1.0])).tolist() == [-1]
 
 
-def test_softmax_asks_for_its_dimension():
-    for function in (F.softmax, F.log_softmax, F.softmin):
-        with pytest.raises(ValueError, match=r"dim=-1"):
-            function(cr.ones(2))
-    with pytest.raises(ValueError, match=r"dim=-1"):
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin"])
+def test_without_a_dimension_softmax_warns_and_takes_pytorchs(name, rng):
+    for shape in ((), (3,), (2, 3), (2, 3, 4), (2, 3, 1, 2)):
+        x = rng.normal(size=shape)
+        with pytest.warns(UserWarning, match="dim=-1"):
+            y = getattr(F, name)(cr.tensor(x))
+        with pytest.warns(UserWarning, match="Implicit"):
+            t = getattr(TF, name)(torch.tensor(x))
+        np.testing.assert_allclose(y, t.numpy(), rtol=1e-12)  # one float64 rounding or two
+    with pytest.warns(UserWarning, match="dim=-1"):
         nn.Softmax()(cr.ones(2))
+
+
+def test_softmax_of_another_dtype():
     y = F.softmax(cr.tensor([1, 2]), dim=0, dtype=cr.float64)
     np.testing.assert_allclose(y, TF.softmax(torch.tensor([1, 2]), dim=0, dtype=torch.float64))
 

@@ -37,6 +37,17 @@ def test_a_name_added_to_the_package_is_found_without_a_change(torch, monkeypatc
     del vars(torch.nn)["Quaver"]
 
 
+@pytest.mark.parametrize("name", ["relu_", "leaky_relu_", "celu_", "selu_", "elu_", "hardtanh_"])
+def test_functions_in_place_write_into_their_input(torch, pytorch, name):
+    for t in (torch, pytorch):
+        x = t.tensor([-2.0, 0.5])
+        assert getattr(t.nn.functional, name)(x) is x
+        assert x.tolist() == getattr(t.nn.functional, name[:-1])(t.tensor([-2.0, 0.5])).tolist()
+    assert torch.relu_(x := torch.tensor([-1.0])) is x
+    with pytest.raises(MissingNameError, match="linear_"):
+        torch.nn.functional.linear_  # noqa: B018
+
+
 @pytest.mark.parametrize(
     "path",
     [

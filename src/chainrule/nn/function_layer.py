@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, ClassVar
 
-from chainrule.errors import ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.nn.module import Module
 from chainrule.ops.creation import zeros
 from chainrule.tensor import Tensor
@@ -46,12 +46,21 @@ class FunctionLayer(Module):
         cls.__doc__ = _documented(cls, of)
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        bound = self.__signature__.bind(*args, **options)
+        bound = self._bound(args, options)
         bound.apply_defaults()
         self.options = bound.arguments
         if "dim" not in self.options:
             with suppress(ShapeError):
                 self.function(zeros(0), **self.options)
+
+    def _bound(self, args: Any, options: Any) -> inspect.BoundArguments:
+        try:
+            return self.__signature__.bind(*args, **options)
+        except TypeError as error:
+            name = type(self).__name__
+            raise DTypeError(
+                f"{name} is not called like that: {error}", expected=f"{name}{self.__signature__}"
+            ) from None
 
     def __getattr__(self, name: str) -> Any:
         options = vars(self).get("options", {})

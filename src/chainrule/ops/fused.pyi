@@ -17,10 +17,10 @@ def rows(rng: np.random.Generator) -> list[Any]:
     """Inputs of ops along one dimension."""
 
 def along_rule(x: SpecLike, *, dim: int) -> SpecLike:
-    """The input's spec; there is nothing to normalize in an empty row."""
+    """The spec of the input."""
 
 def shifted(x: Array, dim: int) -> Array:
-    """x − max x along `dim`: no exponential of it overflows."""
+    """x − max x along `dim`: no exponential of it overflows. The maximum of nothing is −∞."""
 
 class _softmax(Primitive):
     def __call__(self, input: Tensor, dim: int = -1) -> Tensor:

@@ -17,9 +17,10 @@ from chainrule.engine.lowering.table import Case, row
 
 
 def rows_along(case: Case) -> Case | None:
-    """The operands as matrices whose rows are the dimension, if it is the last one."""
+    """The operands as matrices whose rows are the dimension, if it is the last one. Rows without
+    elements are left to the reference."""
     x = case.inputs[0]
-    if not x.shape or case.params["dim"] != len(x.shape) - 1:
+    if not x.shape or case.params["dim"] != len(x.shape) - 1 or not x.shape[-1]:
         return None
     return seen(case, [as_rows(x)], [as_rows(case.outputs[0])])
 

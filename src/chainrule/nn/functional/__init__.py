@@ -71,7 +71,13 @@ from chainrule.nn.functional.pooling import (
     max_pool2d,
     max_pool3d,
 )
-from chainrule.nn.functional.softmax import log_softmax, safe_softmax, softmax, softmin
+from chainrule.nn.functional.softmax import (
+    gumbel_softmax,
+    log_softmax,
+    safe_softmax,
+    softmax,
+    softmin,
+)
 from chainrule.ops.elementwise import tanh
 from chainrule.ops.special import sigmoid
 
@@ -101,6 +107,7 @@ __all__ = [
     "embedding",
     "gelu",
     "glu",
+    "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
     "hardswish",

@@ -6,7 +6,7 @@
 2. a module of PyTorch's, `torch.PATH.NAME`;
 3. the package's object of that name, or of the name that it is a synonym of, in `chainrule.PATH`
    or in the other homes of PATH (`HOMES`). A function gets PyTorch's keywords (`calls.adapted`); a
-   class is returned as it is;
+   class is returned as it is. `relu_` is `relu` with `inplace=True`;
 4. the name in the module above PATH: `torch.nn.modules.linear.Linear` is `torch.nn.Linear`;
 5. an error that says whether PyTorch has the name, and what to use instead.
 
@@ -120,6 +120,20 @@ def _candidates(path: str, name: str) -> Iterator[Any]:
         value = getattr(home, name, None)
         if value is not None and not inspect.ismodule(value):
             yield value
+        elif name.endswith("_"):
+            yield from _in_place(getattr(home, name[:-1], None))
+
+
+def _in_place(function: Any) -> Iterator[Callable[..., Any]]:
+    """The function that writes its result into its input, if there is a parameter for that."""
+    if not (inspect.isfunction(function) and "inplace" in inspect.signature(function).parameters):
+        return
+
+    @functools.wraps(function)
+    def in_place(*args: Any, **options: Any) -> Any:
+        return function(*args, **options, inplace=True)
+
+    yield in_place
 
 
 def _offered(value: Any) -> Any:
