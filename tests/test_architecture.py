@@ -228,6 +228,7 @@ FACES = {
 TWO_HOMES = {
     "Trainer": "the first page of the README says cr.Trainer",
     "load": "cr.save and cr.load",
+    "load_run": "beside cr.load",
     "save": "cr.save and cr.load",
 }
 """Names that `chainrule` shows beside the part that they live in, and why."""

@@ -207,7 +207,8 @@ PAGES = (
         "Training",
         "The Trainer, metrics, callbacks and saved state.",
         (
-            some("The Trainer", "Trainer save load"),
+            some("The Trainer", "Trainer save load load_run"),
+            some("Runs of the command line", "Run", TRAIN),
             all_of("The state that callbacks receive", "train.training", TRAIN),
             some("The history", "History", TRAIN),
             all_of(

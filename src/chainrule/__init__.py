@@ -63,12 +63,14 @@ if _TYPE_CHECKING:
     from chainrule import data as data, linalg as linalg, nn as nn, optim as optim, train as train
     from chainrule.compiler import Compiled as Compiled, Trace as Trace
     from chainrule.compiler import compile as compile, trace as trace
-    from chainrule.train import Trainer as Trainer, load as load, save as save
+    from chainrule.train import (
+        Trainer as Trainer, load as load, load_run as load_run, save as save,
+    )
 
 # The upper floors load at their first use, so that the import costs little more than NumPy's.
 _LATER = {
     "Compiled": "compiler", "Trace": "compiler", "compile": "compiler", "trace": "compiler",
-    "Trainer": "train", "load": "train", "save": "train",
+    "Trainer": "train", "load": "train", "load_run": "train", "save": "train",
 }  # fmt: skip
 _PARTS = ("compiler", "data", "linalg", "nn", "optim", "train")
 

@@ -22,8 +22,8 @@ from chainrule.train import save
 from chainrule.train.runs.architecture import LAYERS, build, cnn, mlp
 from chainrule.train.runs.config import DataConfig, load_config
 from chainrule.train.runs.configure import configure, safe_name
-from chainrule.train.runs.page import history_of, summary_rows, write_report
-from chainrule.train.runs.run import Run
+from chainrule.train.runs.page import summary_rows, write_report
+from chainrule.train.runs.run import Run, load_run
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_K9_whatever_a_config_holds_is_read_or_explained(tmp_path: Path) -> None
             changed_config = replaced(whole, place, strange)
             (tmp_path / "run" / "config.json").write_text(json.dumps(changed_config))
             try:
-                opened = Run.open(tmp_path / "run")
+                opened = load_run(tmp_path / "run")
                 summary_rows(opened)
                 opened.predict(x)
                 opened.evaluate(opened.data[1])
@@ -143,9 +143,9 @@ def test_F10_only_our_own_layers_are_built(tmp_path: Path, layers: Any) -> None:
 def test_F10_a_run_of_unknown_loss_or_transform_is_refused(tmp_path: Path, run: Run) -> None:
     folder = changed(tmp_path / "a", run, lambda c: c.update(loss="os.system"))
     with pytest.raises(FormatError, match=r"unknown loss 'os\.system'"):
-        _ = Run.open(folder).loss
+        _ = load_run(folder).loss
     with pytest.raises(CheckpointError, match="no run"):
-        Run.open(tmp_path)
+        load_run(tmp_path)
 
 
 def test_K12_names_of_runs_are_safe() -> None:
@@ -188,15 +188,15 @@ def test_a_model_of_ones_own_file(tmp_path: Path) -> None:
         run = Run.create(tmp_path / function, config)
         run.train(progress=False)
         with pytest.raises(CheckpointError, match=r"my model\.py:.*--trust"):
-            _ = Run.open(run.folder).model
-        assert Run.open(run.folder, trust=True).evaluate(run.data[1])["accuracy"] > 0.1
+            _ = load_run(run.folder).model
+        assert load_run(run.folder, trust=True).evaluate(run.data[1])["accuracy"] > 0.1
         assert sum(row["parameters"] for row in summary_rows(run)) in (385, 650)
     with pytest.raises(TypeError, match="no Module"):
         Run.create(tmp_path / "w", configure(DataConfig("digits"), model=f"{file}:wrong"))
     assert not (tmp_path / "w").exists()
     file.write_text(MODEL + "# changed")
     with pytest.raises(ArgumentError, match="changed"):
-        _ = Run.open(tmp_path / "make", trust=True).model
+        _ = load_run(tmp_path / "make", trust=True).model
     with pytest.raises(ArgumentError, match=r"FILE\.py:function"):
         configure(DataConfig("digits"), model="resnet")
 
@@ -206,24 +206,78 @@ def test_a_model_of_ones_own_file(tmp_path: Path) -> None:
 
 def test_an_opened_run_says_what_the_trained_one_said(run: Run) -> None:
     results = json.loads(Path(run.path("results.json")).read_text())["test"]
-    opened = Run.open(run.folder)
+    opened = load_run(run.folder)
     again = opened.evaluate(opened.data[1])
     assert again["accuracy"] == results["accuracy"] > 0.8
     assert opened.evaluate(opened.open_like("digits")) == again
     _, test = digits()
-    records = opened.records(np.asarray(opened.model(cr.tensor(test[:3][0])).detach()))
+    records = opened.records(test[:3][0])
     assert all(r["class"] == max(r["probabilities"], key=r["probabilities"].get) for r in records)
     assert sum(records[0]["probabilities"].values()) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("flat", [False, True], ids=["cnn", "mlp"])
+def test_a_loaded_run_takes_what_its_training_data_was_made_of(
+    tmp_path: Path, run: Run, flat: bool
+) -> None:
+    if not flat:
+        config = configure(DataConfig("digits"), model="cnn", epochs=1)
+        run = Run.create(tmp_path / "cnn", config)
+        run.train(progress=False)
+    loaded = cr.load_run(run.folder)
+    _, test = digits(flat)
+    raw, labels = test.arrays
+    wanted = loaded.predict(test)
+    assert wanted.dtype == np.int64 and (wanted == labels).mean() > 0.6
+    np.save(tmp_path / "raw.npy", raw)
+    shares = loaded.predict_proba(test)
+    assert shares.shape == (359, 10) and loaded.classes == tuple("0123456789")
+    for x in (
+        raw,
+        raw.astype(np.float64),
+        raw[:, 0],
+        raw.reshape(-1, 64).tolist(),
+        cr.tensor(test[:][0]),  # floats up to 1: shares of the maximum
+        tmp_path / "raw.npy",
+    ):
+        # The division by 16 and the product with it are exact; the batches are the same.
+        np.testing.assert_array_equal(loaded.predict_proba(x), shares)
+    assert loaded.predict(raw[3]) == loaded.predict(raw[3, 0]) == wanted[3]
+    scores = loaded.evaluate()
+    assert scores == loaded.evaluate(test) == loaded.evaluate(raw, labels)
+    assert scores == loaded.evaluate((raw, [str(label) for label in labels]))
+    with pytest.raises(ValueError, match=r"expected: \(n, \(1, 8, 8\)\)"):
+        loaded.predict(np.zeros((3, 7), np.uint8))
+
+
+def test_a_loaded_run_tells_its_story_and_trains_on(run: Run) -> None:
+    loaded = cr.load_run(run.folder)
+    assert len(loaded.history) == 4 and loaded.history.best("valid_accuracy")["epoch"] <= 4
+    assert loaded.results["test"] == loaded.evaluate()
+    assert repr(loaded).startswith(f"Run({run.folder!r}): mlp, digits, 4 epochs, loss 0.")
+    assert np.array_equal(loaded.transform(np.full((1, 1, 8, 8), 8)), np.full((1, 64), 0.5))
+    before = loaded.evaluate()["loss"]
+    optimizer = cr.optim.Adam(loaded.model.parameters(), lr=1e-3)
+    trainer = cr.Trainer(loaded.model, nn.CrossEntropyLoss(), optimizer, progress=False)
+    trainer.fit(loaded.data[0], epochs=5)
+    assert loaded.evaluate()["loss"] < 0.9 * before
+    assert cr.load_run(run.folder).evaluate()["loss"] == before
+
+
+def test_a_folder_of_a_trainer_is_no_run_and_says_how_to_load_it(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(CheckpointError, match=r"cr\.load\(.*best\.safetensors"):
+        cr.load_run(tmp_path)
 
 
 def test_F9_weights_of_another_model_are_refused(tmp_path: Path, run: Run) -> None:
     folder = changed(tmp_path / "run", run, lambda c: None)
     save(nn.Linear(3, 3).state_dict(), folder / "model.safetensors")
     with pytest.raises(ArgumentError, match="does not fit"):
-        _ = Run.open(folder).model
+        _ = load_run(folder).model
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="--resume"):
-        _ = Run.open(folder).model
+        _ = load_run(folder).model
 
 
 def table(path: Path, rows: int = 80) -> Path:
@@ -240,7 +294,7 @@ def test_regression_learns_and_answers_in_the_units_of_the_table(tmp_path: Path)
     run = Run.create(tmp_path / "run", config)
     _, results = run.train(progress=False)
     assert results is not None and results["test"]["r2"] > 0.9
-    predicted = [r["value"][0] for r in run.predict(csv)]
+    predicted = run.predict(csv)
     true = [float(line.split(",")[2]) for line in csv.read_text().splitlines()[1:]]
     assert np.corrcoef(predicted, true)[0, 1] > 0.95
     assert abs(np.mean(predicted) - np.mean(true)) < 0.3 * np.std(true)
@@ -309,10 +363,10 @@ def test_names_from_files_are_escaped_in_the_report(tmp_path: Path) -> None:
 
 def test_a_history_line_cut_short_is_left_out(tmp_path: Path, run: Run) -> None:
     folder = changed(tmp_path / "run", run, lambda c: None)
-    opened = Run.open(folder)
-    assert history_of(opened) == []
+    opened = load_run(folder)
+    assert opened.history.records == []
     (folder / "history.jsonl").write_text('{"epoch": 1, "loss": 2.0}\n{"epoch": 2, "lo')
-    assert history_of(opened) == [{"epoch": 1, "loss": 2.0}]
+    assert opened.history.records == [{"epoch": 1, "loss": 2.0}]
     (folder / "history.jsonl").write_text("nonsense\n")
     with pytest.raises(FormatError, match="line 1"):
-        history_of(opened)
+        _ = opened.history

@@ -15,7 +15,7 @@ from chainrule.nn import functional as F
 from chainrule.train.runs.config import DataConfig
 from chainrule.train.runs.configure import configure
 from chainrule.train.runs.predictions import input_table, remarks, write_predictions
-from chainrule.train.runs.run import Run
+from chainrule.train.runs.run import Run, load_run
 from chainrule.train.runs.tabular import EmbedCategories, ResidualBlock, embedded, tabular
 
 
@@ -86,18 +86,27 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_a_run_on_a_table_learns_and_reads_other_tables(run: Run, tmp_path: Path) -> None:
     assert (run.config.model.kind, run.config.training.patience) == ("table", 80)
     assert run.evaluate(run.data[1])["r2"] > 0.9
-    again = Run.open(run.folder)
+    again = load_run(run.folder)
     (tmp_path / "new.csv").write_text("when,colour,size\n2019-05-05,c1,6\n2019-05-06,new,\n")
     first, second = again.predict(tmp_path / "new.csv")
-    assert first["value"][0] == pytest.approx(3 * 6 + 4, abs=3)
-    assert np.isfinite(second["value"]).all()
+    assert first == pytest.approx(3 * 6 + 4, abs=3)
+    assert np.isfinite(second)
+    columns = {"colour": ["c1", "new"], "when": ["2019-05-05", "2019-05-06"], "size": [6, None]}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    for source in (columns, rows, [[6, "c1", "2019-05-05"], [None, "new", "2019-05-06"]]):
+        np.testing.assert_array_equal(again.predict(source), [first, second])
+    with pytest.raises(ArgumentError, match="no probabilities"):
+        again.predict_proba(columns)
+    assert again.evaluate(rows[:1], [first])["loss"] == pytest.approx(0, abs=1e-12)
+    with pytest.raises(ValueError, match="lacks the label's column 'price'"):
+        again.evaluate(columns)
 
 
 def test_predictions_go_beside_the_rows_of_the_input(run: Run, tmp_path: Path) -> None:
     path, out = tmp_path / "new.csv", tmp_path / "out.csv"
     path.write_text('size,prediction,when,colour\n6.5,"a, b",2019-05-05,c1\n1,x,2019-05-06,mauve\n')
     table = input_table(run, [path])
-    found = [{"file": str(path), "row": i, **r} for i, r in enumerate(run.predict(path))]
+    found = [{"file": str(path), "row": i, **r} for i, r in enumerate(run.records(path))]
     assert remarks(run.schema, table) == [
         "not used, for training had no such columns: prediction",
         "1 rows of colour are of kinds that training seldom saw: line 3: 'mauve'",

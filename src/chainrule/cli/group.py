@@ -91,9 +91,9 @@ trust_option = click.option(
 
 def open_run(folder: str, trust: bool) -> Any:
     """An existing run. A Python file that it names is run only with the consent of the user."""
-    from chainrule.train.runs.run import Run
+    from chainrule.train.runs.run import load_run
 
-    run = Run.open(folder, trust)
+    run = load_run(folder, trust)
     asks = sys.stdin is not None and sys.stdin.isatty()
     if run.config.model.kind == "file" and not trust and asks:
         question = f"{folder} names a Python file: {run.config.model}\nRun this file?"

@@ -65,7 +65,7 @@ def predict(
 
     opened, found = open_run(run, trust), []
     for path in files:
-        for row, record in enumerate(opened.predict(path, **reading)):
+        for row, record in enumerate(opened.records(path, **reading)):
             found.append({"file": path, "row": row, **record})
     table = input_table(opened, files, **reading)
     for remark in remarks(opened.schema, table):

@@ -2,15 +2,16 @@
 
 Modules, in the order in which they may import each other: seeds, transforms, augment, dataset,
 splits, loader, files, idx, numpy_files, cells, labels, tables, columns, values, schema, roles,
-encoding, table, images, synthetic, shipped, download, mnist, sources, catalog.
+encoding, table, images, synthetic, shipped, download, mnist, sources, inputs, catalog.
 """
 
 from chainrule.data.augment import CenterCrop, RandomCrop, RandomHorizontalFlip, RandomShift
-from chainrule.data.catalog import NAMES, open_dataset, open_like, read_inputs
+from chainrule.data.catalog import NAMES, open_dataset, open_like
 from chainrule.data.dataset import ArrayDataset, Dataset, ImageFormat
 from chainrule.data.encoding import EncodeTable
 from chainrule.data.idx import read_idx
 from chainrule.data.images import ImageFolder, read_image
+from chainrule.data.inputs import read_inputs
 from chainrule.data.labels import encode_labels
 from chainrule.data.loader import DataLoader
 from chainrule.data.mnist import MNIST, FashionMNIST

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from chainrule.data.cells import open_cells
-from chainrule.data.columns import PARQUET, read_columns
+from chainrule.data.columns import PARQUET, TABLES
 from chainrule.data.dataset import CLASSIFICATION, ArrayDataset
 from chainrule.data.files import PathLike
 from chainrule.data.idx import find_idx
-from chainrule.data.images import ImageFolder, class_folders, is_image, read_image
+from chainrule.data.images import ImageFolder, class_folders
 from chainrule.data.mnist import MNIST, FashionMNIST
-from chainrule.data.numpy_files import read_npy
 from chainrule.data.schema import Schema
 from chainrule.data.shipped import breast_cancer, digits
 from chainrule.data.sources import csv_dataset, idx_datasets, npz_datasets, pixel_order
 from chainrule.data.splits import train_test_split
 from chainrule.data.synthetic import blobs, circles, moons, rings, sine, spirals, xor
 from chainrule.data.table import table, table_like
-from chainrule.data.tables import read_table
 from chainrule.data.transforms import (
-    Array,
     Compose,
     Flatten,
     Rescale,
@@ -33,7 +27,7 @@ from chainrule.data.transforms import (
     Transform,
     transform_from_config,
 )
-from chainrule.errors import ArgumentError, FormatError, NonFiniteError, ShapeError, shortened
+from chainrule.errors import ArgumentError, DTypeError, FormatError, ShapeError, shortened
 
 Pair = tuple[ArrayDataset, ArrayDataset]
 _SYNTHETIC: dict[str, Callable[..., ArrayDataset]] = {
@@ -46,7 +40,6 @@ _SYNTHETIC: dict[str, Callable[..., ArrayDataset]] = {
     "sine": sine,
 }
 NAMES = ("digits", "breast_cancer", "mnist", "fashion_mnist", *_SYNTHETIC)
-_TABLES = (".csv", ".tsv", *PARQUET)
 
 
 def open_dataset(
@@ -100,7 +93,7 @@ def open_dataset(
 
 
 def open_like(
-    source: PathLike,
+    source: Any,
     description: Mapping[str, Any],
     *,
     label: str | None = None,
@@ -111,6 +104,7 @@ def open_like(
 ) -> ArrayDataset:
     """Samples to evaluate a trained model on, read in the same way as its training data.
 
+    source: as in :func:`open_dataset`, or a DataFrame with the columns of the training table.
     description: the record of `train.describe()`. Columns are matched by name; classes and
     preprocessing are those of training. A source with its own test part returns that part, a named
     data set the test part of the same split, and any other file or folder all samples.
@@ -118,11 +112,12 @@ def open_like(
     Raises FormatError, with the names, for missing columns and unknown classes, and ShapeError for
     inputs of another shape.
     """
-    name = os.fspath(source)
+    is_path = isinstance(source, (str, os.PathLike))
+    name = os.fspath(source) if is_path else type(source).__name__
     if name in NAMES:
         data = _open_name(name, None, test_size, seed)[1]
-    elif _is_table(name):
-        data = _table_like(name, description, label=label, delimiter=delimiter, header=header)
+    elif not is_path or _is_table(name):
+        data = _table_like(source, description, label=label, delimiter=delimiter, header=header)
     else:
         whole, test = _open_path(name, None, description.get("task"), description)
         data = whole if test is None else test
@@ -143,85 +138,21 @@ def open_like(
     return data
 
 
-def read_inputs(
-    path: PathLike,
-    description: Mapping[str, Any],
-    *,
-    delimiter: str | None = None,
-    header: bool | None = None,
-) -> Array:
-    """The inputs in a file, preprocessed for a trained model: float32 (n, *input_shape).
-
-    A `.csv` or `.tsv` gives one input per row (columns matched by name, others ignored), an image
-    one input (resized to the training images), a `.npy` an array of raw samples.
-
-    description: what `train.describe()` recorded. delimiter, header: see :func:`read_csv`.
-    Raises FormatError, ShapeError, and NonFiniteError for numbers that float32 cannot hold.
-    """
-    name, image = os.fspath(path), description.get("image")
-    suffix = os.path.splitext(name)[1].lower()
-    if suffix in _TABLES:
-        raw = _table_inputs(name, description, delimiter, header)
-    elif suffix == ".npy":
-        raw = read_npy(name)
-    elif image and is_image(name):
-        mode = "L" if image["channels"] == 1 else "RGB"
-        pixels = read_image(name, mode, (image["height"], image["width"]))[None]
-        raw = (pixels * (image["maximum"] / 255.0)).astype(np.float32)
-    else:
-        known = f"{', '.join(_TABLES)}, .npy{' or an image' if image else ''}"
-        raise ArgumentError(f"cannot read inputs from {name}", expected=known)
-    wanted = tuple(description["input_shape"])
-    if image and raw.ndim > 1:
-        sides = (image["channels"], image["height"], image["width"])
-        if raw[:1].size != math.prod(sides):
-            raise ShapeError(f"{name}: {raw.shape} holds other images", expected=f"(n, {sides})")
-        raw = raw.reshape(len(raw), *sides)
-    record = description.get("transform")
-    x = raw if record is None else transform_from_config(record)(raw)
-    if x.shape[1:] != wanted:
-        raise ShapeError(
-            f"{name} holds inputs of another shape", given=x.shape, expected=("n", *wanted)
-        )
-    with np.errstate(over="ignore"):
-        x = x.astype(np.float32)
-    if not np.isfinite(x).all():
-        row = int(np.argmin(np.isfinite(x).reshape(len(x), -1).all(axis=1)))
-        raise NonFiniteError(
-            f"{name}: input {row} holds NaN, infinity, or a number that float32 cannot hold"
-        )
-    return x
-
-
-def _table_like(name: str, description: Mapping[str, Any], **reading: Any) -> ArrayDataset:
+def _table_like(source: Any, description: Mapping[str, Any], **reading: Any) -> ArrayDataset:
     """All labelled rows of a table, without transform, read with the schema of training."""
     if description.get("schema") is not None:
-        return table_like(name, Schema.from_config(description["schema"]), **reading)
+        return table_like(source, Schema.from_config(description["schema"]), **reading)
+    if not isinstance(source, (str, os.PathLike)):
+        raise DTypeError(
+            "the training data was no table", given=type(source).__name__, instead="Pass (x, y)."
+        )
     return csv_dataset(
-        name,
+        source,
         task=description.get("task"),
         feature_names=_tuple(description.get("feature_names")),
         classes=_tuple(description.get("classes")),
         **reading,
     )
-
-
-def _table_inputs(
-    name: str, description: Mapping[str, Any], delimiter: str | None, header: bool | None
-) -> Array:
-    columns = description.get("feature_names")
-    if description.get("schema") is not None:
-        schema = Schema.from_config(description["schema"])
-        read = read_columns(name, delimiter=delimiter, header=header, wanted=columns or ())
-        return schema.inputs(read)
-    cells = open_cells(name, delimiter=delimiter, header=header, wanted=columns or ())
-    if columns is None:
-        pixels = [column for column in cells.names if column.startswith("pixel")]
-        if description.get("image") and pixels and (order := pixel_order(pixels)):
-            columns = [pixels[place] for place in order]
-    elif not cells.header and len(columns) == len(cells.names):
-        cells = cells._replace(names=tuple(columns))
-    return read_table(cells, columns=columns).values
 
 
 def _tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -242,7 +173,7 @@ def _is_table(name: str) -> bool:
     """Whether the path of a file names a table; ArgumentError if the path does not exist."""
     if not os.path.exists(name):
         raise _unknown(name)
-    return os.path.splitext(name)[1].lower() in _TABLES
+    return os.path.splitext(name)[1].lower() in TABLES
 
 
 def _holds_pixels(name: str, reading: Mapping[str, Any]) -> bool:

@@ -7,17 +7,18 @@ Python's `csv` splits the cells. Both give the same text.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from chainrule.data.cells import Cells, open_cells
 from chainrule.data.files import PathLike, open_regular
-from chainrule.errors import FormatError, missing_dependency, shortened
+from chainrule.errors import FormatError, ShapeError, listing, missing_dependency, shortened
 
 NUMBER, CATEGORY, DATE = "number", "category", "date"
 PARQUET = (".parquet", ".pq")
+TABLES = (".csv", ".tsv", *PARQUET)
 _MOST_SHOWN = 5
 
 
@@ -55,14 +56,17 @@ def read_columns(
     delimiter: str | None = None,
     header: bool | None = None,
     wanted: Collection[str] = (),
+    names: Sequence[str] = (),
 ) -> Columns:
-    """The columns of a `.csv`, `.tsv` or Parquet file, or of a DataFrame of any library.
+    """The columns of a `.csv`, `.tsv` or Parquet file, of a DataFrame of any library, or of rows.
+
+    names: the names of the columns of an array, or of a list of rows that are no dicts.
 
     Raises FormatError, naming the rows, for rows of unequal width, a table without rows, and names
     that are missing or duplicate; see :func:`open_cells`.
     """
     if not isinstance(source, (str, os.PathLike)):
-        return _from_frame(source, type(source).__name__)
+        return _from_frame(_by_column(source, names), type(source).__name__)
     if os.fspath(source).lower().endswith(PARQUET):
         return _from_parquet(source)
     cells = open_cells(source, delimiter=delimiter, header=header, wanted=wanted)
@@ -155,14 +159,35 @@ def _from_parquet(path: PathLike) -> Columns:
         return _from_frame(table, os.fspath(path))
 
 
+def _by_column(source: Any, names: Sequence[str]) -> Any:
+    """Rows as a dict of columns; a DataFrame, and a dict of columns, unchanged."""
+    if isinstance(source, Mapping) or hasattr(source, "columns"):
+        return source
+    rows = source.tolist() if hasattr(source, "tolist") else source
+    if isinstance(rows, Sequence) and rows and isinstance(rows[0], Mapping):
+        return {name: [row.get(name) for row in rows] for name in rows[0]}
+    if not names or not isinstance(rows, Sequence) or not rows:
+        return {}
+    if not isinstance(rows[0], Sequence) or {len(row) for row in rows} != {len(names)}:
+        given = len(rows[0]) if isinstance(rows[0], Sequence) else "a single number"
+        raise ShapeError("rows of another width", given=given, expected=listing(names))
+    # One dtype for all columns makes codes of a category floats: 3.0 is the text 3 again.
+    cells = ([int(x) if _is_whole(x) else x for x in column] for column in zip(*rows, strict=True))
+    return dict(zip(names, cells, strict=True))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
+
+
 def _from_frame(frame: Any, source: str) -> Columns:
     """The columns of a DataFrame of pandas, Polars or Arrow, with the roles that follow from its
     types. Values become the text that a CSV file would contain."""
-    names = getattr(frame, "column_names", None) or list(getattr(frame, "columns", ()))
+    names = getattr(frame, "column_names", None) or list(getattr(frame, "columns", frame))
     if not names or len({*map(str, names)}) < len(names) or not hasattr(frame, "__getitem__"):
         raise FormatError(
             f"{source} is no table",
-            expected="a path, or a DataFrame whose columns have one name each",
+            expected="a path, a DataFrame whose columns have one name each, or a list of dicts",
         )
     series = [frame[name] for name in names]
     values = [

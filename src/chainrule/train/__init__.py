@@ -27,6 +27,7 @@ from chainrule.train.metrics import (
     TopK,
 )
 from chainrule.train.progress import Progress
+from chainrule.train.runs.run import Run, load_run
 from chainrule.train.trainer import Trainer
 from chainrule.train.training import Callback, Training
 
@@ -47,10 +48,12 @@ __all__ = [
     "Precision",
     "Progress",
     "Recall",
+    "Run",
     "TensorBoard",
     "TopK",
     "Trainer",
     "Training",
     "load",
+    "load_run",
     "save",
 ]

@@ -185,9 +185,13 @@ def load_config(folder: PathLike) -> RunConfig:
     """
     path = os.path.join(os.fspath(folder), "config.json")
     if not os.path.isfile(path):
+        best = os.path.join(os.fspath(folder), "checkpoints", "best.safetensors")
+        trained = os.path.isdir(os.path.dirname(best))
         raise CheckpointError(
             f"{os.fspath(folder)} is no run: it has no config.json",
-            instead="Train one: chainrule train digits.",
+            instead=f"A Trainer's weights: model.load_state_dict(cr.load({best!r})['model'])."
+            if trained
+            else "Train one: chainrule train digits.",
         )
     value = read_json(path)
     found = value.get("format") if isinstance(value, dict) else None

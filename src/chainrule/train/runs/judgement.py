@@ -10,28 +10,28 @@ from chainrule.data.dataset import ArrayDataset
 from chainrule.data.schema import Schema
 from chainrule.primitive import Array
 from chainrule.train.runs import score_plots
+from chainrule.train.runs.folder import RunFolder
 from chainrule.train.runs.importance import permutation_importance
-from chainrule.train.runs.run import Run
 
 Part = tuple[str, str, str]
 """The title of a section, a sentence about it, and its content."""
 
 
-def judged(run: Run, data: ArrayDataset, outputs: Array) -> list[Part]:
+def judged(run: RunFolder, data: ArrayDataset, outputs: Array) -> list[Part]:
     """Curves that suit the task; of a table also which columns matter, and what they are."""
     parts = (
         _of_classes(run, data, outputs) if run.predicts.classes else _of_numbers(run, data, outputs)
     )
     if run.schema is not None:
         score = "accuracy" if run.predicts.classes else "R²"
-        found = permutation_importance(run.model, run.predicts, data)
+        found = permutation_importance(run.model, run.predicts, run.prepared(data))
         about = f"How much {score} the test part loses when one column is shuffled, ten times each."
         parts.append(("What matters", about, score_plots.importances(found, score)))
         parts.append(("Columns", "What each column was taken for, and why.", _columns(run.schema)))
     return parts
 
 
-def _of_classes(run: Run, data: ArrayDataset, outputs: Array) -> list[Part]:
+def _of_classes(run: RunFolder, data: ArrayDataset, outputs: Array) -> list[Part]:
     shares, labels = run.predicts.probabilities(outputs), data.arrays[-1].reshape(len(data), -1)
     known, names = labels[:, 0].astype(np.int64), run.names(shares)
     about = "On the line, the model is right as often as it is sure."
@@ -42,8 +42,8 @@ def _of_classes(run: Run, data: ArrayDataset, outputs: Array) -> list[Part]:
     return parts
 
 
-def _of_numbers(run: Run, data: ArrayDataset, outputs: Array) -> list[Part]:
-    true = run.values(data.arrays[-1].reshape(len(data), -1))
+def _of_numbers(run: RunFolder, data: ArrayDataset, outputs: Array) -> list[Part]:
+    true = data.arrays[-1].reshape(len(data), -1)
     about = "Without a pattern on the left and centred at 0 on the right, nothing is missed."
     return [("Residuals", about, score_plots.residuals(true, run.values(outputs)))]
 

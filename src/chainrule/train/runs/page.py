@@ -13,16 +13,16 @@ import numpy as np
 from chainrule import nn
 from chainrule.data.dataset import ArrayDataset
 from chainrule.data.encoding import EncodeTable
-from chainrule.errors import FormatError, MissingDependencyError
+from chainrule.errors import MissingDependencyError
 from chainrule.primitive import Array
 from chainrule.tensor import from_numpy
 from chainrule.train.infer import evaluating, outputs_of
 from chainrule.train.io.atomic import write_atomic
-from chainrule.train.io.strict_json import from_json, read_json
+from chainrule.train.io.strict_json import read_json
 from chainrule.train.metrics import ConfusionMatrix
 from chainrule.train.runs import plots
+from chainrule.train.runs.folder import RunFolder
 from chainrule.train.runs.judgement import judged
-from chainrule.train.runs.run import Run
 
 _MISTAKES = 16
 _ROWS = 12
@@ -75,7 +75,7 @@ footer { color: var(--soft); font-size: 12.5px; margin-top: 28px; }
 """
 
 
-def write_report(run: Run) -> str:
+def write_report(run: RunFolder) -> str:
     """Write `report.html` into the run's folder; returns its path.
 
     Without matplotlib, the page has only tables and names the missing library.
@@ -95,32 +95,7 @@ def write_report(run: Run) -> str:
     return path
 
 
-def history_of(run: Run) -> list[dict[str, Any]]:
-    """The records of `history.jsonl`: the numbers in them, and the numbers of layers by name.
-
-    A last line that a kill cut short is left out.
-    """
-    path = run.path("history.jsonl")
-    if not os.path.exists(path):
-        return []
-    with open(path, "rb") as file:
-        lines = file.read().splitlines(keepends=True)
-    records = [
-        from_json(line, f"{path}, line {i + 1}")
-        for i, line in enumerate(lines)
-        if line.endswith(b"\n")
-    ]
-    if not all(isinstance(r, dict) and isinstance(r.get("epoch"), int) for r in records):
-        raise FormatError(f"{path} holds lines that are no epochs")
-    return [{name: part for name, part in r.items() if _drawable(name, part)} for r in records]
-
-
-def _drawable(name: str, part: Any) -> bool:
-    numbers = part.values() if name in ("gradient", "update") and isinstance(part, dict) else [part]
-    return all(number is None or isinstance(number, (int, float)) for number in numbers)
-
-
-def summary_rows(run: Run) -> list[dict[str, Any]]:
+def summary_rows(run: RunFolder) -> list[dict[str, Any]]:
     """Layer, shape of its output and parameters, in order."""
     model = run.model
     if not isinstance(model, nn.Sequential):
@@ -152,10 +127,10 @@ def _text(value: Any) -> str:
     return html.escape(str(value))
 
 
-def _header(run: Run, data: ArrayDataset) -> str:
-    config, path = run.config, run.path("results.json")
-    results = read_json(path) if os.path.exists(path) else {}
-    test = results.get("test", {}) if isinstance(results, dict) else {}
+def _header(run: RunFolder, data: ArrayDataset) -> str:
+    config, results = run.config, run.results
+    test = results.get("test", {})
+    test = test if isinstance(test, dict) else {}
     parameters = sum(p.spec.size for p in run.model.parameters())
     facts = []
     if isinstance(test.get("accuracy"), float):
@@ -163,7 +138,7 @@ def _header(run: Run, data: ArrayDataset) -> str:
     elif isinstance(test.get("r2"), float):
         facts.append(("test R²", f"{test['r2']:.4f}"))
     facts.append(("parameters", f"{parameters:,}"))
-    if isinstance(results, dict) and isinstance(results.get("seconds"), (int, float)):
+    if isinstance(results.get("seconds"), (int, float)):
         facts.append(("trained in", f"{results['seconds']:.1f}<small> s</small>"))
     cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     source = os.path.basename(os.path.normpath(config.data.source))
@@ -174,7 +149,7 @@ def _header(run: Run, data: ArrayDataset) -> str:
     )
 
 
-def _pictures(run: Run, data: ArrayDataset, outputs: Array) -> list[str]:
+def _pictures(run: RunFolder, data: ArrayDataset, outputs: Array) -> list[str]:
     try:
         return _drawn(run, data, outputs)
     except MissingDependencyError as error:
@@ -182,8 +157,8 @@ def _pictures(run: Run, data: ArrayDataset, outputs: Array) -> list[str]:
         return [f'<section class="missing">{note}</section>']
 
 
-def _drawn(run: Run, data: ArrayDataset, outputs: Array) -> list[str]:
-    history, parts = history_of(run), []
+def _drawn(run: RunFolder, data: ArrayDataset, outputs: Array) -> list[str]:
+    history, parts = run.history.records, []
     if history:
         parts.append(
             _section(
@@ -195,7 +170,7 @@ def _drawn(run: Run, data: ArrayDataset, outputs: Array) -> list[str]:
     y = data.arrays[-1].reshape(len(data), -1)
     if not run.predicts.classes:
         about = "On the test part; on the line they agree."
-        drawn = plots.scatter(run.values(y), run.values(outputs))
+        drawn = plots.scatter(y, run.values(outputs))
         parts.append(_section("Predictions", about, drawn))
     else:
         labels = y[:, 0].astype(np.int64)
@@ -280,7 +255,7 @@ def _rows(
     return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
 
 
-def _layers(run: Run) -> str:
+def _layers(run: RunFolder) -> str:
     rows = summary_rows(run)
     lines = [
         f"<tr><td>{_text(r['layer'])}</td><td>{_text(r['output'])}</td>"
@@ -296,12 +271,12 @@ def _layers(run: Run) -> str:
     return _section("The model", f"Input {shape}.", f"<table>{head}{''.join(lines)}</table>")
 
 
-def _config(run: Run) -> str:
+def _config(run: RunFolder) -> str:
     text = json.dumps(read_json(run.path("config.json")), indent=2, ensure_ascii=False)
     content = f"<summary>config.json</summary><pre>{_text(text)}</pre>"
     return f"<section><details>{content}</details></section>"
 
 
-def _footer(run: Run) -> str:
+def _footer(run: RunFolder) -> str:
     facts = ", ".join(f"{_text(k)} {_text(v)}" for k, v in run.config.versions.items())
     return f"<footer>{facts}</footer>"

@@ -32,7 +32,7 @@ def write_predictions(
 ) -> None:
     """Write a CSV file with the columns of `table`, or file and row, and `prediction`.
 
-    found: records of :meth:`Run.predict`, each with file and row. proba: add a column with the
+    found: records of :meth:`Run.records`, each with file and row. proba: add a column with the
     probability of each class. If the input already has a column of this name, another name is used.
     """
     before = ["file", "row"] if table is None else list(table.names)

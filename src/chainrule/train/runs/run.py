@@ -1,4 +1,4 @@
-"""A run: a folder with a config, a history, checkpoints, a model, and results."""
+"""A run: trains the model of a config, and uses it afterwards."""
 
 from __future__ import annotations
 
@@ -6,31 +6,30 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from chainrule import nn, optim
-from chainrule.data.catalog import open_like, read_inputs
-from chainrule.data.dataset import ArrayDataset, Dataset
+from chainrule import optim
+from chainrule.data.catalog import open_like
+from chainrule.data.dataset import CLASSIFICATION, ArrayDataset, Dataset
 from chainrule.data.files import PathLike
-from chainrule.data.schema import Schema
+from chainrule.data.inputs import read_inputs
+from chainrule.data.labels import encode_labels, label_text
+from chainrule.data.loader import DataLoader
 from chainrule.data.splits import random_split
-from chainrule.errors import ArgumentError, CheckpointError, FormatError, listing
-from chainrule.nn.losses import Loss
-from chainrule.nn.predictions import Prediction, YesOrNo
-from chainrule.ops.random import manual_seed
+from chainrule.errors import ArgumentError, CheckpointError, listing
 from chainrule.primitive import Array
+from chainrule.tensor import Tensor
 from chainrule.train.callbacks import EarlyStopping, LayerStatistics
 from chainrule.train.history import History
 from chainrule.train.infer import outputs_of
 from chainrule.train.io.atomic import write_atomic
-from chainrule.train.io.files import load, save
+from chainrule.train.io.files import save
 from chainrule.train.io.strict_json import to_json
-from chainrule.train.runs.architecture import build, build_from_file
 from chainrule.train.runs.config import RunConfig, load_config
-from chainrule.train.runs.configure import open_data
+from chainrule.train.runs.folder import RunFolder
+from chainrule.train.runs.page import write_report
 from chainrule.train.trainer import Trainer
 from chainrule.train.training import Callback
 
@@ -47,17 +46,37 @@ SCHEDULES: dict[str, Callable[[Any, float, int], Any]] = {
         optimizer, max_lr=lr, total_steps=steps, cycle_momentum=False
     ),
 }
-LOSSES: dict[str, type[Loss]] = {
-    loss.__name__: loss for loss in (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.MSELoss)
-}
 
 
-class Run:
-    """The folder of a run. Use `Run.create(folder, config)` or `Run.open(folder)`."""
+def load_run(folder: PathLike, trust: bool = False) -> Run:
+    """The run in a folder that `chainrule train` wrote.
 
-    def __init__(self, folder: PathLike, config: RunConfig, trusted: bool = True) -> None:
-        self.folder, self.config, self.trusted = os.fspath(folder), config, trusted
-        self.seconds = 0.0
+    trust: allow running the Python file that defines the model, if the run names one.
+    Raises CheckpointError if the folder is no run, FormatError for a damaged config.
+
+    >>> import os, tempfile
+    >>> from chainrule.train.runs.config import DataConfig
+    >>> from chainrule.train.runs.configure import configure
+    >>> folder = os.path.join(tempfile.mkdtemp(), "run")
+    >>> _ = Run.create(folder, configure(DataConfig("moons"), epochs=20)).train(progress=False)
+    >>> run = load_run(folder)
+    >>> run.predict([[0.0, 1.0], [1.0, -0.5]])
+    array(['upper', 'lower'], dtype='<U5')
+    """
+    return Run(folder, load_config(folder), trust)
+
+
+class Run(RunFolder):
+    """A run of `chainrule train`; `cr.load_run(folder)` opens one.
+
+    folder, config: its path, and everything that is needed to repeat it.
+    data: (train, test). transform: the preprocessing. schema: the columns of a table.
+    classes: the names of the classes. history, results: the records of training.
+    model: the trained model. A Trainer trains it on.
+
+    `predict`, `predict_proba` and `evaluate` take what the training data was made of: the path of a
+    file, a DataFrame, raw rows or pictures. They apply the transform. A dataset applies its own.
+    """
 
     @classmethod
     def create(cls, folder: PathLike, config: RunConfig) -> Run:
@@ -76,26 +95,11 @@ class Run:
         config.save(folder)
         return run
 
-    @classmethod
-    def open(cls, folder: PathLike, trust: bool = False) -> Run:
-        """An existing run. trust: allow running the Python file that defines its model."""
-        return cls(folder, load_config(folder), trust)
-
-    def path(self, name: str) -> str:
-        """The path of a file of this run."""
-        return os.path.join(self.folder, name)
-
-    # -- data and model ------------------------------------------------------------------------
-
-    @cached_property
-    def data(self) -> tuple[ArrayDataset, ArrayDataset]:
-        """(train, test), with targets in the form that the loss expects."""
-        train, test = open_data(self.config.data)
-        return self._targets(train), self._targets(test)
+    # -- training ------------------------------------------------------------------------------
 
     def parts(self) -> tuple[Dataset, Dataset | None, Dataset]:
-        """(train, valid, test); valid is None for a validation fraction of 0."""
-        (train, test), fraction = self.data, self.config.data.valid_fraction
+        """(train, valid, test) with targets for the loss; valid is None for a fraction of 0."""
+        (train, test), fraction = map(self.prepared, self.data), self.config.data.valid_fraction
         count = round(len(train) * fraction)
         if count >= len(train):
             raise ArgumentError("valid_fraction leaves nothing to train on", given=fraction)
@@ -104,70 +108,6 @@ class Run:
         sizes = [len(train) - count, count]
         kept, valid = random_split(train, sizes, seed=self.config.data.seed)
         return kept, valid, test
-
-    def _targets(self, data: ArrayDataset) -> ArrayDataset:
-        """The same samples with targets in the form that the loss expects."""
-        x, y = data.arrays[0], data.arrays[-1]
-        if isinstance(self.predicts, YesOrNo):
-            y = y.reshape(len(y), 1).astype(np.float32)
-        elif self.config.target is not None:
-            target = self.config.target
-            y = ((y.reshape(len(y), -1) - target.mean) / target.std).astype(np.float32)
-        return ArrayDataset(
-            x,
-            y,
-            classes=data.classes,
-            transform=data.transform,
-            task=data.task,
-            feature_names=data.feature_names,
-            image=data.image,
-            schema=data.schema,
-        )
-
-    def build(self) -> nn.Module:
-        """The model before training, from the seed of the run."""
-        manual_seed(self.config.training.seed)
-        c = self.config.model
-        if c.kind != "file":
-            return build(c.layers)
-        if not self.trusted:
-            raise CheckpointError(
-                f"{self.folder} names a Python file, which would be run: {c}",
-                instead="If you trust it, pass --trust, or Run.open(folder, trust=True).",
-            )
-        shape, outputs = self.config.inputs.input_shape, self.config.outputs
-        return build_from_file(str(c.path), str(c.function), str(c.sha256), shape, outputs)
-
-    @cached_property
-    def model(self) -> nn.Module:
-        """The trained model."""
-        path = self.path("model.safetensors")
-        if not os.path.exists(path):
-            raise CheckpointError(
-                f"{self.folder} has no trained model yet",
-                instead=f"Finish it: chainrule train --resume {self.folder}",
-            )
-        model = self.build()
-        state = load(path)
-        if not isinstance(state, dict):
-            raise FormatError(f"{path} holds no weights")
-        model.load_state_dict(state)
-        return model.eval()
-
-    @cached_property
-    def loss(self) -> Loss:
-        if self.config.loss not in LOSSES:
-            raise FormatError(
-                f"unknown loss {self.config.loss!r:.60}", expected=listing(sorted(LOSSES))
-            )
-        return LOSSES[self.config.loss]()
-
-    @property
-    def predicts(self) -> Prediction:
-        """The meaning of the outputs, as the loss declares it."""
-        return self.loss.predicts
-
-    # -- training ------------------------------------------------------------------------------
 
     def trainer(self, steps_per_epoch: int, progress: bool = True) -> Trainer:
         """The Trainer of the config, for the model before training."""
@@ -217,20 +157,78 @@ class Run:
         history = trainer.fit(
             train, valid, c.epochs, min(c.batch_size, len(train)), resume=resume, override=override
         )
-        self.seconds = time.monotonic() - started
+        seconds = time.monotonic() - started
         if history.interrupted:
             return history, None
         save(trainer.model.state_dict(), self.path("model.safetensors"))
         self.__dict__.pop("model", None)
-        results = {"test": trainer.evaluate(test), "seconds": round(self.seconds, 2)}
+        results = {"test": trainer.evaluate(test), "seconds": round(seconds, 2)}
         write_atomic(self.path("results.json"), [to_json(results, indent=2)])
         return history, results
 
     # -- use -----------------------------------------------------------------------------------
 
+    def predict(self, x: Any) -> Array:
+        """The label of each sample (n,) as the training data named it; whole numbers are int64.
+
+        Of a regression: the values in the units of the targets, (n,), or (n, outputs) for several.
+        """
+        outputs = self.outputs(x)
+        if not self.predicts.classes:
+            values = self.values(outputs)
+            return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+        names = self.names(self.predicts.probabilities(outputs))
+        numbers = all(name.isdecimal() and str(int(name)) == name for name in names)
+        labels = np.array([int(name) for name in names] if numbers else names)
+        return labels[self.predicts.decide(outputs)]
+
+    def predict_proba(self, x: Any) -> Array:
+        """The probability of each class, (n, classes); ArgumentError for a regression."""
+        return self.predicts.probabilities(self.outputs(x))
+
+    def evaluate(self, data: Any = None, y: Any = None, **reading: Any) -> dict[str, Any]:
+        """Loss and metrics; by default of the test part.
+
+        data: a dataset, the path of a file with labels, or a DataFrame with a label column.
+        y: the labels of raw samples `data`, named as in training, or the values of a regression.
+        reading: `label`, `delimiter` and `header` of a table, if they differ from training.
+        """
+        if isinstance(data, tuple) and y is None and len(data) == 2:
+            data, y = data
+        if y is not None:
+            found = self._labelled(self.inputs(data), np.asarray(_plain(y)))
+        elif data is None:
+            found = self.data[1]
+        else:
+            found = data if isinstance(data, ArrayDataset) else self.open_like(data, **reading)
+        optimizer = optim.SGD(self.model.parameters(), lr=0.0)
+        trainer = Trainer(self.model, self.loss, optimizer, progress=False)
+        return trainer.evaluate(self.prepared(found))
+
+    def report(self) -> str:
+        """Write `report.html`, one offline page, into the folder; returns its path."""
+        return write_report(self)
+
+    def inputs(self, x: Any, **reading: Any) -> Array:
+        """Raw samples as inputs of the model: float32 (n, *input_shape)."""
+        record = dataclasses.asdict(self.config.inputs)
+        return read_inputs(_plain(x), record, **self.reading(**reading))
+
+    def outputs(self, x: Any, **reading: Any) -> Array:
+        """The outputs of the model for raw samples, or for a dataset."""
+        ready = isinstance(x, (Dataset, DataLoader))
+        return outputs_of(self.model, x if ready else self.inputs(x, **reading))
+
+    def _labelled(self, x: Array, y: Array) -> ArrayDataset:
+        """A dataset of inputs, and of labels as they are named in training."""
+        if self.config.inputs.task == CLASSIFICATION:
+            names = np.array([label_text(str(label)) for label in y.reshape(-1)])
+            y = encode_labels(names, self.classes)[0]
+        return ArrayDataset(x, y, classes=self.classes, task=self.config.inputs.task)
+
     def open_like(
         self,
-        source: PathLike,
+        source: Any,
         label: str | None = None,
         delimiter: str | None = None,
         header: bool | None = None,
@@ -240,7 +238,7 @@ class Run:
         label, delimiter, header: options of a table, if they differ from training.
         """
         data = self.config.data
-        like = open_like(
+        return open_like(
             source,
             dataclasses.asdict(self.config.inputs),
             label=label or data.label,
@@ -248,18 +246,6 @@ class Run:
             test_size=data.test_size,
             **self.reading(delimiter, header),
         )
-        return self._targets(like)
-
-    def evaluate(self, data: ArrayDataset) -> dict[str, Any]:
-        """Loss and metrics of the trained model."""
-        optimizer = optim.SGD(self.model.parameters(), lr=0.0)
-        return Trainer(self.model, self.loss, optimizer, progress=False).evaluate(data)
-
-    @cached_property
-    def schema(self) -> Schema | None:
-        """The schema of the training table; None for other data."""
-        record = self.config.inputs.schema
-        return None if record is None else Schema.from_config(record)
 
     def reading(self, delimiter: str | None = None, header: bool | None = None) -> dict[str, Any]:
         """The options for reading a table; by default those of training."""
@@ -269,15 +255,9 @@ class Run:
             "header": data.header if header is None else header,
         }
 
-    def predict(
-        self, path: PathLike, delimiter: str | None = None, header: bool | None = None
-    ) -> list[dict[str, Any]]:
-        """A record for each input in a file, with class and probabilities, or value."""
-        inputs, reading = dataclasses.asdict(self.config.inputs), self.reading(delimiter, header)
-        return self.records(outputs_of(self.model, read_inputs(path, inputs, **reading)))
-
-    def records(self, outputs: Array) -> list[dict[str, Any]]:
-        """Records of predictions from the outputs of the model."""
+    def records(self, x: Any, **reading: Any) -> list[dict[str, Any]]:
+        """A record for each sample, with class and probabilities, or value, as `predict` prints."""
+        outputs = self.outputs(x, **reading)
         if not self.predicts.classes:
             return [{"value": row.tolist()} for row in self.values(outputs)]
         shares, chosen = self.predicts.probabilities(outputs), self.predicts.decide(outputs)
@@ -291,20 +271,13 @@ class Run:
             for row, best in zip(shares, chosen, strict=True)
         ]
 
-    def names(self, shares: Array) -> list[str]:
-        """The names of the classes, or their numbers without names; FormatError if the number of
-        outputs differs."""
-        names = self.config.inputs.classes or [str(i) for i in range(shares.shape[1])]
-        if len(names) != shares.shape[1]:
-            raise FormatError(
-                f"the model of {self.folder} tells {shares.shape[1]} classes apart",
-                expected=f"{len(names)}: {listing(names)}",
-            )
-        return names
+    def __repr__(self) -> str:
+        c, test = self.config, self.results.get("test", {})
+        source = os.path.basename(os.path.normpath(c.data.source))
+        scores = [f"{k} {v:.4f}" for k, v in test.items() if isinstance(v, float)]
+        about = ", ".join([str(c.model), source, f"{len(self.history)} epochs", *scores])
+        return f"Run({self.folder!r}): {about}"
 
-    def values(self, outputs: Array) -> Array:
-        """The outputs of a regression in the units of the targets."""
-        if self.config.target is None:
-            return outputs
-        std, mean = np.asarray(self.config.target.std), np.asarray(self.config.target.mean)
-        return outputs.reshape(len(outputs), -1) * std + mean
+
+def _plain(x: Any) -> Any:
+    return x.detach().numpy() if isinstance(x, Tensor) else x
