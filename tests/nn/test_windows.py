@@ -5,8 +5,6 @@ Geometries are drawn: values, gradients and second derivatives, by native kernel
 
 from __future__ import annotations
 
-import inspect
-
 import numpy as np
 import pytest
 
@@ -201,6 +199,92 @@ def test_adaptive_pools(n, seed, kind, rng, engine):
 
 
 @DIMENSIONS
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("norm", [1, 2, 3.0, np.inf, -np.inf])
+def test_lp_pools(n, seed, norm, rng):
+    shape, kernel, options = drawn_pool(rng, n, dilated=False)
+    options.pop("padding")
+    x = rng.permutation(np.linspace(0.1, 3, np.prod(shape))).reshape(shape)
+    ours, theirs = by_name(F, "lp_pool", n), by_name(TF, "lp_pool", n)
+    kernel = kernel[0] if n == 1 else kernel
+    check(
+        lambda x: ours(x, norm, kernel, **options), lambda x: theirs(x, norm, kernel, **options), x
+    )
+
+
+def test_an_lp_pool_of_zeros_has_gradient_0():
+    x = cr.zeros(1, 4, 4, requires_grad=True)
+    F.lp_pool2d(x, 2, 2).sum().backward()
+    assert not x.grad.any()
+
+
+@DIMENSIONS
+@pytest.mark.parametrize("seed", range(6))
+def test_unpooling_of_what_was_pooled(n, seed, rng):
+    shape, kernel, options = drawn_pool(rng, n, dilated=False)
+    options.pop("ceil_mode", None)
+    options["stride"] = kernel  # windows that overlap may choose one element twice
+    x = rng.permutation(np.linspace(-3, 3, np.prod(shape))).reshape(shape)
+
+    def both(lib, functions):
+        def run(x):
+            y, positions = by_name(functions, "max_pool", n)(
+                x, kernel, return_indices=True, **options
+            )
+            return by_name(functions, "max_unpool", n)(
+                y, positions, kernel, output_size=shape[-n:], **options
+            )
+
+        return run
+
+    check(both(cr, F), both(torch, TF), x)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_fractional_pools(n, seed, batch, rng):
+    sizes, kernel = tuple(rng.integers(4, 8, n)), spread(each(rng, n, 1, 3), n)
+    x = rng.permutation(np.linspace(-3, 3, 3 * np.prod((*batch, *sizes)))).reshape(
+        *batch, 3, *sizes
+    )
+    u = rng.random((*(batch or (1,)), 3, n))
+    given = {
+        "output_size": tuple(
+            int(rng.integers(1, max(m - k, 1) + 1)) for m, k in zip(sizes, kernel, strict=True)
+        )
+    }
+    if rng.random() < 0.5:
+        given = {"output_ratio": tuple(rng.uniform(0.3, 0.5, n))}
+
+    def both(lib, functions):
+        options = {**given, "return_indices": True, "_random_samples": lib.tensor(u)}
+        return lambda x: by_name(functions, "fractional_max_pool", n)(x, kernel, **options)
+
+    ours, theirs = both(cr, F), both(torch, TF)
+    check(lambda x: ours(x)[0], lambda x: theirs(x)[0], x)
+    assert (ours(cr.tensor(x))[1].numpy() == theirs(torch.tensor(x))[1].numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: nn.FractionalMaxPool2d(2), "output_size or output_ratio"),
+        (lambda: nn.FractionalMaxPool2d(2, 3, 0.5), "output_size or output_ratio"),
+        (lambda: nn.FractionalMaxPool3d(2, output_ratio=1.5), r"in \(0, 1\)"),
+        (lambda: F.fractional_max_pool2d(cr.ones(1, 4, 4), 3, 3), "output sizes"),
+        (lambda: F.max_unpool1d(cr.ones(1, 2), cr.ones(1, 3).long(), 2), "one position for each"),
+        (lambda: nn.MaxUnpool1d(2)(cr.ones(1, 2), cr.ones(1, 2).long(), (9,)), "output_size"),
+        (lambda: F.max_unpool1d(cr.ones(1, 2), cr.full((1, 2), 9), 2), "9"),
+        (lambda: F.lp_pool2d(cr.ones(1, 4), 2, 2), r"\(N, C, H, W\)"),
+    ],
+)
+def test_pools_that_do_not_fit(make, words):
+    with pytest.raises((ValueError, IndexError), match=words):
+        make()
+
+
+@DIMENSIONS
 @pytest.mark.parametrize("kind", ["max_pool", "avg_pool", "adaptive_max_pool"])
 def test_nan_and_infinities_in_pools(n, kind, engine):
     x = np.random.default_rng(n).normal(size=(2, 3, *[7] * n)).astype(np.float32)
@@ -246,51 +330,6 @@ def test_padding_that_does_not_fit(widths, mode, words):
 
 
 # -- layers --------------------------------------------------------------------------------------
-
-LAYERS = [
-    ("Conv", (4, 6, 3), {}),
-    ("Conv", (4, 6, 3, 2, 1), {"bias": False, "groups": 2}),
-    ("Conv", (4, 6, 3), {"padding": "same", "dilation": 2}),
-    ("Conv", (4, 6, 3), {"padding": 1, "padding_mode": "reflect"}),
-    ("Conv", (4, 6, 2), {"padding": 2, "padding_mode": "replicate", "stride": 2}),
-    ("Conv", (4, 6, 3), {"padding": "same", "padding_mode": "circular"}),
-    ("ConvTranspose", (4, 6, 3), {}),
-    ("ConvTranspose", (4, 6, 3, 2, 1, 1), {"groups": 2, "bias": False}),
-    ("ConvTranspose", (4, 6, 2), {"dilation": 2, "padding": 1}),
-    ("MaxPool", (2,), {}),
-    ("MaxPool", (3, 2, 1, 2), {"ceil_mode": True}),
-    ("AvgPool", (2,), {}),
-    ("AvgPool", (3, 2, 1, True, False), {}),
-    ("AdaptiveAvgPool", (3,), {}),
-    ("AdaptiveMaxPool", (2,), {}),
-    ("BatchNorm", (4,), {}),
-    ("BatchNorm", (4, 1e-3, None), {}),
-    ("BatchNorm", (4,), {"affine": False}),
-    ("BatchNorm", (4,), {"track_running_stats": False, "bias": False}),
-    ("InstanceNorm", (4,), {}),
-    ("InstanceNorm", (4, 1e-3, 0.2, True, True), {}),
-    ("InstanceNorm", (4,), {"affine": True, "bias": False}),
-]
-
-
-@DIMENSIONS
-@pytest.mark.parametrize(("name", "args", "options"), LAYERS)
-@pytest.mark.parametrize("training", [True, False])
-def test_layers(n, name, args, options, training, module_parity):
-    x = np.random.default_rng(n).normal(size=(3, 4, *[7, 6, 5][:n]))
-    for example in (x, x[0]):
-        if example.ndim > n + 1 or name != "BatchNorm":
-            ours, theirs = (by_name(lib, name, n)(*args, **options) for lib in (nn, TN))
-            module_parity(ours.train(training), theirs.train(training), example)
-
-
-@DIMENSIONS
-@pytest.mark.parametrize("name", dict.fromkeys(name for name, *_ in LAYERS))
-def test_layers_have_pytorchs_options_in_order(n, name):
-    ours, theirs = (inspect.signature(by_name(lib, name, n)).parameters for lib in (nn, TN))
-    theirs = [p for p in theirs if p not in ("device", "dtype")]
-    # One extension: the mean over windows in one dimension takes its divisor too.
-    assert [p for p in ours if p in theirs or p not in ("dtype", "divisor_override")] == theirs
 
 
 @DIMENSIONS

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.nn import table
 
 from chainrule import nn
 
@@ -87,42 +88,34 @@ def test_torchvision_around_a_model(python):
     assert lines[-1] == "torch.Size([3, 38, 74]) True"
 
 
-ARGUMENTS = {
-    "Linear": (2, 3),
+OTHERS = {
     "Bilinear": (2, 3, 4),
-    "Conv1d": (2, 3, 3),
-    "Conv2d": (2, 3, 3),
-    "Conv3d": (2, 3, 3),
-    "ConvTranspose1d": (2, 3, 3),
-    "ConvTranspose2d": (2, 3, 3),
-    "ConvTranspose3d": (2, 3, 3),
     "Embedding": (3, 2),
     "EmbeddingBag": (3, 2),
-    "MultiheadAttention": (4, 2),
-    "GroupNorm": (2, 4),
     "LSTM": (2, 3, 2),
+    "MultiheadAttention": (4, 2),
     "Threshold": (0.1, 20),
-    "Unflatten": (1, (2, 3)),
-    "Fold": ((4, 5), (2, 2)),
-    "AdaptiveAvgPool2d": ((2, 3),),
 }
 LAYERS = [
-    name
-    for name in nn.__all__
-    if isinstance(getattr(nn, name), type) and issubclass(getattr(nn, name), nn.Module)
+    *table.LAYERS,
+    *[
+        table.Row(name, OTHERS.get(name, ()), {}, ())
+        for name in nn.__all__
+        if isinstance(getattr(nn, name), type) and issubclass(getattr(nn, name), nn.Module)
+    ],
 ]
 
 
-@pytest.mark.parametrize("name", LAYERS)
-def test_layers_print_as_pytorchs(torch, pytorch, name):
-    for arguments in (ARGUMENTS.get(name), (), (2,), (2, 3), (1, 2, 3)):
+@pytest.mark.parametrize("row", LAYERS, ids=str)
+def test_layers_print_as_pytorchs(torch, pytorch, row):
+    for args in (row.args, (), (2,), (2, 3), (1, 2, 3)):
         try:
-            theirs = repr(getattr(pytorch.nn, name)(*(arguments or ())))
+            theirs = repr(row._replace(args=args).make(pytorch.nn))
         except (AttributeError, TypeError, ValueError):
             continue
-        assert repr(getattr(torch.nn, name)(*(arguments or ()))) == theirs
+        assert repr(row._replace(args=args).make(torch.nn)) == theirs
         return
-    pytest.skip(f"{name} is not PyTorch's, or needs other arguments")
+    pytest.skip(f"{row.name} is not PyTorch's, or needs other arguments")
 
 
 def model_of_many_parts(t):

@@ -1,8 +1,8 @@
 """Layers, activations and losses as functions: `from chainrule.nn import functional as F`.
 
 The files, in the order of their imports: `checks`, `dimensions`,
-`activation`, `softmax`, `layers`, `padding`, `convolution`, `pooling`, `normalization`,
-`recurrent`, `losses`.
+`activation`, `softmax`, `layers`, `padding`, `convolution`, `windows`, `pooling`, `unpooling`,
+`normalization`, `recurrent`, `losses`.
 """
 
 from chainrule.nn.functional.activation import (
@@ -67,6 +67,9 @@ from chainrule.nn.functional.pooling import (
     avg_pool1d,
     avg_pool2d,
     avg_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
     max_pool1d,
     max_pool2d,
     max_pool3d,
@@ -77,6 +80,13 @@ from chainrule.nn.functional.softmax import (
     safe_softmax,
     softmax,
     softmin,
+)
+from chainrule.nn.functional.unpooling import (
+    fractional_max_pool2d,
+    fractional_max_pool3d,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
 )
 from chainrule.ops.elementwise import tanh
 from chainrule.ops.special import sigmoid
@@ -105,6 +115,8 @@ __all__ = [
     "dropout",
     "elu",
     "embedding",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
     "gelu",
     "glu",
     "gumbel_softmax",
@@ -120,9 +132,15 @@ __all__ = [
     "linear",
     "log_softmax",
     "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
     "nll_loss",

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.errors import ArgumentError
 from chainrule.nn.functional.checks import check_counts, check_tensors
 from chainrule.nn.functional.dimensions import Size, in_dimensions, over_batch, remembered
+from chainrule.nn.functional.windows import combined, flat_positions, largest_at
 from chainrule.ops import compare, pooling
 from chainrule.ops.rules import nonempty
 from chainrule.ops.window import Geometry, per_dimension, require_layout
@@ -107,6 +108,43 @@ def avg_pool(
 avg_pool1d, avg_pool2d, avg_pool3d = avg_pool
 
 
+@in_dimensions
+def lp_pool(
+    n: int,
+    input: Tensor,
+    norm_type: float,
+    kernel_size: Size,
+    stride: Size | None = None,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """y = (Σ xᵖ)^(1/p) over each window, p = `norm_type`: (N, C, {sizes}) → (N, C, {sizes:'}).
+
+    p = 1 is the sum, p = ∞ the largest |x|, p = −∞ the smallest. The default stride is the kernel
+    size. With `ceil_mode`, the last window may extend beyond the end; its sum is scaled to a full
+    window. Where the sum is 0, so is the gradient. An input without N is accepted. Raises
+    ArgumentError for options out of range, ShapeError for another number of dimensions.
+
+    >>> import chainrule as cr
+    >>> lp_pool{n}d(cr.ones(1, 2, {sizes:5}), 2, 2).shape
+    (1, 2, {sizes:2})
+    """
+    check_tensors(f"lp_pool{n}d", input=input)
+    if math.isinf(norm_type):
+        sign = math.copysign(1.0, norm_type)
+        largest: Tensor = max_pool[n - 1](input.abs() * sign, kernel_size, stride, 0, 1, ceil_mode)
+        return largest * sign
+    taps = math.prod(per_dimension(kernel_size, n, "kernel_size", 1))
+    means: Tensor = avg_pool[n - 1](input**norm_type, kernel_size, stride, 0, ceil_mode)
+    total = means * taps
+    is_zero = total == 0
+    y: Tensor = compare.where(is_zero, 1.0, total) ** (1 / norm_type)
+    y = compare.where(is_zero, 0.0, y)
+    return y
+
+
+lp_pool1d, lp_pool2d, lp_pool3d = lp_pool
+
+
 def _check_layout(name: str, n: int, input: Tensor) -> None:
     check_tensors(name, input=input)
     require_layout("pooling", input, n, alone=True)
@@ -146,12 +184,8 @@ def adaptive_max_pool(
     if kernel := _equal_windows(input.shape[-n:], sizes):
         return max_pool[n - 1](input, kernel, return_indices=return_indices)
     positions, _ = _uneven_windows(input.shape[-n:], sizes)
-    seen = input.flatten(-n)[..., Tensor(positions)]
-    y, chosen = seen.max(dim=-1)
-    if not return_indices:
-        return y
-    found = Tensor(positions).expand(seen.shape).gather(-1, chosen.unsqueeze(-1))
-    return y, found.squeeze(-1)
+    both = largest_at(input.flatten(-n), Tensor(positions), sizes)
+    return both if return_indices else both[0]
 
 
 adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = adaptive_max_pool
@@ -174,7 +208,7 @@ def adaptive_avg_pool(n: int, input: Tensor, output_size: OutputSize) -> Tensor:
     positions, there = _uneven_windows(input.shape[-n:], sizes)
     seen = compare.where(Tensor(there), input.flatten(-n)[..., Tensor(positions)], 0.0)
     y: Tensor = seen.sum(-1) / Tensor(there.sum(-1).astype(input.dtype))
-    return y
+    return y.unflatten(-1, sizes)
 
 
 adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = adaptive_avg_pool
@@ -199,17 +233,14 @@ def _equal_windows(sizes: Shape, out: Shape) -> Shape:
 
 
 def _uneven_windows(sizes: Shape, out: Shape) -> tuple[Array, Array]:
-    """Two arrays (*out, taps): the flat positions of each window's elements, and whether they are
-    in the window. A window with fewer elements than `taps` repeats its last ones.
+    """Two arrays (windows, taps): the flat positions of each window's elements, and whether they
+    are in the window. A window with fewer elements than `taps` repeats its last ones.
     """
-    positions, there = np.zeros(1, np.int64), np.ones(1, np.bool_)
+    along, inside = [], []
     for size, m in zip(sizes, out, strict=True):
         start, end = np.arange(m) * size // m, -(-(np.arange(m) + 1) * size // m)
         index = start[:, None] + np.arange((end - start).max(initial=1))
-        inside = index < end[:, None]
-        index = np.minimum(index, end[:, None] - 1)
-        shape = (*positions.shape[:-1], m, -1 if m else 0)
-        spread = (..., None, slice(None), None)
-        positions = (positions[spread] * size + index[:, None]).reshape(shape)
-        there = (there[spread] & inside[:, None]).reshape(shape)
-    return positions, there
+        along.append(np.minimum(index, end[:, None] - 1))
+        inside.append(index < end[:, None])
+    there = functools.reduce(lambda a, b: combined(a, b, np.logical_and), inside)
+    return flat_positions(along, sizes), there

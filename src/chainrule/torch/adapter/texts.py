@@ -31,12 +31,13 @@ _ROWS = {
     "scale_grad_by_freq? sparse?",
     r"MaxPool\dd": "kernel_size= stride= padding= dilation= ceil_mode=",
     r"AvgPool\dd": "kernel_size= stride= padding=",
+    r"Adaptive.*": "output_size=",
     r".*Dropout\d?d?": "p= inplace=",
     r"(Hard|Soft)shrink": "lambd",
     r"PReLU": "num_parameters=",
     r"(Log)?Softm(ax|in)": "dim=",
     r"(Reflection|Replication|Zero|Circular)Pad\dd": "padding",
-    r".*Loss|MultiheadAttention|Transformer.*|CosineSimilarity|PairwiseDistance": "",
+    r".*Loss|MultiheadAttention|Transformer.*|CosineSimilarity|PairwiseDistance|Fractional.*": "",
 }
 """Pattern of the class name of a layer → the fields that PyTorch prints."""
 
