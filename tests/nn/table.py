@@ -111,8 +111,18 @@ LAYERS = [
     Row("LayerNorm", (4,), {}, (2, 3, 4)),
     Row("LayerNorm", ((3, 4),), {"eps": 1e-3, "bias": False}, (2, 3, 4)),
     Row("LayerNorm", (4,), {"elementwise_affine": False}, (2, 3, 4)),
+    Row("GroupNorm", (2, 4), {}, (3, 4, 5)),
+    Row("GroupNorm", (4, 4, 1e-3), {}, (3, 4, 2)),
+    Row("GroupNorm", (1, 4), {"affine": False}, (3, 4, 5, 2)),
+    Row("GroupNorm", (2, 4), {"bias": False}, (3, 4, 5, 2, 1)),
+    Row("RMSNorm", (4,), {}, (2, 3, 4)),
+    Row("RMSNorm", ((3, 4), 1e-3), {}, (2, 3, 4)),
+    Row("RMSNorm", (4,), {"elementwise_affine": False}, (2, 4)),
+    Row("LocalResponseNorm", (2,), {}, (2, 3, 4)),
+    Row("LocalResponseNorm", (3, 0.5, 0.3, 2.0), {}, (2, 5, 4, 3)),
+    Row("LocalResponseNorm", (4, 1.0), {}, (2, 5, 4, 3, 2)),
     # dropout
     Row("Dropout", (0.0,), {}, (2, 3)),
 ]
-BATCHED_ONLY = ("BatchNorm", "Linear", "Flatten", "Unflatten")
+BATCHED_ONLY = ("BatchNorm", "Linear", "Flatten", "Unflatten", "GroupNorm", "LocalResponseNorm")
 """The beginnings of names of layers that take no single example."""

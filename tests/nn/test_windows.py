@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.nn.compare import compare_orders
 
 import chainrule as cr
 from chainrule import nn
@@ -51,28 +52,6 @@ def by_name(module, name, n):
     return getattr(module, f"{name}{n}d")
 
 
-def check(ours, theirs, *arrays, second=True):
-    """Values, gradients, and gradients of a sum of squares of gradients, in float64 to 9 digits."""
-    xs = [cr.tensor(a, requires_grad=True) for a in arrays]
-    ts = [torch.tensor(a, requires_grad=True) for a in arrays]
-    y, t = ours(*xs), theirs(*ts)
-    assert y.shape == tuple(t.shape)
-    g = np.random.default_rng(1).normal(size=y.shape)
-    wanted = torch.autograd.grad((t * t * torch.tensor(g)).sum(), ts, create_graph=True)
-    found = cr.gradients((y * y * cr.tensor(g)).sum(), xs, create_graph=True)
-    pairs = [(y, t), *zip(found, wanted, strict=True)]
-    if second:
-        again = torch.autograd.grad(sum((w * w).sum() for w in wanted), ts)
-        total = sum(((f * f).sum() for f in found[1:]), (found[0] * found[0]).sum())
-        pairs += zip(cr.gradients(total, xs), again, strict=True)
-    for a, b in pairs:
-        # Sums of some hundred products, squared twice: ten digits of the largest remain.
-        scale = max(float(b.detach().abs().max()), 1) if b.numel() else 1
-        np.testing.assert_allclose(
-            a.detach().numpy(), b.detach().numpy(), rtol=1e-9, atol=1e-11 * scale
-        )
-
-
 def drawn_convolution(rng, n):
     """Shapes and options of a convolution that fits."""
     groups = int(rng.choice([1, 1, 2, 3]))
@@ -96,7 +75,7 @@ def test_convolution(n, seed, rng, engine):
     shape, weights, options = drawn_convolution(rng, n)
     arrays = [rng.normal(size=s) for s in (shape, weights, weights[:1])]
     bias = 2 + int(rng.integers(2))
-    check(
+    compare_orders(
         lambda *a: by_name(F, "conv", n)(*a, **options),
         lambda *a: by_name(TF, "conv", n)(*a, **options),
         *arrays[:bias],
@@ -111,7 +90,7 @@ def test_padding_by_name(n, padding, engine):
     for kernel, dilation in (((2, 3, 4), 1), ((3, 2, 1), (2, 1, 3)), ((1, 4, 2), 2)):
         options = {"padding": padding, "dilation": spread(dilation, 3)[:n]}
         arrays = [rng.normal(size=(2, 2, *[8] * n)), rng.normal(size=(3, 2, *kernel[:n]))]
-        check(
+        compare_orders(
             lambda *a, o=options: by_name(F, "conv", n)(*a, **o),
             lambda *a, o=options: by_name(TF, "conv", n)(*a, **o),
             *arrays,
@@ -135,7 +114,7 @@ def test_transposed_convolution(n, seed, rng, engine):
         with pytest.raises(ValueError, match="leaves nothing"):
             ours(*map(cr.tensor, arrays), **options)
         return
-    check(lambda *a: ours(*a, **options), lambda *a: theirs(*a, **options), *arrays)
+    compare_orders(lambda *a: ours(*a, **options), lambda *a: theirs(*a, **options), *arrays)
 
 
 def drawn_pool(rng, n, dilated):
@@ -160,7 +139,7 @@ def test_max_pool(n, seed, rng, engine):
     shape, kernel, options = drawn_pool(rng, n, dilated=True)
     x = rng.permutation(np.linspace(-3, 3, np.prod(shape))).reshape(shape)
     ours, theirs = by_name(F, "max_pool", n), by_name(TF, "max_pool", n)
-    check(lambda x: ours(x, kernel, **options), lambda x: theirs(x, kernel, **options), x)
+    compare_orders(lambda x: ours(x, kernel, **options), lambda x: theirs(x, kernel, **options), x)
     y, positions = ours(cr.tensor(x), kernel, return_indices=True, **options)
     t, indices = theirs(torch.tensor(x), kernel, return_indices=True, **options)
     assert (y.numpy() == t.numpy()).all() and (positions.numpy() == indices.numpy()).all()
@@ -177,7 +156,7 @@ def test_avg_pool(n, seed, rng, engine):
         options["divisor_override"] = 5
     ours, theirs = by_name(F, "avg_pool", n), by_name(TF, "avg_pool", n)
     x = rng.normal(size=shape)
-    check(lambda x: ours(x, kernel, **options), lambda x: theirs(x, kernel, **options), x)
+    compare_orders(lambda x: ours(x, kernel, **options), lambda x: theirs(x, kernel, **options), x)
 
 
 @DIMENSIONS
@@ -191,7 +170,7 @@ def test_adaptive_pools(n, seed, kind, rng, engine):
     x = rng.permutation(np.linspace(-3, 3, 4 * np.prod(sizes)))
     x = x.reshape(2, 2, *sizes) if rng.random() < 0.8 else x.reshape(4, *sizes)
     ours, theirs = by_name(F, kind, n), by_name(TF, kind, n)
-    check(lambda x: ours(x, wanted), lambda x: theirs(x, wanted), x)
+    compare_orders(lambda x: ours(x, wanted), lambda x: theirs(x, wanted), x)
     if kind == "adaptive_max_pool":
         y, positions = ours(cr.tensor(x), wanted, return_indices=True)
         t, indices = theirs(torch.tensor(x), wanted, return_indices=True)
@@ -207,7 +186,7 @@ def test_lp_pools(n, seed, norm, rng):
     x = rng.permutation(np.linspace(0.1, 3, np.prod(shape))).reshape(shape)
     ours, theirs = by_name(F, "lp_pool", n), by_name(TF, "lp_pool", n)
     kernel = kernel[0] if n == 1 else kernel
-    check(
+    compare_orders(
         lambda x: ours(x, norm, kernel, **options), lambda x: theirs(x, norm, kernel, **options), x
     )
 
@@ -237,7 +216,7 @@ def test_unpooling_of_what_was_pooled(n, seed, rng):
 
         return run
 
-    check(both(cr, F), both(torch, TF), x)
+    compare_orders(both(cr, F), both(torch, TF), x)
 
 
 @pytest.mark.parametrize("n", [2, 3])
@@ -262,7 +241,7 @@ def test_fractional_pools(n, seed, batch, rng):
         return lambda x: by_name(functions, "fractional_max_pool", n)(x, kernel, **options)
 
     ours, theirs = both(cr, F), both(torch, TF)
-    check(lambda x: ours(x)[0], lambda x: theirs(x)[0], x)
+    compare_orders(lambda x: ours(x)[0], lambda x: theirs(x)[0], x)
     assert (ours(cr.tensor(x))[1].numpy() == theirs(torch.tensor(x))[1].numpy()).all()
 
 
@@ -302,7 +281,7 @@ def test_padding_with_the_input_itself(n, mode):
     rng = np.random.default_rng(n)
     for widths in ((1, 2) * n, (3, 0) * n, (0, 0) * n, (2, -1) * n, (-2, 0) * n):
         x = rng.normal(size=(2, 3, 5, 6, 4)[: n + 2])
-        check(
+        compare_orders(
             lambda x, w=widths: F.pad(x, w, mode=mode),
             lambda x, w=widths: TF.pad(x, w, mode=mode),
             x,
@@ -312,7 +291,7 @@ def test_padding_with_the_input_itself(n, mode):
 def test_padding_with_fewer_elements_than_there_are():
     x = np.random.default_rng(0).normal(size=(3, 4, 5))
     for widths in ((-1, 2), (0, -2, -1, -1), (-2, -3), (1, 1, -4, 0)):
-        check(lambda x, w=widths: F.pad(x, w), lambda x, w=widths: TF.pad(x, w), x)
+        compare_orders(lambda x, w=widths: F.pad(x, w), lambda x, w=widths: TF.pad(x, w), x)
 
 
 @pytest.mark.parametrize(

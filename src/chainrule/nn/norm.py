@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
+from chainrule.nn import functional, init
+from chainrule.nn.function_layer import FunctionLayer
 from chainrule.nn.functional.checks import check_counts, check_positive, check_tensors, sizes_of
-from chainrule.nn.functional.normalization import batch_norm, instance_norm, layer_norm
+from chainrule.nn.functional.normalization import (
+    batch_norm,
+    check_groups,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    rms_norm,
+)
 from chainrule.nn.module import Module
 from chainrule.nn.parameter import Buffer, Parameter
 from chainrule.nn.spatial import Spatial
 from chainrule.ops.creation import ones, zeros
 from chainrule.ops.window import layout
+from chainrule.primitive import Shape
 from chainrule.settings import use
 from chainrule.tensor import Tensor
 
 
-class _ChannelNorm(Spatial):
+class _Norm(Module):
+    """Base class of norms: the learned weight and bias."""
+
+    def _learn(self, shape: int | Shape, weight: bool, bias: bool | None, dtype: Any) -> None:
+        """Set weight and bias, or None where they are not wanted. `bias` None: there is no such
+        attribute."""
+        self.weight = Parameter(ones(shape, dtype=dtype)) if weight else None
+        if bias is not None:
+            self.bias = Parameter(zeros(shape, dtype=dtype)) if weight and bias else None
+
+    def reset_parameters(self) -> None:
+        """Set the weight to 1 and the bias to 0."""
+        for parameter, value in ((self.weight, 1.0), (getattr(self, "bias", None), 0.0)):
+            if parameter is not None:
+                init.constant_(parameter, value)
+
+
+class _ChannelNorm(_Norm, Spatial):
     """Base class of batch and instance norm: weight, bias and running statistics per channel."""
 
     shown = "num_features eps= momentum= affine= bias= track_running_stats="
@@ -45,12 +73,23 @@ class _ChannelNorm(Spatial):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        self.weight = Parameter(ones(num_features, dtype=dtype)) if affine else None
-        self.bias = Parameter(zeros(num_features, dtype=dtype)) if affine and bias else None
+        self._learn(num_features, affine, bias, dtype)
         tracked = track_running_stats
         self.running_mean = Buffer(zeros(num_features, dtype=dtype)) if tracked else None
         self.running_var = Buffer(ones(num_features, dtype=dtype)) if tracked else None
         self.num_batches_tracked = Buffer(zeros((), dtype=np.int64)) if tracked else None
+
+    def reset_running_stats(self) -> None:
+        """Set the running mean to 0, the running variance to 1, and the counter to 0."""
+        starts = ((self.running_mean, 0.0), (self.running_var, 1.0), (self.num_batches_tracked, 0))
+        for buffer, value in starts:
+            if buffer is not None:
+                init.constant_(buffer, value)
+
+    def reset_parameters(self) -> None:
+        """Reset the running statistics, and set the weight to 1 and the bias to 0."""
+        self.reset_running_stats()
+        super().reset_parameters()
 
     def _check(self, input: Tensor, layouts: dict[int, str], dim: int) -> None:
         """Raise ShapeError for a number of dimensions without a layout, or of channels."""
@@ -59,12 +98,15 @@ class _ChannelNorm(Spatial):
             expected = " or ".join(layouts.values())
             raise ShapeError(f"{name} works on {expected}", given=shape, expected=expected)
         if shape[dim] != n:
-            raise ShapeError(
+            error = ShapeError(
                 f"the input has {shape[dim]} channels, this layer expects {n}",
                 given=shape,
                 expected=layouts[len(shape)].replace("C", str(n)),
                 instead=f"Did you mean {name}({shape[dim]})?",
             )
+            if self.weight is not None or self.running_mean is not None:
+                raise error
+            warnings.warn(f"{error}", stacklevel=4)  # nothing depends on the number of channels
 
     def short_repr(self) -> str:
         return str(self.num_features)
@@ -121,7 +163,8 @@ class _InstanceNorm(_ChannelNorm):
     m and v are the mean and variance of that channel (Ulyanov et al., 2016). With
     `track_running_stats`, running statistics are updated in training with their means over the
     batch, and used in evaluation. An input without N is accepted. Raises ShapeError for another
-    number of channels, and ArgumentError for a channel with one value.
+    number of channels (only a warning if the layer has no weights and no statistics), and
+    ArgumentError for a channel with one value.
 
     >>> import chainrule as cr
     >>> InstanceNorm{n}d(3)(cr.zeros(8, 3, {sizes:5})).shape
@@ -164,7 +207,77 @@ class InstanceNorm2d(_InstanceNorm, dimensions=2): ...
 class InstanceNorm3d(_InstanceNorm, dimensions=3): ...
 
 
-class LayerNorm(Module):
+class GroupNorm(_Norm):
+    """y = (x − m)/√(v + ε)·w + b, with m and v of each group of channels of each example.
+
+    (N, C, ...) → the same shape. The C = `num_channels` channels are divided into `num_groups`
+    groups (Wu & He, 2018). weight and bias (C) scale each channel. Raises ArgumentError for groups
+    that do not divide the channels, ShapeError for another number of channels.
+
+    >>> import chainrule as cr
+    >>> GroupNorm(1, 2)(cr.tensor([[[1.0], [3.0]]])).detach()
+    tensor([[[-1.], [ 1.]]])
+    """
+
+    shown = "num_groups num_channels eps= affine= bias="
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        *,
+        bias: bool = True,
+        dtype: Any = None,
+    ) -> None:
+        check_counts("GroupNorm", num_groups=num_groups, num_channels=num_channels)
+        check_positive("GroupNorm", eps=eps)
+        check_groups(num_groups, num_channels)
+        self.num_groups = num_groups
+        self.num_channels = num_channels
+        self.eps = eps
+        self.affine = affine
+        self._learn(num_channels, affine, bias, dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        check_tensors("GroupNorm", input=input)
+        if input.ndim < 2 or input.shape[1] != self.num_channels:
+            raise ShapeError(
+                f"this layer expects {self.num_channels} channels",
+                given=input.shape,
+                expected=f"(N, {self.num_channels}, ...)",
+            )
+        return group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def short_repr(self) -> str:
+        return f"{self.num_groups} groups of {self.num_channels}"
+
+
+class _LastDimensions(_Norm):
+    """Base class of norms over the last dimensions, whose sizes are `normalized_shape`."""
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        elementwise_affine: bool,
+        bias: bool | None,
+        dtype: Any,
+    ) -> None:
+        name, sizes = type(self).__name__, sizes_of(normalized_shape)
+        if not sizes:
+            raise ArgumentError(f"{name} needs at least one dimension", given=normalized_shape)
+        for size in sizes:
+            check_counts(name, normalized_shape=size)
+        self.normalized_shape = sizes
+        self.elementwise_affine = elementwise_affine
+        self._learn(sizes, elementwise_affine, bias, dtype)
+
+    def short_repr(self) -> str:
+        return " × ".join(map(str, self.normalized_shape))
+
+
+class LayerNorm(_LastDimensions):
     """y = (x − m)/√(v + ε)·w + b over the last dimensions of each example (Ba et al., 2016).
 
     `normalized_shape` gives the sizes of those dimensions: (..., *normalized_shape) → the same
@@ -186,20 +299,44 @@ class LayerNorm(Module):
         *,
         dtype: Any = None,
     ) -> None:
-        sizes = sizes_of(normalized_shape)
-        if not sizes:
-            raise ArgumentError("LayerNorm needs at least one dimension", given=normalized_shape)
-        for size in sizes:
-            check_counts("LayerNorm", normalized_shape=size)
         check_positive("LayerNorm", eps=eps)
-        self.normalized_shape = sizes
         self.eps = eps
-        self.elementwise_affine = elementwise_affine
-        self.weight = Parameter(ones(sizes, dtype=dtype)) if elementwise_affine else None
-        self.bias = Parameter(zeros(sizes, dtype=dtype)) if elementwise_affine and bias else None
+        super().__init__(normalized_shape, elementwise_affine, bias, dtype)
 
     def forward(self, input: Tensor) -> Tensor:
         return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
-    def short_repr(self) -> str:
-        return " × ".join(map(str, self.normalized_shape))
+
+class RMSNorm(_LastDimensions):
+    """y = x/√(mean of x² + ε)·w over the last dimensions of each example (Zhang & Sennrich, 2019).
+
+    `normalized_shape` gives the sizes of those dimensions: (..., *normalized_shape) → the same
+    shape. The default ε is the smallest step of the input's dtype at 1. There is no bias. Raises
+    ShapeError for an input whose last dimensions have other sizes.
+
+    >>> import chainrule as cr
+    >>> RMSNorm(2)(cr.tensor([[1.0, 7.0]])).detach()
+    tensor([[0.2, 1.4]])
+    """
+
+    shown = "normalized_shape eps= elementwise_affine="
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        *,
+        dtype: Any = None,
+    ) -> None:
+        if eps is not None:
+            check_positive("RMSNorm", eps=eps)
+        self.eps = eps
+        super().__init__(normalized_shape, elementwise_affine, None, dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+
+class LocalResponseNorm(FunctionLayer, of=functional.local_response_norm):
+    shown = "size alpha= beta= k="

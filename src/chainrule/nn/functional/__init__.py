@@ -55,7 +55,15 @@ from chainrule.nn.functional.losses import (
     nll_loss,
     smooth_l1_loss,
 )
-from chainrule.nn.functional.normalization import batch_norm, instance_norm, layer_norm
+from chainrule.nn.functional.normalization import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    normalize,
+    rms_norm,
+)
 from chainrule.nn.functional.padding import pad
 from chainrule.nn.functional.pooling import (
     adaptive_avg_pool1d,
@@ -119,6 +127,7 @@ __all__ = [
     "fractional_max_pool3d",
     "gelu",
     "glu",
+    "group_norm",
     "gumbel_softmax",
     "hardshrink",
     "hardsigmoid",
@@ -130,6 +139,7 @@ __all__ = [
     "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
     "lp_pool1d",
@@ -144,11 +154,13 @@ __all__ = [
     "mish",
     "mse_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
     "pad",
     "prelu",
     "relu",
     "relu6",
+    "rms_norm",
     "rrelu",
     "safe_log",
     "safe_softmax",

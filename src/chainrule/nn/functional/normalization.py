@@ -1,4 +1,4 @@
-"""Normalization to mean 0 and variance 1, for each channel, each example, or both."""
+"""Normalization: to mean 0 and variance 1 for each channel, each example, or both; by a norm."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.gateway import apply
-from chainrule.nn.functional.checks import check_tensors, sizes_of
-from chainrule.ops import fused
+from chainrule.nn.functional.checks import check_counts, check_tensors, sizes_of
+from chainrule.nn.functional.padding import pad
+from chainrule.nn.functional.pooling import avg_pool2d
+from chainrule.ops import fused, norms
 from chainrule.settings import use
 from chainrule.tensor import Tensor
 
@@ -103,10 +105,14 @@ def _normalized(
 
 
 def _standardized(x: Tensor, dims: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """(x − m)/√(v + ε), m and v. float16 is computed in float32, since squares may overflow."""
-    wide = x.float() if x.dtype == np.float16 else x
-    y, mean, var = apply(fused.normalize, wide, dims=dims, eps=eps)
+    """(x − m)/√(v + ε), m and v."""
+    y, mean, var = apply(fused.normalize, _wide(x), dims=dims, eps=eps)
     return y.to(x.dtype), mean, var
+
+
+def _wide(x: Tensor) -> Tensor:
+    """float16 as float32, since squares may overflow; other dtypes as they are."""
+    return x.float() if x.dtype == np.float16 else x
 
 
 def _move(running: Tensor, now: Tensor, momentum: float | Tensor) -> None:
@@ -144,6 +150,47 @@ def _per_channel(x: Tensor) -> tuple[int, ...]:
     return (1, x.shape[1], *(1,) * (x.ndim - 2))
 
 
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """y = (x − m)/√(v + ε)·w + b, with m and v of each group of channels of each example.
+
+    (N, C, ...) → the same shape; w and b are (C) (Wu & He, 2018). Raises ArgumentError for groups
+    that do not divide the channels, and for a single example with one value in each group.
+
+    >>> import chainrule as cr
+    >>> group_norm(cr.tensor([[1.0, 3.0, 5.0, 5.0]]), 2)
+    tensor([[-1.,  1.,  0.,  0.]])
+    """
+    check_tensors("group_norm", input=input)
+    if input.ndim < 2:
+        raise ShapeError("group_norm works on (N, C, ...)", given=input.shape)
+    n, channels = input.shape[:2]
+    check_groups(num_groups, channels)
+    if input.numel() == num_groups:
+        raise ArgumentError(
+            "group_norm needs at least 2 values per group, this input has 1",
+            given=input.shape,
+            instead="Use fewer groups.",
+        )
+    groups = input.reshape(n, num_groups, math.prod(input.shape[1:]) // num_groups)
+    y = _standardized(groups, (2,), eps)[0].reshape(input.shape)
+    return _scaled(y, weight, bias)
+
+
+def check_groups(groups: int, channels: int) -> None:
+    """Raise ArgumentError unless the groups divide the channels."""
+    if groups < 1 or channels % groups:
+        raise ArgumentError(
+            "num_groups must divide the number of channels",
+            given=f"{groups} groups of {channels} channels",
+        )
+
+
 def layer_norm(
     input: Tensor,
     normalized_shape: int | Sequence[int],
@@ -160,8 +207,39 @@ def layer_norm(
     >>> layer_norm(cr.tensor([[1.0, 3.0]]), 2)
     tensor([[-1.,  1.]])
     """
+    y = _standardized(input, _last_dims("layer_norm", input, normalized_shape), eps)[0]
+    if weight is not None:
+        y = y * weight
+    return y if bias is None else y + bias
+
+
+def rms_norm(
+    input: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """y = x/√(mean of x² + ε)·w over the last dimensions of each example (Zhang & Sennrich, 2019).
+
+    `normalized_shape` gives the sizes of these dimensions, and is the shape of w. The default ε is
+    the smallest step of the input's dtype at 1. Raises ShapeError for an input whose last
+    dimensions have other sizes.
+
+    >>> import chainrule as cr
+    >>> rms_norm(cr.tensor([[1.0, 7.0]]), 2)
+    tensor([[0.2, 1.4]])
+    """
+    dims = _last_dims("rms_norm", input, normalized_shape)
+    eps = float(np.finfo(input.dtype).eps) if eps is None else eps
+    wide = _wide(input)
+    y = (wide * (wide.square().mean(dims, True) + eps).rsqrt()).to(input.dtype)
+    return y if weight is None else y * weight
+
+
+def _last_dims(name: str, input: Tensor, normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
+    """The last dimensions of the input, which have the sizes `normalized_shape`."""
     if not isinstance(input, Tensor):
-        check_tensors("layer_norm", input=input)
+        check_tensors(name, input=input)
     sizes = sizes_of(normalized_shape)
     first = input.ndim - len(sizes)
     if first < 0 or input.shape[first:] != sizes:
@@ -170,7 +248,41 @@ def layer_norm(
             given=input.shape,
             expected=f"(..., {', '.join(map(str, sizes))})",
         )
-    y = _standardized(input, tuple(range(first, input.ndim)), eps)[0]
-    if weight is not None:
-        y = y * weight
-    return y if bias is None else y + bias
+    return tuple(range(first, input.ndim))
+
+
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """y = x/(k + α·m)^β, m the mean of x² over `size` channels around each: (N, C, ...) → the same.
+
+    Channels outside count as 0 (Krizhevsky et al., 2012). Raises ShapeError for fewer than three
+    dimensions.
+
+    >>> import chainrule as cr
+    >>> local_response_norm(cr.ones(1, 3, 1), 3, alpha=3.0, beta=1.0)
+    tensor([[[0.3333], [0.25  ], [0.3333]]])
+    """
+    check_tensors("local_response_norm", input=input)
+    check_counts("local_response_norm", size=size)
+    if input.ndim < 3:
+        raise ShapeError("local_response_norm works on (N, C, ...)", given=input.shape)
+    if not input.numel():
+        return input
+    squares = input.square().flatten(2).unsqueeze(1)
+    bordered = pad(squares, (0, 0, size // 2, (size - 1) // 2))
+    means = avg_pool2d(bordered, (size, 1), stride=1).reshape(input.shape)
+    y: Tensor = input / (means * alpha + k) ** beta
+    return y
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """y = x/max(‖x‖ₚ, ε) along `dim`.
+
+    >>> import chainrule as cr
+    >>> normalize(cr.tensor([[3.0, 4.0]]))
+    tensor([[0.6, 0.8]])
+    """
+    check_tensors("normalize", input=input)
+    y: Tensor = input / norms.norm(input, p, dim, True).clamp(min=eps)
+    return y

@@ -29,6 +29,8 @@ ADVICE = {
     "torch.Tensor.untyped_storage": "Use x.numpy(): memory layout has no meaning here.",
     "torch.Tensor.data_ptr": "Use id(x): writes replace the memory of a tensor.",
     "torch.distributed": "Chainrule trains in one process: run the script without a launcher.",
+    "torch.nn.CrossMapLRN2d": "Use torch.nn.LocalResponseNorm.",
+    "torch.nn.SyncBatchNorm": "Chainrule trains in one process: use torch.nn.BatchNorm2d.",
     "torch.nn.parallel": "Chainrule trains in one process: use the model itself.",
     "torch.utils.data.distributed": "Chainrule trains in one process: leave the sampler out.",
     "torch.jit": "Models run as they are: call the model itself, or chainrule.compile.",
@@ -61,6 +63,7 @@ REFUSED = (
     "hub",
     "jit",
     "library",
+    "nn.SyncBatchNorm",
     "nn.parallel",
     "onnx",
     "profiler",
@@ -68,7 +71,7 @@ REFUSED = (
     "sparse",
     "utils.data.distributed",
 )
-"""Modules whose names can be imported but not called.
+"""Modules, and classes, whose names can be imported but not called.
 
 Scripts often import them for cases that do not occur here, such as training in several processes.
 """
@@ -116,7 +119,7 @@ def advice_on(dotted: str) -> str | None:
 
 
 def is_refused(path: str) -> bool:
-    """Whether the names of the module `torch.PATH` can be imported but not called."""
+    """Whether `torch.PATH`, or its names if it is a module, can be imported but not called."""
     return any(path == name or path.startswith(f"{name}.") for name in REFUSED)
 
 

@@ -95,7 +95,7 @@ def find(path: str, name: str) -> Any:
         return importlib.import_module(f"{ROOT}.{path}.{name}".replace("..", "."))
     for value in _candidates(path, name):
         return _offered(value)
-    if absent.is_refused(path) and listed:
+    if absent.is_refused(f"{path}.{name}") and listed:
         return absent.unavailable(owner, name)
     if path.count(".") and name[0] != "_":
         above = sys.modules.get(f"{ROOT}.{path.rpartition('.')[0]}")

@@ -1,0 +1,107 @@
+"""Functions of layers, a row each: values and derivatives of both orders equal PyTorch's."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+from tests.nn.compare import compare_orders
+
+import chainrule as cr
+from chainrule.nn import functional as F
+
+torch = pytest.importorskip("torch")
+TF = torch.nn.functional
+pytestmark = pytest.mark.parity
+
+FUNCTIONS = [  # name, shapes of the inputs, the other arguments
+    ("group_norm", [(3, 4, 5)], {"num_groups": 2}),
+    ("group_norm", [(3, 4, 5), (4,), (4,)], {"num_groups": 4, "eps": 1e-3}),
+    ("group_norm", [(3, 4), (4,)], {"num_groups": 2}),
+    ("rms_norm", [(3, 4)], {"normalized_shape": (4,)}),
+    ("rms_norm", [(3, 4, 5), (4, 5)], {"normalized_shape": (4, 5), "eps": 1e-3}),
+    ("local_response_norm", [(3, 4, 5)], {"size": 2, "alpha": 1.0}),
+    ("local_response_norm", [(3, 5, 2, 4)], {"size": 3, "alpha": 0.5, "beta": 0.3, "k": 2.0}),
+    ("normalize", [(3, 4)], {}),
+    ("normalize", [(3, 4, 2)], {"p": 1.0, "dim": -1}),
+    ("normalize", [(3, 4, 2)], {"p": 3.0, "dim": (0, 2), "eps": 10.0}),
+]
+SECOND = {"rms_norm": False}
+"""Functions whose second derivative PyTorch lacks."""
+AFTER_INPUT = {"group_norm": ["num_groups"], "rms_norm": ["normalized_shape"]}
+"""Arguments between the first tensor and the others."""
+BY_ROW = pytest.mark.parametrize(
+    ("name", "shapes", "options"), FUNCTIONS, ids=lambda value: str(value).replace(" ", "")
+)
+
+
+def both(name, options):
+    between = [options[key] for key in AFTER_INPUT.get(name, [])]
+    rest = {key: value for key, value in options.items() if value not in between}
+
+    def call(functions):
+        return lambda x, *others: getattr(functions, name)(x, *between, *others, **rest)
+
+    return call(F), call(TF)
+
+
+@BY_ROW
+def test_values_and_derivatives(name, shapes, options):
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    arrays = [rng.normal(size=shape) for shape in shapes]
+    compare_orders(*both(name, options), *arrays, second=SECOND.get(name, True))
+
+
+@BY_ROW
+def test_an_empty_batch(name, shapes, options):
+    ours, theirs = both(name, options)
+    shapes = [(0, *shapes[0][1:]), *shapes[1:]]
+    try:
+        wanted = theirs(*[torch.zeros(shape) for shape in shapes])
+    except (RuntimeError, ValueError):
+        pytest.skip("PyTorch takes none")
+    x = cr.tensor(np.zeros(shapes[0], np.float32), requires_grad=True)
+    y = ours(x, *[cr.zeros(*shape) for shape in shapes[1:]])
+    assert y.shape == tuple(wanted.shape) and y.dtype == np.float32
+    y.sum().backward()
+    assert x.grad.shape == x.shape
+
+
+@BY_ROW
+def test_what_is_no_tensor(name, shapes, options):
+    ours, _ = both(name, options)
+    with pytest.raises(TypeError, match=r"cr\.tensor"):
+        ours(*[np.zeros(shape) for shape in shapes])
+
+
+def test_group_norm_refuses_what_has_no_variance():
+    with pytest.raises(ValueError, match="at least 2 values per group"):
+        F.group_norm(cr.ones(1, 4), 4)
+    with pytest.raises(ValueError, match="3 groups of 4"):
+        F.group_norm(cr.ones(2, 4), 3)
+    with pytest.raises(ValueError, match="3 groups of 4"):
+        cr.nn.GroupNorm(3, 4)
+    with pytest.raises(ValueError, match="expects 4 channels"):
+        cr.nn.GroupNorm(2, 4)(cr.ones(2, 6))
+
+
+def test_norms_without_a_size_of_their_own_take_any_number_of_channels(rng, parity):
+    x = rng.normal(size=(2, 5, 3))
+    with pytest.warns(UserWarning, match="5 channels, this layer expects 3"):
+        parity(cr.nn.InstanceNorm1d(3), TF.instance_norm, x)
+    with pytest.raises(ValueError, match=r"Did you mean InstanceNorm1d\(5, ...\)|InstanceNorm1d"):
+        cr.nn.InstanceNorm1d(3, affine=True)(cr.tensor(x))
+
+
+def test_rms_norm_of_float16_does_not_overflow():
+    assert F.rms_norm(cr.tensor([300.0, 300.0], dtype=cr.float16), 2).tolist() == [1, 1]
+
+
+def test_norms_are_reset():
+    for layer in (cr.nn.BatchNorm1d(2), cr.nn.GroupNorm(1, 2), cr.nn.RMSNorm(2)):
+        start = {name: x.tolist() for name, x in layer.state_dict().items()}
+        for x in layer.state_dict().values():
+            x.fill_(7)
+        layer.reset_parameters()
+        assert {name: x.tolist() for name, x in layer.state_dict().items()} == start
