@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # Tests run in several processes: one BLAS thread each, or they fight for the cores. This must be
 # said before NumPy is imported.
@@ -10,6 +11,10 @@ for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 # An error of the compiler itself is an error, and no reason to run eagerly.
 os.environ.setdefault("CHAINRULE_STRICT", "1")
+# A shell that runs the tests in the background lets them ignore Ctrl-C, and so the commands that
+# they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from collections.abc import Iterator
 

@@ -34,6 +34,17 @@ def training():
     return model, optimizer, step, (x, y)
 
 
+ARRANGED = {
+    "transposed": lambda x: x.T,
+    "every second": lambda x: x[:, ::2],
+    "a column": lambda x: x[:, 1],
+    "from behind": lambda x: cr.tensor(x.numpy()[::-1]).detach(),
+    "expanded": lambda x: x[:, None, :].expand(4, 3, 6),
+    "diagonal": lambda x: x.diagonal(),
+    "permuted": lambda x: x.view(2, 2, 6).permute(2, 0, 1),
+}
+
+
 def moved(step, batch, array):
     """Whether a step changes what this array shows."""
     before = array.copy()
@@ -252,6 +263,17 @@ def test_arguments_may_lie_in_any_order(training):
     x = cr.randn(6, 8)
     np.testing.assert_allclose(run(x.T).numpy(), model(x.T).detach().numpy(), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(run(x.T).numpy(), model(x.T).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("arrange", ARRANGED.values(), ids=ARRANGED)
+def test_state_may_lie_in_any_order(arrange):
+    """Views that a function reads from outside, of every memory layout, before and after writes."""
+    base = cr.randn(4, 6)
+    state = arrange(base)
+    step = cr.compile(lambda x: (x * state).sum())
+    for _ in range(3):
+        assert step(cr.tensor(2.0)).item() == (2 * state).sum().item()
+        base.mul_(0.5)
 
 
 def test_nested_arguments_are_matched():

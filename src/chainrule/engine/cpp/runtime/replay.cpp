@@ -135,7 +135,8 @@ i64 version_of(PyObject* tensor) {
 
 // (slot, tensor, role): bind the array of the tensor, or of its gradient. If the program writes it,
 // or reads it as a transposed copy, no other reference to it may exist: otherwise `own` first gives
-// the tensor another array. `own` also updates the copy, if the version of the tensor has changed.
+// the tensor another array. `own` also updates the copy, if the version of the tensor has changed,
+// and it copies an array that is only read but that is not in the order of the plan, such as a view.
 Answer bind_state(Program& program, PyObject* entry, PyObject* own, Py_ssize_t number) {
     const i64 slot = PyLong_AsLongLong(PyTuple_GET_ITEM(entry, 0));
     PyObject* tensor = PyTuple_GET_ITEM(entry, 1);
@@ -148,15 +149,17 @@ Answer bind_state(Program& program, PyObject* entry, PyObject* own, Py_ssize_t n
         if (!array && holder != Py_None) return Answer::error;
         if (!(role & (WRITTEN | PACKED))) {
             if (!array) return Answer::no;
-            return program.bind(slot, array) ? Answer::yes : Answer::error;
+            if (program.bind(slot, array)) return Answer::yes;
+            PyErr_Clear();
+        } else {
+            // References to the array: its tensor, the program, this function, and the executable
+            // if it keeps the memory. References to the gradient: its tensor and this function.
+            const int holders = 3 + (role & KEPT ? 1 : 0);
+            const bool alone = array && program.bound(slot) == array &&
+                               Py_REFCNT(array) == holders && (!gradient || Py_REFCNT(holder) == 2);
+            const bool same = !(role & PACKED) || program.version(slot) == version_of(tensor);
+            if (alone && same) return Answer::yes;
         }
-        // References to the array: its tensor, the program, this function, and the executable if it
-        // keeps the memory. References to the gradient: its tensor and this function.
-        const int holders = 3 + (role & KEPT ? 1 : 0);
-        const bool alone = array && program.bound(slot) == array && Py_REFCNT(array) == holders &&
-                           (!gradient || Py_REFCNT(holder) == 2);
-        const bool same = !(role & PACKED) || program.version(slot) == version_of(tensor);
-        if (alone && same) return Answer::yes;
     }
     program.release(slot);
     const Held index(PyLong_FromSsize_t(number));
