@@ -39,7 +39,7 @@ FLOORS = [
     ["autograd"],
     ["gradcheck", "transforms"],
     ["nn", "optim", "compiler", "data"],
-    ["train"],
+    ["models", "train"],
     ["torch"],
     ["cli"],
     ["__init__", "__main__"],

@@ -11,6 +11,7 @@ FACES = (
     "chainrule.nn.init",
     "chainrule.optim",
     "chainrule.data",
+    "chainrule.models",
     "chainrule.train",
     "chainrule.errors",
 )
@@ -200,6 +201,21 @@ PAGES = (
                 DATA,
             ),
             all_of("Transforms", "data.transforms data.augment", DATA),
+            all_of("Texts", "data.tokenizers", DATA),
+        ),
+    ),
+    Page(
+        "models",
+        "Models",
+        "`from chainrule import models`: well-known models, each in one file to read on its own.",
+        (
+            all_of(
+                "Pictures and tables",
+                "models.mlp models.lenet models.vgg models.resnet models.vit models.unet",
+                "chainrule.models",
+            ),
+            all_of("Codes", "models.autoencoder models.vae", "chainrule.models"),
+            all_of("Texts", "models.char_rnn models.gpt", "chainrule.models"),
         ),
     ),
     Page(

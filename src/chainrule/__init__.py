@@ -60,7 +60,8 @@ int8, int16, int32, int64 = _dtype("int8"), _dtype("int16"), _dtype("int32"), _d
 uint8, bool = _dtype("uint8"), _dtype("bool")
 
 if _TYPE_CHECKING:
-    from chainrule import data as data, linalg as linalg, nn as nn, optim as optim, train as train
+    from chainrule import data as data, linalg as linalg, models as models, nn as nn
+    from chainrule import optim as optim, train as train
     from chainrule.compiler import Compiled as Compiled, Trace as Trace
     from chainrule.compiler import compile as compile, trace as trace
     from chainrule.train import (
@@ -72,7 +73,7 @@ _LATER = {
     "Compiled": "compiler", "Trace": "compiler", "compile": "compiler", "trace": "compiler",
     "Trainer": "train", "load": "train", "load_run": "train", "save": "train",
 }  # fmt: skip
-_PARTS = ("compiler", "data", "linalg", "nn", "optim", "train")
+_PARTS = ("compiler", "data", "linalg", "models", "nn", "optim", "train")
 
 
 if not _TYPE_CHECKING:  # a type checker knows which names there are

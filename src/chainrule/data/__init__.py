@@ -2,7 +2,7 @@
 
 Modules, in the order in which they may import each other: seeds, transforms, augment, dataset,
 splits, loader, files, idx, numpy_files, cells, labels, tables, columns, values, schema, roles,
-encoding, table, images, synthetic, shipped, download, mnist, sources, inputs, catalog.
+encoding, table, images, synthetic, shipped, download, mnist, sources, inputs, catalog, tokenizers.
 """
 
 from chainrule.data.augment import CenterCrop, RandomCrop, RandomHorizontalFlip, RandomShift
@@ -23,6 +23,7 @@ from chainrule.data.splits import Subset, random_split, train_test_split
 from chainrule.data.synthetic import blobs, circles, moons, rings, sine, spirals, xor
 from chainrule.data.table import table
 from chainrule.data.tables import Table, read_csv
+from chainrule.data.tokenizers import BytePairTokenizer, CharTokenizer, tokenizer_from
 from chainrule.data.transforms import (
     Compose,
     Flatten,
@@ -39,7 +40,9 @@ __all__ = [
     "MNIST",
     "NAMES",
     "ArrayDataset",
+    "BytePairTokenizer",
     "CenterCrop",
+    "CharTokenizer",
     "Column",
     "Compose",
     "DataLoader",
@@ -81,6 +84,7 @@ __all__ = [
     "sine",
     "spirals",
     "table",
+    "tokenizer_from",
     "train_test_split",
     "transform_from_config",
     "xor",
