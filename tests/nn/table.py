@@ -123,6 +123,18 @@ LAYERS = [
     Row("LocalResponseNorm", (4, 1.0), {}, (2, 5, 4, 3, 2)),
     # dropout
     Row("Dropout", (0.0,), {}, (2, 3)),
+    *spatial("Dropout", 0.0),
+    Row("AlphaDropout", (0.0,), {}, (2, 3)),
+    Row("FeatureAlphaDropout", (0.0,), {}, (2, 3, 4)),
 ]
-BATCHED_ONLY = ("BatchNorm", "Linear", "Flatten", "Unflatten", "GroupNorm", "LocalResponseNorm")
+BATCHED_ONLY = (
+    "BatchNorm",
+    "Linear",
+    "Flatten",
+    "Unflatten",
+    "GroupNorm",
+    "LocalResponseNorm",
+    "Feature",
+    "Dropout2d",
+)
 """The beginnings of names of layers that take no single example."""

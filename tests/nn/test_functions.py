@@ -105,3 +105,29 @@ def test_norms_are_reset():
             x.fill_(7)
         layer.reset_parameters()
         assert {name: x.tolist() for name, x in layer.state_dict().items()} == start
+
+
+@pytest.mark.parametrize("name", ["dropout", "dropout1d", "dropout3d", "alpha_dropout"])
+def test_dropout_refuses(name):
+    with pytest.raises(ValueError, match=rf"p of {name} is not in \[0, 1\]"):
+        getattr(F, name)(cr.ones(1, 2, 3), 1.5)
+    with pytest.raises(TypeError, match="real numbers"):
+        getattr(F, name)(cr.ones(1, 2, 3).long(), 0.5, training=True)
+    if name[-2:] in ("1d", "3d"):
+        with pytest.raises(ValueError, match=r"\(N, C, "):
+            getattr(F, name)(cr.ones(3, 2, 2, 2, 2, 2))
+
+
+def test_alpha_dropout_keeps_mean_and_variance():
+    cr.manual_seed(0)
+    y = F.alpha_dropout(cr.randn(100_000), 0.3, training=True).numpy()
+    # 100,000 draws: mean and variance lie within four standard errors of 0 and 1.
+    assert abs(y.mean()) < 4 / 100_000**0.5
+    assert abs(y.var() - 1) < 4 * (2 / 100_000) ** 0.5
+    assert len(set(y[np.isclose(y, y.min())].round(4))) <= 2
+
+
+def test_dropout2d_of_three_dimensions_warns():
+    with pytest.warns(UserWarning, match="dropout1d"):
+        y = F.dropout2d(cr.ones(50, 2, 3), 0.5)
+    assert ((y == 0).all(-1) | (y == 2).all(-1)).all()

@@ -66,6 +66,43 @@ def test_layers_start_from_pytorchs_weights(torch, pytorch, row):
         close(ours, theirs)
 
 
+DRAWING = [
+    table.Row("Dropout", (0.3,), {}, (40,)),
+    *table.spatial("Dropout", 0.4),
+    table.Row("Dropout2d", (0.4,), {"inplace": True}, (4, 3, 5, 1)),
+    table.Row("Dropout", (1.0,), {}, (3,)),
+    table.Row("AlphaDropout", (0.3,), {}, (40,)),
+    table.Row("FeatureAlphaDropout", (0.3,), {}, (3, 4, 2)),
+    table.Row("FractionalMaxPool2d", (2,), {"output_ratio": 0.6}, (2, 3, 9, 8)),
+    table.Row("FractionalMaxPool3d", (2,), {"output_size": 3}, (2, 3, 5, 6, 7)),
+]
+
+
+@pytest.mark.parametrize("row", DRAWING, ids=str)
+def test_layers_draw_pytorchs_numbers(torch, pytorch, row):
+    found = []
+    for t in (torch, pytorch):
+        x = t.tensor(row.arrays(np.random.default_rng(0), np.float32)[0], requires_grad=True)
+        t.manual_seed(3)
+        y = row.make(t.nn)(x * 1)
+        y.sum().backward()
+        found.append([y.detach(), x.grad, t.rand(2)])
+    for ours, theirs in zip(*found, strict=True):
+        close(ours, theirs)
+
+
+def test_gumbel_softmax_draws_pytorchs_numbers(torch, pytorch):
+    found = []
+    for t in (torch, pytorch):
+        t.manual_seed(3)
+        x = t.randn(4, 5, requires_grad=True)
+        y = t.nn.functional.gumbel_softmax(x, tau=0.5, hard=True)
+        (y * t.arange(5.0)).sum().backward()
+        found.append([y.detach(), x.grad, t.nn.functional.gumbel_softmax(x.detach(), dim=0)])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)  # exp of a float32 logarithm
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [

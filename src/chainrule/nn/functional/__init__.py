@@ -1,8 +1,8 @@
 """Layers, activations and losses as functions: `from chainrule.nn import functional as F`.
 
-The files, in the order of their imports: `checks`, `dimensions`,
-`activation`, `softmax`, `layers`, `padding`, `convolution`, `windows`, `pooling`, `unpooling`,
-`normalization`, `recurrent`, `losses`.
+The files, in the order of their imports: `checks`, `dimensions`, `activation`, `softmax`,
+`dropout`, `layers`, `padding`, `convolution`, `windows`, `pooling`, `unpooling`, `normalization`,
+`recurrent`, `losses`.
 """
 
 from chainrule.nn.functional.activation import (
@@ -38,8 +38,15 @@ from chainrule.nn.functional.convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
-from chainrule.nn.functional.layers import (
+from chainrule.nn.functional.dropout import (
+    alpha_dropout,
     dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
+from chainrule.nn.functional.layers import (
     embedding,
     linear,
     one_hot,
@@ -106,6 +113,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -121,8 +129,12 @@ __all__ = [
     "conv_transpose3d",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "embedding",
+    "feature_alpha_dropout",
     "fractional_max_pool2d",
     "fractional_max_pool3d",
     "gelu",

@@ -43,7 +43,9 @@ def documented(template: str | None, n: int) -> str:
 def in_dimensions(
     function: Callable[Concatenate[int, P], R],
 ) -> tuple[Callable[P, R], Callable[P, R], Callable[P, R]]:
-    """Three functions from `function(n, ...)`, for n = 1, 2, 3."""
+    """Three functions from `function(n, ...)`, for n = 1, 2, 3: `conv` gives `conv1d`, `conv2d` and
+    `conv3d`. A `_` at the end of the name is left out.
+    """
     return _of_n(function, 1), _of_n(function, 2), _of_n(function, 3)
 
 
@@ -54,7 +56,7 @@ def _of_n(function: Callable[Concatenate[int, P], R], n: int) -> Callable[P, R]:
 
     parameters = list(inspect.signature(function).parameters.values())[1:]
     of_n.__dict__["__signature__"] = inspect.signature(function).replace(parameters=parameters)
-    of_n.__name__ = of_n.__qualname__ = f"{function.__name__}{n}d"
+    of_n.__name__ = of_n.__qualname__ = f"{function.__name__.rstrip('_')}{n}d"
     of_n.__doc__ = documented(function.__doc__, n)
     return of_n
 

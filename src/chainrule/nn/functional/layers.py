@@ -1,15 +1,14 @@
-"""The computations of layers: linear, dropout, embedding and attention."""
+"""The computations of layers: linear, embedding and attention."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, DTypeError
-from chainrule.nn.functional.activation import into
+from chainrule.errors import ArgumentError
 from chainrule.nn.functional.checks import check_probability, check_tensors
+from chainrule.nn.functional.dropout import dropout
 from chainrule.nn.functional.softmax import safe_softmax
 from chainrule.ops import attention, compare, contract, labels
-from chainrule.ops.random import Generator, default_generator
 from chainrule.ops.rules import broadcast_shapes
 from chainrule.tensor import Tensor
 
@@ -28,42 +27,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return contract.linear(input, weight) if bias is None else contract.linear(input, weight, bias)
 
 
-# -- dropout, embedding --------------------------------------------------------------------------
-
-
-def dropout(
-    input: Tensor,
-    p: float = 0.5,
-    training: bool = True,
-    inplace: bool = False,
-    *,
-    generator: Generator | None = None,
-) -> Tensor:
-    """y = 0 with probability p, else x/(1 − p), for each element (Srivastava et al., 2014).
-
-    Without `training`, returns the input itself. Random numbers come from the default generator,
-    unless another is given. Raises ArgumentError for p outside [0, 1], DTypeError for integers.
-
-    >>> import chainrule as cr
-    >>> y = dropout(cr.ones(1000), p=0.25, generator=cr.Generator(seed=0))
-    >>> sorted(set(y.tolist())), 0.7 < (y > 0).float().mean().item() < 0.8
-    ([0.0, 1.3333333730697632], True)
-    """
-    if not (isinstance(p, float) and 0 <= p < 1):
-        check_probability("dropout", p)
-    if not isinstance(input, Tensor):
-        check_tensors("dropout", input=input)
-    if not training or p == 0:
-        return input
-    if input.dtype.kind != "f":
-        raise DTypeError(
-            "dropout needs real numbers", given=input.dtype, instead="Convert with x.float()."
-        )
-    if p == 1:
-        return into(input, input * 0, inplace)
-    kept = (generator or default_generator).bernoulli(1 - p, *input.shape)
-    kept = kept.astype(input.dtype) * (1 / (1 - p))
-    return into(input, input * kept, inplace)
+# -- embedding ----------------------------------------------------------------------------------
 
 
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
