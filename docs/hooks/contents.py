@@ -228,9 +228,14 @@ PAGES = (
             all_of("The state that callbacks receive", "train.training", TRAIN),
             some("The history", "History", TRAIN),
             all_of(
-                "Metrics", "train.metrics.base train.metrics.classes train.metrics.values", TRAIN
+                "Metrics",
+                "train.metrics.base train.metrics.classes train.metrics.values "
+                "train.metrics.function",
+                TRAIN,
             ),
-            all_of("Callbacks", "train.callbacks train.checkpoint train.progress", TRAIN),
+            all_of(
+                "Callbacks", "train.callbacks train.rates train.checkpoint train.progress", TRAIN
+            ),
         ),
     ),
     Page(

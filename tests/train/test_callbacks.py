@@ -8,6 +8,7 @@ import math
 import sys
 from copy import deepcopy
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from chainrule.train import (
 from chainrule.train.callbacks import Log
 from chainrule.train.history import Best
 from chainrule.train.metrics import direction
+from chainrule.train.progress import Standing, laid_out
 
 
 class Recorder(Callback):
@@ -245,6 +247,62 @@ def test_progress_without_a_terminal_is_plain_lines(data: ArrayDataset, capsys: 
     lines = err.splitlines()
     assert out == "" and 20 <= len(lines) <= 30 and lines[-1].startswith("epoch 60  loss 0.")
     assert "valid_accuracy" in lines[0] and "\x1b" not in err
+
+
+NUMBERS = {"loss": 0.5, "valid_accuracy": 0.91, "valid_loss": 1234.5}
+STANDINGS = [
+    Standing(3, 40, 0.07, NUMBERS, 7.0),
+    Standing(12345, 99999, 0.12, NUMBERS, 40_000.0),
+    Standing(1, 1, 0.0, {"loss": math.nan}, 0.0),
+]
+
+
+@pytest.mark.parametrize("standing", STANDINGS)
+@pytest.mark.parametrize("width", [*range(0, 130, 7), 40, 80])
+def test_the_line_of_a_bar_fits_and_cuts_no_text(standing: Standing, width: int) -> None:
+    before, after, bar = laid_out(standing, width)
+    line = "  ".join(filter(None, [before, "━" * bar, after]))
+    assert len(line) <= max(width, len(before)) and bar >= 0
+    whole = {*standing.texts, *standing.times, ""}
+    assert set(after.split("  ")) <= whole and before.endswith(f"/{standing.epochs}")
+
+
+def test_at_80_columns_the_line_has_both_times_and_at_40_what_is_left() -> None:
+    wide, narrow = laid_out(STANDINGS[0], 77)[1], laid_out(STANDINGS[0], 37)[1]
+    assert wide == "loss 0.5000  valid accuracy 0.9100  elapsed 0:07  left 1:32"
+    assert narrow == "loss 0.5000  left 1:32"
+
+
+def test_fit_can_show_or_hide_the_bar_once(data: ArrayDataset, capsys: Any) -> None:
+    trainer = small_trainer(progress=True)
+    trainer.fit(data, progress=False)
+    assert capsys.readouterr().err == ""
+    trainer.fit(data)
+    assert "epoch 2" in capsys.readouterr().err
+    quiet = small_trainer()
+    quiet.fit(data, progress=True)
+    assert "epoch 1" in capsys.readouterr().err
+    quiet.fit(data)
+    assert capsys.readouterr().err == ""
+
+
+def test_in_a_notebook_the_bar_is_one_display(
+    data: ArrayDataset, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """IPython as a kernel has it: each state of the bar replaces the one before."""
+    shown: list[str] = []
+    handle = SimpleNamespace(update=lambda page: shown.append(page))
+    display = ModuleType("IPython.display")
+    display.HTML = str  # type: ignore[attr-defined]
+    display.display = lambda page, display_id: shown.append(page) or handle  # type: ignore
+    shell = ModuleType("IPython")
+    shell.get_ipython = lambda: SimpleNamespace(kernel=object())  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", shell)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    small_trainer(progress=True).fit(data, valid=data, epochs=3)
+    assert capsys.readouterr().err == "" and len(shown) >= 1
+    assert '<progress value="1.0000" max="1">' in shown[-1] and "epoch 3/3" in shown[-1]
+    assert all(page.startswith("<span>epoch") for page in shown)
 
 
 def test_progress_on_a_terminal_is_one_bar(

@@ -269,7 +269,7 @@ def test_H9_skip_and_stop(recwarn: Any) -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_B9_a_bad_input_is_named(bad: float) -> None:
-    with pytest.raises(NonFiniteError, match="the input holds it already: row 1"):
+    with pytest.raises(NonFiniteError, match="the input holds it already: sample 9"):
         fit(root_trainer(), positive_but(bad))
 
 
@@ -278,7 +278,7 @@ def test_B9_a_bad_target_is_named() -> None:
     trainer = Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1), progress=False)
     y = np.zeros((4, 1), np.float32)
     y[2] = math.nan
-    with pytest.raises(NonFiniteError, match="the target holds it already: row 2"):
+    with pytest.raises(NonFiniteError, match="the target holds it already: sample 2"):
         trainer.fit((np.ones((4, 3), np.float32), y), shuffle=False)
 
 

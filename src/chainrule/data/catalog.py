@@ -87,7 +87,7 @@ def open_dataset(
             expected="at least two classes",
         )
     if test is None:
-        train, test = train_test_split(train, test_size, seed)
+        train, test = train_test_split(train, test_size=test_size, seed=seed)
     transform = _preprocessing(train, bool(flat))
     return train.with_transform(transform), test.with_transform(transform)
 
@@ -161,7 +161,7 @@ def _tuple(names: Sequence[str] | None) -> tuple[str, ...] | None:
 
 def _open_name(name: str, flat: bool | None, test_size: float, seed: int) -> Pair:
     if name in _SYNTHETIC:
-        return train_test_split(_SYNTHETIC[name](seed=seed), test_size, seed)
+        return train_test_split(_SYNTHETIC[name](seed=seed), test_size=test_size, seed=seed)
     if name == "digits":
         return digits(True if flat is None else flat, test_size, seed)
     if name == "breast_cancer":

@@ -56,7 +56,7 @@ def digits(
         transform=transform,
         image=ImageFormat(1, 8, 8, 16.0),
     )
-    return train_test_split(data, test_size, seed)
+    return train_test_split(data, test_size=test_size, seed=seed)
 
 
 def breast_cancer(
@@ -84,6 +84,6 @@ def breast_cancer(
         feature_names=[form.format(name) for form in _FORMS for name in _MEASURES],
         task=CLASSIFICATION,
     )
-    train, test = train_test_split(data, test_size, seed)
+    train, test = train_test_split(data, test_size=test_size, seed=seed)
     transform = Standardize.fit(train.arrays[0], dtype="float32")
     return train.with_transform(transform), test.with_transform(transform)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from chainrule.data.dataset import CLASSIFICATION, ArrayDataset, Dataset, as_indices
 from chainrule.data.seeds import SPLIT, check_source, draw_seed, stream
 from chainrule.data.transforms import Array
-from chainrule.errors import ArgumentError, OutOfRangeError
+from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from chainrule.ops.random import Generator
+from chainrule.tensor import Tensor
 
 
 class Subset(Dataset):
@@ -95,21 +96,49 @@ def _fractions_to_counts(n: int, lengths: Sequence[float]) -> list[int]:
     return counts
 
 
+@overload
 def train_test_split(
-    dataset: ArrayDataset, test_size: float = 0.2, seed: int = 0
-) -> tuple[ArrayDataset, ArrayDataset]:
-    """Two parts of `dataset`, stratified: each class has the same share in both.
+    dataset: ArrayDataset, /, *, test_size: float = 0.2, seed: int = 0
+) -> tuple[ArrayDataset, ArrayDataset]: ...
+@overload
+def train_test_split(*arrays: Any, test_size: float = 0.2, seed: int = 0) -> tuple[Any, ...]: ...
+def train_test_split(*arrays: Any, test_size: float = 0.2, seed: int = 0) -> tuple[Any, ...]:
+    """Two parts of a dataset, or of each array, stratified: each class has the same share in both.
 
+    arrays: one dataset, which gives (train, test); or arrays, lists, tensors and DataFrames of
+        equal length, such as `x, y`, which give (x_train, x_test, y_train, y_test), as in
+        scikit-learn. The last array has the labels.
     test_size: the fraction of each class in the test part, rounded; at least one sample of each
-    class that has two. Without class labels, the samples are split as one class.
+        class that has two. Without class labels, the samples are split as one class.
+
+    >>> x_train, x_test, y_train, y_test = train_test_split(
+    ...     [[0], [1], [2], [3], [4], [5]], ["a", "a", "a", "b", "b", "b"], test_size=1 / 3)
+    >>> len(x_train), x_test, y_test
+    (4, [[1], [4]], ['a', 'b'])
     """
     if not 0 < test_size < 1:
         raise ArgumentError("test_size is a fraction", given=test_size, expected="0 < x < 1")
-    y = dataset.arrays[-1]
-    stratify = dataset.task == CLASSIFICATION and len(dataset.arrays) > 1 and y[0].size == 1
-    labels = y.reshape(len(y)) if stratify else np.zeros(len(y), np.int64)
-    if np.unique(labels).size == len(labels):  # no class has two samples
-        labels = np.zeros(len(y), np.int64)
+    if len(arrays) == 1 and isinstance(arrays[0], ArrayDataset):
+        dataset = arrays[0]
+        y = dataset.arrays[-1]
+        stratify = dataset.task == CLASSIFICATION and len(dataset.arrays) > 1 and y[0].size == 1
+        train, test = _split(y.reshape(len(y)) if stratify else None, len(y), test_size, seed)
+        return dataset.take(train), dataset.take(test)
+    if len(arrays) == 1 and isinstance(arrays[0], Dataset):
+        parts = _split(None, len(arrays[0]), test_size, seed)
+        return Subset(arrays[0], parts[0]), Subset(arrays[0], parts[1])
+    lengths = [_length(array) for array in arrays]
+    if len(set(lengths)) != 1:
+        raise ShapeError("the arrays differ in length", given=lengths, expected="one length")
+    labels = _labels(arrays[-1]) if len(arrays) > 1 else None
+    parts = _split(labels, lengths[0], test_size, seed)
+    return tuple(_rows(array, part) for array in arrays for part in parts)
+
+
+def _split(labels: Array | None, n: int, test_size: float, seed: int) -> tuple[Array, Array]:
+    """The indices of the training and the test part, ascending."""
+    if labels is None or np.unique(labels).size == n:  # no class has two samples
+        labels = np.zeros(n, np.int64)
     draw, tests = stream(seed, SPLIT), []
     for label in np.unique(labels):
         members = draw.permutation(np.flatnonzero(labels == label))
@@ -117,6 +146,31 @@ def train_test_split(
         tests.append(members[:count])
     test = np.sort(np.concatenate(tests))
     if not test.size:
-        raise ArgumentError("too few samples to split", given=len(dataset), expected=">= 2")
-    train = np.setdiff1d(np.arange(len(dataset)), test, assume_unique=True)
-    return dataset.take(train), dataset.take(test)
+        raise ArgumentError("too few samples to split", given=n, expected=">= 2")
+    return np.setdiff1d(np.arange(n), test, assume_unique=True), test
+
+
+def _length(array: Any) -> int:
+    if not hasattr(array, "__len__") or isinstance(array, str):
+        raise DTypeError(
+            "train_test_split takes a dataset or arrays",
+            given=type(array).__name__,
+            instead="Options have names: train_test_split(x, y, test_size=0.2, seed=0).",
+        )
+    return len(array)
+
+
+def _labels(y: Any) -> Array | None:
+    """The class labels to stratify by; None for numbers of which most are different."""
+    values = np.asarray(y.detach().numpy() if isinstance(y, Tensor) else y)
+    if values.size != len(values) or values.dtype.kind not in "biuUO":
+        return None
+    values = values.reshape(-1).astype(str) if values.dtype.kind == "O" else values.reshape(-1)
+    return values if 2 * np.unique(values).size <= values.size else None
+
+
+def _rows(array: Any, places: Array) -> Any:
+    """The rows of an array, a tensor, a list or a DataFrame, of the same type."""
+    if isinstance(array, (list, tuple)):
+        return [array[place] for place in places]
+    return (array.iloc if hasattr(array, "iloc") else array)[places]

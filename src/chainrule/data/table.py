@@ -94,10 +94,10 @@ def table(
             f"{found.source}: too few rows to split", given=len(rows), expected="two or more"
         )
     places = ArrayDataset(np.arange(len(rows))[:, None], targets, task=schema.task)
-    training = train_test_split(places, test_size, seed)[0].arrays[0][:, 0]
+    training = train_test_split(places, test_size=test_size, seed=seed)[0].arrays[0][:, 0]
     schema = schema.fitted(found, rows[training])
     whole = _dataset(found, schema, rows, None)
-    train, test = train_test_split(whole, test_size, seed)
+    train, test = train_test_split(whole, test_size=test_size, seed=seed)
     encode = EncodeTable.fit(train.arrays[0], schema.features)
     return Parts(train.with_transform(encode), test.with_transform(encode))
 

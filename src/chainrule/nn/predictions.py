@@ -20,9 +20,11 @@ class Prediction(ABC):
     """The meaning of outputs (N, ...). Subclass it to define your own.
 
     classes: whether the predictions are classes, so that accuracy and similar metrics are defined.
+    indices: whether targets are indices of classes; otherwise they have the shape of the outputs.
     """
 
     classes: bool = True
+    indices: bool = False
 
     @abstractmethod
     def decide(self, outputs: Array) -> Array:
@@ -56,6 +58,8 @@ class OneOfMany(Prediction):
     >>> OneOfMany(lambda x: x.softmax(1)).decide(np.array([[0.1, 2.0, -1.0]]))
     array([1])
     """
+
+    indices = True
 
     def __init__(self, probability: Callable[[Tensor], Tensor]) -> None:
         self.probability = probability

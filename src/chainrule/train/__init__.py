@@ -1,8 +1,8 @@
 """Training: the Trainer, metrics, callbacks, checkpoints, history.
 
 Modules, in the order in which they may import each other: the folder `io`, metrics, meter, history,
-infer, notices, signals, step, training, state, diagnose, callbacks, checkpoint, progress, trainer;
-then, for the command line, the folder `runs`.
+notices, drawing, modes, arrays, infer, signals, step, locate, losses, training, state, diagnose,
+callbacks, rates, checkpoint, progress, trainer; then, for the command line, the folder `runs`.
 """
 
 from chainrule.train.callbacks import (
@@ -19,6 +19,7 @@ from chainrule.train.metrics import (
     R2,
     Accuracy,
     ConfusionMatrix,
+    FunctionMetric,
     MeanAbsoluteError,
     MeanSquaredError,
     Metric,
@@ -27,6 +28,7 @@ from chainrule.train.metrics import (
     TopK,
 )
 from chainrule.train.progress import Progress
+from chainrule.train.rates import LearningRateFinder
 from chainrule.train.runs.run import Run, load_run
 from chainrule.train.trainer import Trainer
 from chainrule.train.training import Callback, Training
@@ -38,9 +40,11 @@ __all__ = [
     "Callback",
     "ConfusionMatrix",
     "EarlyStopping",
+    "FunctionMetric",
     "History",
     "JSONLHistory",
     "LayerStatistics",
+    "LearningRateFinder",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Metric",

@@ -11,7 +11,11 @@ import numpy as np
 from chainrule.autograd import detect_anomaly
 from chainrule.errors import NonFiniteError, listing
 from chainrule.grad_mode import no_grad
+from chainrule.primitive import Array
 from chainrule.tensor import Tensor
+from chainrule.train.arrays import fitted, forward
+from chainrule.train.locate import samples_of
+from chainrule.train.step import loss_of
 from chainrule.train.training import Training
 
 
@@ -32,13 +36,15 @@ def explained(trainer: Training, inputs: Sequence[Any], targets: Any) -> NonFini
     try:
         problem = _problem(trainer, inputs, targets)
         rewind()
-        cause = _find_cause(trainer, inputs, targets)
+        samples = samples_of(trainer.loader, trainer.epoch, trainer.batch)
+        cause = _find_cause(trainer, inputs, targets, samples)
     finally:
         rewind()
         trainer.optimizer.zero_grad()
+    names = "samples unknown" if samples is None else f"samples {listing(samples.tolist())}"
     return NonFiniteError(
         f"{problem} in epoch {trainer.epoch + 1}, step {trainer.step + 1} (batch "
-        f"{trainer.batch}, {_samples(trainer)}; lr {listing(rates)}); {cause}",
+        f"{trainer.batch}, {names}; lr {listing(rates)}); {cause}",
         instead="The update was not made: weights and optimizer are as before this step. "
         "Check the data, lower the lr, or set clip_norm.",
     )
@@ -47,26 +53,18 @@ def explained(trainer: Training, inputs: Sequence[Any], targets: Any) -> NonFini
 def _problem(trainer: Training, inputs: Sequence[Any], targets: Any) -> str:
     """Whether the loss is not finite, or a gradient of a finite loss."""
     with no_grad():
-        loss = float(trainer.loss(trainer.model(*inputs), targets)._data)
+        loss = float(loss_of(trainer.model, trainer.loss, inputs, targets)[0]._data)
     return f"the loss is {loss}" if not math.isfinite(loss) else "a gradient is NaN or infinite"
 
 
-def _samples(trainer: Training) -> str:
-    loader = trainer.loader
-    if loader is None:
-        return "samples unknown"
-    start = trainer.batch * loader.batch_size
-    order = loader.order(trainer.epoch)[start : start + loader.batch_size]
-    return f"samples {listing(order.tolist())}"
-
-
-def _find_cause(trainer: Training, inputs: Sequence[Any], targets: Any) -> str:
+def _find_cause(
+    trainer: Training, inputs: Sequence[Any], targets: Any, samples: Array | None
+) -> str:
     """A sentence on the origin of the first NaN or infinity, from computing the batch again."""
-    for x in inputs:
-        if (place := _bad_row(x)) is not None:
-            return f"the input holds it already: row {place} of the batch"
-    if (place := _bad_row(targets)) is not None:
-        return f"the target holds it already: row {place} of the batch"
+    for what, value in (*(("input", x) for x in inputs), ("target", targets)):
+        if (row := _bad_row(value)) is not None:
+            where = f"row {row} of the batch" if samples is None else f"sample {samples[row]}"
+            return f"the {what} holds it already: {where}"
     ignored = getattr(trainer.loss, "ignore_index", None)
     if ignored is not None and isinstance(targets, Tensor) and (targets._data == ignored).all():
         return f"every label of the batch is {ignored}, which is ignored: the mean is 0/0"
@@ -79,14 +77,15 @@ def _find_cause(trainer: Training, inputs: Sequence[Any], targets: Any) -> str:
 def _first_layer(trainer: Training, inputs: Sequence[Any], targets: Any) -> str:
     with detect_anomaly():
         try:
-            outputs = trainer.model(*inputs)
+            outputs = forward(trainer.model, inputs)
         except NonFiniteError as error:
             where = "the model"
             if error.trail is not None:
                 where = f"{'.'.join(['model', *error.trail.path])} ({error.trail.layer})"
             return f"first in {where}: {error.problem} from {error.given}"
         try:
-            loss = trainer.loss(outputs, targets)
+            fit = fitted(getattr(trainer.loss, "predicts", None), outputs, targets)
+            loss = trainer.loss(outputs, fit)
         except NonFiniteError as error:
             return f"first in the loss ({type(trainer.loss).__name__}): {error.problem}"
         try:

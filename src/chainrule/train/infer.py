@@ -1,9 +1,7 @@
-"""Predictions: a model applied to arrays or datasets, in batches, in evaluation mode."""
+"""Data to train on and predict for: loaders of datasets and arrays, and the outputs of a model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,36 +9,35 @@ import numpy as np
 from chainrule.data.dataset import ArrayDataset, Dataset
 from chainrule.data.loader import DataLoader
 from chainrule.errors import DTypeError
-from chainrule.grad_mode import no_grad
 from chainrule.nn.module import Module
+from chainrule.nn.predictions import Prediction
 from chainrule.primitive import Array
-from chainrule.tensor import Tensor
+from chainrule.train.arrays import forward, inputs_for, targets_for
 from chainrule.train.metrics import as_array
+from chainrule.train.modes import evaluating
 
 BATCH = 256
 
 
-@contextmanager
-def evaluating(model: Module) -> Iterator[None]:
-    """Use evaluation mode without gradients in a block, and restore the modes afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
 def as_loader(
-    data: Any, batch_size: int | None = None, shuffle: bool = False, seed: int = 0
+    data: Any,
+    model: Module,
+    predicts: Prediction | None = None,
+    batch_size: int | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
 ) -> DataLoader:
-    """A loader for a dataset or a pair of arrays (x, y); a loader is returned unchanged."""
+    """A loader of a dataset, or of (x, y), several inputs (x₁, x₂, y), or (x,).
+
+    x and y are arrays, tensors, lists or DataFrames. They become arrays that the model takes, and
+    targets in the form that the loss declares by `predicts`. A loader is returned unchanged.
+    """
     if isinstance(data, DataLoader):
         return data
     if isinstance(data, tuple):
-        data = ArrayDataset(*map(_plain, data))
+        inputs = data[:-1] or data
+        targets = [targets_for(model, predicts, y) for y in data[len(inputs) :]]
+        data = ArrayDataset(*inputs_for(model, *inputs), *targets)
     if not hasattr(data, "gather"):
         raise DTypeError(
             "this is no data to train on or evaluate",
@@ -53,18 +50,13 @@ def as_loader(
 
 
 def outputs_of(model: Module, x: Any) -> Array:
-    """The outputs of the model for all samples of an array, a tensor or a dataset: (N, ...).
+    """The outputs of the model for all samples of an array, a DataFrame or a dataset: (N, ...).
 
     If a dataset has more than one field, the last one is the target and is not an input.
     """
     data = x if isinstance(x, (Dataset, DataLoader)) else (x,)
     results = []
     with evaluating(model):
-        for batch in as_loader(data):
-            results.append(as_array(model(*(batch[:-1] or batch))))
+        for batch in as_loader(data, model):
+            results.append(as_array(forward(model, batch[:-1] or batch)))
     return np.concatenate(results)
-
-
-def _plain(x: Any) -> Any:
-    """The value as an array for a dataset, which converts lists of Python floats to float32."""
-    return as_array(x) if isinstance(x, Tensor) else x

@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, CheckpointError
 from chainrule.nn.module import Module
 from chainrule.primitive import Array
-from chainrule.train.metrics import Metric, named
+from chainrule.train.metrics import as_metric
 
 _TOGETHER = 1 << 14
 """The largest number of buffered output elements.
@@ -36,8 +36,8 @@ class Meter:
     {'loss': 0.5, 'accuracy': 1.0}
     """
 
-    def __init__(self, metrics: Sequence[Metric | str], loss: Module | None = None) -> None:
-        self.metrics = [named(metric) if isinstance(metric, str) else metric for metric in metrics]
+    def __init__(self, metrics: Sequence[Any], loss: Module | None = None) -> None:
+        self.metrics = [as_metric(m) for m in ([metrics] if isinstance(metrics, str) else metrics)]
         names = [metric.name for metric in self.metrics]
         if len({*names, "loss"}) <= len(names):
             raise ArgumentError("two metrics have one name, or are called loss", given=names)

@@ -16,6 +16,7 @@ from chainrule.optim import Optimizer
 from chainrule.optim.clip import clip_grad_norm_
 from chainrule.settings import current
 from chainrule.tensor import Tensor
+from chainrule.train.arrays import fitted, forward
 from chainrule.train.notices import say
 
 Step = Callable[[Sequence[Tensor], Any], tuple[Tensor, Any]]
@@ -41,8 +42,7 @@ class TrainingStep:
 
     def __call__(self, inputs: Sequence[Tensor], targets: Any) -> tuple[Tensor, Any]:
         self.optimizer.zero_grad()
-        outputs = self.model(*inputs)
-        loss = one_number(self.loss(outputs, targets))
+        loss, outputs = loss_of(self.model, self.loss, inputs, targets)
         loss.backward()
         weights = [p for group in self.optimizer.param_groups for p in group.params]
         gradients = [p.grad for p in weights if p.grad is not None]
@@ -63,8 +63,16 @@ class EvaluationStep:
         self.model, self.loss = model, loss
 
     def __call__(self, inputs: Sequence[Tensor], targets: Any) -> tuple[Tensor, Any]:
-        outputs = self.model(*inputs)
-        return one_number(self.loss(outputs, targets)), outputs
+        return loss_of(self.model, self.loss, inputs, targets)
+
+
+def loss_of(
+    model: Module, loss: Module, inputs: Sequence[Tensor], targets: Any
+) -> tuple[Tensor, Any]:
+    """(loss, outputs) of a batch, with targets in the form that the loss declares."""
+    outputs = forward(model, inputs)
+    targets = fitted(getattr(loss, "predicts", None), outputs, targets)
+    return one_number(loss(outputs, targets)), outputs
 
 
 def one_number(loss: Tensor) -> Tensor:

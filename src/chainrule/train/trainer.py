@@ -19,9 +19,8 @@ from chainrule.train.callbacks import JSONLHistory
 from chainrule.train.checkpoint import ModelCheckpoint, find_state
 from chainrule.train.diagnose import explained
 from chainrule.train.history import History, Record
-from chainrule.train.infer import as_loader
 from chainrule.train.io.lock import locked
-from chainrule.train.meter import numbers
+from chainrule.train.locate import samples_of
 from chainrule.train.metrics import Metric
 from chainrule.train.notices import say
 from chainrule.train.progress import Progress
@@ -111,7 +110,7 @@ class Trainer(Training):
             own += [JSONLHistory(os.path.join(self.out, "history.jsonl"))]
             own += [ModelCheckpoint(every=every)]
         missing = [x for x in own if not any(isinstance(c, type(x)) for c in callbacks)]
-        return sorted([*callbacks, *missing], key=lambda callback: callback.order)
+        return _ordered([*callbacks, *missing])
 
     # -- training ------------------------------------------------------------------------------
 
@@ -125,11 +124,14 @@ class Trainer(Training):
         shuffle: bool = True,
         resume: bool | PathLike = False,
         override: bool = False,
+        progress: bool | None = None,
     ) -> History:
         """Train for `epochs` epochs with validation after each; returns the history.
 
-        train, valid: datasets, loaders, or pairs of arrays (x, y). A second call continues
-        training.
+        train, valid: datasets, loaders, or pairs (x, y) of arrays, lists or DataFrames. A second
+        call continues training.
+
+        progress: whether this call shows a bar; by default as the Trainer was made.
 
         resume: True resumes from the newest checkpoint in `out`, or starts anew if there is none. A
         path resumes from that checkpoint. The result has the same bits as without interruption.
@@ -140,12 +142,12 @@ class Trainer(Training):
         Ctrl-C and SIGTERM finish the step, save, and return the history so far, with `interrupted`
         set. A second Ctrl-C stops immediately.
         """
-        loader = as_loader(train, batch_size, shuffle, self.seed)
+        loader = self._loader(train, batch_size, shuffle, self.seed)
         if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
             raise ArgumentError("epochs is a whole number", given=repr(epochs), expected=">= 0")
-        validation = None if valid is None else as_loader(valid)
+        validation = None if valid is None else self._loader(valid)
         check_parts(self)
-        with self._prepared() as interrupts:
+        with self._prepared(progress) as interrupts:
             self._interrupts = interrupts
             self._start(loader, epochs, resume, override)
             try:
@@ -160,9 +162,15 @@ class Trainer(Training):
         return self.history
 
     @contextmanager
-    def _prepared(self) -> Iterator[Interrupts]:
-        """Lock the folders, record signals and set training mode during the block."""
+    def _prepared(self, progress: bool | None) -> Iterator[Interrupts]:
+        """Lock the folders, record signals, set training mode and the bar during the block."""
+        callbacks = self.callbacks
+        if progress is not None:
+            bars = [c for c in callbacks if isinstance(c, Progress)] or [Progress()]
+            others = [c for c in callbacks if not isinstance(c, Progress)]
+            self.callbacks = _ordered([*others, *(bars if progress else [])])
         with ExitStack() as stack:
+            stack.callback(setattr, self, "callbacks", callbacks)
             own = [] if self.out is None else [self.out]
             folders = [*own, *(folder for c in self.callbacks for folder in c.folders())]
             for folder in dict.fromkeys(map(os.path.realpath, folders)):
@@ -232,12 +240,13 @@ class Trainer(Training):
             for tensor, data in zip(state, before, strict=True):
                 tensor._data = data
             if not isinstance(error, NonFiniteError):
-                raise
+                self._raise(error, batch, samples_of(self.loader, self.epoch, self.batch))
             self._not_finite(explained(self, inputs, targets))
             return
         self.step += 1
         self.batch += 1
-        self.meter.add(float(loss._data), numbers(outputs), numbers(targets))
+        self._last = (loss, outputs)
+        self._measure(self.meter, loss, outputs, targets)
 
     def _not_finite(self, error: NonFiniteError) -> None:
         if self.on_nonfinite == "raise":
@@ -261,14 +270,16 @@ class Trainer(Training):
 
     def _finish(self) -> None:
         """End training, also after a signal."""
-        signal = self._interrupts.pending
+        signal, message = self._interrupts.pending, None
         if signal is not None and not (self.epoch == self.epochs or self.stopped):
             self.interrupted = self.history.interrupted = signal
             path = self._save()
             saved = f"saved to {path}; {self.resume_hint}" if path else "not saved (no `out`)"
-            say(f"{signal}: stopped after step {self.step}, {saved}")
+            message = f"{signal}: stopped after step {self.step}, {saved}"
         self.history.stopped = self.stopped
-        self._call("on_fit_end")
+        self._call("on_fit_end")  # The bar ends before the message.
+        if message:
+            say(message)
 
     def _fail(self, error: BaseException) -> None:
         """Let callbacks release their resources; the error is raised unchanged."""
@@ -304,6 +315,10 @@ def _cut(loader: DataLoader) -> dict[str, Any]:
     """The settings of a loader that determine its batches."""
     place = ("epoch", "batch")
     return {name: value for name, value in loader.state_dict().items() if name not in place}
+
+
+def _ordered(callbacks: list[Callback]) -> list[Callback]:
+    return sorted(callbacks, key=lambda callback: callback.order)
 
 
 def _defines(callback: Callback, moment: str) -> bool:

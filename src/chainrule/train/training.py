@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
+from chainrule import tree
 from chainrule.data.files import PathLike
 from chainrule.data.loader import DataLoader
 from chainrule.errors import ArgumentError, DTypeError, listing
@@ -15,10 +17,14 @@ from chainrule.ops.random import default_generator
 from chainrule.optim import Optimizer
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor
+from chainrule.train.arrays import fitted
 from chainrule.train.history import History, Record
-from chainrule.train.infer import as_loader, evaluating, outputs_of
+from chainrule.train.infer import as_loader, outputs_of
+from chainrule.train.locate import located, samples_of
+from chainrule.train.losses import as_loss
 from chainrule.train.meter import Meter, metrics_for, numbers
 from chainrule.train.metrics import Metric
+from chainrule.train.modes import evaluating
 from chainrule.train.signals import Interrupts
 from chainrule.train.step import CompiledStep, EvaluationStep, Step, TrainingStep
 
@@ -44,6 +50,7 @@ class Training:
     epochs, batches: the number of epochs after which `fit` ends, and of batches in an epoch.
     record: the numbers of the current epoch. history: the records of the epochs before.
     stopped: the reason for an early end. interrupted: the signal or error that ended training.
+    loss_value, outputs: the loss of the last step as a number, and the outputs of its batch.
     """
 
     model: Module
@@ -53,6 +60,7 @@ class Training:
     schedule_every: str
     clip_norm: float | None
     compiled: bool
+    on_nonfinite: str
 
     def __init__(
         self, parts: Parts, metrics: Sequence[Metric | str] | None, out: str | None
@@ -70,10 +78,12 @@ class Training:
         self.interrupted: str | None = None
         self.loader: DataLoader | None = None
         self._interrupts = Interrupts()
+        self._last: tuple[Any, Any] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute. Objects that were built from a part are built again on next use."""
         if name in Parts._fields:
+            value = as_loss(value) if name == "loss" else value
             check_part(name, value)
             self._forget("training_step", "evaluation_step", "written")
         if name in ("loss", "metrics"):
@@ -89,12 +99,23 @@ class Training:
     def __getstate__(self) -> dict[str, Any]:
         """The state without the compiled steps, which copies and pickles build again."""
         made = ("training_step", "evaluation_step", "written")
-        return {name: value for name, value in vars(self).items() if name not in made}
+        state = {name: value for name, value in vars(self).items() if name not in made}
+        return {**state, "_last": None}
 
     @property
     def out(self) -> str | None:
         """The folder of this training, or None."""
         return self._out
+
+    @property
+    def loss_value(self) -> float:
+        """The loss of the last step; NaN before the first one."""
+        return math.nan if self._last is None else float(self._last[0]._data)
+
+    @property
+    def outputs(self) -> Any:
+        """The outputs of the model in the last step, without a tape; None before the first one."""
+        return None if self._last is None else tree.map_leaves(_detached, self._last[1])
 
     # -- built from the parts ------------------------------------------------------------------
 
@@ -146,19 +167,37 @@ class Training:
 
         They are those of the whole set, for any batch size.
         """
-        return self._evaluate(as_loader(data, batch_size), None) or {}
+        return self._evaluate(self._loader(data, batch_size), None) or {}
+
+    def _loader(self, data: Any, *options: Any) -> DataLoader:
+        return as_loader(data, self.model, getattr(self.loss, "predicts", None), *options)
 
     def _evaluate(self, loader: DataLoader, interrupts: Interrupts | None) -> Record | None:
         """The record of a pass over the data; None if a signal interrupted it."""
         meter = self.meter.fresh()
         with evaluating(self.model):
-            for batch in loader:
+            for place, batch in enumerate(loader):
                 inputs, targets = batch[:-1] or batch, batch[-1]
-                loss, outputs = self.evaluation_step(inputs, targets)
-                meter.add(float(loss._data), numbers(outputs), numbers(targets))
+                try:
+                    loss, outputs = self.evaluation_step(inputs, targets)
+                except Exception as error:
+                    self._raise(error, batch, samples_of(loader, loader.epoch, place))
+                self._measure(meter, loss, outputs, targets)
                 if interrupts is not None and interrupts.pending is not None:
                     return None
         return meter.results()
+
+    def _raise(self, error: BaseException, batch: Sequence[Any], samples: Array | None) -> NoReturn:
+        """Raise the error of a step, which names the sample of the data that causes it."""
+        found = located(error, self.model, self.loss, batch[:-1] or batch, batch[-1], samples)
+        if found is error:
+            raise error
+        raise found from None
+
+    def _measure(self, meter: Meter, loss: Tensor, outputs: Any, targets: Any) -> None:
+        """Add a batch to the meter, with targets in the form that the loss declares."""
+        targets = fitted(getattr(self.loss, "predicts", None), outputs, targets)
+        meter.add(float(loss._data), numbers(outputs), numbers(targets))
 
     def predict(self, x: Any) -> Array:
         """The class indices int64 (N,), or the outputs of a regression. `x`: an array or
@@ -212,6 +251,10 @@ class Callback:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a saved state."""
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
 
 
 _KINDS = {"model": Module, "loss": Module, "optimizer": Optimizer}

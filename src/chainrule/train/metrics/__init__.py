@@ -8,8 +8,9 @@ within an epoch.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from chainrule.errors import ArgumentError, listing
+from chainrule.errors import ArgumentError, DTypeError, listing
 from chainrule.train.metrics.base import Metric, as_array
 from chainrule.train.metrics.classes import (
     F1,
@@ -19,6 +20,7 @@ from chainrule.train.metrics.classes import (
     Recall,
     TopK,
 )
+from chainrule.train.metrics.function import FunctionMetric
 from chainrule.train.metrics.values import R2, MeanAbsoluteError, MeanSquaredError
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "R2",
     "Accuracy",
     "ConfusionMatrix",
+    "FunctionMetric",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Metric",
@@ -33,6 +36,7 @@ __all__ = [
     "Recall",
     "TopK",
     "as_array",
+    "as_metric",
     "direction",
     "named",
 ]
@@ -64,6 +68,20 @@ def named(name: str) -> Metric:
     return metric
 
 
+def as_metric(value: Any) -> Metric:
+    """A metric, a name of one, or a function (outputs, targets) -> number, as a metric."""
+    if isinstance(value, str):
+        return named(value)
+    if isinstance(value, type) or not (isinstance(value, Metric) or callable(value)):
+        raise DTypeError(
+            "this is no metric",
+            given=value.__name__ if isinstance(value, type) else type(value).__name__,
+            expected="a name such as 'accuracy', a Metric, or a function (outputs, targets)",
+            instead=f"Pass an instance: {value.__name__}()." if isinstance(value, type) else None,
+        )
+    return value if isinstance(value, Metric) else FunctionMetric(value)
+
+
 def direction(monitor: str, metrics: Iterable[Metric] = ()) -> str:
     """Whether smaller ("min") or larger ("max") values of a loss or metric are better.
 
@@ -73,7 +91,7 @@ def direction(monitor: str, metrics: Iterable[Metric] = ()) -> str:
     kinds = [*_KINDS.values(), *metrics]
     rises = {"loss": False, **{metric.name: metric.rises for metric in kinds}}
     name = monitor.removeprefix("valid_")
-    if name not in rises:
+    if rises.get(name) is None:
         raise ArgumentError(
             f"it is unknown whether {monitor} should rise or fall",
             instead="Pass mode='max' or mode='min'.",

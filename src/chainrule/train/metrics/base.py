@@ -21,13 +21,27 @@ IGNORED = -100
 class Metric(ABC):
     """A number accumulated over batches. Subclass it; `update` adds to `self.state`.
 
-    name: the name in logs. rises: whether larger values are better. state: the accumulated numbers,
-    one float64 array. predicts, ignored: declarations of the Trainer's loss: the meaning of the
-    outputs (None if not declared), and the ignored label.
+    name: the name in logs. rises: whether larger values are better; None if unknown. state: the
+    accumulated numbers, one float64 array. predicts, ignored: declarations of the Trainer's loss:
+    the meaning of the outputs (None if not declared), and the ignored label.
+
+    >>> class Extremes(Metric):
+    ...     name, rises = "largest error", False
+    ...     def __init__(self):
+    ...         self.state = np.zeros(1)
+    ...     def update(self, outputs, targets):
+    ...         errors = np.abs(as_array(outputs) - as_array(targets))
+    ...         self.state = np.maximum(self.state, errors.max())
+    ...     def compute(self):
+    ...         return float(self.state[0])
+    >>> metric = Extremes()
+    >>> metric.update(np.array([1.0, 2.0]), np.array([1.5, 2.0]))
+    >>> metric.compute()
+    0.5
     """
 
     name: str
-    rises: bool = True
+    rises: bool | None = True
     state: Array
     predicts: Prediction | None = None
     ignored: int = IGNORED

@@ -16,10 +16,11 @@ from chainrule.data.encoding import EncodeTable
 from chainrule.errors import MissingDependencyError
 from chainrule.primitive import Array
 from chainrule.tensor import from_numpy
-from chainrule.train.infer import evaluating, outputs_of
+from chainrule.train.infer import outputs_of
 from chainrule.train.io.atomic import write_atomic
 from chainrule.train.io.strict_json import read_json
 from chainrule.train.metrics import ConfusionMatrix
+from chainrule.train.modes import evaluating
 from chainrule.train.runs import plots
 from chainrule.train.runs.folder import RunFolder
 from chainrule.train.runs.judgement import judged

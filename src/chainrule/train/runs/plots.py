@@ -1,77 +1,19 @@
-"""The plots of the report as SVG, drawn with matplotlib (the extra `plot`)."""
+"""The plots of the report as SVG."""
 
 from __future__ import annotations
 
 import base64
 import io
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule.data.dataset import ImageFormat
-from chainrule.errors import missing_dependency
 from chainrule.primitive import Array
+from chainrule.train.drawing import COLORS, GRID, INK, TRAIN, VALID, drawing, figure_class
 
-INK, SOFT, GRID = "#1c2430", "#6b7686", "#e6e9ee"
-TRAIN, VALID = "#8fa3bf", "#d9541e"
-COLORS = ("#1f4e8c", "#d9541e", "#2a9d6f", "#8a4fb0", "#c29a1b", "#3aa6c9", "#b03a5b", "#6b7686")
 _MARK = 40
-_STYLE: Any = {
-    "svg.fonttype": "path",
-    "svg.hashsalt": "chainrule",
-    "font.size": 10,
-    "font.family": ["DejaVu Sans"],
-    "text.color": INK,
-    "axes.labelcolor": SOFT,
-    "axes.edgecolor": GRID,
-    "axes.titlecolor": INK,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.titlepad": 12,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "ytick.minor.size": 0,
-    "legend.frameon": False,
-    "lines.linewidth": 2.0,
-    "lines.solid_capstyle": "round",
-}
-
-
-def _figure_class() -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise missing_dependency("matplotlib", "plot", "drawing the report's plots") from None
-    return Figure
-
-
-@contextmanager
-def drawing(width: float, height: float) -> Iterator[tuple[Any, list[str]]]:
-    """A figure to draw on, with sizes in inches. At the end its SVG is appended to the list."""
-    figure_class = _figure_class()
-    import matplotlib
-
-    result: list[str] = []
-    with matplotlib.rc_context(_STYLE):
-        figure = figure_class(figsize=(width, height), layout="constrained")
-        yield figure, result
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    svg = text.getvalue()
-    # Without width and height, the picture fills the width of the page.
-    size = re.compile(r'width="[\d.]+pt" height="[\d.]+pt"')
-    result.append(size.sub("", svg[svg.index("<svg") :], count=1))
 
 
 def curves(history: Sequence[dict[str, Any]]) -> str:
@@ -207,7 +149,7 @@ def scatter(true: Array, predicted: Array) -> str:
 
 def picture(x: Array, image: ImageFormat) -> str:
     """One raw input as a PNG in a data URL."""
-    _figure_class()
+    figure_class()
     from matplotlib.image import imsave
 
     pixels = np.clip(x.reshape(image.shape) / image.maximum, 0, 1).transpose(1, 2, 0)

@@ -9,9 +9,9 @@ import numpy as np
 
 from chainrule.errors import shortened
 from chainrule.primitive import Array
+from chainrule.train.drawing import COLORS, GRID, TRAIN, VALID, drawing
 from chainrule.train.runs.curves import calibration, precision_over_recall, roc
 from chainrule.train.runs.importance import Importance
-from chainrule.train.runs.plots import COLORS, GRID, TRAIN, VALID, drawing
 
 _MOST_CLASSES, _MOST_COLUMNS = 8, 20
 
