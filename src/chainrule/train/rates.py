@@ -34,7 +34,7 @@ class LearningRateFinder(Callback):
 
     >>> import chainrule as cr
     >>> from chainrule import nn, optim, train
-    >>> cr.manual_seed(0)
+    >>> _ = cr.manual_seed(0)
     >>> model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
     >>> finder = LearningRateFinder()
     >>> trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1),
