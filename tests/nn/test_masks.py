@@ -52,6 +52,76 @@ def test_an_ignored_row_does_not_count_whatever_it_holds(way, bad, engine):
             assert not g[t == -100].any()
 
 
+ELEMENTS = {
+    "mse_loss": F.mse_loss,
+    "l1_loss": F.l1_loss,
+    "huber_loss": F.huber_loss,
+    "bce": F.binary_cross_entropy,
+    "bce_with_logits": F.binary_cross_entropy_with_logits,
+    "multilabel": F.multilabel_soft_margin_loss,
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("name", ELEMENTS)
+def test_an_element_of_weight_0_does_not_count(name, bad):
+    x, t = np.random.default_rng(0).uniform(0.1, 0.9, (2, 3, 4))
+    weight = cr.tensor(np.array([[1.0], [0.0], [2.0]]) * np.ones(4))
+    results = []
+    for value in (0.5, bad):
+        x[1] = value
+        leaf = cr.tensor(x, requires_grad=True)
+        loss = ELEMENTS[name](leaf, cr.tensor(t), weight=weight)
+        results.append([loss.item(), *cr.grad(loss, [leaf])[0].flatten().tolist()])
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_class_of_weight_0_does_not_count(bad, smoothing):
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    x[1] = bad if smoothing == 0 else x[1]
+    leaf = cr.tensor(x, requires_grad=True)
+    weight = cr.tensor([1.0, 0.0, 2.0], dtype="float64")
+    loss = F.cross_entropy(
+        leaf, cr.tensor([0, 1, 2, 2]), weight, reduction="none", label_smoothing=smoothing
+    )
+    (g,) = cr.grad(loss.sum(), [leaf])
+    assert np.isfinite(loss.detach().numpy()).all() and np.isfinite(g.numpy()).all()
+    assert smoothing or (loss[1].item() == 0 and not g[1].any())
+
+
+def test_a_class_of_probability_0_does_not_count():
+    """0·ln 0 = 0: for a class that a mask excludes, with the logit −∞."""
+    t = cr.tensor([[0.25, 0.75, 0.0]])
+    log_p = cr.tensor([[math.log(0.5), math.log(0.5), -math.inf]], requires_grad=True)
+    entropy = -(0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+    for loss, wanted, slope in (
+        (F.cross_entropy(log_p, t), math.log(2), [0.25, -0.25, 0]),
+        (F.kl_div(log_p, t, reduction="sum"), math.log(2) - entropy, [-0.25, -0.75, 0]),
+        (
+            F.kl_div(log_p, t.log(), reduction="sum", log_target=True),
+            math.log(2) - entropy,
+            [-0.25, -0.75, 0],
+        ),
+    ):
+        assert loss.item() == pytest.approx(wanted, rel=1e-6)
+        assert cr.grad(loss, [log_p])[0].tolist() == [pytest.approx(slope)]
+    rate = cr.tensor([-math.inf], requires_grad=True)
+    assert F.poisson_nll_loss(rate, cr.tensor([0.0])).item() == 0
+
+
+def test_a_target_that_does_not_fit_has_no_path():
+    x = cr.zeros(2, 2, 3).log_softmax(2).detach().requires_grad_()
+    lengths = cr.tensor([2, 2]), cr.tensor([2, 1])
+    targets = cr.tensor([[1, 1], [2, 0]])  # 1, 1 needs a blank between
+    assert F.ctc_loss(x, targets, *lengths, reduction="none").tolist()[0] == math.inf
+    loss = F.ctc_loss(x, targets, *lengths, zero_infinity=True, reduction="none")
+    assert loss.tolist() == [0, pytest.approx(math.log(3))]
+    (g,) = cr.grad(loss.sum(), [x])
+    assert not g[:, 0].any() and g[:, 1].any() and np.isfinite(g.numpy()).all()
+
+
 @pytest.mark.parametrize("bad", [math.inf, math.nan])
 @pytest.mark.parametrize("name", ["clamp", "maximum", "minimum", "embedding", "relu"])
 def test_a_gradient_that_goes_nowhere_is_0_whatever_it_is(name, bad):

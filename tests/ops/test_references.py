@@ -4,6 +4,7 @@ A new op needs a line in PLAIN (or, with a reason, in ELSEWHERE); the first test
 """
 
 import importlib
+import itertools
 import math
 import pkgutil
 
@@ -106,6 +107,31 @@ def cross_entropy_gradient(g, x, t, ignore_index, reduction):
         y[n, c] -= 1
         y[n] *= kept[n] * (g[n] if reduction == "none" else g)
     return y / kept.sum() if reduction == "mean" else y
+
+
+def ctc(x, labels, times, sizes, blank):
+    return np.array(
+        [
+            -math.log(sum(p for p, _ in paths_of(x[:t, n], labels[n, :s], blank)))
+            for n, (t, s) in enumerate(zip(times, sizes, strict=True))
+        ]
+    )
+
+
+def ctc_gradient(g, x, labels, times, sizes, blank):
+    y = np.zeros_like(x)
+    for n, (t, s) in enumerate(zip(times, sizes, strict=True)):
+        paths = list(paths_of(x[:t, n], labels[n, :s], blank))
+        for p, path in paths:
+            y[range(t), n, path] -= g[n] * p / sum(q for q, _ in paths)
+    return y
+
+
+def paths_of(x, wanted, blank):
+    """(probability, path) of each path that gives the labels, among all there are."""
+    for path in itertools.product(range(x.shape[1]), repeat=len(x)):
+        if [c for c, _ in itertools.groupby(path) if c != blank] == list(wanted):
+            yield math.exp(x[range(len(x)), path].sum()), path
 
 
 def convolution(x, w, b=None, *, geometry):
@@ -295,6 +321,8 @@ PLAIN = {
     "logsumexp": lambda x, dims, keepdim: np.log(np.exp(x).sum(dims, keepdims=keepdim)),
     "softmax_cross_entropy": cross_entropy,
     "softmax_cross_entropy_gradient": cross_entropy_gradient,
+    "ctc": ctc,
+    "ctc_gradient": ctc_gradient,
     "binary_cross_entropy": each(lambda p, t: -t * math.log(p) - (1 - t) * math.log(1 - p)),
     "binary_cross_entropy_with_logits": each(lambda x, t: math.log(1 + math.exp(x)) - t * x),
     "normalize": normalized,

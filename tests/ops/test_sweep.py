@@ -230,6 +230,7 @@ def test_first_derivative(name, inputs, params):
 
 
 FIRST_ORDER_ONLY = {
+    "ctc": "all paths of a sequence are one op, and so is its gradient",
     "rnn_sequence": "a whole sequence is one op, and so is its gradient",
     "lstm_sequence": "a whole sequence is one op, and so is its gradient",
     "gru_sequence": "a whole sequence is one op, and so is its gradient",

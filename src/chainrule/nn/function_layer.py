@@ -18,11 +18,12 @@ class FunctionLayer(Module):
     """A layer without state: y = f(x; options).
 
     `class Name(FunctionLayer, of=f)` defines a complete layer. Its options are the parameters of
-    `f` after the first, and are attributes of the layer. A parameter `training` is not an option:
-    it gets the mode of the layer.
+    `f` after the first `inputs`, by default one, and are attributes of the layer. A parameter
+    `training` is not an option: it gets the mode of the layer.
 
-    The constructor checks the options by calling `f` with an empty tensor. (A ShapeError is
-    ignored.) Options of functions with a `dim` are checked when the layer is called.
+    The constructor checks the options by calling `f` with tensors of `_probe` zeros. (Errors about
+    shapes and dtypes are ignored.) Options of functions with a `dim` are checked when the layer is
+    called.
 
     >>> import chainrule as cr
     >>> class Power(FunctionLayer, of=cr.pow): ...
@@ -32,15 +33,18 @@ class FunctionLayer(Module):
 
     function: ClassVar[Callable[..., Tensor]]
     __signature__: ClassVar[inspect.Signature]
+    _inputs: ClassVar[int]
+    _probe: ClassVar[int] = 0
     _has_mode: ClassVar[bool]
     options: dict[str, Any]
     _apart = (*Module._apart, "options")
 
-    def __init_subclass__(cls, of: Callable[..., Tensor] | None = None) -> None:
+    def __init_subclass__(cls, of: Callable[..., Tensor] | None = None, inputs: int = 1) -> None:
         if of is None:  # a subclass of a complete layer
             return
-        _, *options = inspect.signature(of).parameters.values()
+        options = list(inspect.signature(of).parameters.values())[inputs:]
         cls.function = staticmethod(of)
+        cls._inputs = inputs
         cls._has_mode = any(p.name == "training" for p in options)
         cls.__signature__ = inspect.Signature([p for p in options if p.name != "training"])
         cls.__doc__ = _documented(cls, of)
@@ -50,8 +54,8 @@ class FunctionLayer(Module):
         bound.apply_defaults()
         self.options = bound.arguments
         if "dim" not in self.options:
-            with suppress(ShapeError):
-                self.function(zeros(0), **self.options)
+            with suppress(ShapeError, DTypeError):
+                self.function(*[zeros(self._probe)] * self._inputs, **self.options)
 
     def _bound(self, args: Any, options: Any) -> inspect.BoundArguments:
         try:
@@ -72,10 +76,10 @@ class FunctionLayer(Module):
         else:
             super().__setattr__(name, value)
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
         if self._has_mode:
-            return self.function(input, training=self.training, **self.options)
-        return self.function(input, **self.options)
+            named["training"] = self.training
+        return self.function(*inputs, **named, **self.options)
 
 
 def _documented(layer: type, function: Callable[..., Any]) -> str:

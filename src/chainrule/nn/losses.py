@@ -1,24 +1,30 @@
-"""Losses as modules. `reduction` is "mean", "sum" or "none" (no reduction)."""
+"""Losses as modules. Options, defaults and documentation are those of the functions.
+
+`reduction` is "mean", "sum" or "none" (no reduction).
+"""
 
 from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from chainrule.errors import ArgumentError
 from chainrule.nn import functional
-from chainrule.nn.functional.checks import (
-    check_positive,
-    check_probability,
-    check_reduction,
-    check_tensors,
-)
-from chainrule.nn.module import Module
+from chainrule.nn.distances import PairwiseDistance
+from chainrule.nn.function_layer import FunctionLayer
+from chainrule.nn.functional.checks import check_tensors
 from chainrule.nn.parameter import Buffer
 from chainrule.nn.predictions import (
     CLASS_LOG_PROBABILITIES,
     CLASS_LOGITS,
+    CLASS_SCORES,
+    LOG_RATES,
     LOGITS,
     PROBABILITIES,
+    SIGNED_LOGITS,
     VALUES,
     Prediction,
 )
@@ -26,7 +32,57 @@ from chainrule.primitive import Array
 from chainrule.tensor import Tensor
 
 
-def _buffer(weight: Tensor | None, name: str) -> Buffer | None:
+class Loss(FunctionLayer):
+    """Base class of losses, with what a loss declares for training and prediction.
+
+    `class Name(Loss, of=f)` defines a complete loss. The parameters of `f` without a default are
+    its inputs, and those with a default its options. A call may give those in `each_call`.
+
+    reduction: "mean", "sum" or "none".
+    predicts: what the outputs of a model mean; it determines predictions and metrics.
+    metrics: the names of suitable metrics.
+
+    Your own loss can declare these attributes without being a subclass.
+    """
+
+    shown = ""
+    _probe = 1
+    reduction: str
+    predicts: Prediction = VALUES
+    metrics: tuple[str, ...] = ()
+
+    def __init_subclass__(
+        cls, of: Callable[..., Tensor] | None = None, each_call: tuple[str, ...] = ()
+    ) -> None:
+        if of is None:
+            return
+        parameters = inspect.signature(of).parameters.values()
+        super().__init_subclass__(of, sum(p.default is p.empty for p in parameters))
+        options = cls.__signature__.parameters.values()
+        cls.__signature__ = inspect.Signature([p for p in options if p.name not in each_call])
+
+    def divisor(self, target: Array) -> float:
+        """The divisor of the mean over a batch with these targets: the number of elements.
+
+        The mean over a data set is Σ divisor·loss / Σ divisor over its batches.
+        """
+        return target.size
+
+
+class WeightedLoss(Loss):
+    """Base class of losses with weights, of classes or elements, which are a buffer."""
+
+    weight: Buffer | None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.register_buffer("weight", _weights(self.options.pop("weight"), type(self).__name__))
+
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+        return super().forward(*inputs, **named, weight=self.weight)
+
+
+def _weights(weight: Tensor | None, name: str) -> Buffer | None:
     """The weights of a loss as a buffer. Raises ArgumentError if one is negative or not finite."""
     if weight is None:
         return None
@@ -39,34 +95,13 @@ def _buffer(weight: Tensor | None, name: str) -> Buffer | None:
     return Buffer(weight.detach())
 
 
-class Loss(Module):
-    """Base class of losses, with what a loss declares for training and prediction.
-
-    reduction: "mean", "sum" or "none".
-    predicts: what the outputs of a model mean; it determines predictions and metrics.
-    metrics: the names of suitable metrics.
-
-    Your own loss can declare these attributes without being a subclass.
-    """
-
-    shown = ""
-    reduction: str = "mean"
-    predicts: Prediction = VALUES
-    metrics: tuple[str, ...] = ()
-
-    def divisor(self, target: Array) -> float:
-        """The divisor of the mean over a batch with these targets: the number of elements.
-
-        The mean over a data set is Σ divisor·loss / Σ divisor over its batches.
-        """
-        return target.size
+# -- class labels --------------------------------------------------------------------------------
 
 
-class _LabelLoss(Loss):
+class LabelLoss(WeightedLoss):
     """Base class of losses of class labels, with weights of classes and an ignored label."""
 
     metrics = ("accuracy",)
-    weight: Buffer | None
     ignore_index: int
 
     def divisor(self, target: Array) -> float:
@@ -82,15 +117,8 @@ class _LabelLoss(Loss):
         return float(self.weight.detach().numpy()[target[kept]].sum(dtype=np.float64))
 
 
-class CrossEntropyLoss(_LabelLoss):
-    """l = −w[t]·ln softmax(x)[t] for logits x (N, C) and class labels t (N).
-
-    Also (N, C, d₁, ...) and (N, d₁, ...), or probabilities t in the shape of x. `weight` w (C)
-    scales each class. The mean divides by Σ w[t]. Labels equal to `ignore_index` are left out.
-    `label_smoothing` ε replaces the target distribution by (1 − ε)·t + ε/C (Szegedy et al., 2016).
-    Raises OutOfRangeError for a label that is no class, with its position and value, and ShapeError
-    for shapes that do not fit.
-
+class CrossEntropyLoss(LabelLoss, of=functional.cross_entropy):
+    """
     >>> import chainrule as cr
     >>> CrossEntropyLoss()(cr.tensor([[0.0, 0.0]]), cr.tensor([1]))
     tensor(0.6931)
@@ -98,37 +126,9 @@ class CrossEntropyLoss(_LabelLoss):
 
     predicts = CLASS_LOGITS
 
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        *,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> None:
-        self.weight = _buffer(weight, "CrossEntropyLoss")
-        self.ignore_index = ignore_index
-        self.reduction = check_reduction(reduction)
-        self.label_smoothing = check_probability(
-            "CrossEntropyLoss", label_smoothing, "label_smoothing"
-        )
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return functional.cross_entropy(
-            input,
-            target,
-            self.weight,
-            ignore_index=self.ignore_index,
-            reduction=self.reduction,
-            label_smoothing=self.label_smoothing,
-        )
-
-
-class NLLLoss(_LabelLoss):
-    """l = −w[t]·x[t] for log-probabilities x (N, C) and class labels t (N).
-
-    Shapes, options and errors as in CrossEntropyLoss; t must be labels.
-
+class NLLLoss(LabelLoss, of=functional.nll_loss):
+    """
     >>> import chainrule as cr
     >>> NLLLoss()(cr.tensor([[-0.5, -1.0]]), cr.tensor([1]))
     tensor(1.)
@@ -136,29 +136,34 @@ class NLLLoss(_LabelLoss):
 
     predicts = CLASS_LOG_PROBABILITIES
 
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        *,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-    ) -> None:
-        self.weight = _buffer(weight, "NLLLoss")
-        self.ignore_index = ignore_index
-        self.reduction = check_reduction(reduction)
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return functional.nll_loss(
-            input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
-        )
+class MultiMarginLoss(WeightedLoss, of=functional.multi_margin_loss):
+    """
+    >>> import chainrule as cr
+    >>> MultiMarginLoss(p=2)(cr.tensor([[0.5, 0.0]]), cr.tensor([0]))
+    tensor(0.1250)
+    """
+
+    predicts, metrics = CLASS_SCORES, ("accuracy",)
 
 
-class BCELoss(Loss):
-    """l = −t·ln p − (1 − t)·ln(1 − p), for probabilities p and targets t of the same shape.
+class MultiLabelMarginLoss(Loss, of=functional.multilabel_margin_loss):
+    """
+    >>> import chainrule as cr
+    >>> MultiLabelMarginLoss()(cr.tensor([[0.5, 0.0]]), cr.tensor([[0, -1]]))
+    tensor(0.2500)
+    """
 
-    Logarithms below −100 are replaced by −100. `weight` scales l, and broadcasts. Raises
-    ArgumentError if an element of p or t is not in [0, 1], ShapeError for different shapes.
+    def divisor(self, target: Array) -> float:
+        """The number of examples."""
+        return target.size / target.shape[-1]
 
+
+# -- probabilities of yes and no -----------------------------------------------------------------
+
+
+class BCELoss(WeightedLoss, of=functional.binary_cross_entropy):
+    """
     >>> import chainrule as cr
     >>> BCELoss()(cr.tensor([0.5]), cr.tensor([1.0]))
     tensor(0.6931)
@@ -166,47 +171,55 @@ class BCELoss(Loss):
 
     predicts, metrics = PROBABILITIES, ("accuracy",)
 
-    def __init__(self, weight: Tensor | None = None, *, reduction: str = "mean") -> None:
-        self.weight = _buffer(weight, "BCELoss")
-        self.reduction = check_reduction(reduction)
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return functional.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
-
-
-class BCEWithLogitsLoss(Loss):
-    """l = −p₊·t·ln σ(x) − (1 − t)·ln(1 − σ(x)) for logits x and targets t of the same shape.
-
-    l is finite for every finite x. `pos_weight` p₊ scales the term of positive targets, `weight`
-    the whole. Raises ShapeError for different shapes.
-
+class BCEWithLogitsLoss(WeightedLoss, of=functional.binary_cross_entropy_with_logits):
+    """
     >>> import chainrule as cr
-    >>> BCEWithLogitsLoss()(cr.tensor([0.0, 1e4]), cr.tensor([1.0, 0.0]), )
+    >>> BCEWithLogitsLoss()(cr.tensor([0.0, 1e4]), cr.tensor([1.0, 0.0]))
     tensor(5000.3467)
     """
 
     predicts, metrics = LOGITS, ("accuracy",)
+    pos_weight: Buffer | None
 
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        *,
-        reduction: str = "mean",
-        pos_weight: Tensor | None = None,
-    ) -> None:
-        self.weight = _buffer(weight, "BCEWithLogitsLoss")
-        self.reduction = check_reduction(reduction)
-        self.pos_weight = _buffer(pos_weight, "BCEWithLogitsLoss")
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        positive = _weights(self.options.pop("pos_weight"), type(self).__name__)
+        self.register_buffer("pos_weight", positive)
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(
-            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
-        )
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+        return super().forward(*inputs, **named, pos_weight=self.pos_weight)
 
 
-class MSELoss(Loss):
-    """l = (x − t)², for x and t of the same shape. Raises ShapeError for different shapes.
+class MultiLabelSoftMarginLoss(WeightedLoss, of=functional.multilabel_soft_margin_loss):
+    """
+    >>> import chainrule as cr
+    >>> MultiLabelSoftMarginLoss()(cr.tensor([[0.0, 0.0]]), cr.tensor([[1.0, 0.0]]))
+    tensor(0.6931)
+    """
 
+    predicts, metrics = LOGITS, ("accuracy",)
+
+    def divisor(self, target: Array) -> float:
+        """The number of examples."""
+        return target.size / target.shape[-1]
+
+
+class SoftMarginLoss(Loss, of=functional.soft_margin_loss):
+    """
+    >>> import chainrule as cr
+    >>> SoftMarginLoss()(cr.tensor([0.0]), cr.tensor([-1.0]))
+    tensor(0.6931)
+    """
+
+    predicts, metrics = SIGNED_LOGITS, ("accuracy",)
+
+
+# -- numbers and distributions -------------------------------------------------------------------
+
+
+class MSELoss(Loss, of=functional.mse_loss, each_call=("weight",)):
+    """
     >>> import chainrule as cr
     >>> MSELoss()(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0]))
     tensor(2.)
@@ -214,16 +227,9 @@ class MSELoss(Loss):
 
     metrics = ("r2",)
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        self.reduction = check_reduction(reduction)
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return functional.mse_loss(input, target, reduction=self.reduction)
-
-
-class L1Loss(Loss):
-    """l = |x − t|, for x and t of the same shape. Raises ShapeError for different shapes.
-
+class L1Loss(Loss, of=functional.l1_loss, each_call=("weight",)):
+    """
     >>> import chainrule as cr
     >>> L1Loss()(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0]))
     tensor(1.)
@@ -231,18 +237,9 @@ class L1Loss(Loss):
 
     metrics = ("r2",)
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        self.reduction = check_reduction(reduction)
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return functional.l1_loss(input, target, reduction=self.reduction)
-
-
-class HuberLoss(Loss):
-    """l = ½d² if d = |x − t| ≤ δ, else δ·(d − ½δ), for x and t of the same shape (Huber, 1964).
-
-    Raises ShapeError for different shapes, ArgumentError unless δ > 0.
-
+class HuberLoss(Loss, of=functional.huber_loss, each_call=("weight",)):
+    """
     >>> import chainrule as cr
     >>> HuberLoss()(cr.tensor([0.0]), cr.tensor([3.0]))
     tensor(2.5)
@@ -250,20 +247,9 @@ class HuberLoss(Loss):
 
     metrics = ("r2",)
 
-    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        check_positive("HuberLoss", delta=delta)
-        self.reduction = check_reduction(reduction)
-        self.delta = delta
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return functional.huber_loss(input, target, self.reduction, self.delta)
-
-
-class SmoothL1Loss(Loss):
-    """l = ½d²/β if d = |x − t| < β, else d − ½β, for x and t of the same shape (Girshick, 2015).
-
-    Raises ShapeError for different shapes, ArgumentError unless β ≥ 0.
-
+class SmoothL1Loss(Loss, of=functional.smooth_l1_loss):
+    """
     >>> import chainrule as cr
     >>> SmoothL1Loss()(cr.tensor([0.0]), cr.tensor([3.0]))
     tensor(2.5)
@@ -271,11 +257,110 @@ class SmoothL1Loss(Loss):
 
     metrics = ("r2",)
 
-    def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
-        if not 0 <= beta < float("inf"):
-            raise ArgumentError("beta of SmoothL1Loss is a number ≥ 0", given=beta)
-        self.reduction = check_reduction(reduction)
-        self.beta = beta
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return functional.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+class GaussianNLLLoss(Loss, of=functional.gaussian_nll_loss):
+    """
+    >>> import chainrule as cr
+    >>> GaussianNLLLoss()(cr.tensor([1.0]), cr.tensor([0.0]), cr.tensor([1.0]))
+    tensor(0.5000)
+    """
+
+    metrics = ("r2",)
+
+
+class PoissonNLLLoss(Loss, of=functional.poisson_nll_loss):
+    """
+    >>> import chainrule as cr
+    >>> PoissonNLLLoss()(cr.tensor([0.0]), cr.tensor([3.0]))
+    tensor(1.)
+    """
+
+    log_input: bool
+    metrics = ("r2",)
+
+    @property
+    def predicts(self) -> Prediction:  # type: ignore[override]
+        """The rates: eˣ, or x without `log_input`."""
+        return LOG_RATES if self.log_input else VALUES
+
+
+class KLDivLoss(Loss, of=functional.kl_div):
+    """
+    >>> import chainrule as cr
+    >>> p = cr.tensor([[0.5, 0.5]])
+    >>> KLDivLoss(reduction="batchmean")(p.log(), cr.tensor([[1.0, 0.0]]))
+    tensor(0.6931)
+    """
+
+    predicts, metrics = CLASS_LOG_PROBABILITIES, ("accuracy",)
+
+    def divisor(self, target: Array) -> float:
+        """The number of elements, or of examples for "batchmean"."""
+        return len(target) if self.reduction == "batchmean" else target.size
+
+
+# -- pairs and sequences -------------------------------------------------------------------------
+
+
+class HingeEmbeddingLoss(Loss, of=functional.hinge_embedding_loss):
+    """
+    >>> import chainrule as cr
+    >>> HingeEmbeddingLoss()(cr.tensor([0.25]), cr.tensor([-1.0]))
+    tensor(0.7500)
+    """
+
+
+class CosineEmbeddingLoss(Loss, of=functional.cosine_embedding_loss):
+    """
+    >>> import chainrule as cr
+    >>> x, y = cr.tensor([[1.0, 0.0]]), cr.tensor([[0.0, 1.0]])
+    >>> CosineEmbeddingLoss()(x, y, cr.tensor([1.0]))
+    tensor(1.)
+    """
+
+
+class MarginRankingLoss(Loss, of=functional.margin_ranking_loss):
+    """
+    >>> import chainrule as cr
+    >>> MarginRankingLoss()(cr.tensor([1.0]), cr.tensor([3.0]), cr.tensor([1.0]))
+    tensor(2.)
+    """
+
+
+class TripletMarginLoss(Loss, of=functional.triplet_margin_loss):
+    """
+    >>> import chainrule as cr
+    >>> TripletMarginLoss()(cr.tensor([[0.0]]), cr.tensor([[1.0]]), cr.tensor([[1.5]]))
+    tensor(0.5000)
+    """
+
+
+class TripletMarginWithDistanceLoss(Loss, of=functional.triplet_margin_with_distance_loss):
+    """
+    >>> import chainrule as cr
+    >>> loss = TripletMarginWithDistanceLoss(lambda x, y: (x - y).abs().sum(-1))
+    >>> loss(cr.tensor([[0.0]]), cr.tensor([[1.0]]), cr.tensor([[1.5]]))
+    tensor(0.5000)
+    """
+
+    def __init__(self, distance_function: Any = None, *args: Any, **options: Any) -> None:
+        super().__init__(None, *args, **options)
+        del self.options["distance_function"]
+        default = distance_function is None
+        self.distance_function = PairwiseDistance() if default else distance_function
+
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+        return super().forward(*inputs, **named, distance_function=self.distance_function)
+
+
+class CTCLoss(Loss, of=functional.ctc_loss):
+    """
+    >>> import chainrule as cr
+    >>> x = cr.zeros(5, 1, 3).log_softmax(2)
+    >>> CTCLoss()(x, cr.tensor([[1, 2]]), cr.tensor([5]), cr.tensor([2]))
+    tensor(0.9225)
+    """
+
+    def divisor(self, target: Array) -> float:
+        """The number of examples, of targets (N, S)."""
+        return len(target)

@@ -36,24 +36,25 @@ class Prediction(ABC):
 
     def probabilities(self, outputs: Array) -> Array:
         """The probability of each class (N, C, ...). Raises ArgumentError for other outputs."""
-        raise ArgumentError(
-            "these outputs are numbers, which have no probabilities", instead="Use predict(x)."
-        )
+        raise ArgumentError("these outputs have no probabilities", instead="Use predict(x).")
 
 
 class Values(Prediction):
-    """The outputs are the predicted numbers."""
+    """The outputs are the predicted numbers, or `number` of them, a function of tensors."""
 
     classes = False
 
+    def __init__(self, number: Callable[[Tensor], Tensor] | None = None) -> None:
+        self.number = number
+
     def decide(self, outputs: Array) -> Array:
-        return outputs
+        return outputs if self.number is None else _computed(self.number, outputs)
 
 
 class OneOfMany(Prediction):
     """The predicted class is the index of the largest output along dimension 1 of (N, C, ...).
 
-    probability: a function from outputs to probabilities, both tensors.
+    probability: a function from outputs to probabilities, both tensors; None if there are none.
 
     >>> OneOfMany(lambda x: x.softmax(1)).decide(np.array([[0.1, 2.0, -1.0]]))
     array([1])
@@ -61,7 +62,7 @@ class OneOfMany(Prediction):
 
     indices = True
 
-    def __init__(self, probability: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, probability: Callable[[Tensor], Tensor] | None = None) -> None:
         self.probability = probability
 
     def decide(self, outputs: Array) -> Array:
@@ -73,6 +74,8 @@ class OneOfMany(Prediction):
         return targets.argmax(axis=1) if soft else targets
 
     def probabilities(self, outputs: Array) -> Array:
+        if self.probability is None:
+            return super().probabilities(outputs)
         return _computed(self.probability, outputs)
 
 
@@ -104,6 +107,15 @@ class YesOrNo(Prediction):
         return p if single.ndim == p.ndim > 1 else np.stack([1 - single, single], axis=1)
 
 
+class YesOrMinus(YesOrNo):
+    """Answers whose targets are 1 for yes and −1 for no."""
+
+    def labels(self, targets: Array) -> Array:
+        """Zeros and ones."""
+        answers = super().labels(targets)
+        return np.where(answers == -1, 0, answers)
+
+
 def _one_question(answers: Array) -> Array:
     """(N, 1, ...) as (N, ...)."""
     return answers.squeeze(1) if answers.ndim > 1 and answers.shape[1] == 1 else answers
@@ -131,8 +143,9 @@ def _same(probabilities: Tensor) -> Tensor:
     return probabilities
 
 
-VALUES = Values()
+VALUES, LOG_RATES = Values(), Values(_exp)
 CLASS_LOGITS = OneOfMany(_softmax)
 CLASS_LOG_PROBABILITIES = OneOfMany(_exp)
-LOGITS = YesOrNo(0.0, _sigmoid)
+CLASS_SCORES = OneOfMany()
+LOGITS, SIGNED_LOGITS = YesOrNo(0.0, _sigmoid), YesOrMinus(0.0, _sigmoid)
 PROBABILITIES = YesOrNo(0.5, _same)

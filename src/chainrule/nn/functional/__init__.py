@@ -2,7 +2,7 @@
 
 The files, in the order of their imports: `checks`, `dimensions`, `activation`, `softmax`,
 `dropout`, `layers`, `padding`, `convolution`, `windows`, `pooling`, `unpooling`, `normalization`,
-`recurrent`, `losses`.
+`recurrent`, `weighting`, `losses`, `class_losses`, `pair_losses`, `ctc`.
 """
 
 from chainrule.nn.functional.activation import (
@@ -30,6 +30,12 @@ from chainrule.nn.functional.activation import (
     tanhshrink,
     threshold,
 )
+from chainrule.nn.functional.class_losses import (
+    cross_entropy,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    nll_loss,
+)
 from chainrule.nn.functional.convolution import (
     conv1d,
     conv2d,
@@ -38,6 +44,7 @@ from chainrule.nn.functional.convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from chainrule.nn.functional.ctc import ctc_loss
 from chainrule.nn.functional.dropout import (
     alpha_dropout,
     dropout,
@@ -55,12 +62,15 @@ from chainrule.nn.functional.layers import (
 from chainrule.nn.functional.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    cross_entropy,
+    gaussian_nll_loss,
     huber_loss,
+    kl_div,
     l1_loss,
     mse_loss,
-    nll_loss,
+    multilabel_soft_margin_loss,
+    poisson_nll_loss,
     smooth_l1_loss,
+    soft_margin_loss,
 )
 from chainrule.nn.functional.normalization import (
     batch_norm,
@@ -72,6 +82,15 @@ from chainrule.nn.functional.normalization import (
     rms_norm,
 )
 from chainrule.nn.functional.padding import pad
+from chainrule.nn.functional.pair_losses import (
+    cosine_embedding_loss,
+    cosine_similarity,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    pairwise_distance,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from chainrule.nn.functional.pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -127,7 +146,10 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -137,6 +159,7 @@ __all__ = [
     "feature_alpha_dropout",
     "fractional_max_pool2d",
     "fractional_max_pool3d",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
     "group_norm",
@@ -145,8 +168,10 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
@@ -157,6 +182,7 @@ __all__ = [
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
+    "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
@@ -165,10 +191,15 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "poisson_nll_loss",
     "prelu",
     "relu",
     "relu6",
@@ -181,6 +212,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softmin",
     "softplus",
@@ -189,4 +221,6 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
 ]

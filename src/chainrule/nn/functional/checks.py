@@ -22,10 +22,12 @@ def reduced(loss: Tensor, reduction: str) -> Tensor:
     return loss
 
 
-def check_reduction(reduction: str) -> str:
-    """Return the reduction. Raises ArgumentError unless it is "mean", "sum" or "none"."""
-    if reduction not in REDUCTIONS:
-        raise ArgumentError("unknown reduction", given=repr(reduction), expected="mean, sum, none")
+def check_reduction(reduction: str, *more: str) -> str:
+    """Return the reduction. Raises ArgumentError unless it is "mean", "sum", "none" or another
+    allowed name."""
+    known = (*REDUCTIONS, *more)
+    if reduction not in known:
+        raise ArgumentError("unknown reduction", given=repr(reduction), expected=", ".join(known))
     return reduction
 
 
@@ -59,6 +61,13 @@ def check_pair(name: str, input: Tensor, target: Tensor) -> None:
         raise DTypeError(
             f"`{name}` needs real numbers", given=input.dtype, instead="Convert with .float()."
         )
+
+
+def in_dtype_of(input: Tensor, target: Tensor) -> Tensor:
+    """The target; integers are converted to the dtype of the input."""
+    if isinstance(target, Tensor) and target.dtype.kind in "iub":
+        return target.to(input.dtype)
+    return target
 
 
 def refuse_shapes(name: str, input: tuple[int, ...], target: tuple[int, ...]) -> None:

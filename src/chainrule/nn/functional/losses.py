@@ -1,4 +1,4 @@
-"""Losses as functions.
+"""Losses of numbers and of probabilities, as functions.
 
 They do not broadcast: an input (n, 1) and a target (n,) would silently give n² losses.
 """
@@ -7,243 +7,23 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from chainrule.errors import ArgumentError, DTypeError, ShapeError
+from chainrule.errors import ArgumentError
+from chainrule.gateway import require
 from chainrule.nn.functional.checks import (
     check_pair,
     check_positive,
-    check_probability,
     check_reduction,
-    check_tensors,
+    in_dtype_of,
     reduced,
     refuse_shapes,
 )
-from chainrule.ops import compare, fused, labels, special
-from chainrule.primitive import Spec
+from chainrule.nn.functional.weighting import counted, scaled, share, weighted_mean
+from chainrule.ops import fused, special
+from chainrule.ops.compare import where
+from chainrule.ops.transcendental import xlogy
 from chainrule.tensor import Tensor
 
-# -- class labels --------------------------------------------------------------------------------
-
-
-def cross_entropy(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    *,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """l = −w[t]·ln softmax(x)[t] for logits x and labels t, or −Σ w·t·ln softmax(x) for
-    probabilities t.
-
-    x (N, C), or (N, C, d₁, ...), or (C). t has integers and the shape of x without C, or it has the
-    shape and dtype of x. `weight` w (C) scales the loss of each class. The mean divides by Σ w[t]
-    for labels, and by the number of distributions for probabilities. Labels equal to
-    `ignore_index` are left out. `label_smoothing` ε replaces the target distribution t by
-    (1 − ε)·t + ε/C (Szegedy et al., 2016). Raises OutOfRangeError for a label that is no class,
-    ShapeError and DTypeError for inputs that do not fit.
-
-    >>> import chainrule as cr
-    >>> cross_entropy(cr.tensor([[0.0, 0.0], [0.0, 1000.0]]), cr.tensor([0, 1]))
-    tensor(0.3466)
-    """
-    if not (isinstance(input, Tensor) and isinstance(target, Tensor)):
-        check_tensors("cross_entropy", input=input, target=target)
-    target = _int64(target)
-    x, t = input._data, target._data
-    if (
-        weight is None
-        and not label_smoothing
-        and t.dtype.kind == "i"
-        and len(x.shape) == 2
-        and t.shape == x.shape[:1]
-    ):
-        check_reduction(reduction)
-        return fused.softmax_cross_entropy(
-            input, target, ignore_index=ignore_index, reduction=reduction
-        )
-    check_probability("cross_entropy", label_smoothing, "label_smoothing")
-    return _general_cross_entropy(
-        input, target, weight, ignore_index, check_reduction(reduction), label_smoothing
-    )
-
-
-def _general_cross_entropy(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    ignore: int,
-    reduction: str,
-    smoothing: float,
-) -> Tensor:
-    """The cross entropy with class weights, smoothing, probabilities or further dimensions."""
-    soft = target.dtype.kind == "f" and target.shape == input.shape
-    if not soft:
-        check_labels_fit("cross_entropy", input, target)
-    if input.ndim == 0:
-        raise ShapeError("cross_entropy needs a dimension of classes", given=input.shape)
-    dim = min(1, input.ndim - 1)
-    check_class_weights(weight, input.shape[dim], input)
-    if soft:
-        check_pair("cross_entropy", input, target)
-        log_p: Tensor = fused.log_softmax(input, dim)
-        return soft_loss(log_p, target, weight, dim, reduction, smoothing)
-    log_p = fused.log_softmax(without_ignored(input, target, dim, ignore), dim)
-    if not smoothing:
-        return picked_loss(log_p, target, weight, dim, ignore, reduction)
-    return smoothed_loss(log_p, target, weight, dim, ignore, reduction, smoothing)
-
-
-def nll_loss(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    *,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-) -> Tensor:
-    """l = −w[t]·x[t] for log-probabilities x and class labels t; the mean divides by Σ w[t].
-
-    Shapes, `ignore_index` and errors as in `cross_entropy`.
-
-    >>> import chainrule as cr
-    >>> nll_loss(cr.tensor([[-0.5, -1.0]]), cr.tensor([1]))
-    tensor(1.)
-    """
-    check_tensors("nll_loss", input=input, target=target)
-    target = _int64(target)
-    check_labels_fit("nll_loss", input, target)
-    check_reduction(reduction)
-    dim = min(1, input.ndim - 1)
-    check_class_weights(weight, input.shape[dim], input)
-    log_p = without_ignored(input, target, dim, ignore_index)
-    return picked_loss(log_p, target, weight, dim, ignore_index, reduction)
-
-
-def without_ignored(input: Tensor, target: Tensor, dim: int, ignore: int) -> Tensor:
-    """The input, with zeros where the label is ignored. Otherwise ∞ or NaN, times 0, is NaN."""
-    kept: Tensor = compare.where((target != ignore).unsqueeze(dim), input, 0.0)
-    return kept
-
-
-def check_labels_fit(name: str, input: Tensor, target: Tensor) -> None:
-    """Raise ShapeError or DTypeError unless there is an integer label for each row of logits."""
-    wanted = input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
-    found = f"input {input.spec}, target {target.spec}"
-    if target.shape == (*wanted, 1) or (target.ndim == input.ndim and target.shape[1:2] == (1,)):
-        dim = target.ndim - 1 if target.shape == (*wanted, 1) else 1
-        raise ShapeError(
-            f"`{name}` needs labels of shape {wanted}",
-            given=found,
-            instead=f"Use target.squeeze({dim})" + (".long()." if _real(target) else "."),
-        )
-    if target.shape != wanted:
-        soft = f", or probabilities of shape {input.shape}" if name == "cross_entropy" else ""
-        raise ShapeError(
-            f"`{name}` needs one label for each row of logits",
-            given=found,
-            expected=f"labels of shape {wanted}{soft}",
-        )
-    if _real(target) or target.dtype.kind == "b":
-        raise DTypeError(
-            f"`{name}` needs integer class labels", given=found, instead="Use target.long()."
-        )
-    if not _real(input):
-        raise DTypeError(f"`{name}` needs real logits", given=found, instead="Use input.float().")
-
-
-def _int64(target: Tensor) -> Tensor:
-    """Convert integer labels to int64, so that they can be compared with any `ignore_index`."""
-    dtype = target._data.dtype
-    return target.astype(np.int64) if dtype.kind in "iu" and dtype.itemsize != 8 else target
-
-
-def _real(x: Tensor) -> bool:
-    return x.dtype.kind == "f"
-
-
-def check_class_weights(weight: Tensor | None, classes: int, input: Tensor) -> None:
-    """Raise ShapeError or DTypeError unless there is one weight per class, in the input's dtype."""
-    if weight is None:
-        return
-    check_tensors("class weights", weight=weight)
-    if weight.shape != (classes,):
-        raise ShapeError("one weight for each class", given=weight.shape, expected=(classes,))
-    if weight.dtype != input.dtype:
-        raise DTypeError(
-            "class weights have another dtype",
-            given=Spec(weight.shape, weight.dtype),
-            instead=f"Convert them with weight.to(cr.{input.dtype}).",
-        )
-
-
-def picked_loss(
-    log_p: Tensor, target: Tensor, weight: Tensor | None, dim: int, ignore: int, reduction: str
-) -> Tensor:
-    """−w[t]·ln p[t], reduced; 0 where the label is ignored."""
-    loss, share = _picked(log_p, target, weight, dim, ignore)
-    loss = loss * share
-    if reduction == "mean":
-        return loss.sum() / share.sum()
-    return reduced(loss, reduction)
-
-
-def _picked(
-    log_p: Tensor, target: Tensor, weight: Tensor | None, dim: int, ignore: int
-) -> tuple[Tensor, Tensor]:
-    """−ln p[t], and the weight of each: w[t], or 1 without class weights; 0 where ignored."""
-    classes = log_p.shape[dim]
-    known = labels.class_labels(target, classes=classes, ignore_index=ignore)
-    loss = -log_p.gather(dim, known.unsqueeze(dim)).squeeze(dim)
-    share = (target != ignore).astype(log_p.dtype)
-    if weight is not None:
-        share = share * weight[known]
-    return loss, share
-
-
-def smoothed_loss(
-    log_p: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    dim: int,
-    ignore: int,
-    reduction: str,
-    smoothing: float,
-) -> Tensor:
-    """(1 − ε)·w[t]·(−ln p[t]) + ε/C·Σ w·(−ln p), reduced."""
-    classes = log_p.shape[dim]
-    loss, share = _picked(log_p, target, weight, dim, ignore)
-    kept = (target != ignore).astype(log_p.dtype)
-    spread = -_weighted(log_p, weight, dim).sum(dim) * kept
-    total = loss * share * (1 - smoothing) + spread * (smoothing / classes)
-    if reduction == "mean":
-        return total.sum() / share.sum()
-    return reduced(total, reduction)
-
-
-def soft_loss(
-    log_p: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    dim: int,
-    reduction: str,
-    smoothing: float,
-) -> Tensor:
-    """−Σ t·w·ln p over the classes, reduced. The mean does not divide by the weights."""
-    if smoothing:
-        target = target * (1 - smoothing) + smoothing / log_p.shape[dim]
-    return reduced(-(_weighted(log_p, weight, dim) * target).sum(dim), reduction)
-
-
-def _weighted(log_p: Tensor, weight: Tensor | None, dim: int) -> Tensor:
-    if weight is None:
-        return log_p
-    return log_p * weight.reshape(-1, *(1,) * (log_p.ndim - 1 - dim))
-
-
-# -- probabilities of two classes ------------------------------------------------------------------
+# -- probabilities of yes and no -----------------------------------------------------------------
 
 
 def binary_cross_entropy(
@@ -260,7 +40,7 @@ def binary_cross_entropy(
     tensor([  0.6931, 100.    ])
     """
     check_pair("binary_cross_entropy", input, target)
-    loss = fused.binary_cross_entropy(input, target)
+    loss = fused.binary_cross_entropy(*counted(weight, input, target))
     return reduced(scaled(loss, weight), reduction)
 
 
@@ -283,6 +63,7 @@ def binary_cross_entropy_with_logits(
     tensor(5000.)
     """
     check_pair("binary_cross_entropy_with_logits", input, target)
+    input, target = counted(weight, input, target)
     loss = fused.binary_cross_entropy_with_logits(input, target)
     if pos_weight is not None:  # adds (p₊ − 1)·t·(−ln σ(x))
         positive = target * special.softplus(-input)
@@ -290,13 +71,141 @@ def binary_cross_entropy_with_logits(
     return reduced(scaled(loss, weight), reduction)
 
 
-def scaled(loss: Tensor, weight: Tensor | None) -> Tensor:
-    """The losses times weights that broadcast to their shape. Raises ShapeError otherwise."""
-    if weight is None:
-        return loss
-    y = loss * weight
-    if y.shape != loss.shape:
-        refuse_shapes("weight", weight.shape, loss.shape)
+def multilabel_soft_margin_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+) -> Tensor:
+    """l = −mean over the classes of t·ln σ(x) + (1 − t)·ln(1 − σ(x)), for logits x.
+
+    x and t (..., C) → (...): several classes may be true at once. `weight` scales the terms, and
+    broadcasts. Raises ArgumentError if an element of t is not in [0, 1], ShapeError for different
+    shapes.
+
+    >>> import chainrule as cr
+    >>> multilabel_soft_margin_loss(cr.tensor([[0.0, 0.0]]), cr.tensor([[1.0, 0.0]]))
+    tensor(0.6931)
+    """
+    target = in_dtype_of(input, target)
+    check_pair("multilabel_soft_margin_loss", input, target)
+    loss = fused.binary_cross_entropy_with_logits(*counted(weight, input, target))
+    return reduced(scaled(loss, weight).mean(-1), reduction)
+
+
+def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """l = ln(1 + e^(−t·x)), for x and targets t = 1 or −1 of the same shape.
+
+    This is the cross entropy with logits, of other labels. Raises ShapeError for different shapes.
+
+    >>> import chainrule as cr
+    >>> soft_margin_loss(cr.tensor([0.0, 1e4]), cr.tensor([1.0, -1.0]), reduction="none")
+    tensor([6.9315e-01, 1.0000e+04])
+    """
+    target = in_dtype_of(input, target)
+    check_pair("soft_margin_loss", input, target)
+    return reduced(special.softplus(-target * input), reduction)
+
+
+# -- distributions -------------------------------------------------------------------------------
+
+
+def kl_div(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False
+) -> Tensor:
+    """l = t·(ln t − x), for log-probabilities x and probabilities t of the same shape.
+
+    With `log_target`, t is given as its logarithm. Σ l over the classes is the divergence of
+    Kullback & Leibler (1951) of t from eˣ. "batchmean" divides the sum by the first size, "mean" by
+    the number of elements. A class with t = 0 does not count. Raises ShapeError for different
+    shapes.
+
+    >>> import chainrule as cr
+    >>> q = cr.tensor([[0.5, 0.5]])
+    >>> kl_div(q.log(), cr.tensor([[1.0, 0.0]]), reduction="batchmean")
+    tensor(0.6931)
+    """
+    batches = reduction == "batchmean"
+    reduction = "sum" if batches else check_reduction(reduction, "batchmean")
+    check_pair("kl_div", input, target)
+    if log_target:
+        loss = share(target.exp(), target - input)
+    else:
+        loss = xlogy(target, target) - share(target, input)
+    y = reduced(loss, reduction)
+    return y / input.shape[0] if batches and input.ndim else y
+
+
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    *,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Tensor:
+    """l = eˣ − t·x, for counts t that are Poisson with the rate eˣ, of the same shape.
+
+    Without `log_input`, x is the rate: l = x − t·ln(x + ε). `full` adds ln t! for t > 1, by
+    Stirling's formula t·ln t − t + ½·ln(2πt). Raises ShapeError for different shapes.
+
+    >>> import chainrule as cr
+    >>> poisson_nll_loss(cr.tensor([0.0, 0.0]), cr.tensor([1.0, 3.0]), full=True)
+    tensor(1.8820)
+    """
+    target = in_dtype_of(input, target)
+    check_pair("poisson_nll_loss", input, target)
+    log_rate = input if log_input else (input + eps).log()
+    loss = (input.exp() if log_input else input) - share(target, log_rate)
+    if full:
+        t = where(target > 1, target, 1.0)
+        stirling = t * t.log() - t + (t * (2 * math.pi)).log() * 0.5
+        loss = loss + where(target > 1, stirling, 0.0)
+    return reduced(loss, reduction)
+
+
+def gaussian_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    var: Tensor | float,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Tensor:
+    """l = ½·(ln v + (x − t)²/v), for t that are normal with mean x and variance v (Nix & Weigend,
+    1994).
+
+    v is `var`, at least ε: one number, or a tensor in the shape of x, or without its last dimension
+    (or with size 1 there). `full` adds ½·ln 2π. Raises ArgumentError for a negative variance or
+    ε ≤ 0, ShapeError for shapes that do not fit.
+
+    >>> import chainrule as cr
+    >>> x = cr.tensor([[0.0, 1.0]])
+    >>> gaussian_nll_loss(x, cr.zeros(1, 2), cr.ones(1, 2), reduction="none")
+    tensor([[0. , 0.5]])
+    """
+    check_positive("gaussian_nll_loss", eps=eps)
+    target = in_dtype_of(input, target)
+    check_pair("gaussian_nll_loss", input, target)
+    v = at_least(_variance(input, var), eps)
+    loss = (v.log() + (input - target).square() / v) * 0.5
+    return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
+
+
+def _variance(input: Tensor, var: Tensor | float) -> Tensor:
+    """The variance as a tensor that broadcasts to the input in one dimension at most."""
+    v = var if isinstance(var, Tensor) else input.detach() * 0 + float(var)
+    if v.shape == input.shape[:-1] != input.shape:
+        v = v.unsqueeze(-1)
+    different = [(n, m) for n, m in zip(v.shape, input.shape, strict=False) if n != m]
+    if v.ndim != input.ndim or len(different) > 1 or any(n != 1 for n, _ in different):
+        refuse_shapes("gaussian_nll_loss", input.shape, v.shape)
+    negative = ArgumentError("a variance is negative", expected="numbers ≥ 0")
+    require(~(v.detach() < 0).any(), negative)
+    return v
+
+
+def at_least(x: Tensor, limit: float) -> Tensor:
+    """max(x, limit) with the gradient of x: below the limit, too, x can still be trained."""
+    y: Tensor = where(x < limit, x - x.detach() + limit, x)
     return y
 
 
@@ -315,6 +224,7 @@ def mse_loss(
     tensor(2.)
     """
     check_pair("mse_loss", input, target)
+    input, target = counted(weight, input, target)
     return weighted_mean((input - target).square(), weight, reduction)
 
 
@@ -330,6 +240,7 @@ def l1_loss(
     tensor(1.)
     """
     check_pair("l1_loss", input, target)
+    input, target = counted(weight, input, target)
     return weighted_mean((input - target).abs(), weight, reduction)
 
 
@@ -351,6 +262,7 @@ def huber_loss(
     """
     check_positive("huber_loss", delta=delta)
     check_pair("huber_loss", input, target)
+    input, target = counted(weight, input, target)
     distance = (input - target).abs()
     near = distance.clamp(max=float(delta))
     return reduced(scaled(near * (distance - near * 0.5), weight), reduction)
@@ -376,13 +288,3 @@ def smooth_l1_loss(
     distance = (input - target).abs()
     near = distance.clamp(max=float(beta))
     return reduced(near * (distance - near * 0.5) * (1 / beta), reduction)
-
-
-def weighted_mean(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
-    """Reduce the losses times `weight`, which has their shape; the mean divides by its sum."""
-    if weight is None:
-        return reduced(loss, reduction)
-    if weight.shape != loss.shape:
-        refuse_shapes("weight", weight.shape, loss.shape)
-    loss = loss * weight
-    return loss.sum() / weight.sum() if reduction == "mean" else reduced(loss, reduction)

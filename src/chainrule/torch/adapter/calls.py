@@ -36,12 +36,13 @@ _RESULT = ("dtype", "inplace", "out", "requires_grad")
 
 class Taken(NamedTuple):
     """The parameters of a function: its keywords, the positional ones in order, and whether it
-    accepts any others."""
+    accepts any others; of a loss, the further positional ones in PyTorch's order."""
 
     names: frozenset[str]
     order: tuple[str, ...]
     starred: bool
     anything: bool
+    more: tuple[str, ...]
 
 
 def taken_by(function: Function) -> Taken:
@@ -55,7 +56,17 @@ def taken_by(function: Function) -> Taken:
         tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)),
         inspect.Parameter.VAR_POSITIONAL in kinds,
         inspect.Parameter.VAR_KEYWORD in kinds,
+        _with_legacy([p.name for p in parameters if p.kind is p.KEYWORD_ONLY]),
     )
+
+
+def _with_legacy(names: list[str]) -> tuple[str, ...]:
+    """Keyword-only parameters in PyTorch's order, in which `size_average` is the first and `reduce`
+    comes before `reduction`. Empty for a function without a `reduction` among them."""
+    if "reduction" not in names:
+        return ()
+    place = names.index("reduction")
+    return ("size_average", *names[:place], "reduce", *names[place:])
 
 
 def _op(function: Function) -> Function:
@@ -76,6 +87,8 @@ def adapted(function: Function) -> Function:
 
     def call(*args: Any, **keywords: Any) -> Any:
         try:
+            if taken.more and (len(args) > len(taken.order) or not _LEGACY.isdisjoint(keywords)):
+                args, keywords = _with_reduction(taken, args, keywords)
             if not keywords:
                 return function(*args)
             if "dtype" in keywords:
@@ -127,8 +140,24 @@ def takes(function: Function, keyword: str) -> bool:
         or keyword in (*WORDS, *_BY_PLACE, *_RESULT)
         or _RENAMED.get(keyword) in taken.names
         or (taken.starred and keyword in _STARRED)
-        or (keyword in ("reduce", "size_average") and "reduction" in taken.names)
+        or keyword in taken.more
     )
+
+
+_LEGACY = frozenset(("reduce", "size_average"))
+
+
+def _with_reduction(
+    taken: Taken, args: tuple[Any, ...], keywords: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a loss with `reduction` in place of `size_average` and `reduce`."""
+    own = len(taken.order)
+    keywords = {**dict(zip(taken.more, args[own:], strict=False)), **keywords}
+    average, reduces = keywords.pop("size_average", None), keywords.pop("reduce", None)
+    if average is not None or reduces is not None:
+        total = "mean" if average is None or average else "sum"
+        keywords["reduction"] = total if reduces is None or reduces else "none"
+    return args[:own], keywords
 
 
 def _translated(
@@ -161,11 +190,8 @@ def _sorted_out(
             own[name] = value
         elif _RENAMED.get(name) in taken.names:
             own[_RENAMED[name]] = value
-        elif name in _RESULT:
+        elif name in _RESULT and (name == "dtype" or function.__name__ != "__init__"):
             orders[name] = value
-        elif name in ("reduce", "size_average") and "reduction" in taken.names:
-            average = "sum" if keywords.get("size_average") is False else "mean"
-            own["reduction"] = "none" if keywords.get("reduce") is False else average
         else:
             raise KeywordError(
                 f"{_label(function)} has no keyword {name!r}",

@@ -143,10 +143,29 @@ def _offered(value: Any) -> Any:
     if isinstance(value, type) and issubclass(value, Module):
         for kind in value.__mro__:
             own = vars(kind).get("__init__")
-            is_new = inspect.isfunction(own) and not hasattr(own, "__wrapped__")
-            if own is not None and is_new and kind.__module__.startswith("chainrule."):
+            if not kind.__module__.startswith("chainrule.") or hasattr(own, "__wrapped__"):
+                continue
+            if "__signature__" in vars(kind):
+                own = _constructor(kind, own)
+            if inspect.isfunction(own):
                 add(kind, "__init__", adapted(own))
     return value
+
+
+def _constructor(kind: type, own: Callable[..., None] | None) -> Callable[..., None]:
+    """The constructor of a class that declares its signature, as a function with that signature."""
+
+    def __init__(self: Any, *args: Any, **options: Any) -> None:
+        if own is None:
+            super(kind, self).__init__(*args, **options)  # type: ignore[misc]
+        else:
+            own(self, *args, **options)
+
+    first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    signature = [first, *inspect.signature(kind).parameters.values()]
+    vars(__init__)["__signature__"] = inspect.Signature(signature)
+    __init__.__qualname__, __init__.__module__ = f"{kind.__name__}.__init__", kind.__module__
+    return __init__
 
 
 def facade(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
