@@ -140,7 +140,7 @@ PAGES = (
             all_of("Normalization and dropout", "nn.norm nn.dropout", NN),
             all_of("Recurrent layers and attention", "nn.recurrent nn.attention", NN),
             all_of("Shapes", "nn.reshaping", NN),
-            all_of("Losses", "nn.losses", NN),
+            all_of("Distances and losses", "nn.distances nn.losses", NN),
         ),
     ),
     Page(
@@ -157,7 +157,12 @@ PAGES = (
                 F,
             ),
             all_of("Normalization", "nn.functional.normalization", F),
-            all_of("Losses", "nn.functional.losses", F),
+            all_of(
+                "Distances and losses",
+                "nn.functional.losses nn.functional.class_losses nn.functional.pair_losses "
+                "nn.functional.ctc",
+                F,
+            ),
         ),
     ),
     Page(

@@ -99,6 +99,21 @@ def test_metrics_read_probabilities_and_logits_as_the_loss_does(kind: Any) -> No
     assert strict[alone.name] != by_shares[alone.name]
 
 
+def test_margins_signs_and_rates_are_read_as_their_losses_mean_them() -> None:
+    scores = np.array([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]], np.float32)
+    margins = passing(nn.MultiMarginLoss())
+    assert margins.predict(scores).tolist() == [1, 0]
+    assert margins.evaluate((scores, np.array([1, 1])))["accuracy"] == 0.5
+    with pytest.raises(ArgumentError, match="no probabilities"):
+        margins.predict_proba(scores)
+    signs = passing(nn.SoftMarginLoss())
+    x, t = np.array([[0.5], [-2.0], [3.0]], np.float32), np.array([[1], [-1], [-1]], np.float32)
+    assert signs.predict(x).tolist() == [1, 0, 1]
+    assert signs.evaluate((x, t))["accuracy"] == 2 / 3
+    assert passing(nn.PoissonNLLLoss()).predict(x).tolist() == pytest.approx(np.exp(x))
+    assert passing(nn.PoissonNLLLoss(log_input=False)).predict(x).tolist() == x.tolist()
+
+
 def test_several_questions_are_each_answered_by_themselves() -> None:
     p = np.array([[0.9, 0.8, 0.1], [0.2, 0.6, 0.7]], np.float32)
     target = np.array([[1, 1, 0], [0, 0, 1]], np.float32)

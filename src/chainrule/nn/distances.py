@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from chainrule.nn import functional
-from chainrule.nn.function_layer import FunctionLayer
+from chainrule.nn.function_layer import SeveralInputs
 
 
-class PairwiseDistance(FunctionLayer, of=functional.pairwise_distance, inputs=2):
+class PairwiseDistance(SeveralInputs, of=functional.pairwise_distance, inputs=2):
     """
     >>> import chainrule as cr
     >>> PairwiseDistance(p=1)(cr.tensor([[0.0, 0.0]]), cr.tensor([[3.0, 4.0]]))
-    tensor([7.0000])
+    tensor([7.])
     """
 
 
-class CosineSimilarity(FunctionLayer, of=functional.cosine_similarity, inputs=2):
+class CosineSimilarity(SeveralInputs, of=functional.cosine_similarity, inputs=2):
     """
     >>> import chainrule as cr
     >>> CosineSimilarity()(cr.tensor([[3.0, 0.0]]), cr.tensor([[1.0, 1.0]]))

@@ -18,8 +18,8 @@ class FunctionLayer(Module):
     """A layer without state: y = f(x; options).
 
     `class Name(FunctionLayer, of=f)` defines a complete layer. Its options are the parameters of
-    `f` after the first `inputs`, by default one, and are attributes of the layer. A parameter
-    `training` is not an option: it gets the mode of the layer.
+    `f` after the first, and are attributes of the layer. A parameter `training` is not an option:
+    it gets the mode of the layer. For functions of several tensors, see SeveralInputs.
 
     The constructor checks the options by calling `f` with tensors of `_probe` zeros. (Errors about
     shapes and dtypes are ignored.) Options of functions with a `dim` are checked when the layer is
@@ -76,9 +76,22 @@ class FunctionLayer(Module):
         else:
             super().__setattr__(name, value)
 
-    def forward(self, *inputs: Any, **named: Any) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         if self._has_mode:
-            named["training"] = self.training
+            return self.function(input, training=self.training, **self.options)
+        return self.function(input, **self.options)
+
+
+class SeveralInputs(FunctionLayer):
+    """A layer that computes a function of several tensors, the first `inputs` parameters of `f`.
+
+    >>> import chainrule as cr
+    >>> class Distance(SeveralInputs, of=cr.dist, inputs=2): ...
+    >>> Distance(p=1)(cr.tensor([1.0, 2.0]), cr.tensor([1.0, 4.0]))
+    tensor(2.)
+    """
+
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
         return self.function(*inputs, **named, **self.options)
 
 

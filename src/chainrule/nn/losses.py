@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.errors import ArgumentError
 from chainrule.nn import functional
 from chainrule.nn.distances import PairwiseDistance
-from chainrule.nn.function_layer import FunctionLayer
+from chainrule.nn.function_layer import SeveralInputs
 from chainrule.nn.functional.checks import check_tensors
 from chainrule.nn.parameter import Buffer
 from chainrule.nn.predictions import (
@@ -32,7 +32,7 @@ from chainrule.primitive import Array
 from chainrule.tensor import Tensor
 
 
-class Loss(FunctionLayer):
+class Loss(SeveralInputs):
     """Base class of losses, with what a loss declares for training and prediction.
 
     `class Name(Loss, of=f)` defines a complete loss. The parameters of `f` without a default are
@@ -141,7 +141,7 @@ class MultiMarginLoss(WeightedLoss, of=functional.multi_margin_loss):
     """
     >>> import chainrule as cr
     >>> MultiMarginLoss(p=2)(cr.tensor([[0.5, 0.0]]), cr.tensor([0]))
-    tensor(0.1250)
+    tensor(0.125)
     """
 
     predicts, metrics = CLASS_SCORES, ("accuracy",)
@@ -151,7 +151,7 @@ class MultiLabelMarginLoss(Loss, of=functional.multilabel_margin_loss):
     """
     >>> import chainrule as cr
     >>> MultiLabelMarginLoss()(cr.tensor([[0.5, 0.0]]), cr.tensor([[0, -1]]))
-    tensor(0.2500)
+    tensor(0.25)
     """
 
     def divisor(self, target: Array) -> float:
@@ -262,7 +262,7 @@ class GaussianNLLLoss(Loss, of=functional.gaussian_nll_loss):
     """
     >>> import chainrule as cr
     >>> GaussianNLLLoss()(cr.tensor([1.0]), cr.tensor([0.0]), cr.tensor([1.0]))
-    tensor(0.5000)
+    tensor(0.5)
     """
 
     metrics = ("r2",)
@@ -306,7 +306,7 @@ class HingeEmbeddingLoss(Loss, of=functional.hinge_embedding_loss):
     """
     >>> import chainrule as cr
     >>> HingeEmbeddingLoss()(cr.tensor([0.25]), cr.tensor([-1.0]))
-    tensor(0.7500)
+    tensor(0.75)
     """
 
 
@@ -331,7 +331,7 @@ class TripletMarginLoss(Loss, of=functional.triplet_margin_loss):
     """
     >>> import chainrule as cr
     >>> TripletMarginLoss()(cr.tensor([[0.0]]), cr.tensor([[1.0]]), cr.tensor([[1.5]]))
-    tensor(0.5000)
+    tensor(0.5)
     """
 
 
@@ -340,7 +340,7 @@ class TripletMarginWithDistanceLoss(Loss, of=functional.triplet_margin_with_dist
     >>> import chainrule as cr
     >>> loss = TripletMarginWithDistanceLoss(lambda x, y: (x - y).abs().sum(-1))
     >>> loss(cr.tensor([[0.0]]), cr.tensor([[1.0]]), cr.tensor([[1.5]]))
-    tensor(0.5000)
+    tensor(0.5)
     """
 
     def __init__(self, distance_function: Any = None, *args: Any, **options: Any) -> None:
@@ -358,7 +358,7 @@ class CTCLoss(Loss, of=functional.ctc_loss):
     >>> import chainrule as cr
     >>> x = cr.zeros(5, 1, 3).log_softmax(2)
     >>> CTCLoss()(x, cr.tensor([[1, 2]]), cr.tensor([5]), cr.tensor([2]))
-    tensor(0.9225)
+    tensor(0.9689)
     """
 
     def divisor(self, target: Array) -> float:

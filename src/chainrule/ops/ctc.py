@@ -113,7 +113,7 @@ class Paths:
         return self.m.stack(self.ways(self.starts, self.log_p, self.skips, runs))
 
     def after(self) -> Any:
-        """ln of the probability of all ways from a state at a time to an end: `before`, backwards."""
+        """ln of the probability of all ways from a state at a time to an end, of the same shape."""
         m = self.m
         skips = m.cat([self.skips[:, 2:], self.front[:, : self.skips.shape[1]]], 1)
         runs = [self.times > t for t in reversed(range(len(self.log_p)))]

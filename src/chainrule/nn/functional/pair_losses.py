@@ -140,7 +140,7 @@ def triplet_margin_loss(
     >>> import chainrule as cr
     >>> a, p, n = cr.tensor([[0.0]]), cr.tensor([[1.0]]), cr.tensor([[1.5]])
     >>> triplet_margin_loss(a, p, n)
-    tensor(0.5000)
+    tensor(0.5)
     """
     for x in (positive, negative):
         check_pair("triplet_margin_loss", anchor, x)
@@ -167,7 +167,7 @@ def triplet_margin_with_distance_loss(
     >>> import chainrule as cr
     >>> a, p, n = cr.tensor([[0.0]]), cr.tensor([[1.0]]), cr.tensor([[1.5]])
     >>> triplet_margin_with_distance_loss(a, p, n, lambda x, y: (x - y).abs().sum(-1))
-    tensor(0.5000)
+    tensor(0.5)
     """
     check_positive("triplet_margin_loss", margin=margin)
     distance = pairwise_distance if distance_function is None else distance_function

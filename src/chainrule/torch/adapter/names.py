@@ -146,20 +146,18 @@ def _offered(value: Any) -> Any:
             if not kind.__module__.startswith("chainrule.") or hasattr(own, "__wrapped__"):
                 continue
             if "__signature__" in vars(kind):
-                own = _constructor(kind, own)
+                own = _constructor(kind)
             if inspect.isfunction(own):
                 add(kind, "__init__", adapted(own))
     return value
 
 
-def _constructor(kind: type, own: Callable[..., None] | None) -> Callable[..., None]:
+def _constructor(kind: Any) -> Callable[..., None]:
     """The constructor of a class that declares its signature, as a function with that signature."""
+    own = kind.__init__
 
     def __init__(self: Any, *args: Any, **options: Any) -> None:
-        if own is None:
-            super(kind, self).__init__(*args, **options)  # type: ignore[misc]
-        else:
-            own(self, *args, **options)
+        own(self, *args, **options)
 
     first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     signature = [first, *inspect.signature(kind).parameters.values()]
