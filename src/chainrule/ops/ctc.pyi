@@ -58,7 +58,7 @@ class Paths:
         """ln of the probability of all ways to a state at a time: (T, N, 2S + 1)."""
 
     def after(self) -> Any:
-        """ln of the probability of all ways from a state at a time to an end: the same backwards."""
+        """ln of the probability of all ways from a state at a time to an end, of the same shape."""
 
     def ways(self, y: Any, log_p: Any, skips: Any, runs: list[Any]) -> list[Any]:
         """ln of the probability to get from y to a state, for each time; itself left out."""
