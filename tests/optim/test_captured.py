@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.optim.table import CASES, make
+from tests.optim.table import CASES, fitting, make
 
 import chainrule as cr
 from chainrule import optim
@@ -27,7 +27,8 @@ COMBINATIONS += [("SGD momentum=0.9", name) for name in SCHEDULES if name != "se
 
 def build(optimizer, schedule):
     start = np.random.default_rng(0).normal(size=(4, 3)).astype("f")
-    weights = [cr.tensor(start, requires_grad=True), cr.zeros(3, requires_grad=True)]
+    (shape,) = fitting(optimizer, [(3,)])
+    weights = [cr.tensor(start, requires_grad=True), cr.zeros(*shape, requires_grad=True)]
     chosen = make(optimizer, [{"params": weights[:1]}, {"params": weights[1:]}], lr=0.05)
     rates = SCHEDULES[schedule](chosen)
 

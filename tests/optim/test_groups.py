@@ -89,6 +89,84 @@ def test_add_param_group():
     assert len(optimizer.param_groups) == 2 and len(optimizer.state) == 2
 
 
+def test_entries_that_no_update_reads_are_kept():
+    """As scripts do with a rate of each layer."""
+    a, b = leaf(1), leaf(1)
+    optimizer = optim.AdamW([{"params": [a], "lr_scale": 0.5}, {"params": [b], "note": [1]}])
+    for group in optimizer.param_groups:
+        group["lr"] = 0.1 * group.get("lr_scale", 1.0)
+    optimizer.param_groups[1]["depth"] = 3
+    assert [group["lr"] for group in optimizer.param_groups] == [0.05, 0.1]
+    assert [*optimizer.param_groups[1]][-2:] == ["note", "depth"]
+    del optimizer.param_groups[1]["depth"]
+    with pytest.raises(ArgumentError, match="cannot be removed"):
+        del optimizer.param_groups[1]["lr"]
+    other = optim.AdamW([{"params": [a], "lr_scale": 1.0}, {"params": [b], "note": []}])
+    other.load_state_dict(optimizer.state_dict())
+    assert (other.param_groups[0]["lr_scale"], other.param_groups[1]["note"]) == (0.5, [1])
+
+
+def test_named_parameters_and_parameters_of_a_group_that_change():
+    layer = nn.Linear(2, 2)
+    optimizer = optim.SGD(layer.named_parameters(), lr=0.1, momentum=0.9)
+    group = optimizer.param_groups[0]
+    assert group["params"] == [layer.weight, layer.bias]
+    assert group["param_names"] == ["weight", "bias"]
+    added = leaf(2)
+    group["params"] = [layer.weight, added]
+    added.grad = cr.ones(2)
+    optimizer.step()
+    assert added.tolist() == pytest.approx([-0.1, -0.1])
+    assert [*optimizer.state_dict()["state"]] == [0, 1]
+    with pytest.raises(DTypeError, match="some have none"):
+        optim.SGD([("a", leaf(1)), leaf(1)])
+    with pytest.raises(DTypeError, match="in an order"):
+        optim.SGD({leaf(1)})
+
+
+def test_hooks_around_steps_and_states():
+    w = leaf(1)
+    optimizer, seen = optim.SGD([w], lr=1.0), []
+
+    def before(own, args, kwargs):
+        seen.append(("before", own is optimizer, args[1:], kwargs))
+        return args, {"closure": lambda: 7}
+
+    handles = [
+        optimizer.register_step_pre_hook(before),
+        optimizer.register_step_post_hook(lambda own, args, kwargs: seen.append("after")),
+        optim.hooks.register_optimizer_step_post_hook(lambda *_: seen.append("of all")),
+        optimizer.register_state_dict_pre_hook(lambda own: seen.append("saving")),
+        optimizer.register_state_dict_post_hook(lambda own, state: {**state, "more": 1}),
+        optimizer.register_load_state_dict_pre_hook(lambda own, state: state.pop("more") and None),
+        optimizer.register_load_state_dict_post_hook(lambda own: seen.append("loaded")),
+    ]
+    assert optimizer.step() == 7
+    state = optimizer.state_dict()
+    assert state["more"] == 1
+    optimizer.load_state_dict(state)
+    assert state["more"] == 1, "the hook gets a copy"
+    assert seen == [("before", True, (), {}), "after", "of all", "saving", "loaded"]
+    for handle in handles:
+        handle.remove()
+    assert optimizer.step() is None and len(seen) == 5
+    optimizer.register_step_pre_hook(lambda *_: 3)
+    with pytest.raises(DTypeError, match="a hook before a step"):
+        optimizer.step()
+
+
+def test_hooks_run_once_around_a_step_that_calls_that_of_its_base():
+    class Counting(optim.SGD):
+        def step(self, closure=None):
+            return super().step(closure)
+
+    seen = []
+    optimizer = Counting([leaf(1)])
+    optimizer.register_step_post_hook(lambda *_: seen.append(1))
+    optimizer.step()
+    assert seen == [1]
+
+
 def test_state_comes_in_the_order_of_the_parameters():
     parameters = [leaf(n) for n in (3, 1, 2)]
     optimizer = optim.Adam(p for p in parameters)
@@ -176,7 +254,7 @@ def test_refused_writes_leave_the_group_as_it_was():
         ("lr", -1),
         ("lr", NAN),
         ("nesterov", True),
-        ("rate", 0.1),
+        ("momentun", 0.1),
         ("momentum", 0.9),
     ]:
         with pytest.raises(ArgumentError):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.optim.table import CASES, make
+from tests.optim.table import CASES, fitting, make
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -85,14 +85,54 @@ def test_adagrad(start, gradients):
     np.testing.assert_allclose(given, x, **CLOSE)
 
 
-MINIMIZING = [case for case in CASES if "maximize" not in case and "decay" not in case]
+@pytest.mark.parametrize("name", ["Lion", "LAMB"])
+def test_the_formulas_of_papers_that_pytorch_does_not_have(start, gradients, name):
+    w = cr.tensor(start, requires_grad=True)
+    options = dict(lr=0.1, betas=(0.5, 0.6), weight_decay=0.2)
+    given = run(getattr(optim, name)([w], **options), w, gradients)
+    x, m, v = start.copy(), 0, 0
+    for t, g in enumerate(gradients, 1):
+        if name == "Lion":  # Chen et al., 2023, algorithm 2
+            c, m = 0.5 * m + 0.5 * g, 0.6 * m + 0.4 * g
+            x = x - 0.1 * (np.sign(c) + 0.2 * x)
+        else:  # You et al., 2020, algorithm 2
+            m, v = 0.5 * m + 0.5 * g, 0.6 * v + 0.4 * g**2
+            r = (m / (1 - 0.5**t)) / (np.sqrt(v / (1 - 0.6**t)) + 1e-6) + 0.2 * x
+            x = x - 0.1 * np.linalg.norm(x) / np.linalg.norm(r) * r
+    np.testing.assert_allclose(given, x, **CLOSE)
 
 
-@pytest.mark.parametrize("case", MINIMIZING)
+def test_the_step_of_muon_is_the_nearest_orthogonal_matrix(start, gradients):
+    w = cr.tensor(start, requires_grad=True)
+    newton = dict(ns_coefficients=(1.5, -0.5, 0.0), ns_steps=40)  # this iteration converges
+    optimizer = optim.Muon([w], lr=0.1, weight_decay=0, nesterov=False, **newton)
+    u, _, vh = np.linalg.svd(gradients[0], full_matrices=False)
+    # 40 products whose roundings the iteration corrects.
+    np.testing.assert_allclose(run(optimizer, w, gradients[:1]), start - 0.1 * u @ vh, atol=1e-12)
+    with pytest.raises(cr.ChainruleError, match=r"matrices.*AdamW"):
+        optim.Muon([cr.zeros(3, requires_grad=True)])
+
+
+def test_a_layer_without_weights_or_gradient_keeps_the_rate_of_lamb():
+    for w, g in ((np.zeros(2), np.ones(2)), (np.ones(2), np.zeros(2))):
+        parameter = cr.tensor(w, requires_grad=True)
+        given = run(optim.LAMB([parameter], lr=0.1), parameter, [g])
+        np.testing.assert_allclose(given, w - 0.1 * np.sign(g), rtol=1e-5)  # ε is 1e-6
+
+
+SPEED = {"Adagrad": 0.5, "Adadelta": 20.0, "Adafactor": 0.2, "RAdam": 0.05}
+"""Rates of optimizers whose steps become small, or start small."""
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if "maximize" not in case and "decay" not in case]
+)
 def test_a_quadratic_converges(case):
-    w = cr.tensor([3.0, -2.0], requires_grad=True)
-    target = cr.tensor([1.0, 0.5])
-    optimizer = make(case, [w], lr=0.5 if case == "Adagrad" else 0.02)
+    shapes = fitting(case, [(2,)])
+    w = cr.tensor(np.reshape([3.0, -2.0], shapes[0]), requires_grad=True)
+    target = cr.tensor(np.reshape([1.0, 0.5], shapes[0]))
+    rate = SPEED.get(case.split()[0], 0.02)
+    optimizer = make(case, [w], lr=rate)
     for _ in range(600):
         optimizer.zero_grad()
         ((w - target) ** 2).sum().backward()
@@ -120,10 +160,11 @@ def test_c19_extreme_gradients_leave_finite_weights(case, size, dtype):
         size = min(size, 1e4)  # the largest number there is 65,504, and momentum adds up
     if dtype == "float32" and "centered" in case and size > 1e19:
         size = 1e18  # beyond, v − m² is ∞ − ∞, in PyTorch too; the row is about Adam
-    w = cr.tensor(np.ones(3, dtype), requires_grad=True)
+    (shape,) = fitting(case, [(3,)])
+    w = cr.tensor(np.ones(shape, dtype), requires_grad=True)
     optimizer = make(case, [w], lr=1e-3)
     for sign in (1, 1, -1, 1):
-        w.grad = cr.tensor(np.full(3, sign * size, dtype))
+        w.grad = cr.tensor(np.full(shape, sign * size, dtype))
         optimizer.step()
         assert np.isfinite(w.detach().numpy()).all()
 
@@ -164,7 +205,7 @@ def test_any_memory_order(case, start):
     results = []
     for order in ("C", "F"):
         w = cr.from_numpy(np.asarray(start, order=order)).requires_grad_()
-        optimizer = make(case, [w], lr=0.1, weight_decay=0.1)
+        optimizer = make(case, [w], lr=0.1)
         for _ in range(3):
             w.grad = cr.from_numpy(np.asarray(start * 0.3, order=order))
             optimizer.step()

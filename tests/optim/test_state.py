@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from tests.optim.table import CASES, make
+from tests.optim.table import CASES, ONE_EACH, WITH_CLOSURE, fitting, make
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -15,7 +15,9 @@ from chainrule.errors import ArgumentError
 
 def build(case):
     """A run: parameters, their optimizer with a schedule, and a function that goes on with it."""
-    weights = [cr.tensor(np.linspace(-1, 1, n, dtype="f"), requires_grad=True) for n in (5, 2)]
+    shapes = fitting(case, [(5,), (2,)])
+    starts = [np.linspace(-1, 1, shape[-1], dtype="f").reshape(shape) for shape in shapes]
+    weights = [cr.tensor(start, requires_grad=True) for start in starts]
     groups = [{"params": weights[:1]}, {"params": weights[1:], "lr": 0.3}]
     optimizer = make(case, groups, lr=0.1)
     schedule = optim.SequentialLR(
@@ -55,6 +57,33 @@ def test_resuming_gives_the_same_bits(case):
         assert a.detach().numpy().tobytes() == b.detach().numpy().tobytes()
 
 
+def closing(w):
+    def closure():
+        w.grad = None
+        loss = ((w**2 - cr.tensor([1.0, 2.0, 3.0])) ** 2).sum() + w.sum() * 0.1
+        loss.backward()
+        return loss
+
+    return closure
+
+
+@pytest.mark.parametrize("case", WITH_CLOSURE)
+def test_resuming_with_a_closure_gives_the_same_bits(case):
+    def go_on(w, optimizer):
+        for _ in range(3):
+            optimizer.step(closing(w))
+        return w.detach().numpy().tobytes()
+
+    w = cr.tensor([2.0, -1.0, 0.5], requires_grad=True)
+    optimizer = make(case, [w])
+    go_on(w, optimizer)
+    saved, again = optimizer.state_dict(), w.detach().clone().requires_grad_()
+    end = go_on(w, optimizer)
+    resumed = make(case, [again])
+    resumed.load_state_dict(saved)
+    assert go_on(again, resumed) == end
+
+
 def plain(value):
     """A state as it comes back from a file: arrays, and what JSON makes of the rest."""
     if isinstance(value, cr.Tensor):
@@ -66,7 +95,7 @@ def plain(value):
     return json.loads(json.dumps(value))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ONE_EACH)
 def test_a_state_survives_json_and_arrays(case):
     _, optimizer, schedule, train = build(case)
     train(0, 5)
@@ -220,7 +249,7 @@ def pickled(value):
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, pickled])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ONE_EACH)
 def test_a_copy_goes_on_alone_with_the_same_bits(case, copied):
     """Weights, state and rates are copied; what is copied together stays together."""
     first, optimizer, schedule, train = build(case)

@@ -1,8 +1,7 @@
-"""What tensors, dtypes, devices, modules and optimizers show, and how they print: as PyTorch's."""
+"""What tensors, dtypes, devices, modules show, and how they print: as PyTorch's."""
 
 from __future__ import annotations
 
-import copy
 import pickle
 import warnings
 
@@ -12,7 +11,7 @@ from hypothesis import given, settings, strategies
 
 import chainrule as cr
 import chainrule.torch
-from chainrule import nn, optim
+from chainrule import nn
 from chainrule.torch.adapter import attributes
 from chainrule.torch.adapter.absent import KeywordError
 
@@ -310,97 +309,6 @@ def test_grad_fn_walks_back_to_the_leaves(torch):
     assert x.grad_fn is None and y.grad_fn.name() == "MulBackward0"
     ((end, _), (none, _)) = y.grad_fn.next_functions
     assert end.variable is x and none is None
-
-
-# -- optimizers --------------------------------------------------------------------------------
-
-RULES = {
-    "SGD": {"lr": 0.1, "momentum": 0.9},
-    "Adam": {"lr": 0.1, "amsgrad": True},
-    "AdamW": {"lr": 0.1},
-    "RMSprop": {"lr": 0.1, "momentum": 0.5, "centered": True},
-    "Adagrad": {"lr": 0.1},
-}
-
-
-def trained(t, name, steps):
-    p = t.nn.Parameter(t.tensor([1.0, -2.0]))
-    q = t.nn.Parameter(t.tensor([0.5]))
-    optimizer = getattr(t.optim, name)(
-        [{"params": [p]}, {"params": [q], "lr": 0.01}], **RULES[name]
-    )
-    continue_(p, optimizer, steps)
-    return p, optimizer
-
-
-def continue_(p, optimizer, steps):
-    for _ in range(steps):
-        optimizer.zero_grad()
-        (p**2).sum().backward()
-        optimizer.step()
-
-
-@pytest.mark.parity
-@pytest.mark.parametrize("name", RULES)
-def test_state_dicts_have_pytorchs_layout(torch, pytorch, name):
-    ours, theirs = (trained(t, name, 3)[1].state_dict() for t in (torch, pytorch))
-    assert ours.keys() == theirs.keys()
-    for key, value in theirs["state"][0].items():
-        if key in ours["state"][0]:
-            mine = np.asarray(ours["state"][0][key])
-            np.testing.assert_allclose(mine, np.asarray(value), rtol=1e-6)  # float32 rounding
-    assert len(ours["state"][0].keys() & theirs["state"][0].keys()) > 0
-    for mine, other in zip(ours["param_groups"], theirs["param_groups"], strict=True):
-        assert mine["params"] == other["params"] and mine["lr"] == other["lr"]
-
-
-@pytest.mark.parity
-@pytest.mark.parametrize("name", RULES)
-def test_the_state_that_pytorch_saved_goes_on_here(torch, pytorch, tmp_path, name):
-    theirs, their_optimizer = trained(pytorch, name, 3)
-    pytorch.save(their_optimizer.state_dict(), tmp_path / "state.pt")
-    ours, optimizer = trained(torch, name, 0)
-    with torch.no_grad():
-        ours.copy_(torch.tensor(theirs.detach().numpy()))
-    optimizer.load_state_dict(torch.load(tmp_path / "state.pt"))
-    continue_(theirs, their_optimizer, 3)
-    continue_(ours, optimizer, 3)
-    expected = theirs.detach().numpy()
-    np.testing.assert_allclose(ours.detach().numpy(), expected, rtol=2e-6)  # float32 rounding
-
-
-def test_its_own_state_goes_on_and_before_a_step_there_is_none(torch):
-    p, optimizer = trained(torch, "Adam", 0)
-    assert optimizer.state_dict()["state"] == {}
-    continue_(p, optimizer, 2)
-    saved, q = copy.deepcopy(optimizer.state_dict()), p.detach().clone()
-    continue_(p, optimizer, 2)
-    with torch.no_grad():
-        target = p.tolist()
-        p.copy_(q)
-    optimizer.load_state_dict(saved)
-    continue_(p, optimizer, 2)
-    assert p.tolist() == target
-
-
-def test_an_optimizer_of_ones_own_writes_only_a_step(torch):
-    class Descent(torch.optim.Optimizer):
-        def __init__(self, params, lr):
-            super().__init__(params, {"lr": lr})
-
-        @torch.no_grad()
-        def step(self, closure=None):
-            for group in self.param_groups:
-                for p in group["params"]:
-                    state = self.state[p]
-                    state["steps"] = state.get("steps", 0) + 1
-                    p.add_(p.grad, alpha=-group["lr"])
-
-    p = torch.nn.Parameter(torch.ones(1))
-    optimizer = Descent([p], lr=0.1)
-    p.sum().backward()
-    optimizer.step()
-    assert p.item() == pytest.approx(0.9) and isinstance(optimizer, optim.Optimizer)
 
 
 # -- NumPy's functions on tensors --------------------------------------------------------------

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import count
-from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from chainrule import tree
 from chainrule.errors import ArgumentError, ShapeError
-from chainrule.handles import RemovableHandle
+from chainrule.handles import HookRegistry, RemovableHandle
 from chainrule.ops import backward
 from chainrule.settings import current
 from chainrule.tensor import Tensor
-
-Event = Literal[
-    "forward_pre",
-    "forward",
-    "backward_pre",
-    "backward",
-    "state_dict_pre",
-    "state_dict_post",
-    "load_pre",
-    "load_post",
-]
-_next_number = count().__next__
 
 
 class Hook(NamedTuple):
@@ -38,27 +23,13 @@ class Hook(NamedTuple):
     always_call: bool = False
 
 
-class Hooked:
+class Hooked(HookRegistry[Hook]):
     """Registers the hooks of a module.
 
     Hooks are called in the order of registration, those with `prepend` first. Each method returns a
     handle whose `remove()` removes the hook. What a hook returns, unless it is None, replaces the
     arguments or the output (forward hooks) or the gradients (backward hooks).
     """
-
-    _hooks: Mapping[Event, dict[int, Hook]] = MappingProxyType({})
-
-    def _hook(self, event: Event, hook: Hook, prepend: bool = False) -> RemovableHandle:
-        hooks = vars(self).setdefault("_hooks", {}).setdefault(event, {})
-        number, earlier = _next_number(), [*hooks.items()] if prepend else []
-        if prepend:
-            hooks.clear()
-        hooks[number] = hook
-        hooks.update(earlier)
-        return RemovableHandle(partial(hooks.pop, number, None))
-
-    def _hooks_of(self, event: Event) -> list[Hook]:
-        return [*self._hooks.get(event, {}).values()]
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False

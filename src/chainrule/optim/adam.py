@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from chainrule.ops import update
-from chainrule.optim.optimizer import Params
+from chainrule.optim.optimizer import SWITCHES, Params
 from chainrule.optim.rule import RuleOptimizer
 from chainrule.tensor import Tensor
 
@@ -39,6 +39,7 @@ class Adam(RuleOptimizer):
         "decoupled_weight_decay": "decoupled",
     }
     optional: ClassVar = {"max_exp_avg_sq": "amsgrad"}
+    switches: ClassVar = {**SWITCHES, "fused": None}
 
     def __init__(
         self,

@@ -1,12 +1,14 @@
-"""Adagrad and RMSprop: steps scaled by the size of previous gradients."""
+"""Adagrad, RMSprop and Adadelta: steps scaled by the size of previous gradients."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from chainrule.ops import update
+from chainrule.optim.formula import FormulaOptimizer, averaged
 from chainrule.optim.group import ParamGroup
-from chainrule.optim.optimizer import Params, State
+from chainrule.optim.optimizer import SWITCHES, Params, State
+from chainrule.optim.options import FROM_ZERO, Condition
 from chainrule.optim.rule import RuleOptimizer
 from chainrule.tensor import Tensor
 
@@ -29,6 +31,8 @@ class Adagrad(RuleOptimizer):
 
     rule = update.adagrad_update
     names: ClassVar = {"step": "step", "sum": "s"}
+    conditions: ClassVar = {"lr_decay": FROM_ZERO, "initial_accumulator_value": FROM_ZERO}
+    switches: ClassVar = {"foreach": None, "differentiable": False, "fused": None}
 
     def __init__(
         self,
@@ -71,8 +75,15 @@ class RMSprop(RuleOptimizer):
     """
 
     rule = update.rmsprop_update
-    names: ClassVar = {"square_avg": "v", "grad_avg": "buffers", "momentum_buffer": "buffers"}
+    names: ClassVar = {
+        "step": "step",
+        "square_avg": "v",
+        "grad_avg": "buffers",
+        "momentum_buffer": "buffers",
+    }
     optional: ClassVar = {"grad_avg": "centered", "momentum_buffer": "momentum"}
+    switches: ClassVar = SWITCHES
+    conditions: ClassVar = {"alpha": Condition("0 ≤ alpha < 1", lambda x: 0 <= x < 1)}
 
     def __init__(
         self,
@@ -90,3 +101,42 @@ class RMSprop(RuleOptimizer):
         numbers = dict(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
         flags = dict(centered=bool(centered), maximize=bool(maximize))
         super().__init__(params, numbers | flags, **switches)
+
+
+class Adadelta(FormulaOptimizer):
+    """w ← w − η·Δ,  Δ = √(u + ε)/√(v + ε)·d,  v ← ρ·v + (1 − ρ)·d²,  u ← ρ·u + (1 − ρ)·Δ².
+
+    d = g + λ·w. Zeiler, 2012. Options: lr η, rho ρ, eps ε, weight_decay λ. With `maximize`, g is
+    replaced by −g. Raises ArgumentError for options out of range.
+
+    >>> import chainrule as cr
+    >>> w = cr.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = Adadelta([w], eps=1e-2)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w
+    tensor([ 0.6877, -1.6848], requires_grad=True)
+    """
+
+    states: ClassVar = ("square_avg", "acc_delta")
+    conditions: ClassVar = {"rho": Condition("0 ≤ rho ≤ 1", lambda x: 0 <= x <= 1)}
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float | Tensor = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0,
+        *,
+        maximize: bool = False,
+        **switches: bool | None,
+    ) -> None:
+        numbers = dict(lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, numbers | dict(maximize=bool(maximize)), **switches)
+
+    def formula(self, w: Any, d: Any, s: Any) -> Any:
+        """w, v and u."""
+        v = averaged(s.square_avg, d * d, s.rho)
+        delta = (s.acc_delta + s.eps).sqrt() / (v + s.eps).sqrt() * d
+        return w - s.lr * delta, v, averaged(s.acc_delta, delta * delta, s.rho)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, MutableMapping, Sequence
-from typing import Any
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, listing
-from chainrule.optim.options import CONDITIONS, checked, is_number
+from chainrule.optim.options import CONDITIONS, Condition, checked, is_number
 from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
 
-SCHEDULED = ("initial_lr", "max_lr", "min_lr", "name")
-"""The entries of a group besides the options of its optimizer: rates of schedules, and a name."""
+RATES = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum", "swa_lr")
+"""The numbers of a group that schedules add to the options of its optimizer."""
+
+
+class Rules(Protocol):
+    """What the class of an optimizer declares about its options."""
+
+    optional: ClassVar[Mapping[str, str]]
+    fixed: ClassVar[frozenset[str]]
+    conditions: ClassVar[Mapping[str, Condition]]
+    switches: ClassVar[Mapping[str, bool | None]]
 
 
 class ParamGroup(MutableMapping[str, Any]):
@@ -21,9 +31,13 @@ class ParamGroup(MutableMapping[str, Any]):
 
     Every number (lr, momentum, betas, ...) is stored as a float64 Tensor in `tensors`. Updates read
     the tensor, and `group["lr"] = 0.01` assigns it, so that a captured step sees the change.
-    Reading `group["lr"]` returns a Python number. Flags (nesterov, amsgrad, ...) cannot change
-    after the group is made. Neither can numbers in `stateful` that are 0, since the optimizer has
-    no state for them. Raises ArgumentError for such a change and for values out of range.
+    Reading `group["lr"]` returns a Python number. Flags (nesterov, amsgrad, ...)
+    cannot change after the group is made. Neither can options that the class of the optimizer,
+    `kind`, declares as fixed, nor numbers that are 0 and would need a state. Other entries, such as
+    a name, are kept as they are in `extras`.
+
+    Raises ArgumentError for a change that is not possible, for values out of range, and for an
+    entry whose name is almost that of an option.
 
     >>> import chainrule as cr
     >>> from chainrule import optim
@@ -33,70 +47,95 @@ class ParamGroup(MutableMapping[str, Any]):
     (0.05, tensor(0.05, dtype=float64))
     """
 
-    __slots__ = ("flags", "params", "tensors", "without")
+    __slots__ = ("extras", "flags", "kind", "params", "tensors", "whole", "without")
 
     def __init__(
-        self, params: Sequence[Tensor], options: dict[str, Any], stateful: Collection[str] = ()
+        self, params: Sequence[Tensor], options: Mapping[str, Any], kind: type[Rules]
     ) -> None:
         self.params = list(params)
+        self.kind = kind
         self.tensors: dict[str, Tensor] = {}
         self.flags: dict[str, Any] = {}
+        self.extras: dict[str, Any] = {}
+        self.whole = {name: _whole(value) for name, value in options.items()}
         for name, value in options.items():
-            if name in CONDITIONS or is_number(value):
-                self.tensors[name] = from_numpy(checked(name, value).copy())
+            is_option = is_number(value) or name in CONDITIONS or name in kind.conditions
+            if is_option and name not in kind.fixed:
+                self.add_number(name, value)
             else:
                 self.flags[name] = value
-        self.without = {name for name in stateful if not self[name]}
+        self.without = {name for name in kind.optional.values() if not self[name]}
 
     def __getitem__(self, name: str) -> Any:
         if name == "params":
             return self.params
-        if name in self.tensors:
-            value = self.tensors[name].tolist()
-            return tuple(value) if isinstance(value, list) else value
-        return self.flags[name]
+        if name not in self.tensors:
+            return self.flags[name] if name in self.flags else self.extras[name]
+        tensor = self.tensors[name]
+        values, whole = tensor.reshape(-1).tolist(), self.whole.get(name, ())
+        given = [int(x) if i in whole and x.is_integer() else x for i, x in enumerate(values)]
+        return tuple(given) if tensor.ndim else given[0]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        tensor = self.tensors.get(name)
-        if tensor is None:
-            self._set_flag(name, value)
-            return
+        if name == "params":
+            self.params = list(value)
+        elif name in self.tensors:
+            self._set_number(name, value)
+        elif name in self.flags:
+            self._check_flag(name, value)
+        elif name in RATES:
+            self.add_number(name, value)
+        else:
+            self.add_extras({name: value})
+
+    def _set_number(self, name: str, value: Any) -> None:
         if not isinstance(value, Tensor):
-            value = checked(name, value)
-            if name in self.without and value:
+            array = checked(name, value, self.kind.conditions)
+            if name in self.without and array:
                 raise ArgumentError(
                     f"{name} = {value}: this group was made without a buffer for it",
                     instead=f"Make the optimizer with {name} > 0.",
                 )
+        self.whole[name] = _whole(value)
         with use(gradients=False):
-            tensor.assign(value.to(np.float64) if isinstance(value, Tensor) else value)
+            new = value.to(np.float64) if isinstance(value, Tensor) else array
+            self.tensors[name].assign(new)
 
-    def _set_flag(self, name: str, value: Any) -> None:
-        if name not in self.flags:
-            raise ArgumentError(
-                f"a parameter group has no option {name!r}", expected=listing([*self])
-            )
-        if name != "name" and value != self.flags[name]:
+    def has_flag(self, name: str, value: Any) -> bool:
+        """Whether a flag has this value. In JSON, a tuple is a list."""
+        return bool((tuple(value) if isinstance(value, list) else value) == self.flags[name])
+
+    def _check_flag(self, name: str, value: Any) -> None:
+        if not self.has_flag(name, value):
             raise ArgumentError(
                 f"{name} = {self.flags[name]} was fixed when the optimizer was made",
                 given=value,
                 instead=f"Make a new optimizer with {name}={value}.",
             )
-        self.flags[name] = value
 
     def __delitem__(self, name: str) -> None:
-        raise ArgumentError(f"the option {name!r} of a parameter group cannot be removed")
+        if name not in self.extras:
+            raise ArgumentError(f"the option {name!r} of a parameter group cannot be removed")
+        del self.extras[name]
 
     def __iter__(self) -> Iterator[str]:
-        yield from ("params", *self.tensors, *self.flags)
+        yield from ("params", *self.tensors, *self.flags, *self.extras)
 
     def __len__(self) -> int:
-        return 1 + len(self.tensors) + len(self.flags)
+        return 1 + len(self.tensors) + len(self.flags) + len(self.extras)
 
-    def add_number(self, name: str, value: float) -> None:
+    def add_number(self, name: str, value: Any) -> None:
         """Add a number unless the group has it. Schedules add `initial_lr`."""
         if name not in self.tensors:
-            self.tensors[name] = from_numpy(checked(name, value))
+            self.tensors[name] = from_numpy(checked(name, value, self.kind.conditions).copy())
+
+    def add_extras(self, entries: Mapping[str, Any]) -> None:
+        """Add entries that no update reads. Raises ArgumentError for misspelt options."""
+        if strangers := misspelt(entries, [*self.tensors, *self.flags]):
+            raise ArgumentError(
+                f"a parameter group has no option {listing(strangers)}", expected=listing([*self])
+            )
+        self.extras.update(entries)
 
     def options(self) -> dict[str, Any]:
         """All entries except the parameters, as Python values."""
@@ -105,3 +144,19 @@ class ParamGroup(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.options().items())
         return f"ParamGroup({len(self.params)} parameters, {shown})"
+
+
+def _whole(value: Any) -> list[int]:
+    """The places of the integers among some numbers."""
+    numbers = value if isinstance(value, (tuple, list)) else [value]
+    return [place for place, number in enumerate(numbers) if type(number) is int]
+
+
+def misspelt(names: Iterable[str], known: Sequence[str]) -> list[str]:
+    """The names that are almost, but not exactly, a known one.
+
+    >>> misspelt(["beta", "lr_scale", "lr"], ["lr", "betas"])
+    ['beta']
+    """
+    strange = [name for name in names if name not in known]
+    return [name for name in strange if difflib.get_close_matches(name, known, 1, cutoff=0.85)]

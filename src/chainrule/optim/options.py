@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,40 +14,42 @@ from chainrule.tensor import Tensor
 
 
 class Condition(NamedTuple):
-    """The condition of an option: in words, as a test of each number, and the shape."""
+    """The condition of an option: in words, as a test of its numbers, and the shape, if fixed."""
 
     words: str
-    holds: Callable[[float], bool] = math.isfinite
-    shape: tuple[int, ...] = ()
+    holds: Callable[..., bool]
+    shape: tuple[int, ...] | None = ()
 
 
-_FROM_ZERO = Condition("a finite number ≥ 0", lambda x: 0 <= x < math.inf)
+FINITE = Condition("finite numbers", lambda *x: all(map(math.isfinite, x)), shape=None)
+FROM_ZERO = Condition("a finite number ≥ 0", lambda x: 0 <= x < math.inf)
 
 CONDITIONS = {
-    "lr": _FROM_ZERO,
-    "initial_lr": _FROM_ZERO,
-    "momentum": _FROM_ZERO,
-    "weight_decay": _FROM_ZERO,
-    "eps": _FROM_ZERO,
-    "lr_decay": _FROM_ZERO,
-    "initial_accumulator_value": _FROM_ZERO,
-    "alpha": Condition("0 ≤ alpha < 1", lambda x: 0 <= x < 1),
-    "betas": Condition("two numbers, 0 ≤ beta < 1", lambda x: 0 <= x < 1, shape=(2,)),
+    "lr": FROM_ZERO,
+    "initial_lr": FROM_ZERO,
+    "momentum": FROM_ZERO,
+    "weight_decay": FROM_ZERO,
+    "eps": FROM_ZERO,
+    "betas": Condition(
+        "two numbers, 0 ≤ beta < 1", lambda a, b: 0 <= a < 1 and 0 <= b < 1, shape=(2,)
+    ),
 }
-"""The condition of each option, in all optimizers. Other numbers must be finite."""
+"""The conditions of the options that several optimizers have. A class can add its own, in
+`Optimizer.conditions`. Other numbers must be finite."""
 
 
-def checked(name: str, value: Any) -> Any:
+def checked(name: str, value: Any, conditions: Mapping[str, Condition] | None = None) -> Any:
     """Convert the value of an option to float64. Raises DTypeError if it is not a number or several
     numbers, ArgumentError if it is out of range."""
-    words, holds, shape = CONDITIONS.get(name, Condition("a finite number"))
+    condition = {**CONDITIONS, **(conditions or {})}.get(name, FINITE)
+    words, shape = condition.words, condition.shape
     if not is_number(value):
         raise DTypeError(f"{name} is no number", given=repr(value), expected=words)
     try:
         array = np.asarray(value.detach() if isinstance(value, Tensor) else value, np.float64)
     except (TypeError, ValueError):
         raise DTypeError(f"{name} is no number", given=repr(value), expected=words) from None
-    if array.shape != shape or not all(map(holds, array.ravel().tolist())):
+    if shape not in (None, array.shape) or not condition.holds(*array.ravel().tolist()):
         raise ArgumentError(f"{name} = {value}", expected=words)
     return array
 

@@ -1,4 +1,4 @@
-"""Optimizers whose update is one op: the base class of all optimizers in this package."""
+"""Optimizers whose update is one op: the base class of those that are used most."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import numpy as np
-
 from chainrule.gateway import apply
 from chainrule.optim.group import ParamGroup
-from chainrule.optim.optimizer import Optimizer, State
-from chainrule.tensor import Tensor, from_numpy
+from chainrule.optim.optimizer import Optimizer, State, zero_state
+from chainrule.tensor import Tensor
 
 
 class RuleOptimizer(Optimizer):
@@ -23,7 +21,8 @@ class RuleOptimizer(Optimizer):
     declares its options in `__init__`, and:
 
     rule: the record.
-    names: from PyTorch's names of states and flags to those of the rule.
+    names: from PyTorch's names of states and flags to those of the rule. A rule need not know the
+        counter `step`.
     optional: from a state to the option without which (0 or False) there is no such state.
 
     >>> import chainrule as cr
@@ -50,16 +49,11 @@ class RuleOptimizer(Optimizer):
         return self.rule
 
     def initial_state(self, parameter: Tensor, group: ParamGroup) -> State:
-        """The step counter 0, and zeros in the shape and dtype of the parameter.
-
-        The counter is int64, since float32 cannot count beyond 2²⁴.
-        """
-        inputs = self.rule_of(group).inputs
+        """The step counter 0, and zeros in the shape and dtype of the parameter."""
+        inputs = {*self.rule_of(group).inputs, "step"}
         absent = {name for name, option in self.optional.items() if not group[option]}
         names = [name for name, own in self.names.items() if own in inputs and name not in absent]
-        zeros = [np.zeros(parameter.shape, parameter.dtype) for _ in names]
-        state = {name: from_numpy(x) for name, x in zip(names, zeros, strict=True)}
-        return state | ({"step": from_numpy(np.zeros((), np.int64))} if "step" in state else {})
+        return zero_state(parameter, names)
 
     def update(self, parameter: Tensor, gradient: Tensor, state: State, group: ParamGroup) -> None:
         """Apply the rule, and assign its results."""
@@ -74,6 +68,8 @@ class RuleOptimizer(Optimizer):
         written = [parameter, *[state[name] for name in inputs if name in state]]
         for tensor, value in zip(written, results, strict=True):
             tensor.assign(value)
+        if "step" in state and "step" not in inputs:
+            state["step"].assign(state["step"] + 1)
 
     @classmethod
     @functools.cache

@@ -32,6 +32,8 @@ class SGD(RuleOptimizer):
 
     names: ClassVar = {"step": "step", "momentum_buffer": "b"}
     optional: ClassVar = {"step": "momentum", "momentum_buffer": "momentum"}
+    unlisted: ClassVar = ("step",)
+    switches: ClassVar = {"foreach": None, "differentiable": False, "fused": None}
 
     def __init__(
         self,

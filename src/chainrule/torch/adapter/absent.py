@@ -48,6 +48,7 @@ ADVICE = {
     "torch.mps": "Chainrule computes on the CPU: guard it with torch.backends.mps.is_available().",
     "torch.nn.Module.compile": "Use torch.compile(model).",
     "torch.compiler": "Use torch.compile, or leave it out: the results are the same.",
+    "torch.optim.SparseAdam": "Gradients are dense here: use torch.optim.Adam.",
     "torch.library": "Write an op of your own with chainrule.primitive.",
     "torch.overrides": "Write a function of your own instead of changing torch's.",
 }
@@ -66,6 +67,7 @@ REFUSED = (
     "nn.SyncBatchNorm",
     "nn.parallel",
     "onnx",
+    "optim.SparseAdam",
     "profiler",
     "quantization",
     "sparse",

@@ -46,6 +46,7 @@ HOMES = {
     "nn.functional": ("chainrule",),
     "nn.parameter": ("chainrule.nn",),
     "nn.utils": ("chainrule.optim",),
+    "optim.optimizer": ("chainrule.optim.hooks",),
     "special": ("chainrule",),
     "testing": ("chainrule.gradcheck",),
     "utils.checkpoint": ("chainrule",),
