@@ -179,7 +179,8 @@ PAGES = (
             all_of(
                 "Optimizers",
                 "optim.optimizer optim.group optim.formula optim.sgd optim.adam "
-                "optim.adam_variants optim.adaptive optim.averaging optim.signs optim.factored optim.muon optim.lbfgs",
+                "optim.adam_variants optim.adaptive optim.averaging optim.signs optim.factored "
+                "optim.muon optim.lbfgs",
                 "chainrule.optim",
             ),
             all_of(
