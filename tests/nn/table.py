@@ -77,6 +77,21 @@ LAYERS = [
     Row("Flatten", (0, 1), {}, (2, 3, 4)),
     Row("Unflatten", (1, (2, 3)), {}, (4, 6)),
     Row("Unflatten", (1, (-1, 2)), {}, (4, 6)),
+    Row("PixelShuffle", (2,), {}, (2, 8, 3, 4)),
+    Row("PixelUnshuffle", (2,), {}, (2, 3, 4, 6)),
+    Row("ChannelShuffle", (3,), {}, (2, 6, 3, 4)),
+    Row("Unfold", (2,), {}, (2, 3, 5, 4)),
+    Row("Unfold", ((3, 2),), {"dilation": 2, "padding": 1, "stride": (2, 1)}, (2, 3, 5, 4)),
+    Row("Fold", ((4, 5), 2), {}, (2, 12, 12)),
+    Row("Fold", (5, 3), {"padding": 1, "stride": 2}, (2, 18, 9)),
+    # resizing
+    Row("Upsample", (), {"scale_factor": 2}, (2, 3, 4)),
+    Row("Upsample", ((3, 7),), {"mode": "bilinear"}, (2, 3, 4, 5)),
+    Row("Upsample", (), {"scale_factor": (1.5, 2.0), "mode": "bicubic"}, (2, 3, 4, 5)),
+    Row("Upsample", (5,), {"mode": "trilinear", "align_corners": True}, (1, 2, 3, 4, 2)),
+    Row("Upsample", (), {"scale_factor": 0.7, "mode": "area"}, (2, 3, 4, 5)),
+    Row("UpsamplingNearest2d", (), {"scale_factor": 3}, (2, 3, 4, 5)),
+    Row("UpsamplingBilinear2d", ((3, 9),), {}, (2, 3, 4, 5)),
     # convolutions
     *spatial("Conv", 4, 6, 3),
     *spatial("Conv", 4, 6, 3, 2, 1, bias=False, groups=2),
@@ -134,7 +149,9 @@ BATCHED_ONLY = (
     "Unflatten",
     "GroupNorm",
     "LocalResponseNorm",
+    "ChannelShuffle",
     "Feature",
+    "Upsampl",
     "Dropout2d",
 )
 """The beginnings of names of layers that take no single example."""

@@ -3,8 +3,8 @@
 The files, in the order of their imports: `functional`; the parts of `Module` (`parameter`,
 `reachable`, `hooks`, `parts`, `state`, `module`); `init`; the layers by topic (`linear`,
 `spatial`, `conv`, `pool`, `norm`, `function_layer`, `dropout`, `activations`, `embedding`,
-`recurrent`, `attention`, `distances`, `reshaping`, `containers`, `losses`), `stateless`, and last
-`summary`.
+`recurrent`, `attention`, `distances`, `reshaping`, `resizing`, `containers`, `losses`),
+`stateless`, and last `summary`.
 """
 
 from chainrule.nn import functional, init
@@ -126,7 +126,16 @@ from chainrule.nn.pool import (
     MaxUnpool3d,
 )
 from chainrule.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
-from chainrule.nn.reshaping import Flatten, Unflatten
+from chainrule.nn.reshaping import (
+    ChannelShuffle,
+    Flatten,
+    Fold,
+    PixelShuffle,
+    PixelUnshuffle,
+    Unflatten,
+    Unfold,
+)
+from chainrule.nn.resizing import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from chainrule.nn.stateless import functional_call, stack_module_state
 from chainrule.nn.summary import Summary, summary
 
@@ -156,6 +165,7 @@ __all__ = [
     "BatchNorm3d",
     "Buffer",
     "CTCLoss",
+    "ChannelShuffle",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -172,6 +182,7 @@ __all__ = [
     "Embedding",
     "FeatureAlphaDropout",
     "Flatten",
+    "Fold",
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
     "FunctionLayer",
@@ -222,6 +233,8 @@ __all__ = [
     "Parameter",
     "ParameterDict",
     "ParameterList",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
     "RNNCell",
@@ -246,6 +259,10 @@ __all__ = [
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",
+    "Unfold",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "functional",
     "functional_call",
     "init",

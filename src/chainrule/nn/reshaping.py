@@ -1,4 +1,4 @@
-"""Layers that change the shape of a tensor."""
+"""Layers that change the shape of a tensor, or the places of its elements."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 
 from chainrule.errors import ArgumentError, ShapeError
+from chainrule.nn import functional
+from chainrule.nn.function_layer import FunctionLayer
 from chainrule.nn.functional.checks import check_tensors
 from chainrule.nn.module import Module
 from chainrule.ops.rules import normalized_dim
@@ -60,3 +62,23 @@ class Unflatten(Module):
         sizes = tuple(n // known if size == -1 else size for size in sizes)
         y: Tensor = input.reshape(*input.shape[:at], *sizes, *input.shape[at + 1 :])
         return y
+
+
+class PixelShuffle(FunctionLayer, of=functional.pixel_shuffle):
+    shown = "upscale_factor="
+
+
+class PixelUnshuffle(FunctionLayer, of=functional.pixel_unshuffle):
+    shown = "downscale_factor="
+
+
+class ChannelShuffle(FunctionLayer, of=functional.channel_shuffle):
+    shown = "groups="
+
+
+class Unfold(FunctionLayer, of=functional.unfold):
+    shown = "kernel_size= dilation= padding= stride="
+
+
+class Fold(FunctionLayer, of=functional.fold):
+    shown = "output_size= kernel_size= dilation= padding= stride="

@@ -1,8 +1,9 @@
 """Layers, activations and losses as functions: `from chainrule.nn import functional as F`.
 
 The files, in the order of their imports: `checks`, `dimensions`, `activation`, `softmax`,
-`dropout`, `layers`, `padding`, `convolution`, `windows`, `pooling`, `unpooling`, `normalization`,
-`recurrent`, `weighting`, `losses`, `class_losses`, `pair_losses`, `ctc`.
+`dropout`, `layers`, `padding`, `convolution`, `windows`, `pooling`, `unpooling`, `interpolation`,
+`rearranging`, `sampling`, `normalization`, `recurrent`, `weighting`, `losses`, `class_losses`,
+`pair_losses`, `ctc`.
 """
 
 from chainrule.nn.functional.activation import (
@@ -53,6 +54,7 @@ from chainrule.nn.functional.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from chainrule.nn.functional.interpolation import interpolate
 from chainrule.nn.functional.layers import (
     embedding,
     linear,
@@ -108,6 +110,14 @@ from chainrule.nn.functional.pooling import (
     max_pool2d,
     max_pool3d,
 )
+from chainrule.nn.functional.rearranging import (
+    channel_shuffle,
+    fold,
+    pixel_shuffle,
+    pixel_unshuffle,
+    unfold,
+)
+from chainrule.nn.functional.sampling import affine_grid, grid_sample
 from chainrule.nn.functional.softmax import (
     gumbel_softmax,
     log_softmax,
@@ -132,6 +142,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -140,6 +151,7 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -157,11 +169,13 @@ __all__ = [
     "elu",
     "embedding",
     "feature_alpha_dropout",
+    "fold",
     "fractional_max_pool2d",
     "fractional_max_pool3d",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -171,6 +185,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -199,6 +214,8 @@ __all__ = [
     "one_hot",
     "pad",
     "pairwise_distance",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -223,4 +240,5 @@ __all__ = [
     "threshold",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
 ]
