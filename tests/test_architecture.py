@@ -40,7 +40,7 @@ FLOORS = [
     ["gradcheck", "transforms"],
     ["nn", "optim", "compiler", "data"],
     ["models", "train"],
-    ["torch"],
+    ["torch", "formats"],
     ["cli"],
     ["__init__", "__main__"],
 ]

@@ -62,6 +62,7 @@ uint8, bool = _dtype("uint8"), _dtype("bool")
 if _TYPE_CHECKING:
     from chainrule import data as data, linalg as linalg, models as models, nn as nn
     from chainrule import optim as optim, train as train
+    from chainrule.formats import c as c
     from chainrule.compiler import Compiled as Compiled, Trace as Trace
     from chainrule.compiler import compile as compile, trace as trace
     from chainrule.train import (
@@ -74,6 +75,7 @@ _LATER = {
     "Trainer": "train", "load": "train", "load_run": "train", "save": "train",
 }  # fmt: skip
 _PARTS = ("compiler", "data", "linalg", "models", "nn", "optim", "train")
+_FORMATS = ("c",)
 
 
 if not _TYPE_CHECKING:  # a type checker knows which names there are
@@ -81,6 +83,8 @@ if not _TYPE_CHECKING:  # a type checker knows which names there are
     def __getattr__(name: str) -> _Any:
         if name in _PARTS:
             return _import(f"chainrule.{name}")
+        if name in _FORMATS:
+            return _import(f"chainrule.formats.{name}")
         if name not in _LATER:
             raise _unknown_name(_modules[__name__], "chainrule", name)
         value = getattr(_import(f"chainrule.{_LATER[name]}"), name)
@@ -89,4 +93,4 @@ if not _TYPE_CHECKING:  # a type checker knows which names there are
 
 
 def __dir__() -> list[str]:
-    return sorted(name for name in {*globals(), *_LATER, *_PARTS} if name[0] != "_")
+    return sorted(name for name in {*globals(), *_LATER, *_PARTS, *_FORMATS} if name[0] != "_")

@@ -168,7 +168,7 @@ def short(value: Any) -> str:
 
 
 def _text(graph: Graph) -> Iterator[str]:
-    names = _names(graph)
+    names = names_of(graph)
 
     def typed(values: Sequence[Value]) -> str:
         return ", ".join(f"{names[v]}: {v.spec}" for v in values)
@@ -213,7 +213,7 @@ def _inside(equations: Sequence[Equation]) -> Iterator[Equation]:
         yield equation
 
 
-def _names(graph: Graph) -> dict[Value, str]:
+def names_of(graph: Graph) -> dict[Value, str]:
     """Unique readable names: the label if there is one; for a 0-d constant, its number."""
     names: dict[Value, str] = {}
     taken: set[str] = set()
