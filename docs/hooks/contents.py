@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-FACES = (
-    "chainrule",
-    "chainrule.nn",
-    "chainrule.nn.functional",
-    "chainrule.nn.init",
-    "chainrule.optim",
-    "chainrule.data",
-    "chainrule.models",
-    "chainrule.train",
-    "chainrule.errors",
-)
-"""The modules whose public names must all be on a page."""
+FACES = {
+    "chainrule": "functions",
+    "chainrule.nn": "nn",
+    "chainrule.nn.functional": "functional",
+    "chainrule.nn.init": "init",
+    "chainrule.optim": "optim",
+    "chainrule.data": "data",
+    "chainrule.models": "models",
+    "chainrule.train": "train",
+    "chainrule.formats.c": "export",
+    "chainrule.errors": "errors",
+}
+"""The modules whose public names are all shown. Names that no section asks for come at the end of
+this page, in a section for each file with the title of its docstring."""
 
 
 class Section(NamedTuple):
@@ -263,6 +265,12 @@ PAGES = (
             some("Ops", "primitive Spec apply require"),
             some("The record", "Primitive", "chainrule.primitive"),
         ),
+    ),
+    Page(
+        "export",
+        "Export",
+        "Models and training steps in the formats of other programs.",
+        (all_of("C", "formats.c.export", "chainrule.formats.c"),),
     ),
     Page(
         "errors",

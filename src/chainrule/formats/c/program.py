@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chainrule.compiler.passes.fusion import CHAIN
-from chainrule.formats.c import moves, products, recurrences, rows
+from chainrule.formats.c import moves, products, randoms, recurrences, rows
 from chainrule.formats.c.moves import chain, copy, unknown, viewed
 from chainrule.formats.c.table import Call, Code, optional_outputs, translation_of
 from chainrule.formats.c.writer import Place, Writer, c_type
 from chainrule.graph import Equation, Graph, Value, names_of, short
-from chainrule.kinds import Elementwise, Moving, Update, View
+from chainrule.kinds import Elementwise, Moving, Random, Update, View
 from chainrule.primitive import Array, DType, Shape
 
-TRANSLATIONS = (moves, products, rows, recurrences)
+TRANSLATIONS = (moves, products, rows, recurrences, randoms)
 """The modules whose translations are in the table."""
 
 RESERVED = frozenset(
@@ -339,6 +339,8 @@ def source(program: Program, about: Sequence[str], examples: Sequence[str]) -> s
         write.comment("Results that are not needed at the same time share memory.")
         write.line(f"static {kind} {program.memory.name(kind)}[{size}];")
     write.line()
+    if any(isinstance(e.primitive.kind, Random) for e in program.graph.equations):
+        write.lines += [*randoms.PHILOX, ""]
     write.line(f"{program.signature()};")
     write.line()
     write.lines += body

@@ -1,0 +1,62 @@
+"""`chainrule export`: the model of a run in the format of other programs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from chainrule.cli.group import debug_option, open_run, trust_option
+
+
+@click.command()
+@click.argument("run", type=click.Path())
+@click.argument("path", type=click.Path())
+@click.option("--int8", is_flag=True, help="Store weights as 8-bit integers.")
+@click.option("--train", is_flag=True, help="Export a training step, so that a device can learn.")
+@trust_option
+@debug_option
+def export(run: str, path: str, int8: bool, train: bool, trust: bool) -> None:
+    """Write the model of RUN as one readable C file.
+
+    PATH ends in .c. The file needs nothing but C's standard library. Compiled as it is, it checks
+    itself against examples of the run's data: cc -O2 -o model model.c -lm && ./model
+    """
+    from chainrule.errors import ArgumentError
+
+    if os.path.splitext(path)[1] != ".c":
+        raise ArgumentError("unknown format", given=path, expected="a path that ends in .c")
+    opened = open_run(run, trust)
+    click.echo(_step(opened, path, int8) if train else _model(opened, path, int8))
+
+
+def _model(run: Any, path: str, int8: bool) -> Any:
+    from chainrule.formats import c
+    from chainrule.tensor import Tensor
+
+    x, _ = run.prepared(run.data[1])[:3]
+    samples = [Tensor(x[i : i + 1]) for i in range(len(x))]
+    return c.export(run.model.eval(), samples[0], path, int8=int8, examples=samples)
+
+
+def _step(run: Any, path: str, int8: bool) -> Any:
+    """A step on a batch of the run's size: forward, backward and the optimizer's update."""
+    from chainrule.formats import c
+    from chainrule.tensor import Tensor
+
+    trainer, size = run.trainer(1, progress=False), run.config.training.batch_size
+    model, optimizer = trainer.model, trainer.optimizer
+    model.load_state_dict(run.model.state_dict())
+    data = run.prepared(run.data[0])
+    size = min(size, len(data) // 3)
+
+    def step(x: Any, y: Any) -> Any:
+        optimizer.zero_grad()
+        loss = run.loss(model.train()(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    batches = [tuple(map(Tensor, data[i * size : (i + 1) * size])) for i in range(3)]
+    return c.export(step, batches[0], path, int8=int8, examples=batches[1:])
