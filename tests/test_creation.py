@@ -92,7 +92,7 @@ def test_ranges():
     assert cr.linspace(0, 1, 5).tolist() == [0, 0.25, 0.5, 0.75, 1]
     assert cr.linspace(0, 1, 0).shape == (0,)
     assert cr.eye(2, 3).tolist() == [[1, 0, 0], [0, 1, 0]]
-    for bad in ((), (1, 2, 0), (1, 2, 3, 4), (float("nan"),)):
+    for bad in ((), (1, 2, 0), (float("nan"),)):
         with pytest.raises(ValueError, match="arange"):
             cr.arange(*bad)
 

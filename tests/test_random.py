@@ -102,13 +102,105 @@ def test_kolmogorov_smirnov():
     assert stats.kstest(generator.normal(20_000).numpy(), "norm").pvalue > 1e-3
 
 
+N = 8_000
+DRAWN = {
+    # name: (numbers from a generator, the distribution in SciPy, its parameters)
+    "normal_": (lambda g: cr.zeros(N).normal_(1, 2, generator=g), "norm", (1, 2)),
+    "uniform_": (lambda g: cr.zeros(N).uniform_(1, 3, generator=g), "uniform", (1, 2)),
+    "exponential_": (lambda g: cr.zeros(N).exponential_(2, generator=g), "expon", (0, 1 / 2)),
+    "cauchy_": (lambda g: cr.zeros(N).cauchy_(1, 2, generator=g), "cauchy", (1, 2)),
+    "log_normal_": (lambda g: cr.zeros(N).log_normal_(0, 0.5, generator=g), "lognorm", (0.5,)),
+    "geometric_": (lambda g: cr.zeros(N).geometric_(0.3, generator=g), "geom", (0.3,)),
+    "bernoulli_": (lambda g: cr.zeros(N).bernoulli_(0.3, generator=g), "bernoulli", (0.3,)),
+    "normal": (lambda g: cr.normal(cr.zeros(N), 2.0, generator=g), "norm", (0, 2)),
+    "gamma of 0.3": (lambda g: g.gamma(cr.full((N,), 0.3)), "gamma", (0.3,)),
+    "gamma of 4": (lambda g: g.gamma(cr.full((N,), 4.0)), "gamma", (4,)),
+    "poisson of 3": (lambda g: cr.poisson(cr.full((N,), 3.0), g), "poisson", (3,)),
+    "poisson of 30": (lambda g: cr.poisson(cr.full((N,), 30.0), g), "poisson", (30,)),
+    "binomial of 9": (
+        lambda g: cr.binomial(cr.full((N,), 9.0), cr.tensor(0.7), g), "binom", (9, 0.7),
+    ),
+    "binomial of 90": (
+        lambda g: cr.binomial(cr.full((N,), 90.0), cr.tensor(0.3), g), "binom", (90, 0.3),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_drawn_numbers_have_their_distribution(name):
+    """By Kolmogorov & Smirnov, or by χ² for whole numbers; the seed is fixed, as above."""
+    stats = pytest.importorskip("scipy.stats")
+    draw, kind, parameters = DRAWN[name]
+    numbers, distribution = draw(Generator(21)).numpy().astype(float), getattr(stats, kind)
+    if hasattr(distribution, "pdf"):
+        assert stats.kstest(numbers, kind, parameters).pvalue > 1e-3
+        return
+    values, counts = np.unique(numbers, return_counts=True)
+    expected = distribution.pmf(values, *parameters) * N
+    often = expected >= 5  # below, χ² is not the distribution of the statistic
+    rest = [N - counts[often].sum(), N - expected[often].sum()]
+    found, wanted = np.append(counts[often], rest[0]), np.append(expected[often], rest[1])
+    assert stats.chisquare(found, wanted).pvalue > 1e-3
+
+
+def test_positions_are_drawn_by_their_weights():
+    weights = cr.tensor([[1.0, 2.0, 1.0], [0.0, 3.0, 1.0]])
+    for replacement, several in ((True, 2), (False, 1)):
+        rows = cr.multinomial(
+            weights.repeat(20_000, 1), several, replacement, generator=Generator(3)
+        )
+        first = rows[:, 0].numpy().reshape(-1, 2)
+        for row, p in zip(first.T, ([0.25, 0.5, 0.25], [0, 0.75, 0.25]), strict=True):
+            frequency = np.bincount(row, minlength=3) / len(row)
+            # Five standard errors of a frequency; what has weight 0 never comes.
+            assert (np.abs(frequency - p) <= 5 * np.sqrt(np.multiply(p, 0.75) / len(row))).all()
+    both = cr.multinomial(cr.tensor([1.0, 2.0, 0.5]), 3, generator=Generator(5))
+    assert sorted(both.tolist()) == [0, 1, 2]
+
+
+def test_draws_by_rejection_never_overlap():
+    """The stream of each state is its own, and that of uniform numbers is another one."""
+    generator = Generator(5)
+    parts = [generator.gamma(cr.ones(n, dtype="float64")).numpy() for n in (1, 3, 8)]
+    parts += [generator.uniform(5, dtype="float64").numpy()]
+    numbers = np.concatenate(parts)
+    assert len(np.unique(numbers)) == len(numbers) == 17
+
+
+def test_compiled_draws_are_those_of_eager_code():
+    def draw(rates):
+        x = cr.zeros(4)
+        parts = [x.normal_().clone(), x.random_(9).clone(), x.geometric_(0.4).clone()]
+        parts += [cr.poisson(rates), cr.bernoulli(rates / 50), cr.normal(rates, 1.0)]
+        parts += [cr.multinomial(rates, 3, replacement=True), cr.randint_like(rates, 7)]
+        return cr.stack([part.float()[:3] for part in parts])
+
+    rates, compiled = cr.tensor([1.0, 20.0, 3.0, 4.0]), cr.compile(draw)
+    cr.manual_seed(8)
+    eager = [draw(rates).tolist() for _ in range(3)]
+    cr.manual_seed(8)
+    assert [compiled(rates).tolist() for _ in range(3)] == eager
+    assert eager[0] != eager[1]
+
+
+def test_draws_for_each_example_differ():
+    rates = cr.tensor([5.0] * 8)
+    drawn = cr.vmap(cr.poisson, randomness="different")(rates)
+    shared = cr.vmap(lambda x: x + cr.poisson(cr.full((3,), 50.0)), randomness="different")(rates)
+    assert drawn.shape == (8,) and len(set(drawn.tolist())) > 1
+    assert len({tuple(row) for row in shared.tolist()}) == 8
+    cr.manual_seed(1)
+    same = cr.vmap(lambda x: x + cr.poisson(cr.full((3,), 50.0)), randomness="same")(rates)
+    assert len({tuple(row) for row in same.tolist()}) == 1
+
+
 def test_integers_and_permutations():
     draws = Generator(0).integers(-2, 3, (50_000,)).numpy()
     values, counts = np.unique(draws, return_counts=True)
     assert values.tolist() == [-2, -1, 0, 1, 2] and draws.dtype == np.int64
     assert np.abs(counts - 10_000).max() < 5 * 10_000**0.5  # five standard errors
     assert sorted(Generator(0).permutation(100).tolist()) == list(range(100))
-    for low, high in ((3, 3), (0, 2**60)):
+    for low, high in ((3, 3), (0, 2**60 + 1)):
         with pytest.raises(ValueError, match="integers"):
             Generator(0).integers(low, high, (1,))
 

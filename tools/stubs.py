@@ -21,7 +21,7 @@ import numpy as np
 
 import chainrule
 from chainrule.op_methods import OpMethods
-from chainrule.primitive import Primitive, Spec, operations
+from chainrule.primitive import Primitive, Spec
 
 PACKAGE = Path(chainrule.__file__).parent
 HEADER = "# Written by tools/stubs.py, from the records.\n"
@@ -245,7 +245,7 @@ def add_methods(stub: Stub) -> None:
     lines = ["class OpMethods:", summary(OpMethods.__doc__)]
     for name, method in sorted(vars(OpMethods).items()):
         if not name.startswith("__"):
-            op = operations.get(name) or operations[name.removesuffix("_")]
+            op = getattr(method, "__wrapped__", method)
             forms = [f for f in forms_of(op) if "input" in inspect.signature(f).parameters]
             for form in forms:
                 text = ["@overload"] * (len(forms) > 1)

@@ -49,6 +49,8 @@ from chainrule.ops.contract import *
 from chainrule.ops.products import *
 from chainrule.ops.fused import *
 from chainrule.ops.random import *
+from chainrule.ops.draws import *
+import chainrule.ops.fills as _fills  # noqa: F401 - methods alone
 from chainrule.ops.creation import *
 from chainrule.op_methods import install as _install
 

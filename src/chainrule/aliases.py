@@ -69,12 +69,41 @@ def pair(a: Tensor, b: Tensor) -> None:
 def leave(x: Tensor) -> None:
     """Separate a tensor from its aliases: later writes to it do not reach them."""
     alias, x._alias = x._alias, None
-    sharing = [] if alias is None else [alias.base, *[reference() for reference in alias.followers]]
-    for other in sharing:
-        if other is not None and other._alias is not None:
+    for other in _sharing(alias):
+        if other._alias is not None:
             other._alias.followers[:] = [y for y in other._alias.followers if y() is not x]
             if other._alias.base is x:
                 other._alias.base = None
+
+
+def hand_over(x: Tensor, before: Tensor, after: Tensor) -> None:
+    """Give `before` the place of x among its aliases, and x the place of `after`, a view of it.
+
+    So x becomes a view of what it was. A write to it reaches, through `before`, all tensors that
+    shared its numbers.
+    """
+    alias, view = x._alias, after._alias
+    _replace(alias, x, before)
+    if alias is not None and before._alias is not None:
+        alias.followers += before._alias.followers
+        before._alias = alias
+    _replace(view, after, x)
+    x._alias = view
+
+
+def _replace(alias: Alias | None, old: Tensor, new: Tensor) -> None:
+    """Put another tensor in the place of the one that has this alias."""
+    for other in _sharing(alias):
+        if other._alias is not None:
+            other._alias.base = new if other._alias.base is old else other._alias.base
+            followers = other._alias.followers
+            followers[:] = [ref(new) if y() is old else y for y in followers]
+
+
+def _sharing(alias: Alias | None) -> list[Tensor]:
+    """The base and the followers of a tensor that has this alias."""
+    held = [] if alias is None else [alias.base, *[reference() for reference in alias.followers]]
+    return [x for x in held if x is not None]
 
 
 def mark_foreign(x: Tensor) -> None:

@@ -2,19 +2,22 @@
 
 No list names them. A public op or composition with a parameter `input` is a method, in which the
 tensor takes the place of `input`. Where the result has the spec of `input` (an elementwise op, or
-one that says so by `in_place_form`), there is the method `name_` too.
+one that says so by `in_place_form`), there is the method `name_` too. Where the result is a view,
+`name_` (of a composition that says so by `in_place_view`) turns the tensor into that view. What is
+no function but a method alone, such as `x.normal_()`, is marked with `method`.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from chainrule.errors import DTypeError
 from chainrule.primitive import RANK, Primitive, operations
 
 Method = Callable[..., Any]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class OpMethods:
@@ -38,6 +41,20 @@ def install(public: Mapping[str, Any]) -> None:
         setattr(OpMethods, name, method)
         if getattr(op, "in_place_form", False):
             setattr(OpMethods, f"{name}_", _in_place(name, op))
+        elif getattr(op, "in_place_view", False):
+            setattr(OpMethods, f"{name}_", _in_place_view(name, op))
+
+
+def method(function: F) -> F:
+    """Make a function a method of Tensor only: its first parameter is `input`."""
+    setattr(OpMethods, function.__name__, function)
+    return function
+
+
+def in_place_view(function: F) -> F:
+    """Give Tensor the method `name_`, which makes the tensor a view of what it was."""
+    function.__dict__["in_place_view"] = True
+    return function
 
 
 def _of_record(record: Primitive) -> Method:
@@ -68,6 +85,14 @@ def _in_place(name: str, op: Method) -> Method:
         return self.assign(y)
 
     text = f"Assign the result of `x.{name}(...)` to `x`, which keeps its shape and dtype."
+    return _described(in_place, f"{name}_", text, op)
+
+
+def _in_place_view(name: str, op: Method) -> Method:
+    def in_place(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.become(lambda x: op(x, *args, **kwargs))
+
+    text = f"Make `x` the view `x.{name}(...)` of what it was."
     return _described(in_place, f"{name}_", text, op)
 
 

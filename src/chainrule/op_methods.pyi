@@ -1,10 +1,11 @@
 # Written by tools/stubs.py, from the records.
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NoReturn, overload
+from typing import Any, Literal, NoReturn, TypeVar, overload
 
 from chainrule.ops.arithmetic import Rounding
 from chainrule.ops.order import Extreme
+from chainrule.ops.random import Generator
 from chainrule.ops.rules import Dims
 from chainrule.ops.select import Reduce
 from chainrule.ops.sets import Histogram
@@ -12,6 +13,7 @@ from chainrule.ops.statistics import Interpolation, Range
 from chainrule.tensor import Tensor
 
 Method = Callable[..., Any]
+F = TypeVar("F", bound=Callable[..., Any])
 
 class OpMethods:
     """The methods that `install` makes of ops; `op_methods.pyi` shows them to type checkers."""
@@ -113,6 +115,10 @@ class OpMethods:
         self, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1
     ) -> Tensor:
         """Assign the result of `x.baddbmm(...)` to `x`, which keeps its shape and dtype."""
+    def bernoulli(self, p: Any = None, *, generator: Generator | None = None) -> Tensor:
+        """1 with the probability that each element is, else 0; or, given p, with probability p."""
+    def bernoulli_(self, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+        """Assign 1 with probability p, else 0; p is a number, or a tensor that broadcasts."""
     def bincount(self, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
         """How often each of 0, 1, 2, ... occurs in a vector, or the sum of its weights."""
     def bitwise_and(self, other: Tensor | float) -> Tensor:
@@ -147,6 +153,10 @@ class OpMethods:
         self, boundaries: Tensor, *, out_int32: bool = False, right: bool = False
     ) -> Tensor:
         """The bucket of each number: between which of the sorted boundaries it lies."""
+    def cauchy_(
+        self, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None
+    ) -> Tensor:
+        """Assign numbers of the density 1/(πσ·(1 + ((x − median)/σ)²))."""
     def ceil(self) -> Tensor:
         """y = ⌈x⌉.   Piecewise constant."""
     def ceil_(self) -> Tensor:
@@ -157,6 +167,14 @@ class OpMethods:
         """x limited to [min, max], numbers or tensors; NaN stays. Where min > max, it is max."""
     def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
         """Assign the result of `x.clamp(...)` to `x`, which keeps its shape and dtype."""
+    def clamp_max(self, max: Any) -> Tensor:
+        """x, at most `max`."""
+    def clamp_max_(self, max: Any) -> Tensor:
+        """Assign the result of `x.clamp_max(...)` to `x`, which keeps its shape and dtype."""
+    def clamp_min(self, min: Any) -> Tensor:
+        """x, at least `min`."""
+    def clamp_min_(self, min: Any) -> Tensor:
+        """Assign the result of `x.clamp_min(...)` to `x`, which keeps its shape and dtype."""
     def clone(self) -> Tensor:
         """y = x, in memory of its own.   ∂y/∂x = 1."""
     def combinations(self, r: int = 2, with_replacement: bool = False) -> Tensor:
@@ -263,6 +281,10 @@ class OpMethods:
         """y = eˣ − 1, accurate near 0.   ∂y/∂x = y + 1."""
     def expm1_(self) -> Tensor:
         """Assign the result of `x.expm1(...)` to `x`, which keeps its shape and dtype."""
+    def exponential_(self, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+        """Assign numbers of the density λ·e^−λx."""
+    def fill_diagonal_(self, fill_value: float, wrap: bool = False) -> Tensor:
+        """Assign one value to the elements xᵢᵢ, xᵢᵢᵢ, ...; with `wrap`, the diagonal of a tall matrix"""
     def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         """With the dimensions from `start_dim` to `end_dim` merged into one."""
     def flip(self, *dims: Any) -> Tensor:
@@ -273,6 +295,8 @@ class OpMethods:
         """The rows backwards."""
     def float_power(self, exponent: Tensor | float) -> Tensor:
         """xᵉ in float64."""
+    def float_power_(self, exponent: Tensor | float) -> Tensor:
+        """Assign xᵉ to x, which is of float64."""
     def floor(self) -> Tensor:
         """y = ⌊x⌋.   Piecewise constant."""
     def floor_(self) -> Tensor:
@@ -303,6 +327,8 @@ class OpMethods:
         """y = (a ≥ b)."""
     def ge_(self, other: Tensor | float) -> Tensor:
         """Assign the result of `x.ge(...)` to `x`, which keeps its shape and dtype."""
+    def geometric_(self, p: float, *, generator: Generator | None = None) -> Tensor:
+        """Assign the number of trials, each of probability p, up to the first success."""
     def gt(self, other: Tensor | float) -> Tensor:
         """y = (a > b)."""
     def gt_(self, other: Tensor | float) -> Tensor:
@@ -400,16 +426,16 @@ class OpMethods:
         """Assign the result of `x.log2(...)` to `x`, which keeps its shape and dtype."""
     def log_(self) -> Tensor:
         """Assign the result of `x.log(...)` to `x`, which keeps its shape and dtype."""
+    def log_normal_(
+        self, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
+    ) -> Tensor:
+        """Assign eˣ of numbers x of N(mean, std²)."""
     def log_softmax(self, dim: int = -1) -> Tensor:
         """yᵢ = (xᵢ − m) − ln Σⱼ e^(xⱼ − m), m = max x.   ∂L/∂x = g − eʸ·Σ g."""
     def logaddexp(self, other: Tensor | float) -> Tensor:
         """y = ln(eᵃ + eᵇ), without overflow on the way.   ∂y/∂a = σ(a − b), ∂y/∂b = σ(b − a)."""
     def logaddexp2(self, other: Tensor | float) -> Tensor:
         """y = log₂(2ᵃ + 2ᵇ).   ∂y/∂a = σ((a − b)·ln 2), ∂y/∂b = σ((b − a)·ln 2)."""
-    def logaddexp2_(self, other: Tensor | float) -> Tensor:
-        """Assign the result of `x.logaddexp2(...)` to `x`, which keeps its shape and dtype."""
-    def logaddexp_(self, other: Tensor | float) -> Tensor:
-        """Assign the result of `x.logaddexp(...)` to `x`, which keeps its shape and dtype."""
     def logcumsumexp(self, dim: int, *, dtype: Any = None) -> Tensor:
         """yᵢ = ln(e^x₁ + … + e^xᵢ) along `dim`."""
     def logical_and(self, other: Tensor) -> Tensor:
@@ -464,8 +490,6 @@ class OpMethods:
         """The largest element, or along `dim` (values, indices); NaN wins."""
     def maximum(self, other: Tensor | float) -> Tensor:
         """y = max(a, b); NaN wins.   The gradient goes to the larger, half to each where equal."""
-    def maximum_(self, other: Tensor | float) -> Tensor:
-        """Assign the result of `x.maximum(...)` to `x`, which keeps its shape and dtype."""
     def mean(self, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
         """y = Σ x / n over the dimensions; NaN of nothing.   ∂y/∂x = 1/n."""
     @overload
@@ -488,8 +512,6 @@ class OpMethods:
         """The smallest element, or along `dim` (values, indices); NaN wins."""
     def minimum(self, other: Tensor | float) -> Tensor:
         """y = min(a, b); NaN wins.   The gradient goes to the smaller, half to each where equal."""
-    def minimum_(self, other: Tensor | float) -> Tensor:
-        """Assign the result of `x.minimum(...)` to `x`, which keeps its shape and dtype."""
     def mm(self, mat2: Tensor) -> Tensor:
         """The product of two matrices: (n, k)·(k, m) → (n, m)."""
     def mode(self, dim: int = -1, keepdim: bool = False) -> Extreme:
@@ -502,6 +524,10 @@ class OpMethods:
         """y = a·b.   ∂y/∂a = b, ∂y/∂b = a."""
     def mul_(self, other: Tensor | float) -> Tensor:
         """Assign the result of `x.mul(...)` to `x`, which keeps its shape and dtype."""
+    def multinomial(
+        self, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+    ) -> Tensor:
+        """Positions drawn from each row, with probabilities in proportion to the numbers of the row."""
     def mv(self, vec: Tensor) -> Tensor:
         """A matrix times a vector: (n, k)·(k) → (n)."""
     def nan_to_num(
@@ -541,16 +567,34 @@ class OpMethods:
         """y = −x.   ∂y/∂x = −1."""
     def neg_(self) -> Tensor:
         """Assign the result of `x.neg(...)` to `x`, which keeps its shape and dtype."""
-    def nonzero(self) -> tuple[Tensor, ...]:
-        """The positions of all elements that are not zero, one tensor per dimension."""
+    def new_empty(self, *size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        """As `cr.empty`, by default in the dtype of this tensor."""
+    def new_full(
+        self, size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False
+    ) -> Tensor:
+        """As `cr.full`, by default in the dtype of this tensor."""
+    def new_ones(self, *size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        """As `cr.ones`, by default in the dtype of this tensor."""
+    def new_tensor(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        """As `cr.tensor`, by default in the dtype of this tensor."""
+    def new_zeros(self, *size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+        """As `cr.zeros`, by default in the dtype of this tensor."""
+    @overload
+    def nonzero(self, *, as_tuple: Literal[False] = False) -> Tensor:
+        """The positions of all elements that are not zero, a row each: (n, dimensions)."""
+    @overload
+    def nonzero(self, *, as_tuple: Literal[True]) -> tuple[Tensor, ...]:
+        """The positions of all elements that are not zero, a row each: (n, dimensions)."""
     def norm(
         self, p: float | str = 2.0, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
     ) -> Tensor:
         """(Σ |x|ᵖ)^(1/p) over the dimensions. At 0 the gradient is 0, as it is by elements that are 0."""
+    def normal_(
+        self, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+    ) -> Tensor:
+        """Assign numbers of N(mean, std²)."""
     def normal_cdf(self) -> Tensor:
         """y = Φ(x) = ½·(1 + erf(x/√2)).   ∂y/∂x = φ(x)."""
-    def normal_cdf_(self) -> Tensor:
-        """Assign the result of `x.normal_cdf(...)` to `x`, which keeps its shape and dtype."""
     def outer(self, vec2: Tensor) -> Tensor:
         """yᵢⱼ = aᵢ·bⱼ: (n), (m) → (n, m)."""
     def pad(self, pad: Sequence[int], value: float = 0.0) -> Tensor:
@@ -584,6 +628,10 @@ class OpMethods:
         """Radians to degrees, x·180/π."""
     def rad2deg_(self) -> Tensor:
         """Assign the result of `x.rad2deg(...)` to `x`, which keeps its shape and dtype."""
+    def random_(
+        self, low: int = 0, to: int | None = None, *, generator: Generator | None = None
+    ) -> Tensor:
+        """Assign whole numbers of {low, …, to − 1}; of {0, …, low − 1} where only one is given."""
     def ravel(self) -> Tensor:
         """In one dimension."""
     def reciprocal(self) -> Tensor:
@@ -620,9 +668,9 @@ class OpMethods:
         """y = x moved on by `shifts` along the dimensions, the end coming back in front."""
     def rot90(self, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
         """Turned k times by 90° in the plane of two dimensions, from the first to the second."""
-    def round(self) -> Tensor:
-        """y = the nearest integer, ties to even.   Piecewise constant."""
-    def round_(self) -> Tensor:
+    def round(self, *, decimals: int = 0) -> Tensor:
+        """The nearest number with so many decimals, ties to even; tens, hundreds, ... if negative."""
+    def round_(self, *, decimals: int = 0) -> Tensor:
         """Assign the result of `x.round(...)` to `x`, which keeps its shape and dtype."""
     def rsqrt(self) -> Tensor:
         """y = 1/√x.   ∂y/∂x = −y³/2."""
@@ -710,6 +758,8 @@ class OpMethods:
         """Assign the result of `x.square(...)` to `x`, which keeps its shape and dtype."""
     def squeeze(self, dim: Dims = None) -> Tensor:
         """Without the dimensions of size 1 (all of them, or those of `dim` that have size 1)."""
+    def squeeze_(self, dim: Dims = None) -> Tensor:
+        """Make `x` the view `x.squeeze(...)` of what it was."""
     def std(
         self,
         dim: Dims = None,
@@ -738,6 +788,8 @@ class OpMethods:
         """Σ x down to a shape that broadcasts to the shape of `x`: the adjoint of broadcasting."""
     def t(self) -> Tensor:
         """A matrix transposed; a vector or a number as it is."""
+    def t_(self) -> Tensor:
+        """Make `x` the view `x.t(...)` of what it was."""
     def take(self, index: Tensor) -> Tensor:
         """The elements at positions of the flattened tensor, in the shape of `index`."""
     def take_along_dim(self, indices: Tensor, dim: int | None = None) -> Tensor:
@@ -760,6 +812,8 @@ class OpMethods:
         """(values, indices) of the k largest (or smallest) along `dim`, always sorted."""
     def transpose(self, dim0: int, dim1: int) -> Tensor:
         """With two dimensions exchanged."""
+    def transpose_(self, dim0: int, dim1: int) -> Tensor:
+        """Make `x` the view `x.transpose(...)` of what it was."""
     def tril(self, diagonal: int = 0) -> Tensor:
         """y = x below and on the diagonal, 0 above it.   ∂y/∂x = 1 or 0."""
     def tril_(self, diagonal: int = 0) -> Tensor:
@@ -778,6 +832,10 @@ class OpMethods:
         """With one dimension as several, of which one may be −1: the inverse of `flatten`."""
     def unfold(self, dimension: int, size: int, step: int) -> Tensor:
         """Windows of `size` along a dimension, each `step` further; their elements in a last dimension."""
+    def uniform_(
+        self, low: float = 0.0, to: float = 1.0, *, generator: Generator | None = None
+    ) -> Tensor:
+        """Assign numbers of U[low, to)."""
     def unique(
         self,
         sorted: bool = True,
@@ -792,6 +850,8 @@ class OpMethods:
         """The first of each run of equal elements, or of equal parts along `dim`."""
     def unsqueeze(self, dim: int) -> Tensor:
         """With a dimension of size 1 put at `dim`."""
+    def unsqueeze_(self, dim: int) -> Tensor:
+        """Make `x` the view `x.unsqueeze(...)` of what it was."""
     def var(
         self,
         dim: Dims = None,
@@ -825,3 +885,9 @@ class OpMethods:
 
 def install(public: Mapping[str, Any]) -> None:
     """Make methods of all public ops that have a parameter `input`."""
+
+def method(function: F) -> F:
+    """Make a function a method of Tensor only: its first parameter is `input`."""
+
+def in_place_view(function: F) -> F:
+    """Give Tensor the method `name_`, which makes the tensor a view of what it was."""

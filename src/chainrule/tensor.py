@@ -16,7 +16,7 @@ import numpy as np
 
 from chainrule import aliases, tape
 from chainrule.conversion import Conversion
-from chainrule.errors import DTypeError, GradientError, ShapeError
+from chainrule.errors import CaptureError, DTypeError, GradientError, ShapeError
 from chainrule.graph import StandIn
 from chainrule.handles import RemovableHandle
 from chainrule.interpreters import top, unrecorded
@@ -196,6 +196,37 @@ class Tensor(Conversion, Methods):
         detached = wrap(top().detached(self))
         aliases.pair(self, detached)
         return detached
+
+    def detach_(self) -> Tensor:
+        """Forget how this tensor was computed. Raises GradientError for a view of another one."""
+        if self._node is not None and self._alias is not None and self._alias.base is not None:
+            raise GradientError("a view keeps its history", instead="Use x.detach().")
+        self._node, self._output, self._requires_grad = None, 0, False
+        return self
+
+    def become(self, view: Callable[[Tensor], Tensor]) -> Tensor:
+        """Make this tensor a view of what it was, and return it: `x.t_()` is `x.become(cr.t)`.
+
+        Its aliases stay aliases. Raises GradientError for a leaf that requires gradients outside
+        `cr.no_grad()`, CaptureError for a tensor from outside of a captured function.
+        """
+        aliases.check_writable(self)
+        data = top().read(self)
+        if isinstance(data, StandIn) and not isinstance(self._data, StandIn):
+            raise CaptureError(
+                "a captured function cannot change the shape of a tensor from outside",
+                given=self.spec,
+                instead="Use the op that returns a new tensor.",
+            )
+        before = wrap(data, self._node, self._output)
+        before._requires_grad = self._requires_grad
+        with use(gradients=self._node is not None or current().gradients):
+            after = view(before)
+        if after is not before:
+            aliases.hand_over(self, before, after)
+            self._data, self._version = after._data, self._version + 1
+            self._node, self._output = after._node, after._output
+        return self
 
     @property
     def data(self) -> Tensor:

@@ -251,7 +251,8 @@ def test_the_gradient_adds_up_where_a_position_repeats():
 
 def test_nonzero_and_where():
     x = cr.tensor([[0.0, 2.0], [3.0, 0.0]])
-    assert [p.tolist() for p in x.nonzero()] == [[0, 1], [1, 0]]
+    assert x.nonzero().tolist() == [[0, 1], [1, 0]] and cr.tensor(5).nonzero().shape == (1, 0)
+    assert [p.tolist() for p in x.nonzero(as_tuple=True)] == [[0, 1], [1, 0]]
     assert cr.where(x > 0, x, -1.0).tolist() == [[-1, 2], [3, -1]]
     with pytest.raises(TypeError, match="boolean"):
         cr.where(x, x, x)

@@ -39,6 +39,79 @@ def test_one_stream_of_many_draws(torch, pytorch, seed):
         close(ours, theirs)
 
 
+DRAWS = {
+    "normal_": lambda t, n, **g: t.empty(n).normal_(1.0, 2.0, **g),
+    "uniform_": lambda t, n, **g: t.empty(n).uniform_(-1, 3, **g),
+    "uniform_ to": lambda t, n, **g: t.empty(n).uniform_(to=3, **g),
+    "random_": lambda t, n, **g: t.empty(n).random_(**g),
+    "random_ of int64": lambda t, n, **g: t.empty(n, dtype=t.int64).random_(**g),
+    "random_ of uint8": lambda t, n, **g: t.empty(n, dtype=t.uint8).random_(**g),
+    "random_ below": lambda t, n, **g: t.empty(n, dtype=t.int64).random_(10, **g),
+    "random_ between": lambda t, n, **g: t.empty(n).random_(-3, 7, **g),
+    "bernoulli_": lambda t, n, **g: t.empty(n).bernoulli_(**g),
+    "bernoulli_ p": lambda t, n, **g: t.empty(n, dtype=t.bool).bernoulli_(0.2, **g),
+    "bernoulli_ of tensors": lambda t, n, **g: t.empty(n).bernoulli_(t.full((n,), 0.3), **g),
+    "exponential_": lambda t, n, **g: t.empty(n).exponential_(2.0, **g),
+    "exponential_ in float64": lambda t, n, **g: t.empty(n, dtype=t.float64).exponential_(**g),
+    "cauchy_": lambda t, n, **g: t.empty(n, dtype=t.float64).cauchy_(1.0, 2.0, **g),
+    "log_normal_": lambda t, n, **g: t.empty(n).log_normal_(0.5, 0.25, **g),
+    "geometric_": lambda t, n, **g: t.empty(n).geometric_(0.2, **g),
+    "normal of tensors": lambda t, n, **g: t.normal(t.arange(float(n)), t.linspace(0.5, 1, n), **g),
+    "normal of a tensor and a number": lambda t, n, **g: t.normal(t.arange(float(n)), 0.5, **g),
+    "normal of numbers": lambda t, n, **g: t.normal(1.0, 2.0, (n,), **g),
+    "normal of a number and a tensor": lambda t, n, **g: t.normal(1.0, t.linspace(0.5, 1, n), **g),
+    "bernoulli": lambda t, n, **g: t.bernoulli(t.linspace(0, 1, n), **g),
+    "bernoulli of float64": lambda t, n, **g: t.bernoulli(
+        t.linspace(0, 1, n, dtype=t.float64), **g
+    ),
+    "x.bernoulli": lambda t, n, **g: t.zeros(n).bernoulli(0.4, **g),
+    "poisson": lambda t, n, **g: t.poisson(t.linspace(0, 40, n), **g),
+    "binomial": lambda t, n, **g: t.binomial(
+        t.linspace(0, 99, n).floor(), t.linspace(0, 1, n), **g
+    ),
+    "multinomial": lambda t, n, **g: t.multinomial(t.arange(float(n)), 1, **g),
+    "multinomial of several": lambda t, n, **g: t.multinomial(t.arange(float(n)), n - 1, **g),
+    "multinomial with replacement": lambda t, n, **g: t.multinomial(
+        t.arange(float(n)), 50, True, **g
+    ),
+    "multinomial of rows": lambda t, n, **g: t.arange(3.0 * n).view(3, n).multinomial(7, True, **g),
+    "rand_like": lambda t, n, **g: t.rand_like(t.empty(n), **g),
+    "randn_like": lambda t, n, **g: t.randn_like(t.empty(n, dtype=t.float64), **g),
+    "randint_like": lambda t, n, **g: t.randint_like(t.empty(n), 10, **g),
+    "randint_like between": lambda t, n, **g: t.randint_like(t.empty(n), low=3, high=10, **g),
+    "randint of one limit": lambda t, n, **g: t.randint(10, (n,), **g),
+    "randint high": lambda t, n, **g: t.randint(high=10, size=(n,), **g),
+    "randint of a dtype": lambda t, n, **g: t.randint(-5, 5, [n], dtype=t.float32, **g),
+    "randint of 2**28": lambda t, n, **g: t.randint(2**28, (n,), **g),
+    "randperm of a dtype": lambda t, n, **g: t.randperm(n, dtype=t.int32, **g),
+}
+
+
+@pytest.mark.parametrize("n", [5, 40])
+@pytest.mark.parametrize("name", DRAWS)
+def test_draws_are_pytorchs(torch, pytorch, name, n):
+    found = []
+    for t in (torch, pytorch):
+        t.manual_seed(11)
+        drawn = DRAWS[name](t, n)
+        found.append((np.asarray(drawn), str(drawn.dtype), t.rand(1).item()))
+    (ours, kind, next_of_ours), (theirs, kind_of_theirs, next_of_theirs) = found
+    # The tangent of angles near ±π/2 is as inexact as they are.
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9 if name == "cauchy_" else 4e-7, atol=4e-7)
+    assert kind == kind_of_theirs and next_of_ours == next_of_theirs
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_draws_take_a_generator(torch, name):
+    """They draw from it alone; the default generator stays where it is."""
+    torch.manual_seed(11)
+    before, expected = torch.get_rng_state(), DRAWS[name](torch, 20)
+    torch.set_rng_state(before)
+    found = DRAWS[name](torch, 20, generator=torch.Generator(device="cpu").manual_seed(11))
+    assert found.tolist() == expected.tolist()
+    assert (torch.get_rng_state() == before).all()
+
+
 OTHERS = {
     "Bilinear": (2, 3, 4),
     "Embedding": (6, 4),

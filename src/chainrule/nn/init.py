@@ -67,10 +67,8 @@ def uniform_(
     >>> bool(x.min() >= -1), bool(x.max() < 1)
     (True, True)
     """
-    if not a <= b:
-        raise ArgumentError("the range is empty", given=f"a = {a}, b = {b}", expected="a ≤ b")
-    draw = (generator or default_generator).uniform(tensor.shape, dtype=tensor.dtype)
-    return write(tensor, draw * (b - a) + a)
+    with use(gradients=False):
+        return tensor.uniform_(a, b, generator=generator)
 
 
 def normal_(
@@ -82,10 +80,8 @@ def normal_(
     >>> normal_(cr.zeros(2), mean=3.0, std=0.0)
     tensor([3., 3.])
     """
-    if not std >= 0:
-        raise ArgumentError("std is negative", given=std)
-    draw = (generator or default_generator).normal(tensor.shape, dtype=tensor.dtype)
-    return write(tensor, draw * std + mean)
+    with use(gradients=False):
+        return tensor.normal_(mean, std, generator=generator)
 
 
 def trunc_normal_(

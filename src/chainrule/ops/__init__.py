@@ -5,6 +5,7 @@ rules of batching share), `positions` (what an index means), `compare`, `element
 `transcendental`, `gamma`, `arithmetic`, `logic`, `reduce`, `norms`, `shape`, `index`, `select`,
 `rearrange`, `diagonals`, `sets`, `labels`, `order`, `scan`, `statistics`, `contract`, `products`,
 `decompose`, `matrices`, `window` (what the next two share), `convolution`, `pooling`, `fused`,
-`attention`, `ctc`, `step_by_step` (recurrences by other ops), `recurrent`, `update`, `random`,
-`backward`; last `creation`, which makes tensors from numbers.
+`attention`, `ctc`, `step_by_step` (recurrences by other ops), `recurrent`, `update`, `samplers`
+(random numbers by rejection), `random`, `draws`, `fills`, `backward`; last `creation`, which makes
+tensors from numbers.
 """

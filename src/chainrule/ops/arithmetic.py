@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, DTypeError
 from chainrule.kinds import elementwise
+from chainrule.op_methods import method
 from chainrule.ops.compare import where
 from chainrule.ops.elementwise import abs, floor_divide, maximum, minimum, trunc
 from chainrule.ops.elementwise import div as quotient
@@ -149,6 +150,16 @@ def float_power(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     """
     base, power = (v.double() if isinstance(v, Tensor) else float(v) for v in (input, exponent))
     return base**power
+
+
+@method
+def float_power_(input: Tensor, exponent: Tensor | float) -> Tensor:
+    """Assign xᵉ to x, which is of float64."""
+    if input.dtype != np.float64:
+        raise DTypeError(
+            "`float_power_` computes in float64", given=input.dtype, instead="Use x.pow_(exponent)."
+        )
+    return input.assign(float_power(input, exponent))
 
 
 @in_place_form

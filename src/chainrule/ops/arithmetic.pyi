@@ -79,6 +79,9 @@ def rad2deg(input: Tensor) -> Tensor:
 def float_power(input: Tensor | float, exponent: Tensor | float) -> Tensor:
     """xᵉ in float64."""
 
+def float_power_(input: Tensor, exponent: Tensor | float) -> Tensor:
+    """Assign xᵉ to x, which is of float64."""
+
 def copysign(input: Tensor, other: Tensor | float) -> Tensor:
     """|a| with the sign of b, of zeros too.   ∂y/∂a = ±1, and 0 where a = 0."""
 

@@ -32,8 +32,8 @@ from chainrule.settings import current
 from chainrule.tensor import Tensor
 
 __all__ = [
-    "astype", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "clamp", "eq", "ge",
-    "gt", "isfinite", "isinf", "isnan", "le", "lt", "ne",
+    "astype", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "clamp",
+    "clamp_max", "clamp_min", "eq", "ge", "gt", "isfinite", "isinf", "isnan", "le", "lt", "ne",
 ]
 
 # -- comparison and logic ------------------------------------------------------------------------
@@ -219,6 +219,20 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
         y, high = aligned("clamp", y, max)
         y = where((y <= high) | (y != y), y, high)
     return y
+
+
+@in_place_form
+@composition
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """x, at least `min`."""
+    return clamp(input, min=min)
+
+
+@in_place_form
+@composition
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """x, at most `max`."""
+    return clamp(input, max=max)
 
 
 @primitive

@@ -12,6 +12,8 @@ __all__ = [
     "bitwise_or",
     "bitwise_xor",
     "clamp",
+    "clamp_max",
+    "clamp_min",
     "eq",
     "ge",
     "gt",
@@ -115,6 +117,12 @@ clamp_to_numbers: _clamp_to_numbers
 
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """x limited to [min, max], numbers or tensors; NaN stays. Where min > max, it is max."""
+
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """x, at least `min`."""
+
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """x, at most `max`."""
 
 class _astype(Primitive):
     def __call__(self, input: Tensor, dtype: Any) -> Tensor:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
 
 from chainrule import aliases
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
-from chainrule.ops.random import Generator, default_generator
+from chainrule.op_methods import method
 from chainrule.ops.rules import allocatable, converted, quiet
 from chainrule.ops.shape import sizes
 from chainrule.primitive import Array, Spec, array_of, supported
@@ -19,8 +20,8 @@ from chainrule.tensor import Tensor
 from chainrule.tensor import from_numpy as over_array
 
 __all__ = [
-    "arange", "empty", "eye", "from_dlpack", "from_numpy", "full", "full_like", "linspace",
-    "ones", "ones_like", "rand", "randint", "randn", "randperm", "spec", "tensor", "zeros",
+    "arange", "as_tensor", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "full",
+    "full_like", "linspace", "logspace", "ones", "ones_like", "spec", "tensor", "zeros",
     "zeros_like",
 ]
 
@@ -111,102 +112,175 @@ def _refuse(data: Any, array: Array) -> NoReturn:
     raise DTypeError("this is no tensor of numbers", given=array.dtype)
 
 
-def full(shape: Any, fill_value: float, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def as_tensor(data: Any, dtype: Any = None) -> Tensor:
+    """`data` as a tensor, without a copy where that is possible.
+
+    A tensor of the dtype is returned as it is. An array of the dtype is shared, as by `from_numpy`.
+
+    >>> import numpy as np
+    >>> array = np.array([1.0, 2.0], np.float32)
+    >>> x = as_tensor(array)
+    >>> array[0] = 5
+    >>> x
+    tensor([5., 2.])
+    """
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(np.dtype(dtype))
+    if isinstance(data, np.ndarray) and (dtype is None or data.dtype == np.dtype(dtype)):
+        return from_numpy(data)
+    return tensor(data, dtype)
+
+
+# -- filled ----------------------------------------------------------------------------------------
+
+
+def full(size: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor filled with one value."""
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
     if dtype is None:
         is_float = isinstance(fill_value, float)
         dtype = current().default_dtype if is_float else np.asarray(fill_value).dtype
-    target = allocatable(sizes([shape] if not isinstance(shape, int) else (shape,)), dtype)
+    target = allocatable(sizes([size] if not isinstance(size, int) else (size,)), dtype)
     return Tensor(np.full(target.shape, array_of(fill_value, target.dtype)), requires_grad)
 
 
-def zeros(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros."""
-    target = spec(*shape, dtype=dtype)
+    target = spec(*size, dtype=dtype)
     return Tensor(np.zeros(target.shape, target.dtype), requires_grad)
 
 
-def ones(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones."""
-    target = spec(*shape, dtype=dtype)
+    target = spec(*size, dtype=dtype)
     return Tensor(np.ones(target.shape, target.dtype), requires_grad)
 
 
-def empty(*shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(*size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """As `zeros`: memory with undefined numbers would make results undefined too."""
-    return zeros(*shape, dtype=dtype, requires_grad=requires_grad)
+    return zeros(*size, dtype=dtype, requires_grad=requires_grad)
 
 
-def zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
+def zeros_like(input: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of the shape (and dtype) of x."""
-    return zeros(x.shape, dtype=dtype or x.dtype)
+    return zeros(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
 
 
-def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
+def ones_like(input: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of the shape (and dtype) of x."""
-    return ones(x.shape, dtype=dtype or x.dtype)
+    return ones(input.shape, dtype=dtype or input.dtype, requires_grad=requires_grad)
 
 
-def full_like(x: Tensor, fill_value: float, dtype: Any = None) -> Tensor:
+def empty_like(input: Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """As `zeros_like`."""
+    return zeros_like(input, dtype, requires_grad)
+
+
+def full_like(
+    input: Tensor, fill_value: Any, dtype: Any = None, requires_grad: bool = False
+) -> Tensor:
     """One value in the shape (and dtype) of x."""
-    return full(x.shape, fill_value, dtype=dtype or x.dtype)
+    return full(input.shape, fill_value, dtype or input.dtype, requires_grad)
 
 
-def arange(*bounds: float, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """`arange(end)`, `arange(start, end)` or `arange(start, end, step)`, the end left out."""
-    if not 1 <= len(bounds) <= 3:
-        raise ArgumentError("arange takes one to three numbers", given=bounds)
-    start, end, step = (0, bounds[0], 1) if len(bounds) == 1 else (*bounds, 1)[:3]
-    if step == 0 or not all(map(math.isfinite, (start, end, step))):
+def eye(n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """The identity matrix."""
+    target = spec(n, n if m is None else m, dtype=dtype)
+    return Tensor(np.eye(*target.shape, dtype=target.dtype), requires_grad)
+
+
+# -- ranges ----------------------------------------------------------------------------------------
+
+
+def arange(
+    start: Any = None,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`arange(end)`, `arange(start, end)` or `arange(start, end, step)`, the end left out.
+
+    >>> arange(1, 2, 0.25)
+    tensor([1.  , 1.25, 1.5 , 1.75])
+    """
+    if end is None:
+        start, end = 0, start
+    if end is None:
+        raise ArgumentError("arange needs an end", instead="arange(10)")
+    start = 0 if start is None else start
+    start, end, step = bounds = [b.item() if hasattr(b, "item") else b for b in (start, end, step)]
+    if step == 0 or not all(map(math.isfinite, bounds)):
         raise ArgumentError("arange needs finite bounds and a step that is not 0", given=bounds)
-    allocatable((max(0, int((end - start) / step)),), np.float64)
     if dtype is None and any(isinstance(b, float) for b in bounds):
         dtype = current().default_dtype
-    numbers = quiet(converted)(np.arange(start, end, step), supported(dtype or np.int64))
-    return Tensor(numbers, requires_grad)
+    count = max(0, math.ceil((end - start) / step))
+    target = allocatable((count,), dtype or np.int64)
+    numbers = start + np.arange(count) * step
+    return Tensor(quiet(converted)(numbers, target.dtype), requires_grad)
 
 
 def linspace(
-    start: float, end: float, steps: int, dtype: Any = None, requires_grad: bool = False
+    start: Any, end: Any, steps: int, dtype: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """`steps` numbers evenly from start to end, both included."""
+    """`steps` numbers evenly from start to end, both included.
+
+    >>> linspace(0, 1, 5)
+    tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    """
+    return Tensor(_between(start, end, spec(steps, dtype=dtype)), requires_grad)
+
+
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """base to the power of `steps` numbers evenly from start to end.
+
+    >>> logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
     target = spec(steps, dtype=dtype)
-    numbers = quiet(converted)(np.linspace(start, end, steps), target.dtype)
-    return Tensor(numbers, requires_grad)
+    powers = np.power(float(base), _between(start, end, Spec(target.shape, np.float64)))
+    return Tensor(quiet(converted)(powers, target.dtype), requires_grad)
 
 
-def eye(n: int, m: int | None = None, dtype: Any = None) -> Tensor:
-    """The identity matrix."""
-    target = spec(n, n if m is None else m, dtype=dtype)
-    return Tensor(np.eye(*target.shape, dtype=target.dtype))
+def _between(start: Any, end: Any, target: Spec) -> Array:
+    """Numbers evenly from start to end: as PyTorch, with a step of the dtype, from both ends."""
+    steps, kind = target.size, target.dtype.type if target.dtype.kind == "f" else np.float64
+    first, last = kind(start), kind(end)
+    width = np.float64((last - first) / kind(max(steps - 1, 1)))
+    i = np.arange(steps)
+    rising, falling = first + width * i, last - width * (steps - 1 - i)
+    numbers = np.where(i < (steps + (steps == 1)) // 2, rising, falling)
+    return quiet(converted)(numbers, target.dtype)
 
 
-def rand(
-    *shape: Any, dtype: Any = None, requires_grad: bool = False, generator: Generator | None = None
-) -> Tensor:
-    """U[0, 1)."""
-    drawn = (generator or default_generator).uniform(*shape, dtype=dtype)
-    return drawn.requires_grad_(requires_grad)
+# -- as another tensor, or another library's -------------------------------------------------------
 
 
-def randn(
-    *shape: Any, dtype: Any = None, requires_grad: bool = False, generator: Generator | None = None
-) -> Tensor:
-    """N(0, 1)."""
-    drawn = (generator or default_generator).normal(*shape, dtype=dtype)
-    return drawn.requires_grad_(requires_grad)
+def _of_its_dtype(make: Callable[..., Tensor]) -> None:
+    """Give Tensor the method `new_make`, which makes by default a tensor of the same dtype."""
+
+    def new(input: Tensor, *args: Any, dtype: Any = None, **options: Any) -> Tensor:
+        return make(*args, dtype=dtype or input.dtype, **options)
+
+    tensor = next(iter(inspect.signature(new).parameters.values()))
+    like = inspect.signature(make)
+    new.__dict__["__signature__"] = like.replace(parameters=[tensor, *like.parameters.values()])
+    new.__name__, new.__qualname__ = f"new_{make.__name__}", f"Tensor.new_{make.__name__}"
+    new.__doc__ = f"As `cr.{make.__name__}`, by default in the dtype of this tensor."
+    method(new)
 
 
-def randint(
-    low: int, high: int, size: Sequence[int], generator: Generator | None = None
-) -> Tensor:
-    """Integers of {low, …, high − 1}."""
-    return (generator or default_generator).integers(low, high, sizes(size))
-
-
-def randperm(n: int, generator: Generator | None = None) -> Tensor:
-    """The numbers 0 … n − 1 in random order."""
-    return (generator or default_generator).permutation(n)
+for _make in (empty, full, ones, tensor, zeros):
+    _of_its_dtype(_make)
 
 
 def from_numpy(array: Array) -> Tensor:

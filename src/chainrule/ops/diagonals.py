@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.kinds import View
+from chainrule.op_methods import method
 from chainrule.ops.index import index_put, put_into
 from chainrule.ops.positions import HERE
 from chainrule.ops.rules import normalized_dim
@@ -175,3 +176,22 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         choose = itertools.combinations_with_replacement
     chosen = list(choose(range(len(input)), r))
     return input[from_numpy(np.array(chosen, np.int64).reshape(-1, r))]
+
+
+@method
+def fill_diagonal_(input: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """Assign one value to the elements xᵢᵢ, xᵢᵢᵢ, ...; with `wrap`, the diagonal of a tall matrix
+    starts again below each square.
+
+    >>> import chainrule as cr
+    >>> cr.zeros(2, 3).fill_diagonal_(1)
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
+    if input.ndim < 2 or (input.ndim > 2 and len({*input.shape}) > 1):
+        raise ShapeError("a diagonal of a matrix, or of equal dimensions", given=input.shape)
+    rows = np.arange(input.shape[0])
+    columns = rows % (input.shape[1] + 1) if wrap and input.ndim == 2 else rows
+    on = columns < min(input.shape[1:])
+    at = (from_numpy(rows[on]), *[from_numpy(columns[on])] * (input.ndim - 1))
+    return input.assign(index_put(input, at, fill_value))

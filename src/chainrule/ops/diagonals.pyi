@@ -63,3 +63,6 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
 
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All combinations of r elements of a vector, a row each."""
+
+def fill_diagonal_(input: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """Assign one value to the elements xᵢᵢ, xᵢᵢᵢ, ...; with `wrap`, the diagonal of a tall matrix"""

@@ -149,6 +149,7 @@ class remainder:
 class maximum:
     """y = max(a, b); NaN wins.   The gradient goes to the larger, half to each where equal."""
     kind, infer, samples, promote = elementwise, broadcast, pairs(), "common"
+    in_place_form = False
     def forward(a, b): return np.maximum(a, b)
     def vjp(g, a, b): return of_larger(g, a, b), of_larger(g, b, a)
 
@@ -157,6 +158,7 @@ class maximum:
 class minimum:
     """y = min(a, b); NaN wins.   The gradient goes to the smaller, half to each where equal."""
     kind, infer, samples, promote = elementwise, broadcast, pairs(), "common"
+    in_place_form = False
     def forward(a, b): return np.minimum(a, b)
     def vjp(g, a, b): return of_larger(g, b, a), of_larger(g, a, b)
 
@@ -229,12 +231,27 @@ class ceil:
 
 
 @primitive
-class round:
+class round_to_whole:
     """y = the nearest integer, ties to even.   Piecewise constant."""
-    kind, infer, samples = elementwise, numeric, uniform(0.1, 0.4)
+    kind, name, infer, samples = elementwise, "round", numeric, uniform(0.1, 0.4)
     idempotent = True
     def forward(x): return np.round(x)
     def vjp(g): return g * 0,
+
+
+@in_place_form
+@composition
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest number with so many decimals, ties to even; tens, hundreds, ... if negative.
+
+    >>> import chainrule as cr
+    >>> cr.round(cr.tensor([1.255, -0.5]), decimals=1)
+    tensor([ 1.3, -0.5])
+    """
+    if decimals == 0:
+        return round_to_whole(input)
+    tens, x = 10.0 ** abs(decimals), mul(input, 1.0)
+    return round_to_whole(x * tens) / tens if decimals > 0 else round_to_whole(x / tens) * tens
 
 
 @primitive

@@ -146,11 +146,14 @@ class _ceil(Primitive):
 
 ceil: _ceil
 
-class _round(Primitive):
+class _round_to_whole(Primitive):
     def __call__(self, input: Tensor | float) -> Tensor:
         """y = the nearest integer, ties to even.   Piecewise constant."""
 
-round: _round
+round_to_whole: _round_to_whole
+
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest number with so many decimals, ties to even; tens, hundreds, ... if negative."""
 
 class _trunc(Primitive):
     def __call__(self, input: Tensor | float) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -197,16 +197,29 @@ def mask_positions(x: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, ...]:
             "a boolean index has the shape of what it indexes",
             given=mask.shape, expected=x.shape[dim : dim + mask.ndim],
         )
-    return nonzero(mask)
+    return nonzero(mask, as_tuple=True)
 
 
+@overload
+def nonzero(input: Tensor, *, as_tuple: Literal[False] = False) -> Tensor: ...
+@overload
+def nonzero(input: Tensor, *, as_tuple: Literal[True]) -> tuple[Tensor, ...]: ...
 @composition
-def nonzero(input: Tensor) -> tuple[Tensor, ...]:
-    """The positions of all elements that are not zero, one tensor per dimension.
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The positions of all elements that are not zero, a row each: (n, dimensions).
 
-    How many there are depends on the numbers, so this cannot be captured.
+    With `as_tuple`, one tensor per dimension, as indexing takes them. How many positions there are
+    depends on the numbers, so this cannot be captured.
+
+    >>> import chainrule as cr
+    >>> nonzero(cr.tensor([[0, 2], [3, 0]]))
+    tensor([[0, 1],
+            [1, 0]])
     """
-    return tuple(from_numpy(p) for p in np.nonzero(input._numbers("nonzero (or a boolean index)")))
+    numbers = input._numbers("nonzero (or a boolean index)")
+    if as_tuple:
+        return tuple(from_numpy(p) for p in np.nonzero(np.atleast_1d(numbers)))
+    return from_numpy(np.argwhere(numbers))
 
 
 @in_place_form

@@ -1,6 +1,6 @@
 # Written by tools/stubs.py, from the records.
 
-from typing import Any
+from typing import Any, Literal, overload
 
 from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
@@ -51,9 +51,10 @@ def part_of_index(part: Any) -> Any:
 def mask_positions(x: Tensor, mask: Tensor, dim: int) -> tuple[Tensor, ...]:
     """The positions where a boolean mask is true, one tensor per dimension of the mask."""
 
-def nonzero(input: Tensor) -> tuple[Tensor, ...]:
-    """The positions of all elements that are not zero, one tensor per dimension."""
-
+@overload
+def nonzero(input: Tensor, *, as_tuple: Literal[False] = False) -> Tensor: ...
+@overload
+def nonzero(input: Tensor, *, as_tuple: Literal[True]) -> tuple[Tensor, ...]: ...
 def index_put(input: Tensor, indices: Any, values: Any) -> Tensor:
     """`x` with `x[indices] = values`; what `x[indices] = values` on a tensor assigns."""
 

@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.interpreters import top
 from chainrule.kinds import Random
-from chainrule.ops.rules import allocatable
+from chainrule.ops.batched import aligned
+from chainrule.ops.rules import allocatable, broadcast_shapes
+from chainrule.ops.samplers import Source, drawn
 from chainrule.ops.shape import sizes
 from chainrule.primitive import Array, Shape, SpecLike, floating, primitive
 from chainrule.samples import cases
@@ -28,17 +30,37 @@ from chainrule.tensor import Tensor, from_numpy
 __all__ = ["Generator", "default_generator", "manual_seed"]
 
 WORDS_PER_COUNT = 4
-_STATE = np.array([7, 3])
+_STATE, _DOUBLE = np.array([7, 3]), np.dtype(np.float64)
 
 
 def raw_words(state: Array, n: int) -> Array:
     """n 64-bit words of the stream that starts at the state's counter."""
     key, counter = state.astype(np.uint64)  # as the same bits; in a list they would turn to floats
-    zero = np.uint64(0)
-    generator = np.random.Philox(
-        key=np.array([key, zero]), counter=np.array([counter, zero, zero, zero])
-    )
-    return generator.random_raw(n)
+    return _philox(key, counter, _ZERO).random_raw(n)
+
+
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+
+
+def _philox(key: Any, low: Any, high: Any) -> Any:
+    """NumPy's generator, from a counter of which two words are given."""
+    return np.random.Philox(key=np.array([key, _ZERO]), counter=np.array([low, high, _ZERO, _ZERO]))
+
+
+class Stream(Source):
+    """The numbers of a state for draws by rejection, which take as many as they need.
+
+    They have a stream of their own: the state's counter is the second word of Philox's counter.
+    """
+
+    def __init__(self, state: Array) -> None:
+        key, counter = state.astype(np.uint64)
+        self._bits = _philox(key, _ZERO, counter + _ONE)
+
+    def next_uniform(self) -> float:
+        """A number of U[0, 1), of 53 random bits."""
+        number: float = (self._bits.random_raw() >> 11) * 2.0**-53
+        return number
 
 
 def words_needed(shape: Shape, dtype: Any, per_pair: bool = False) -> int:
@@ -93,6 +115,35 @@ class random_normal:
         return pairs[:n].reshape(shape).astype(dtype)
 
 
+@primitive
+class random_by_rejection:
+    """y ~ Gamma(α, 1), Poisson(λ) or Binomial(n, p), of the parameters at each place."""
+    kind = Random()
+    samples = cases(
+        lambda rng: (
+            _STATE, np.array([0.5, 2.0]), {"sampler": "gamma", "shape": (3, 2), "dtype": _DOUBLE},
+        ),
+        lambda rng: (
+            _STATE, np.array([20.0]), np.array([0.25, 0.75]),
+            {"sampler": "binomial", "shape": (2,), "dtype": _DOUBLE},
+        ),
+    )
+
+    def infer(state, *parameters, sampler, shape, dtype):
+        for x in parameters:
+            if broadcast_shapes(x.shape, shape) != tuple(shape):
+                raise ShapeError("parameters broadcast to the shape", given=x.shape, expected=shape)
+        return draw_rule(state, shape=shape, dtype=dtype)
+
+    def forward(state, *parameters, sampler, shape, dtype):
+        return drawn(Stream(state), sampler, parameters, shape, dtype)
+
+    def batch(xs, batched, params):
+        shape = (len(xs[batched.index(True)]), *params["shape"])
+        rows = aligned(xs[1:], batched[1:], len(params["shape"]))
+        return random_by_rejection(xs[0], *rows, **{**params, "shape": shape})
+
+
 _ONE_DRAW_AT_A_TIME = threading.RLock()
 
 
@@ -126,19 +177,41 @@ class Generator:
 
     def uniform(self, *shape: Any, dtype: Any = None) -> Tensor:
         """U[0, 1) of a shape."""
-        return self._draw(random_uniform, sizes(shape), dtype, per_pair=False)
+        return self._draw("uniform", sizes(shape), dtype)
 
     def normal(self, *shape: Any, dtype: Any = None) -> Tensor:
         """N(0, 1) of a shape."""
-        return self._draw(random_normal, sizes(shape), dtype, per_pair=True)
+        return self._draw("normal", sizes(shape), dtype)
+
+    def log_normal(self, mean: float, std: float, *shape: Any) -> Tensor:
+        """exp of N(mean, std²) of a shape, in float64."""
+        return (self.normal(*shape, dtype=np.float64) * std + mean).exp()
+
+    def gamma(self, alpha: Tensor) -> Tensor:
+        """Gamma(α, 1), for each α."""
+        return self._draw("gamma", alpha.shape, alpha.dtype, alpha)
+
+    def poisson(self, rate: Tensor) -> Tensor:
+        """Poisson(λ), for each rate λ."""
+        return self._draw("poisson", rate.shape, rate.dtype, rate)
+
+    def binomial(self, count: Tensor, probability: Tensor) -> Tensor:
+        """Binomial(n, p), for each count n and probability p."""
+        shape = broadcast_shapes(count.shape, probability.shape)
+        return self._draw("binomial", shape, count.dtype, count, probability)
 
     def integers(self, low: int, high: int, shape: Any) -> Tensor:
         """Integers of {low, …, high − 1}, all equally likely."""
-        if not 0 < high - low <= 2**53:
+        span = high - low
+        if span > 2**53 and span % 2**32 == 0:  # an upper and a lower part
+            upper = self.integers(0, span // 2**32, shape)
+            return upper * 2**32 + self.integers(0, 2**32, shape) + low
+        if not 0 < span <= 2**53:
             raise ArgumentError(
-                "the range holds between one and 2⁵³ integers", given=f"{low} … {high - 1}"
+                "the range holds between one and 2⁵³ integers, or a multiple of 2³²",
+                given=f"{low} … {high - 1}",
             )
-        spread = self.uniform(*shape, dtype=np.float64) * float(high - low)
+        spread = self.uniform(*shape, dtype=np.float64) * float(span)
         return spread.floor().astype(np.int64) + low
 
     def permutation(self, n: int) -> Tensor:
@@ -149,12 +222,20 @@ class Generator:
         """True with probability p, of a shape."""
         return self.uniform(*shape, dtype=np.float32) >= 1 - p
 
-    def _draw(self, record: Any, shape: Shape, dtype: Any, per_pair: bool) -> Tensor:
+    def _draw(self, draw: str, shape: Shape, dtype: Any, *parameters: Tensor) -> Tensor:
+        """Numbers of a distribution, and the state moved past those that were used for them."""
         dtype = np.dtype(dtype or current().default_dtype)
         with _ONE_DRAW_AT_A_TIME, use(gradients=False):
-            y: Tensor = record(self.state, shape=shape, dtype=dtype)
-            words = words_needed((top().draws, *shape), dtype, per_pair)
-            counts = -(-words // WORDS_PER_COUNT)
+            if parameters:
+                y = random_by_rejection(
+                    self.state, *parameters, sampler=draw, shape=shape, dtype=dtype
+                )
+                counts = top().draws
+            else:
+                record = random_normal if draw == "normal" else random_uniform
+                y = record(self.state, shape=shape, dtype=dtype)
+                words = words_needed((top().draws, *shape), dtype, per_pair=draw == "normal")
+                counts = -(-words // WORDS_PER_COUNT)
             self.state.assign(self.state + from_numpy(np.array([0, counts])))
         return y
 

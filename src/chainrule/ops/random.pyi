@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chainrule.ops.samplers import Source
 from chainrule.primitive import Array, Primitive, Shape, SpecLike
 from chainrule.tensor import Tensor
 
@@ -10,6 +11,16 @@ WORDS_PER_COUNT: int
 
 def raw_words(state: Array, n: int) -> Array:
     """n 64-bit words of the stream that starts at the state's counter."""
+
+class Stream(Source):
+    """The numbers of a state for draws by rejection, which take as many as they need.
+
+    They have a stream of their own: the state's counter is the second word of Philox's counter.
+    """
+
+    def __init__(self, state: Array) -> None: ...
+    def next_uniform(self) -> float:
+        """A number of U[0, 1), of 53 random bits."""
 
 def words_needed(shape: Shape, dtype: Any, per_pair: bool = False) -> int:
     """How many words a draw takes: one a number, or one for two float32 numbers."""
@@ -33,6 +44,19 @@ class _random_normal(Primitive):
         """y ~ N(0, 1): √(−2 ln(1 − u))·cos 2πv and ·sin 2πv of uniform pairs (Box & Muller, 1958)."""
 
 random_normal: _random_normal
+
+class _random_by_rejection(Primitive):
+    def __call__(
+        self,
+        state: Tensor | float,
+        *parameters: Tensor | float,
+        sampler: Any,
+        shape: Any,
+        dtype: Any,
+    ) -> Tensor:
+        """y ~ Gamma(α, 1), Poisson(λ) or Binomial(n, p), of the parameters at each place."""
+
+random_by_rejection: _random_by_rejection
 
 class Generator:
     """A stream of random numbers with a state of its own.
@@ -60,6 +84,18 @@ class Generator:
     def normal(self, *shape: Any, dtype: Any = None) -> Tensor:
         """N(0, 1) of a shape."""
 
+    def log_normal(self, mean: float, std: float, *shape: Any) -> Tensor:
+        """exp of N(mean, std²) of a shape, in float64."""
+
+    def gamma(self, alpha: Tensor) -> Tensor:
+        """Gamma(α, 1), for each α."""
+
+    def poisson(self, rate: Tensor) -> Tensor:
+        """Poisson(λ), for each rate λ."""
+
+    def binomial(self, count: Tensor, probability: Tensor) -> Tensor:
+        """Binomial(n, p), for each count n and probability p."""
+
     def integers(self, low: int, high: int, shape: Any) -> Tensor:
         """Integers of {low, …, high − 1}, all equally likely."""
 
@@ -69,7 +105,8 @@ class Generator:
     def bernoulli(self, p: float, *shape: Any) -> Tensor:
         """True with probability p, of a shape."""
 
-    def _draw(self, record: Any, shape: Shape, dtype: Any, per_pair: bool) -> Tensor: ...
+    def _draw(self, draw: str, shape: Shape, dtype: Any, *parameters: Tensor) -> Tensor:
+        """Numbers of a distribution, and the state moved past those that were used for them."""
 
 default_generator = Generator(seed=0)
 

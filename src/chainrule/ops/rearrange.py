@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
+from chainrule.op_methods import in_place_view
 from chainrule.ops.index import getitem
 from chainrule.ops.rules import broadcast_shapes as common_shape
 from chainrule.ops.rules import normalized_dim
@@ -194,6 +195,7 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
     return common_shape(*[(s,) if isinstance(s, int) else tuple(s) for s in shapes or ((),)])
 
 
+@in_place_view
 @composition
 def t(input: Tensor) -> Tensor:
     """A matrix transposed; a vector or a number as it is."""

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
+from chainrule.gateway import require
+from chainrule.graph import StandIn
 from chainrule.primitive import Array, DType, Spec, SpecLike, supported
 from chainrule.tensor import Tensor
 
@@ -136,6 +138,20 @@ def check_integer_range(x: Array, dtype: DType) -> None:
             f"{x[position(bad)]} at {position(bad)} does not fit into {dtype}",
             expected=f"numbers from {limits.min} to {limits.max}",
         )
+
+
+def require_all(valid: Tensor, x: Tensor, problem: str, expected: str | None = None) -> None:
+    """Raise ArgumentError unless all of `valid` is true, with the first part of x where it is not.
+
+    In a compiled function the condition is checked when the program runs, as by `cr.require`.
+    """
+    data = valid._data
+    if isinstance(data, StandIn):
+        require(valid.all(), ArgumentError(problem, given=x.spec, expected=expected))
+    elif not data.all():
+        at = position(data == 0)
+        place = f" at {list(at)}" if at else ""
+        raise ArgumentError(problem, given=f"{x._data[at]}{place}", expected=expected)
 
 
 Dims = int | tuple[int, ...] | list[int] | None

@@ -11,7 +11,6 @@ from chainrule.ops.compare import where as choose
 from chainrule.ops.index import gather, getitem, index_put, nonzero, put_into
 from chainrule.ops.positions import HERE
 from chainrule.ops.rules import normalized_dim
-from chainrule.ops.shape import stack
 from chainrule.primitive import Spec, array_of, composition, in_place_form, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor, from_numpy
@@ -41,16 +40,14 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     tensor([1., 6.])
     """
     if input is None and other is None:
-        return nonzero(condition)
+        return nonzero(condition, as_tuple=True)
     return choose(condition, input, other)
 
 
 @composition
 def argwhere(input: Tensor) -> Tensor:
     """The positions of all elements that are not zero, a row each: (n, dimensions)."""
-    return stack(nonzero(input), 1) if input.ndim else from_numpy(
-        np.zeros((int(input.item() != 0), 0), np.int64)
-    )
+    return nonzero(input)
 
 
 # -- along one dimension ---------------------------------------------------------------------------
@@ -328,7 +325,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: float | Tensor) -> Tensor:
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """x with the first elements of `source`, in order, where a mask that broadcasts holds."""
     both = choose(_truth(mask), input, input)
-    places = nonzero(mask.expand(both.shape).reshape(-1))[0]
+    places = nonzero(mask.expand(both.shape).reshape(-1)).squeeze(1)
     if len(places) > source.numel():
         raise ShapeError(f"the mask holds {len(places)} times", given=f"{source.numel()} elements")
     flat = index_put(both.reshape(-1), places, source.reshape(-1)[: len(places)])

@@ -1,18 +1,20 @@
 """Distinct values, counts, histograms and sorted positions: results of the numbers, not derived.
 
-How large some of these are depends on the numbers, so they cannot be captured.
+How large the first three are depends on the numbers, so they cannot be captured.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
+from chainrule.ops.index import gather
 from chainrule.ops.rules import normalized_dim
-from chainrule.primitive import Array, composition
+from chainrule.primitive import Array, Spec, composition, primitive
+from chainrule.samples import cases
 from chainrule.tensor import Tensor, from_numpy
 
 __all__ = [
@@ -170,20 +172,33 @@ def searchsorted(
     """
     if side not in (None, "left", "right") or (side == "left" and right):
         raise ArgumentError("the side is left or right", given=(side, right))
-    rows = sorted_sequence._numbers("searchsorted")
-    if sorter is not None:
-        rows = np.take_along_axis(rows, sorter._numbers("searchsorted"), -1)
-    x = input._numbers("searchsorted") if isinstance(input, Tensor) else np.asarray(input)
-    where: Literal["left", "right"] = "right" if right or side == "right" else "left"
-    if rows.ndim == 1:
-        found = np.searchsorted(rows, x, where)
-    else:
-        if rows.shape[:-1] != x.shape[:-1]:
+    rows = sorted_sequence if sorter is None else gather(sorted_sequence, -1, sorter)
+    found = sorted_position(rows, input, right=right or side == "right")
+    return found.to(np.int32) if out_int32 else found
+
+
+@primitive
+class sorted_position:
+    """y = where in a sorted row x would be put: before equal ones, or behind them (right)."""
+    promote = "common"
+    samples = cases(
+        lambda rng: (np.array([-1.0, 0.5, 1.0]), rng.normal(size=(3, 4)), {"right": False}),
+        lambda rng: (np.sort(rng.normal(size=(2, 3))), rng.normal(size=(2, 4)), {"right": True}),
+    )
+
+    def infer(rows, x, *, right):
+        if len(rows.shape) != 1 and rows.shape[:-1] != x.shape[:-1]:
             raise ShapeError("a row for each row", given=x.shape, expected=rows.shape[:-1])
+        return Spec(x.shape, np.int64)
+
+    def forward(rows, x, *, right):
+        side = "right" if right else "left"
+        if rows.ndim == 1:
+            return np.asarray(np.searchsorted(rows, x, side), np.int64)
         found = np.empty(x.shape, np.int64)
         for i in np.ndindex(x.shape[:-1]):
-            found[i] = np.searchsorted(rows[i], x[i], where)
-    return from_numpy(np.asarray(found).astype(np.int32 if out_int32 else np.int64))
+            found[i] = np.searchsorted(rows[i], x[i], side)
+        return found
 
 
 @composition

@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.gateway import apply, common_dtype
 from chainrule.kinds import Moving, View
+from chainrule.op_methods import in_place_view
 from chainrule.ops.reduce import sum_to_size
 from chainrule.ops.rules import Dims, allocatable, last, normalized_dim, normalized_dims, same_specs
 from chainrule.primitive import (
@@ -305,6 +306,7 @@ def matrix(x: SpecLike) -> SpecLike:
 # -- compositions --------------------------------------------------------------------------------
 
 
+@in_place_view
 @composition
 def squeeze(input: Tensor, dim: Dims = None) -> Tensor:
     """Without the dimensions of size 1 (all of them, or those of `dim` that have size 1)."""
@@ -312,6 +314,7 @@ def squeeze(input: Tensor, dim: Dims = None) -> Tensor:
     return input.reshape([n for i, n in enumerate(input.shape) if n != 1 or i not in dims])
 
 
+@in_place_view
 @composition
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a dimension of size 1 put at `dim`."""
@@ -331,6 +334,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     return input.reshape(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
 
 
+@in_place_view
 @composition
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """With two dimensions exchanged."""

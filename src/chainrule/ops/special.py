@@ -144,6 +144,7 @@ class gelu_tanh:
 class normal_cdf:
     """y = Φ(x) = ½·(1 + erf(x/√2)).   ∂y/∂x = φ(x)."""
     kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
+    in_place_form = False
     def forward(x): return normal_cdf_reference(x).astype(x.dtype)
     def steps(m, x): return m.normal_cdf(x)
     def vjp(g, x): return g * normal_pdf(x),

@@ -128,6 +128,7 @@ class hypot:
 class logaddexp:
     """y = ln(eᵃ + eᵇ), without overflow on the way.   ∂y/∂a = σ(a − b), ∂y/∂b = σ(b − a)."""
     kind, infer, samples, promote = elementwise, broadcast, pairs(), "float"
+    in_place_form = False
     def forward(a, b): return np.logaddexp(a, b)
     def vjp(g, a, b): return g * sigmoid(a - b), g * sigmoid(b - a)
 
@@ -136,6 +137,7 @@ class logaddexp:
 class logaddexp2:
     """y = log₂(2ᵃ + 2ᵇ).   ∂y/∂a = σ((a − b)·ln 2), ∂y/∂b = σ((b − a)·ln 2)."""
     kind, infer, samples, promote = elementwise, broadcast, pairs(), "float"
+    in_place_form = False
     def forward(a, b): return np.logaddexp2(a, b)
     def vjp(g, a, b): return g * sigmoid((a - b) * _LN2), g * sigmoid((b - a) * _LN2)
 

@@ -28,6 +28,7 @@ from chainrule.torch.adapter import modules as _modules
 from chainrule.torch.adapter import names as _names
 from chainrule.torch.adapter import optimizers as _optimizers
 from chainrule.torch.adapter import tensors as _tensors
+from chainrule.torch.adapter.creation import *  # noqa: F403
 from chainrule.torch.adapter.dtypes import Size as Size
 from chainrule.torch.adapter.dtypes import dtype as dtype
 from chainrule.torch.adapter.dtypes import finfo as finfo

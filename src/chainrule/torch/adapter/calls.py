@@ -25,9 +25,14 @@ from chainrule.torch.adapter.placement import WORDS, without_places
 
 Function = Callable[..., Any]
 
-_RENAMED = {"axis": "dim", "keepdims": "keepdim"}
-"""NumPy's names, which PyTorch takes too."""
-_BY_PLACE = {"input": 0, "other": 1, "self": 0}
+_RENAMED = {
+    "axis": "dim",
+    "keepdims": "keepdim",
+    "retain_variables": "retain_graph",
+    "split_size_or_sections": "split_size",
+}
+"""Second names of parameters, such as NumPy's."""
+_BY_PLACE = {"input": 0, "other": 1, "self": 0, "tensor": 0}
 """PyTorch's names of the first two inputs of a function."""
 _STARRED = ("dims", "repeats", "shape", "size", "sizes")
 """PyTorch's names of a list of numbers that can also be given as separate arguments."""

@@ -27,24 +27,9 @@ def is_storage(obj: Any) -> bool:
     return False
 
 
-def is_floating_point(input: Any) -> bool:
-    """Whether a tensor's numbers are floating."""
-    return bool(input.is_floating_point())
-
-
-def is_complex(input: Any) -> bool:
-    """Return False: there are no complex tensors."""
-    return False
-
-
 def is_nonzero(input: Any) -> bool:
     """Whether the one number of a tensor is not 0."""
     return bool(input)
-
-
-def numel(input: Tensor) -> int:
-    """The number of elements."""
-    return input.numel()
 
 
 def typename(obj: Any) -> str:
@@ -190,13 +175,10 @@ __all__ = [
     "get_num_interop_threads",
     "get_num_threads",
     "inference_mode",
-    "is_complex",
-    "is_floating_point",
     "is_inference_mode_enabled",
     "is_nonzero",
     "is_storage",
     "is_tensor",
-    "numel",
     "promote_types",
     "set_default_device",
     "set_default_dtype",

@@ -1,7 +1,8 @@
 """Generators draw the random numbers of PyTorch on a CPU.
 
 After `torch.manual_seed(0)`, layers have PyTorch's initial weights, loaders use PyTorch's order,
-and dropout drops the same elements (where PyTorch does not call Intel's library).
+dropout drops the same elements, and distributions have PyTorch's samples (where PyTorch does not
+call Intel's library).
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from chainrule.ops.random import Generator, default_generator
 from chainrule.ops.shape import sizes
 from chainrule.settings import current, use
 from chainrule.tensor import Tensor, from_numpy
-from chainrule.torch.adapter.attributes import add
-from chainrule.torch.adapter.placement import require_cpu
+from chainrule.torch.adapter.attributes import add, add_all
+from chainrule.torch.adapter.placement import CPU, require_cpu
 from chainrule.torch.adapter.twister import SIZE, mersenne_twister, seeded
 
 _DEFAULT_SEED = 67280421310721
 _INTEGERS = np.dtype(np.int64)
-_OWN = {name: getattr(Generator, name) for name in ("uniform", "normal", "integers", "permutation")}
+_OWN = {n: getattr(Generator, n) for n in ("_draw", "integers", "log_normal", "permutation")}
 
 
 class GeneratorAttributes:
@@ -41,13 +42,11 @@ class GeneratorAttributes:
         self.state = from_numpy(seeded(seed)) if _is_own(self) else self.state.assign(seeded(seed))
         return self
 
-    def uniform(self: Any, *shape: Any, dtype: Any = None) -> Tensor:
-        """U[0, 1) of a shape."""
-        return _drawn(self, "uniform", shape, dtype)
-
-    def normal(self: Any, *shape: Any, dtype: Any = None) -> Tensor:
-        """N(0, 1) of a shape."""
-        return _drawn(self, "normal", shape, dtype)
+    def _draw(self: Any, draw: str, shape: Any, dtype: Any, *parameters: Tensor) -> Tensor:
+        """Numbers of a distribution, and the state moved past those that were used for them."""
+        if _is_own(self):
+            return _OWN["_draw"](self, draw, shape, dtype, *parameters)
+        return _run(self, draw, shape, np.dtype(dtype or current().default_dtype), *parameters)
 
     def integers(self: Any, low: int, high: int, shape: Any) -> Tensor:
         """Integers of {low, …, high − 1}."""
@@ -55,7 +54,7 @@ class GeneratorAttributes:
             raise ArgumentError("the range holds no integer", given=f"{low} … {high - 1}")
         if _is_own(self):
             return _OWN["integers"](self, low, high, shape)
-        return _run(self, "integers", tuple(shape), _INTEGERS, (int(low), int(high)))
+        return _run(self, "integers", tuple(shape), _INTEGERS, limits=(int(low), int(high)))
 
     def permutation(self: Any, n: int) -> Tensor:
         """The numbers 0 … n − 1 in random order."""
@@ -65,9 +64,24 @@ class GeneratorAttributes:
             else _run(self, "permutation", (n,), _INTEGERS)
         )
 
+    def log_normal(self: Any, mean: float, std: float, *shape: Any) -> Tensor:
+        """exp of N(mean, std²), of a shape, from normal numbers drawn one after the other."""
+        if _is_own(self):
+            return _OWN["log_normal"](self, mean, std, *shape)
+        z = _run(self, "one_normal", sizes(shape), np.dtype(np.float64))
+        return (z * std + mean).exp()
+
     def bernoulli(self: Any, p: float, *shape: Any) -> Tensor:
         """True with probability p, of a shape."""
         return self.uniform(*shape, dtype=np.float64) < p
+
+    device = property(lambda self: CPU)
+
+    def clone_state(self: Any) -> Any:
+        """A generator of its own that continues from the same state."""
+        copied = type(self)()
+        copied.set_state(self.state)
+        return copied
 
     def get_state(self: Any) -> Tensor:
         """The state, as a tensor that `set_state` takes."""
@@ -93,18 +107,12 @@ def _is_own(generator: Any) -> bool:
     return bool(generator.state._data.shape != (SIZE,))
 
 
-def _drawn(generator: Any, draw: str, shape: tuple[Any, ...], dtype: Any) -> Tensor:
-    if _is_own(generator):
-        return _OWN[draw](generator, *shape, dtype=dtype)
-    return _run(generator, draw, sizes(shape), np.dtype(dtype or current().default_dtype))
-
-
 def _run(
-    generator: Any, draw: str, shape: tuple[int, ...], dtype: Any, limits: tuple[int, ...] = ()
+    generator: Any, draw: str, shape: Any, dtype: Any, *parameters: Tensor, limits: Any = ()
 ) -> Tensor:
     with use(gradients=False):
         y, state = mersenne_twister(
-            generator.state, draw=draw, shape=shape, dtype=dtype, limits=limits
+            generator.state, *parameters, draw=draw, shape=shape, dtype=dtype, limits=limits
         )
         generator.state.assign(state)
     return y
@@ -117,7 +125,5 @@ def order_seed(generator: Any) -> int:
 
 def install() -> None:
     """Make generators draw PyTorch's numbers. The default generator starts from the seed 0."""
-    for name, value in vars(GeneratorAttributes).items():
-        if callable(value):
-            add(Generator, name, value)
+    add_all(Generator, GeneratorAttributes)
     add(default_generator, "state", from_numpy(seeded(0)))

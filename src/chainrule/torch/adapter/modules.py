@@ -57,6 +57,11 @@ class ModuleAttributes:
             raise missing_name(f"torch.nn.{kind.__name__}" if own else "torch.nn.Module", name)
         raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}")
 
+    def to_empty(self: Any, *, device: Any, recurse: bool = True) -> Any:
+        """Return the module, whose numbers stay as they are."""
+        require_cpu(device)
+        return self
+
     def share_memory(self: Any) -> Any:
         """Return the module."""
         return self

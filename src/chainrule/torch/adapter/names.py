@@ -6,7 +6,8 @@
 2. a module of PyTorch's, `torch.PATH.NAME`;
 3. the package's object of that name, or of the name that it is a synonym of, in `chainrule.PATH`
    or in the other homes of PATH (`HOMES`). A function gets PyTorch's keywords (`calls.adapted`); a
-   class is returned as it is. `relu_` is `relu` with `inplace=True`;
+   class is returned as it is. `relu_` is `relu` with `inplace=True`, and a function that is only
+   a method of Tensor in the package calls the method;
 4. the name in the module above PATH: `torch.nn.modules.linear.Linear` is `torch.nn.Linear`;
 5. an error that says whether PyTorch has the name, and what to use instead.
 
@@ -29,10 +30,11 @@ from typing import Any
 
 from chainrule.nn.module import Module
 from chainrule.primitive import operations
+from chainrule.tensor import Tensor
 from chainrule.torch.adapter import absent
 from chainrule.torch.adapter.attributes import add
 from chainrule.torch.adapter.calls import adapted, is_function
-from chainrule.torch.adapter.synonyms import SYNONYMS
+from chainrule.torch.adapter.synonyms import known_as
 
 ROOT = "chainrule.torch"
 
@@ -112,7 +114,10 @@ def _WITH_NAMES() -> frozenset[str]:
 
 
 def _candidates(path: str, name: str) -> Iterator[Any]:
-    name = SYNONYMS.get(name, name)
+    part, _, name = known_as(name).rpartition(".")
+    if part:
+        yield getattr(importlib.import_module(f"chainrule.{part}"), name)
+        return
     if name in _OTHER_MEANING:
         if name in operations:
             yield operations[name]
@@ -123,6 +128,19 @@ def _candidates(path: str, name: str) -> Iterator[Any]:
             yield value
         elif name.endswith("_"):
             yield from _in_place(getattr(home, name[:-1], None))
+    listed = not path and name in absent.public_names()["torch"]
+    if listed and inspect.isfunction(getattr(Tensor, name, None)):
+        yield _of_method(name)
+
+
+def _of_method(name: str) -> Callable[..., Any]:
+    """The function that calls the method of its first argument: `torch.zero_(x)`."""
+
+    def call(input: Any, *args: Any, **keywords: Any) -> Any:
+        return getattr(input, name)(*args, **keywords)
+
+    call.__name__ = call.__qualname__ = name
+    return call
 
 
 def _in_place(function: Any) -> Iterator[Callable[..., Any]]:

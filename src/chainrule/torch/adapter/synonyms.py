@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SYNONYMS = {
+_SYNONYMS = {
     "absolute": "abs",
     "arccos": "acos",
     "arccosh": "acosh",
@@ -14,24 +14,42 @@ SYNONYMS = {
     "clip": "clamp",
     "concat": "cat",
     "concatenate": "cat",
+    "det": "linalg.det",
     "divide": "div",
+    "expit": "sigmoid",
     "fix": "trunc",
+    "gammaln": "lgamma",
     "ger": "outer",
     "greater": "gt",
     "greater_equal": "ge",
+    "inverse": "linalg.inv",
     "less": "lt",
     "less_equal": "le",
+    "matrix_power": "linalg.matrix_power",
     "moveaxis": "movedim",
     "multiply": "mul",
     "native_channel_shuffle": "channel_shuffle",
+    "ndtr": "normal_cdf",
     "negative": "neg",
     "not_equal": "ne",
+    "psi": "digamma",
     "row_stack": "vstack",
     "sgn": "sign",
+    "slogdet": "linalg.slogdet",
     "subtract": "sub",
     "swapaxes": "transpose",
     "swapdims": "transpose",
     "trapz": "trapezoid",
     "true_divide": "div",
 }
-"""Second name → the name that the package has."""
+"""Second name → the name that the package has, with its module if that is a part of the package."""
+
+
+def known_as(name: str) -> str:
+    """The package's name of a function or method of PyTorch's, of in-place forms too.
+
+    >>> known_as("arccos"), known_as("arccos_"), known_as("exp")
+    ('acos', 'acos_', 'exp')
+    """
+    stem = name.removesuffix("_")
+    return _SYNONYMS.get(stem, stem) + name[len(stem) :]

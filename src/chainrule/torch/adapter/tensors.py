@@ -20,6 +20,7 @@ from chainrule.torch.adapter.attributes import PACKAGE, add, add_all, asked_by_p
 from chainrule.torch.adapter.calls import adapted
 from chainrule.torch.adapter.dtypes import Size, by_name, dtype, torch_dtype
 from chainrule.torch.adapter.placement import CPU, require_cpu, target_dtype
+from chainrule.torch.adapter.synonyms import known_as
 
 _OWN_INIT = Tensor.__init__
 
@@ -171,6 +172,23 @@ class TensorAttributes:
         """Convert to bfloat16, which is stored as float32."""
         return self.to(by_name("bfloat16"))
 
+    def byte(self: Any) -> Any:
+        """Convert to uint8."""
+        return self.to(by_name("uint8"))
+
+    def char(self: Any) -> Any:
+        """Convert to int8."""
+        return self.to(by_name("int8"))
+
+    def short(self: Any) -> Any:
+        """Convert to int16."""
+        return self.to(by_name("int16"))
+
+    def new(self: Any, *data: Any, device: Any = None) -> Any:
+        """A tensor of the same dtype, of sizes or of a list of numbers."""
+        require_cpu(device)
+        return Tensor(legacy(data, str(self._data.dtype)))
+
     def pin_memory(self: Any, device: Any = None) -> Any:
         """Return the tensor: there is no GPU to pin memory for."""
         return self
@@ -198,6 +216,14 @@ class TensorAttributes:
         """Whether the memory is in row-major order."""
         return bool(self._data.flags.c_contiguous)
 
+    def storage_offset(self: Any) -> int:
+        """The place of the first element in the memory that views share, in elements."""
+        root = self._data
+        while isinstance(root.base, np.ndarray):
+            root = root.base
+        start, first = (x.__array_interface__["data"][0] for x in (root, self._data))
+        return int(first - start) // int(self._data.itemsize)
+
     def stride(self: Any, dim: int | None = None) -> Any:
         """The step in memory, in elements, along each dimension or one."""
         steps = tuple(n // self._data.itemsize for n in self._data.strides)
@@ -221,9 +247,35 @@ class TensorAttributes:
         """Whether the numbers are floating."""
         return bool(self._data.dtype.kind == "f")
 
-    def is_complex(self: Any) -> bool:
+    def ndimension(self: Any) -> int:
+        """The number of dimensions."""
+        return int(self.ndim)
+
+    def is_same_size(self: Any, other: Any) -> bool:
+        """Whether another tensor has the same shape."""
+        return bool(self._data.shape == other._data.shape)
+
+    def apply_(self: Any, callable: Callable[[Any], Any]) -> Any:
+        """Assign `callable(number)` to each element; slow, without gradients."""
+        numbers = [callable(v) for v in self.reshape(-1).tolist()]
+        return self.assign(np.array(numbers, self._data.dtype).reshape(self._data.shape))
+
+    # Complex numbers, which there are none of.
+
+    real = property(lambda self: self)
+    H = mH = property(lambda self: self.mT)
+
+    def conj(self: Any) -> Any:
+        """Return the tensor: its numbers are real."""
+        return self
+
+    resolve_conj = conj_physical = conj_physical_ = resolve_neg = conj
+
+    def is_conj(self: Any) -> bool:
         """Return False: there are no complex tensors."""
         return False
+
+    is_complex = is_neg = is_conj
 
     def is_signed(self: Any) -> bool:
         """Whether the numbers can be negative."""
@@ -243,22 +295,13 @@ def dtype_of(value: Any) -> Any:
 
 
 def lookup(name: str) -> Callable[..., Any] | None:
-    """Find a method of PyTorch's that Tensor lacks: the function `torch.NAME`, called with the
-    tensor.
-
-    `x.name_(...)`, if only the function exists, writes its result into x.
-    """
+    """Find a method of PyTorch's that Tensor lacks: one that has another name in the package, or
+    the function `torch.NAME`, called with the tensor."""
     if name not in public_names()["torch.Tensor"]:
         return None
-    function = _function(name)
-    base = None if function or not name.endswith("_") else _function(name[:-1])
-    if base is None:
-        return function and _as_method(name, function)
-
-    def in_place(self: Any, *args: Any, **keywords: Any) -> Any:
-        return self.copy_(base(self, *args, **keywords))
-
-    return _as_method(name, in_place)
+    known = getattr(Tensor, known_as(name), None)
+    function = known if inspect.isfunction(known) else _function(name)
+    return function and _as_method(name, function)
 
 
 def _function(name: str) -> Callable[..., Any] | None:

@@ -14,6 +14,7 @@ import numpy as np
 from chainrule.errors import ArgumentError
 from chainrule.kinds import Random
 from chainrule.ops.rules import allocatable
+from chainrule.ops.samplers import SAMPLERS, Source, drawn
 from chainrule.primitive import Array, Spec, primitive
 from chainrule.samples import cases
 
@@ -31,7 +32,7 @@ def seeded(seed: int) -> Array:
     return state
 
 
-class Twister:
+class Twister(Source):
     """Draws numbers from a state, and returns the new state."""
 
     def __init__(self, state: Array) -> None:
@@ -41,7 +42,7 @@ class Twister:
             "bit_generator": "MT19937",
             "state": {"key": key, "pos": int(state[_POSITION])},
         }
-        self._spare = float(state[_SPARE_BITS:_SEED].view(np.float64)[0]) if state[_SPARE] else None
+        self.spare = float(state[_SPARE_BITS:_SEED].view(np.float64)[0]) if state[_SPARE] else None
         self._seed = state[_SEED]
 
     def state(self) -> Array:
@@ -49,9 +50,9 @@ class Twister:
         inner = self._bits.state["state"]
         after = np.zeros(SIZE, np.int64)
         after[:_WORDS], after[_POSITION], after[_SEED] = inner["key"], inner["pos"], self._seed
-        if self._spare is not None:
+        if self.spare is not None:
             after[_SPARE] = 1
-            after[_SPARE_BITS] = np.float64(self._spare).view(np.int64)
+            after[_SPARE_BITS] = np.float64(self.spare).view(np.int64)
         return after
 
     def words(self, n: int) -> Array:
@@ -73,7 +74,7 @@ class Twister:
     def normal(self, n: int, dtype: Any) -> Array:
         """N(0, 1), by Box and Muller (1958): in blocks of 16, or in pairs for fewer numbers."""
         if n < 16:
-            return np.array([self._one_normal() for _ in range(n)]).astype(dtype)
+            return np.array([self.next_normal() for _ in range(n)]).astype(dtype)
         wide = np.float64 if dtype == np.float64 else np.float32
         whole = n // 16 * 16
         numbers = self.uniform(n, wide)
@@ -82,19 +83,16 @@ class Twister:
             numbers[-16:] = _from_uniform(self.uniform(16, wide))
         return numbers.astype(dtype)
 
-    def _one_normal(self) -> float:
-        if self._spare is not None:
-            spare, self._spare = self._spare, None
-            return spare
-        u, v = self.uniform(2, np.float64).tolist()
-        radius, angle = math.sqrt(-2 * math.log1p(-v)), 2 * math.pi * u
-        self._spare = radius * math.sin(angle)
-        return radius * math.cos(angle)
+    def next_uniform(self) -> float:
+        """One number of U[0, 1), of 53 random bits."""
+        upper, lower = self._bits.random_raw(), self._bits.random_raw()
+        number: float = ((upper << 32 | lower) & (2**53 - 1)) * 2.0**-53
+        return number
 
     def integers(self, n: int, low: int, high: int) -> Array:
         """Integers of {low, …, high − 1}: the remainder of a word, of 64 bits for a large range."""
         span = high - low
-        words = self.words(n) if span < 2**32 else self.long_words(n)
+        words = self.words(n) if span < 2**28 else self.long_words(n)
         return (words % np.uint64(span)).astype(np.int64) + low
 
     def permutation(self, n: int) -> Array:
@@ -118,6 +116,7 @@ _draws = cases(
     lambda rng: (seeded(0), {"draw": "uniform", "shape": (3, 5), "dtype": np.dtype(np.float32)}),
     lambda rng: (seeded(1), {"draw": "normal", "shape": (3,), "dtype": np.dtype(np.float64)}),
     lambda rng: (seeded(2), {"draw": "normal", "shape": (5, 7), "dtype": np.dtype(np.float32)}),
+    lambda rng: (seeded(3), np.ones(2), {"draw": "gamma", "shape": (2,), "dtype": np.dtype("f8")}),
 )
 
 
@@ -127,13 +126,15 @@ class mersenne_twister:
 
     kind, samples = Random(), _draws
 
-    def infer(state, *, draw, shape, dtype, limits=()):
+    def infer(state, *parameters, draw, shape, dtype, limits=()):
         if state.shape != (SIZE,) or state.dtype != np.int64:
             raise ArgumentError("this is no state of the Mersenne Twister", given=state)
         return allocatable(shape, dtype), Spec((SIZE,), np.int64)
 
-    def forward(state, *, draw, shape, dtype, limits=()):
+    def forward(state, *parameters, draw, shape, dtype, limits=()):
         twister = Twister(state)
+        if draw in SAMPLERS:
+            return drawn(twister, draw, parameters, shape, dtype), twister.state()
         more = (dtype,) if draw in ("uniform", "normal") else limits
         numbers = getattr(twister, draw)(math.prod(shape), *more)
         return numbers.reshape(shape), twister.state()

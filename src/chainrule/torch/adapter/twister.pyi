@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chainrule.ops.samplers import Source
 from chainrule.primitive import Array, Primitive
 from chainrule.tensor import Tensor
 
@@ -10,7 +11,7 @@ SIZE: int
 def seeded(seed: int) -> Array:
     """The state after `torch.manual_seed(seed)`."""
 
-class Twister:
+class Twister(Source):
     """Draws numbers from a state, and returns the new state."""
 
     def __init__(self, state: Array) -> None: ...
@@ -29,7 +30,9 @@ class Twister:
     def normal(self, n: int, dtype: Any) -> Array:
         """N(0, 1), by Box and Muller (1958): in blocks of 16, or in pairs for fewer numbers."""
 
-    def _one_normal(self) -> float: ...
+    def next_uniform(self) -> float:
+        """One number of U[0, 1), of 53 random bits."""
+
     def integers(self, n: int, low: int, high: int) -> Array:
         """Integers of {low, …, high − 1}: the remainder of a word, of 64 bits for a large range."""
 
@@ -38,7 +41,13 @@ class Twister:
 
 class _mersenne_twister(Primitive):
     def __call__(
-        self, state: Tensor | float, *, draw: Any, shape: Any, dtype: Any, limits: Any = ()
+        self,
+        state: Tensor | float,
+        *parameters: Tensor | float,
+        draw: Any,
+        shape: Any,
+        dtype: Any,
+        limits: Any = (),
     ) -> tuple[Tensor, Tensor]:
         """(y, state′): numbers drawn from a state, and the state after them."""
 
