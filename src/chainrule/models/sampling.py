@@ -6,7 +6,7 @@ import math
 
 from chainrule.errors import ArgumentError
 from chainrule.ops.compare import where
-from chainrule.ops.creation import rand
+from chainrule.ops.draws import rand
 from chainrule.ops.order import topk
 from chainrule.tensor import Tensor
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import chainrule.nn.functional as F
 from chainrule import nn
 from chainrule.models.mlp import MLP
-from chainrule.ops.creation import randn
+from chainrule.ops.draws import randn
 from chainrule.tensor import Tensor
 
 
