@@ -48,7 +48,7 @@ def as_loss(value: Any) -> Any:
     if getattr(functional, name, None) is not function:
         return FunctionLoss(value)
     for kind in vars(nn).values():
-        is_loss = isinstance(kind, type) and issubclass(kind, Loss) and "forward" in vars(kind)
-        if is_loss and name in kind.forward.__code__.co_names:
+        is_loss = isinstance(kind, type) and issubclass(kind, Loss)
+        if is_loss and getattr(kind, "function", None) is function:
             return kind(**options)
     raise ArgumentError(f"`{name}` is no loss", expected="a loss such as nn.MSELoss()")
