@@ -220,6 +220,7 @@ FACES = {
         "chainrule.nn",
         "chainrule.nn.functional",
         "chainrule.nn.init",
+        "chainrule.nn.utils.rnn",
         "chainrule.optim",
         "chainrule.data",
         "chainrule.train",

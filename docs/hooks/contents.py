@@ -9,6 +9,7 @@ FACES = {
     "chainrule.nn": "nn",
     "chainrule.nn.functional": "functional",
     "chainrule.nn.init": "init",
+    "chainrule.nn.utils.rnn": "utils",
     "chainrule.optim": "optim",
     "chainrule.data": "data",
     "chainrule.models": "models",
@@ -140,7 +141,9 @@ PAGES = (
             all_of("Convolution and pooling", "nn.conv nn.pool", NN),
             all_of("Activations", "nn.activations", NN),
             all_of("Normalization and dropout", "nn.norm nn.dropout", NN),
-            all_of("Recurrent layers and attention", "nn.recurrent nn.attention", NN),
+            all_of(
+                "Recurrent layers and attention", "nn.recurrent nn.recurrent_cells nn.attention", NN
+            ),
             all_of("Shapes", "nn.reshaping", NN),
             all_of("Distances and losses", "nn.distances nn.losses", NN),
         ),
@@ -172,6 +175,12 @@ PAGES = (
         "Initialization",
         "`from chainrule.nn import init`: starting values, written into a parameter.",
         (all_of("Starting values", "nn.init", "chainrule.nn.init"),),
+    ),
+    Page(
+        "utils",
+        "Utilities of models",
+        "`from chainrule.nn import utils`",
+        (all_of("Sequences of several lengths", "nn.utils.rnn", "chainrule.nn.utils.rnn"),),
     ),
     Page(
         "optim",

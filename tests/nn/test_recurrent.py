@@ -24,6 +24,8 @@ TIGHT = {"rtol": 1e-9, "atol": 1e-10}
 
 
 def leaves(value):
+    if hasattr(value, "batch_sizes"):
+        return [value.data]
     return [x for part in value for x in leaves(part)] if isinstance(value, tuple) else [value]
 
 
@@ -36,13 +38,14 @@ def same_weights(ours, theirs):
     theirs.load_state_dict(back)
 
 
-def compare(ours, theirs, inputs, states, seed=0):
+def compare(ours, theirs, inputs, states, seed=0, pack=lambda library, x: x):
     """Every output, and the gradients of all outputs by inputs, given states and weights."""
     rng = np.random.default_rng(seed)
     xs = [cr.tensor(a, requires_grad=True) for a in [inputs, *states]]
     ts = [torch.tensor(a, requires_grad=True) for a in [inputs, *states]]
 
     def run(module, x, *hx):
+        x = pack(nn if module is ours else torch.nn, x)
         return leaves(module(x, *([hx if len(hx) == 2 else hx[0]] if hx else [])))
 
     loss, reference = 0.0, 0.0
@@ -96,6 +99,49 @@ def test_the_nonlinearity_of_a_plain_network(nonlinearity):
     ours.double(), theirs.double()
     same_weights(ours, theirs)
     compare(ours, theirs, np.random.default_rng(1).normal(size=(4, 2, 3)), [])
+
+
+@pytest.mark.parity
+@needs_torch
+@pytest.mark.parametrize("kind", [*KINDS, "projected"])
+@pytest.mark.parametrize("lengths", [(5, 3, 3, 1), (2, 5, 1, 5)])
+@pytest.mark.parametrize(("layers", "bidirectional"), [(1, False), (1, True), (2, True)])
+def test_packed_sequences_equal_pytorchs(kind, lengths, layers, bidirectional):
+    options = {"num_layers": layers, "bidirectional": bidirectional, "batch_first": True}
+    options |= {"proj_size": 2} if kind == "projected" else {}
+    kind = "LSTM" if kind == "projected" else kind
+    ours, theirs = getattr(nn, kind)(3, 4, **options), getattr(torch.nn, kind)(3, 4, **options)
+    ours.double(), theirs.double()
+    same_weights(ours, theirs)
+    rng, count = np.random.default_rng(0), layers * (1 + bidirectional)
+    widths = [options.get("proj_size", 4), 4][: 1 + (kind == "LSTM")]
+    state = [rng.normal(size=(count, 4, width)) for width in widths]
+
+    def pack(library, x):
+        is_sorted = list(lengths) == sorted(lengths, reverse=True)
+        return library.utils.rnn.pack_padded_sequence(x, list(lengths), True, is_sorted)
+
+    for given in ([], state):
+        ours.zero_grad(), theirs.zero_grad()
+        compare(ours, theirs, rng.normal(size=(4, 5, 3)), given, pack=pack)
+
+
+@pytest.mark.parity
+@needs_torch
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("layers", "bidirectional"), [(1, False), (2, True)])
+def test_projected_states_equal_pytorchs(layers, bidirectional, bias):
+    options = {"num_layers": layers, "bidirectional": bidirectional, "proj_size": 2, "bias": bias}
+    ours, theirs = nn.LSTM(3, 4, **options).double(), torch.nn.LSTM(3, 4, **options).double()
+    same_weights(ours, theirs)
+    shapes = [[len(w.shape) for w in ws] for ws in ours.all_weights]
+    assert shapes == [[w.ndim for w in ws] for ws in theirs.all_weights]
+    rng, count = np.random.default_rng(0), layers * (1 + bidirectional)
+    for batch in ((2,), ()):
+        state = [rng.normal(size=(count, *batch, width)) for width in (2, 4)]
+        for given in ([], state):
+            ours.zero_grad(), theirs.zero_grad()
+            compare(ours, theirs, rng.normal(size=(5, *batch, 3)), given)
 
 
 CELLS = [("RNNCell", {}), ("RNNCell", {"nonlinearity": "relu"}), ("LSTMCell", {}), ("GRUCell", {})]

@@ -1,13 +1,13 @@
 """Neural networks: modules, layers, losses, and their functions.
 
 The files, in the order of their imports: `functional`; the parts of `Module` (`parameter`,
-`reachable`, `hooks`, `parts`, `state`, `module`); `init`; the layers by topic (`linear`,
+`reachable`, `hooks`, `parts`, `state`, `module`); `init`; `utils`; the layers by topic (`linear`,
 `spatial`, `conv`, `pool`, `norm`, `function_layer`, `dropout`, `activations`, `embedding`,
-`recurrent`, `attention`, `distances`, `reshaping`, `resizing`, `containers`, `losses`),
-`stateless`, and last `summary`.
+`recurrence`, `recurrent`, `recurrent_cells`, `attention`, `distances`, `reshaping`, `resizing`,
+`containers`, `losses`), `stateless`, and last `summary`.
 """
 
-from chainrule.nn import functional, init
+from chainrule.nn import functional, init, utils
 from chainrule.nn.activations import (
     CELU,
     ELU,
@@ -125,7 +125,8 @@ from chainrule.nn.pool import (
     MaxUnpool2d,
     MaxUnpool3d,
 )
-from chainrule.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from chainrule.nn.recurrent import GRU, LSTM, RNN, RNNBase
+from chainrule.nn.recurrent_cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from chainrule.nn.reshaping import (
     ChannelShuffle,
     Flatten,
@@ -237,7 +238,9 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNBase",
     "RNNCell",
+    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",
@@ -268,4 +271,5 @@ __all__ = [
     "init",
     "stack_module_state",
     "summary",
+    "utils",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.nn.module import Module
 from chainrule.nn.state import KeyReport
+from chainrule.nn.utils.rnn import PackedSequence
 from chainrule.torch.adapter import texts
 from chainrule.torch.adapter.absent import missing_name, public_names
 from chainrule.torch.adapter.attributes import add, add_all
@@ -67,11 +68,26 @@ class ModuleAttributes:
         return self
 
 
+class PackedAttributes:
+    """Attributes that PackedSequence has while PyTorch's attributes are active."""
+
+    is_cuda = False
+
+    def cuda(self: Any, device: Any = None) -> Any:
+        """Raise an error: there is no GPU."""
+        require_cpu("cuda")
+
+    def pin_memory(self: Any) -> Any:
+        """Return the sequences."""
+        return self
+
+
 def install() -> None:
-    """Add PyTorch's attributes to Module, and its keywords to the methods."""
+    """Add PyTorch's attributes to Module and PackedSequence, and its keywords to the methods."""
     for name, value in list(vars(Module).items()):
         if inspect.isfunction(value) and not name.startswith("_") and name != "forward":
             add(Module, name, adapted(value))
     add_all(Module, ModuleAttributes)
     add(Module, "__repr__", texts.text)
+    add_all(PackedSequence, PackedAttributes)
     add(KeyReport, "__repr__", texts.key_report)

@@ -1,0 +1,3 @@
+"""Utilities of models: sequences of several lengths."""
+
+from chainrule.nn.utils import rnn as rnn
