@@ -16,6 +16,7 @@ from chainrule.nn.containers import ModuleList, ParameterList
 from chainrule.nn.module import Module
 
 _NORM = "affine= bias= track_running_stats="
+_LAYERS = "num_layers? bias? batch_first? dropout? bidirectional?"
 _ROWS = {
     r"(Lazy)?Conv(Transpose)?\dd": "in_channels out_channels kernel_size= stride= padding? "
     "dilation? output_padding? groups? bias? padding_mode?",
@@ -24,8 +25,8 @@ _ROWS = {
     r"RMSNorm": "normalized_shape eps= elementwise_affine=",
     r"GroupNorm": "num_groups num_channels eps= affine= bias=",
     r"LocalResponseNorm": "size alpha= beta= k=",
-    r"LSTM|GRU|RNN": "input_size hidden_size proj_size? num_layers? bias? batch_first? dropout? "
-    "bidirectional?",
+    r"LSTM": f"input_size hidden_size proj_size? {_LAYERS}",
+    r"GRU|RNN": f"input_size hidden_size {_LAYERS}",
     r"(LSTM|GRU|RNN)Cell": "input_size hidden_size bias? nonlinearity?",
     r"Embedding": "num_embeddings embedding_dim padding_idx? max_norm? norm_type? "
     "scale_grad_by_freq? sparse?",
