@@ -40,6 +40,14 @@ def real(*shapes: tuple[int, ...]) -> Callable[[np.random.Generator], list[np.nd
     return lambda rng: [rng.normal(size=shape) for shape in shapes]
 
 
+def integers(
+    high: int, *shape: int, offsets: list[int] | None = None
+) -> Callable[[np.random.Generator], list[np.ndarray]]:
+    """Integers below `high`, perhaps with the offsets of bags."""
+    more = [] if offsets is None else [np.array(offsets)]
+    return lambda rng: [rng.integers(0, high, shape), *more]
+
+
 def spatial(
     name: str,
     *args: Any,
@@ -92,6 +100,25 @@ LAYERS = [
     Row("Upsample", (), {"scale_factor": 0.7, "mode": "area"}, (2, 3, 4, 5)),
     Row("UpsamplingNearest2d", (), {"scale_factor": 3}, (2, 3, 4, 5)),
     Row("UpsamplingBilinear2d", ((3, 9),), {}, (2, 3, 4, 5)),
+    # several inputs, integers
+    Row("Bilinear", (2, 3, 4), {}, real((5, 2), (5, 3))),
+    Row("Bilinear", (2, 3, 4), {"bias": False}, real((5, 1, 2), (5, 1, 3))),
+    Row("Embedding", (5, 3), {}, integers(5, 2, 4)),
+    Row("Embedding", (5, 3), {"padding_idx": 1}, integers(5, 2, 4)),
+    Row("Embedding", (5, 3, -1, 1.0, 1.0), {}, integers(5, 2, 4)),
+    Row("Embedding", (5, 3), {"scale_grad_by_freq": True}, integers(5, 2, 4)),
+    Row("EmbeddingBag", (5, 3), {}, integers(5, 2, 4)),
+    Row("EmbeddingBag", (5, 3, 1.0), {"mode": "sum", "padding_idx": 2}, integers(5, 4, 3)),
+    Row("EmbeddingBag", (5, 3), {"mode": "max"}, integers(5, 6, offsets=[0, 2, 2, 5])),
+    Row(
+        "EmbeddingBag", (5, 3), {"mode": "mean", "padding_idx": -1}, integers(5, 6, offsets=[0, 3])
+    ),
+    Row(
+        "EmbeddingBag",
+        (5, 3),
+        {"mode": "max", "include_last_offset": True, "padding_idx": 0},
+        integers(2, 6, offsets=[0, 1, 2, 4, 6]),
+    ),
     # convolutions
     *spatial("Conv", 4, 6, 3),
     *spatial("Conv", 4, 6, 3, 2, 1, bias=False, groups=2),
@@ -102,6 +129,16 @@ LAYERS = [
     *spatial("ConvTranspose", 4, 6, 3),
     *spatial("ConvTranspose", 4, 6, 3, 2, 1, 1, groups=2, bias=False),
     *spatial("ConvTranspose", 4, 6, 2, dilation=2, padding=1),
+    # padding
+    *spatial("ZeroPad", lambda n: (1, 2, 0, 3, 2, 0)[: 2 * n]),
+    *spatial("ConstantPad", 2, 3.5),
+    *spatial("ConstantPad", lambda n: (1, -1, -2, 3, 2, 0)[: 2 * n], -1.0),
+    *spatial("ReflectionPad", 2),
+    *spatial("ReflectionPad", lambda n: (1, 2, 0, 3, 2, 0)[: 2 * n]),
+    *spatial("ReplicationPad", 2),
+    *spatial("ReplicationPad", lambda n: (1, -1, -2, 3, 2, 0)[: 2 * n]),
+    *spatial("CircularPad", 2),
+    *spatial("CircularPad", lambda n: (1, 2, 0, 3, 2, 0)[: 2 * n]),
     # pools
     *spatial("MaxPool", 2),
     *spatial("MaxPool", 3, 2, 1, 2, ceil_mode=True),
@@ -150,6 +187,7 @@ BATCHED_ONLY = (
     "GroupNorm",
     "LocalResponseNorm",
     "ChannelShuffle",
+    "Embedding",
     "Feature",
     "Upsampl",
     "Dropout2d",

@@ -23,6 +23,12 @@ FUNCTIONS = [  # name, shapes of the inputs, the other arguments
     ("rms_norm", [(3, 4, 5), (4, 5)], {"normalized_shape": (4, 5), "eps": 1e-3}),
     ("local_response_norm", [(3, 4, 5)], {"size": 2, "alpha": 1.0}),
     ("local_response_norm", [(3, 5, 2, 4)], {"size": 3, "alpha": 0.5, "beta": 0.3, "k": 2.0}),
+    ("bilinear", [(5, 2), (5, 3), (4, 2, 3)], {}),
+    ("bilinear", [(2,), (3,), (4, 2, 3), (4,)], {}),
+    ("pdist", [(4, 3)], {}),
+    ("pdist", [(4, 3)], {"p": 1.0}),
+    ("pdist", [(5, 2)], {"p": 3.0}),
+    ("pdist", [(1, 2)], {"p": np.inf}),
     ("pixel_shuffle", [(2, 12, 3, 4)], {"upscale_factor": 2}),
     ("pixel_unshuffle", [(2, 1, 3, 4, 6)], {"downscale_factor": 2}),
     ("channel_shuffle", [(2, 6, 3)], {"groups": 3}),
@@ -34,7 +40,7 @@ FUNCTIONS = [  # name, shapes of the inputs, the other arguments
     ("normalize", [(3, 4, 2)], {"p": 1.0, "dim": -1}),
     ("normalize", [(3, 4, 2)], {"p": 3.0, "dim": (0, 2), "eps": 10.0}),
 ]
-SECOND = {"rms_norm": False}
+SECOND = {"rms_norm": False, "pdist": False}
 """Functions whose second derivative PyTorch lacks."""
 AFTER_INPUT = {"group_norm": ["num_groups"], "rms_norm": ["normalized_shape"]}
 """Arguments between the first tensor and the others."""
@@ -140,3 +146,68 @@ def test_dropout2d_of_three_dimensions_warns():
     with pytest.warns(UserWarning, match="dropout1d"):
         y = F.dropout2d(cr.ones(50, 2, 3), 0.5)
     assert ((y == 0).all(-1) | (y == 2).all(-1)).all()
+
+
+@pytest.mark.parametrize("offsets", [None, [0, 2, 2, 5]])
+def test_weights_in_a_sum_of_embeddings(offsets, rng):
+    index = rng.integers(0, 5, (6,) if offsets else (2, 3))
+    arrays = [rng.normal(size=(5, 4)), rng.normal(size=index.shape)]
+
+    def both(lib, functions):
+        starts = None if offsets is None else lib.tensor(offsets)
+        return lambda w, p: functions.embedding_bag(
+            lib.tensor(index), w, starts, mode="sum", per_sample_weights=p
+        )
+
+    compare_orders(both(cr, F), both(torch, TF), *arrays, second=False)
+
+
+def test_tables_take_the_weight_that_is_given():
+    table = cr.eye(3)
+    bag = cr.nn.EmbeddingBag.from_pretrained(table, freeze=False, mode="sum")
+    assert bag(cr.tensor([[0, 2]])).tolist() == [[1, 0, 1]] and bag.weight.requires_grad
+    assert not cr.nn.Embedding(3, 3, _weight=table, _freeze=True).weight.requires_grad
+    with pytest.raises(ValueError, match=r"expected: \(2, 3\)"):
+        cr.nn.Embedding(2, 3, _weight=table)
+
+
+BAG = cr.tensor([1, 2])
+
+
+@pytest.mark.parametrize(
+    ("index", "options", "words"),
+    [
+        (BAG, {}, r"\(bags, n\)"),
+        (BAG.reshape(1, 2), {"offsets": cr.tensor([0])}, r"\(bags, n\)"),
+        (BAG, {"offsets": cr.tensor([1])}, "rise from 0 to at most 2"),
+        (BAG, {"offsets": cr.tensor([0, 5])}, "rise from 0 to at most 2"),
+        (BAG, {"offsets": cr.tensor([0, 2, 1])}, "rise from 0"),
+        (BAG, {"offsets": cr.tensor([[0]])}, "in a row"),
+        (BAG, {"offsets": cr.tensor([0]), "mode": "average"}, "'mean', 'sum', 'max'"),
+        (BAG, {"offsets": cr.tensor([0]), "per_sample_weights": cr.ones(2)}, "mode 'sum'"),
+        (BAG + 9, {"offsets": cr.tensor([0])}, "index 10"),
+        (BAG, {"offsets": cr.tensor([0]), "max_norm": 0.0}, "max_norm"),
+    ],
+)
+def test_bags_that_do_not_fit(index, options, words):
+    with pytest.raises((ValueError, IndexError), match=words):
+        F.embedding_bag(index, cr.ones(4, 2), **options)
+    with pytest.raises(ValueError, match="'mean', 'sum', 'max'"):
+        cr.nn.EmbeddingBag(4, 2, mode="average")
+
+
+def test_bilinear_refuses_what_does_not_fit():
+    layer = cr.nn.Bilinear(2, 3, 4)
+    for shapes in (((5, 2), (4, 3)), ((5, 3), (5, 3)), ((2,), ())):
+        with pytest.raises(ValueError, match=r"in Bilinear 2 × 3 → 4: the inputs .* do not fit"):
+            layer(*[cr.ones(*shape) for shape in shapes])
+    with pytest.raises(ValueError, match="matrix"):
+        F.pdist(cr.ones(3))
+
+
+def test_limited_norms_in_a_compiled_function():
+    layer = cr.nn.Embedding(4, 3, max_norm=0.5)
+    again = cr.nn.Embedding(4, 3, max_norm=0.5, _weight=layer.weight.detach().clone())
+    index = cr.tensor([0, 2, 0])
+    assert cr.compile(lambda i: layer(i))(index).tolist() == again(index).tolist()
+    assert layer.weight.tolist() == again.weight.tolist()

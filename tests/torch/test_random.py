@@ -113,9 +113,6 @@ def test_draws_take_a_generator(torch, name):
 
 
 OTHERS = {
-    "Bilinear": (2, 3, 4),
-    "Embedding": (6, 4),
-    "EmbeddingBag": (5, 3),
     "GRU": (3, 4),
     "LSTM": (3, 4, 2),
     "LSTMCell": (3, 4),

@@ -89,9 +89,6 @@ def test_torchvision_around_a_model(python):
 
 
 OTHERS = {
-    "Bilinear": (2, 3, 4),
-    "Embedding": (3, 2),
-    "EmbeddingBag": (3, 2),
     "LSTM": (2, 3, 2),
     "MultiheadAttention": (4, 2),
     "Threshold": (0.1, 20),

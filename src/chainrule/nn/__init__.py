@@ -2,9 +2,9 @@
 
 The files, in the order of their imports: `functional`; the parts of `Module` (`parameter`,
 `reachable`, `hooks`, `parts`, `state`, `module`); `init`; `utils`; the layers by topic (`linear`,
-`spatial`, `conv`, `pool`, `norm`, `function_layer`, `dropout`, `activations`, `embedding`,
-`recurrence`, `recurrent`, `recurrent_cells`, `attention`, `distances`, `reshaping`, `resizing`,
-`containers`, `losses`), `stateless`, and last `summary`.
+`spatial`, `conv`, `padding`, `pool`, `norm`, `function_layer`, `dropout`, `activations`,
+`embedding`, `recurrence`, `recurrent`, `recurrent_cells`, `attention`, `distances`, `reshaping`,
+`resizing`, `containers`, `losses`), `stateless`, and last `summary`.
 """
 
 from chainrule.nn import functional, init, utils
@@ -63,9 +63,9 @@ from chainrule.nn.dropout import (
     Dropout3d,
     FeatureAlphaDropout,
 )
-from chainrule.nn.embedding import Embedding
+from chainrule.nn.embedding import Embedding, EmbeddingBag
 from chainrule.nn.function_layer import FunctionLayer
-from chainrule.nn.linear import Identity, Linear
+from chainrule.nn.linear import Bilinear, Identity, Linear
 from chainrule.nn.losses import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -101,6 +101,23 @@ from chainrule.nn.norm import (
     LayerNorm,
     LocalResponseNorm,
     RMSNorm,
+)
+from chainrule.nn.padding import (
+    CircularPad1d,
+    CircularPad2d,
+    CircularPad3d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ConstantPad3d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ReplicationPad3d,
+    ZeroPad1d,
+    ZeroPad2d,
+    ZeroPad3d,
 )
 from chainrule.nn.parameter import Buffer, Parameter
 from chainrule.nn.pool import (
@@ -164,9 +181,16 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
     "Buffer",
     "CTCLoss",
     "ChannelShuffle",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -181,6 +205,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
@@ -244,6 +269,12 @@ __all__ = [
     "RReLU",
     "ReLU",
     "ReLU6",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -266,6 +297,9 @@ __all__ = [
     "Upsample",
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
     "functional",
     "functional_call",
     "init",

@@ -1,4 +1,4 @@
-"""The linear layer and the identity."""
+"""Linear and bilinear layers, and the identity."""
 
 from __future__ import annotations
 
@@ -48,6 +48,53 @@ class Linear(Module):
 
     def short_repr(self) -> str:
         return f"{self.in_features} → {self.out_features}"
+
+
+class Bilinear(Module):
+    """y[o] = x₁ᵀ·W[o]·x₂ + b[o]: (..., in1_features), (..., in2_features) → (..., out_features).
+
+    weight (out_features, in1_features, in2_features) and bias (out_features) are initialized from
+    U(−k, k), k = 1/√in1_features. Raises ShapeError for inputs that do not fit.
+
+    >>> import chainrule as cr
+    >>> Bilinear(2, 3, 4)(cr.zeros(5, 2), cr.zeros(5, 3)).shape
+    (5, 4)
+    """
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: Any = None,
+    ) -> None:
+        check_counts(
+            "Bilinear",
+            in1_features=in1_features,
+            in2_features=in2_features,
+            out_features=out_features,
+        )
+        self.in1_features = in1_features
+        self.in2_features = in2_features
+        self.out_features = out_features
+        self.weight = Parameter(empty(out_features, in1_features, in2_features, dtype=dtype))
+        self.bias = Parameter(empty(out_features, dtype=dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialize weight and bias anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+        return functional.bilinear(input1, input2, self.weight, self.bias)
+
+    def short_repr(self) -> str:
+        return f"{self.in1_features} × {self.in2_features} → {self.out_features}"
 
 
 class Identity(Module):

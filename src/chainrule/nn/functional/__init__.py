@@ -1,9 +1,9 @@
 """Layers, activations and losses as functions: `from chainrule.nn import functional as F`.
 
 The files, in the order of their imports: `checks`, `dimensions`, `activation`, `softmax`,
-`dropout`, `layers`, `padding`, `convolution`, `windows`, `pooling`, `unpooling`, `interpolation`,
-`rearranging`, `sampling`, `normalization`, `recurrent`, `weighting`, `losses`, `class_losses`,
-`pair_losses`, `ctc`.
+`dropout`, `embedding`, `layers`, `padding`, `convolution`, `windows`, `pooling`, `unpooling`,
+`interpolation`, `rearranging`, `sampling`, `normalization`, `recurrent`, `weighting`, `losses`,
+`class_losses`, `pair_losses`, `ctc`.
 """
 
 from chainrule.nn.functional.activation import (
@@ -54,13 +54,9 @@ from chainrule.nn.functional.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from chainrule.nn.functional.embedding import embedding, embedding_bag, one_hot
 from chainrule.nn.functional.interpolation import interpolate
-from chainrule.nn.functional.layers import (
-    embedding,
-    linear,
-    one_hot,
-    scaled_dot_product_attention,
-)
+from chainrule.nn.functional.layers import bilinear, linear, scaled_dot_product_attention
 from chainrule.nn.functional.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -90,6 +86,7 @@ from chainrule.nn.functional.pair_losses import (
     hinge_embedding_loss,
     margin_ranking_loss,
     pairwise_distance,
+    pdist,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
@@ -148,6 +145,7 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
@@ -168,6 +166,7 @@ __all__ = [
     "dropout3d",
     "elu",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fold",
     "fractional_max_pool2d",
@@ -214,6 +213,7 @@ __all__ = [
     "one_hot",
     "pad",
     "pairwise_distance",
+    "pdist",
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",

@@ -1,14 +1,14 @@
-"""The computations of layers: linear, embedding and attention."""
+"""The computations of layers: linear, bilinear and attention."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn.functional.checks import check_probability, check_tensors
 from chainrule.nn.functional.dropout import dropout
 from chainrule.nn.functional.softmax import safe_softmax
-from chainrule.ops import attention, compare, contract, labels
+from chainrule.ops import attention, compare, contract
 from chainrule.ops.rules import broadcast_shapes
 from chainrule.tensor import Tensor
 
@@ -27,42 +27,27 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return contract.linear(input, weight) if bias is None else contract.linear(input, weight, bias)
 
 
-# -- embedding ----------------------------------------------------------------------------------
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y[o] = x₁ᵀ·W[o]·x₂ + b[o]: (..., in₁), (..., in₂), (out, in₁, in₂), (out) → (..., out).
 
-
-def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
-    """y = W[i], the row of `weight` for each integer i: (...), (rows, columns) → (..., columns).
-
-    The row `padding_idx` gets no gradient. Raises OutOfRangeError for an index outside
-    0 … rows − 1, ArgumentError for a `padding_idx` that is no row.
+    Raises ShapeError for sizes that do not fit, DTypeError for different dtypes.
 
     >>> import chainrule as cr
-    >>> embedding(cr.tensor([1, 0]), cr.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    tensor([[3., 4.], [1., 2.]])
+    >>> bilinear(cr.tensor([1.0, 2.0]), cr.tensor([3.0]), cr.ones(1, 2, 1))
+    tensor([9.])
     """
-    if padding_idx is not None:
-        rows = weight.shape[0]
-        if not -rows <= padding_idx < rows:
-            raise ArgumentError(
-                "padding_idx is not a row", given=padding_idx, expected=f"{-rows} … {rows - 1}"
-            )
-        padding_idx %= rows
-    return labels.embedding(input, weight, padding=padding_idx)
-
-
-def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """y[..., c] = 1 if c is the label, else 0, as int64: (...) → (..., classes).
-
-    Without `num_classes`, the number of classes is the largest label plus one. Raises
-    OutOfRangeError for a label that is no class.
-
-    >>> import chainrule as cr
-    >>> one_hot(cr.tensor([2, 0]))
-    tensor([[0, 0, 1], [1, 0, 0]])
-    """
-    if num_classes == -1:
-        num_classes = int(tensor.max().item()) + 1
-    return labels.one_hot(tensor, num_classes=num_classes, dtype=np.dtype(np.int64))
+    check_tensors("bilinear", input1=input1, input2=input2, weight=weight)
+    a, b, w = input1.shape, input2.shape, weight.shape
+    if len(w) != 3 or not a or not b or a[:-1] != b[:-1] or (a[-1], b[-1]) != w[1:]:
+        raise ShapeError(
+            "the inputs of bilinear do not fit its weight",
+            given=f"{a} and {b}, weight {w}",
+            expected="(..., in1) and (..., in2) for a weight (out, in1, in2)",
+        )
+    out, in1, in2 = w
+    rows = contract.matmul(input1, weight.movedim(0, 1).reshape(in1, out * in2))
+    y = contract.matmul(rows.reshape(*a[:-1], out, in2), input2.unsqueeze(-1)).squeeze(-1)
+    return y if bias is None else y + bias
 
 
 # -- attention -----------------------------------------------------------------------------------

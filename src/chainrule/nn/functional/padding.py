@@ -33,7 +33,7 @@ def pad(
         raise ArgumentError(
             "unknown mode of padding", given=repr(mode), expected=", ".join(map(repr, MODES))
         )
-    if mode != "constant" and value is not None:
+    if mode != "constant" and value not in (None, 0):
         raise ArgumentError(f"padding of mode {mode!r} takes no value", given=value)
     y = input
     if min(pad, default=0) < 0:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from chainrule.errors import ShapeError
 from chainrule.nn.functional.checks import (
     check_pair,
@@ -16,7 +18,7 @@ from chainrule.nn.functional.checks import (
 from chainrule.nn.functional.losses import at_least
 from chainrule.ops.compare import where
 from chainrule.ops.elementwise import minimum
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, from_numpy
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 _TINY = 1e-12
@@ -49,6 +51,23 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     lengths = [at_least(x.norm(2.0, dim, True), eps) for x in (x1, x2)]
     y: Tensor = ((x1 / lengths[0]) * (x2 / lengths[1])).sum(dim)
     return y
+
+
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """d = ‖xᵢ − xⱼ‖ₚ of all pairs of rows i < j: (N, D) → (N·(N − 1)/2).
+
+    The pairs are (0, 1), (0, 2), ..., (1, 2), ... Raises ShapeError unless the input is a matrix.
+
+    >>> import chainrule as cr
+    >>> pdist(cr.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]]))
+    tensor([5.    , 1.    , 4.2426])
+    """
+    check_tensors("pdist", input=input)
+    if input.ndim != 2:
+        raise ShapeError("pdist takes a matrix, a row for each vector", given=input.shape)
+    first, second = (from_numpy(places) for places in np.triu_indices(len(input), 1))
+    distances: Tensor = (input[first] - input[second]).norm(p, 1)
+    return distances
 
 
 # -- similar or not ------------------------------------------------------------------------------

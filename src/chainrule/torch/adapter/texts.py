@@ -30,6 +30,8 @@ _ROWS = {
     r"(LSTM|GRU|RNN)Cell": "input_size hidden_size bias? nonlinearity?",
     r"Embedding": "num_embeddings embedding_dim padding_idx? max_norm? norm_type? "
     "scale_grad_by_freq? sparse?",
+    r"EmbeddingBag": "num_embeddings embedding_dim max_norm? norm_type? scale_grad_by_freq? mode= "
+    "padding_idx?",
     r"MaxPool\dd": "kernel_size= stride= padding= dilation= ceil_mode=",
     r"AvgPool\dd": "kernel_size= stride= padding=",
     r"Adaptive.*": "output_size=",
@@ -37,7 +39,6 @@ _ROWS = {
     r"(Hard|Soft)shrink": "lambd",
     r"PReLU": "num_parameters=",
     r"(Log)?Softm(ax|in)": "dim=",
-    r"(Reflection|Replication|Zero|Circular)Pad\dd": "padding",
     r".*Loss|MultiheadAttention|Transformer.*|CosineSimilarity|PairwiseDistance|Fractional.*": "",
 }
 """Pattern of the class name of a layer → the fields that PyTorch prints."""
@@ -123,6 +124,8 @@ def _field(module: Any, field: str, layer: type) -> str:
         value = (value,)
     if field == name:
         return str(value)
+    if name == "mode":
+        value = repr(value)
     is_default = value == default or (isinstance(value, tuple) and {*value} == {default})
     is_shown = field.endswith("=") or not (is_default or value is None)
     return f"{name}={value}" if is_shown else ""
