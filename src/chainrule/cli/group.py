@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 POSITIVE = click.IntRange(min=1)
+TABLE_OPTIONS = ("delimiter", "header")
 
 
 class Finite(click.FloatRange):
@@ -36,10 +37,10 @@ class Commands(click.Group):
         except Exception as error:
             if ctx.meta.get("chainrule.debug"):
                 raise
-            raise click.ClickException(_message(error)) from error
+            raise click.ClickException(message(error)) from error
 
 
-def _message(error: Exception) -> str:
+def message(error: Exception) -> str:
     """The message of an error; for exceptions of other packages, also their class."""
     from chainrule.errors import ChainruleError
 

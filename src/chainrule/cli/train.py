@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from typing import Any
 
 import click
@@ -22,7 +23,9 @@ from chainrule.cli.group import (
     print_json,
     trust_option,
 )
+from chainrule.cli.show import listed, wrapped
 
+_COLOURS = {1: "grey", 3: "in colour"}
 _EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143}
 
 
@@ -45,11 +48,20 @@ def _roles(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> di
     return {name: role for name, _, role in pairs}
 
 
+def _sides(_: click.Context, __: click.Parameter, value: str | None) -> list[int] | None:
+    if value is None:
+        return None
+    sides = value.lower().replace("×", "x").split("x")
+    if len(sides) > 2 or not all(side.strip().isdecimal() and int(side) for side in sides):
+        raise click.BadParameter(f"{value!r} is no size such as 64 or 48x64 (height, width)")
+    return [int(sides[0]), int(sides[-1])]
+
+
 def _words(_: click.Context, __: click.Parameter, value: str | None) -> list[str]:
     return [] if value is None else value.split(",")
 
 
-_TABLE = ("label", "task", "delimiter", "header", "decimal", "columns", "drop", "missing")
+_DATA = ("label", "task", "delimiter", "header", "decimal", "columns", "drop", "missing", "size")
 
 
 @click.command()
@@ -92,6 +104,13 @@ _TABLE = ("label", "task", "delimiter", "header", "decimal", "columns", "drop", 
     callback=_words,
     metavar="WORDS",
     help="Further words for a missing value: '-,unknown'.",
+)
+@click.option(
+    "--size",
+    callback=_sides,
+    metavar="HEIGHTxWIDTH",
+    help="The size that the images of a folder get: 64, or 48x64. [default: images of one size up "
+    "to 128x128 keep it, others become 64x64]",
 )
 @click.option(
     "--valid-fraction",
@@ -143,7 +162,7 @@ def _new_run(options: dict[str, Any]) -> Any:
         source=os.path.abspath(source) if os.path.exists(source) else source,
         valid_fraction=options["valid_fraction"],
         seed=options["seed"] or 0,
-        **{name: options[name] for name in _TABLE if name != "drop"},
+        **{name: options[name] for name in _DATA if name != "drop"},
         drop=[*options["drop"]],
     )
     training = {field.name: options[field.name] for field in dataclasses.fields(TrainingConfig)}
@@ -165,7 +184,7 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Any:
 
     run = open_run(options["resume"], options["trust"])
     given = [n for n in options if ctx.get_parameter_source(n) == ParameterSource.COMMANDLINE]
-    fixed = ("dataset", "model", "hidden", *_TABLE, "valid_fraction", "out")
+    fixed = ("dataset", "model", "hidden", *_DATA, "valid_fraction", "out")
     if strange := [n for n in fixed if n in given]:
         shown = {"dataset": "DATASET", "columns": "--column"}
         names = ", ".join(shown.get(n, f"--{n}") for n in strange)
@@ -190,12 +209,15 @@ def _introduce(run: Any) -> None:
     c, t = run.config, run.config.training
     train, valid, test = run.parts()
     parameters = sum(p.spec.size for p in run.build().parameters())
+    image = c.inputs.image if os.path.isdir(c.data.source) else None
+    shape = image and f"{image.height} × {image.width} pixels, {_COLOURS[image.channels]}"
     rows = [
         (
             "data",
             f"{c.data.source}: {len(train):,} to train, {len(valid or ()):,} to validate, "
             f"{len(test):,} to test",
         ),
+        *([("images", f"{shape}; --size changes it")] if shape else []),
         ("model", f"{_chain(c)}  ({parameters:,} parameters)"),
         (
             "training",
@@ -208,7 +230,7 @@ def _introduce(run: Any) -> None:
     if train.schema is not None:
         say("\n".join(f"  {line}" for line in [*str(train.schema).splitlines(), ""]))
     for name, value in rows:
-        say(f"  {name:<9} {value}")
+        say(wrapped(f"{name:<9} {value}", 2, 10))
 
 
 def _chain(config: Any) -> str:
@@ -222,18 +244,23 @@ def _chain(config: Any) -> str:
 
 def _conclude(run: Any, results: dict[str, Any], report: str | None) -> None:
     test, folder = results["test"], _quoted(run.folder)
-    click.echo(f"  {numbers(test)} on the test part, after {results['seconds']:.1f} s")
+    said = f"{numbers(test)} on the test part, after {results['seconds']:.1f} s"
+    click.echo(wrapped(said, 2, 0))
     example = "picture.png" if run.config.inputs.image else "table.csv"
-    click.echo("\nNext:")
     commands = [
         (f"chainrule evaluate {folder}", "the test part once more"),
         (f"chainrule predict {folder} {example}", "your own data"),
         (f"chainrule summary {folder}", "layers, sizes, parameters"),
     ]
-    for command, what in commands:
-        click.echo(f"  {command:<52} {what}")
     if report:
-        click.echo(f"  {'open ' + _quoted(report):<52} curves, mistakes, gradients")
+        commands.append((f"{_opener()} {_quoted(report)}", "curves, mistakes, gradients"))
+    commands.append((f"run = cr.load_run({run.folder!r})", "in Python"))
+    click.echo("\nNext:\n" + "\n".join(listed(commands)))
+
+
+def _opener() -> str:
+    """The command that opens a file on this platform."""
+    return {"darwin": "open", "win32": "start"}.get(sys.platform, "xdg-open")
 
 
 def _quoted(path: str) -> str:

@@ -56,7 +56,8 @@ def open_dataset(
     source: digits, breast_cancer, mnist, fashion_mnist, moons, circles, rings, spirals, blobs,
         xor, sine; a table in a `.csv`, `.tsv` or Parquet file; an `.npz` file; a folder of IDX
         files, or of class folders of images.
-    size: for image folders. reading: for tables, see :func:`table`.
+    size: (height, width) for image folders, see :class:`ImageFolder`. reading: for tables, see
+        :func:`table`.
     flat: images as rows (n, C·H·W) or as (n, C, H, W); by default as the named set gives them,
         and images for paths.
     test_size, seed: the stratified split, if the source has no test part of its own.
@@ -216,14 +217,9 @@ def _open_folder(
     if not (os.path.isdir(train_part) and os.path.isdir(test_part) and _nested(train_part)):
         return ImageFolder(name, size, mode, classes=classes).to_memory(), None
     train = ImageFolder(train_part, size, mode, classes=classes)
-    coloured = train.image is not None and train.image.channels == 3
-    test = ImageFolder(test_part, size, "RGB" if coloured else mode, classes=train.classes)
-    if test.image != train.image:
-        raise FormatError(
-            f"{test.paths[0]} is of another size or colour than {train.paths[0]}",
-            given=test.image,
-            expected=train.image,
-        )
+    if train.image is not None:
+        size, mode = train.image.shape[1:], "L" if train.image.channels == 1 else "RGB"
+    test = ImageFolder(test_part, size, mode, classes=train.classes)
     return train.to_memory(), test.to_memory()
 
 

@@ -8,6 +8,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -32,6 +33,7 @@ from chainrule.errors import (
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 _MAX_PIXELS = 2**26
+_KEPT, _DEFAULT, _ORIENTATION = 128, (64, 64), 0x0112
 # Pillow's names of raw modes with 16-bit samples; its 8-bit modes would drop the lower 8 bits.
 _SIXTEEN_BITS = re.compile(r";16[BLN]")
 
@@ -61,17 +63,21 @@ def read_image(
     size: (height, width) to resize to, with Lanczos filtering.
     max_pixels: the limit of width · height, checked before decoding.
 
-    Raises FormatError for other formats, damaged or truncated files, and too many pixels. Images
-    that cannot be represented without loss are refused too: 16 bits per channel, several frames,
-    transparency.
+    Transparent pixels are put onto white. Raises FormatError for other formats, damaged or
+    truncated files, and too many pixels. Images that cannot be represented without loss are refused
+    too: 16 bits per channel, several frames.
     """
-    pillow = _pillow()
+    return pixels_of(_decode(_pillow(), path, max_pixels), mode, size)
+
+
+def pixels_of(picture: Any, mode: str | None = None, size: tuple[int, int] | None = None) -> Array:
+    """The pixels of an image of Pillow: uint8 (C, H, W). Options as of :func:`read_image`."""
     if mode not in (None, "L", "RGB"):
         raise ArgumentError("unknown image mode", given=mode, expected="'L' or 'RGB'")
-    picture = _opaque(_decode(pillow, path, max_pixels), path)
+    picture = _opaque(picture)
     picture = picture.convert(mode or ("L" if picture.mode in ("1", "L") else "RGB"))
     if size is not None and picture.size != (size[1], size[0]):
-        picture = picture.resize((size[1], size[0]), pillow.Resampling.LANCZOS)
+        picture = picture.resize((size[1], size[0]), _pillow().Resampling.LANCZOS)
     pixels = np.array(picture, np.uint8)
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
@@ -153,18 +159,29 @@ def _upright(picture: Any) -> Any:
     return ImageOps.exif_transpose(picture)
 
 
-def _opaque(picture: Any, path: PathLike) -> Any:
-    """The image without its alpha channel, which must be opaque everywhere."""
+def _opaque(picture: Any) -> Any:
+    """The image without its alpha channel, put onto white."""
     if picture.mode not in ("LA", "RGBA", "PA") and "transparency" not in picture.info:
         return picture
     layered = picture.convert("RGBA")
-    if layered.getextrema()[3][0] < 255:
-        raise FormatError(
-            f"{os.fspath(path)}: the image has transparent pixels",
-            expected="an opaque image",
-            instead="Save a copy on the background that the training images have.",
-        )
-    return layered.convert("L" if picture.mode == "LA" else "RGB")
+    white = _pillow().new("RGBA", layered.size, "white")
+    white.alpha_composite(layered)
+    return white.convert("L" if picture.mode == "LA" else "RGB")
+
+
+def _survey(paths: Sequence[str]) -> tuple[set[tuple[int, int]], bool]:
+    """The sizes (height, width) of images by their headers, and whether all of them are grey.
+
+    An image without a sound header is left out; it is an error when it is read.
+    """
+    pillow, sizes, grey = _pillow(), set(), True
+    for path in paths:
+        with suppress(Exception), open_regular(path) as (file, _), pillow.open(file) as picture:
+            lying = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            width, height = picture.size
+            sizes.add((width, height) if lying else (height, width))
+            grey &= picture.mode in ("1", "L", "LA")
+    return sizes, grey
 
 
 class ImageFolder(Dataset):
@@ -177,9 +194,9 @@ class ImageFolder(Dataset):
 
     Parameters
     ----------
-    size: (height, width) to resize all images to; by default all must have one size.
-    mode: "L" or "RGB"; by default the mode of the first file. A colour image is then an error if
-        the first one is grey.
+    size: (height, width) to resize all images to; by default, images of one size up to 128 × 128
+        keep it, and others become 64 × 64.
+    mode: "L" or "RGB"; by default "L" if all images are grey.
     transform: applied to uint8 batches (N, C, H, W); by default `Rescale(255)`.
     classes: the names of the classes in label order, if known from training.
 
@@ -208,10 +225,14 @@ class ImageFolder(Dataset):
         self.paths = [path for paths in found.values() for path in paths]
         places = [self.classes.index(name) for name, paths in found.items() for _ in paths]
         self.labels = np.array(places, np.int64)
-        first = read_image(self.paths[0], mode, size)
-        self._size = size
-        self._mode = "RGB" if len(first) == 3 else mode  # grey becomes RGB without loss
-        self.image = ImageFormat(*first.shape)
+        if size is None or mode is None:
+            sizes, grey = _survey(self.paths)
+            mode = mode or ("L" if grey else "RGB")
+            if size is None and (len(sizes) != 1 or max(max(size) for size in sizes) > _KEPT):
+                size = _DEFAULT
+            size = size or sizes.pop()
+        self._size, self._mode = size, mode
+        self.image = ImageFormat(1 if mode == "L" else 3, *size)
         self.task = CLASSIFICATION
         self.transform = Rescale(255) if transform is None else transform
         self.random = self.transform.random
@@ -232,32 +253,15 @@ class ImageFolder(Dataset):
         return (raw if transform is None else transform(raw, generator)), labels
 
     def _read(self, indices: Sequence[int] | Array) -> tuple[Array, Array]:
-        facts = self.image
-        shape = facts.shape if facts is not None else (0, 0, 0)
-        raw = np.empty((len(indices), *shape), np.uint8)
+        channels = 1 if self._mode == "L" else 3
+        raw = np.empty((len(indices), channels, *self._size), np.uint8)
         for place, index in enumerate(indices):
-            path = self.paths[int(index)]
             try:
-                pixels = read_image(path, self._mode, self._size)
-                if pixels.shape != shape:
-                    raise self._odd_one(path, pixels.shape)
+                raw[place] = read_image(self.paths[int(index)], self._mode, self._size)
             except Exception as error:
                 error.add_note(f"while reading sample {int(index)} of ImageFolder")
                 raise
-            raw[place] = pixels
         return raw, self.labels[as_indices(indices)]
-
-    def _odd_one(self, path: str, shape: tuple[int, ...]) -> FormatError:
-        facts = self.image
-        coloured = facts is not None and shape[0] != facts.channels
-        return FormatError(
-            f"{path} is {'in colour' if coloured else 'of another size'}, unlike {self.paths[0]}",
-            given=shape,
-            expected=None if facts is None else facts.shape,
-            instead="Say what all images become: mode='L' or mode='RGB'."
-            if coloured
-            else "Resize all images: size=(height, width).",
-        )
 
     def to_memory(self) -> ArrayDataset:
         """The same dataset with all images in memory as uint8."""

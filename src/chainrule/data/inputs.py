@@ -13,7 +13,8 @@ from chainrule.data.cells import open_cells
 from chainrule.data.columns import TABLES, read_columns
 from chainrule.data.dataset import as_numbers
 from chainrule.data.files import PathLike
-from chainrule.data.images import is_image, read_image
+from chainrule.data.framing import Framed, Framing
+from chainrule.data.images import is_image, pixels_of, read_image
 from chainrule.data.numpy_files import read_npy
 from chainrule.data.schema import Schema
 from chainrule.data.sources import pixel_order
@@ -28,15 +29,17 @@ def read_inputs(
     *,
     delimiter: str | None = None,
     header: bool | None = None,
+    framing: Framing | None = None,
+    invert: bool | None = None,
 ) -> Array:
     """Raw samples, preprocessed for a trained model: float32 (n, *input_shape).
 
-    source: the path of a table (one input per row), of an image (resized to the training images),
-        or of a `.npy` file; or a DataFrame, an array, or a list of rows. Columns are matched by
-        name, and others are ignored. Rows without names have the features in the order of training.
-        Pixels go from 0 to the maximum of the training images; floats that go only to 1 are shares
-        of this maximum.
+    source: the path of a table (one input per row), of an image, or of a `.npy` file; or an image
+        of Pillow, a DataFrame, an array, or a list of rows. Columns are matched by name, and others
+        are ignored. Rows without names have the features in the order of training. Pixels go from 0
+        to the maximum of the training images; floats that go only to 1 are shares of this maximum.
     description: the record of `train.describe()`. delimiter, header: see :func:`read_csv`.
+    framing, invert: see :func:`read_picture`.
 
     Raises FormatError, ShapeError, and NonFiniteError for numbers that float32 cannot hold.
     """
@@ -47,8 +50,9 @@ def read_inputs(
         names = [column.name for column in schema.features]
         reading: dict[str, Any] = {"delimiter": delimiter, "header": header, "wanted": names}
         raw = schema.inputs(read_columns(source, names=names, **reading))
-    elif image and _is_file(source) and is_image(name):
-        raw = _picture(name, image)
+    elif image and is_picture(source):
+        seen = read_picture(source, image, framing, invert)
+        raw = (seen.pixels[None] * image["maximum"]).astype(np.float32)
     else:
         raw = _numbers(source, description, delimiter, header)
         raw = _as_pictures(raw, image, name) if image else raw
@@ -75,11 +79,38 @@ def _is_file(source: Any, suffixes: Sequence[str] | None = None) -> bool:
     return suffixes is None or os.path.splitext(os.fspath(source))[1].lower() in suffixes
 
 
-def _picture(path: str, image: Mapping[str, Any]) -> Array:
-    """The image in a file with the size and the values of the training images: (1, C, H, W)."""
-    mode = "L" if image["channels"] == 1 else "RGB"
-    pixels = read_image(path, mode, (image["height"], image["width"]))[None]
-    return (pixels * (image["maximum"] / 255.0)).astype(np.float32)
+def is_picture(source: Any) -> bool:
+    """Whether a source is the path of an image, or an image of Pillow."""
+    if hasattr(source, "getbands"):
+        return True
+    return _is_file(source) and is_image(os.fspath(source))
+
+
+def read_picture(
+    source: Any,
+    image: Mapping[str, Any],
+    framing: Framing | None = None,
+    invert: bool | None = None,
+) -> Framed:
+    """An image as the training images are: pixels (C, H, W) from 0 to 1, and what was done to it.
+
+    With the `framing` of the training images, the figure is cropped, scaled and placed as in them;
+    else the whole image is resized. invert: whether light and dark are exchanged; by default as the
+    background of the image says.
+    """
+    shape = (image["height"], image["width"])
+    if framing is not None and image["channels"] == 1:
+        name = os.fspath(source) if _is_file(source) else "the picture"
+        framed = framing(_pixels(source, "RGB"), shape, invert, name)
+        return Framed(framed.pixels[None], framed.steps)
+    found = _pixels(source, "L" if image["channels"] == 1 else "RGB", shape) / 255
+    steps = [f"resized to {shape[0]} × {shape[1]} pixels"]
+    return Framed(1 - found, ["inverted", *steps]) if invert else Framed(found, steps)
+
+
+def _pixels(source: Any, mode: str, size: tuple[int, int] | None = None) -> Array:
+    read = read_image if _is_file(source) else pixels_of
+    return read(source, mode, size)
 
 
 def _numbers(

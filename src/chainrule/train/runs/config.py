@@ -12,20 +12,22 @@ from typing import Any
 import numpy as np
 
 from chainrule.data.files import PathLike
+from chainrule.data.framing import Framing
 from chainrule.errors import ArgumentError, CheckpointError, FormatError, listing
 from chainrule.train.io.atomic import write_atomic
 from chainrule.train.io.records import check_ranges, read_record
 from chainrule.train.io.strict_json import read_json, to_json
 
 FORMAT = 1
-_MANY = 2**31
+_MANY, _LARGEST = 2**31, 2**13
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """The source of the data, the options of a table, and the split.
 
-    label to missing: the options of a table, see `cr.data.table`.
+    label to missing: the options of a table, see `cr.data.table`. size: (height, width) of the
+    images of a folder.
     """
 
     source: str
@@ -38,12 +40,17 @@ class DataConfig:
     drop: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     flat: bool | None = None
+    size: list[int] | None = None
     test_size: float = 0.2
     valid_fraction: float = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_ranges(self, test_size=(0, 1), valid_fraction=(0, 1), seed=(0, 2**63))
+        if self.size is not None and not (
+            len(self.size) == 2 and all(1 <= side <= _LARGEST for side in self.size)
+        ):
+            raise ArgumentError("size is a height and a width", given=self.size)
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,11 @@ class TargetConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The config of a run: data, inputs, model, loss, training, and versions."""
+    """The config of a run: data, inputs, model, loss, training, and versions.
+
+    target: the scale of the targets of a regression. framing: how the training pictures show their
+    figures.
+    """
 
     name: str
     data: DataConfig
@@ -144,6 +155,7 @@ class RunConfig:
     outputs: int
     training: TrainingConfig
     target: TargetConfig | None = None
+    framing: Framing | None = None
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 

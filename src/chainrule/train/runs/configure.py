@@ -13,6 +13,7 @@ import numpy as np
 from chainrule.data.catalog import open_dataset
 from chainrule.data.dataset import REGRESSION, ArrayDataset
 from chainrule.data.encoding import EncodeTable
+from chainrule.data.framing import Framing
 from chainrule.errors import ArgumentError
 from chainrule.train.io.records import read_record
 from chainrule.train.runs.architecture import cnn, default_hidden, mlp, own_file
@@ -27,7 +28,7 @@ from chainrule.train.runs.config import (
 )
 from chainrule.train.runs.tabular import tabular
 
-_MANY = 10_000
+_MANY, _ENOUGH = 10_000, 2_000
 
 
 def configure(
@@ -70,6 +71,7 @@ def configure(
         loss=loss,
         outputs=outputs,
         target=target,
+        framing=_framing(train),
         training=TrainingConfig(**chosen),
         versions=versions(),
     )
@@ -80,6 +82,7 @@ def open_data(data: DataConfig) -> tuple[ArrayDataset, ArrayDataset]:
     return open_dataset(
         data.source,
         flat=data.flat,
+        size=None if data.size is None else (data.size[0], data.size[1]),
         test_size=data.test_size,
         seed=data.seed,
         label=data.label,
@@ -91,6 +94,14 @@ def open_data(data: DataConfig) -> tuple[ArrayDataset, ArrayDataset]:
         drop=data.drop,
         missing=data.missing,
     )
+
+
+def _framing(train: ArrayDataset) -> Framing | None:
+    """How grey training images show one figure each; None for other data."""
+    if train.image is None or train.image.channels != 1:
+        return None
+    images = train.arrays[0][:_ENOUGH].reshape(-1, train.image.height, train.image.width)
+    return Framing.fit(images / train.image.maximum)
 
 
 def _task(train: ArrayDataset) -> tuple[str, int, TargetConfig | None]:

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from chainrule import optim
 from chainrule.data.catalog import open_like
 from chainrule.data.dataset import CLASSIFICATION, ArrayDataset, Dataset
 from chainrule.data.files import PathLike
-from chainrule.data.inputs import read_inputs
+from chainrule.data.framing import Framed
+from chainrule.data.inputs import read_inputs, read_picture
 from chainrule.data.labels import encode_labels, label_text
 from chainrule.data.loader import DataLoader
 from chainrule.data.splits import random_split
@@ -29,6 +31,7 @@ from chainrule.train.io.files import save
 from chainrule.train.io.strict_json import to_json
 from chainrule.train.runs.config import RunConfig, load_config
 from chainrule.train.runs.folder import RunFolder
+from chainrule.train.runs.neighbours import Neighbours
 from chainrule.train.runs.page import write_report
 from chainrule.train.trainer import Trainer
 from chainrule.train.training import Callback
@@ -161,7 +164,9 @@ class Run(RunFolder):
         if history.interrupted:
             return history, None
         save(trainer.model.state_dict(), self.path("model.safetensors"))
-        self.__dict__.pop("model", None)
+        Neighbours.fit(train, c.seed).save(self.path("neighbours.safetensors"))
+        for name in ("model", "neighbours"):
+            self.__dict__.pop(name, None)
         results = {"test": trainer.evaluate(test), "seconds": round(seconds, 2)}
         write_atomic(self.path("results.json"), [to_json(results, indent=2)])
         return history, results
@@ -209,15 +214,78 @@ class Run(RunFolder):
         """Write `report.html`, one offline page, into the folder; returns its path."""
         return write_report(self)
 
-    def inputs(self, x: Any, **reading: Any) -> Array:
-        """Raw samples as inputs of the model: float32 (n, *input_shape)."""
-        record = dataclasses.asdict(self.config.inputs)
-        return read_inputs(_plain(x), record, **self.reading(**reading))
+    def inputs(self, x: Any, **options: Any) -> Array:
+        """Raw samples as inputs of the model: float32 (n, *input_shape).
 
-    def outputs(self, x: Any, **reading: Any) -> Array:
-        """The outputs of the model for raw samples, or for a dataset."""
+        options: `delimiter` and `header` of a table; `invert`, `crop` and `size` of a picture, see
+            :meth:`picture`.
+        """
+        reading = {name: options.pop(name, None) for name in ("delimiter", "header")}
+        record, view = dataclasses.asdict(self.config.inputs), self._view(**options)
+        if isinstance(x, list) and x and isinstance(x[0], (str, os.PathLike)):
+            parts = [read_inputs(path, record, **self.reading(**reading), **view) for path in x]
+            return np.concatenate(parts)
+        return read_inputs(_plain(x), record, **self.reading(**reading), **view)
+
+    def picture(
+        self,
+        source: Any,
+        invert: bool | None = None,
+        crop: bool | None = None,
+        size: float | None = None,
+    ) -> Framed:
+        """The picture that the model sees of an image: pixels (C, H, W) from 0 to 1, and the steps
+        that led to it.
+
+        source: the path of an image, or an image of Pillow.
+        invert: whether light and dark are exchanged; by default as the background says.
+        crop: whether the figure is cropped and placed as in training; by default if the training
+            pictures show one figure each, on a plain background. False resizes the whole image.
+        size: the larger side of the figure in pixels; by default as in training.
+        """
+        image = self.config.inputs.image
+        if image is None:
+            raise ArgumentError("the training data of this run are no pictures", given=source)
+        return read_picture(source, dataclasses.asdict(image), **self._view(invert, crop, size))
+
+    def _view(
+        self,
+        invert: bool | None = None,
+        crop: bool | None = None,
+        size: float | None = None,
+    ) -> dict[str, Any]:
+        framing = None if crop is False else self.config.framing
+        if framing is None and (crop or size is not None):
+            raise ArgumentError(
+                "the training pictures show no single figure on a plain background",
+                instead="Leave out crop and size (--crop, --size).",
+            )
+        if framing is not None and size is not None:
+            framing = dataclasses.replace(framing, size=size)
+        return {"framing": framing, "invert": invert}
+
+    def outputs(self, x: Any, **options: Any) -> Array:
+        """The outputs of the model for raw samples, or for a dataset. options: of `inputs`."""
         ready = isinstance(x, (Dataset, DataLoader))
-        return outputs_of(self.model, x if ready else self.inputs(x, **reading))
+        return outputs_of(self.model, x if ready else self.inputs(x, **options))
+
+    @cached_property
+    def neighbours(self) -> Neighbours | None:
+        """Training inputs that others are compared with; None for a run that has none."""
+        path = self.path("neighbours.safetensors")
+        return Neighbours.load(path) if os.path.exists(path) else None
+
+    def distances(self, x: Any, **options: Any) -> Array:
+        """How far each sample is from the training data: more than 1 is unusual.
+
+        The distance to the nearest of 2,000 training samples, in units of the distance that 99 % of
+        these do not exceed to their nearest other one. options: of `inputs`.
+        """
+        if self.neighbours is None:
+            raise CheckpointError(
+                f"{self.folder} holds no training samples", instead="Train the run again."
+            )
+        return self.neighbours.distances(self.inputs(x, **options))
 
     def _labelled(self, x: Array, y: Array) -> ArrayDataset:
         """A dataset of inputs, and of labels as they are named in training."""
@@ -255,9 +323,17 @@ class Run(RunFolder):
             "header": data.header if header is None else header,
         }
 
-    def records(self, x: Any, **reading: Any) -> list[dict[str, Any]]:
-        """A record for each sample, with class and probabilities, or value, as `predict` prints."""
-        outputs = self.outputs(x, **reading)
+    def records(self, x: Any, **options: Any) -> list[dict[str, Any]]:
+        """A record for each sample, with class and probabilities, or value, as `predict` prints,
+        and its distance from the training data. options: of `inputs`."""
+        inputs = self.inputs(x, **options)
+        records = self._records(outputs_of(self.model, inputs))
+        if self.neighbours is not None:
+            for record, distance in zip(records, self.neighbours.distances(inputs), strict=True):
+                record["distance"] = float(distance)
+        return records
+
+    def _records(self, outputs: Array) -> list[dict[str, Any]]:
         if not self.predicts.classes:
             return [{"value": row.tolist()} for row in self.values(outputs)]
         shares, chosen = self.predicts.probabilities(outputs), self.predicts.decide(outputs)

@@ -1,0 +1,56 @@
+"""Pictures and wrapped lines for a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from typing import Any
+
+import numpy as np
+
+_SHADES = " ░▒▓█"
+
+
+def columns() -> int:
+    """The width of the terminal, at most 100 columns."""
+    return min(100, shutil.get_terminal_size().columns)
+
+
+def wrapped(text: str, indent: int = 2, hanging: int = 2) -> str:
+    """Text in lines that fit the terminal, broken between words only."""
+    return textwrap.fill(
+        text,
+        max(20, columns()),
+        initial_indent=" " * indent,
+        subsequent_indent=" " * (indent + hanging),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def listed(pairs: list[tuple[str, str]]) -> list[str]:
+    """Lines with a term and its explanation beside it, or below it if the terminal is narrow."""
+    width = max(len(term) for term, _ in pairs)
+    if width + max(len(what) for _, what in pairs) + 4 <= columns():
+        return [f"  {term:<{width}}  {what}" for term, what in pairs]
+    return [line for term, what in pairs for line in (f"  {term}", wrapped(what, 6, 0))]
+
+
+def shades(pixels: Any, width: int | None = None) -> list[str]:
+    """A picture (C, H, W) with values from 0 to 1 as lines of text, in five shades.
+
+    A pixel is two characters wide if the picture fits; a large picture is averaged.
+
+    >>> shades(np.array([[[0.0, 1.0], [0.5, 0.25]]]), 80)
+    ['  ██', '▒▒░░']
+    """
+    width = columns() - 4 if width is None else width
+    grey = np.asarray(pixels).mean(axis=0)
+    step = max(1, -(-grey.shape[1] // width))
+    wide = 2 if 2 * grey.shape[1] <= width else 1
+    rows = step * (1 if wide == 2 else 2)  # A character is about twice as high as wide.
+    height, length = max(1, grey.shape[0] // rows), max(1, grey.shape[1] // step)
+    grey = grey[: height * rows, : length * step]
+    means = grey.reshape(height, -1, length, grey.shape[1] // length).mean(axis=(1, 3))
+    codes = np.clip((means * len(_SHADES)).astype(int), 0, len(_SHADES) - 1)
+    return ["".join(_SHADES[code] * wide for code in row) for row in codes]
