@@ -17,7 +17,8 @@ import chainrule as cr
 from chainrule import models, nn, optim
 from chainrule.cli import main
 from chainrule.errors import ArgumentError, ChainruleError
-from chainrule.formats.c.expressions import Symbol, traced
+from chainrule.formats.c.expressions import traced
+from chainrule.formats.symbols import leaf
 from chainrule.kinds import Elementwise
 from chainrule.nn import functional as F
 from chainrule.primitive import registry
@@ -230,7 +231,7 @@ def test_elementwise_ops_are_traced_from_their_records(tmp_path: Path) -> None:
         xs, params = next(iter(record.samples(np.random.default_rng(0))))
         xs = [np.asarray(x) for x in xs]
         xs = [x.astype(np.float32) if x.dtype.kind == "f" else x for x in xs]
-        if traced(record, [Symbol("x", x.dtype) for x in xs], params) is None:
+        if traced(record, [leaf("x", x.dtype) for x in xs], params) is None:
             left_out.append(name)
             continue
         calls.append((name, len(arrays), len(xs), params))

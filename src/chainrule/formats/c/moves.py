@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ArgumentError
-from chainrule.formats.c.expressions import BOOL, Symbol, statements, traced
+from chainrule.formats.c.expressions import statements, traced
 from chainrule.formats.c.table import Call, Code, of_kind, translation
 from chainrule.formats.c.writer import Place, c_type, literal
+from chainrule.formats.symbols import BOOL, Symbol, leaf, number
 from chainrule.graph import Equation, Graph, Value
 from chainrule.kinds import Elementwise, Reduction, Update
 from chainrule.primitive import Shape
@@ -50,7 +51,7 @@ def _formulas(
         inner[value] = element(call, place, shape, at)
     if body:
         for value, array in body.constants.items():
-            inner[value] = Symbol(literal(array, value.dtype), value.dtype)
+            inner[value] = number(array, value.dtype)
     for equation in equations:
         operands = [inner[v] for v in equation.inputs]
         result = traced(equation.primitive, operands, equation.params)
@@ -68,15 +69,20 @@ def _formulas(
 
 def element(call: Code, place: Place, shape: Shape, at: list[str]) -> Symbol:
     """The element of an input at a position of a larger shape; a known number as itself."""
-    number = call.numbers.get(place.name)
-    if number is not None:
-        return Symbol(literal(number, place.dtype), place.dtype)
-    return Symbol(place.seen_as(shape).at(at), place.dtype)
+    known = call.numbers.get(place.name)
+    if known is not None:
+        return number(known, place.dtype)
+    return leaf(place.seen_as(shape).at(at), place.dtype)
+
+
+def text_of(call: Code, place: Place, shape: Shape, at: list[str]) -> str:
+    """`element` as text."""
+    return statements([element(call, place, shape, at)], str)[1][0]
 
 
 def copy(call: Code, source: Place, target: Place) -> None:
     with call.write.loops(target.shape) as at:
-        call.write.line(f"{target.at(at)} = {element(call, source, target.shape, at).pattern};")
+        call.write.line(f"{target.at(at)} = {text_of(call, source, target.shape, at)};")
 
 
 def part(place: Place, starts: list[int], shape: Shape, steps: list[int] | None = None) -> Place:
@@ -229,7 +235,7 @@ def update(call: Call, **flags: Any) -> None:
         symbols = [_argument(call, x, w, at) for x in call.inputs]
         results = call.formula()(*symbols, **flags)
         arrays = [
-            r if isinstance(r, Symbol) else Symbol(str(r), y.dtype)
+            r if isinstance(r, Symbol) else number(r, y.dtype)
             for r, y in zip(results, call.outputs, strict=True)
         ]
         casts = [r.astype(y.dtype) for r, y in zip(arrays, call.outputs, strict=True)]
@@ -247,9 +253,9 @@ def update(call: Call, **flags: Any) -> None:
 def _argument(call: Call, x: Place, w: Place, at: list[str]) -> Any:
     """Weights and state by element; other inputs are numbers, or tuples of them."""
     if x.dtype == w.dtype:
-        return Symbol(x.at(at), x.dtype)
+        return leaf(x.at(at), x.dtype)
     if x.name in call.numbers:
-        return Symbol(literal(call.numbers[x.name], x.dtype), x.dtype, weak=True)
+        return number(call.numbers[x.name], x.dtype, weak=True)
     places = [[str(i)] for i in range(x.shape[0])] if x.shape else [[]]
-    numbers = [Symbol(x.at(place), x.dtype, weak=True) for place in places]
+    numbers = [leaf(x.at(place), x.dtype, weak=True) for place in places]
     return numbers if x.shape else numbers[0]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from chainrule.formats.c.expressions import for_floats
-from chainrule.formats.c.moves import element, fill, kept_shape, over_dims, unknown
+from chainrule.formats.c.moves import fill, kept_shape, over_dims, text_of, unknown
 from chainrule.formats.c.table import Call, translation
 from chainrule.formats.c.writer import Place, c_type, literal
 from chainrule.primitive import DType, Shape
@@ -126,7 +126,7 @@ def cross_entropy_gradient(call: Call, ignore_index: int, reduction: str) -> Non
     with write.loops([n], "n") as (row,):
         write.line(f"rows += {t.at([row])} != {ignore_index};")
     with write.loops([n], "n") as (row,):
-        label, scale = t.at([row]), element(call, g, (n,), [row]).pattern
+        label, scale = t.at([row]), text_of(call, g, (n,), [row])
         share = f"{scale} / ({kind})rows" if reduction == "mean" else scale
         write.line(f"const {kind} share = {label} == {ignore_index} ? 0 : {share};")
         _softmax(call, x, y, [row, "0"], 1)
