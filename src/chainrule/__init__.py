@@ -64,7 +64,7 @@ uint8, bool = _dtype("uint8"), _dtype("bool")
 if _TYPE_CHECKING:
     from chainrule import data as data, linalg as linalg, models as models, nn as nn
     from chainrule import optim as optim, train as train
-    from chainrule.formats import c as c
+    from chainrule.formats import c as c, onnx as onnx
     from chainrule.compiler import Compiled as Compiled, Trace as Trace
     from chainrule.compiler import compile as compile, trace as trace
     from chainrule.train import (
@@ -77,7 +77,7 @@ _LATER = {
     "Trainer": "train", "load": "train", "load_run": "train", "save": "train",
 }  # fmt: skip
 _PARTS = ("compiler", "data", "linalg", "models", "nn", "optim", "train")
-_FORMATS = ("c",)
+_FORMATS = ("c", "onnx")
 
 
 if not _TYPE_CHECKING:  # a type checker knows which names there are

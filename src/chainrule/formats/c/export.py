@@ -18,11 +18,11 @@ from chainrule.compiler.passes.dead import remove_dead
 from chainrule.compiler.passes.fusion import CHAIN, fuse_elementwise
 from chainrule.compiler.trace import Trace, capture
 from chainrule.errors import ArgumentError
-from chainrule.formats.folding import fold_affine
 from chainrule.formats.c.program import Program, State, source
 from chainrule.formats.c.table import has_translation
 from chainrule.formats.c.writer import Writer, c_type
 from chainrule.formats.decompose import decomposed
+from chainrule.formats.folding import fold_affine
 from chainrule.graph import Equation, Graph, Value
 from chainrule.primitive import Array, Spec
 from chainrule.settings import use
