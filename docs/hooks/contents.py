@@ -15,6 +15,7 @@ FACES = {
     "chainrule.models": "models",
     "chainrule.train": "train",
     "chainrule.formats.c": "export",
+    "chainrule.formats.onnx": "export",
     "chainrule.errors": "errors",
 }
 """The modules whose public names are all shown. Names that no section asks for come at the end of

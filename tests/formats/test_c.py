@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tests.nn.table import LAYERS
 
 import chainrule as cr
-from chainrule import models, nn, optim
+from chainrule import models, nn, optim, tree
 from chainrule.cli import main
 from chainrule.errors import ArgumentError, ChainruleError
 from chainrule.formats.c.expressions import traced
@@ -106,6 +107,29 @@ def test_a_model_in_c_gives_its_results(name: str, tmp_path: Path) -> None:
     cr.c.export(with_statistics(build()), spec, str(path))
     # Relative to results near 1: sums of up to 64 products in another order.
     assert error_of(compiled(path, *STRICT)) < 2e-6
+
+
+def test_every_layer_in_c_gives_its_results(tmp_path: Path) -> None:
+    """All layers of the table, as functions of one library."""
+    rng, calls = np.random.default_rng(0), []
+    for i, row in enumerate(LAYERS):
+        layer, arrays = row.make(nn).eval(), row.arrays(rng, np.float32)
+        outputs = tree.flatten(layer(*map(cr.tensor, arrays)))
+        specs = tuple(cr.spec(*a.shape, dtype=a.dtype) for a in arrays)
+        cr.c.export(layer, specs, str(tmp_path / f"f{i}.c"), name=f"f{i}")
+        calls.append((f"f{i}", row, arrays, [y.detach().numpy() for y in outputs]))
+    library, files = tmp_path / "layers.so", sorted(map(str, tmp_path.glob("*.c")))
+    flags = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-DCHAINRULE_NO_MAIN", "-shared", "-fPIC")
+    command = [COMPILERS[0], *flags, "-o", str(library), *files, "-lm"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    functions = ctypes.CDLL(str(library))
+    for name, row, arrays, expected in calls:
+        found = [np.zeros_like(y, order="C") for y in expected]
+        pointers = [np.ascontiguousarray(a) for a in arrays] + found
+        functions[name](*[a.ctypes.data_as(ctypes.c_void_p) for a in pointers])
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=2e-6, err_msg=str(row))
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -201,7 +225,7 @@ def test_a_run_is_exported(flags: tuple[str, ...], run: Path, tmp_path: Path) ->
 
 def test_other_formats_are_refused_by_their_name(run: Path) -> None:
     result = CliRunner().invoke(main, ["export", str(run), "model.xyz"])
-    assert result.exit_code == 1 and "ends in .c" in result.stderr
+    assert result.exit_code == 1 and "ending in .c or .onnx" in result.stderr
 
 
 @pytest.fixture(scope="module")

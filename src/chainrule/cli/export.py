@@ -18,17 +18,34 @@ from chainrule.cli.group import debug_option, open_run, trust_option
 @trust_option
 @debug_option
 def export(run: str, path: str, int8: bool, train: bool, trust: bool) -> None:
-    """Write the model of RUN as one readable C file.
+    """Write the model of RUN as a .c or an .onnx file.
 
-    PATH ends in .c. The file needs nothing but C's standard library. Compiled as it is, it checks
-    itself against examples of the run's data: cc -O2 -o model model.c -lm && ./model
+    PATH.c is one readable C file, which needs nothing but C's standard library. Compiled as it is,
+    it checks itself against examples of the run's data: cc -O2 -o model model.c -lm && ./model
+
+    PATH.onnx runs in ONNX Runtime and other programs. Needs: pip install 'chainrule[onnx]'.
     """
     from chainrule.errors import ArgumentError
 
-    if os.path.splitext(path)[1] != ".c":
-        raise ArgumentError("unknown format", given=path, expected="a path that ends in .c")
+    kind = os.path.splitext(path)[1]
+    if kind not in (".c", ".onnx"):
+        raise ArgumentError("unknown format", given=path, expected="a path ending in .c or .onnx")
+    if kind == ".onnx" and (int8 or train):
+        raise click.UsageError("--int8 and --train are for C files")
     opened = open_run(run, trust)
-    click.echo(_step(opened, path, int8) if train else _model(opened, path, int8))
+    if kind == ".onnx":
+        _onnx(opened, path)
+    else:
+        click.echo(_step(opened, path, int8) if train else _model(opened, path, int8))
+
+
+def _onnx(run: Any, path: str) -> None:
+    from chainrule.formats import onnx
+    from chainrule.primitive import Spec
+
+    x, _ = run.prepared(run.data[1])[:1]
+    onnx.export(run.model.eval(), Spec(x.shape, x.dtype), path)
+    click.echo(f"{path}: {os.path.getsize(path):,} bytes")
 
 
 def _model(run: Any, path: str, int8: bool) -> Any:

@@ -98,6 +98,12 @@ def fill(call: Code, target: Place, value: float = 0) -> None:
         call.write.line(f"{target.at(at)} = {literal(value, target.dtype)};")
 
 
+@translation("flip")
+def flip(call: Call, dims: Shape) -> None:
+    (x,), (y,) = call.inputs, call.outputs
+    copy(call, viewed(x, lambda array: np.flip(array, dims)), y)
+
+
 @translation("cat")
 def cat(call: Call, dim: int) -> None:
     (y,) = call.outputs

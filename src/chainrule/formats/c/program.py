@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chainrule.compiler.passes.fusion import CHAIN
-from chainrule.formats.c import moves, products, randoms, recurrences, rows
+from chainrule.formats.c import moves, positions, products, randoms, recurrences, rows
 from chainrule.formats.c.moves import chain, copy, unknown, viewed
 from chainrule.formats.c.table import Call, Code, optional_outputs, translation_of
 from chainrule.formats.c.writer import Place, Writer, c_type
 from chainrule.graph import Equation, Graph, Value, names_of, short
-from chainrule.kinds import Elementwise, Moving, Random, Update, View
+from chainrule.kinds import Elementwise, Random, Update, View
 from chainrule.primitive import Array, DType, Shape
 
-TRANSLATIONS = (moves, products, rows, recurrences, randoms)
+TRANSLATIONS = (moves, products, rows, positions, recurrences, randoms)
 """The modules whose translations are in the table."""
 
 RESERVED = frozenset(
@@ -154,9 +154,6 @@ class Program:
         translate = translation_of(equation.primitive)
         if translate is not None:
             translate(call, **equation.params)
-        elif isinstance(equation.primitive.kind, Moving) and len(inputs) == 1:
-            moved = viewed(inputs[0], lambda x: call.formula()(x, **equation.params))
-            copy(call, moved, outputs[0])
         else:
             raise unknown(equation)
 

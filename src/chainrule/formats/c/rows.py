@@ -1,4 +1,4 @@
-"""Ops on whole rows: softmax, normalization, look-ups, attention, losses."""
+"""Ops on whole rows: softmax, normalization, attention, losses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def lines(call: Call, dtype: DType, text: str) -> None:
         call.write.line(line.replace("real", c_type(dtype)))
 
 
-def _row(x: Place, at: list[str], dim: int, index: str) -> str:
+def row_of(x: Place, at: list[str], dim: int, index: str) -> str:
+    """The element of a row at an index along `dim`."""
     return x.at([index if d == dim else i for d, i in enumerate(at)])
 
 
@@ -33,7 +34,7 @@ def _rows(shape: Shape, dim: int) -> list[int]:
 
 def _softmax(call: Call, x: Place, y: Place, at: list[str], dim: int) -> None:
     """Both loops of a softmax: the exponentials, then their share of the total."""
-    n, ex, ey = x.shape[dim], _row(x, at, dim, "c"), _row(y, at, dim, "c")
+    n, ex, ey = x.shape[dim], row_of(x, at, dim, "c"), row_of(y, at, dim, "c")
     lines(
         call,
         y.dtype,
@@ -78,9 +79,9 @@ const real level = top + log(total);
 def log_softmax(call: Call, dim: int) -> None:
     (x,), (y,) = call.inputs, call.outputs
     with call.write.loops(_rows(x.shape, dim)) as at:
-        _level(call, x, lambda c: _row(x, at, dim, c), x.shape[dim])
+        _level(call, x, lambda c: row_of(x, at, dim, c), x.shape[dim])
         call.write.line(f"for (int c = 0; c < {x.shape[dim]}; ++c)")
-        call.write.line(f"    {_row(y, at, dim, 'c')} = {_row(x, at, dim, 'c')} - level;")
+        call.write.line(f"    {row_of(y, at, dim, 'c')} = {row_of(x, at, dim, 'c')} - level;")
 
 
 @translation("logsumexp")
@@ -90,7 +91,7 @@ def logsumexp(call: Call, dims: Shape, keepdim: bool) -> None:
     (x,), (y,), (dim,) = call.inputs, call.outputs, dims
     y = over_dims(y, x.shape, dims, keepdim)
     with call.write.loops(_rows(x.shape, dim)) as at:
-        _level(call, x, lambda c: _row(x, at, dim, c), x.shape[dim])
+        _level(call, x, lambda c: row_of(x, at, dim, c), x.shape[dim])
         call.write.line(f"{y.at(at)} = level;")
 
 
@@ -170,8 +171,8 @@ def cumsum(call: Call, dim: int) -> None:
     with write.loops(_rows(x.shape, dim)) as at:
         write.line(f"{c_type(y.dtype)} total = {literal(0, y.dtype)};")
         write.line(f"for (int c = 0; c < {x.shape[dim]}; ++c) {{")
-        write.line(f"    total += {_row(x, at, dim, 'c')};")
-        write.line(f"    {_row(y, at, dim, 'c')} = total;")
+        write.line(f"    total += {row_of(x, at, dim, 'c')};")
+        write.line(f"    {row_of(y, at, dim, 'c')} = total;")
         write.line("}")
 
 
@@ -185,7 +186,9 @@ def argmax(call: Call, dim: int | None, keepdim: bool) -> None:
     with write.loops(_rows(x.shape, dim)) as at:
         write.line("int best = 0;")
         write.line(f"for (int c = 1; c < {x.shape[dim]}; ++c)")
-        write.line(f"    if ({_row(x, at, dim, 'c')} {sign} {_row(x, at, dim, 'best')}) best = c;")
+        write.line(
+            f"    if ({row_of(x, at, dim, 'c')} {sign} {row_of(x, at, dim, 'best')}) best = c;"
+        )
         write.line(f"{y.at(at)} = best;")
 
 
@@ -194,45 +197,6 @@ def one_hot(call: Call, num_classes: int, dtype: DType) -> None:
     (labels,), (y,) = call.inputs, call.outputs
     with call.write.loops(y.shape) as at:
         call.write.line(f"{y.at(at)} = {labels.at(at[:-1])} == {at[-1]};")
-
-
-@translation("embedding")
-def embedding(call: Call, padding: int | None) -> None:
-    (i, w), (y,) = call.inputs, call.outputs
-    with call.write.loops(y.shape) as at:
-        row = f"(int){i.at(at[:-1])}"
-        scales = call.scales.get(w.name)
-        scale = f" * {scales}[{row}]" if scales else ""
-        call.write.line(f"{y.at(at)} = {w.at([row, at[-1]])}{scale};")
-
-
-@translation("gather")
-def gather(call: Call, dim: int) -> None:
-    (x, index), (y,) = call.inputs, call.outputs
-    with call.write.loops(y.shape) as at:
-        call.write.line(f"{y.at(at)} = {_row(x, at, dim, f'(int){index.at(at)}')};")
-
-
-@translation("scatter_add")
-def scatter_add(call: Call, shape: Shape, dim: int) -> None:
-    (x, index), (y,) = call.inputs, call.outputs
-    fill(call, y)
-    with call.write.loops(x.shape) as at:
-        call.write.line(f"{_row(y, at, dim, f'(int){index.at(at)}')} += {x.at(at)};")
-
-
-@translation("take")
-def take(call: Call, index: tuple[object, ...]) -> None:
-    x, *indices = call.inputs
-    (y,) = call.outputs
-    if len(index) != 1 or len(indices) != 1 or isinstance(index[0], (slice, int)):
-        raise unknown(call.equation)
-    places, n = indices[0], x.shape[0]
-    depth = len(places.shape)
-    with call.write.loops(y.shape) as at:
-        call.write.line(f"const int at = (int){places.at(at[:depth])};")
-        source = x.at([f"at < 0 ? at + {n} : at", *at[depth:]])
-        call.write.line(f"{y.at(at)} = {source};")
 
 
 # -- attention -----------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from typing import Any
 
 from chainrule.formats.c.writer import Place, Writer
 from chainrule.graph import Equation
-from chainrule.kinds import Moving, View
 from chainrule.primitive import Array, Primitive
 
 
@@ -87,6 +86,5 @@ def translation_of(primitive: Primitive) -> Translation | None:
 
 
 def has_translation(primitive: Primitive) -> bool:
-    """Whether there is a translation, or the op only moves elements."""
-    moves = isinstance(primitive.kind, (View, Moving))
-    return moves or translation_of(primitive) is not None
+    """Whether there is a translation, or the op is a view, which needs none."""
+    return primitive.view is not None or translation_of(primitive) is not None

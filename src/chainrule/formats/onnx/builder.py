@@ -60,6 +60,16 @@ class Builder:
     def ints(self, values: Sequence[int]) -> str:
         return self.constant(np.array(values, INT64))
 
+    def keep(self, outputs: set[str]) -> None:
+        """Remove nodes and constants that none of these outputs needs."""
+        needed, nodes = set(outputs), []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.output):
+                needed.update(node.input)
+                nodes.append(node)
+        self.nodes = nodes[::-1]
+        self.initializers = {k: v for k, v in self.initializers.items() if k in needed}
+
     # -- sizes -----------------------------------------------------------------------------------
 
     def shape(self, first: Shape, second: Shape) -> str:

@@ -62,7 +62,7 @@ def export(
     input_names, output_names: by default the names of the model's parameters, and `output`.
     opset: the version of ONNX's operators, 17 to 21.
 
-    Weights are initializers with their names in the state dict. A factor and shift for each channel,
+    Weights are initializers with their names in the state dict. A factor and shift of channels,
     such as batch norm, becomes part of the layer before it. Raises ArgumentError for a model in
     training mode and for an op without a translation, with its line; no file is written then.
 
@@ -161,6 +161,7 @@ class _Export:
             unique = build.name(name)
             build.nodes.append(helper.make_node("Identity", [self._name(value)], [unique]))
             outputs.append(self._info(unique, value, batch))
+        build.keep({info.name for info in outputs})
         graph = helper.make_graph(
             build.nodes,
             "chainrule",

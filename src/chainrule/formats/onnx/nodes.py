@@ -9,6 +9,7 @@ import numpy as np
 from onnx import helper
 
 from chainrule.formats.onnx.table import Call, translation, unknown
+from chainrule.ops.positions import HERE, spelled_out
 from chainrule.primitive import DType, Shape
 
 # -- views and copies ----------------------------------------------------------------------------
@@ -41,10 +42,10 @@ def identity(call: Call) -> str:
 
 @translation("slice")
 def slice_(call: Call, index: tuple[Any, ...]) -> str:
-    build, rank = call.build, call.ndim()
-    if len(index) > rank or any(not isinstance(i, (int, slice)) for i in index):
+    build, sizes = call.build, call.equation.inputs[0].shape
+    index = _parts(index, sizes)
+    if None in index:
         raise unknown(call.equation, f" with the index {index}")
-    sizes = call.equation.inputs[0].shape
     far = np.iinfo(np.int64)
     parts = []
     for d, part in enumerate(index):
@@ -61,6 +62,11 @@ def slice_(call: Call, index: tuple[Any, ...]) -> str:
         y = build.node("Slice", y, *map(build.ints, (starts, stops, dims, steps)))
     dropped = [d for d, part in enumerate(index) if isinstance(part, int)]
     return build.node("Squeeze", y, build.ints(dropped)) if dropped else y
+
+
+def _parts(index: tuple[Any, ...], shape: Shape) -> tuple[Any, ...]:
+    """A part of the index for every dimension."""
+    return tuple(part for part in spelled_out(index, shape) if part is not Ellipsis)
 
 
 @translation("flip")
@@ -204,19 +210,23 @@ def convolution(call: Call, geometry: Any) -> str:
     )
 
 
-@translation("convolution_input")
-def transposed_convolution(call: Call, shape: Shape, geometry: Any) -> str:
-    kernel, given = call.equation.inputs[1].shape[2:], call.equation.inputs[0].shape[2:]
-    more = [
+def _beyond(shape: Shape, kernel: Shape, given: Shape, geometry: Any) -> list[int]:
+    """How many elements the output has beyond those that the last position of the kernel meets."""
+    return [
         n - (s * (m - 1) + d * (k - 1) + 1 - before - after)
         for n, m, k, s, (before, after), d in zip(
             shape[2:], given, kernel, geometry.stride, geometry.padding, geometry.dilation,
             strict=True,
         )
     ]  # fmt: skip
+
+
+@translation("convolution_input")
+def transposed_convolution(call: Call, shape: Shape, geometry: Any) -> str:
+    kernel, given = call.equation.inputs[1].shape[2:], call.equation.inputs[0].shape[2:]
     return call.build.node(
         "ConvTranspose", *call.inputs, kernel_shape=list(kernel), group=geometry.groups,
-        output_padding=more, **_moves(geometry),
+        output_padding=_beyond(shape, kernel, given, geometry), **_moves(geometry),
     )  # fmt: skip
 
 
@@ -244,6 +254,18 @@ def avg_pool(call: Call, kernel: Shape, geometry: Any, divisor: int) -> str:
     return (
         y if scale == 1 else call.build.node("Mul", y, call.build.constant(scale, call.spec.dtype))
     )
+
+
+@translation("avg_pool_input")
+def spread_average(call: Call, shape: Shape, kernel: Shape, geometry: Any, divisor: int) -> str:
+    """The transposed convolution of each channel with a kernel of 1/divisor."""
+    channels = shape[1]
+    weights = np.full((channels, 1, *kernel), 1 / divisor, call.spec.dtype)
+    given = call.equation.inputs[0].shape[2:]
+    return call.build.node(
+        "ConvTranspose", *call.inputs, call.build.constant(weights), kernel_shape=list(kernel),
+        group=channels, output_padding=_beyond(shape, kernel, given, geometry), **_moves(geometry),
+    )  # fmt: skip
 
 
 # -- rows ----------------------------------------------------------------------------------------
@@ -300,11 +322,26 @@ def embedding(call: Call, padding: int | None) -> str:
 
 @translation("take")
 def take(call: Call, index: tuple[Any, ...]) -> str:
-    if len(call.inputs) != 2 or any(part != slice(None) for part in index[:-1]):
-        raise unknown(call.equation, " of several index tensors")
-    if isinstance(index[-1], (slice, int)):
-        raise unknown(call.equation, " beside slices")
-    return call.build.node("Gather", *call.inputs, axis=len(index) - 1)
+    """A Gather for one index tensor; a GatherND for several that stand side by side."""
+    x, *indices = call.inputs
+    index = _parts(index, call.equation.inputs[0].shape)
+    if any(part is not HERE and part != slice(None) for part in index):
+        raise unknown(call.equation, " beside other slices")
+    places = [d for d, part in enumerate(index) if part is HERE]
+    if len(indices) == 1:
+        return call.build.node("Gather", x, *indices, axis=places[0])
+    first, rank = places[0], call.ndim()
+    if places != [*range(first, first + len(places))]:
+        raise unknown(call.equation, " of index tensors that do not stand side by side")
+    build, depth = call.build, len(call.spec.shape) - rank + len(places)
+    shape = build.ints(call.spec.shape[first : first + depth])
+    spread = [build.node("Expand", i, shape) for i in indices]
+    last = [build.node("Unsqueeze", i, build.ints([depth])) for i in spread]
+    rest = [d for d in range(rank) if d not in places]
+    front = build.node("Transpose", x, perm=[*places, *rest])
+    found = build.node("GatherND", front, build.node("Concat", *last, axis=depth))
+    order = [*range(depth, depth + first), *range(depth)]
+    return build.node("Transpose", found, perm=[*order, *range(depth + first, depth + len(rest))])
 
 
 @translation("gather")
