@@ -32,7 +32,6 @@ template <class T> struct Tile {
     T* c;
     i64 a_row, a_k;   // elements from row to row of A, and from k to k
     i64 b_k;          // elements from row to row of B; columns are adjacent
-    const std::int32_t* shift;  // or: where each row of B begins, counted from b
     i64 c_row;        // elements from row to row of C; columns are adjacent
     i64 depth;        // how many k in this block
     bool first, last; // the first block of k starts C, the last one finishes it
@@ -42,6 +41,7 @@ template <class T> struct Tile {
 
 template <class T> using TileFn = void (*)(const Tile<T>&);
 
+// Bias, residual and activation for one vector of C. `count` is less than WIDTH at the right edge.
 template <class T> CR_INLINE Vec<T> finish(Vec<T> sum, const Epilogue<T>& end, i64 row, i64 column,
                                            i64 count) {
     const bool whole = count >= WIDTH<T>;
@@ -59,40 +59,68 @@ template <class T> CR_INLINE Vec<T> finish(Vec<T> sum, const Epilogue<T>& end, i
     return sum;
 }
 
-template <class T, int M, int N, bool SHIFTED = false> void multiply_tile(const Tile<T>& t) {
-    constexpr int W = WIDTH<T>;
+// Stores the sums of a tile where more is to be done than to add and store whole vectors. The code
+// is not repeated in each tile, since it would be most of it.
+template <class T> __attribute__((noinline)) void store_tile(const Tile<T>& t, const Vec<T>* sum,
+                                                             int rows, int vectors) {
+    constexpr i64 W = WIDTH<T>;
+    for (int j = 0; j < vectors; ++j) {
+        const i64 count = t.columns - j * W;
+        for (int i = 0; i < rows && count > 0; ++i) {
+            T* c = t.c + i * t.c_row + j * W;
+            Vec<T> v = sum[i * vectors + j];
+            if (!t.first) v = (count >= W ? load(c) : load_some(c, count, T(0))) + v;
+            if (t.last) v = finish(v, t.end, i, j * W, count);
+            if (count >= W) store(c, v);
+            else store_some(c, v, count);
+        }
+    }
+}
+
+// One in three rows of A has a pointer; the others are one and two strides away, which x86 adds as
+// it loads. Pointers to all 14 rows would not fit the registers, and to read them from memory costs
+// a tenth of the speed.
+template <class T, int M, int N> void multiply_tile(const Tile<T>& t) {
+    constexpr int W = WIDTH<T>, GROUP = 3, GROUPS = (M + GROUP - 1) / GROUP;
     Vec<T> sum[M][N];
 #pragma GCC unroll 16
     for (int i = 0; i < M; ++i)
 #pragma GCC unroll 8
         for (int j = 0; j < N; ++j) sum[i][j] = Vec<T>{};
 
-    const T *a = t.a, *b = t.b;
+    const i64 row_bytes = t.a_row * i64(sizeof(T));
+    const char* a[GROUPS];
+#pragma GCC unroll 8
+    for (int g = 0; g < GROUPS; ++g)
+        a[g] = reinterpret_cast<const char*>(t.a) + GROUP * g * row_bytes;
+    const T* b = t.b;
     for (i64 k = 0; k < t.depth; ++k) {
         Vec<T> row[N];
 #pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) row[j] = load((SHIFTED ? b + t.shift[k] : b) + j * W);
+        for (int j = 0; j < N; ++j) row[j] = load(b + j * W);
 #pragma GCC unroll 16
         for (int i = 0; i < M; ++i) {
-            const Vec<T> x = splat(a[i * t.a_row]);
+            const char* at = a[i / GROUP] + i % GROUP * row_bytes;
+            const Vec<T> x = splat(*reinterpret_cast<const T*>(at));
 #pragma GCC unroll 8
             for (int j = 0; j < N; ++j) sum[i][j] = fma(x, row[j], sum[i][j]);
         }
-        a += t.a_k;
-        if (!SHIFTED) b += t.b_k;
+#pragma GCC unroll 8
+        for (int g = 0; g < GROUPS; ++g) {
+            a[g] += t.a_k * i64(sizeof(T));
+            asm("" : "+r"(a[g]));  // not to be replaced by one pointer and many distances
+        }
+        b += t.b_k;
     }
+    const bool plain = !t.last || (!t.end.bias && !t.end.residual &&
+                                   t.end.activation == Activation::none);
+    if (!plain || t.columns < N * W) return store_tile(t, &sum[0][0], M, N);
 #pragma GCC unroll 16
     for (int i = 0; i < M; ++i)
 #pragma GCC unroll 8
         for (int j = 0; j < N; ++j) {
             T* c = t.c + i * t.c_row + j * W;
-            const i64 count = t.columns - j * W;
-            if (count <= 0) continue;
-            Vec<T> v = sum[i][j];
-            if (!t.first) v = (count >= W ? load(c) : load_some(c, count, T(0))) + v;
-            if (t.last) v = finish(v, t.end, i, j * W, count);
-            if (count >= W) store(c, v);
-            else store_some(c, v, count);
+            store(c, t.first ? sum[i][j] : load(c) + sum[i][j]);
         }
 }
 
@@ -100,26 +128,26 @@ template <class T, int M, int N, bool SHIFTED = false> void multiply_tile(const 
 constexpr int MAX_ROWS = CR_REGISTERS == 32 ? 14 : 6;
 constexpr int WIDE = 2;
 
-template <class T, int M, bool SHIFTED> constexpr TileFn<T> tile_of(bool narrow) {
-    return narrow ? &multiply_tile<T, M, 1, SHIFTED> : &multiply_tile<T, M, WIDE, SHIFTED>;
+template <class T, int M> constexpr TileFn<T> tile_of(bool narrow) {
+    return narrow ? &multiply_tile<T, M, 1> : &multiply_tile<T, M, WIDE>;
 }
-template <class T, bool SHIFTED = false> TileFn<T> choose_tile(i64 rows, bool narrow) {
+template <class T> TileFn<T> choose_tile(i64 rows, bool narrow) {
     switch (rows) {
-        case 1: return tile_of<T, 1, SHIFTED>(narrow);
-        case 2: return tile_of<T, 2, SHIFTED>(narrow);
-        case 3: return tile_of<T, 3, SHIFTED>(narrow);
-        case 4: return tile_of<T, 4, SHIFTED>(narrow);
-        case 5: return tile_of<T, 5, SHIFTED>(narrow);
-        case 6: return tile_of<T, 6, SHIFTED>(narrow);
+        case 1: return tile_of<T, 1>(narrow);
+        case 2: return tile_of<T, 2>(narrow);
+        case 3: return tile_of<T, 3>(narrow);
+        case 4: return tile_of<T, 4>(narrow);
+        case 5: return tile_of<T, 5>(narrow);
+        case 6: return tile_of<T, 6>(narrow);
 #if CR_REGISTERS == 32
-        case 7: return tile_of<T, 7, SHIFTED>(narrow);
-        case 8: return tile_of<T, 8, SHIFTED>(narrow);
-        case 9: return tile_of<T, 9, SHIFTED>(narrow);
-        case 10: return tile_of<T, 10, SHIFTED>(narrow);
-        case 11: return tile_of<T, 11, SHIFTED>(narrow);
-        case 12: return tile_of<T, 12, SHIFTED>(narrow);
-        case 13: return tile_of<T, 13, SHIFTED>(narrow);
-        case 14: return tile_of<T, 14, SHIFTED>(narrow);
+        case 7: return tile_of<T, 7>(narrow);
+        case 8: return tile_of<T, 8>(narrow);
+        case 9: return tile_of<T, 9>(narrow);
+        case 10: return tile_of<T, 10>(narrow);
+        case 11: return tile_of<T, 11>(narrow);
+        case 12: return tile_of<T, 12>(narrow);
+        case 13: return tile_of<T, 13>(narrow);
+        case 14: return tile_of<T, 14>(narrow);
 #endif
         default: return nullptr;
     }
