@@ -10,17 +10,28 @@ template <class T> struct Product {
     i64 m, n, k;
     i64 a_row, a_k, b_k, b_column, c_row;  // in elements; columns of C are adjacent
     Epilogue<T> end;
-    bool first = true, last = true;  // which parts of k of a deep product these are
     bool turned = false;  // Cᵀ = Bᵀ·Aᵀ in place of C = A·B, of one column: bias and residual go down it
 };
 
-// The part of C with rows [row, row + rows) and columns [column, column + columns), on this
-// thread. `columns` is at most PIECE_COLUMNS.
-constexpr i64 PIECE_COLUMNS = 256, PIECE_ROWS = 448;
-template <class T>
-void multiply_part(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns, T* packed);
+// Many products of equal sizes: element strides of the operands along each dimension of the batch.
+constexpr int MAX_BATCH_DIMS = MAX_DIMS - 2;
+struct Batch {
+    int dims = 0;
+    i64 shape[MAX_BATCH_DIMS];
+    i64 a[MAX_BATCH_DIMS], b[MAX_BATCH_DIMS], c[MAX_BATCH_DIMS], residual[MAX_BATCH_DIMS];
 
-// The whole product, on as many threads as pay. own_scratch() must have been called before.
-template <class T> void multiply(const Product<T>& p);
+    i64 count() const {
+        i64 n = 1;
+        for (int d = 0; d < dims; ++d) n *= shape[d];
+        return n;
+    }
+};
+
+// All products, on as many threads as pay. own_scratch() must have been called before. The only
+// failure is NO_MEMORY, where k is long.
+template <class T> Status multiply(const Product<T>& p, const Batch& batch = {});
+
+// C = A·B of one column where both are stored along k, rows [row, row + rows).
+template <class T> void multiply_column(const Product<T>& p, i64 row, i64 rows);
 
 }  // namespace cr::CR_ISA

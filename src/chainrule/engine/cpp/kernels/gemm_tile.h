@@ -32,6 +32,7 @@ template <class T> struct Tile {
     T* c;
     i64 a_row, a_k;   // elements from row to row of A, and from k to k
     i64 b_k;          // elements from row to row of B; columns are adjacent
+    i64 b_ahead;      // elements to what will be read of B some time later
     i64 c_row;        // elements from row to row of C; columns are adjacent
     i64 depth;        // how many k in this block
     bool first, last; // the first block of k starts C, the last one finishes it
@@ -98,6 +99,9 @@ template <class T, int M, int N> void multiply_tile(const Tile<T>& t) {
         Vec<T> row[N];
 #pragma GCC unroll 8
         for (int j = 0; j < N; ++j) row[j] = load(b + j * W);
+        if constexpr (M > 2)  // fewer rows leave no time for it
+#pragma GCC unroll 8
+            for (int j = 0; j < N; ++j) __builtin_prefetch(b + t.b_ahead + j * W);
 #pragma GCC unroll 16
         for (int i = 0; i < M; ++i) {
             const char* at = a[i / GROUP] + i % GROUP * row_bytes;

@@ -101,22 +101,23 @@ void pack_panel(const T* b, i64 b_k, i64 b_column, i64 depth, i64 columns, i64 p
     pack_strip(b, b_k, b_column, depth, columns, padded, padded, packed);
 }
 
-// Several panels at once, of a B whose columns are adjacent: row by row, as it lies in memory, so
-// that each page is visited once. Panel j begins at packed + j · panel_size.
+// Several panels at once, of a matrix whose columns are adjacent: row by row, as it lies in memory,
+// so that each page is visited once. A panel has `width` columns, and rows of `stride` numbers.
+// Panels begin `panel` numbers apart.
 template <class T>
-void pack_rows(const T* b, i64 b_k, i64 depth, i64 columns, i64 width, i64 panel_size, T* packed) {
+void pack_rows(const T* b, i64 b_k, i64 depth, i64 columns, i64 width, i64 stride, i64 panel,
+               T* packed) {
     constexpr int W = WIDTH<T>;
     for (i64 k = 0; k < depth; ++k) {
         const T* row = b + k * b_k;
-        for (i64 j = 0; j < columns; j += width) {
-            T* to = packed + j / width * panel_size + k * width;
+        T* to = packed + k * stride;
+        for (i64 j = 0; j < columns; j += width, to += panel)
             for (i64 i = 0; i < width; i += W) {
                 const i64 n = columns - j - i;
                 store(to + i, n >= W  ? load(row + j + i)
                               : n > 0 ? load_some(row + j + i, n, T(0))
                                       : Vec<T>{});
             }
-        }
     }
 }
 

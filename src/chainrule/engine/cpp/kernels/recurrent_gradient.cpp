@@ -138,11 +138,13 @@ template <class T> struct WeightSum {
     i64 rows, columns, left;
     T *result, *other;
     const T* sum;
+    Status status = OK;
 
     void add(const T* du, const T* h, i64 h_row, i64 depth) {
         T* to = --left % 2 ? other : result;
-        multiply(Product<T>{h, du, to, columns, rows, depth, 1, h_row, rows, 1, rows,
-                            {nullptr, sum, rows, Activation::none}});
+        if (status.code != Code::ok) return;
+        status = multiply(Product<T>{h, du, to, columns, rows, depth, 1, h_row, rows, 1, rows,
+                                     {nullptr, sum, rows, Activation::none}});
         sum = to;
     }
 };
@@ -222,7 +224,7 @@ Status backward(const Call& call, const Cell& given, int gates, i64 block) {
         }
     }
     pack_strip(other, 1, gates * H, gates * H, H, H, H, given.dw);
-    return OK;
+    return sum.status;
 }
 
 // Reads what all three are given and give: u, W, h₀, h (at those places); dp, dW, dh₀ (at `dh0`).

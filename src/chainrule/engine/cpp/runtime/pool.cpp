@@ -72,7 +72,7 @@ struct Scratch {
         return memory;
     }
 };
-thread_local Scratch shared_memory, own_memory;
+thread_local Scratch shared_memory, sums_memory, own_memory;
 thread_local bool inside_piece = false;
 
 void help(Pool* pool, int number) {
@@ -147,6 +147,7 @@ void adjust_helpers(Pool* pool) {
 }  // namespace
 
 void* shared_scratch(std::size_t bytes) { return shared_memory.at_least(bytes ? bytes : 64); }
+void* sums_scratch(std::size_t bytes) { return sums_memory.at_least(bytes ? bytes : 64); }
 void* own_scratch() { return own_memory.at_least(OWN_SCRATCH); }
 
 int thread_count() { return threads_wanted.load(); }

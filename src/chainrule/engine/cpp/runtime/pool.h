@@ -19,8 +19,9 @@ void set_thread_count(int threads);
 // Work space of the calling thread, 64-byte aligned, which is kept for the next call. A kernel
 // calls `shared_scratch` before it starts its pieces; the result is null if there is no memory.
 // Inside a piece it calls `own_scratch`, which always has OWN_SCRATCH bytes.
-constexpr std::size_t OWN_SCRATCH = 768 * 1024;
+constexpr std::size_t OWN_SCRATCH = 1280 * 1024;
 void* shared_scratch(std::size_t bytes);
+void* sums_scratch(std::size_t bytes);  // for matrix products, which other kernels call
 void* own_scratch();
 
 }  // namespace cr
