@@ -58,15 +58,18 @@ template <class T> struct Piece {
           chunks(parts(rows, MAX_ROWS)), height(parts(rows, chunks)), panels(parts(columns, P)),
           stride(rounded(height, W)), packed_b(memory),
           packed_a(memory + panels * (P * K_BLOCK + LINE)) {
-        // Rows of B that lie in different pages each need an entry of the TLB, and where the
-        // distance is a power of two they compete for the same lines of the cache. A copy costs a
-        // sixth of what one chunk of rows costs.
-        constexpr i64 FAR = 2048;
-        far = p.b_column == 1 && p.b_k * i64(sizeof(T)) >= FAR;
-        copies_b = p.b_column != 1 || (far && chunks >= 8);
-        // The same holds for A where it is stored along its rows.
-        copies_a = p.a_row == 1 && p.a_k != 1 && p.a_k * i64(sizeof(T)) >= FAR / 2 && panels >= 8 &&
-                   least(p.k, K_BLOCK) >= 128;
+        // Rows of B that lie in different pages each need an entry of the TLB, and compete for the
+        // same lines of a cache where their distance is a power of two. A copy takes a sixth of
+        // the time of one chunk. It pays for few chunks only where B would not stay in the L2 cache.
+        constexpr i64 FAR = 2048, FEW = 4, MANY = 16;
+        const i64 depth = least(p.k, K_BLOCK), size = sizeof(T);
+        far = p.b_column == 1 && p.b_k * size >= FAR;
+        const bool spread = p.b_k * depth * size > second_cache() / 2;
+        copies_b = p.b_column != 1 || (far && chunks >= (spread ? FEW : MANY));
+        // A is read once for each panel. Where it is stored along its rows, a chunk has a part of a
+        // line at each k.
+        copies_a = p.a_row == 1 && p.a_k != 1 && p.a_k * size >= FAR / 2 && panels >= FEW &&
+                   depth > K_BLOCK / 2;
     }
 
     bool copies_panel(i64 j) const { return copies_b || least(P, columns - j * P) % W != 0; }

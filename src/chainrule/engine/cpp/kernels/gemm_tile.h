@@ -89,6 +89,14 @@ template <class T, int M, int N> void multiply_tile(const Tile<T>& t) {
 #pragma GCC unroll 8
         for (int j = 0; j < N; ++j) sum[i][j] = Vec<T>{};
 
+    // The first store to a line waits for it. Few products leave no time for that at the end.
+    constexpr i64 FEW = 64;
+    if (t.depth <= FEW)
+#pragma GCC unroll 16
+        for (int i = 0; i < M; ++i)
+#pragma GCC unroll 8
+            for (int j = 0; j < N; ++j) __builtin_prefetch(t.c + i * t.c_row + j * W, 1);
+
     const i64 row_bytes = t.a_row * i64(sizeof(T));
     const char* a[GROUPS];
 #pragma GCC unroll 8

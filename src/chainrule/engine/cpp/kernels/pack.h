@@ -47,6 +47,32 @@ template <int W, int S, class V> CR_INLINE void transpose_round(V (&rows)[W]) {
     if constexpr (S > 1) transpose_round<W, S / 2>(rows);
 }
 
+// Sixteen bytes each from WIDTH·sizeof(T)/16 places `step` elements apart, side by side.
+template <class T> CR_INLINE Vec<T> load_apart(const T* p, [[maybe_unused]] i64 step) {
+#if defined(__AVX512F__)
+    const auto at = [&](i64 i) { return _mm_loadu_ps(reinterpret_cast<const float*>(p + i * step)); };
+    __m512 v = _mm512_castps128_ps512(at(0));
+    v = _mm512_insertf32x4(v, at(1), 1);
+    v = _mm512_insertf32x4(v, at(2), 2);
+    return (Vec<T>)_mm512_insertf32x4(v, at(3), 3);
+#elif defined(__AVX2__)
+    const auto at = [&](i64 i) { return _mm_loadu_ps(reinterpret_cast<const float*>(p + i * step)); };
+    return (Vec<T>)_mm256_insertf128_ps(_mm256_castps128_ps256(at(0)), at(1), 1);
+#else
+    return load(p);
+#endif
+}
+
+// The transpose of WIDTH × WIDTH numbers: rows[k] = b[k + j · b_column] for all lanes j. Groups of
+// sixteen bytes are loaded where they belong, so only the rounds within them are left.
+template <class T> CR_INLINE void load_transposed(const T* b, i64 b_column, Vec<T> (&rows)[WIDTH<T>]) {
+    constexpr int W = WIDTH<T>, G = 16 / sizeof(T);
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i)
+        rows[i] = load_apart(b + i / G * G + i % G * b_column, G * b_column);
+    transpose_round<W, G / 2>(rows);
+}
+
 // packed[k · stride + j] = b[k + j · b_column] for k and j below WIDTH. Where fewer columns are
 // left zeros stand in for them, and where less depth is left the rest is not written.
 template <class T> void pack_block(const T* b, i64 b_column, i64 depth, i64 columns, i64 stride,
@@ -54,16 +80,15 @@ template <class T> void pack_block(const T* b, i64 b_column, i64 depth, i64 colu
     constexpr int W = WIDTH<T>;
     Vec<T> rows[W];
     if (depth >= W && columns >= W) {
-#pragma GCC unroll 16
-        for (int i = 0; i < W; ++i) rows[i] = load(b + i * b_column);
+        load_transposed(b, b_column, rows);
     } else {
 #pragma GCC unroll 16
         for (int i = 0; i < W; ++i)
             rows[i] = i >= columns ? Vec<T>{}
                       : depth >= W ? load(b + i * b_column)
                                    : load_some(b + i * b_column, depth, T(0));
+        transpose_round<W, W / 2>(rows);
     }
-    transpose_round<W, W / 2>(rows);
 #pragma GCC unroll 16
     for (int i = 0; i < W; ++i)
         if (i < depth) store(packed + i * stride, rows[i]);
@@ -101,22 +126,24 @@ void pack_panel(const T* b, i64 b_k, i64 b_column, i64 depth, i64 columns, i64 p
     pack_strip(b, b_k, b_column, depth, columns, padded, padded, packed);
 }
 
-// Several panels at once, of a matrix whose columns are adjacent: row by row, as it lies in memory,
-// so that each page is visited once. A panel has `width` columns, and rows of `stride` numbers.
-// Panels begin `panel` numbers apart.
+// Several panels at once, of a matrix whose columns are adjacent: a few rows at a time, nearly as it
+// lies in memory, so that each page is visited once. A panel has `width` columns, and rows of
+// `stride` numbers. Panels begin `panel` numbers apart.
 template <class T>
 void pack_rows(const T* b, i64 b_k, i64 depth, i64 columns, i64 width, i64 stride, i64 panel,
                T* packed) {
-    constexpr int W = WIDTH<T>;
-    for (i64 k = 0; k < depth; ++k) {
-        const T* row = b + k * b_k;
-        T* to = packed + k * stride;
+    constexpr i64 W = WIDTH<T>, ROWS = 8;
+    for (i64 first = 0; first < depth; first += ROWS) {
+        const i64 end = first + ROWS < depth ? first + ROWS : depth;
+        T* to = packed;
         for (i64 j = 0; j < columns; j += width, to += panel)
             for (i64 i = 0; i < width; i += W) {
                 const i64 n = columns - j - i;
-                store(to + i, n >= W  ? load(row + j + i)
-                              : n > 0 ? load_some(row + j + i, n, T(0))
-                                      : Vec<T>{});
+                const T* from = b + j + i;
+                for (i64 k = first; k < end; ++k)
+                    store(to + k * stride + i, n >= W  ? load(from + k * b_k)
+                                               : n > 0 ? load_some(from + k * b_k, n, T(0))
+                                                       : Vec<T>{});
             }
     }
 }
