@@ -72,7 +72,18 @@ def test_empty(m: int, n: int, k: int) -> None:
     assert same_bits(native("matmul", a, b), np.zeros((m, n), np.float32))
 
 
-@pytest.mark.parametrize("size", [(64, 128, 784), (300, 130, 300), (97, 10, 64), (1, 784, 900)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (64, 128, 784),
+        (300, 130, 300),
+        (97, 10, 64),
+        (1, 784, 900),
+        (10, 64, 9000),
+        (1, 40, 9000),
+        (70, 1, 9000),
+    ],
+)
 def test_threads_do_not_matter(size: Any) -> None:
     a, b = matrices(*size, np.float32)
     results = []
@@ -104,6 +115,14 @@ def test_a_deep_product_in_parts(dtype: Any) -> None:
             columns = slice(start, start + 32)
             assert same_bits(native("matmul", a, b[:, columns]), whole[:, columns])
         assert same_bits(biased, whole + bias)
+
+
+def test_a_deep_product_in_a_batch() -> None:
+    """k is cut in parts for each matrix of a batch as for the matrix alone."""
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=(2, 5, 9001)).astype(np.float32) for _ in range(2))
+    whole = native("matmul", a, b.transpose(0, 2, 1))
+    assert all(same_bits(whole[i], native("matmul", a[i], b[i].T)) for i in range(2))
 
 
 def test_batched_and_broadcast() -> None:
