@@ -66,7 +66,7 @@ LONG_FILES: dict[str, str] = {
 LONG_FUNCTIONS: dict[str, str] = {
     "cli/train.py:train": "the signature is the list of the command's options",
     "nn/attention.py:__init__": "the signature is the list of the options",
-    "optim/combined.py:__init__": "the signature is the list of the options",
+    "optim/cycles.py:__init__": "the signature is the list of the options",
 }
 """What may be longer, and why."""
 

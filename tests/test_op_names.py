@@ -34,7 +34,8 @@ OTHER_MEANING = {
     "ops/recurrent.py": "values of PyTorch's keyword `nonlinearity`",
     "ops/arithmetic.py": "values of PyTorch's keyword `rounding_mode`",
     "ops/select.py": "values of PyTorch's keyword `reduce`",
-    "optim/combined.py": "values of PyTorch's keyword `anneal_strategy`",
+    "optim/cycles.py": "values of PyTorch's keyword `anneal_strategy`",
+    "optim/schedules.py": "values of PyTorch's keyword `anneal_strategy`",
 }
 """Files with tables of words that are names of ops by chance."""
 

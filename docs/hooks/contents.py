@@ -197,7 +197,7 @@ PAGES = (
             ),
             all_of(
                 "Schedules of the learning rate",
-                "optim.scheduler optim.schedules optim.combined",
+                "optim.scheduler optim.schedules optim.cycles optim.combined optim.plateau",
                 "chainrule.optim",
             ),
             all_of("Clipping", "optim.clip", "chainrule.optim"),

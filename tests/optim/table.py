@@ -1,4 +1,4 @@
-"""All optimizers with the options that matter: the table that the tests here run through.
+"""All optimizers and schedules with the options that matter: the tables of the tests here.
 
 A new optimizer is one or more rows here. LBFGS has rows of its own, since its step needs a closure.
 """
@@ -83,6 +83,58 @@ ALL = sorted(
     if isinstance(value, type) and issubclass(value, optim.Optimizer) and value not in ABSTRACT
 )
 NAMES = [name for name in ALL if name != "LBFGS"]
+
+SCHEDULES = {
+    "step": lambda s, o: s.StepLR(o, 7, gamma=0.5),
+    "multi-step": lambda s, o: s.MultiStepLR(o, [3, 10, 10, 30]),
+    "no milestones": lambda s, o: s.MultiStepLR(o, []),
+    "exponential": lambda s, o: s.ExponentialLR(o, 0.9),
+    "cosine": lambda s, o: s.CosineAnnealingLR(o, 12, eta_min=0.01),
+    "linear": lambda s, o: s.LinearLR(o),
+    "linear decay": lambda s, o: s.LinearLR(o, 1.0, 0.0, 33),
+    "constant": lambda s, o: s.ConstantLR(o, 0.25, total_iters=6),
+    "polynomial": lambda s, o: s.PolynomialLR(o, 30, power=1.7),
+    "lambda": lambda s, o: s.LambdaLR(o, [lambda t: 0.95**t, lambda t: 1 / (1 + t // 3)]),
+    "lambda with if": lambda s, o: s.LambdaLR(o, lambda t: t / 5 if t < 5 else 0.9 ** (t - 5)),
+    "multiplicative": lambda s, o: s.MultiplicativeLR(o, lambda t: 1 - 0.1 / (1 + t)),
+    "restarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, 9, eta_min=0.01),
+    "longer restarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, 2, T_mult=3),
+    "one cycle": lambda s, o: s.OneCycleLR(o, [0.2, 1.0], total_steps=41),
+    "one cycle linear": lambda s, o: s.OneCycleLR(
+        o, 1.0, epochs=6, steps_per_epoch=7, anneal_strategy="linear", div_factor=3
+    ),
+    "one cycle of three": lambda s, o: s.OneCycleLR(
+        o, 1.0, total_steps=45, three_phase=True, pct_start=0.25, base_momentum=[0.5, 0.6]
+    ),
+    "one cycle to the end": lambda s, o: s.OneCycleLR(o, 1.0, total_steps=40, pct_start=0.0),
+    "cyclic": lambda s, o: s.CyclicLR(o, 0.1, [0.5, 1.0], step_size_up=3),
+    "cyclic 2": lambda s, o: s.CyclicLR(o, 0.1, 1.0, 3, step_size_down=5, mode="triangular2"),
+    "cyclic exp": lambda s, o: s.CyclicLR(o, [0.1, 0.2], 1.0, 4, mode="exp_range", gamma=0.9),
+    "cyclic function": lambda s, o: s.CyclicLR(o, 0.1, 1.0, 4, scale_fn=lambda c: 1 / c**2),
+    "swa": lambda s, o: s.SWALR(o, [0.01, 0.02], anneal_epochs=5),
+    "swa linear": lambda s, o: s.SWALR(o, 0.05, anneal_epochs=7, anneal_strategy="linear"),
+    "swa at once": lambda s, o: s.SWALR(o, 0.05, anneal_epochs=0),
+    "warm-up, cosine": lambda s, o: s.SequentialLR(
+        o, [s.LinearLR(o, 0.1, total_iters=5), s.CosineAnnealingLR(o, 20)], [5]
+    ),
+    "three in a row": lambda s, o: s.SequentialLR(
+        o, [s.LinearLR(o, 0.1), s.ExponentialLR(o, 0.8), s.StepLR(o, 3)], [6, 15]
+    ),
+    "warm-up, restarts": lambda s, o: s.SequentialLR(
+        o,
+        [s.ConstantLR(o, 0.1), s.CosineAnnealingWarmRestarts(o, 4, T_mult=2), s.PolynomialLR(o)],
+        [5, 30],
+    ),
+    "row of functions": lambda s, o: s.SequentialLR(
+        o, [s.MultiplicativeLR(o, lambda t: 0.9), s.LambdaLR(o, lambda t: 0.9**t)], [12]
+    ),
+    "chain": lambda s, o: s.ChainedScheduler([s.ConstantLR(o), s.ExponentialLR(o, 0.9)]),
+    "chain of a row": lambda s, o: s.ChainedScheduler(
+        [s.SequentialLR(o, [s.LinearLR(o), s.StepLR(o, 4)], [4]), s.PolynomialLR(o, 50)], o
+    ),
+}
+"""Schedules of a library, for an optimizer that has two groups and a momentum."""
+OF_PARTS = [name for name in SCHEDULES if any(x in name for x in ("row", "warm-up", "chain"))]
 
 
 def fitting(case, shapes):

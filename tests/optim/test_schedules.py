@@ -43,7 +43,7 @@ def test_one_cycle_by_hand():
     optimizer = sgd(momentum=0.9)
     schedule = optim.OneCycleLR(optimizer, 1.0, total_steps=11, pct_start=4 / 11, div_factor=10)
     rates, momenta = [], []
-    for _ in range(14):
+    for _ in range(11):
         rates += schedule.get_last_lr()
         momenta.append(optimizer.param_groups[0]["momentum"])
         schedule.step()
@@ -52,8 +52,7 @@ def test_one_cycle_by_hand():
         if t <= 3:
             expected = top + (low - top) * (1 + math.cos(math.pi * t / 3)) / 2
         else:
-            u = min((t - 3) / 7, 1.0)  # after the last step it stays
-            expected = last + (top - last) * (1 + math.cos(math.pi * u)) / 2
+            expected = last + (top - last) * (1 + math.cos(math.pi * (t - 3) / 7)) / 2
         assert rate == pytest.approx(expected, rel=1e-12)
     assert (momenta[0], momenta[3], momenta[10]) == pytest.approx((0.95, 0.85, 0.95))
 
@@ -123,7 +122,19 @@ def test_a_step_is_no_key():
         lambda o: optim.OneCycleLR(o, 1.0, total_steps=10, pct_start=1.5),
         lambda o: optim.OneCycleLR(o, 1.0, total_steps=10, anneal_strategy="square"),
         lambda o: optim.OneCycleLR(o, [1.0, 2.0], total_steps=10, cycle_momentum=False),
-        lambda o: optim.OneCycleLR(o, 1.0, total_steps=10),
+        lambda o: optim.OneCycleLR(optim.Adagrad(o.param_groups[0]["params"]), 1.0, 10),
+        lambda o: optim.CyclicLR(o, 0.1, 1.0, mode="square"),
+        lambda o: optim.CyclicLR(o, [0.1, 0.2], 1.0),
+        lambda o: optim.CosineAnnealingWarmRestarts(o, 0),
+        lambda o: optim.CosineAnnealingWarmRestarts(o, 4, T_mult=1.5),
+        lambda o: optim.CosineAnnealingWarmRestarts(o, 4).step(-1),
+        lambda o: optim.ConstantLR(o, factor=1.5),
+        lambda o: optim.PolynomialLR(o, total_iters=0),
+        lambda o: optim.MultiplicativeLR(o, [len, len]),
+        lambda o: optim.SWALR(o, 0.1, anneal_strategy="square"),
+        lambda o: optim.SWALR(o, 0.1, anneal_epochs=-1),
+        lambda o: optim.ChainedScheduler([]),
+        lambda o: optim.ChainedScheduler([optim.StepLR(o, 2), optim.StepLR(sgd(), 2)]),
         lambda o: optim.OneCycleLR(o, float("nan"), total_steps=10, cycle_momentum=False),
         lambda o: optim.SequentialLR(o, [optim.StepLR(o, 2)], [3]),
         lambda o: optim.SequentialLR(o, [optim.StepLR(o, 2), optim.StepLR(sgd(), 2)], [3]),
@@ -141,9 +152,12 @@ def test_refused(make):
 
 
 def test_refused_types():
-    with pytest.raises(DTypeError, match="closed form"):
-        plateau = optim.ReduceLROnPlateau(sgd())
+    plateau = optim.ReduceLROnPlateau(sgd())
+    with pytest.raises(DTypeError, match="without a metric"):
         optim.SequentialLR(sgd(), [plateau, plateau], [3])
+    with pytest.raises(DTypeError, match="in one row"):
+        chain = optim.ChainedScheduler([optim.StepLR(plateau.optimizer, 2)])
+        optim.SequentialLR(plateau.optimizer, [chain, optim.StepLR(plateau.optimizer, 2)], [3])
     with pytest.raises(DTypeError, match="schedules an optimizer; given: float"):
         optim.StepLR(0.1, 3)
     with pytest.raises(DTypeError, match="schedules an optimizer; given: float"):

@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from tests.optim.table import CASES, ONE_EACH, WITH_CLOSURE, fitting, make
+from tests.optim.table import CASES, ONE_EACH, SCHEDULES, WITH_CLOSURE, fitting, make
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -224,6 +224,29 @@ def test_f9_schedules(change, message):
     with pytest.raises(ArgumentError, match=message):
         schedule.load_state_dict(broken(schedule.state_dict(), change))
     assert schedule.last_epoch == 1
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_resuming_a_schedule_gives_the_same_rates(name):
+    def made():
+        groups = [{"params": [cr.zeros(1, requires_grad=True)], "lr": lr} for lr in (0.1, 0.5)]
+        optimizer = optim.SGD(groups, momentum=0.9)
+        return optimizer, SCHEDULES[name](optim, optimizer)
+
+    def numbers(optimizer):
+        return [group.options() for group in optimizer.param_groups]
+
+    a, b = made(), made()
+    for _ in range(17):
+        a[1].step()
+    b[0].load_state_dict(plain(a[0].state_dict()))
+    b[1].load_state_dict(plain(a[1].state_dict()))
+    assert b[1].get_last_lr() == a[1].get_last_lr()
+    for _ in range(17):
+        a[1].step()
+        b[1].step()
+        assert numbers(a[0]) == numbers(b[0])
+    assert plain_equal(a[1].state_dict(), b[1].state_dict())
 
 
 def test_plateau_state():

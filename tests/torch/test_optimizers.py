@@ -1,10 +1,11 @@
 """Optimizers in the wing: PyTorch's states and texts, files of PyTorch, and optimizers of users."""
 
 import copy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tests.optim.table import CASES, NOT_IN_PYTORCH, WITH_CLOSURE, fitting, make
+from tests.optim.table import CASES, NOT_IN_PYTORCH, SCHEDULES, WITH_CLOSURE, fitting, make
 
 from chainrule import optim
 
@@ -153,6 +154,60 @@ def test_an_optimizer_of_ones_own(torch, pytorch):
         ends.append([p.tolist(), kept["step"], kept["history"], repr(other)])
     assert ends[0][1:] == ends[1][1:]
     assert ends[0][0] == pytest.approx(ends[1][0], rel=1e-6)  # float32
+
+
+def scheduled(t, name):
+    """A schedule of the table, and its optimizer."""
+    groups = [{"params": [t.nn.Parameter(t.zeros(1))], "lr": lr} for lr in (0.1, 0.5)]
+    optimizer = t.optim.SGD(groups, momentum=0.9)
+    names = {**vars(t.optim.lr_scheduler), "SWALR": t.optim.swa_utils.SWALR}
+    finder = SimpleNamespace(**{n: getattr(t.optim.lr_scheduler, n) for n in ALL_SCHEDULES} | names)
+    schedule = SCHEDULES[name](finder, optimizer)
+    return optimizer, schedule
+
+
+ALL_SCHEDULES = [name for name in vars(optim.lr_scheduler) if name.endswith(("LR", "er", "ts"))]
+UNUSED = {"_anneal_func_type", "_schedule_phases", "use_beta1", "_scale_fn_custom"}
+"""Attributes of PyTorch's schedules that follow from the options."""
+
+
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_that_pytorch_saved_goes_on_here(torch, pytorch, name):
+    optimizer, schedule = scheduled(torch, name)
+    their_optimizer, theirs = scheduled(pytorch, name)
+    for _ in range(15):
+        theirs.step()
+    optimizer.load_state_dict(their_optimizer.state_dict())
+    schedule.load_state_dict(theirs.state_dict())
+    assert schedule.get_last_lr() == theirs.get_last_lr()
+    assert theirs.state_dict().keys() - UNUSED <= schedule.state_dict().keys()
+    for _ in range(15):
+        schedule.step()
+        theirs.step()
+        for a, b in zip(optimizer.param_groups, their_optimizer.param_groups, strict=True):
+            expected = [b["lr"], b["momentum"]]
+            assert [a["lr"], a["momentum"]] == pytest.approx(expected, rel=1e-12)  # roundings
+
+
+@pytest.mark.parity
+def test_attributes_of_schedules_can_be_read_and_set(torch, pytorch):
+    rows = []
+    for t in (torch, pytorch):
+        optimizer = t.optim.SGD([t.nn.Parameter(t.zeros(1))], lr=1.0)
+        schedule = t.optim.lr_scheduler.StepLR(optimizer, 2, gamma=0.5)
+        rows.append([schedule._step_count, schedule.last_epoch, schedule.base_lrs])
+        schedule.gamma, schedule.last_epoch = 0.25, 3
+        optimizer.step()
+        schedule.step()
+        rows[-1] += [schedule._last_lr, schedule.last_epoch, optimizer.param_groups[0]["lr"]]
+        plateau = t.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=5, factor=0.5)
+        plateau.patience = 0
+        for loss in (1.0, 2.0):
+            plateau.step(loss)
+        rows[-1] += [plateau.best, plateau.num_bad_epochs, plateau.get_last_lr()]
+    assert rows[0] == rows[1]
 
 
 def test_sparse_adam_is_refused(torch):

@@ -4,7 +4,7 @@ The files, in the order of their imports: `functional`; the parts of `Module` (`
 `reachable`, `hooks`, `parts`, `state`, `module`); `init`; `utils`; the layers by topic (`linear`,
 `spatial`, `conv`, `padding`, `pool`, `norm`, `function_layer`, `dropout`, `activations`,
 `embedding`, `recurrence`, `recurrent`, `recurrent_cells`, `attention`, `distances`, `reshaping`,
-`resizing`, `containers`, `losses`), `stateless`, and last `summary`.
+`resizing`, `containers`, `losses`), `stateless`, `averaging`, and last `summary`.
 """
 
 from chainrule.nn import functional, init, utils
@@ -39,6 +39,14 @@ from chainrule.nn.activations import (
     Threshold,
 )
 from chainrule.nn.attention import MultiheadAttention
+from chainrule.nn.averaging import (
+    AveragedModel,
+    get_ema_avg_fn,
+    get_ema_multi_avg_fn,
+    get_swa_avg_fn,
+    get_swa_multi_avg_fn,
+    update_bn,
+)
 from chainrule.nn.containers import (
     ModuleDict,
     ModuleList,
@@ -173,6 +181,7 @@ __all__ = [
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
     "AlphaDropout",
+    "AveragedModel",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -302,8 +311,13 @@ __all__ = [
     "ZeroPad3d",
     "functional",
     "functional_call",
+    "get_ema_avg_fn",
+    "get_ema_multi_avg_fn",
+    "get_swa_avg_fn",
+    "get_swa_multi_avg_fn",
     "init",
     "stack_module_state",
     "summary",
+    "update_bn",
     "utils",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -33,8 +33,9 @@ class ParamGroup(MutableMapping[str, Any]):
     the tensor, and `group["lr"] = 0.01` assigns it, so that a captured step sees the change.
     Reading `group["lr"]` returns a Python number. Flags (nesterov, amsgrad, ...)
     cannot change after the group is made. Neither can options that the class of the optimizer,
-    `kind`, declares as fixed, nor numbers that are 0 and would need a state. Other entries, such as
-    a name, are kept as they are in `extras`.
+    `kind`, declares as fixed. `without` names the numbers that are 0, so that the optimizer has no
+    state for them; `completed` is called when one of them is set. Other entries, such as a name,
+    are kept as they are in `extras`.
 
     Raises ArgumentError for a change that is not possible, for values out of range, and for an
     entry whose name is almost that of an option.
@@ -47,13 +48,14 @@ class ParamGroup(MutableMapping[str, Any]):
     (0.05, tensor(0.05, dtype=float64))
     """
 
-    __slots__ = ("extras", "flags", "kind", "params", "tensors", "whole", "without")
+    __slots__ = ("completed", "extras", "flags", "kind", "params", "tensors", "whole", "without")
 
     def __init__(
         self, params: Sequence[Tensor], options: Mapping[str, Any], kind: type[Rules]
     ) -> None:
         self.params = list(params)
         self.kind = kind
+        self.completed: Callable[[ParamGroup], None] | None = None
         self.tensors: dict[str, Tensor] = {}
         self.flags: dict[str, Any] = {}
         self.extras: dict[str, Any] = {}
@@ -91,15 +93,14 @@ class ParamGroup(MutableMapping[str, Any]):
     def _set_number(self, name: str, value: Any) -> None:
         if not isinstance(value, Tensor):
             array = checked(name, value, self.kind.conditions)
-            if name in self.without and array:
-                raise ArgumentError(
-                    f"{name} = {value}: this group was made without a buffer for it",
-                    instead=f"Make the optimizer with {name} > 0.",
-                )
         self.whole[name] = _whole(value)
         with use(gradients=False):
             new = value.to(np.float64) if isinstance(value, Tensor) else array
             self.tensors[name].assign(new)
+        if name in self.without and (isinstance(value, Tensor) or value):
+            self.without.remove(name)
+            if self.completed is not None:
+                self.completed(self)
 
     def has_flag(self, name: str, value: Any) -> bool:
         """Whether a flag has this value. In JSON, a tuple is a list."""

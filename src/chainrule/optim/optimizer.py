@@ -126,6 +126,7 @@ class Optimizer(HookedOptimizer):
         if any("initial_lr" in other for other in self.param_groups):  # there is a schedule
             group.add_number("initial_lr", group["lr"])
         states = [self.initial_state(p, group) for p in params]
+        group.completed = self._complete
         self.param_groups.append(group)
         if self.declares_state:
             self.state.update(zip(params, states, strict=True))
@@ -188,6 +189,11 @@ class Optimizer(HookedOptimizer):
         if parameter not in self.state:  # it was put into the group later
             self.state[parameter] = self.initial_state(parameter, group)
         return self.state[parameter]
+
+    def _complete(self, group: ParamGroup) -> None:
+        """Add the states of a group that an option now needs, such as a buffer of momentum."""
+        for p in group.params:
+            self.state[p] = self.initial_state(p, group) | self.state.get(p, {})
 
     def state_dict(self) -> dict[str, Any]:
         """The class, the options of each group, and the state of each parameter by its number, as

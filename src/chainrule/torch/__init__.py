@@ -27,6 +27,7 @@ from chainrule.torch.adapter import mersenne as _mersenne
 from chainrule.torch.adapter import modules as _modules
 from chainrule.torch.adapter import names as _names
 from chainrule.torch.adapter import optimizers as _optimizers
+from chainrule.torch.adapter import schedulers as _schedulers
 from chainrule.torch.adapter import tensors as _tensors
 from chainrule.torch.adapter.creation import *  # noqa: F403
 from chainrule.torch.adapter.dtypes import Size as Size
@@ -41,6 +42,7 @@ _names.install()
 _tensors.install()
 _modules.install()
 _optimizers.install()
+_schedulers.install()
 _mersenne.install()
 globals().update(_dtypes.NAMES, **_facts.legacy_types())
 

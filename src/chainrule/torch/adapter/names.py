@@ -49,6 +49,7 @@ HOMES = {
     "nn.parameter": ("chainrule.nn",),
     "nn.utils": ("chainrule.optim",),
     "optim.optimizer": ("chainrule.optim.hooks",),
+    "optim.swa_utils": ("chainrule.nn.averaging", "chainrule.optim.schedules"),
     "special": ("chainrule",),
     "testing": ("chainrule.gradcheck",),
     "utils.checkpoint": ("chainrule",),
