@@ -61,15 +61,31 @@ def _words(_: click.Context, __: click.Parameter, value: str | None) -> list[str
     return [] if value is None else value.split(",")
 
 
-_DATA = ("label", "task", "delimiter", "header", "decimal", "columns", "drop", "missing", "size")
+_DATA = (
+    "vocab_size",
+    "label",
+    "task",
+    "delimiter",
+    "header",
+    "decimal",
+    "columns",
+    "drop",
+    "missing",
+    "size",
+)
 
 
 @click.command()
 @click.argument("dataset", required=False)
 @click.option(
     "--model",
-    help="mlp, cnn, table, or FILE.py:function (runs that file). "
-    "[default: table for tables, else mlp]",
+    help="mlp, cnn, table, gpt, char_rnn, or FILE.py:function (runs that file). "
+    "[default: table for tables, gpt for texts, else mlp]",
+)
+@click.option(
+    "--vocab-size",
+    type=click.IntRange(257, 2**20),
+    help="Byte pairs of a text's vocabulary. [default: characters if there are at most 256]",
 )
 @click.option("--hidden", callback=_widths, help="Widths of the mlp's hidden layers: 128,64.")
 @click.option("--epochs", type=click.IntRange(min=0))
@@ -133,8 +149,8 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     """Train on DATASET and write a run.
 
     DATASET is a name (digits, breast_cancer, mnist, fashion_mnist, moons, spirals, ...), a .csv,
-    .tsv, .parquet or .npz file, a folder of IDX files, or a folder with one subfolder of images per
-    class. Default: digits.
+    .tsv, .parquet or .npz file, a folder of IDX files, a folder with one subfolder of images per
+    class, or a text (.txt). Default: digits.
     """
     from chainrule.train.runs.page import write_report
 
@@ -247,9 +263,12 @@ def _conclude(run: Any, results: dict[str, Any], report: str | None) -> None:
     said = f"{numbers(test)} on the test part, after {results['seconds']:.1f} s"
     click.echo(wrapped(said, 2, 0))
     example = "picture.png" if run.config.inputs.image else "table.csv"
+    use = (f"chainrule predict {folder} {example}", "your own data")
+    if run.config.inputs.tokenizer is not None:
+        use = (f"chainrule generate {folder} --prompt 'Once'", "a text that the model writes")
     commands = [
         (f"chainrule evaluate {folder}", "the test part once more"),
-        (f"chainrule predict {folder} {example}", "your own data"),
+        use,
         (f"chainrule summary {folder}", "layers, sizes, parameters"),
     ]
     if report:

@@ -2,7 +2,8 @@
 
 Modules, in the order in which they may import each other: seeds, transforms, augment, dataset,
 splits, loader, files, idx, numpy_files, cells, labels, tables, columns, values, schema, roles,
-encoding, table, images, synthetic, shipped, download, mnist, sources, inputs, catalog, tokenizers.
+encoding, table, images, synthetic, shipped, download, mnist, sources, inputs, catalog, tokenizers,
+texts.
 """
 
 from chainrule.data.augment import CenterCrop, RandomCrop, RandomHorizontalFlip, RandomShift

@@ -1,5 +1,5 @@
 """Runs of the command line: a folder with a config, a history, a model and a report.
 
 Modules, in the order in which they may import each other: architecture, config,
-configure, run, plots, page.
+texts, configure, run, plots, page.
 """

@@ -27,7 +27,7 @@ class DataConfig:
     """The source of the data, the options of a table, and the split.
 
     label to missing: the options of a table, see `cr.data.table`. size: (height, width) of the
-    images of a folder.
+    images of a folder. vocab_size: the number of byte pairs of a text.
     """
 
     source: str
@@ -41,6 +41,7 @@ class DataConfig:
     missing: list[str] = field(default_factory=list)
     flat: bool | None = None
     size: list[int] | None = None
+    vocab_size: int | None = None
     test_size: float = 0.2
     valid_fraction: float = 0.1
     seed: int = 0
@@ -106,6 +107,7 @@ class InputsConfig:
     schema: dict[str, Any] | None
     input_shape: list[int]
     transform: dict[str, Any] | None
+    tokenizer: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not (all(n >= 1 for n in self.input_shape) and math.prod(self.input_shape) < _MANY):
@@ -114,16 +116,20 @@ class InputsConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A model as a list of layers (kind "mlp" or "cnn"), or as a function in a Python file."""
+    """A model as a list of layers (kind "mlp" or "cnn"), as a function in a Python file, or as one
+    of the models for texts with its options."""
 
     kind: str
     layers: list[dict[str, Any]] | None = None
     path: str | None = None
     function: str | None = None
     sha256: str | None = None
+    options: dict[str, int] | None = None
 
     def __post_init__(self) -> None:
-        needed = {"file": ("path", "function", "sha256")}.get(self.kind, ("layers",))
+        needed: tuple[str, ...] = ("layers",) if self.options is None else ("options",)
+        if self.kind == "file":
+            needed = ("path", "function", "sha256")
         if missing := [name for name in needed if getattr(self, name) is None]:
             raise ArgumentError(f"a model of kind {self.kind!r:.40} needs {listing(missing)}")
 

@@ -27,6 +27,7 @@ from chainrule.train.runs.config import (
     versions,
 )
 from chainrule.train.runs.tabular import tabular
+from chainrule.train.runs.texts import is_text, text_parts
 
 _MANY, _ENOUGH = 10_000, 2_000
 
@@ -41,27 +42,28 @@ def configure(
 ) -> RunConfig:
     """The config of a new run. Defaults follow from the data.
 
-    model: "mlp", "cnn", "table" or FILE.py:function; by default "table" for a table without
-    `hidden` widths, else "mlp".
+    model: "mlp", "cnn", "table", "gpt", "char_rnn" or FILE.py:function; by default "table" for a
+    table without `hidden` widths, "gpt" for a text, else "mlp".
     """
+    if is_text(data.source, model):
+        return _configure_text(data, model, hidden, name, training)
     if model in (None, "mlp", "cnn"):
         data = dataclasses.replace(data, flat=model != "cnn")
     train, _ = open_data(data)
     if model is None:
         model = "mlp" if train.schema is None or hidden is not None else "table"
     shape, classes = train.input_shape, train.classes
-    if model == "cnn" and len(shape) != 3:
-        raise ArgumentError("the cnn takes images", given=f"inputs of shape {shape}")
     loss, outputs, target = _task(train)
     images = train.image is not None
     dropout = (0.1 if len(train) >= _MANY else 0.2) if images else 0.0
-    if model == "table":
-        chosen_model = _tabular(train, outputs)
-    else:
-        chosen_model = _model(model, shape, hidden, outputs, dropout)
+    chosen_model = (
+        _tabular(train, outputs)
+        if model == "table"
+        else _model(model, shape, hidden, outputs, dropout)
+    )
     defaults = _defaults(len(train), model, images)
     chosen = {**defaults, **{k: v for k, v in training.items() if v is not None}}
-    inputs = {**train.describe(), "classes": None if classes is None else list(classes)}
+    inputs = {**train.describe(), "classes": classes and list(classes)}
     kind = chosen_model.function or chosen_model.kind
     return RunConfig(
         name=name or safe_name(f"{os.path.basename(os.path.normpath(data.source))}-{kind}"),
@@ -72,6 +74,30 @@ def configure(
         outputs=outputs,
         target=target,
         framing=_framing(train),
+        training=TrainingConfig(**chosen),
+        versions=versions(),
+    )
+
+
+def _configure_text(
+    data: DataConfig, model: str | None, hidden: Any, name: str | None, training: dict[str, Any]
+) -> RunConfig:
+    """The config of a run on a text, whose end is the test part."""
+    if hidden is not None:
+        raise ArgumentError("hidden is for the mlp", given=f"model {model or 'gpt'}")
+    data = dataclasses.replace(data, test_size=0.1)
+    inputs, chosen_model, windows = text_parts(data, model)
+    epochs = min(100, max(5, 2500 * 32 // windows))
+    defaults: dict[str, Any] = {"epochs": epochs, "batch_size": 32, "lr": 2e-3, "clip_norm": 1.0}
+    defaults |= {"optimizer": "adamw", "weight_decay": 0.1}
+    chosen = {**defaults, **{k: v for k, v in training.items() if v is not None}}
+    return RunConfig(
+        name=name or safe_name(f"{os.path.basename(data.source)}-{chosen_model.kind}"),
+        data=data,
+        inputs=inputs,
+        model=chosen_model,
+        loss="CrossEntropyLoss",
+        outputs=(chosen_model.options or {})["vocab_size"],
         training=TrainingConfig(**chosen),
         versions=versions(),
     )
@@ -124,6 +150,8 @@ def _model(
     if hidden is not None:
         raise ArgumentError("hidden is for the mlp", given=f"model {model}")
     if model == "cnn":
+        if len(shape) != 3:
+            raise ArgumentError("the cnn takes images", given=f"inputs of shape {shape}")
         return ModelConfig("cnn", cnn(shape, outputs))
     path, function, digest = own_file(model)
     return ModelConfig("file", path=path, function=function, sha256=digest)

@@ -24,6 +24,7 @@ from chainrule.train.io.strict_json import from_json, read_json
 from chainrule.train.runs.architecture import build, build_from_file
 from chainrule.train.runs.config import RunConfig
 from chainrule.train.runs.configure import open_data
+from chainrule.train.runs.texts import build_text, open_text
 
 LOSSES: dict[str, type[Loss]] = {
     loss.__name__: loss for loss in (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.MSELoss)
@@ -49,6 +50,8 @@ class RunFolder:
     @cached_property
     def data(self) -> tuple[ArrayDataset, ArrayDataset]:
         """(train, test), read and split as the config says."""
+        if self.config.inputs.tokenizer is not None:
+            return open_text(self.config.data, self.config.inputs)
         return open_data(self.config.data)
 
     def prepared(self, data: ArrayDataset) -> ArrayDataset:
@@ -120,6 +123,8 @@ class RunFolder:
         """The model before training, from the seed of the run."""
         manual_seed(self.config.training.seed)
         c = self.config.model
+        if c.options is not None:
+            return build_text(c)
         if c.kind != "file":
             return build(c.layers)
         if not self.trusted:

@@ -14,6 +14,7 @@ from chainrule import nn
 from chainrule.data.dataset import ArrayDataset
 from chainrule.data.encoding import EncodeTable
 from chainrule.errors import MissingDependencyError
+from chainrule.ops.random import manual_seed
 from chainrule.primitive import Array
 from chainrule.tensor import from_numpy
 from chainrule.train.infer import outputs_of
@@ -24,6 +25,7 @@ from chainrule.train.modes import evaluating
 from chainrule.train.runs import plots
 from chainrule.train.runs.folder import RunFolder
 from chainrule.train.runs.judgement import judged
+from chainrule.train.runs.texts import generate
 
 _MISTAKES = 16
 _ROWS = 12
@@ -82,8 +84,7 @@ def write_report(run: RunFolder) -> str:
     Without matplotlib, the page has only tables and names the missing library.
     """
     data = run.data[1]
-    outputs = outputs_of(run.model, data)
-    parts = [_header(run, data), *_pictures(run, data, outputs), _layers(run), _config(run)]
+    parts = [_header(run, data), *_pictures(run, data), _layers(run), _config(run)]
     body = "\n".join(part for part in parts if part)
     page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -150,15 +151,15 @@ def _header(run: RunFolder, data: ArrayDataset) -> str:
     )
 
 
-def _pictures(run: RunFolder, data: ArrayDataset, outputs: Array) -> list[str]:
+def _pictures(run: RunFolder, data: ArrayDataset) -> list[str]:
     try:
-        return _drawn(run, data, outputs)
+        return _drawn(run, data)
     except MissingDependencyError as error:
         note = f"<h2>Plots are missing</h2><p>{_text(error)}</p>"
         return [f'<section class="missing">{note}</section>']
 
 
-def _drawn(run: RunFolder, data: ArrayDataset, outputs: Array) -> list[str]:
+def _drawn(run: RunFolder, data: ArrayDataset) -> list[str]:
     history, parts = run.history.records, []
     if history:
         parts.append(
@@ -168,6 +169,23 @@ def _drawn(run: RunFolder, data: ArrayDataset, outputs: Array) -> list[str]:
                 plots.curves(history),
             )
         )
+    parts += _written(run) if run.config.inputs.tokenizer is not None else _judged(run, data)
+    if (layers := plots.layers_over_time(history)) is not None:
+        about = "A layer whose gradients fade or explode, or whose steps are far from 10⁻³, shows."
+        parts.append(_section("Inside the layers", about, layers))
+    return parts
+
+
+def _written(run: RunFolder) -> list[str]:
+    """A text that the model writes."""
+    manual_seed(0)
+    about = "Without a prompt, at a temperature of 0.8."
+    return [_section("What it writes", about, f"<pre>{_text(generate(run, '', 600))}</pre>")]
+
+
+def _judged(run: RunFolder, data: ArrayDataset) -> list[str]:
+    """Predictions and mistakes on the test part."""
+    outputs, parts = outputs_of(run.model, data), []
     y = data.arrays[-1].reshape(len(data), -1)
     if not run.predicts.classes:
         about = "On the test part; on the line they agree."
@@ -183,11 +201,7 @@ def _drawn(run: RunFolder, data: ArrayDataset, outputs: Array) -> list[str]:
             + _mistakes(data, shares, labels, names)
             + "</div>"
         )
-    parts += [_section(*part) for part in judged(run, data, outputs)]
-    if (layers := plots.layers_over_time(history)) is not None:
-        about = "A layer whose gradients fade or explode, or whose steps are far from 10⁻³, shows."
-        parts.append(_section("Inside the layers", about, layers))
-    return parts
+    return parts + [_section(*part) for part in judged(run, data, outputs)]
 
 
 def _section(title: str, about: str, content: str) -> str:

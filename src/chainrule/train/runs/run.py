@@ -220,6 +220,11 @@ class Run(RunFolder):
         options: `delimiter` and `header` of a table; `invert`, `crop` and `size` of a picture, see
             :meth:`picture`.
         """
+        if self.config.inputs.tokenizer is not None:
+            raise ArgumentError(
+                "a run on a text continues texts",
+                instead=f"chainrule generate {self.folder} --prompt 'Once'",
+            )
         reading = {name: options.pop(name, None) for name in ("delimiter", "header")}
         record, view = dataclasses.asdict(self.config.inputs), self._view(**options)
         if isinstance(x, list) and x and isinstance(x[0], (str, os.PathLike)):
