@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from chainrule.errors import ArgumentError
+from chainrule.nn.functional import softmax
 from chainrule.ops.compare import where
-from chainrule.ops.draws import rand
+from chainrule.ops.draws import multinomial
 from chainrule.ops.order import topk
 from chainrule.tensor import Tensor
 
@@ -29,4 +30,4 @@ def sample_next(scores: Tensor, temperature: float = 1.0, top_k: int | None = No
         k = min(top_k, scores.shape[-1])
         least = topk(scores, k)[0][:, -1:]
         scores = where(scores < least, -math.inf, scores)
-    return (scores / temperature - (-rand(*scores.shape).log()).log()).argmax(-1, keepdim=True)
+    return multinomial(softmax(scores / temperature, -1), 1)
