@@ -143,7 +143,9 @@ PAGES = (
             all_of("Activations", "nn.activations", NN),
             all_of("Normalization and dropout", "nn.norm nn.dropout", NN),
             all_of(
-                "Recurrent layers and attention", "nn.recurrent nn.recurrent_cells nn.attention", NN
+                "Recurrent layers and attention",
+                "nn.recurrent nn.recurrent_cells nn.attention nn.transformer_layers nn.transformer",
+                NN,
             ),
             all_of("Shapes", "nn.reshaping", NN),
             all_of("Distances and losses", "nn.distances nn.losses", NN),
@@ -156,7 +158,7 @@ PAGES = (
         "these it has `sigmoid` and `tanh`, the same as in `cr`.",
         (
             all_of("Activations", "nn.functional.activation nn.functional.softmax", F),
-            all_of("Linear layers, dropout, attention", "nn.functional.layers", F),
+            all_of("Linear layers, attention", "nn.functional.layers nn.functional.attention", F),
             all_of(
                 "Convolution, pooling, padding",
                 "nn.functional.convolution nn.functional.pooling nn.functional.padding",

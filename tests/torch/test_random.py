@@ -120,10 +120,13 @@ OTHERS = {
     "PReLU": (3,),
     "RNN": (3, 4),
     "TransformerEncoderLayer": (8, 2),
+    "TransformerDecoderLayer": (8, 2),
+    "Transformer": (8, 2, 1, 2, 16),
 }
 LAYERS = [*table.LAYERS, *[table.Row(name, args, {}, ()) for name, args in OTHERS.items()]]
 
 
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")  # PyTorch's
 @pytest.mark.parametrize("row", LAYERS, ids=str)
 def test_layers_start_from_pytorchs_weights(torch, pytorch, row):
     if not hasattr(torch.nn, row.name):

@@ -92,6 +92,9 @@ OTHERS = {
     "LSTM": (2, 3, 2),
     "MultiheadAttention": (4, 2),
     "Threshold": (0.1, 20),
+    "Transformer": (4, 2, 1, 1, 8),
+    "TransformerDecoderLayer": (4, 2, 8),
+    "TransformerEncoderLayer": (4, 2, 8),
 }
 LAYERS = [
     *table.LAYERS,
@@ -103,6 +106,7 @@ LAYERS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")  # PyTorch's
 @pytest.mark.parametrize("row", LAYERS, ids=str)
 def test_layers_print_as_pytorchs(torch, pytorch, row):
     for args in (row.args, (), (2,), (2, 3), (1, 2, 3)):

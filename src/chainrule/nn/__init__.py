@@ -3,8 +3,9 @@
 The files, in the order of their imports: `functional`; the parts of `Module` (`parameter`,
 `reachable`, `hooks`, `parts`, `state`, `module`); `init`; `utils`; the layers by topic (`linear`,
 `spatial`, `conv`, `padding`, `pool`, `norm`, `function_layer`, `dropout`, `activations`,
-`embedding`, `recurrence`, `recurrent`, `recurrent_cells`, `attention`, `distances`, `reshaping`,
-`resizing`, `containers`, `losses`), `stateless`, `averaging`, and last `summary`.
+`embedding`, `recurrence`, `recurrent`, `recurrent_cells`, `attention`, `transformer_layers`,
+`distances`, `reshaping`, `resizing`, `containers`, `transformer`, `losses`), `stateless`,
+`averaging`, and last `summary`.
 """
 
 from chainrule.nn import functional, init, utils
@@ -164,6 +165,8 @@ from chainrule.nn.reshaping import (
 from chainrule.nn.resizing import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from chainrule.nn.stateless import functional_call, stack_module_state
 from chainrule.nn.summary import Summary, summary
+from chainrule.nn.transformer import Transformer, TransformerDecoder, TransformerEncoder
+from chainrule.nn.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 
 __all__ = [
     "CELU",
@@ -299,6 +302,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
     "Unflatten",

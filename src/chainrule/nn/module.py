@@ -134,8 +134,8 @@ class Module(Stateful["Module"]):
             layer = f"{type(self).__name__} {self.short_repr()}".strip()
             error.trail = LayerTrail(kind=type(self).__name__, layer=layer, source=self)
         else:
-            for name, child in self._named("module"):
-                if child is error.trail.source:
+            for name, module in self._walk():
+                if module is error.trail.source:
                     error.trail.path.insert(0, name)
                     break
             error.trail.source = self

@@ -2,8 +2,8 @@
 
 The files, in the order of their imports: `checks`, `dimensions`, `activation`, `softmax`,
 `dropout`, `embedding`, `layers`, `padding`, `convolution`, `windows`, `pooling`, `unpooling`,
-`interpolation`, `rearranging`, `sampling`, `normalization`, `recurrent`, `weighting`, `losses`,
-`class_losses`, `pair_losses`, `ctc`.
+`interpolation`, `rearranging`, `sampling`, `normalization`, `recurrent`, `attention`,
+`weighting`, `losses`, `class_losses`, `pair_losses`, `ctc`.
 """
 
 from chainrule.nn.functional.activation import (
@@ -31,6 +31,10 @@ from chainrule.nn.functional.activation import (
     tanhshrink,
     threshold,
 )
+from chainrule.nn.functional.attention import (
+    multi_head_attention_forward,
+    scaled_dot_product_attention,
+)
 from chainrule.nn.functional.class_losses import (
     cross_entropy,
     multi_margin_loss,
@@ -56,7 +60,7 @@ from chainrule.nn.functional.dropout import (
 )
 from chainrule.nn.functional.embedding import embedding, embedding_bag, one_hot
 from chainrule.nn.functional.interpolation import interpolate
-from chainrule.nn.functional.layers import bilinear, linear, scaled_dot_product_attention
+from chainrule.nn.functional.layers import bilinear, linear
 from chainrule.nn.functional.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -205,6 +209,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
