@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from chainrule.errors import ArgumentError
-from chainrule.nn.functional import softmax
 from chainrule.ops.compare import where
 from chainrule.ops.draws import multinomial
 from chainrule.ops.order import topk
@@ -30,4 +29,4 @@ def sample_next(scores: Tensor, temperature: float = 1.0, top_k: int | None = No
         k = min(top_k, scores.shape[-1])
         least = topk(scores, k)[0][:, -1:]
         scores = where(scores < least, -math.inf, scores)
-    return multinomial(softmax(scores / temperature, -1), 1)
+    return multinomial((scores / temperature).softmax(-1), 1)
