@@ -25,6 +25,7 @@ BUILTINS = {
     "MissingDependencyError": ImportError,
     "UnknownNameError": AttributeError,
     "NestingError": RecursionError,
+    "UninitializedError": ValueError,
     "LinAlgError": RuntimeError,
 }
 

@@ -109,6 +109,10 @@ class UnknownNameError(ChainruleError, AttributeError):
     """A name that an object, such as a module, does not have."""
 
 
+class UninitializedError(ChainruleError, ValueError, RuntimeError):
+    """A parameter whose shape is not known before the first call of its layer."""
+
+
 class LinAlgError(ChainruleError, RuntimeError):
     """A matrix without the requested inverse, factor or solution, such as a singular one."""
 

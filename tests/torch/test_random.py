@@ -139,6 +139,29 @@ def test_layers_start_from_pytorchs_weights(torch, pytorch, row):
         close(ours, theirs)
 
 
+LAZY = [
+    ("LazyLinear", (3,), (2, 4)),
+    ("LazyConv2d", (4, 3), (2, 3, 5, 5)),
+    ("LazyConvTranspose1d", (4, 3), (2, 3, 5)),
+    ("LazyBatchNorm2d", (), (2, 3, 4, 4)),
+    ("LazyInstanceNorm1d", (), (2, 3, 4)),
+]
+
+
+@pytest.mark.parametrize(("name", "args", "shape"), LAZY)
+def test_lazy_layers_start_from_pytorchs_weights(torch, pytorch, name, args, shape):
+    found = []
+    for t in (torch, pytorch):
+        t.manual_seed(7)
+        layer = getattr(t.nn, name)(*args)
+        text = repr(layer)
+        y = layer(t.ones(shape))
+        found.append((text, repr(layer), [y.detach(), *layer.state_dict().values(), t.rand(2)]))
+    assert found[0][:2] == found[1][:2]
+    for ours, theirs in zip(found[0][2], found[1][2], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-6)  # sums of 27 products
+
+
 DRAWING = [
     table.Row("Dropout", (0.3,), {}, (40,)),
     *table.spatial("Dropout", 0.4),

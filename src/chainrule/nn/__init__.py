@@ -3,9 +3,9 @@
 The files, in the order of their imports: `functional`; the parts of `Module` (`parameter`,
 `reachable`, `hooks`, `parts`, `state`, `module`); `init`; `utils`; the layers by topic (`linear`,
 `spatial`, `conv`, `padding`, `pool`, `norm`, `function_layer`, `dropout`, `activations`,
-`embedding`, `recurrence`, `recurrent`, `recurrent_cells`, `attention`, `transformer_layers`,
-`distances`, `reshaping`, `resizing`, `containers`, `transformer`, `losses`), `stateless`,
-`averaging`, and last `summary`.
+`embedding`, `lazy`, `recurrence`, `recurrent`, `recurrent_cells`, `attention`,
+`transformer_layers`, `distances`, `reshaping`, `resizing`, `containers`, `transformer`, `losses`),
+`stateless`, `averaging`, and last `summary`.
 """
 
 from chainrule.nn import functional, init, utils
@@ -74,6 +74,21 @@ from chainrule.nn.dropout import (
 )
 from chainrule.nn.embedding import Embedding, EmbeddingBag
 from chainrule.nn.function_layer import FunctionLayer
+from chainrule.nn.lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+    LazyLinear,
+)
 from chainrule.nn.linear import Bilinear, Identity, Linear
 from chainrule.nn.losses import (
     BCELoss,
@@ -128,7 +143,7 @@ from chainrule.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
-from chainrule.nn.parameter import Buffer, Parameter
+from chainrule.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from chainrule.nn.pool import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -244,6 +259,19 @@ __all__ = [
     "LPPool3d",
     "LSTMCell",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+    "LazyLinear",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
@@ -311,6 +339,8 @@ __all__ = [
     "TripletMarginWithDistanceLoss",
     "Unflatten",
     "Unfold",
+    "UninitializedBuffer",
+    "UninitializedParameter",
     "Upsample",
     "UpsamplingBilinear2d",
     "UpsamplingNearest2d",

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.nn.functional.checks import bound
 from chainrule.nn.module import Module
 from chainrule.ops.creation import zeros
 from chainrule.tensor import Tensor
@@ -50,21 +51,12 @@ class FunctionLayer(Module):
         cls.__doc__ = _documented(cls, of)
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        bound = self._bound(args, options)
-        bound.apply_defaults()
-        self.options = bound.arguments
+        given = bound(type(self), args, options)
+        given.apply_defaults()
+        self.options = given.arguments
         if "dim" not in self.options:
             with suppress(ShapeError, DTypeError):
                 self.function(*[zeros(self._probe)] * self._inputs, **self.options)
-
-    def _bound(self, args: Any, options: Any) -> inspect.BoundArguments:
-        try:
-            return self.__signature__.bind(*args, **options)
-        except TypeError as error:
-            name = type(self).__name__
-            raise DTypeError(
-                f"{name} is not called like that: {error}", expected=f"{name}{self.__signature__}"
-            ) from None
 
     def __getattr__(self, name: str) -> Any:
         options = vars(self).get("options", {})

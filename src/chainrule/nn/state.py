@@ -8,9 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from chainrule import aliases
 from chainrule.errors import ArgumentError, DTypeError, NestingError, listing
-from chainrule.nn.parameter import Parameter
+from chainrule.nn.parameter import Parameter, Uninitialized
 from chainrule.nn.parts import M, Parts
 from chainrule.ops.creation import zeros
 from chainrule.primitive import Array
@@ -135,15 +134,13 @@ class Stateful(Parts[M]):
         with use(gradients=False):
             for module in self.modules():
                 for name, x in module._named("buffer"):
-                    if x.dtype.kind == "f":
+                    if isinstance(x, Uninitialized):
+                        x.convert(function)
+                    elif x.dtype.kind == "f":
                         object.__setattr__(module, name, converted.setdefault(id(x), function(x)))
-            for x in self.parameters():
-                if x.dtype.kind == "f":
-                    grad, x.grad = x.grad, None
-                    aliases.leave(x)
-                    x._data = function(x.detach())._numbers("to")
-                    x._version += 1
-                    x.grad = None if grad is None else function(grad)
+            for parameter in self.parameters():
+                if parameter.dtype.kind == "f":
+                    parameter.convert(function)
         return self
 
     def float(self: S) -> S:
@@ -218,7 +215,7 @@ class _Loading:
             for hook in module._hooks_of("load_post")
         ]
         self._refuse(keys_too=not after)
-        before = {n: self._current(n) for n in values}
+        before = {n: self._current(n) for n in values if not self._is_new(n)}
         self._write(values)
         for module, hook in after:
             hook.function(module, self.report)
@@ -252,7 +249,7 @@ class _Loading:
         wanted, found = getattr(module, name), _as_array(value)
         if found is None:
             self.problems.append(f"{path} is no tensor but {type(value).__name__}")
-        elif wanted.shape != found.shape:
+        elif not isinstance(wanted, Uninitialized) and wanted.shape != found.shape:
             self.problems.append(f"{path} has shape {found.shape}, the model {wanted.shape}")
         elif wanted.dtype != found.dtype and not self.assign:
             self.problems.append(f"{path} has dtype {found.dtype}, the model {wanted.dtype}")
@@ -260,6 +257,11 @@ class _Loading:
             own = isinstance(wanted, Parameter)
             return Parameter(found, wanted.requires_grad) if own else from_numpy(found)
         return found
+
+    def _is_new(self, path: str) -> bool:
+        """Whether the value at a path has no numbers yet."""
+        module, name = self.places[path]
+        return isinstance(vars(module).get(name), Uninitialized)
 
     def _current(self, path: str) -> Any:
         module, name = self.places[path]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
 
-from chainrule.errors import ArgumentError, DTypeError, listing
+from chainrule.errors import ArgumentError, DTypeError, UninitializedError, listing
 from chainrule.ops.creation import zeros_like
 from chainrule.optim import saving
 from chainrule.optim.group import RATES, ParamGroup, misspelt
@@ -125,11 +126,14 @@ class Optimizer(HookedOptimizer):
         group = self._group(params, own)
         if any("initial_lr" in other for other in self.param_groups):  # there is a schedule
             group.add_number("initial_lr", group["lr"])
-        states = [self.initial_state(p, group) for p in params]
+        states: dict[Tensor, State] = {}
+        for parameter in params:
+            with suppress(UninitializedError):  # its shape is known in the first step
+                states[parameter] = self.initial_state(parameter, group)
         group.completed = self._complete
         self.param_groups.append(group)
         if self.declares_state:
-            self.state.update(zip(params, states, strict=True))
+            self.state.update(states)
 
     def _group(self, params: list[Tensor], own: Mapping[str, Any]) -> ParamGroup:
         flags = {n: bool(x) for n, x in own.items() if isinstance(self.defaults.get(n), bool)}
@@ -186,7 +190,7 @@ class Optimizer(HookedOptimizer):
         return [self._state_of(parameter, group) for parameter, group in pairs]
 
     def _state_of(self, parameter: Tensor, group: ParamGroup) -> State:
-        if parameter not in self.state:  # it was put into the group later
+        if parameter not in self.state:  # it was put into the group later, or had no shape
             self.state[parameter] = self.initial_state(parameter, group)
         return self.state[parameter]
 

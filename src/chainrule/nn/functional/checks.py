@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
@@ -113,3 +114,15 @@ def check_probability(name: str, p: Any, argument: str = "p") -> float:
 def sizes_of(shape: int | Iterable[int]) -> tuple[int, ...]:
     """A shape that is given as `n` or `(n, ...)`, as a tuple."""
     return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+def bound(layer: type, args: Sequence[Any], options: Mapping[str, Any]) -> inspect.BoundArguments:
+    """The arguments of a layer by name. Raises DTypeError if they do not fit its signature."""
+    signature = inspect.signature(layer)
+    try:
+        return signature.bind(*args, **options)
+    except TypeError as error:
+        raise DTypeError(
+            f"{layer.__name__} is not called like that: {error}",
+            expected=f"{layer.__name__}{signature}",
+        ) from None

@@ -46,7 +46,7 @@ HOMES = {
     "multiprocessing": ("multiprocessing",),
     "nn.attention": ("chainrule.nn",),
     "nn.functional": ("chainrule",),
-    "nn.parameter": ("chainrule.nn",),
+    "nn.parameter": ("chainrule.nn", "chainrule.nn.parameter"),
     "nn.utils": ("chainrule.optim",),
     "optim.optimizer": ("chainrule.optim.hooks",),
     "optim.swa_utils": ("chainrule.nn.averaging", "chainrule.optim.schedules"),
