@@ -38,7 +38,7 @@ FLOORS = [
     ["linalg", "grad_mode"],
     ["autograd"],
     ["gradcheck", "transforms"],
-    ["nn", "optim", "compiler", "data"],
+    ["nn", "optim", "compiler", "data", "distributions"],
     ["models"],
     ["train"],
     ["torch", "formats"],
@@ -224,6 +224,7 @@ FACES = {
         "chainrule.nn.utils.rnn",
         "chainrule.optim",
         "chainrule.data",
+        "chainrule.distributions",
         "chainrule.train",
     )
 }

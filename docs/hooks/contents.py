@@ -12,6 +12,7 @@ FACES = {
     "chainrule.nn.utils.rnn": "utils",
     "chainrule.optim": "optim",
     "chainrule.data": "data",
+    "chainrule.distributions": "distributions",
     "chainrule.models": "models",
     "chainrule.train": "train",
     "chainrule.formats.c": "export",
@@ -70,7 +71,8 @@ PAGES = (
         (
             all_of(
                 "Elementwise",
-                "ops.elementwise ops.arithmetic ops.transcendental ops.special ops.gamma",
+                "ops.elementwise ops.arithmetic ops.transcendental ops.special ops.gamma "
+                "ops.incomplete_gamma",
             ),
             all_of("Logic", "ops.logic"),
             all_of("Comparisons, choices, casts", "ops.compare"),
@@ -91,7 +93,7 @@ PAGES = (
             all_of("Indices and masks", "ops.index ops.select"),
             all_of("Products", "ops.contract ops.products"),
             all_of("Softmax", "ops.fused"),
-            all_of("Random numbers", "ops.random"),
+            all_of("Random numbers", "ops.random ops.draws"),
         ),
     ),
     Page(
@@ -223,6 +225,27 @@ PAGES = (
             ),
             all_of("Transforms", "data.transforms data.augment", DATA),
             all_of("Texts", "data.tokenizers", DATA),
+        ),
+    ),
+    Page(
+        "distributions",
+        "Distributions",
+        "`from chainrule import distributions`: samples, densities, entropies and divergences, by "
+        "PyTorch's names.",
+        tuple(
+            all_of(title, f"distributions.{modules}", "chainrule.distributions")
+            for title, modules in (
+                ("What all have", "distribution"),
+                ("Divergences", "kl"),
+                ("Locations and scales", "location_scale"),
+                ("Positive numbers and probabilities", "positive"),
+                ("Whole numbers", "discrete"),
+                ("Classes", "categorical"),
+                ("Vectors and mixtures", "multivariate"),
+                ("Made by transforms", "transformed distributions.transformed_families"),
+                ("Relaxed choices", "relaxed"),
+                ("Transforms", "transform distributions.transforms"),
+            )
         ),
     ),
     Page(

@@ -32,6 +32,7 @@ from chainrule.ops.elementwise import *
 from chainrule.ops.special import *
 from chainrule.ops.transcendental import *
 from chainrule.ops.gamma import *
+from chainrule.ops.incomplete_gamma import *
 from chainrule.ops.arithmetic import *
 from chainrule.ops.logic import *
 from chainrule.ops.reduce import *
@@ -62,8 +63,8 @@ int8, int16, int32, int64 = _dtype("int8"), _dtype("int16"), _dtype("int32"), _d
 uint8, bool = _dtype("uint8"), _dtype("bool")
 
 if _TYPE_CHECKING:
-    from chainrule import data as data, linalg as linalg, models as models, nn as nn
-    from chainrule import optim as optim, train as train
+    from chainrule import data as data, distributions as distributions, linalg as linalg
+    from chainrule import models as models, nn as nn, optim as optim, train as train
     from chainrule.formats import c as c, onnx as onnx
     from chainrule.compiler import Compiled as Compiled, Trace as Trace
     from chainrule.compiler import compile as compile, trace as trace
@@ -76,7 +77,7 @@ _LATER = {
     "Compiled": "compiler", "Trace": "compiler", "compile": "compiler", "trace": "compiler",
     "Trainer": "train", "load": "train", "load_run": "train", "save": "train",
 }  # fmt: skip
-_PARTS = ("compiler", "data", "linalg", "models", "nn", "optim", "train")
+_PARTS = ("compiler", "data", "distributions", "linalg", "models", "nn", "optim", "train")
 _FORMATS = ("c", "onnx")
 
 

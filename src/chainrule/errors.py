@@ -130,6 +130,10 @@ class NotDifferentiableError(ChainruleError, NotImplementedError):
     """An op without a derivative, or without one of this order."""
 
 
+class NotDefinedError(ChainruleError, NotImplementedError):
+    """A quantity that a distribution, or a pair of distributions, does not have."""
+
+
 class CaptureError(ChainruleError, RuntimeError):
     """Code that cannot be captured by `cr.compile`, such as code that needs a tensor's numbers."""
 

@@ -354,6 +354,14 @@ class OpMethods:
         """y = √(a² + b²), without overflow on the way.   ∂y/∂a = a/y, ∂y/∂b = b/y."""
     def hypot_(self, other: Tensor | float) -> Tensor:
         """Assign the result of `x.hypot(...)` to `x`, which keeps its shape and dtype."""
+    def igamma(self, other: Tensor | float) -> Tensor:
+        """P(a, x), the part of Gamma(a, 1) up to x.   ∂P/∂a, too."""
+    def igamma_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.igamma(...)` to `x`, which keeps its shape and dtype."""
+    def igammac(self, other: Tensor | float) -> Tensor:
+        """Q(a, x) = 1 − P(a, x), accurate where P is near 1."""
+    def igammac_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.igammac(...)` to `x`, which keeps its shape and dtype."""
     def index_add(self, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
         """x with α·source added to its parts at a vector of positions, repeated ones added up."""
     def index_add_(self, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from tests.ops.test_sweep import CASES, as_function, differentiable, samples
+from tests.ops.test_sweep import CASES, NO_SECOND, as_function, differentiable, samples
 
 import chainrule as cr
 from chainrule.errors import NotDifferentiableError
@@ -186,6 +186,10 @@ def test_forward_over_reverse_is_symmetric(name, inputs, params):
     places, rng = floats(inputs), np.random.default_rng(0)
     f, xs = partial(gradients_of(name, inputs, params), inputs, places)
     v, w = like(xs, rng), like(xs, rng)
+    if name in NO_SECOND:
+        with pytest.raises(NotDifferentiableError):
+            cr.jvp(f, xs, v)
+        return
     by_v, by_w = (cr.jvp(f, xs, direction)[1] for direction in (v, w))
     np.testing.assert_allclose(product(w, by_v), product(v, by_w), rtol=1e-8, atol=1e-9)
 

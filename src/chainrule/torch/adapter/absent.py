@@ -33,6 +33,8 @@ ADVICE = {
     "torch.Tensor.storage": "Use x.numpy(): memory layout has no meaning here.",
     "torch.Tensor.untyped_storage": "Use x.numpy(): memory layout has no meaning here.",
     "torch.Tensor.data_ptr": "Use id(x): writes replace the memory of a tensor.",
+    "torch.distributions": "Build it of the families that are here, with TransformedDistribution, "
+    "MixtureSameFamily or Independent.",
     "torch.distributed": "Chainrule trains in one process: run the script without a launcher.",
     "torch.nn.CrossMapLRN2d": "Use torch.nn.LocalResponseNorm.",
     "torch.nn.SyncBatchNorm": "Chainrule trains in one process: use torch.nn.BatchNorm2d.",

@@ -18,6 +18,8 @@ _SYNONYMS = {
     "divide": "div",
     "expit": "sigmoid",
     "fix": "trunc",
+    "gammainc": "igamma",
+    "gammaincc": "igammac",
     "gammaln": "lgamma",
     "ger": "outer",
     "greater": "gt",

@@ -1,0 +1,300 @@
+"""Constraints: the sets in which the parameters and the values of distributions are.
+
+`check` says of each number (of each vector or matrix, for a set of these) whether it is in the set.
+The names are PyTorch's: `positive` is a set, `greater_than(2.0)` makes one.
+
+>>> import chainrule as cr
+>>> positive, positive.check(cr.tensor([-1.0, 2.0]))
+(GreaterThan(lower_bound=0.0), tensor([False,  True]))
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule import linalg
+from chainrule.errors import ShapeError
+from chainrule.ops.creation import full
+from chainrule.tensor import Tensor
+
+Bound = Any
+"""A number, or a tensor of numbers."""
+
+
+class Constraint:
+    """A set of numbers, or of vectors or matrices.
+
+    is_discrete: whether the numbers are isolated. event_dim: how many dimensions an element has.
+    lower_bound, upper_bound: the limits of a set of numbers.
+    """
+
+    is_discrete = False
+    event_dim = 0
+    lower_bound: Bound = -math.inf
+    upper_bound: Bound = math.inf
+
+    def check(self, value: Tensor) -> Tensor:
+        """Whether each element is in the set."""
+        raise NotImplementedError
+
+
+class Dependent(Constraint):
+    """A set that depends on other parameters, which is not checked by itself."""
+
+    def __init__(self, *, is_discrete: bool = False, event_dim: int = 0) -> None:
+        self.is_discrete, self.event_dim = is_discrete, event_dim
+
+    def check(self, value: Tensor) -> Tensor:
+        return value == value
+
+    def __repr__(self) -> str:
+        return "Dependent()"
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Real(Constraint):
+    """All real numbers."""
+
+    def check(self, value: Tensor) -> Tensor:
+        return value == value
+
+
+@dataclass(frozen=True)
+class Boolean(Constraint):
+    """0 and 1."""
+
+    is_discrete = True
+    lower_bound, upper_bound = 0, 1
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value == 0) | (value == 1)
+
+
+@dataclass(frozen=True, eq=False)
+class GreaterThan(Constraint):
+    """Numbers above a bound."""
+
+    lower_bound: Bound
+
+    def check(self, value: Tensor) -> Tensor:
+        return value > self.lower_bound
+
+
+@dataclass(frozen=True, eq=False)
+class GreaterThanEq(Constraint):
+    """Numbers from a bound on."""
+
+    lower_bound: Bound
+
+    def check(self, value: Tensor) -> Tensor:
+        return value >= self.lower_bound
+
+
+@dataclass(frozen=True, eq=False)
+class LessThan(Constraint):
+    """Numbers below a bound."""
+
+    upper_bound: Bound
+
+    def check(self, value: Tensor) -> Tensor:
+        return value < self.upper_bound
+
+
+@dataclass(frozen=True, eq=False)
+class Interval(Constraint):
+    """Numbers between two bounds, both included."""
+
+    lower_bound: Bound
+    upper_bound: Bound
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value >= self.lower_bound) & (value <= self.upper_bound)
+
+
+@dataclass(frozen=True, eq=False)
+class HalfOpenInterval(Constraint):
+    """Numbers between two bounds, without the upper one."""
+
+    lower_bound: Bound
+    upper_bound: Bound
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value >= self.lower_bound) & (value < self.upper_bound)
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerInterval(Constraint):
+    """Whole numbers between two bounds, both included."""
+
+    lower_bound: Bound
+    upper_bound: Bound
+    is_discrete = True
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value % 1 == 0) & (value >= self.lower_bound) & (value <= self.upper_bound)
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerGreaterThan(Constraint):
+    """Whole numbers from a bound on."""
+
+    lower_bound: Bound
+    is_discrete = True
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value % 1 == 0) & (value >= self.lower_bound)
+
+
+# -- vectors and matrices --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class IndependentConstraint(Constraint):
+    """Arrays of elements of another set: its last `reinterpreted_batch_ndims` dimensions as one."""
+
+    base_constraint: Constraint
+    reinterpreted_batch_ndims: int
+
+    @property
+    def is_discrete(self) -> bool:  # type: ignore[override]
+        return self.base_constraint.is_discrete
+
+    @property
+    def event_dim(self) -> int:  # type: ignore[override]
+        return self.base_constraint.event_dim + self.reinterpreted_batch_ndims
+
+    def check(self, value: Tensor) -> Tensor:
+        if value.ndim < self.event_dim:
+            raise ShapeError(f"this needs {self.event_dim} dimensions", given=value.shape)
+        valid, n = self.base_constraint.check(value), self.reinterpreted_batch_ndims
+        return valid.all(tuple(range(-n, 0))) if n else valid
+
+
+@dataclass(frozen=True)
+class Simplex(Constraint):
+    """Vectors of numbers ≥ 0 whose sum is 1."""
+
+    event_dim = 1
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value >= 0).all(-1) & ((value.sum(-1) - 1).abs() < 1e-6)
+
+
+@dataclass(frozen=True)
+class OneHot(Constraint):
+    """Vectors of one 1, and 0 elsewhere."""
+
+    is_discrete, event_dim = True, 1
+
+    def check(self, value: Tensor) -> Tensor:
+        return ((value == 0) | (value == 1)).all(-1) & (value.sum(-1) == 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Multinomial(Constraint):
+    """Vectors of counts whose sum is at most a bound."""
+
+    upper_bound: Bound
+    is_discrete, event_dim = True, 1
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value >= 0).all(-1) & (value.sum(-1) <= self.upper_bound)
+
+
+@dataclass(frozen=True)
+class LowerTriangular(Constraint):
+    """Matrices that are 0 above the diagonal."""
+
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value.tril() == value).all((-2, -1))
+
+
+@dataclass(frozen=True)
+class LowerCholesky(Constraint):
+    """Lower triangular matrices with a positive diagonal."""
+
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        return lower_triangular.check(value) & (value.diagonal(dim1=-2, dim2=-1) > 0).all(-1)
+
+
+@dataclass(frozen=True)
+class CorrCholesky(Constraint):
+    """Lower triangular matrices with a positive diagonal, and rows of length 1."""
+
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        unit = ((value * value).sum(-1) - 1).abs() < 1e-4
+        return lower_cholesky.check(value) & unit.all(-1)
+
+
+@dataclass(frozen=True)
+class Square(Constraint):
+    """Square matrices."""
+
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        return full(value.shape[:-2], value.shape[-2] == value.shape[-1])
+
+
+@dataclass(frozen=True)
+class Symmetric(Constraint):
+    """Symmetric matrices, but for rounding."""
+
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        if value.shape[-2] != value.shape[-1]:
+            raise ShapeError("a symmetric matrix is square", given=value.shape)
+        return value.isclose(value.mT, atol=1e-6).all((-2, -1))
+
+
+@dataclass(frozen=True)
+class PositiveSemidefinite(Constraint):
+    """Symmetric matrices with eigenvalues ≥ 0."""
+
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        return symmetric.check(value) & (linalg.eigvalsh(value) >= 0).all(-1)
+
+
+@dataclass(frozen=True)
+class PositiveDefinite(Constraint):
+    """Symmetric matrices with eigenvalues > 0."""
+
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        return symmetric.check(value) & (linalg.eigvalsh(value) > 0).all(-1)
+
+
+# -- by PyTorch's names ----------------------------------------------------------------------------
+
+dependent = dependent_property = Dependent()
+real, boolean, simplex, one_hot = Real(), Boolean(), Simplex(), OneHot()
+greater_than, greater_than_eq, less_than = GreaterThan, GreaterThanEq, LessThan
+interval, half_open_interval, integer_interval = Interval, HalfOpenInterval, IntegerInterval
+independent, multinomial = IndependentConstraint, Multinomial
+positive, nonnegative = GreaterThan(0.0), GreaterThanEq(0.0)
+positive_integer, nonnegative_integer = IntegerGreaterThan(1), IntegerGreaterThan(0)
+unit_interval = Interval(0.0, 1.0)
+real_vector = IndependentConstraint(real, 1)
+lower_triangular, lower_cholesky, corr_cholesky = LowerTriangular(), LowerCholesky(), CorrCholesky()
+square, symmetric = Square(), Symmetric()
+positive_semidefinite, positive_definite = PositiveSemidefinite(), PositiveDefinite()
+
+
+def is_dependent(constraint: Any) -> bool:
+    """Whether a constraint is one that depends on other parameters."""
+    return isinstance(constraint, Dependent)

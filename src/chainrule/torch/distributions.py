@@ -1,0 +1,24 @@
+"""`torch.distributions`: the package's distributions, whose shapes are `torch.Size` here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule.distributions.distribution import Distribution
+from chainrule.torch.adapter import names
+from chainrule.torch.adapter.attributes import add, asked_by_package
+from chainrule.torch.adapter.dtypes import Size
+
+__getattr__, __dir__ = names.facade(__name__)
+
+
+def _size(name: str) -> property:
+    def get(self: Any) -> Any:
+        shape = getattr(self, f"_{name}")
+        return shape if asked_by_package() else Size(shape)
+
+    return property(get)
+
+
+for _name in ("batch_shape", "event_shape"):
+    add(Distribution, _name, _size(_name))
