@@ -41,7 +41,7 @@ FLOORS = [
     ["nn", "optim", "compiler", "data", "distributions"],
     ["models"],
     ["train"],
-    ["torch", "formats"],
+    ["torch", "formats", "sklearn"],
     ["cli"],
     ["__init__", "__main__"],
 ]

@@ -17,6 +17,7 @@ FACES = {
     "chainrule.train": "train",
     "chainrule.formats.c": "export",
     "chainrule.formats.onnx": "export",
+    "chainrule.sklearn": "sklearn",
     "chainrule.errors": "errors",
 }
 """The modules whose public names are all shown. Names that no section asks for come at the end of
@@ -300,6 +301,12 @@ PAGES = (
             some("Ops", "primitive Spec apply require"),
             some("The record", "Primitive", "chainrule.primitive"),
         ),
+    ),
+    Page(
+        "sklearn",
+        "scikit-learn",
+        "Networks as estimators: `from chainrule.sklearn import NeuralClassifier`.",
+        (all_of("Estimators", "sklearn", "chainrule.sklearn"),),
     ),
     Page(
         "export",
