@@ -249,11 +249,24 @@ def test_layers_without_parameters_are_not_lost_in_containers(hold):
         [*holding(hold(nn.Dropout())).parameters()]
 
 
+def test_layers_without_state_may_stay_in_containers():
+    class Moody(nn.Module):
+        def forward(self, x):
+            return x if self.training else -x
+
+    net = nn.Module()
+    net.functions = [nn.ReLU(), {"a": nn.Sequential(nn.Softmax(-1), nn.MaxPool1d(2))}]
+    assert not [*net.parameters()]
+    net.functions.append(Moody())
+    with pytest.raises(DTypeError, match="functions holds a Moody"):
+        [*net.parameters()]
+
+
 @pytest.mark.parametrize(
     ("value", "fix"),
     [
-        ([nn.ReLU()], r"nn\.ModuleList"),
-        ({"a": nn.ReLU()}, r"nn\.ModuleDict"),
+        ([nn.Dropout()], r"nn\.ModuleList"),
+        ({"a": nn.BatchNorm1d(2, affine=False)}, r"nn\.ModuleDict"),
         ([nn.Parameter(cr.ones(1))], r"nn\.ParameterList"),
         ({"a": nn.Parameter(cr.ones(1))}, r"nn\.ParameterDict"),
         (NoModule(nn.Linear(1, 1)), r"NoModule derive from nn\.Module"),

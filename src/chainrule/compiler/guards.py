@@ -24,6 +24,7 @@ import numpy as np
 
 from chainrule.compiler.executed import Executed, is_library, is_library_file, names_of
 from chainrule.errors import CaptureError
+from chainrule.nn.hooks import EVERYWHERE
 from chainrule.nn.module import Module
 from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
@@ -239,6 +240,7 @@ class Guards:
                 # Calling train(), or adding and removing a hook, creates these.
                 attributes.setdefault("training", value.training)
                 attributes.setdefault("_hooks", {})
+                self._visit(EVERYWHERE, "the hooks of all modules")
             self.entries.append((attributes, None, len(attributes)))
             self._labels.append(f"the attributes of {name}")
             for key, item in list(attributes.items()):

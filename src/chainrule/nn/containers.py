@@ -210,6 +210,22 @@ class _Dict(_Container, MutableMapping[str, P]):
         self[key]
         delattr(self, key)
 
+    def __reversed__(self) -> Iterator[str]:
+        return reversed([*self])
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The element of a key, after setting it to the default if there is none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the last element, and return its key and itself."""
+        if not self:
+            raise KeyError(f"a {type(self).__name__} without elements")
+        key = [*self][-1]
+        return key, self.pop(key)
+
     def copy(self: C) -> C:
         """A new container with the same elements."""
         return self._like(dict(self))
@@ -248,3 +264,7 @@ class ParameterDict(_Dict[Parameter]):
 
     def __init__(self, parameters: Any = None) -> None:
         self.update(parameters or {})
+
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
+        """A new dict with a default for each key."""
+        return ParameterDict({key: default for key in keys})

@@ -68,6 +68,9 @@ class FunctionLayer(Module):
         else:
             super().__setattr__(name, value)
 
+    def _reads_mode(self) -> bool:
+        return self._has_mode
+
     def forward(self, input: Tensor) -> Tensor:
         if self._has_mode:
             return self.function(input, training=self.training, **self.options)

@@ -23,6 +23,50 @@ class Hook(NamedTuple):
     always_call: bool = False
 
 
+EVERYWHERE: HookRegistry[Hook] = HookRegistry()
+"""The hooks of all modules. They are called before the hooks of a module itself."""
+
+
+def register_module_forward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(module, args)` before the `forward` of every module."""
+    return EVERYWHERE._hook("forward_pre", Hook(hook))
+
+
+def register_module_forward_hook(
+    hook: Callable[..., Any], *, with_kwargs: bool = False, always_call: bool = False
+) -> RemovableHandle:
+    """Call `hook(module, args, output)` after the `forward` of every module."""
+    return EVERYWHERE._hook("forward", Hook(hook, with_kwargs, always_call))
+
+
+def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(module, grad_output)` with the gradients of the outputs of every module."""
+    return EVERYWHERE._hook("backward_pre", Hook(hook))
+
+
+def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(module, grad_input, grad_output)` with the gradients of every module."""
+    return EVERYWHERE._hook("backward", Hook(hook))
+
+
+def register_module_parameter_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(module, name, parameter)` for every parameter that is set. What it returns, unless
+    None, is set instead."""
+    return EVERYWHERE._hook("parameter", Hook(hook))
+
+
+def register_module_buffer_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(module, name, buffer)` for every buffer that is set. What it returns, unless None,
+    is set instead."""
+    return EVERYWHERE._hook("buffer", Hook(hook))
+
+
+def register_module_module_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Call `hook(module, name, submodule)` for every submodule that is set. What it returns, unless
+    None, is set instead."""
+    return EVERYWHERE._hook("module", Hook(hook))
+
+
 class Hooked(HookRegistry[Hook]):
     """Registers the hooks of a module.
 
@@ -30,6 +74,9 @@ class Hooked(HookRegistry[Hook]):
     handle whose `remove()` removes the hook. What a hook returns, unless it is None, replaces the
     arguments or the output (forward hooks) or the gradients (backward hooks).
     """
+
+    def _hooks_of(self, event: str) -> list[Hook]:
+        return [*EVERYWHERE._hooks_of(event), *super()._hooks_of(event)]
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False

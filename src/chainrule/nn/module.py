@@ -10,6 +10,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from chainrule.errors import (
@@ -18,7 +19,7 @@ from chainrule.errors import (
     LayerTrail,
     UnknownNameError,
 )
-from chainrule.nn.hooks import run_with_hooks
+from chainrule.nn.hooks import EVERYWHERE, run_with_hooks
 from chainrule.nn.state import Stateful, nested_too_deep
 from chainrule.tensor import Tensor
 
@@ -109,7 +110,10 @@ class Module(Stateful["Module"]):
         if watcher is not None:
             watcher.enter(self)
         try:
-            y = run_with_hooks(self, args, kwargs) if self._hooks else self.forward(*args, **kwargs)
+            if self._hooks or EVERYWHERE._hooks:
+                y = run_with_hooks(self, args, kwargs)
+            else:
+                y = self.forward(*args, **kwargs)
             if watcher is not None:
                 watcher.leave(self, y)
             if calls.depth > 1:
@@ -151,6 +155,8 @@ class Module(Stateful["Module"]):
             error.trail.steps = [("input", ", ".join(map(_shape_text, args))), *steps]
 
     def __getattr__(self, name: str) -> Any:
+        if name in vars(self):  # a subclass overrides this method, and calls it for all names
+            return vars(self)[name]
         if hasattr(type(self), name):  # a property failed: raise the property's own error
             return object.__getattribute__(self, name)
         error = UnknownNameError(
@@ -183,6 +189,12 @@ class Module(Stateful["Module"]):
     def eval(self: M) -> M:
         """Set this module and all submodules to evaluation mode, and return it."""
         return self.train(False)
+
+    def _reads_mode(self) -> bool:
+        kinds = takewhile(lambda kind: kind is not Module, type(self).__mro__)
+        functions = (value for kind in kinds for value in vars(kind).values())
+        codes = (getattr(function, "__code__", None) for function in functions)
+        return any(code is not None and "training" in code.co_names for code in codes)
 
     def apply(self: M, function: Callable[[Module], Any]) -> M:
         """Call a function on every submodule and then on this module, which is returned."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar
 
 from chainrule.errors import ArgumentError, DTypeError, UnknownNameError, listing
 from chainrule.interpreters import top
-from chainrule.nn.hooks import Hooked
+from chainrule.nn.hooks import EVERYWHERE, Hooked
 from chainrule.nn.parameter import Buffer, Parameter
 from chainrule.nn.reachable import OPAQUE, reachable
 from chainrule.tensor import Tensor
@@ -38,10 +38,12 @@ class Parts(Hooked, Generic[M]):
     # -- setting -------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        kind = _kind_of(value)
+        kind, declared = _kind_of(value), self._kinds.get(name)
+        if EVERYWHERE._hooks and (known := kind or declared):
+            value = self._announced(name, known, value)
         if kind is not None:
             self._declare(name, kind, getattr(value, "persistent", True))
-        elif (declared := self._kinds.get(name)) and not (
+        elif declared and not (
             value is None or (declared == "buffer" and isinstance(value, Tensor))
         ):
             self._refuse_value(name, declared, value)
@@ -60,6 +62,13 @@ class Parts(Hooked, Generic[M]):
         object.__delattr__(self, name)
         if name in self._kinds:
             del vars(self)["_kinds"][name]
+
+    def _announced(self, name: str, kind: Kind, value: Any) -> Any:
+        """The value to set as a part, after the hooks of all modules for that."""
+        for hook in EVERYWHERE._hooks_of(kind) if value is not None else ():
+            changed = hook.function(self, name, value)
+            value = value if changed is None else changed
+        return value
 
     def _declare(self, name: str, kind: Kind, persistent: bool = True) -> None:
         kinds = vars(self).setdefault("_kinds", {})
@@ -109,6 +118,8 @@ class Parts(Hooked, Generic[M]):
                 expected=f"{_EXPECTED[kind]}, or None",
                 instead="Pass an instance, such as nn.ReLU()." if isinstance(value, type) else None,
             )
+        if EVERYWHERE._hooks:
+            value = self._announced(name, kind, value)
         self._declare(name, kind, persistent)
         object.__setattr__(self, name, value)
 
@@ -211,10 +222,14 @@ class Parts(Hooked, Generic[M]):
             module = module._part(name, "module", target)
         return module
 
-    def set_submodule(self, target: str, module: M) -> None:
-        """Replace the module at a path. Raises UnknownNameError if there is none."""
+    def set_submodule(self, target: str, module: M, strict: bool = False) -> None:
+        """Set the module at a path; with `strict`, replace the one that is there.
+
+        Raises UnknownNameError if there is no module above it, or with `strict` at the path.
+        """
         parent, _, name = target.rpartition(".")
-        self.get_submodule(target)
+        if strict:
+            self.get_submodule(target)
         self.get_submodule(parent).add_module(name, module)
 
     def get_parameter(self, target: str) -> Parameter:
@@ -278,7 +293,12 @@ class Parts(Hooked, Generic[M]):
         parameters = [p for _, module in found._walk() for p in module._own_parameters()]
         if parameters:
             return any(p.requires_grad and id(p) not in known for p in parameters)
-        return not inside
+        stateful = any(any(m._named("buffer")) or m._reads_mode() for _, m in found._walk())
+        return stateful and not inside
+
+    def _reads_mode(self) -> bool:
+        """Whether this module alone computes something else in training and in evaluation."""
+        raise NotImplementedError
 
 
 _NOTES = {"_kinds", "_transient", "_hooks"}

@@ -55,11 +55,7 @@ class Stateful(Parts[M]):
                 raise nested_too_deep(self) from error
         for hook in self._hooks_of("state_dict_pre"):
             hook.function(self, prefix, keep_vars)
-        for name in self._own_entries():
-            value = self._entry(name)
-            if isinstance(value, Tensor) and not keep_vars:
-                value = value.detach()
-            destination[prefix + name] = value
+        self._save_to_state_dict(destination, prefix, keep_vars)
         for name, child in self._named("module"):
             child.state_dict(
                 destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars
@@ -86,6 +82,22 @@ class Stateful(Parts[M]):
             )
         self._refuse_hidden()
         return _Loading(self, state_dict, strict, assign).run()
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        """Add the entries of this module alone. A subclass may add or rename some."""
+        for name in self._own_entries():
+            value = self._entry(name)
+            if isinstance(value, Tensor) and not keep_vars:
+                value = value.detach()
+            destination[prefix + name] = value
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *details: Any) -> None:
+        """Called before the entries are compared with the module. A subclass may change the dict,
+        which is a copy. The details are those of the hooks before loading."""
+        for hook in self._hooks_of("load_pre"):
+            hook.function(self, state_dict, prefix, *details)
 
     def get_extra_state(self) -> Any:
         """Further state for the state dict. A subclass overrides this and `set_extra_state`."""
@@ -205,7 +217,7 @@ class _Loading:
 
     def run(self) -> KeyReport:
         """Call the pre-hooks, compare, write, and call the post-hooks."""
-        self._call_hooks_before()
+        self._prepare()
         self.report.missing_keys.extend([n for n in self.places if n not in self.state])
         self.report.unexpected_keys.extend([n for n in self.state if n not in self.places])
         values = {n: self._fitting(n) for n in self.places if n in self.state}
@@ -226,20 +238,12 @@ class _Loading:
             raise
         return self.report
 
-    def _call_hooks_before(self) -> None:
-        keys = self.report
+    def _prepare(self) -> None:
+        """Let each module change its part of the state."""
+        found = self.report.missing_keys, self.report.unexpected_keys, self.problems
         for path, module in self.root._walk(unique=False):
-            for hook in module._hooks_of("load_pre"):
-                hook.function(
-                    module,
-                    self.state,
-                    f"{path}." if path else "",
-                    {},
-                    self.strict,
-                    keys.missing_keys,
-                    keys.unexpected_keys,
-                    self.problems,
-                )
+            prefix = f"{path}." if path else ""
+            module._load_from_state_dict(self.state, prefix, {}, self.strict, *found)
 
     def _fitting(self, path: str) -> Any:
         """The value to write at a path. If it does not fit, this is added to the problems."""

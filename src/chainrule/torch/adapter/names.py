@@ -46,6 +46,7 @@ HOMES = {
     "multiprocessing": ("multiprocessing",),
     "nn.attention": ("chainrule.nn",),
     "nn.functional": ("chainrule",),
+    "nn.modules.module": ("chainrule.nn.hooks",),
     "nn.parameter": ("chainrule.nn", "chainrule.nn.parameter"),
     "nn.utils": ("chainrule.optim",),
     "optim.optimizer": ("chainrule.optim.hooks",),

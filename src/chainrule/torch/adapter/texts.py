@@ -12,8 +12,9 @@ import inspect
 import re
 from typing import Any
 
-from chainrule.nn.containers import ModuleList, ParameterList
+from chainrule.nn.containers import ModuleList, ParameterDict, ParameterList
 from chainrule.nn.module import Module
+from chainrule.torch.adapter.internals import PartsView
 
 _NORM = "affine= bias= track_running_stats="
 _LAYERS = "num_layers? bias? batch_first? dropout? bidirectional?"
@@ -72,9 +73,12 @@ def text(module: Module, kind: str | None = None) -> str:
 def _parts(module: Module, own: str) -> list[str]:
     """`(name): text` of each child. Equal neighbours in a list are counted: `(0-2): 3 x ...`."""
     found: list[list[Any]] = []
-    for name, child in module.named_children():
+    for name, child in PartsView(module, "module").items():
         kind = _KINDS.get((own, name))
-        shown = text(child, kind) if type(child).__repr__ is Module.__repr__ else repr(child)
+        if isinstance(child, Module) and type(child).__repr__ is Module.__repr__:
+            shown = text(child, kind)
+        else:  # None, or a module with a text of its own
+            shown = repr(child)
         if found and isinstance(module, ModuleList) and found[-1][2] == shown:
             found[-1][1] = name
         else:
@@ -89,10 +93,10 @@ def _parts(module: Module, own: str) -> list[str]:
 
 def _extra(module: Module) -> str:
     kind = type(module)
-    if isinstance(module, ParameterList):
+    if isinstance(module, (ParameterList, ParameterDict)):
         return "\n".join(
-            f"  ({i}): Parameter containing: [torch.{p._data.dtype} of size {_by_x(p)}]"
-            for i, p in enumerate(module)
+            f"  ({name}): Parameter containing: [{_kind_of_numbers(module, p)} of size {_by_x(p)}]"
+            for name, p in PartsView(module, "parameter").items()
         )
     owner = next(k for k in kind.__mro__ if "extra_repr" in vars(k))
     if not owner.__module__.startswith("chainrule."):
@@ -129,6 +133,12 @@ def _field(module: Any, field: str, layer: type) -> str:
     is_default = value == default or (isinstance(value, tuple) and {*value} == {default})
     is_shown = field.endswith("=") or not (is_default or value is None)
     return f"{name}={value}" if is_shown else ""
+
+
+def _kind_of_numbers(module: Module, parameter: Any) -> str:
+    """PyTorch names the dtype in a list, and the type of tensor in a dict."""
+    is_list = isinstance(module, ParameterList)
+    return f"torch.{parameter._data.dtype}" if is_list else str(parameter.type())
 
 
 def _by_x(parameter: Any) -> str:
