@@ -183,7 +183,8 @@ def test_the_exceptions_are_still_needed():
 def test_few_files_name_an_op():
     """expm1 stands in its record, in the formula of another one, and among the engine's steps.
 
-    What calls the function imports it.
+    What calls the function imports it; a format has a table of translations.
     """
-    named = [f for f in FILES if re.search(r"class expm1|[.\"']expm1", f.read_text())]
+    files = [f for f in FILES if "formats" not in f.parts]
+    named = [f for f in files if re.search(r"class expm1|[.\"']expm1", f.read_text())]
     assert len(named) <= 3, [f.name for f in named]
