@@ -121,6 +121,7 @@ REFUSED = {
     "a probability of 1": lambda t: t.empty(2).geometric_(1),
     "a probability of 2": lambda t: t.bernoulli(t.full((2,), 2.0)),
     "whole probabilities": lambda t: t.bernoulli(t.ones(2, dtype=t.int64)),
+    "rand of integers": lambda t: t.rand(2, dtype=t.int64),
     "normal_ of integers": lambda t: t.zeros(2, dtype=t.int64).normal_(),
     "a negative rate": lambda t: t.poisson(-t.ones(2)),
     "more samples than positions": lambda t: t.multinomial(t.ones(2), 3),

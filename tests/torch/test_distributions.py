@@ -111,6 +111,7 @@ def test_names_by_their_paths(torch):
     assert constraints is torch.distributions.constraints and all(
         map(callable, (register_kl, kl_divergence))
     )
+    assert repr(Categorical(torch.ones(2, 3)).param_shape) == "torch.Size([2, 3])"
     assert TanhTransform is torch.distributions.TanhTransform
     assert [x.shape for x in broadcast_all(1.0, torch.ones(2))] == [(2,), (2,)]
     with pytest.raises(AttributeError, match=r"Wishart is PyTorch's.*TransformedDistribution"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.distributions.discrete import OfProbsOrLogits
 from chainrule.distributions.distribution import Distribution
 from chainrule.torch.adapter import names
 from chainrule.torch.adapter.attributes import add, asked_by_package
@@ -20,5 +21,11 @@ def _size(name: str) -> property:
     return property(get)
 
 
+def _param_shape(self: Any) -> Any:
+    """The shape of probs or logits."""
+    return Size(self._param.shape)
+
+
 for _name in ("batch_shape", "event_shape"):
     add(Distribution, _name, _size(_name))
+add(OfProbsOrLogits, "param_shape", property(_param_shape))

@@ -15,12 +15,14 @@ from chainrule.errors import ArgumentError
 from chainrule.kinds import Random
 from chainrule.ops.rules import allocatable
 from chainrule.ops.samplers import SAMPLERS, Source, drawn
-from chainrule.primitive import Array, Spec, primitive
+from chainrule.primitive import Array, Spec, floating, primitive
 from chainrule.samples import cases
 
 _WORDS = 624
 _POSITION, _SPARE, _SPARE_BITS, _SEED = range(_WORDS, _WORDS + 4)
 SIZE = _WORDS + 4
+_REAL = ("uniform", "normal")
+"""The draws of real numbers."""
 
 
 def seeded(seed: int) -> Array:
@@ -129,12 +131,13 @@ class mersenne_twister:
     def infer(state, *parameters, draw, shape, dtype, limits=()):
         if state.shape != (SIZE,) or state.dtype != np.int64:
             raise ArgumentError("this is no state of the Mersenne Twister", given=state)
-        return allocatable(shape, dtype), Spec((SIZE,), np.int64)
+        drawn_spec = allocatable(shape, dtype)
+        return floating(drawn_spec) if draw in _REAL else drawn_spec, Spec((SIZE,), np.int64)
 
     def forward(state, *parameters, draw, shape, dtype, limits=()):
         twister = Twister(state)
         if draw in SAMPLERS:
             return drawn(twister, draw, parameters, shape, dtype), twister.state()
-        more = (dtype,) if draw in ("uniform", "normal") else limits
+        more = (dtype,) if draw in _REAL else limits
         numbers = getattr(twister, draw)(math.prod(shape), *more)
         return numbers.reshape(shape), twister.state()
