@@ -31,7 +31,8 @@ ALLOWED = {
 """Where ops are named, and what for. A file of ops names its own, and a pass what it fuses."""
 
 OTHER_MEANING = {
-    "nn/recurrent.py": "values of PyTorch's keyword `nonlinearity`",
+    "nn/recurrence.py": "values of PyTorch's keyword `nonlinearity`",
+    "nn/transformer_layers.py": "values of PyTorch's keyword `activation`",
     "ops/recurrent.py": "values of PyTorch's keyword `nonlinearity`",
     "ops/arithmetic.py": "values of PyTorch's keyword `rounding_mode`",
     "ops/select.py": "values of PyTorch's keyword `reduce`",

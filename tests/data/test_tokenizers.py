@@ -56,7 +56,7 @@ def test_what_is_unknown_is_named() -> None:
         CharTokenizer("abc").encode("abz")
     with pytest.raises(OutOfRangeError, match="token 9 at position 1"):
         CharTokenizer("abc").decode([1, 9])
-    with pytest.raises(ArgumentError, match="each byte is a token"):
+    with pytest.raises(ArgumentError, match="there is a token for each byte"):
         BytePairTokenizer.train("abc", 100)
     for record in (None, {}, {"kind": "word"}, {"kind": "bpe", "merges": [[1, 999]]}):
         with pytest.raises(FormatError, match="no tokenizer"):

@@ -91,9 +91,8 @@ class BytePairTokenizer:
         pair is seen twice.
         """
         if vocab_size < 256:
-            expected = "at least 256"
             raise ArgumentError(
-                "there is a token for each byte", given=vocab_size, expected=expected
+                "there is a token for each byte", given=vocab_size, expected="at least 256"
             )
         words = _Words(text)
         merges: list[Pair] = []
