@@ -325,13 +325,13 @@ def mutated(content, rng):
 @pytest.mark.parity
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 def test_mutated_files_load_or_are_refused(torch, samples, legacy):
-    """Ten thousand mutations: an exception of this package, or a value; never anything else.
+    """Two thousand mutations: an exception of this package, or a value; never anything else.
 
     The zip's checksums are repaired, so that the mutations reach what is behind them.
     """
     rng = random.Random(0)
     outcomes = collections.Counter()
-    for _ in range(5_000):
+    for _ in range(1_000):
         content = samples[1] if legacy else samples[0]
         content = mutated(content, rng) if legacy or rng.random() < 0.3 else repacked(content, rng)
         try:
@@ -341,7 +341,7 @@ def test_mutated_files_load_or_are_refused(torch, samples, legacy):
             outcomes["loaded"] += 1
         except ChainruleError:
             outcomes["refused"] += 1
-    assert outcomes.total() == 5_000 and min(outcomes["loaded"], outcomes["refused"]) > 100
+    assert outcomes.total() == 1_000 and min(outcomes["loaded"], outcomes["refused"]) > 20
 
 
 def repacked(content, rng):
