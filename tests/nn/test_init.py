@@ -34,6 +34,11 @@ def test_distributions():
     follows(init.uniform_(x, -1.0, 3.0), stats.uniform(-1, 4))
     follows(init.normal_(x, 2.0, 0.5), stats.norm(2, 0.5))
     follows(init.trunc_normal_(x, 1.0, 2.0, -1.0, 2.0), stats.truncnorm(-1, 0.5, 1, 2))
+    follows(init.trunc_normal_(x, 0.0, 1.0, 1.5, 3.0), stats.truncnorm(1.5, 3))
+    follows(init.trunc_normal_(x, a=8.0, b=9.0), stats.truncnorm(8, 9))
+    sparse = init.sparse_(x, 0.25, std=2.0).numpy()
+    assert ((sparse == 0).sum(0) == 50).all()
+    follows(cr.tensor(sparse[sparse != 0]), stats.norm(0, 2))
     follows(init.xavier_uniform_(x, gain=2.0), uniform(2 * math.sqrt(6 / 250)))
     follows(init.xavier_normal_(x), stats.norm(0, math.sqrt(2 / 250)))
     follows(init.kaiming_uniform_(x), uniform(math.sqrt(6 / 50)))
@@ -41,6 +46,14 @@ def test_distributions():
         init.kaiming_uniform_(x, mode="fan_out", nonlinearity="linear"), uniform(math.sqrt(3 / 200))
     )
     follows(init.kaiming_normal_(x, nonlinearity="relu"), stats.norm(0, math.sqrt(2 / 50)))
+
+
+def test_a_convolution_with_dirac_returns_its_input():
+    for groups in (1, 2):
+        layer = nn.Conv2d(4, 4, 3, padding=1, groups=groups, bias=False)
+        init.dirac_(layer.weight, groups)
+        x = cr.randn(2, 4, 5, 5)
+        assert layer(x).tolist() == x.tolist()
 
 
 def test_a_wrong_distribution_is_noticed():
@@ -132,7 +145,12 @@ def test_parameters_are_written_without_recording():
     [
         (lambda: init.uniform_(cr.zeros(2), 1.0, 0.0), ArgumentError, "range is empty"),
         (lambda: init.normal_(cr.zeros(2), 0.0, -1.0), ArgumentError, "deviation is negative"),
-        (lambda: init.trunc_normal_(cr.zeros(2), a=8.0, b=9.0), ArgumentError, "too little"),
+        (lambda: init.trunc_normal_(cr.zeros(2), a=1.0, b=0.0), ArgumentError, "a < b"),
+        (lambda: init.trunc_normal_(cr.zeros(2), std=0.0), ArgumentError, "std > 0"),
+        (lambda: init.dirac_(cr.zeros(2, 2)), ShapeError, "convolution"),
+        (lambda: init.dirac_(cr.zeros(4, 2, 3), groups=3), ArgumentError, "3 of 4"),
+        (lambda: init.sparse_(cr.zeros(2), 0.5), ShapeError, "matrix"),
+        (lambda: init.sparse_(cr.zeros(2, 2), 1.5), ArgumentError, "between 0 and 1"),
         (lambda: init.eye_(cr.zeros(2)), ShapeError, "matrices"),
         (lambda: init.xavier_uniform_(cr.zeros(2)), ShapeError, "fan_in"),
         (lambda: init.orthogonal_(cr.zeros(2)), ShapeError, "2 dimensions"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.nn import functional as F
 
 torch = pytest.importorskip("torch")
@@ -161,3 +162,12 @@ def test_attention_with_masks(dtype, rng, parity):
     attend, theirs = F.scaled_dot_product_attention, TF.scaled_dot_product_attention
     parity(attend, theirs, *arrays, boolean)
     parity(attend, theirs, *arrays, added)
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups"), [((4, 2, 3, 3), 1), ((4, 2, 3), 2), ((2, 3, 2, 3, 4), 1)]
+)
+def test_dirac(shape, groups):
+    ours = cr.nn.init.dirac_(cr.ones(*shape), groups)
+    theirs = torch.nn.init.dirac_(torch.ones(shape), groups)
+    assert ours.tolist() == theirs.tolist()

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.ops.random import Generator, default_generator
+from chainrule.primitive import Array
 from chainrule.settings import use
 from chainrule.tensor import Tensor
 
@@ -92,29 +93,40 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Generator | None = None,
 ) -> Tensor:
-    """x ~ N(mean, std²), where numbers outside [a, b] are drawn again.
+    """x ~ N(mean, std²) between a and b.
 
-    Raises ArgumentError if [a, b] has too little probability.
+    Numbers that are rejected are drawn again: normal numbers outside of [a, b], or where fewer than
+    30 % are inside, uniform ones with the probability of the density (von Neumann, 1951). Raises
+    ArgumentError unless std > 0 and a < b.
 
     >>> import chainrule as cr
     >>> bool(trunc_normal_(cr.zeros(100), a=-1.0, b=1.0).abs().max() <= 1)
     True
     """
-    low, high = (a - mean) / std, (b - mean) / std
-    if not (std > 0 and low < high and low < 6 and high > -6):
+    if not (std > 0 and a < b):
         raise ArgumentError(
-            "too little of the normal distribution is left",
-            given=f"[{a}, {b}] of N({mean}, {std}²)",
+            "a truncated normal distribution has std > 0 and a < b",
+            given=f"N({mean}, {std}²) on [{a}, {b}]",
         )
-    source = generator or default_generator
-    z = source.normal(tensor.shape, dtype=np.float64).numpy().copy()
-    for _ in range(10_000):
-        outside = (z < low) | (z > high)
-        if not outside.any():
-            break
-        z[outside] = source.normal(int(outside.sum()), dtype=np.float64).numpy()
-    z = np.clip(z * std + mean, a, b).astype(tensor.dtype)
-    return write(tensor, Tensor(z))
+    source, shape, dtype = generator or default_generator, tensor.shape, tensor.dtype
+    low, high = dtype.type(a), dtype.type(b)
+    inside = (math.erf((b - mean) / (std * 2**0.5)) - math.erf((a - mean) / (std * 2**0.5))) / 2
+    peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+
+    def drawn() -> tuple[Array, Array]:
+        """Numbers, and which of them are rejected."""
+        if inside > 0.3:
+            z = source.normal(shape, dtype=dtype).numpy() * std + mean
+            return z, (z < low) | (z > high)
+        z = source.uniform(shape, dtype=dtype).numpy() * (b - a) + a
+        density = -0.5 * ((z - mean) / std) ** 2 - peak
+        return z, np.log(source.uniform(shape, dtype=dtype).numpy()) > density
+
+    x, waiting = drawn()
+    while waiting.any():
+        z, rejected = drawn()
+        x, waiting = np.where(waiting, z, x), waiting & rejected
+    return write(tensor, Tensor(np.asarray(x, dtype)))
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
@@ -253,3 +265,53 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None =
     q = q * np.sign(np.diag(r))  # so that Q is uniform over all orthogonal matrices
     q = gain * (q.T if rows < columns else q)
     return write(tensor, Tensor(q.reshape(tensor.shape).astype(tensor.dtype)))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """x = 1 at the center of the kernel from each channel to itself, else 0: a convolution with it
+    returns its input.
+
+    For weights of Conv1d, Conv2d and Conv3d. With `groups`, the output channels are divided into
+    groups. Raises ShapeError for other numbers of dimensions, ArgumentError for groups that do not
+    divide the output channels.
+
+    >>> import chainrule as cr
+    >>> dirac_(cr.zeros(2, 2, 3))
+    tensor([[[0., 1., 0.], [0., 0., 0.]], [[0., 0., 0.], [0., 1., 0.]]])
+    """
+    if tensor.ndim not in (3, 4, 5):
+        raise ShapeError("dirac_ needs the weight of a convolution", given=tensor.shape)
+    out, channels, *kernel = tensor.shape
+    if groups < 1 or out % groups:
+        raise ArgumentError("groups must divide the output channels", given=f"{groups} of {out}")
+    size = out // groups
+    x = np.zeros(tensor.shape, tensor.dtype)
+    center = tuple(k // 2 for k in kernel)
+    for group in range(groups):
+        for channel in range(min(size, channels)):
+            x[(group * size + channel, channel, *center)] = 1
+    return write(tensor, Tensor(x))
+
+
+def sparse_(
+    tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
+) -> Tensor:
+    """x ~ N(0, std²), with a part `sparsity` of each column set to 0 (Martens, 2010).
+
+    Raises ShapeError unless the tensor is a matrix, ArgumentError for a part outside [0, 1].
+
+    >>> import chainrule as cr
+    >>> (sparse_(cr.zeros(10, 3), 0.25) == 0).sum(0)
+    tensor([3, 3, 3])
+    """
+    if tensor.ndim != 2:
+        raise ShapeError("sparse_ needs a matrix", given=tensor.shape)
+    if not 0 <= sparsity <= 1:
+        raise ArgumentError("sparsity is a part, between 0 and 1", given=sparsity)
+    rows, columns = tensor.shape
+    zeros = math.ceil(sparsity * rows)
+    source = generator or default_generator
+    x = normal_(tensor, 0.0, std, source).detach().numpy().copy()
+    for column in range(columns):
+        x[source.permutation(rows).numpy()[:zeros], column] = 0
+    return write(tensor, Tensor(x))
