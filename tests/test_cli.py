@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -98,7 +99,7 @@ def test_the_commands_that_are_printed_work(run: Path) -> None:
     assert evaluated["accuracy"] == results["accuracy"] and evaluated["samples"] == 359
     assert json.loads(call("evaluate", run, "digits", "--json").stdout) == evaluated
     assert "accuracy" in call("evaluate", run).stdout
-    assert "Linear(in_features=64, out_features=16" in call("summary", run).stdout
+    assert "Linear 64 → 16" in call("summary", run).stdout
     rows = json.loads(call("summary", run, "--json").stdout)["layers"]
     assert sum(row["parameters"] for row in rows) == 64 * 16 + 16 + 16 * 10 + 10
 
@@ -202,6 +203,52 @@ def test_doctor_says_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")
     monkeypatch.setenv("CHAINRULE_DATA", "/nowhere")
     assert "does not exist" in call("doctor").stdout
+
+
+def test_the_help_of_every_option_has_its_meaning_and_its_default() -> None:
+    for name, command in main.commands.items():
+        for option in command.params:
+            if isinstance(option, click.Option):
+                text = str(option.help)
+                meaning, _, default = text.partition("[default")
+                assert meaning.strip().endswith((".", ")")), (name, option.name, text)
+                assert default or option.show_default, (name, option.name, text)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_commands_have_their_whole_sentence(width: int) -> None:
+    shown = CliRunner().invoke(main, ["--help"], terminal_width=width).output
+    assert "..." not in shown
+    for command in main.commands.values():
+        sentence = str(command.help).partition("\n\n")[0]
+        assert " ".join(sentence.split()) in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_lines_fit_the_terminal(run: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but paths, which are not broken."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    told = call("train", *QUICK, "--out", "r")
+    lines = [
+        *told.stdout.splitlines(),
+        *told.stderr.splitlines(),
+        *call("summary", "r").stdout.splitlines(),
+    ]
+    shown = [line for line in lines if not line.startswith(("epoch", "  chainrule"))]
+    assert max(map(len, shown)) <= width and "128" not in shown
+    assert not any(line.rstrip().endswith("-") for line in shown)
+
+
+def test_a_regression_of_five_rows_ends_well() -> None:
+    rows = ["a,b,price", "1,2,3", "2,3,5.5", "3,4,7", "4,5,9", "5,7,11.5"]
+    Path("five.csv").write_text("\n".join(rows))
+    result = call("train", "five.csv", "--label", "price", "--epochs", "3")
+    assert result.exit_code == 0 and "r2 undefined (too few samples)" in result.stdout
+    folder = Path("runs/five.csv-table")
+    for file in (folder / "results.json", folder / "config.json"):
+        json.loads(file.read_text(), parse_constant=lambda word: pytest.fail(word))
+    assert json.loads(call("evaluate", folder, "--json").stdout)["r2"] is None
+    assert len(json.loads(call("predict", folder, "five.csv", "--json").stdout)) == 5
 
 
 # -- K8: wrong usage, errors, pipes ------------------------------------------------------------

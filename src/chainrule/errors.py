@@ -166,11 +166,12 @@ class MissingDependencyError(ChainruleError, ImportError):
     """An optional library that this call needs is not installed."""
 
 
-def missing_dependency(library: str, extra: str, purpose: str) -> MissingDependencyError:
-    """The error for an optional library; it names the extra that installs it."""
+def missing_dependency(library: str, extra: str | None, purpose: str) -> MissingDependencyError:
+    """The error for a library that is missing; it names the extra that installs it, if one does."""
+    wanted = library.lower() if extra is None else f"'chainrule[{extra}]'"
     return MissingDependencyError(
         f"{purpose} needs {library}, which is not installed",
-        instead=f"Install it with: pip install 'chainrule[{extra}]'.",
+        instead=f"Install it with: pip install {wanted}.",
     )
 
 
@@ -191,7 +192,21 @@ def shortened(value: object, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
-def listing(names: Sequence[object], limit: int = 8) -> str:
-    """`a, b, c and 4 more`: at most `limit` names, each shortened, for a message."""
+def listing(names: Sequence[object], limit: int = 8, like: str | None = None) -> str:
+    """`a, b, c and 4 more`: at most `limit` names, each shortened, for a message.
+
+    like: what was given instead; of more than `limit` names, those most like it come first.
+
+    >>> listing(["pencil", "price", "colour", "weight"], 2, like="prize")
+    'price, pencil and 2 more'
+    """
+    if like is not None and len(names) > limit:
+        names = sorted(names, key=lambda name: -_likeness(str(name), like))
     shown = ", ".join(shortened(name) for name in names[:limit])
     return shown + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _likeness(first: str, second: str) -> float:
+    from difflib import SequenceMatcher  # only errors need it
+
+    return SequenceMatcher(None, first.lower(), second.lower()).ratio()

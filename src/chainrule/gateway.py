@@ -98,6 +98,20 @@ _CACHED: dict[type, str] = {float: "f", int: "fiu"}
 """The Python numbers whose arrays are cached, and the kinds of dtype of those arrays."""
 
 
+def _conversion(value: Any) -> str | None:
+    """What to write for a value that is no tensor."""
+    kind = type(value).__name__
+    if isinstance(value, tuple) and any(isinstance(part, Tensor) for part in value):
+        return (
+            "The tuple holds several results, as recurrent layers give them: take the first, x[0]. "
+            "In nn.Sequential, put a module between that does so."
+        )
+    if isinstance(value, list) and any(isinstance(part, Tensor) for part in value):
+        return "Join the tensors with cr.stack(x) or cr.cat(x)."
+    is_array = isinstance(value, (np.ndarray, list, tuple))
+    return f"Convert the {kind} with cr.tensor(x)." if is_array else None
+
+
 def _scalar(name: str, value: Any, beside: DType | None) -> Tensor:
     kinds = _CACHED.get(value.__class__, "")
     if beside is not None and beside.kind in kinds and (value or kinds != "f"):
@@ -107,9 +121,7 @@ def _scalar(name: str, value: Any, beside: DType | None) -> Tensor:
         raise DTypeError(
             f"`{name}` takes tensors and Python numbers",
             given=f"{kind}",
-            instead=f"Convert the {kind} with cr.tensor(x)."
-            if isinstance(value, (np.ndarray, list, tuple))
-            else None,
+            instead=_conversion(value),
         )
     default = current().default_dtype
     is_float = isinstance(value, (float, np.floating))

@@ -116,3 +116,18 @@ def test_the_real_mnist():
     assert train.arrays[1][:5].tolist() == [5, 0, 4, 1, 9]
     # The mean that is usually quoted for normalizing MNIST, to its four digits.
     assert train.arrays[0].mean() / 255 == pytest.approx(0.1307, abs=5e-5)
+
+
+def test_without_a_connection_one_line_names_the_folder_and_the_files(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.delenv("CHAINRULE_DATA", raising=False)
+    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path))
+    monkeypatch.setattr(mnist, "_MNIST_MIRRORS", ("https://127.0.0.1:9/mnist",))
+    pytest.importorskip("pooch")
+    with pytest.raises(DownloadError) as caught:
+        MNIST()
+    text = str(caught.value)
+    assert "\n" not in text and "no connection to https://127.0.0.1:9/mnist" in text
+    assert f"into {tmp_path / 'mnist'} or $CHAINRULE_DATA/mnist: train-images" in text
+    assert text.count(".gz") == 5 and capsys.readouterr() == ("", "")

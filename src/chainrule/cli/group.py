@@ -24,7 +24,28 @@ class Finite(click.FloatRange):
 
 
 class Commands(click.Group):
-    """Prints exceptions as one line on standard error; with --debug, as a traceback."""
+    """Prints exceptions as one line on standard error; with --debug, as a traceback. Its help shows
+    the whole first sentence of each command, and the default of each flag."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        for option in cmd.params:
+            if (
+                isinstance(option, click.Option)
+                and option.is_flag
+                and "[default" not in str(option.help)
+            ):
+                option.help = f"{option.help} [default: off]"
+        super().add_command(cmd, name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        named = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [
+            (name, str(cmd.help).partition("\n\n")[0].replace("\n", " "))
+            for name, cmd in named
+            if cmd is not None and not cmd.hidden
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -63,10 +84,15 @@ debug_option = click.option(
     is_flag=True,
     expose_value=False,
     callback=_set_debug,
-    help="Show the traceback of an error.",
+    help="Show the traceback of an error. [default: off]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-label_option = click.option("--label", help="The label column of a table, by name.")
+label_option = click.option(
+    "--label",
+    metavar="NAME",
+    help="The label column of a table. [default: the column called label, target, class, species "
+    "or y; after training, that of training]",
+)
 
 
 def _delimiter(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -106,11 +132,13 @@ def numbers(results: dict[str, Any]) -> str:
     """The numbers of an evaluation as one line, the most important first."""
     shown = {k: v for k, v in results.items() if isinstance(v, float)}
     first = {k: shown.pop(k) for k in ("accuracy", "r2") if k in shown}
-    parts = [
-        f"{100 * v:.2f} % {k}" if k == "accuracy" else f"{k} {v:.4f}"
-        for k, v in (first | shown).items()
-    ]
-    return ", ".join(parts)
+    return ", ".join(_number(name, value) for name, value in (first | shown).items())
+
+
+def _number(name: str, value: float) -> str:
+    if math.isnan(value):
+        return f"{name} undefined (too few samples)"
+    return f"{100 * value:.2f} % {name}" if name == "accuracy" else f"{name} {value:.4f}"
 
 
 def print_json(value: Any) -> None:

@@ -20,7 +20,7 @@ from chainrule.cli.group import (
     print_json,
     trust_option,
 )
-from chainrule.cli.show import shades, wrapped
+from chainrule.cli.show import shades, table, wrapped
 
 
 @click.command()
@@ -40,7 +40,8 @@ def evaluate(run: str, dataset: str | None, trust: bool, as_json: bool, **table:
     if as_json:
         print_json({"samples": len(data), **results})
     else:
-        click.echo(f"{numbers(results)} on {len(data):,} samples")
+        count = f"{len(data):,} sample{'s' * (len(data) != 1)}"
+        click.echo(f"{numbers(results)} on {count}")
 
 
 @click.command()
@@ -93,11 +94,11 @@ def predict(
     explain = options.pop("explain")
     view = {name: options.pop(name) for name in ("invert", "crop", "size")}
     found, failed = _predicted(opened, files, explain and not as_json, {**view, **options})
-    table = input_table(opened, files, **options)
-    for remark in [*remarks(opened.schema, table), *_far(found)]:
+    cells = input_table(opened, files, **options)
+    for remark in [*remarks(opened.schema, cells), *_far(found)]:
         say(wrapped(remark, 0))
     if out is not None and found:
-        write_predictions(out, found, table, proba)
+        write_predictions(out, found, cells, proba)
         say(f"{len(found):,} predictions in {out}")
     if as_json:
         print_json(found)
@@ -175,12 +176,13 @@ def summary(run: str, trust: bool, as_json: bool) -> None:
     if as_json:
         print_json({"config": _plain(opened.config), "layers": rows})
         return
-    for row in rows:
-        click.echo(f"{row['layer']:<44} {row['output']:<20} {row['parameters']:>12,}")
     total = sum(row["parameters"] for row in rows)
-    click.echo(f"{'total':<65} {total:>12,}")
+    cells = [(row["layer"], row["output"], f"{row['parameters']:,}") for row in rows]
+    head, foot = ("layer", "output", "parameters"), ("total", "", f"{total:,}")
+    click.echo("\n".join(table([head, *cells, foot])))
     t = opened.config.training
-    click.echo(f"{opened.config.data.source}, {t.epochs} epochs, {t.optimizer}, lr {t.lr:g}")
+    options = f"{t.epochs} epochs, {t.optimizer}, lr {t.lr:g}"
+    click.echo("\n" + wrapped(f"{opened.config.data.source}, {options}", 0))
 
 
 def _plain(config: Any) -> dict[str, Any]:

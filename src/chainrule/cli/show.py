@@ -36,6 +36,21 @@ def listed(pairs: list[tuple[str, str]]) -> list[str]:
     return [line for term, what in pairs for line in (f"  {term}", wrapped(what, 6, 0))]
 
 
+def table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Rows as lines, the last column aligned to the right. If the terminal is too narrow, the other
+    columns of a row are below its first."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+
+    def line(row: tuple[str, ...], widths: list[int]) -> str:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        return "  ".join([*cells[:-1], row[-1].rjust(widths[-1])]).rstrip()
+
+    if sum(widths) + 2 * len(widths) - 2 <= columns():
+        return [line(row, widths) for row in rows]
+    below = [f"    {line(row[1:], widths[1:])}" for row in rows]
+    return [part for row, rest in zip(rows, below, strict=True) for part in (row[0], rest)]
+
+
 def shades(pixels: Any, width: int | None = None) -> list[str]:
     """A picture (C, H, W) with values from 0 to 1 as lines of text, in five shades.
 

@@ -79,6 +79,7 @@ _DATA = (
 @click.argument("dataset", required=False)
 @click.option(
     "--model",
+    metavar="NAME",
     help="mlp, cnn, table, gpt, char_rnn, or FILE.py:function (runs that file). "
     "[default: table for tables, gpt for texts, else mlp]",
 )
@@ -87,39 +88,98 @@ _DATA = (
     type=click.IntRange(257, 2**20),
     help="Byte pairs of a text's vocabulary. [default: characters if there are at most 256]",
 )
-@click.option("--hidden", callback=_widths, help="Widths of the mlp's hidden layers: 128,64.")
-@click.option("--epochs", type=click.IntRange(min=0))
-@click.option("--batch-size", type=POSITIVE)
-@click.option("--lr", type=Finite(min=0), help="Learning rate (the maximum of a cycle).")
-@click.option("--optimizer", type=click.Choice(["adam", "adamw", "sgd", "rmsprop"]))
-@click.option("--schedule", type=click.Choice(["constant", "cosine", "onecycle"]))
-@click.option("--weight-decay", type=Finite(min=0))
-@click.option("--clip-norm", type=Finite(min=0, min_open=True))
-@click.option("--patience", type=POSITIVE, help="Stop after this many epochs without improvement.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1))
+@click.option(
+    "--hidden",
+    callback=_widths,
+    metavar="WIDTHS",
+    help="Widths of the mlp's hidden layers, such as 128,64. [default: from the size of an input]",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=0),
+    help="Passes over the training data. [default: from the model and the size of the data]",
+)
+@click.option(
+    "--batch-size",
+    type=POSITIVE,
+    help="Samples for one update. [default: 32; for the cnn and for large data 64; for large "
+    "tables 128]",
+)
+@click.option(
+    "--lr",
+    type=Finite(min=0),
+    help="The learning rate, with a schedule its largest value. [default: from the model and the "
+    "size of the data]",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["adam", "adamw", "sgd", "rmsprop"]),
+    help="The rule of the updates. [default: adamw for tables and small data without images, else "
+    "adam]",
+)
+@click.option(
+    "--schedule",
+    type=click.Choice(["constant", "cosine", "onecycle"]),
+    help="How the learning rate changes. [default: onecycle]",
+)
+@click.option(
+    "--weight-decay",
+    type=Finite(min=0),
+    help="The strength with which weights shrink. [default: 0.3 for tables and small data without "
+    "images, else 0]",
+)
+@click.option(
+    "--clip-norm",
+    type=Finite(min=0, min_open=True),
+    help="The largest norm of all gradients together. [default: no limit]",
+)
+@click.option(
+    "--patience",
+    type=POSITIVE,
+    help="Stop after this many epochs without improvement. [default: a fifth of the epochs, "
+    "at least 10, for tables; else never]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    help="The seed of the weights, of dropout, and of the split and the order of the data. "
+    "[default: 0]",
+)
 @label_option
 @click.option(
     "--task",
     type=click.Choice(["classification", "regression"]),
-    help="The task for a table's label. [default: detected]",
+    help="What a table's label is for. [default: classification for text and few whole numbers, "
+    "else regression]",
 )
 @delimiter_option
 @header_option
-@click.option("--decimal", type=click.Choice([".", ","]), help="A table's decimal sign.")
+@click.option(
+    "--decimal",
+    type=click.Choice([".", ","]),
+    help="A table's decimal sign. [default: detected in each column]",
+)
 @click.option(
     "--column",
     "columns",
     multiple=True,
     callback=_roles,
     metavar="NAME=ROLE",
-    help="A column's role: number, category, date[:FORMAT], text, identifier.",
+    help="A column's role: number, category, date[:FORMAT], text, identifier. May be repeated. "
+    "[default: decided from its cells]",
 )
-@click.option("--drop", multiple=True, metavar="NAME", help="A column to leave out.")
+@click.option(
+    "--drop",
+    multiple=True,
+    metavar="NAME",
+    help="A column to leave out. May be repeated. [default: none]",
+)
 @click.option(
     "--missing",
     callback=_words,
     metavar="WORDS",
-    help="Further words for a missing value: '-,unknown'.",
+    help="Further words for a missing value, such as '-,unknown'. [default: none; an empty cell, "
+    "NA, N/A, NaN, null and ? are always missing]",
 )
 @click.option(
     "--size",
@@ -135,13 +195,23 @@ _DATA = (
     show_default=True,
     help="Fraction of the training data for validation.",
 )
-@click.option("--out", type=click.Path(), help="The run's folder. [default: runs/<name>]")
-@click.option("--checkpoint-every", type=POSITIVE, help="Steps. [default: after epochs]")
-@click.option("--resume", type=click.Path(), help="Continue the run in this folder.")
+@click.option("--out", type=click.Path(), help="The run's folder. [default: runs/NAME]")
+@click.option(
+    "--checkpoint-every",
+    type=POSITIVE,
+    help="Steps between checkpoints. [default: one checkpoint after each epoch]",
+)
+@click.option(
+    "--resume",
+    type=click.Path(),
+    help="Continue the run in this folder. [default: start a new run]",
+)
 @trust_option
 @click.option("--override", is_flag=True, help="Allow options that differ from the resumed run.")
-@click.option("--report/--no-report", default=True, help="Write report.html.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option(
+    "--report/--no-report", default=True, help="Whether to write report.html. [default: report]"
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 @json_option
 @debug_option
 @click.pass_context
@@ -244,7 +314,7 @@ def _introduce(run: Any) -> None:
         ("run", run.folder),
     ]
     if train.schema is not None:
-        say("\n".join(f"  {line}" for line in [*str(train.schema).splitlines(), ""]))
+        say("\n".join(f"  {line}".rstrip() for line in [*str(train.schema).splitlines(), ""]))
     for name, value in rows:
         say(wrapped(f"{name:<9} {value}", 2, 10))
 

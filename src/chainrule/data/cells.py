@@ -85,7 +85,7 @@ class Cells(NamedTuple):
         near = get_close_matches(str(label), self.names, 1)
         raise ArgumentError(
             f"{self.path} has no label column {label!r}",
-            expected=f"one of {listing(self.names)}",
+            expected=f"one of {listing(self.names, like=str(label))}",
             instead=f"Did you mean {near[0]!r}?" if near else None,
         )
 

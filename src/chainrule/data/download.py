@@ -17,6 +17,7 @@ from chainrule.errors import DownloadError, missing_dependency
 
 _CHUNK = 2**16
 _REDIRECTS = 5
+_OFFLINE = "no connection"
 _MOVE = "Set the environment variable CHAINRULE_CACHE to a folder that can be written."
 
 
@@ -98,22 +99,24 @@ def fetch(
 
 
 def _try_mirrors(file: RemoteFile, mirrors: Sequence[str], path: str, transport: Transport) -> str:
-    failures = []
+    failures: dict[str, str] = {}
     for mirror in mirrors:
         url = mirror.rstrip("/") + "/" + file.name
         for attempt in range(transport.attempts):
             try:
                 return _retrieve(url, file, path, transport)
             except DownloadError as error:
-                failures.append(f"{url}: {error.problem}")
+                failures[url] = error.problem
                 if not isinstance(error, _TryAgain):
                     break
                 if attempt + 1 < transport.attempts:
                     time.sleep(transport.backoff * 2**attempt)
-    folder = os.path.basename(os.path.dirname(path))
+    told = "".join(f"\n  {url}: {problem}" for url, problem in failures.items())
+    if {*failures.values()} == {_OFFLINE}:
+        told = f" {_OFFLINE} to {' or '.join(mirrors)}"
     raise DownloadError(
-        "\n  ".join([f"could not download {file.name}:", *dict.fromkeys(failures)]),
-        instead=f"Try again later, or put the file into the folder $CHAINRULE_DATA/{folder}.",
+        f"could not download {file.name}:{told}",
+        instead=f"Try again later, or put the file into {os.path.dirname(path)}.",
     )
 
 
@@ -121,8 +124,9 @@ def _retrieve(url: str, file: RemoteFile, path: str, transport: Transport) -> st
     try:
         import pooch  # type: ignore[import-untyped]
     except ImportError:
-        raise missing_dependency("pooch", "all", "downloading data sets") from None
+        raise missing_dependency("pooch", None, "downloading data sets") from None
     folder, name = os.path.split(path)
+    pooch.get_logger().setLevel("WARNING")  # Errors of all mirrors are reported together.
 
     def transfer(url: str, output_file: str, _: Any) -> None:
         part = path + ".part"
@@ -161,12 +165,22 @@ def _receive(url: str, part: str, file: RemoteFile, transport: Transport) -> Non
                         break
                     output.write(chunk)
     except (requests.RequestException, HTTPError, ConnectionError, TimeoutError) as error:
+        if _is_offline(error):
+            raise DownloadError(_OFFLINE) from error
         raise _TryAgain(f"{type(error).__name__}: {str(error)[:200]}") from error
     if have > file.size:
         os.remove(part)
         raise DownloadError(f"the server sends more than the {file.size:,} bytes of the file")
     if have < file.size:
         raise _TryAgain(f"cut after {have:,} of {file.size:,} bytes")
+
+
+def _is_offline(error: Exception) -> bool:
+    """Whether the host was not reached at all."""
+    from urllib3.exceptions import NewConnectionError, ProxyError
+
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, (NewConnectionError, ProxyError))
 
 
 def _open(session: Any, url: str, have: int, transport: Transport) -> Any:

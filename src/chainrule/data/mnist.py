@@ -9,7 +9,7 @@ from chainrule.data.dataset import ArrayDataset, ImageFormat
 from chainrule.data.download import RemoteFile, cache_folder, fetch
 from chainrule.data.idx import read_idx_folder
 from chainrule.data.transforms import Array, Compose, Flatten, Rescale
-from chainrule.errors import FormatError
+from chainrule.errors import DownloadError, FormatError, listing
 
 _MNIST = (
     RemoteFile(
@@ -112,8 +112,13 @@ def _load(
     parts = _find(name)
     if parts is None:
         folder = os.path.join(cache_folder(), name)
-        for file in files:
-            fetch(file, mirrors, folder)
+        try:
+            for file in files:
+                fetch(file, mirrors, folder)
+        except DownloadError as error:
+            names = listing([file.name for file in files])
+            error.instead = f"Put these files into {folder} or $CHAINRULE_DATA/{name}: {names}."
+            raise
         parts = _read(folder)
     if parts is None:
         raise FormatError(f"{name} is not complete in the cache")

@@ -136,7 +136,7 @@ def _label(table: Columns, reading: Reading) -> str:
             return found[0]
         raise ArgumentError(
             f"{table.source}: which column is the label?",
-            given=f"columns {listing(table.names)}",
+            given=f"columns {listing(_likely_labels(table))}",
             instead="Name it: label='...' (--label on the command line).",
         )
     from difflib import get_close_matches
@@ -144,17 +144,31 @@ def _label(table: Columns, reading: Reading) -> str:
     near = get_close_matches(str(label), names, 1)
     raise ArgumentError(
         f"{table.source} has no label column {label!r}",
-        expected=f"one of {listing(table.names)}",
+        expected=f"one of {listing(names, like=str(label))}",
         instead=f"Did you mean {near[0]!r}?" if near else None,
     )
+
+
+def _likely_labels(table: Columns) -> list[str]:
+    """The names of the columns, those that are most often a label first: by their name, then the
+    last column, then columns of few values."""
+    kinds = {name: len({*texts}) for name, texts in zip(table.names, table.texts, strict=True)}
+    last = table.names[-1]
+
+    def rank(name: str) -> tuple[bool, bool, bool]:
+        called = any(word in name.lower() for word in LABEL_NAMES if len(word) > 1)
+        return (not called, name != last, not 1 < kinds[name] <= _FEW)
+
+    return sorted(table.names, key=rank)
 
 
 def _check_options(table: Columns, reading: Reading, label: str) -> None:
     named = [*reading.roles, *reading.drop]
     if strange := [name for name in named if name not in table.names or name == label]:
+        features = [name for name in table.names if name != label]
         raise ArgumentError(
             f"{table.source} has no feature {listing(strange)}",
-            expected=f"columns of {listing([n for n in table.names if n != label])}",
+            expected=f"columns of {listing(features, like=strange[0])}",
         )
     for name, role in reading.roles.items():
         if role.partition(":")[0] not in ROLES:

@@ -122,7 +122,7 @@ class Schema:
             raise FormatError(
                 f"{table.source} lacks {'a column' if len(lost) == 1 else 'columns'}: "
                 f"{listing(lost)}",
-                given=f"columns {listing(table.names)}",
+                given=f"columns {listing(table.names, like=lost[0])}",
                 expected=f"the columns of training: {listing([c.name for c in features])}",
             )
         result, problems = np.empty((len(table), len(features))), []
@@ -159,7 +159,7 @@ class Schema:
         if self.label not in table.names:
             raise FormatError(
                 f"{table.source} lacks the label's column {self.label!r}",
-                given=f"columns {listing(table.names)}",
+                given=f"columns {listing(table.names, like=self.label)}",
             )
         absent = frozenset(self.missing)
         texts = table.column(self.label)

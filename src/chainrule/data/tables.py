@@ -111,7 +111,7 @@ def _features(cells: Cells, label_at: int | None, columns: Sequence[str] | None)
         raise FormatError(
             f"{cells.path} lacks {'a column' if len(missing) == 1 else 'columns'}: "
             f"{listing(missing)}",
-            given=f"columns {listing(cells.names)}",
+            given=f"columns {listing(cells.names, like=missing[0])}",
             expected=f"the columns of training: {listing(columns)}",
         )
     return [places[name] for name in columns]

@@ -24,6 +24,7 @@ from chainrule.nn.module import Module
 from chainrule.nn.parameter import Buffer, Parameter
 from chainrule.nn.spatial import Spatial
 from chainrule.ops.creation import ones, zeros
+from chainrule.ops.rules import channels_hint
 from chainrule.ops.window import layout
 from chainrule.primitive import Shape
 from chainrule.settings import use
@@ -96,13 +97,17 @@ class _ChannelNorm(_Norm, Spatial):
         name, shape, n = type(self).__name__, input.shape, self.num_features
         if len(shape) not in layouts:
             expected = " or ".join(layouts.values())
-            raise ShapeError(f"{name} works on {expected}", given=shape, expected=expected)
+            fits = len(shape) + 1 in layouts and (n == 1 or shape[:1] == (n,))
+            hint = f"Use x.unsqueeze({1 if n == 1 else 0})." if fits else None
+            raise ShapeError(
+                f"{name} works on {expected}", given=shape, expected=expected, instead=hint
+            )
         if shape[dim] != n:
             error = ShapeError(
                 f"the input has {shape[dim]} channels, this layer expects {n}",
                 given=shape,
                 expected=layouts[len(shape)].replace("C", str(n)),
-                instead=f"Did you mean {name}({shape[dim]})?",
+                instead=channels_hint(shape, n, f"Did you mean {name}({shape[dim]})?"),
             )
             if self.weight is not None or self.running_mean is not None:
                 raise error

@@ -53,7 +53,9 @@ class Summary:
         cells = [titles]
         for r in self.rows:
             numbers = (f"{r.parameters:,}", f"{r.flops:,}", readable_bytes(r.memory))
-            cells.append((r.path or "model", r.kind, r.output or "not called", *numbers))
+            *above, name = r.path.split(".")
+            called = "  " * len(above) + (name or "model")
+            cells.append((called, r.kind, r.output or "not called", *numbers))
         total = (f"{self.parameters:,}", f"{self.flops:,}", readable_bytes(self.memory))
         cells.append(("total", "", "", *total))
         widths = [max(len(row[i]) for row in cells) for i in range(len(titles))]

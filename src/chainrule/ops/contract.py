@@ -188,6 +188,14 @@ class linear_weight:
         return matmul(g.mT, x)
 
 
+def _features_hint(shape: tuple[int, ...], features: int, out: int) -> str:
+    """What to write for an input with another number of features than a layer expects."""
+    for dim in range(1, len(shape) - 1):
+        if math.prod(shape[dim:]) == features:
+            return f"Use x.flatten({dim})."
+    return f"Did you mean Linear({shape[-1] if shape else 0}, {out})?"
+
+
 def linear_rule(x: SpecLike, w: SpecLike) -> Spec:
     """(..., in) and (out, in) → (..., out)."""
     out, features = w.shape
@@ -195,7 +203,7 @@ def linear_rule(x: SpecLike, w: SpecLike) -> Spec:
         found = x.shape[-1] if x.shape else 0
         raise ShapeError(
             f"the input has {found} features, this layer expects {features}", given=x.shape,
-            expected=f"(..., {features})", instead=f"Did you mean Linear({found}, {out})?",
+            expected=f"(..., {features})", instead=_features_hint(x.shape, features, out),
         )
     return Spec((*x.shape[:-1], out), x.dtype)
 

@@ -13,7 +13,7 @@ from chainrule.errors import ShapeError
 from chainrule.kinds import Window
 from chainrule.ops.batched import apart, everywhere, examples, merged
 from chainrule.ops.contract import added, same_float
-from chainrule.ops.rules import allocatable
+from chainrule.ops.rules import allocatable, channels_hint
 from chainrule.ops.window import Geometry, framed, require_layout, taps, unframed
 from chainrule.primitive import Array, Shape, Spec, SpecLike, primitive
 from chainrule.tensor import Tensor
@@ -152,7 +152,11 @@ class convolution:
                 f"the input has {x.shape[1]} channels, this layer expects {channels}",
                 given=f"input {x.shape}, weights {w.shape}, groups {geometry.groups}",
                 expected=f"{channels} channels in dimension 1",
-                instead=f"Did you mean Conv{len(w.shape) - 2}d({x.shape[1]}, {w.shape[0]}, ...)?",
+                instead=channels_hint(
+                    x.shape,
+                    channels,
+                    f"Did you mean Conv{len(w.shape) - 2}d({x.shape[1]}, {w.shape[0]}, ...)?",
+                ),
             )
         shape = (x.shape[0], w.shape[0], *geometry.positions(x.shape, w.shape))
         return allocatable(shape, x.dtype)
@@ -198,7 +202,11 @@ class convolution_input:
                 f"the input has {u.shape[1]} channels, this layer expects {w.shape[0]}",
                 given=f"input {u.shape}, weights {w.shape}, groups {geometry.groups}",
                 expected=f"{w.shape[0]} channels in dimension 1",
-                instead=f"Did you mean ConvTranspose{n}d({u.shape[1]}, {shape[1]}, ...)?",
+                instead=channels_hint(
+                    u.shape,
+                    w.shape[0],
+                    f"Did you mean ConvTranspose{n}d({u.shape[1]}, {shape[1]}, ...)?",
+                ),
             )
         return allocatable(shape, u.dtype)
 

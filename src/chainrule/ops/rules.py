@@ -154,6 +154,19 @@ def require_all(valid: Tensor, x: Tensor, problem: str, expected: str | None = N
         raise ArgumentError(problem, given=f"{x._data[at]}{place}", expected=expected)
 
 
+def channels_hint(shape: tuple[int, ...], channels: int, otherwise: str, dim: int = 1) -> str:
+    """What to write for an input whose dimension `dim` is not the number of channels of a layer.
+
+    >>> channels_hint((2, 8, 8, 3), 3, "")
+    'The channels come last here: use x.permute(0, 3, 1, 2).'
+    """
+    last = len(shape) - 1
+    if last > dim and shape[last] == channels:
+        order = (*range(dim), last, *range(dim, last))
+        return f"The channels come last here: use x.permute{order}."
+    return otherwise
+
+
 Dims = int | tuple[int, ...] | list[int] | None
 
 

@@ -27,7 +27,7 @@ def monitored(trainer: Training, monitor: str | None) -> str:
     if not isinstance(trainer.record.get(monitor), (int, float)):
         known = [name for name, value in trainer.record.items() if isinstance(value, float)]
         raise ArgumentError(
-            f"there is no number called {monitor!r} to watch", expected=listing(known, 20)
+            f"there is no number called {monitor!r} to watch", expected=listing(known, 20, monitor)
         )
     return monitor
 

@@ -40,7 +40,7 @@ class History(Sequence[Record]):
         if not isinstance(key, str):
             return self.records[key]
         if not any(key in record for record in self.records):
-            known = listing(sorted({name for record in self.records for name in record}), 20)
+            known = listing(sorted({name for record in self.records for name in record}), 20, key)
             raise ArgumentError(f"the history has no {key!r}", expected=known or "an epoch first")
         return [record.get(key) for record in self.records]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.nn.functional.checks import check_tensors
 from chainrule.nn.functional.dimensions import Size, in_dimensions, over_batch, remembered
 from chainrule.ops import convolution
 from chainrule.ops.convolution import require_weights
+from chainrule.ops.rules import channels_hint
 from chainrule.ops.window import Geometry, per_dimension
 from chainrule.primitive import Shape
 from chainrule.tensor import Tensor
@@ -79,6 +80,9 @@ def conv(
     (1, 4, {sizes:8})
     """
     check_tensors(f"conv{n}d", input=input, weight=weight)
+    channels = weight.shape[1] * groups
+    if input.ndim == n + 1 and input.shape[0] != channels:
+        raise _without_batch(n, input.shape, channels)
     geometry = convolution_geometry(n, weight.shape[2:], stride, padding, dilation, groups)
     rest = (weight,) if bias is None else (weight, bias)
     y: Tensor = over_batch(n, convolution.convolution, input, *rest, geometry=geometry)
@@ -86,6 +90,21 @@ def conv(
 
 
 conv1d, conv2d, conv3d = conv
+
+
+def _without_batch(n: int, shape: Shape, channels: int) -> ShapeError:
+    """The error for an input without N, or without C, with another first dimension."""
+    sizes = ", ".join(map(str, shape[1:]))
+    otherwise = (
+        "Use x.unsqueeze(1)." if channels == 1 else f"Did you mean Conv{n}d({shape[0]}, ...)?"
+    )
+    hint = channels_hint(shape, channels, otherwise, dim=0)
+    return ShapeError(
+        f"the input has {shape[0]} channels, this layer expects {channels}",
+        given=shape,
+        expected=f"(N, {channels}, {sizes}), or ({channels}, {sizes}) for a single example",
+        instead=hint,
+    )
 
 
 @in_dimensions

@@ -63,7 +63,9 @@ def named(name: str) -> Metric:
     F1(nan)
     """
     if name not in _KINDS:
-        raise ArgumentError("unknown metric", given=repr(name), expected=listing(list(_KINDS), 20))
+        raise ArgumentError(
+            "unknown metric", given=repr(name), expected=listing(list(_KINDS), like=name)
+        )
     metric: Metric = _KINDS[name]()
     return metric
 

@@ -51,7 +51,8 @@ def _layer(place: int, record: Any) -> nn.Module:
     name = record.get("layer") if isinstance(record, dict) else None
     if not isinstance(name, str) or name not in LAYERS:
         raise FormatError(
-            f"layer {place} is unknown: {name!r:.80}", expected=listing(sorted(LAYERS), 20)
+            f"layer {place} is unknown: {name!r:.80}",
+            expected=listing(sorted(LAYERS), like=str(name)[:80]),
         )
     options = {key: value for key, value in record.items() if key != "layer"}
     if strange := [k for k, v in options.items() if not isinstance(v, (bool, int, float, list))]:

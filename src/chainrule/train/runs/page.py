@@ -122,7 +122,11 @@ def summary_rows(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def _kind(module: nn.Module) -> str:
-    return f"{type(module).__name__}({module.extra_repr()})"
+    """`Linear 64 → 128`, or `Dropout(p=0.2, inplace=False)` for a module without a short form."""
+    name, short, options = type(module).__name__, module.short_repr(), module.extra_repr()
+    if short:
+        return f"{name} {short}"
+    return f"{name}({options})" if options else name
 
 
 def _text(value: Any) -> str:

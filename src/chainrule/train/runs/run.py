@@ -28,7 +28,7 @@ from chainrule.train.history import History
 from chainrule.train.infer import outputs_of
 from chainrule.train.io.atomic import write_atomic
 from chainrule.train.io.files import save
-from chainrule.train.io.strict_json import to_json
+from chainrule.train.io.strict_json import finite, to_json
 from chainrule.train.runs.config import RunConfig, load_config
 from chainrule.train.runs.folder import RunFolder
 from chainrule.train.runs.neighbours import Neighbours
@@ -168,7 +168,7 @@ class Run(RunFolder):
         for name in ("model", "neighbours"):
             self.__dict__.pop(name, None)
         results = {"test": trainer.evaluate(test), "seconds": round(seconds, 2)}
-        write_atomic(self.path("results.json"), [to_json(results, indent=2)])
+        write_atomic(self.path("results.json"), [to_json(finite(results), indent=2)])
         return history, results
 
     # -- use -----------------------------------------------------------------------------------
