@@ -118,9 +118,7 @@ def test_the_real_mnist():
     assert train.arrays[0].mean() / 255 == pytest.approx(0.1307, abs=5e-5)
 
 
-def test_without_a_connection_one_line_names_the_folder_and_the_files(
-    tmp_path, monkeypatch, capsys
-):
+def test_without_a_connection_one_line_says_where_files_go(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("CHAINRULE_DATA", raising=False)
     monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path))
     monkeypatch.setattr(mnist, "_MNIST_MIRRORS", ("https://127.0.0.1:9/mnist",))
