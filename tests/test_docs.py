@@ -16,7 +16,7 @@ from chainrule import nn, optim
 from chainrule.nn import functional as F
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
 CHECKER = doctest.OutputChecker()
 MADE = ("../reference/", "../lessons/")

@@ -114,6 +114,8 @@ def test_in_place_forms_assign_what_the_op_gives(name):
 @pytest.mark.parametrize("name", CHECKED)
 def test_in_place_forms_are_those_of_pytorch(name):
     torch = pytest.importorskip("torch")
+    if not hasattr(torch.Tensor, name[:-1]):
+        pytest.skip("PyTorch has no such op")
     assert hasattr(torch.Tensor, name)
     (ours, call_ours), (theirs, call_theirs) = called(cr, name), called(torch, name)
     call_ours(name), call_theirs(name)
