@@ -218,7 +218,7 @@ def test_the_help_of_every_option_has_its_meaning_and_its_default() -> None:
 @pytest.mark.parametrize("width", [40, 80])
 def test_commands_have_their_whole_sentence(width: int) -> None:
     shown = CliRunner().invoke(main, ["--help"], terminal_width=width).output
-    assert "..." not in shown
+    assert "..." not in shown.partition("Commands:")[2]
     for command in main.commands.values():
         sentence = str(command.help).partition("\n\n")[0]
         assert " ".join(sentence.split()) in " ".join(shown.split())

@@ -27,6 +27,7 @@ BUILTINS = {
     "NestingError": RecursionError,
     "UninitializedError": ValueError,
     "LinAlgError": RuntimeError,
+    "NotDefinedError": NotImplementedError,
 }
 
 

@@ -49,6 +49,10 @@ ELSEWHERE = {
     "fold_into": "test_parity_shapes.py, as scatter with reduce",
     "cofactors": "test_parity_linalg.py, as the gradient of det",
     "random_by_rejection": "test_random.py, by its distributions",
+    **dict.fromkeys(
+        ("incomplete_gamma", "gamma_slope", "reparameterized_gamma"),
+        "tests/distributions/test_gamma.py, against SciPy and finite differences",
+    ),
 }
 """Ops whose values are tested elsewhere, and where."""
 COMPARED = {

@@ -9,7 +9,7 @@ from chainrule.cli.group import POSITIVE, Finite, debug_option, open_run
 
 @click.command()
 @click.argument("run", type=click.Path())
-@click.option("--prompt", default="", help="The beginning of the text.")
+@click.option("--prompt", default="", help="The beginning of the text. [default: none]")
 @click.option("--length", type=POSITIVE, default=500, show_default=True, help="Tokens to write.")
 @click.option(
     "--temperature",
@@ -18,7 +18,9 @@ from chainrule.cli.group import POSITIVE, Finite, debug_option, open_run
     show_default=True,
     help="Below 1: likely tokens more often. 0: the likeliest token always.",
 )
-@click.option("--top-k", type=POSITIVE, help="Choose among the K likeliest tokens only.")
+@click.option(
+    "--top-k", type=POSITIVE, help="Choose among the K likeliest tokens only. [default: among all]"
+)
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True,
               help="The start of the random numbers.")  # fmt: skip
 @debug_option

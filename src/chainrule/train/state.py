@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chainrule.errors import ArgumentError, ChainruleError, CheckpointError
+from chainrule.ops.creation import tensor
 from chainrule.ops.random import default_generator
 from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
@@ -135,7 +136,7 @@ def restore(trainer: Training, state: Any, override: bool = False) -> None:
                 instead="Set it up as before, or pass override=True to go on with the new setup.",
             )
         if override:
-            saved = replace(saved, scheduler=_rescheduled(trainer, saved.scheduler))
+            saved = replace(saved, scheduler=_rescheduled(trainer, saved, moved))
         _apply(trainer, saved)
         if override:
             _keep_options(trainer, saved.setup.groups)
@@ -249,13 +250,21 @@ def _keep_options(trainer: Training, saved: list[dict[str, Any]]) -> None:
                 group[name] = value
 
 
-def _rescheduled(trainer: Training, saved: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The saved position in the schedule with the trainer's options; None for another class."""
-    if trainer.scheduler is None or saved is None:
+def _rescheduled(trainer: Training, saved: State, moved: bool) -> dict[str, Any] | None:
+    """The saved position in the schedule with the trainer's options; None for another class.
+
+    moved: whether the batches differ. A step of the schedule is then another share of an epoch, so
+    the position is the number of new batches in the finished epochs.
+    """
+    old = saved.scheduler
+    if trainer.scheduler is None or old is None:
         return None
     own: dict[str, Any] = trainer.scheduler.state_dict()
     with _loading("scheduler"):
-        fits = (
-            own["scheduler"] == saved["scheduler"] and own["state"].keys() == saved["state"].keys()
-        )
-        return {**own, "state": saved["state"]} if fits else None
+        if own["scheduler"] != old["scheduler"] or own["state"].keys() != old["state"].keys():
+            return None
+        state = dict(old["state"])
+        by_step = trainer.schedule_every == "step" and "last_epoch" in state
+        if moved and by_step and trainer.loader is not None:
+            state["last_epoch"] = tensor(saved.position.epoch * len(trainer.loader))
+        return {**own, "state": state}

@@ -164,7 +164,8 @@ class Run(RunFolder):
         if history.interrupted:
             return history, None
         save(trainer.model.state_dict(), self.path("model.safetensors"))
-        Neighbours.fit(train, c.seed).save(self.path("neighbours.safetensors"))
+        if self.config.inputs.tokenizer is None:
+            Neighbours.fit(train, c.seed).save(self.path("neighbours.safetensors"))
         for name in ("model", "neighbours"):
             self.__dict__.pop(name, None)
         results = {"test": trainer.evaluate(test), "seconds": round(seconds, 2)}
