@@ -158,6 +158,10 @@ class DownloadError(ChainruleError, OSError):
     """A download that failed, or whose checksum is wrong."""
 
 
+class WorkerError(ChainruleError, RuntimeError):
+    """A worker process of a loader ended, or took too long."""
+
+
 class CheckpointError(ChainruleError, RuntimeError):
     """A checkpoint or run folder that cannot be written, resumed or shared."""
 

@@ -34,8 +34,10 @@ class Listed(Dataset):
 
 
 def test_dataset_is_abstract():
-    with pytest.raises(TypeError, match="abstract"):
-        Dataset()
+    with pytest.raises(NotImplementedError, match="has no __getitem__"):
+        Dataset()[0]
+    with pytest.raises(TypeError, match="len"):
+        len(Dataset())
 
 
 def test_default_gather_stacks_items():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from chainrule.data.numbers import as_indices, as_numbers, stacked
 from chainrule.data.transforms import Array, Generator, Transform, deterministic
 from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 
@@ -28,12 +29,12 @@ class ImageFormat(NamedTuple):
         return self.channels, self.height, self.width
 
 
-class Dataset(ABC):
+class Dataset:
     """Samples with indices from 0. Subclass it and define `__len__` and `__getitem__(index)`.
 
     An item is a tuple of arrays or numbers, usually (input, target). If many samples can be read at
     once, define `gather` too. If reading waits for files, set `waits = True`: the loader then reads
-    ahead in a thread.
+    ahead in a thread. `first + second` joins two datasets.
 
     >>> class Squares(Dataset):
     ...     def __len__(self):
@@ -60,13 +61,26 @@ class Dataset(ABC):
     random: bool = False
     waits: bool = False
 
-    @abstractmethod
-    def __len__(self) -> int:
-        """The number of samples."""
-
-    @abstractmethod
     def __getitem__(self, index: Any) -> Any:
         """One sample: a tuple such as (input, target)."""
+        raise NotImplementedError(f"{type(self).__name__} has no __getitem__")
+
+    if TYPE_CHECKING:  # len() of a dataset that has no length raises TypeError
+
+        def __len__(self) -> int: ...
+
+    def __add__(self, other: Any) -> Any:
+        return ConcatDataset([self, other])
+
+    @property
+    def at_once(self) -> bool:
+        """Whether `gather` reads a batch at once, and gives the same numbers as `__getitem__`.
+
+        A class that defines only `__getitem__` has the `gather` of another one.
+        """
+        kinds = type(self).__mro__
+        owner = next(kind for kind in kinds if {"gather", "__getitem__"} & vars(kind).keys())
+        return "gather" in vars(owner)
 
     def gather(
         self, indices: Sequence[int] | Array, generator: Generator | None = None
@@ -76,13 +90,13 @@ class Dataset(ABC):
         The default reads them one by one. An exception of `__getitem__` is raised unchanged, with a
         note that names the index of the sample. Fields of unequal shape raise ShapeError.
         """
-        rows = [_read_one(self, int(index)) for index in indices]
-        return tuple(_stack(self, indices, rows, field) for field in range(len(rows[0])))
+        rows = [read_one(self, int(index)) for index in indices]
+        return stacked(rows, [str(index) for index in indices], type(self).__name__)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one input, as a model sees it."""
-        return np.shape(_read_one(self, 0)[0])
+        return np.shape(read_one(self, 0)[0])
 
     def describe(self) -> dict[str, Any]:
         """These attributes as a record for JSON, for the `config.json` of a run."""
@@ -98,7 +112,8 @@ class Dataset(ABC):
         }
 
 
-def _read_one(dataset: Dataset, index: int) -> tuple[Any, ...]:
+def read_one(dataset: Any, index: int) -> tuple[Any, ...]:
+    """The fields of a sample. An exception of `__getitem__` gets a note that names the sample."""
     try:
         item = dataset[index]
     except Exception as error:
@@ -107,72 +122,85 @@ def _read_one(dataset: Dataset, index: int) -> tuple[Any, ...]:
     return item if isinstance(item, tuple) else (item,)
 
 
-def _stack(
-    dataset: Dataset, indices: Sequence[int] | Array, rows: list[tuple[Any, ...]], field: int
-) -> Array:
-    first: Array | None = None
-    column = []
-    for index, row in zip(indices, rows, strict=True):
-        if len(row) != len(rows[0]):
-            raise ShapeError(
-                f"sample {index} of {type(dataset).__name__} has {len(row)} fields",
-                expected=f"{len(rows[0])}, as sample {indices[0]} has",
-            )
-        value = as_numbers(row[field], f"sample {index}, field {field}")
-        first = value if first is None else first
-        if value.shape != first.shape:
-            raise ShapeError(
-                f"sample {index} of {type(dataset).__name__} has another shape in field {field}",
-                given=value.shape,
-                expected=f"{first.shape}, as sample {indices[0]} has",
-                instead="Samples of one batch are stacked: resize, crop or pad them.",
-            )
-        column.append(value)
-    return np.stack(column)
+class IterableDataset(Dataset):
+    """Samples that come one after the other, without an index. Define `__iter__`.
 
+    A loader reads as many as a batch has. With `num_workers`, each process iterates over its own
+    copy: divide the samples by `get_worker_info()`, or each comes several times. Two of them are
+    chained by `+`.
 
-def as_numbers(value: Any, name: str) -> Array:
-    """`value` as an array of bools, integers or floats; Python floats become float32."""
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ShapeError(f"{name} is ragged", expected="rows of equal length") from None
-    if array.dtype.kind not in "biuf":
-        raise DTypeError(f"{name} is not numeric", given=array.dtype, expected="numbers")
-    if array.dtype == np.float64 and not hasattr(value, "dtype"):
-        array = to_float32(array, name)
-    return array
-
-
-def to_float32(values: Array, name: str) -> Array:
-    """`values` as float32; ArgumentError for a finite number that would become infinite."""
-    with np.errstate(over="ignore"):
-        result = values.astype(np.float32)
-    lost = np.isinf(result) & np.isfinite(values)
-    if lost.any():
-        place = np.unravel_index(int(lost.argmax()), lost.shape)
-        raise ArgumentError(
-            f"{name} holds a number beyond float32",
-            given=f"{values[place]} at position {', '.join(map(str, place))}",
-            expected="at most 3.4e38 in size",
-            instead="Divide the numbers by a constant, or pass a float64 array.",
-        )
-    return result
-
-
-def as_indices(indices: Any) -> Array:
-    """Indices as an array of the platform's index type, which can have 32 bits.
-
-    >>> as_indices([2, 0]).dtype == np.intp, as_indices([]).shape
-    (True, (0,))
+    >>> class Countdown(IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter([3, 2, 1])
+    >>> from chainrule.data import DataLoader
+    >>> [batch.tolist() for batch in DataLoader(Countdown() + Countdown(), batch_size=4)]
+    [[3, 2, 1, 3], [2, 1]]
     """
-    places = np.asarray(indices)
-    if places.dtype.kind not in "iu" and places.size:
-        raise DTypeError("indices are integers", given=places.dtype, expected="int64")
-    result = places.astype(np.intp)
-    if not np.can_cast(places.dtype, np.intp) and (result != places).any():
-        raise OutOfRangeError(f"index {places[result != places][0]}", expected=f"< {sys.maxsize}")
-    return result
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} has no __iter__")
+
+    def __add__(self, other: Any) -> ChainDataset:
+        return ChainDataset([self, other])
+
+
+class ChainDataset(IterableDataset):
+    """The samples of several iterable datasets, one after the other.
+
+    Raises DTypeError for datasets that are not iterable.
+    """
+
+    def __init__(self, datasets: Iterable[IterableDataset]) -> None:
+        self.datasets = datasets
+
+    def _each(self) -> Iterator[IterableDataset]:
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise DTypeError(
+                    "a chain is of iterable datasets",
+                    given=type(dataset).__name__,
+                    instead="Join datasets with an index by ConcatDataset.",
+                )
+            yield dataset
+
+    def __iter__(self) -> Iterator[Any]:
+        for dataset in self._each():
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self._each())
+
+
+class ConcatDataset(Dataset):
+    """The samples of several datasets, one after the other: also `first + second`.
+
+    Raises ArgumentError if there is no dataset, and DTypeError for an iterable dataset.
+
+    >>> both = ArrayDataset([1.0, 2.0]) + ArrayDataset([3.0])
+    >>> len(both), both[2], both[-1]
+    (3, (np.float32(3.0),), (np.float32(3.0),))
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ArgumentError("there is no dataset to join")
+        if any(isinstance(dataset, IterableDataset) for dataset in self.datasets):
+            raise DTypeError("an iterable dataset has no indices", instead="Use ChainDataset.")
+        self.cumulative_sizes = list(accumulate(map(len, self.datasets)))
+        self.waits = any(getattr(dataset, "waits", False) for dataset in self.datasets)
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index: Any) -> Any:
+        n = len(self)
+        if not -n <= index < n:
+            raise OutOfRangeError(f"sample {index} of a dataset of {n}")
+        index = index % n
+        part = bisect_right(self.cumulative_sizes, index)
+        start = self.cumulative_sizes[part - 1] if part else 0
+        return self.datasets[part][index - start]
 
 
 class ArrayDataset(Dataset):

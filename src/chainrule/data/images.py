@@ -19,9 +19,9 @@ from chainrule.data.dataset import (
     ArrayDataset,
     Dataset,
     ImageFormat,
-    as_indices,
 )
 from chainrule.data.files import PathLike, looks_like_html, open_regular
+from chainrule.data.numbers import as_indices
 from chainrule.data.transforms import Array, Generator, Rescale, Transform
 from chainrule.errors import (
     ArgumentError,

@@ -11,10 +11,10 @@ import numpy as np
 
 from chainrule.data.cells import open_cells
 from chainrule.data.columns import TABLES, read_columns
-from chainrule.data.dataset import as_numbers
 from chainrule.data.files import PathLike
 from chainrule.data.framing import Framed, Framing
 from chainrule.data.images import is_image, pixels_of, read_image
+from chainrule.data.numbers import as_numbers
 from chainrule.data.numpy_files import read_npy
 from chainrule.data.schema import Schema
 from chainrule.data.sources import pixel_order

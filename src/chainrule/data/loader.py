@@ -1,27 +1,31 @@
-"""The loader: batches of tensors, in an order that depends only on (seed, epoch)."""
+"""The loader: batches of tensors, in an order that depends only on (seed, epoch), or that a sampler
+gives."""
 
 from __future__ import annotations
 
-import contextvars
-import queue
-import threading
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
 
-from chainrule.data.dataset import Dataset
-from chainrule.data.seeds import batch_generator, check_seed, check_source, draw_seed, stream
-from chainrule.data.transforms import Array
+from chainrule.data.ahead import read_ahead
+from chainrule.data.collate import default_collate, default_convert
+from chainrule.data.dataset import IterableDataset
+from chainrule.data.position import Position, whole
+from chainrule.data.reading import Gathered, Samples, Stream
+from chainrule.data.samplers import BatchSampler
+from chainrule.data.seeds import draw_seed
+from chainrule.data.workers import Signal, Workers
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, listing
 from chainrule.ops.random import Generator
-from chainrule.tensor import Tensor, from_numpy
+from chainrule.tensor import from_numpy
 
 _AHEAD = 2
-_FIXED = ("length", "batch_size", "shuffle", "drop_last", "seeded")
 
 
-class DataLoader:
+class DataLoader(Position):
     """Iterates over `dataset` in batches: one tuple of tensors (batch_size, ...) per step.
 
     Each batch is read by one call of `dataset.gather`. With `shuffle`, the order of epoch e is
@@ -31,8 +35,16 @@ class DataLoader:
 
     Parameters
     ----------
-    batch_size: samples per batch, >= 1. The last batch may be smaller, unless `drop_last`.
+    batch_size: samples per batch, >= 1. The last batch may be smaller, unless `drop_last`. None
+        gives single samples.
     shuffle: whether each epoch has a new order; by default the order of the dataset.
+    sampler, batch_sampler: the indices of each epoch instead, one by one or in lists. The position
+        of such a loader can be restored only at the start of an epoch.
+    collate_fn: makes a batch of a list of samples, as `default_collate` does.
+    num_workers: processes that read batches; with 0, this one does. `worker_init_fn(i)` is called
+        in process i. Each prepares `prefetch_factor` batches, by default 2. With
+        `persistent_workers` they live as long as the loader. An error in a process is raised here,
+        also if a process ends, or has no batch after `timeout` seconds.
     seed: 0 to 2⁶⁴ − 1, for orders that depend only on the epoch. By default, each epoch draws a
         seed from `generator`, or from the generator of `cr.manual_seed`, and uses the order of
         epoch 0. Two loops or two loaders then have different orders, and a program that sets the
@@ -42,7 +54,8 @@ class DataLoader:
         If no thread can be started, the loop reads each batch itself.
 
     Each `for` loop is one epoch and continues at the position that `load_state_dict` restored. A
-    loop that ends early also counts as an epoch.
+    loop that ends early also counts as an epoch. An IterableDataset gives its samples in its own
+    order, in batches by `default_collate`.
 
     >>> from chainrule.data import ArrayDataset
     >>> loader = DataLoader(ArrayDataset(np.arange(5)), batch_size=2)
@@ -51,189 +64,212 @@ class DataLoader:
     >>> loader.epoch, len(loader)
     (1, 3)
 
-    Raises ArgumentError for an empty dataset, a batch size below 1, or settings without any batch.
+    Raises ArgumentError for an empty dataset, a batch size below 1, options that exclude each
+    other, or settings without any batch.
     """
 
     def __init__(
         self,
-        dataset: Dataset,
-        batch_size: int = 32,
+        dataset: Any,
+        batch_size: int | None = 32,
         shuffle: bool = False,
         *,
-        seed: int | None = None,
-        generator: Generator | None = None,
+        sampler: Iterable[Any] | None = None,
+        batch_sampler: Iterable[Any] | None = None,
+        num_workers: int = 0,
+        collate_fn: Callable[[Any], Any] | None = None,
         drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: Any = None,
+        generator: Generator | None = None,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        seed: int | None = None,
         prefetch: int | None = None,
     ) -> None:
-        if not hasattr(dataset, "gather"):
-            raise _no_dataset(dataset)
-        self.dataset = dataset
-        self.batch_size = _whole(batch_size, "batch_size", 1)
+        self.dataset, self.collate_fn = dataset, collate_fn
+        self.batch_size = None if batch_size is None else whole(batch_size, "batch_size", 1)
         self.shuffle, self.drop_last = bool(shuffle), bool(drop_last)
-        check_source(seed, generator)
-        self.generator, self._seeded = generator, seed is not None
-        self.seed = seed  # Without a given seed: the seed of the current epoch.
-        self.prefetch = (_AHEAD if dataset.waits else 0) if prefetch is None else prefetch
-        _whole(self.prefetch, "prefetch", 0)
-        self._length = len(dataset)
-        if self._length < 1:
+        self.sampler, self.batch_sampler = sampler, batch_sampler
+        self.num_workers = whole(num_workers, "num_workers", 0)
+        self.timeout, self.worker_init_fn = timeout, worker_init_fn
+        self.multiprocessing_context = multiprocessing_context
+        self.prefetch_factor, self.persistent_workers = prefetch_factor, persistent_workers
+        ahead = _AHEAD if getattr(dataset, "waits", False) and not num_workers else 0
+        self.prefetch = whole(ahead if prefetch is None else prefetch, "prefetch", 0)
+        streams = isinstance(dataset, IterableDataset)
+        self.has_own_order = streams or sampler is not None or batch_sampler is not None
+        self._check(streams)
+        self.reader = self._reader(streams)
+        if sampler is not None and self.batch_size is not None:
+            self.batch_sampler = BatchSampler(sampler, self.batch_size, self.drop_last)
+        self._begin(None if self.has_own_order else len(dataset), seed, generator)
+        self._workers: Workers | None = None
+        if not self.has_own_order:
+            self._check_length()
+
+    def _check(self, streams: bool) -> None:
+        """Refuse options that exclude each other."""
+        has_sampler = self.sampler is not None
+        if streams and (self.shuffle or has_sampler or self.batch_sampler is not None):
+            raise ArgumentError(
+                "an iterable dataset has no indices to shuffle or to sample",
+                instead="Shuffle in its __iter__.",
+            )
+        if has_sampler and self.shuffle:
+            raise ArgumentError("sampler and shuffle both give the order", expected="one of them")
+        if self.batch_sampler is not None and (has_sampler or self.shuffle or self.drop_last):
+            raise ArgumentError("batch_sampler gives batches", expected="no other option for them")
+        if self.batch_size is None and self.drop_last:
+            raise ArgumentError("there are no batches to drop", given="batch_size=None")
+        if self.timeout < 0:
+            raise ArgumentError(f"timeout = {self.timeout}", expected="seconds ≥ 0")
+        if not self.num_workers and (self.prefetch_factor or self.persistent_workers):
+            raise ArgumentError(
+                "prefetch_factor and persistent_workers are for processes",
+                instead="Set num_workers > 0.",
+            )
+
+    def _reader(self, streams: bool) -> Any:
+        single = self.batch_size is None and self.batch_sampler is None
+        default = default_convert if single else default_collate
+        if streams:
+            collate = self.collate_fn or default
+            return Stream(self.dataset, collate, self.batch_size, self.drop_last)
+        if self.collate_fn is not None or single:
+            return Samples(self.dataset, self.collate_fn or default, single)
+        if not hasattr(self.dataset, "gather"):
+            raise _no_dataset(self.dataset)
+        return Gathered(self.dataset)
+
+    def _check_length(self) -> None:
+        if not self._length:
             raise ArgumentError("the dataset has length 0", expected="at least one sample")
         if len(self) < 1:
             raise ArgumentError(
-                f"batch_size {batch_size} with drop_last leaves no batch of {self._length} samples",
+                f"batch_size {self.batch_size} with drop_last leaves no batch of {self._length} "
+                "samples",
                 instead="Use a smaller batch_size or drop_last=False.",
             )
-        self._epoch, self._batch = 0, 0
-        self._continues = True  # The next loop continues at (epoch, batch).
-        self._run: object = None
 
     def __len__(self) -> int:
         """The number of batches in an epoch."""
-        extra = 0 if self.drop_last else self.batch_size - 1
-        return (self._length + extra) // self.batch_size
+        if self.batch_sampler is not None:
+            return len(self.batch_sampler)  # type: ignore[arg-type]
+        count = len(self.dataset) if self.sampler is None else len(self.sampler)  # type: ignore[arg-type]
+        if self.batch_size is None:
+            return count
+        return (count + (0 if self.drop_last else self.batch_size - 1)) // self.batch_size
 
-    @property
-    def epoch(self) -> int:
-        """The epoch of the next batch, from 0."""
-        return self._epoch
-
-    @property
-    def batch(self) -> int:
-        """The index of the next batch within its epoch, from 0."""
-        return self._batch
-
-    def set_epoch(self, epoch: int, batch: int = 0) -> None:
-        """Start the next loop at this epoch and batch; reads nothing and draws no random
-        numbers."""
-        epoch, batch = _whole(epoch, "epoch", 0), _whole(batch, "batch", 0)
-        if batch > len(self):
-            raise ArgumentError("no such batch", given=batch, expected=f"0 to {len(self)}")
-        if not self._seeded and (batch == 0 or epoch != self._epoch):
-            self.seed = None
-        self._epoch, self._batch = epoch, batch
-        self._continues, self._run = True, None
-
-    def order(self, epoch: int) -> Array:
-        """The indices of the samples of an epoch, in the order of reading.
-
-        Raises ArgumentError if the seed of the epoch is not known: not drawn yet, or no longer
-        kept.
-        """
-        if self.shuffle and (self.seed is None or not (self._seeded or epoch == self._epoch)):
-            raise ArgumentError(
-                f"the order of epoch {epoch} is not known: each epoch draws its seed",
-                instead="Give the loader a seed: DataLoader(dataset, seed=0, ...).",
-            )
-        return self._order(self.seed, epoch if self._seeded else 0)
-
-    def _order(self, seed: int | None, epoch: int) -> Array:
-        if not self.shuffle or seed is None:
-            return np.arange(self._length)
-        return stream(seed, epoch).permutation(self._length)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+    def __iter__(self) -> Iterator[Any]:
         if not self._continues and self._batch > 0:
             self.set_epoch(self._epoch + 1)
         run = self._run = object()
         self._continues = False
         epoch, first = self._epoch, self._batch
-        if self.seed is None and (self.shuffle or self.dataset.random):
+        random = isinstance(self.reader, Gathered) and self.dataset.random
+        if self.seed is None and (self.shuffle or random):
             self.seed = draw_seed(self.generator)
-        batches = self._read(first, self.seed, epoch if self._seeded else 0)
-        if self.prefetch:
-            batches = _read_ahead(batches, self.prefetch)
+        batches = self._batches(first)
         try:
-            for index, arrays in enumerate(batches, first + 1):
+            for index, batch in enumerate(batches, first + 1):
                 if self._run is run:
                     self._batch = index
-                yield tuple([from_numpy(array) for array in arrays])
+                yield self._finished(batch)
         finally:
             batches.close()  # type: ignore[attr-defined]
         if self._run is run:
             self.set_epoch(epoch + 1)
 
-    def _read(self, first: int, seed: int | None, epoch: int) -> Iterator[tuple[Array, ...]]:
-        order, size = self._order(seed, epoch), self.batch_size
-        gather = self.dataset.gather
-        for batch in range(first, len(self)):
-            indices = order[batch * size : (batch + 1) * size]
+    def _finished(self, batch: Any) -> Any:
+        """A batch as the loop gets it: tensors for arrays that were gathered."""
+        if isinstance(self.reader, Gathered):
+            return tuple([from_numpy(array) for array in batch])
+        return batch
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def _indices(self) -> Iterator[Any]:
+        """The indices of each batch of an epoch; None for each batch of a stream."""
+        if isinstance(self.reader, Stream):
+            return repeat(None)
+        given = self.sampler if self.batch_sampler is None else self.batch_sampler
+        if given is not None:
+            return iter(given)
+        order = self._order(self.seed, self._epoch if self._seeded else 0)
+        if (size := self.batch_size) is None:
+            return iter(order.tolist())
+        return iter([order[k * size : (k + 1) * size] for k in range(len(self))])
+
+    def _tasks(self, first: int) -> Iterator[Any]:
+        """What the reader reads, from a batch on."""
+        if not isinstance(self.reader, Gathered):
+            yield from islice(self._indices(), first, None)
+            return
+        seed, epoch = self.seed, self._epoch if self._seeded else 0
+        random = self.dataset.random and seed is not None
+        for number, indices in enumerate(self._indices()):
+            if number >= first:
+                yield indices, ((seed, epoch, number) if random else None)
+
+    def _batches(self, first: int) -> Iterator[Any]:
+        tasks = self._tasks(first)
+        if self.num_workers:
+            return self._by_workers(tasks)
+        batches = self._one_by_one(tasks, first)
+        return read_ahead(batches, self.prefetch) if self.prefetch else batches
+
+    def _one_by_one(self, tasks: Iterator[Any], first: int) -> Iterator[Any]:
+        self.reader.restart()
+        gathers, epoch = isinstance(self.reader, Gathered), self._epoch
+        for number, task in enumerate(tasks, first):
             try:
-                if self.dataset.random and seed is not None:
-                    arrays = gather(indices, batch_generator(seed, epoch, batch))
-                else:
-                    arrays = gather(indices)
-                if batch == first:
-                    _check_batch(arrays, len(indices))
+                batch = self.reader.read(task)
+                if gathers and number == first:
+                    _check_batch(batch, len(task[0]))
             except Exception as error:
-                samples = listing(list(indices))
-                where = f"batch {batch} of epoch {self._epoch}"
-                error.add_note(f"while reading {where}: samples {samples}")
+                samples = listing(list(task[0] if gathers else np.atleast_1d(task)))
+                error.add_note(f"while reading batch {number} of epoch {epoch}: samples {samples}")
                 raise
-            yield arrays
+            if isinstance(batch, Signal):
+                return
+            yield batch
 
-    def state_dict(self) -> dict[str, int | None]:
-        """The position of the loader as values for JSON. The next batch is the first unread one.
-
-        >>> from chainrule.data import ArrayDataset
-        >>> DataLoader(ArrayDataset(np.arange(5)), batch_size=2).state_dict()
-        {'length': 5, 'batch_size': 2, 'shuffle': False, 'drop_last': False,
-         'seeded': False, 'seed': None, 'epoch': 0, 'batch': 0}
-        """
-        return {
-            **self._fixed(),
-            "seed": self.seed,
-            "epoch": self._epoch,
-            "batch": self._batch,
-        }
-
-    def _fixed(self) -> dict[str, int | None]:
-        values = (self._length, self.batch_size, self.shuffle, self.drop_last, self._seeded)
-        return dict(zip(_FIXED, values, strict=True))
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue at the position of a saved loader, with its seed, order and augmentation.
-
-        Later epochs without a given seed draw it from the current state of the generator.
-        Raises ArgumentError, with both values, if the length of the data, batch size, shuffle,
-        drop_last or the source of seeds differ, since the position would then mean other samples.
-        The loader is unchanged on error.
-        """
-        here = self.state_dict()
-        if set(state) != set(here):
-            raise ArgumentError(
-                "not the state of a DataLoader", given=sorted(state), expected=sorted(here)
+    def _by_workers(self, tasks: Iterator[Any]) -> Iterator[Any]:
+        workers, seed = self._workers, self._worker_seed()
+        if workers is None:
+            workers = Workers(
+                self.reader,
+                self.num_workers,
+                seed,
+                start=self.worker_init_fn,
+                prefetch=self.prefetch_factor or _AHEAD,
+                timeout=self.timeout,
+                context=self.multiprocessing_context,
             )
-        different = [
-            f"{key} was {state[key]} and is {here[key]}"
-            for key in _FIXED
-            if state[key] != here[key]
-        ]
-        if different:
-            raise ArgumentError(
-                f"the saved loader read other batches: {'; '.join(different)}",
-                instead="Restore it with the same data and batch size, or start a new epoch "
-                "with set_epoch(epoch).",
-            )
-        if self._seeded or state["seed"] is not None:
-            check_seed(state["seed"])
-        self.set_epoch(state["epoch"], state["batch"])
-        self.seed = state["seed"]
+        else:
+            workers.restart()
+        if self.persistent_workers and self._workers is None:
+            self._workers = workers
+            weakref.finalize(self, workers.close)
+        try:
+            yield from workers.run(tasks)
+        finally:
+            if not self.persistent_workers:
+                workers.close()
+
+    def _worker_seed(self) -> int:
+        """The seed of the random states of the worker processes."""
+        return draw_seed(self.generator)
 
 
 def _no_dataset(value: Any) -> DTypeError:
     if isinstance(value, Iterator):
         instead = "Loop over the batches of an iterator themselves; it has no numbered samples."
     else:
-        instead = "Wrap arrays: cr.data.ArrayDataset(x, y)."
+        instead = "Wrap arrays: cr.data.ArrayDataset(x, y), or give a function collate_fn=...."
     return DTypeError("DataLoader takes a Dataset", given=type(value).__name__, instead=instead)
-
-
-def _whole(value: Any, name: str, least: int) -> int:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise ArgumentError(f"{name} is a whole number", given=repr(value), expected=f">= {least}")
-    if value < least:
-        raise ArgumentError(f"{name} is too small", given=value, expected=f">= {least}")
-    return int(value)
 
 
 def _check_batch(arrays: Any, count: int) -> None:
@@ -246,58 +282,3 @@ def _check_batch(arrays: Any, count: int) -> None:
     shapes = [array.shape for array in arrays]
     if any(shape[:1] != (count,) for shape in shapes):
         raise ShapeError(f"gather was asked for {count} samples", given=f"shapes {shapes}")
-
-
-_END = object()
-
-
-def _read_ahead(batches: Iterator[Any], depth: int) -> Iterator[Any]:
-    """The same items, read up to `depth` ahead by one thread. Its exceptions are raised here."""
-    ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=depth)
-    stopped = threading.Event()
-
-    def work() -> None:
-        try:
-            for item in batches:
-                ready.put((item, None))
-                if stopped.is_set():
-                    return
-            ready.put((_END, None))
-        except BaseException as error:
-            ready.put((_END, error))
-
-    # Settings are scoped to the context: the thread uses those of the loop.
-    context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(work,), daemon=True, name="DataLoader")
-    try:
-        thread.start()
-    except RuntimeError:  # The system cannot start a thread.
-        yield from batches
-        return
-    try:
-        while True:
-            item, error = _next(ready, thread)
-            if error is not None:
-                raise error
-            if item is _END:
-                return
-            yield item
-    finally:
-        stopped.set()
-        while thread.is_alive():
-            while not ready.empty():
-                ready.get_nowait()
-            thread.join(0.005)
-
-
-def _next(ready: queue.Queue[Any], thread: threading.Thread) -> Any:
-    while True:
-        try:
-            return ready.get(timeout=1.0)
-        except queue.Empty:
-            # A forked process inherits the queue, but not the thread.
-            if not thread.is_alive() and ready.empty():
-                raise RuntimeError(
-                    "the DataLoader's reading thread is gone (was the process forked in mid-loop?);"
-                    " start a new loop in the child process"
-                ) from None

@@ -15,8 +15,9 @@ import numpy as np
 
 from chainrule.data.cells import MISSING
 from chainrule.data.columns import CATEGORY, DATE, NUMBER, Columns
-from chainrule.data.dataset import CLASSIFICATION, to_float32
+from chainrule.data.dataset import CLASSIFICATION
 from chainrule.data.labels import encode_labels, label_text
+from chainrule.data.numbers import to_float32
 from chainrule.data.transforms import Array
 from chainrule.data.values import Numbers, find_numbers, read_date
 from chainrule.errors import FormatError, listing, shortened

@@ -49,6 +49,11 @@ def draw_seed(generator: Generator | None = None) -> int:
     return int((default_generator if generator is None else generator).integers(0, 2**53, (1,)))
 
 
+def order_seed(generator: Generator) -> int:
+    """A seed of 63 bits for the order of an epoch, as PyTorch's loaders and samplers draw it."""
+    return int(generator.integers(0, 2**63, (1,)).item())
+
+
 def stream(seed: int, purpose: int) -> np.random.Generator:
     """The generator of one stream: for the order of an epoch, a split, or synthetic data.
 

@@ -18,11 +18,11 @@ from chainrule.data.dataset import (
     REGRESSION,
     ArrayDataset,
     ImageFormat,
-    to_float32,
 )
 from chainrule.data.files import PathLike
 from chainrule.data.idx import read_idx_folder
 from chainrule.data.labels import LABEL_NAMES, are_classes, encode_labels, label_text
+from chainrule.data.numbers import to_float32
 from chainrule.data.numpy_files import read_npz
 from chainrule.data.tables import Table, label_numbers, read_table
 from chainrule.data.transforms import Array

@@ -8,36 +8,44 @@ from typing import Any, overload
 
 import numpy as np
 
-from chainrule.data.dataset import CLASSIFICATION, ArrayDataset, Dataset, as_indices
+from chainrule.data.dataset import CLASSIFICATION, ArrayDataset, ConcatDataset, Dataset
+from chainrule.data.numbers import as_indices
 from chainrule.data.seeds import SPLIT, check_source, draw_seed, stream
 from chainrule.data.transforms import Array
 from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 from chainrule.ops.random import Generator
 from chainrule.tensor import Tensor
 
+FACTS = ("classes", "task", "feature_names", "image", "schema", "transform", "random", "waits")
+"""The attributes of a dataset that its parts have too."""
+
 
 class Subset(Dataset):
-    """The samples of `dataset` at `indices`, in this order, without a copy."""
+    """The samples of `dataset` at `indices`, in this order, without a copy.
 
-    def __init__(self, dataset: Dataset, indices: Sequence[int] | Array) -> None:
-        places = as_indices(indices)
-        wrong = np.flatnonzero((places < 0) | (places >= len(dataset)))
-        if wrong.size:
-            raise OutOfRangeError(
-                f"index {places[wrong[0]]} at position {wrong[0]} of the subset",
-                expected=f"0 to {len(dataset) - 1}",
-            )
-        self.dataset, self.indices = dataset, places
-        self.classes, self.task = dataset.classes, dataset.task
-        self.feature_names, self.image = dataset.feature_names, dataset.image
-        self.schema = dataset.schema
-        self.transform, self.random = dataset.transform, dataset.random
-        self.waits = dataset.waits
+    A list as index gives the samples of `dataset` at a list. Raises OutOfRangeError for indices
+    that the dataset does not have.
+    """
+
+    def __init__(self, dataset: Any, indices: Sequence[int] | Array) -> None:
+        if hasattr(dataset, "__len__"):
+            places = as_indices(indices)
+            wrong = np.flatnonzero((places < 0) | (places >= len(dataset)))
+            if wrong.size:
+                raise OutOfRangeError(
+                    f"index {places[wrong[0]]} at position {wrong[0]} of the subset",
+                    expected=f"0 to {len(dataset) - 1}",
+                )
+        self.dataset, self.indices = dataset, indices
+        for name in FACTS:
+            setattr(self, name, getattr(dataset, name, getattr(Dataset, name)))
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, list):
+            return self.dataset[[self.indices[i] for i in index]]
         if not -len(self) <= index < len(self):
             raise OutOfRangeError(f"sample {index} of a subset of {len(self)}")
         return self.dataset[int(self.indices[index])]
@@ -45,14 +53,21 @@ class Subset(Dataset):
     def gather(
         self, indices: Sequence[int] | Array, generator: np.random.Generator | None = None
     ) -> tuple[Array, ...]:
-        places = self.indices[as_indices(indices)]
-        if generator is None:
-            return self.dataset.gather(places)
-        return self.dataset.gather(places, generator)
+        """The samples at `indices`, read by the dataset."""
+        places = as_indices(self.indices)[as_indices(indices)]
+        own = self.dataset if isinstance(self.dataset, Dataset) else ConcatDataset([self.dataset])
+        return own.gather(places) if generator is None else own.gather(places, generator)
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the dataset reads a batch at once."""
+        return super().at_once and getattr(self.dataset, "at_once", False)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        return self.dataset.input_shape
+        """The shape of one input, as a model sees it."""
+        shape: tuple[int, ...] = self.dataset.input_shape
+        return shape
 
 
 def random_split(
@@ -75,25 +90,28 @@ def random_split(
     [8, 2]
     """
     n = len(dataset)
-    counts = _fractions_to_counts(n, lengths)
-    if any(count < 0 for count in counts) or sum(counts) != n:
-        raise ArgumentError(
-            f"the lengths do not add up to the {n} samples", given=f"{list(lengths)}"
-        )
+    counts = counts_of_parts(n, lengths)
     check_source(seed, generator)
     order = stream(draw_seed(generator) if seed is None else seed, SPLIT).permutation(n)
     return [Subset(dataset, part) for part in np.split(order, np.cumsum(counts)[:-1])]
 
 
-def _fractions_to_counts(n: int, lengths: Sequence[float]) -> list[int]:
-    if all(isinstance(length, (int, np.integer)) for length in lengths):
-        return [int(length) for length in lengths]
-    if not math.isclose(math.fsum(lengths), 1.0, rel_tol=1e-9) or min(lengths) < 0:
+def counts_of_parts(n: int, lengths: Sequence[float]) -> list[int]:
+    """The lengths of parts of n samples: the given ones, or those of fractions that add up to 1."""
+    if min(lengths, default=0) < 0:
+        raise ArgumentError("parts of a negative length do not add up", given=f"{list(lengths)}")
+    if math.isclose(math.fsum(lengths), 1.0, rel_tol=1e-9):
+        counts = [math.floor(n * fraction) for fraction in lengths]
+        for place in range(n - sum(counts)):
+            counts[place % len(counts)] += 1
+        return counts
+    if not all(float(length).is_integer() for length in lengths):
         raise ArgumentError("fractions must add up to 1", given=f"{list(lengths)}")
-    counts = [math.floor(n * fraction) for fraction in lengths]
-    for place in range(n - sum(counts)):
-        counts[place % len(counts)] += 1
-    return counts
+    if sum(lengths) != n:
+        raise ArgumentError(
+            f"the lengths do not add up to the {n} samples", given=f"{list(lengths)}"
+        )
+    return [int(length) for length in lengths]
 
 
 @overload

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.data.dataset import as_numbers, to_float32
+from chainrule.data.numbers import as_numbers, to_float32
 from chainrule.errors import DTypeError
 from chainrule.nn.module import Module
 from chainrule.nn.predictions import Prediction

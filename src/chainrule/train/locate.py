@@ -22,7 +22,8 @@ def samples_of(loader: DataLoader | None, epoch: int, batch: int) -> Array | Non
         order = loader.order(epoch)
     except ArgumentError:
         return None
-    return order[batch * loader.batch_size : (batch + 1) * loader.batch_size]
+    size = loader.batch_size or 1
+    return order[batch * size : (batch + 1) * size]
 
 
 def located(

@@ -118,11 +118,6 @@ def _run(
     return y
 
 
-def order_seed(generator: Any) -> int:
-    """The seed that a loader of PyTorch's draws: an integer of 63 bits."""
-    return int(generator.integers(0, 2**63, (1,)).item())
-
-
 def install() -> None:
     """Make generators draw PyTorch's numbers. The default generator starts from the seed 0."""
     add_all(Generator, GeneratorAttributes)

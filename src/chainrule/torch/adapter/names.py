@@ -194,6 +194,8 @@ def facade(module: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
         holder.__path__ = []  # so that what is imported from it passes the finder below
 
     def get(name: str) -> Any:
+        if name == "__all__":  # of `from torch.nn import *`
+            return names()
         value = find(path, name)
         vars(holder)[name] = value
         return value

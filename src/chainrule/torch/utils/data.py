@@ -1,57 +1,108 @@
-"""`torch.utils.data`: the package's datasets and loader, with PyTorch's default batch size."""
+"""`torch.utils.data`: the package's datasets, samplers and loader, with PyTorch's defaults."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule import data
+from chainrule.data.reading import Gathered
+from chainrule.data.seeds import order_seed
+from chainrule.data.splits import counts_of_parts
+from chainrule.errors import ArgumentError
 from chainrule.ops.random import Generator, default_generator
-from chainrule.tensor import Tensor
 from chainrule.torch.adapter import names
-from chainrule.torch.adapter.calls import adapted
-from chainrule.torch.adapter.mersenne import order_seed
-
-_make = adapted(data.DataLoader.__init__)
+from chainrule.torch.adapter.placement import require_cpu
 
 
 class DataLoader(data.DataLoader):
-    """The package's loader with the default batch size 1.
+    """The package's loader with PyTorch's defaults, orders and batches.
 
-    With `shuffle` it uses PyTorch's order.
+    The batch size is 1, a batch of tuples is a list, and any object with `__getitem__` and
+    `__len__` is a dataset. Each loop draws the numbers that PyTorch draws.
     """
 
-    def __init__(self, dataset: Any, batch_size: Any = 1, *args: Any, **keywords: Any) -> None:
-        _make(self, dataset, batch_size, *args, **keywords)
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Iterable[Any] | None = None,
+        batch_sampler: Iterable[Any] | None = None,
+        num_workers: int = 0,
+        collate_fn: Callable[[Any], Any] | None = None,
+        pin_memory: bool = False,
+        drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: Any = None,
+        generator: Generator | None = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
+    ) -> None:
+        require_cpu(pin_memory_device or None)
+        streams = isinstance(dataset, data.IterableDataset)
+        if batch_sampler is not None and batch_size != 1:
+            raise ArgumentError("batch_sampler gives batches", given=f"batch_size={batch_size}")
+        if sampler is None and batch_sampler is None and not streams:
+            sampler = (
+                data.RandomSampler(dataset, generator=generator)
+                if shuffle
+                else data.SequentialSampler(dataset)
+            )
+            shuffle = False
+        self.pin_memory, self.pin_memory_device, self.in_order = pin_memory, "", in_order
+        self.is_default = collate_fn is None
+        single = batch_size is None and batch_sampler is None
+        super().__init__(
+            dataset,
+            batch_size,
+            bool(shuffle),
+            sampler=sampler,
+            batch_sampler=batch_sampler,
+            num_workers=num_workers,
+            collate_fn=collate_fn or (data.default_convert if single else data.default_collate),
+            drop_last=drop_last,
+            timeout=timeout,
+            worker_init_fn=worker_init_fn,
+            multiprocessing_context=multiprocessing_context,
+            generator=generator,
+            prefetch_factor=prefetch_factor,
+            persistent_workers=persistent_workers,
+        )
 
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        order_seed(self.generator or default_generator)  # PyTorch draws a seed for its workers
-        if self.shuffle and self.seed is None:
-            self.seed = order_seed(default_generator) if self.generator is None else 0
-        return self._to_the_end(super().__iter__())
+    def _reader(self, streams: bool) -> Any:
+        single = self.batch_size is None and self.batch_sampler is None
+        at_once = isinstance(self.dataset, data.Dataset) and self.dataset.at_once
+        if self.is_default and at_once and not single and not streams:
+            return Gathered(self.dataset)
+        return super()._reader(streams)
 
-    def _to_the_end(self, batches: Iterator[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
-        yield from batches
-        if self.shuffle and self.generator is not None:
-            self.generator.permutation(self._length)  # PyTorch draws one more that it does not use
+    def __iter__(self) -> Iterator[Any]:
+        self._drawn = order_seed(self.generator or default_generator)  # also without processes
+        return super().__iter__()
 
-    def _order(self, seed: int | None, epoch: int) -> Any:
-        if not self.shuffle or self._seeded:
-            return super()._order(seed, epoch)
-        source = Generator(seed=seed or 0) if self.generator is None else self.generator
-        return source.permutation(self._length).numpy()
+    def _worker_seed(self) -> int:
+        return self._drawn
+
+    def _finished(self, batch: Any) -> Any:
+        finished = super()._finished(batch)
+        return list(finished) if isinstance(self.reader, Gathered) else finished
 
 
 def random_split(
     dataset: Any, lengths: Sequence[int] | Sequence[float], generator: Generator | None = None
 ) -> list[Any]:
     """Split into random parts of the given lengths, or fractions that add up to 1."""
-    sizes = [len(part) for part in data.random_split(dataset, lengths, seed=0)]
-    order = (generator or default_generator).permutation(sum(sizes)).numpy()
-    ends = np.cumsum(sizes)
-    return [data.Subset(dataset, order[end - n : end]) for n, end in zip(sizes, ends, strict=True)]
+    counts = counts_of_parts(len(dataset), lengths)
+    order = (generator or default_generator).permutation(sum(counts)).tolist()
+    ends = np.cumsum(counts)
+    return [data.Subset(dataset, order[end - n : end]) for n, end in zip(counts, ends, strict=True)]
 
 
 __getattr__, __dir__ = names.facade(__name__)
