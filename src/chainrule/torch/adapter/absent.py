@@ -39,7 +39,6 @@ ADVICE = {
     "torch.nn.CrossMapLRN2d": "Use torch.nn.LocalResponseNorm.",
     "torch.nn.SyncBatchNorm": "Chainrule trains in one process: use torch.nn.BatchNorm2d.",
     "torch.nn.parallel": "Chainrule trains in one process: use the model itself.",
-    "torch.utils.data.distributed": "Chainrule trains in one process: leave the sampler out.",
     "torch.jit": "Models run as they are: call the model itself, or chainrule.compile.",
     "torch.fx": "Use chainrule.trace, whose graph can be printed and changed.",
     "torch.export": "Use chainrule.trace, whose graph can be printed and changed.",
@@ -78,7 +77,6 @@ REFUSED = (
     "profiler",
     "quantization",
     "sparse",
-    "utils.data.distributed",
 )
 """Modules, and classes, whose names can be imported but not called.
 

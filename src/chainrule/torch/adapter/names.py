@@ -55,6 +55,7 @@ HOMES = {
     "testing": ("chainrule.gradcheck",),
     "utils.checkpoint": ("chainrule",),
     "utils.data": ("chainrule.data",),
+    "utils.data.distributed": ("chainrule.data",),
 }
 """Path of PyTorch's → modules of the package, besides `chainrule.PATH`, in which to look."""
 _OTHER_MEANING = ("trace",)

@@ -79,13 +79,18 @@ class _InMemory(VisionDataset):
 
     def gather(self, indices: Any, generator: Any = None) -> tuple[Array, ...]:
         """The samples at `indices`, as one batch if the transforms can."""
-        at_once = getattr(self.transform, "on_batch", None)
-        own = type(self).__getitem__ is _InMemory.__getitem__
-        plain = own and self.transforms == self._one_by_one and self.target_transform is None
-        if at_once is None or not plain:
+        on_batch = getattr(self.transform, "on_batch", None)
+        if on_batch is None or not self.at_once:
             return super().gather(indices, generator)
         places = np.asarray(indices)
-        return at_once(self._pixels[places]), self._labels[places]
+        return on_batch(self._pixels[places]), self._labels[places]
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the transforms take a batch, and the labels have none."""
+        plain = self.transforms == self._one_by_one and self.target_transform is None
+        takes_batches = getattr(self.transform, "on_batch", None) is not None
+        return super().at_once and plain and takes_batches
 
     @property
     def class_to_idx(self) -> dict[str, int]:
