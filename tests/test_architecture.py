@@ -68,6 +68,7 @@ LONG_FUNCTIONS: dict[str, str] = {
     "cli/train.py:train": "the signature is the list of the command's options",
     "nn/attention.py:__init__": "the signature is the list of the options",
     "optim/cycles.py:__init__": "the signature is the list of the options",
+    "torch/utils/data.py:__init__": "the signature is the list of the options",
 }
 """What may be longer, and why."""
 
