@@ -113,8 +113,8 @@ def test_rms_norm_of_float16_does_not_overflow():
     assert F.rms_norm(cr.tensor([300.0, 300.0], dtype=cr.float16), 2).tolist() == [1, 1]
 
 
-def test_norms_are_reset():
-    for layer in (cr.nn.BatchNorm1d(2), cr.nn.GroupNorm(1, 2), cr.nn.RMSNorm(2)):
+def test_layers_are_reset():
+    for layer in (cr.nn.BatchNorm1d(2), cr.nn.GroupNorm(1, 2), cr.nn.RMSNorm(2), cr.nn.PReLU(2)):
         start = {name: x.tolist() for name, x in layer.state_dict().items()}
         for x in layer.state_dict().values():
             x.fill_(7)

@@ -21,6 +21,11 @@ def test_linear(shape, bias, dtype, rng, parity):
     parity(F.linear, TF.linear, *arrays)
 
 
+def test_linear_with_a_vector(dtype, rng, parity):
+    arrays = [rng.normal(size=(2, 5, 3)), rng.normal(size=3)]
+    parity(F.linear, TF.linear, *[a.astype(dtype) for a in arrays])
+
+
 CONVOLUTIONS = [
     {},
     {"stride": 2},

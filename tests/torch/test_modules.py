@@ -229,6 +229,14 @@ def compiled_in_place(t):
     return y, net[0].weight.grad, repr(net), same, net(t.ones(1, 2)), twin(t.ones(1, 2))
 
 
+def bases_by_their_internal_names(t):
+    modules = t.nn.modules
+    norm, conv = modules.batchnorm._BatchNorm, modules.conv._ConvNd
+    found = [isinstance(m, norm) for m in (t.nn.BatchNorm2d(2), t.nn.InstanceNorm2d(2))]
+    found += [isinstance(m, conv) for m in (t.nn.Conv1d(1, 1, 1), t.nn.ConvTranspose2d(1, 1, 1))]
+    return found, modules.utils._pair(3), modules.utils._triple([1, 2, 3])
+
+
 def small_things(t):
     net = t.nn.Linear(2, 2)
     t.nn.init.ones_(net.weight), t.nn.init.ones_(net.bias)

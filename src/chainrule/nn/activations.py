@@ -9,6 +9,7 @@ from chainrule.errors import ShapeError
 from chainrule.nn import functional
 from chainrule.nn.function_layer import FunctionLayer
 from chainrule.nn.functional.checks import check_counts
+from chainrule.nn.init import constant_
 from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 from chainrule.ops.creation import full
@@ -129,6 +130,10 @@ class PReLU(Module):
         self.num_parameters = num_parameters
         self.init = init
         self.weight = Parameter(full((num_parameters,), init, dtype=dtype))
+
+    def reset_parameters(self) -> None:
+        """Set the weight to `init`."""
+        constant_(self.weight, self.init)
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.prelu(input, self.weight)

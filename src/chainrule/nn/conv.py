@@ -27,7 +27,7 @@ from chainrule.tensor import Tensor
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-class _Kernels(Spatial):
+class _ConvNd(Spatial):
     """Base class of convolutions and transposed convolutions: their sizes, weights and bias."""
 
     shown = "in_channels out_channels kernel_size= stride="
@@ -72,7 +72,7 @@ class _Kernels(Spatial):
         return f"{self.in_channels} → {self.out_channels}, {'×'.join(map(str, self.kernel_size))}"
 
 
-class _Convolution(_Kernels):
+class _Convolution(_ConvNd):
     """Base class of Conv1d, Conv2d and Conv3d."""
 
     text = """y[b,o] = bias[o] + Σ_c weight[o,c] ⋆ x[b,c]: (N, C, {sizes}) → (N, O, {sizes:'}).
@@ -118,6 +118,7 @@ class _Convolution(_Kernels):
         super().__init__(in_channels, out_channels, kernel, geometry, bias, dtype)
         before = tuple(p for p, _ in geometry.padding)
         self.padding = padding if isinstance(padding, str) else before
+        self.output_padding = (0,) * self.dimensions
         self.padding_mode = padding_mode
         self._border = [width for widths in reversed(geometry.padding) for width in widths]
 
@@ -140,7 +141,7 @@ class Conv2d(_Convolution, dimensions=2): ...
 class Conv3d(_Convolution, dimensions=3): ...
 
 
-class _TransposedConvolution(_Kernels):
+class _TransposedConvolution(_ConvNd):
     """Base class of ConvTranspose1d, ConvTranspose2d and ConvTranspose3d."""
 
     text = """y[b] = bias + the adjoint of `Conv{n}d` at x[b]: (N, C, {sizes}) → (N, O, {sizes:'}).

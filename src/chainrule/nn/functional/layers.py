@@ -13,12 +13,16 @@ from chainrule.tensor import Tensor
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y = x·Wᵀ + b: (..., in), (out, in), (out) → (..., out).
 
-    Raises ShapeError for sizes that do not fit, DTypeError for different dtypes.
+    A weight (in) gives one number for each row: (...). Raises ShapeError for sizes that do not fit,
+    DTypeError for different dtypes.
 
     >>> import chainrule as cr
     >>> linear(cr.ones(2, 3), cr.ones(4, 3), cr.zeros(4)).shape
     (2, 4)
     """
+    if isinstance(weight, Tensor) and weight.ndim == 1:
+        y: Tensor = contract.matmul(input, weight)
+        return y if bias is None else y + bias
     return contract.linear(input, weight) if bias is None else contract.linear(input, weight, bias)
 
 

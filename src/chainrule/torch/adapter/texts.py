@@ -121,6 +121,8 @@ def _field(module: Any, field: str, layer: type) -> str:
         return ""
     value = getattr(module, name)
     option = inspect.signature(layer).parameters.get(name)
+    if option is None and field.endswith("?"):
+        return ""
     default = None if option is None else option.default
     if name in ("bias", "affine", "track_running_stats", "ceil_mode", "inplace"):
         value = value is not None and value is not False
