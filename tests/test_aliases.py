@@ -179,3 +179,9 @@ def test_a_view_does_not_keep_the_graph_of_a_detached_tensor_alive():
     del y
     gc.collect()
     assert node() is None and kept.item() == 2
+
+
+def test_an_alias_of_an_alias_that_is_gone_still_writes():
+    x = cr.zeros(2)
+    x.detach().data.fill_(3.0)
+    assert x.tolist() == [3, 3]

@@ -59,11 +59,21 @@ def show(view: Tensor, base: Tensor, primitive: Primitive, params: dict[str, Any
 
 
 def pair(a: Tensor, b: Tensor) -> None:
-    """Record that two tensors have the same numbers. Neither keeps the other alive."""
-    _follow(a, b)
-    _follow(b, a)
+    """Record that two tensors have the same numbers. Neither keeps the other alive.
+
+    So b is paired with what a is paired with, too: a may go before them.
+    """
+    for x in [a, *_paired(a)]:
+        _follow(x, b)
+        _follow(b, x)
     if a._alias is not None and b._alias is not None:
         b._alias.is_foreign = a._alias.is_foreign
+
+
+def _paired(x: Tensor) -> list[Tensor]:
+    """The tensors with the same numbers as x: its followers that are no views of it."""
+    followers = [] if x._alias is None else [reference() for reference in x._alias.followers]
+    return [y for y in followers if y is not None and y._alias and y._alias.base is not x]
 
 
 def leave(x: Tensor) -> None:

@@ -23,10 +23,16 @@ from chainrule.ops.matrices import (
     eigvalsh as eigvalsh,
 )
 from chainrule.ops.matrices import (
+    householder_product as householder_product,
+)
+from chainrule.ops.matrices import (
     inv as inv,
 )
 from chainrule.ops.matrices import (
     lstsq as lstsq,
+)
+from chainrule.ops.matrices import (
+    matrix_exp as matrix_exp,
 )
 from chainrule.ops.matrices import (
     matrix_norm as matrix_norm,

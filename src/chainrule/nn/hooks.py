@@ -88,6 +88,12 @@ class Hooked(HookRegistry[Hook]):
         """
         return self._hook("forward_pre", Hook(hook, with_kwargs), prepend)
 
+    def _remove_hook(self, event: str, function: Callable[..., Any]) -> None:
+        """Remove the hooks that call a function."""
+        hooks = self._hooks.get(event, {})
+        for number in [n for n, hook in hooks.items() if hook.function is function]:
+            del hooks[number]
+
     def register_forward_hook(
         self,
         hook: Callable[..., Any],

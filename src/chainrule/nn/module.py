@@ -159,6 +159,8 @@ class Module(Stateful["Module"]):
             return vars(self)[name]
         if hasattr(type(self), name):  # a property failed: raise the property's own error
             return object.__getattribute__(self, name)
+        if name in self._computed:
+            return self._computed[name].compute(self)
         error = UnknownNameError(
             f"{type(self).__name__} has no attribute {name!r}", instead=_ELSEWHERE.get(name)
         )

@@ -32,12 +32,17 @@ class Parts(Hooked, Generic[M]):
     """The kind of each part, by name, in the order of registration."""
     _transient: frozenset[str] = frozenset()
     """The names of buffers that are not part of state dicts."""
+    _computed: Mapping[str, Any] = MappingProxyType({})
+    """The attributes that are computed when they are read, by name; see computed.py."""
     _apart: ClassVar[tuple[str, ...]] = ("_kinds", "_hooks")
     """The attributes that a shallow copy of a module copies, too."""
 
     # -- setting -------------------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._computed:
+            self._computed[name].assign(self, name, value)
+            return
         kind, declared = _kind_of(value), self._kinds.get(name)
         if EVERYWHERE._hooks and (known := kind or declared):
             value = self._announced(name, known, value)
@@ -301,7 +306,7 @@ class Parts(Hooked, Generic[M]):
         raise NotImplementedError
 
 
-_NOTES = {"_kinds", "_transient", "_hooks"}
+_NOTES = {"_kinds", "_transient", "_hooks", "_computed"}
 _PACKAGE = __name__.partition(".")[0] + "."
 _TYPES: dict[Kind, type[Any]] = {"parameter": Parameter, "buffer": Tensor, "module": Parts}
 _EXPECTED = {"parameter": "nn.Parameter", "buffer": "a tensor", "module": "a module"}

@@ -21,7 +21,6 @@ from chainrule.nn.functional.recurrent import (
     rnn_over_time,
     side_by_side,
 )
-from chainrule.nn.parameter import Parameter
 from chainrule.nn.recurrence import Recurrence, check_nonlinearity
 from chainrule.nn.utils.rnn import PackedSequence, Places
 from chainrule.ops.creation import zeros
@@ -70,12 +69,9 @@ class RNNBase(Recurrence):
         self.reset_parameters()
 
     @property
-    def all_weights(self) -> list[list[Parameter]]:
+    def all_weights(self) -> list[list[Tensor]]:
         """The weights of each layer and direction."""
-        return [
-            [w for w in self._weights(suffix) if isinstance(w, Parameter)]
-            for suffix in self._suffixes
-        ]
+        return [[w for w in self._weights(suffix) if w is not None] for suffix in self._suffixes]
 
     def flatten_parameters(self) -> None:
         """Do nothing: the weights need not be next to each other in memory."""

@@ -14,6 +14,7 @@ from chainrule.errors import LinAlgError, NotDifferentiableError, ShapeError
 from chainrule.ops.compare import where
 from chainrule.ops.reduce import sum, sum_to_size
 from chainrule.ops.rules import broadcast_shapes
+from chainrule.ops.shape import cat
 from chainrule.primitive import Array, Spec, SpecLike, floating, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor
@@ -92,6 +93,32 @@ class slogdet:
         return spec, spec
     def forward(x): return tuple(by_lapack(np.linalg.slogdet, "no determinant", x))
     def vjp(gs, x): return gs[1][..., None, None] * inv(x).mT,
+
+
+@primitive
+class matrix_exp:
+    """y = Σ xᵏ/k!, by the series of x/2ˢ, squared s times (Moler & Van Loan, 2003).
+
+    ∂L/∂x is the upper right block of the exponential of [[xᵀ, g], [0, xᵀ]].
+    """
+    infer = square
+    samples = cases(
+        lambda rng: (rng.normal(size=(3, 3)),), lambda rng: (rng.normal(size=(2, 3, 3)),)
+    )
+    def forward(x):
+        size = np.max(np.sum(np.abs(x), -1), initial=0)
+        squares = int(np.ceil(np.log2(size))) if 1 < size < np.inf else 0
+        part, one = x / x.dtype.type(2.0**squares), np.eye(x.shape[-1], dtype=x.dtype)
+        y = np.broadcast_to(one, x.shape)
+        for k in range(18, 0, -1):  # 1/19! is below the precision of float64
+            y = one + part @ y / x.dtype.type(k)
+        for _ in range(squares):
+            y = y @ y
+        return y.copy()
+    def vjp(g, x):
+        n = x.shape[-1]
+        above, below = cat([x.mT, g], -1), cat([x.mT * 0, x.mT], -1)
+        return matrix_exp(cat([above, below], -2))[..., :n, n:],
 
 
 @primitive

@@ -40,6 +40,12 @@ class _slogdet(Primitive):
 
 slogdet: _slogdet
 
+class _matrix_exp(Primitive):
+    def __call__(self, input: Tensor | float) -> Tensor:
+        """y = Σ xᵏ/k!, by the series of x/2ˢ, squared s times (Moler & Van Loan, 2003)."""
+
+matrix_exp: _matrix_exp
+
 class _solve(Primitive):
     def __call__(self, input: Tensor | float, other: Tensor | float) -> Tensor:
         """y with a·y = b: (..., n, n), (..., n, k) → (..., n, k)."""

@@ -179,6 +179,38 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     return y
 
 
+def matrix_exp(A: Tensor) -> Tensor:
+    """e^A = Σ Aᵏ/k!: (..., n, n) → (..., n, n).
+
+    >>> import chainrule as cr
+    >>> matrix_exp(cr.tensor([[0.0, 1.0], [0.0, 0.0]]))
+    tensor([[1., 1.], [0., 1.]])
+    """
+    return decompose.matrix_exp(A)
+
+
+def householder_product(input: Tensor, tau: Tensor) -> Tensor:
+    """The first k columns of H₁·…·H_k, Hᵢ = I − τᵢ·vᵢ·vᵢᵀ: (..., n, k), (..., k) → (..., n, k).
+
+    vᵢ is 0 above row i, 1 there, and below it column i of the input.
+
+    >>> import chainrule as cr
+    >>> householder_product(cr.tensor([[9.0], [1.0]]), cr.tensor([1.0]))
+    tensor([[ 0.], [-1.]])
+    """
+    n, k = input.shape[-2:]
+    if k > n or tau.shape[-1] > k:
+        raise ShapeError(
+            "more reflections than rows", given=(input.shape, tau.shape), expected="(..., n, k ≤ n)"
+        )
+    one = Tensor(np.eye(n, k, dtype=input.dtype))
+    vectors, y = input.tril(-1) + one, one
+    for i in reversed(range(tau.shape[-1])):
+        v = vectors[..., i : i + 1]
+        y = y - tau[..., i, None, None] * matmul(v, matmul(v.mT, y))
+    return y
+
+
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
     """The product of several matrices, in the order that takes the least work."""
     first, last = tensors[0], tensors[-1]

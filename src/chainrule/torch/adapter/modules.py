@@ -59,6 +59,8 @@ class ModuleAttributes:
     def __getattr__(self: Any, name: str) -> Any:
         if name in vars(self):  # a subclass overrides this method, and calls it for all names
             return vars(self)[name]
+        if name in self._computed:
+            return self._computed[name].compute(self)
         kind = type(self)
         own = kind.__module__.startswith("chainrule.")
         if not name.startswith("_") and (own or name in public_names()["torch.nn.Module"]):
