@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 from tests.nn import table
@@ -212,6 +214,8 @@ def test_gumbel_softmax_draws_pytorchs_numbers(torch, pytorch):
         ("trunc_normal_", {"a": 1.5, "b": 3.0}),
         ("sparse_", {"sparsity": 0.4}),
         ("orthogonal_", {}),
+        ("trunc_normal_", {"std": 0.5, "b": 1.0}),
+        ("trunc_normal_", {"mean": 0.5, "std": 2.0, "a": -0.5, "b": 0.75}),
     ],
 )
 @pytest.mark.parametrize("shape", [(4, 6), (6, 4), (3, 2, 3, 3)])
@@ -223,6 +227,22 @@ def test_initializers_draw_pytorchs_numbers(torch, pytorch, name, options, shape
         results.append(getattr(t.nn.init, name)(t.empty(shape), **options).tolist())
     tolerance = {"rtol": 2e-5, "atol": 2e-6} if name == "orthogonal_" else ROUNDING  # QR in float64
     np.testing.assert_allclose(results[0], results[1], **tolerance)
+
+
+def test_sparse_weights_and_normed_ones_draw_pytorchs_numbers(torch, pytorch):
+    states = []
+    for t in (torch, pytorch):
+        prune = importlib.import_module(f"{t.__name__}.nn.utils.prune")
+        t.manual_seed(4)
+        layers = [t.nn.utils.spectral_norm(t.nn.Linear(3, 4))]
+        layers += [t.nn.utils.parametrizations.spectral_norm(t.nn.Conv2d(2, 3, 3))]
+        layers += [prune.random_unstructured(t.nn.Linear(3, 4), "weight", 5)]
+        layers += [prune.random_structured(t.nn.Linear(3, 4), "weight", 2, dim=0)]
+        found = [x for layer in layers for x in layer.state_dict().values()]
+        found += [t.nn.init.sparse_(t.empty(6, 4), 0.4), t.nn.init.dirac_(t.empty(4, 3, 2, 3), 2)]
+        states.append([*found, t.rand(2)])
+    for ours, theirs in zip(*states, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)  # fifteen iterations
 
 
 @pytest.mark.parametrize("shuffle", [True, False])

@@ -6,6 +6,7 @@ dropout masks, gradients and updates.
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -138,6 +139,20 @@ def model_of_many_parts(t):
     net = Net()
     net.described = Described(2, 3)
     return net
+
+
+def test_parametrized_and_pruned_layers_print_as_pytorchs(torch, pytorch):
+    texts = []
+    for t in (torch, pytorch):
+        prune = importlib.import_module(f"{t.__name__}.nn.utils.prune")
+        layers = [
+            t.nn.utils.parametrizations.weight_norm(t.nn.Linear(2, 3)),
+            t.nn.utils.parametrizations.orthogonal(t.nn.Conv2d(1, 2, 3)),
+            t.nn.utils.spectral_norm(t.nn.Linear(2, 3)),
+            prune.l1_unstructured(t.nn.Linear(2, 3), "weight", 1),
+        ]
+        texts.append([(repr(layer), [*layer.state_dict()]) for layer in layers])
+    assert texts[0] == texts[1]
 
 
 def test_models_print_as_pytorchs(torch, pytorch):

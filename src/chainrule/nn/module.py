@@ -219,7 +219,7 @@ class Module(Stateful["Module"]):
         """
         always = (self.shown or "").split()
         texts: dict[str, str] = {option: "" for option in always}
-        for name, value, default in [] if any(self._named("module")) else self._options():
+        for name, value, default in self._options() if self._shows_options() else []:
             is_default = value == default or (isinstance(value, tuple) and {*value} == {default})
             is_usual = self.shown is not None or default is None or default is False
             if name in texts:
@@ -227,6 +227,10 @@ class Module(Stateful["Module"]):
             elif f"{name}=" in texts or not (is_default and is_usual):
                 texts[f"{name}="] = f"{name}={value!r}"
         return ", ".join(filter(None, texts.values()))
+
+    def _shows_options(self) -> bool:
+        """Whether the text has options: without submodules, or with those that compute a weight."""
+        return bool(self._computed) or not any(self._named("module"))
 
     def _options(self) -> Iterator[tuple[str, Any, Any]]:
         """(name, value, default) of the options that are numbers, texts, tuples or None."""

@@ -17,6 +17,8 @@ from chainrule.optim.adaptive import RMSprop as RMSprop
 from chainrule.optim.averaging import ASGD as ASGD
 from chainrule.optim.clip import clip_grad_norm_ as clip_grad_norm_
 from chainrule.optim.clip import clip_grad_value_ as clip_grad_value_
+from chainrule.optim.clip import clip_grads_with_norm_ as clip_grads_with_norm_
+from chainrule.optim.clip import get_total_norm as get_total_norm
 from chainrule.optim.combined import ChainedScheduler as ChainedScheduler
 from chainrule.optim.combined import SequentialLR as SequentialLR
 from chainrule.optim.cycles import CosineAnnealingWarmRestarts as CosineAnnealingWarmRestarts

@@ -35,23 +35,60 @@ def clip_grad_norm_(
     >>> clip_grad_norm_([w], max_norm=1.0), w.grad
     (tensor(5.), tensor([0.6, 0.8]))
     """
-    max_norm, p = float(max_norm), float(norm_type)
-    if not max_norm >= 0:
+    if not float(max_norm) >= 0:
         raise ArgumentError(f"max_norm = {max_norm}", expected="a number ≥ 0, or ∞")
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    gradients = [g for _, g in _with_gradient(given)]
+    norm = get_total_norm(gradients, norm_type, error_if_nonfinite)
+    clip_grads_with_norm_(given, max_norm, norm)
+    return norm
+
+
+def get_total_norm(
+    tensors: Parameters,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The p-norm of the elements of all tensors, a 0-d tensor; 0 of none. `foreach` has no effect.
+
+    Raises ArgumentError unless p > 0, and with `error_if_nonfinite` NonFiniteError for NaN or ∞.
+
+    >>> import chainrule as cr
+    >>> get_total_norm([cr.tensor([3.0]), cr.tensor([4.0])])
+    tensor(5.)
+    """
+    p = float(norm_type)
     if not p > 0:
         raise ArgumentError(f"norm_type = {norm_type}", expected="p > 0, or ∞")
-    trained = _with_gradient(parameters)
+    given = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    if not given:
+        return from_numpy(np.zeros((), np.float32))
     with use(gradients=False):
-        gradients = [g for _, g in trained]
-        if not gradients:
-            return from_numpy(np.zeros((), np.float32))
-        norm: Tensor = global_norm(*gradients, p=p)
+        norm: Tensor = global_norm(*given, p=p)
         if error_if_nonfinite and not norm.isfinite():
-            raise _nonfinite(norm, gradients)
-        scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)
-        for parameter, g in trained:
-            parameter.grad = g * scale.to(g.dtype)
+            raise _nonfinite(norm, given)
     return norm
+
+
+def clip_grads_with_norm_(
+    parameters: Parameters, max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """g ← g · min(1, c / (n + 10⁻⁶)), where n is `total_norm` and c is `max_norm`.
+
+    With `get_total_norm`, this is `clip_grad_norm_` in two steps. `foreach` has no effect.
+
+    >>> import chainrule as cr
+    >>> w = cr.tensor([0.0], requires_grad=True)
+    >>> w.grad = cr.tensor([4.0])
+    >>> clip_grads_with_norm_([w], 1.0, cr.tensor(8.0))
+    >>> w.grad
+    tensor([0.5])
+    """
+    with use(gradients=False):
+        scale = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
+        for parameter, g in _with_gradient(parameters):
+            parameter.grad = g * scale.to(g.dtype)
 
 
 def clip_grad_value_(

@@ -10,7 +10,12 @@ from typing import Any
 from chainrule.nn import computed
 from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
-from chainrule.nn.utils.parametrizations import PowerIteration, WeightNorm, spectral_dim
+from chainrule.nn.utils.parametrizations import (
+    PowerIteration,
+    norm_except,
+    spectral_dim,
+    weight_normed,
+)
 from chainrule.settings import use
 from chainrule.tensor import Tensor
 
@@ -19,11 +24,11 @@ class _WeightNorm(computed.Computed):
     """w = g·v/‖v‖ of the parameters `name_g` and `name_v`."""
 
     def __init__(self, name: str, dim: int | None) -> None:
-        self.name, self.formula = name, WeightNorm(dim)
+        self.name, self.dim = name, dim
 
     def compute(self, module: Any) -> Tensor:
-        parts = [getattr(module, f"{self.name}_{part}") for part in "gv"]
-        return self.formula.forward(*parts)
+        g, v = (getattr(module, f"{self.name}_{part}") for part in "gv")
+        return weight_normed(g, v, self.dim)
 
 
 def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Module:
@@ -34,11 +39,9 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     ['bias', 'weight_g', 'weight_v']
     """
     weight = computed.own_tensor(module, name)
-    new = _WeightNorm(name, dim)
-    with use(gradients=False):
-        g, v = new.formula.right_inverse(weight.detach())
-    computed.replace(module, name, new)
-    module.register_parameter(f"{name}_g", Parameter(g))
+    v = weight.detach()
+    computed.replace(module, name, _WeightNorm(name, dim))
+    module.register_parameter(f"{name}_g", Parameter(norm_except(v, dim)))
     module.register_parameter(f"{name}_v", Parameter(v))
     return module
 

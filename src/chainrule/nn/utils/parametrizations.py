@@ -31,14 +31,19 @@ def norm_except(v: Tensor, dim: int | None) -> Tensor:
     return v.norm(2.0, [d for d in range(v.ndim) if d != kept], True) if v.ndim > 1 else v.abs()
 
 
-class WeightNorm(Module):
+def weight_normed(g: Tensor, v: Tensor, dim: int | None) -> Tensor:
+    """g·v/‖v‖, where ‖v‖ is the length for each index of `dim`."""
+    return v * (g / norm_except(v, dim))
+
+
+class _WeightNorm(Module):
     """w = g·v/‖v‖, where ‖v‖ is the length for each index of `dim`. See `weight_norm`."""
 
     def __init__(self, dim: int | None = 0) -> None:
         self.dim = dim
 
     def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
-        return weight_v * (weight_g / norm_except(weight_v, self.dim))
+        return weight_normed(weight_g, weight_v, self.dim)
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """g = ‖w‖ and v = w."""
@@ -56,7 +61,7 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     >>> [x.shape for x in layer.parametrizations.weight.originals]
     [(40, 1), (40, 20)]
     """
-    register_parametrization(module, name, WeightNorm(dim), unsafe=True)
+    register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
 
     def rename(module: Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
         """Read the state of `nn.utils.weight_norm`, too."""
@@ -101,7 +106,7 @@ class PowerIteration:
         return weight / sigma
 
 
-class SpectralNorm(Module):
+class _SpectralNorm(Module):
     """w = W/σ(W), with the largest singular value σ of W. See `spectral_norm`."""
 
     _u: Tensor
@@ -165,7 +170,7 @@ def spectral_norm(
     True
     """
     weight = own_or_computed(module, name)
-    parametrization = SpectralNorm(weight, n_power_iterations, spectral_dim(module, dim), eps)
+    parametrization = _SpectralNorm(weight, n_power_iterations, spectral_dim(module, dim), eps)
     return register_parametrization(module, name, parametrization)
 
 
@@ -179,7 +184,7 @@ def own_or_computed(module: Module, name: str) -> Tensor:
 MAPS = ("matrix_exp", "cayley", "householder")
 
 
-class Orthogonal(Module):
+class _Orthogonal(Module):
     """A matrix with orthonormal columns, or rows if there are fewer. See `orthogonal`.
 
     With trivialization it is Q₀·f(X), where Q₀, the `base`, is the value that was set last.
@@ -292,5 +297,5 @@ def orthogonal(
     chosen = orthogonal_map or ("matrix_exp" if square else "householder")
     if chosen not in MAPS:
         raise ArgumentError("unknown map", given=repr(chosen), expected=", ".join(MAPS))
-    parametrization = Orthogonal(weight, chosen, use_trivialization=use_trivialization)
+    parametrization = _Orthogonal(weight, chosen, use_trivialization=use_trivialization)
     return register_parametrization(module, name, parametrization, unsafe=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from chainrule.nn.containers import ModuleList, ParameterDict, ParameterList
 from chainrule.nn.module import Module
+from chainrule.nn.utils.parametrize import is_parametrized
 from chainrule.torch.adapter.internals import PartsView
 
 _NORM = "affine= bias= track_running_stats="
@@ -40,6 +41,7 @@ _ROWS = {
     r"(Hard|Soft)shrink": "lambd",
     r"PReLU": "num_parameters=",
     r"(Log)?Softm(ax|in)": "dim=",
+    r"_(WeightNorm|SpectralNorm|Orthogonal)": "",
     r".*Loss|MultiheadAttention|Transformer.*|CosineSimilarity|PairwiseDistance|Fractional.*": "",
 }
 """Pattern of the class name of a layer → the fields that PyTorch prints."""
@@ -59,15 +61,16 @@ def text(module: Module, kind: str | None = None) -> str:
     )
     """
     own = type(module).__name__
+    kind = kind or (f"Parametrized{own}" if is_parametrized(module) else own)
     extra = _extra(module)
     lines = extra.split("\n") if extra else []
     parts = _parts(module, own)
     if len(lines) == 1 and not parts:
-        return f"{kind or own}({extra})"
+        return f"{kind}({extra})"
     if not lines and not parts:
-        return f"{kind or own}()"
+        return f"{kind}()"
     body = "\n".join([*lines, *parts]).replace("\n", "\n  ")
-    return f"{kind or own}(\n  {body}\n)"
+    return f"{kind}(\n  {body}\n)"
 
 
 def _parts(module: Module, own: str) -> list[str]:
