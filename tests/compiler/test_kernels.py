@@ -78,7 +78,8 @@ def test_updates_in_place_are_those_of_the_references(name: str) -> None:
             step(cr.linspace(-1, t, 12))
         found.append([w.tolist(), *[x.tolist() for x in optimizer.state[w].values()]])
     (program,) = step.executables  # type: ignore[attr-defined]
-    assert len(program.plan.in_place) == len(found[0])  # the weights and all their state
+    arrays = [values for values in found[0] if isinstance(values, list)]  # but for the counter
+    assert len(program.plan.in_place) >= len(arrays)
     assert found[0] == found[1]
 
 
