@@ -18,7 +18,7 @@ from chainrule.errors import ArgumentError
 onnx = pytest.importorskip("onnx", reason="the extra `onnx`")
 runtime = pytest.importorskip("onnxruntime", reason="the extra `parity`")
 
-REFUSED = {"Fold", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"}
+REFUSED = {"EmbeddingBag", "Fold", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"}
 """Layers that have no translation. One that gets a translation must leave this list."""
 
 
@@ -54,7 +54,8 @@ def test_every_layer_runs(row: Any, tmp_path: Path) -> None:
     layer, arrays = row.make(nn).eval(), row.arrays(np.random.default_rng(0), np.float32)
     specs = tuple(cr.spec(*a.shape, dtype=a.dtype) for a in arrays)
     path = tmp_path / "layer.onnx"
-    if row.name in REFUSED:
+    writes = row.name == "Embedding" and (len(row.args) > 3 or "scale_grad_by_freq" in row.options)
+    if row.name in REFUSED or writes:
         with pytest.raises(ArgumentError):
             cr.onnx.export(layer, specs, str(path))
         return

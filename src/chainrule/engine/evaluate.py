@@ -65,7 +65,7 @@ def _in_order(x: Any) -> Array:
 def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
     """The value computed by the native kernel, or None when there is none for these operands."""
     known = _variants.get(primitive) or _variants.setdefault(primitive, {})
-    key: Any = (*params.values(),)
+    key: Any = (*params, *params.values())  # with the names: True equals 1
     if float in map(type, key) and 0.0 in key:
         key = repr(key)  # as keys, −0.0 and 0.0 would be equal
     try:
