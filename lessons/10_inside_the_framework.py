@@ -506,7 +506,7 @@ print(text or NO_SOURCES)
 # The three lines of Python are the middle of this. `sum[M][N]` is the tile; `M` and `N` are known
 # to the compiler, so the loops over them are unrolled and every `sum[i][j]` is a register. `splat`
 # puts one number of $A$ into all lanes of a vector; `fma` multiplies and adds in one instruction.
-# Each `a[g]` is a pointer to one row of three, and the prefetch asks early for the next rows of $B$.
+# Each `a[g]` points to one row of three; the prefetch asks early for the next rows of $B$.
 #
 # How large a tile? A step does $2MNW$ operations on $M + NW$ loaded numbers: the larger, the better
 # that ratio, until the registers are full. With AVX-512 there are 32 of them with $W = 16$ floats:
