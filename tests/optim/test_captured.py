@@ -114,3 +114,22 @@ def test_writing_a_tensor_rate_inside():
 
     assert cr.compile(step)(cr.ones(3)).item() == 3.0
     assert optimizer.param_groups[0]["lr"] == 1.5
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "LBFGS"])
+def test_an_optimizer_can_be_made_inside_a_compiled_function(name):
+    """It is made anew in each call, so that each call gives the same."""
+
+    def learnt(x):
+        (shape,) = fitting(name, [(3,)])
+        w = cr.ones(*shape, requires_grad=True)
+        optimizer = make(name, [w], lr=0.05)
+        for _ in range(2):
+            optimizer.zero_grad()
+            ((w - x.mean()) ** 2).sum().backward()
+            optimizer.step()
+        return w.detach()
+
+    run, x = cr.compile(learnt), cr.tensor([1.0, 3.0])
+    for _ in range(2):
+        assert run(x).tolist() == learnt(x).tolist()

@@ -53,7 +53,8 @@ class Adagrad(RuleOptimizer):
     def initial_state(self, parameter: Tensor, group: ParamGroup) -> State:
         """The step counter, and the initial s."""
         state = super().initial_state(parameter, group)
-        state["sum"].assign(group["initial_accumulator_value"])
+        start = group.tensors["initial_accumulator_value"].to(parameter.dtype)
+        state["sum"].assign(start.expand(parameter.shape))
         return state
 
 

@@ -66,7 +66,8 @@ class ParamGroup(MutableMapping[str, Any]):
                 self.add_number(name, value)
             else:
                 self.flags[name] = value
-        self.without = {name for name in kind.optional.values() if not self[name]}
+        given = {name: options[name] for name in kind.optional.values()}
+        self.without = {n for n, x in given.items() if not (isinstance(x, Tensor) or x)}
 
     def __getitem__(self, name: str) -> Any:
         if name == "params":

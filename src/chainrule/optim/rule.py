@@ -51,7 +51,7 @@ class RuleOptimizer(Optimizer):
     def initial_state(self, parameter: Tensor, group: ParamGroup) -> State:
         """The step counter 0, and zeros in the shape and dtype of the parameter."""
         inputs = {*self.rule_of(group).inputs, "step"}
-        absent = {name for name, option in self.optional.items() if not group[option]}
+        absent = {name for name, option in self.optional.items() if option in group.without}
         names = [name for name, own in self.names.items() if own in inputs and name not in absent]
         return zero_state(parameter, names)
 

@@ -196,7 +196,7 @@ def _arrays(example: Any) -> list[Array]:
 
 
 def _drawn(given: Any) -> list[list[Array]]:
-    """Three examples: numbers from N(0, 1), integers 0 and 1; or the tensors that were given."""
+    """Three examples: floats from N(0, 1), integers 0 and 1."""
     leaves = [x for x in tree.flatten(given) if isinstance(x, (Spec, Tensor))]
     rng = np.random.default_rng(0)
 
