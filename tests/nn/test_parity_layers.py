@@ -34,6 +34,20 @@ def test_layers_of_float32(row, rng, module_parity):
     module_parity(row.make(nn), row.make(TN), *row.arrays(rng, np.float32))
 
 
+# A row for each layer, of two dimensions where there are three: the others share the code.
+@pytest.mark.parametrize(
+    "row", {row.name: row for row in LAYERS if row.name[-2:] not in ("1d", "3d")}.values(), ids=str
+)
+def test_layers_compile_to_eagers_bits(row, rng):
+    layer, twin = row.make(nn), row.make(nn)
+    twin.load_state_dict({name: x.numpy().copy() for name, x in layer.state_dict().items()})
+    inputs = [cr.tensor(a) for a in row.arrays(rng, np.float32)]
+    y = cr.compile(lambda *xs: twin(*xs))(*inputs)
+    np.testing.assert_array_equal(y.detach(), layer(*inputs).detach())
+    for name, x in layer.state_dict().items():
+        np.testing.assert_array_equal(twin.state_dict()[name], x)
+
+
 EXTENSIONS = ("divisor_override", "generator")
 """Options that some layers have here alone: of AvgPool1d and of Dropout."""
 
