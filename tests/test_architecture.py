@@ -66,6 +66,7 @@ LONG_FILES: dict[str, str] = {
 }
 LONG_FUNCTIONS: dict[str, str] = {
     "cli/train.py:train": "the signature is the list of the command's options",
+    "data/loader.py:__init__": "the signature is the list of the options",
     "nn/attention.py:__init__": "the signature is the list of the options",
     "optim/cycles.py:__init__": "the signature is the list of the options",
     "torch/utils/data.py:__init__": "the signature is the list of the options",

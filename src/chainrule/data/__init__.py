@@ -1,9 +1,10 @@
 """Datasets, the loader, transforms, readers, and the small sets that ship with the package.
 
 Modules, in the order in which they may import each other: seeds, transforms, augment, numbers,
-dataset, splits, fields, collate, samplers, workers, reading, ahead, position, loader, files, idx,
-numpy_files, cells, labels, tables, columns, values, schema, roles, encoding, table, images,
-synthetic, shipped, download, mnist, sources, inputs, catalog, tokenizers, texts.
+dataset, splits, fields, collate, samplers, workers, chunks, reading, ahead, position, loader,
+files, numpy_files, idx, cells, labels, tables, arrow_files, table_dataset, columns, values, schema,
+roles, encoding, table, images, synthetic, shipped, download, mnist, sources, inputs, catalog,
+tokenizers, texts.
 """
 
 from chainrule.data.augment import CenterCrop, RandomCrop, RandomHorizontalFlip, RandomShift
@@ -41,6 +42,7 @@ from chainrule.data.sources import csv_dataset
 from chainrule.data.splits import Subset, random_split, train_test_split
 from chainrule.data.synthetic import blobs, circles, moons, rings, sine, spirals, xor
 from chainrule.data.table import table
+from chainrule.data.table_dataset import TableDataset
 from chainrule.data.tables import Table, read_csv
 from chainrule.data.tokenizers import BytePairTokenizer, CharTokenizer, tokenizer_from
 from chainrule.data.transforms import (
@@ -92,6 +94,7 @@ __all__ = [
     "Subset",
     "SubsetRandomSampler",
     "Table",
+    "TableDataset",
     "TensorDataset",
     "Transform",
     "WeightedRandomSampler",

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from chainrule.data.arrow_files import ARROW
 from chainrule.data.cells import open_cells
-from chainrule.data.columns import PARQUET, TABLES
+from chainrule.data.columns import TABLES
 from chainrule.data.dataset import CLASSIFICATION, ArrayDataset
 from chainrule.data.files import PathLike
 from chainrule.data.idx import find_idx
@@ -54,8 +55,8 @@ def open_dataset(
     """(train, test) of a data set with this name or path.
 
     source: digits, breast_cancer, mnist, fashion_mnist, moons, circles, rings, spirals, blobs,
-        xor, sine; a table in a `.csv`, `.tsv` or Parquet file; an `.npz` file; a folder of IDX
-        files, or of class folders of images.
+        xor, sine; a table in a `.csv`, `.tsv`, Parquet or Feather file; an `.npz` file; a folder of
+        IDX files, or of class folders of images.
     size: (height, width) for image folders, see :class:`ImageFolder`. reading: for tables, see
         :func:`table`.
     flat: images as rows (n, C·H·W) or as (n, C, H, W); by default as the named set gives them,
@@ -179,7 +180,7 @@ def _is_table(name: str) -> bool:
 
 def _holds_pixels(name: str, reading: Mapping[str, Any]) -> bool:
     """Whether the columns of a table are a label and pixels of images: pixel0, pixel1, ..."""
-    if name.lower().endswith(PARQUET):
+    if name.lower().endswith(ARROW):
         return False
     cells = open_cells(name, delimiter=reading.get("delimiter"), header=reading.get("header"))
     pixels = [column for column in cells.names if column.startswith("pixel")]

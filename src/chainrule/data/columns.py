@@ -1,4 +1,4 @@
-"""Tables from CSV files, Parquet files and DataFrames as named columns of text.
+"""Tables from CSV, Parquet and Feather files and DataFrames as named columns of text.
 
 With the extra `tables`, Arrow splits large CSV files into cells and reads Parquet. Without it,
 Python's `csv` splits the cells. Both give the same text.
@@ -12,13 +12,12 @@ from datetime import date
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from chainrule.data.arrow_files import ARROW, read_whole
 from chainrule.data.cells import Cells, open_cells
-from chainrule.data.files import PathLike, open_regular
-from chainrule.errors import FormatError, ShapeError, listing, missing_dependency, shortened
+from chainrule.errors import FormatError, ShapeError, listing, shortened
 
 NUMBER, CATEGORY, DATE = "number", "category", "date"
-PARQUET = (".parquet", ".pq")
-TABLES = (".csv", ".tsv", *PARQUET)
+TABLES = (".csv", ".tsv", *ARROW)
 _MOST_SHOWN = 5
 
 
@@ -58,7 +57,7 @@ def read_columns(
     wanted: Collection[str] = (),
     names: Sequence[str] = (),
 ) -> Columns:
-    """The columns of a `.csv`, `.tsv` or Parquet file, of a DataFrame of any library, or of rows.
+    """The columns of a CSV, TSV, Parquet or Feather file, of any library's DataFrame, or of rows.
 
     names: the names of the columns of an array, or of a list of rows that are no dicts.
 
@@ -67,8 +66,8 @@ def read_columns(
     """
     if not isinstance(source, (str, os.PathLike)):
         return _from_frame(_by_column(source, names), type(source).__name__)
-    if os.fspath(source).lower().endswith(PARQUET):
-        return _from_parquet(source)
+    if os.fspath(source).lower().endswith(ARROW):
+        return _from_frame(read_whole(source), os.fspath(source))
     cells = open_cells(source, delimiter=delimiter, header=header, wanted=wanted)
     return from_cells(cells)
 
@@ -144,19 +143,6 @@ def _split_by_arrow(cells: Cells) -> tuple[list[str], ...] | None:
 
 
 # -- typed values ------------------------------------------------------------------------------
-
-
-def _from_parquet(path: PathLike) -> Columns:
-    try:
-        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
-    except ImportError:
-        raise missing_dependency("pyarrow", "tables", "reading Parquet files") from None
-    with open_regular(path) as (file, _):
-        try:
-            table = parquet.read_table(file, use_threads=False)
-        except (arrow.ArrowException, OSError) as error:
-            raise FormatError(f"{os.fspath(path)}: not a sound Parquet file: {error}") from error
-        return _from_frame(table, os.fspath(path))
 
 
 def _by_column(source: Any, names: Sequence[str]) -> Any:

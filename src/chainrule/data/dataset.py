@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from chainrule.data.numbers import as_indices, as_numbers, stacked
+from chainrule.data.numbers import (
+    as_indices,
+    chunk_bounds,
+    equal_arrays,
+    is_in_file,
+    rows_of,
+    stacked,
+)
 from chainrule.data.transforms import Array, Generator, Transform, deterministic
 from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeError
 
@@ -49,7 +56,9 @@ class Dataset:
     classes: the names of the classes. task: "classification" or "regression".
     feature_names: the names of the input's columns. image: how to draw an input. schema: the
     schema of a table. transform: the transform of the raw input. random: whether `gather` needs a
-    generator.
+    generator. chunks: the bounds 0, …, N of neighbouring samples that are best read together; the
+    loader then shuffles by chunks. buffered: whether a part of a chunk takes as long to read as all
+    of it; the loader then keeps the chunks that it shuffles in memory.
     """
 
     classes: tuple[str, ...] | None = None
@@ -60,6 +69,8 @@ class Dataset:
     transform: Transform | None = None
     random: bool = False
     waits: bool = False
+    chunks: Array | None = None
+    buffered: bool = False
 
     def __getitem__(self, index: Any) -> Any:
         """One sample: a tuple such as (input, target)."""
@@ -189,6 +200,20 @@ class ConcatDataset(Dataset):
             raise DTypeError("an iterable dataset has no indices", instead="Use ChainDataset.")
         self.cumulative_sizes = list(accumulate(map(len, self.datasets)))
         self.waits = any(getattr(dataset, "waits", False) for dataset in self.datasets)
+        self.buffered = any(getattr(dataset, "buffered", False) for dataset in self.datasets)
+        self.chunks = self._joined_chunks()
+
+    def _joined_chunks(self) -> Array | None:
+        """The chunks of the parts. A part without chunks is one, if another part has some."""
+        found = [getattr(dataset, "chunks", None) for dataset in self.datasets]
+        if all(bounds is None for bounds in found):
+            return None
+        starts = [0, *self.cumulative_sizes[:-1]]
+        bounds = [
+            start + (np.array([0, len(dataset)]) if own is None else own)
+            for start, dataset, own in zip(starts, self.datasets, found, strict=True)
+        ]
+        return np.unique(np.concatenate(bounds))
 
     def __len__(self) -> int:
         return self.cumulative_sizes[-1]
@@ -202,6 +227,28 @@ class ConcatDataset(Dataset):
         start = self.cumulative_sizes[part - 1] if part else 0
         return self.datasets[part][index - start]
 
+    @property
+    def at_once(self) -> bool:
+        """Whether there are chunks to be read at once, by the parts."""
+        parts = self.datasets if self.chunks is not None else [None]
+        return super().at_once and all(getattr(dataset, "at_once", False) for dataset in parts)
+
+    def gather(
+        self, indices: Sequence[int] | Array, generator: Generator | None = None
+    ) -> tuple[Array, ...]:
+        """The samples at `indices`, read by the parts that have them."""
+        if not self.at_once:
+            return super().gather(indices)
+        places = as_indices(indices)
+        owners, found = np.searchsorted(self.cumulative_sizes, places, side="right"), []
+        for part in (parts := np.unique(owners)):
+            start = self.cumulative_sizes[part] - len(self.datasets[part])
+            found.append(self.datasets[part].gather(places[owners == part] - start))
+        if len(parts) == 1:
+            return found[0]
+        back = np.argsort(np.argsort(owners, kind="stable"), kind="stable")
+        return tuple([np.concatenate(field)[back] for field in zip(*found, strict=True)])
+
 
 class ArrayDataset(Dataset):
     """Arrays of equal length: sample i is (arrays[0][i], arrays[1][i], ...).
@@ -209,6 +256,8 @@ class ArrayDataset(Dataset):
     Parameters
     ----------
     *arrays: values that `np.asarray` accepts, each (N, ...) with N > 0. Copied only if necessary.
+        Arrays that lie in a file, such as `np.memmap`, stay there: a batch is read when it is
+        needed, and the loader reads ahead and shuffles by chunks.
     transform: applied to batches of the first array. target_transform: applied to the last array.
     classes, feature_names, task, image, schema: see :class:`Dataset`. By default, `task` follows
         from the targets: integers of shape (N,) are class labels.
@@ -231,7 +280,7 @@ class ArrayDataset(Dataset):
         image: ImageFormat | None = None,
         schema: Any = None,
     ) -> None:
-        self.arrays = _checked_arrays(arrays)
+        self.arrays = equal_arrays(arrays)
         if target_transform is not None and len(arrays) < 2:
             raise ArgumentError("target_transform needs a target array", given="one array")
         if task not in (None, CLASSIFICATION, REGRESSION):
@@ -242,6 +291,8 @@ class ArrayDataset(Dataset):
         self.feature_names = None if feature_names is None else tuple(feature_names)
         self.task = task or (_guess_task(self.arrays[-1]) if len(arrays) > 1 else None)
         self.image, self.schema = image, schema
+        self.waits = any(map(is_in_file, self.arrays))
+        self.chunks = chunk_bounds(self.arrays) if self.waits else None
         self._check_facts()
 
     def _check_facts(self) -> None:
@@ -281,7 +332,7 @@ class ArrayDataset(Dataset):
         """
         places = as_indices(indices)
         try:
-            batch = [array.take(places, axis=0) for array in self.arrays]
+            batch = [rows_of(array, places) for array in self.arrays]
         except IndexError:
             raise self._out_of_range(places) from None
         if self.transform is not None:
@@ -305,7 +356,7 @@ class ArrayDataset(Dataset):
     def take(self, indices: Sequence[int] | Array) -> ArrayDataset:
         """A dataset of the raw samples at `indices`, with the same transforms and facts."""
         places = as_indices(indices)
-        return self._like(*(array.take(places, axis=0) for array in self.arrays))
+        return self._like(*(rows_of(array, places) for array in self.arrays))
 
     def with_transform(self, transform: Transform | None) -> ArrayDataset:
         """A dataset of the same raw arrays with another `transform`."""
@@ -326,23 +377,6 @@ class ArrayDataset(Dataset):
     def __repr__(self) -> str:
         shapes = ", ".join(f"{a.dtype}{list(a.shape)}" for a in self.arrays)
         return f"ArrayDataset({shapes}, task={self.task!r}, transform={self.transform!r})"
-
-
-def _checked_arrays(values: tuple[Any, ...]) -> tuple[Array, ...]:
-    if not values:
-        raise ArgumentError("a dataset needs at least one array")
-    arrays = [as_numbers(value, f"array {place}") for place, value in enumerate(values)]
-    lengths = [array.shape[0] if array.ndim else None for array in arrays]
-    if None in lengths:
-        raise ShapeError("a dataset's arrays have a first axis", given="a single number")
-    if len(set(lengths)) > 1:
-        raise ShapeError(
-            "the arrays differ in length", given=lengths, expected="one length for all"
-        )
-    if lengths[0] == 0:
-        raise ArgumentError("a dataset of length 0", expected="at least one sample")
-    # A foreign byte order or strides would make every later read slower.
-    return tuple(np.ascontiguousarray(a, dtype=a.dtype.newbyteorder("=")) for a in arrays)
 
 
 def _guess_task(y: Array) -> str:

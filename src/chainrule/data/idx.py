@@ -11,7 +11,7 @@ import gzip
 import math
 import os
 import zlib
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -23,15 +23,16 @@ from chainrule.data.files import (
     too_large,
     unpacking_limit,
 )
+from chainrule.data.numpy_files import mapped
 from chainrule.data.transforms import Array
-from chainrule.errors import FormatError
+from chainrule.errors import ArgumentError, FormatError
 
 _DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_RANK = 8
 _GZIP = b"\x1f\x8b"
 
 
-def read_idx(path: PathLike, max_bytes: int | None = None) -> Array:
+def read_idx(path: PathLike, max_bytes: int | None = None, mmap: bool = False) -> Array:
     """The array in an IDX file. Gzip compression is detected from the first bytes.
 
     max_bytes: the limit of the unpacked size of a gzipped file; by default 200 times its size, and
@@ -45,31 +46,49 @@ def read_idx(path: PathLike, max_bytes: int | None = None) -> Array:
         packed = file.read(2) == _GZIP
         file.seek(0)
         if not packed:
-            return _read(file, path, size, None)
+            dims, dtype, offset = _read_sizes(file, path, size, None)
+            if mmap:
+                return mapped(os.fspath(path), dims, dtype, offset)
+            return _read_numbers(file, path, dims, dtype)
+        if mmap:
+            raise ArgumentError(
+                f"{os.fspath(path)} is gzipped, and so cannot be mapped into memory",
+                instead="Unpack it (gunzip), or leave out mmap=True.",
+            )
         with gzip.GzipFile(fileobj=file) as stream:
             limit = unpacking_limit(size, max_bytes)
-            return _read(stream, path, None, limit)  # type: ignore[arg-type]
+            dims, dtype, _ = _read_sizes(stream, path, None, limit)  # type: ignore[arg-type]
+            return _read_numbers(stream, path, dims, dtype)  # type: ignore[arg-type]
 
 
-def _read(stream: BinaryIO, path: PathLike, size: int | None, limit: int | None) -> Array:
+def _read_numbers(
+    stream: BinaryIO, path: PathLike, dims: tuple[int, ...], dtype: np.dtype[Any]
+) -> Array:
+    content = read_stream(stream, math.prod(dims) * dtype.itemsize, path)
+    return np.frombuffer(content, dtype).reshape(dims).astype(dtype.newbyteorder("="), copy=False)
+
+
+def _read_sizes(
+    stream: BinaryIO, path: PathLike, size: int | None, limit: int | None
+) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """The dimensions, the dtype, and the offset of the numbers."""
     head = _read_head(stream, 4, 0, path)
     dtype, rank = _check_magic(head, path)
-    dims = np.frombuffer(_read_head(stream, 4 * rank, 4, path), ">u4").tolist()
+    dims = tuple(np.frombuffer(_read_head(stream, 4 * rank, 4, path), ">u4").tolist())
     offset = 4 + 4 * rank
     wanted = math.prod(dims) * dtype.itemsize
     if size is not None and size - offset != wanted:
         raise FormatError(
-            f"{os.fspath(path)}: the header at offset 4 declares dimensions {tuple(dims)}, that is "
+            f"{os.fspath(path)}: the header at offset 4 declares dimensions {dims}, that is "
             f"{wanted:,} bytes of content",
             given=f"{size - offset:,} bytes from offset {offset}",
             expected=f"{wanted:,}",
         )
     if limit is not None and wanted > limit:
-        raise too_large(path, f"dimensions {tuple(dims)} declared at offset 4", wanted, limit)
+        raise too_large(path, f"dimensions {dims} declared at offset 4", wanted, limit)
     if math.prod(max(extent, 1) for extent in dims) > 2**62:
-        raise FormatError(f"{os.fspath(path)}: impossible dimensions at offset 4", given=dims)
-    content = read_stream(stream, wanted, path)
-    return np.frombuffer(content, dtype).reshape(dims).astype(dtype.newbyteorder("="), copy=False)
+        raise FormatError(f"{os.fspath(path)}: impossible dimensions at offset 4", given=list(dims))
+    return dims, dtype, offset
 
 
 def _read_head(stream: BinaryIO, count: int, offset: int, path: PathLike) -> bytes:

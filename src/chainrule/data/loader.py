@@ -5,24 +5,26 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice, repeat
+from itertools import islice, repeat, starmap
 from typing import Any
 
 import numpy as np
 
 from chainrule.data.ahead import read_ahead
+from chainrule.data.chunks import ChunkOrder, Chunks
 from chainrule.data.collate import default_collate, default_convert
 from chainrule.data.dataset import IterableDataset
 from chainrule.data.position import Position, whole
-from chainrule.data.reading import Gathered, Samples, Stream
+from chainrule.data.reading import Chunked, Gathered, Gathering, Samples, Stream
 from chainrule.data.samplers import BatchSampler
-from chainrule.data.seeds import draw_seed
+from chainrule.data.seeds import CHUNK, draw_seed, place_generator
 from chainrule.data.workers import Signal, Workers
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, listing
 from chainrule.ops.random import Generator
 from chainrule.tensor import from_numpy
 
 _AHEAD = 2
+_BUFFER_BYTES = 2**25
 
 
 class DataLoader(Position):
@@ -32,6 +34,10 @@ class DataLoader(Position):
     `np.random.Generator(np.random.Philox(key=[seed, e])).permutation(n)`. The augmentation of batch
     b uses a generator of (seed, e, b). Neither depends on earlier reads, so a restored loader
     continues with the same bits. The random state of NumPy and Python is never used.
+
+    A dataset with `chunks`, such as arrays in files, is shuffled by chunks: the chunks come in
+    random order, and as many as a buffer holds are shuffled together. This order too depends only
+    on (seed, epoch).
 
     Parameters
     ----------
@@ -52,6 +58,8 @@ class DataLoader(Position):
     prefetch: number of batches that a background thread reads ahead; 0 for no thread. By default 2
         if the dataset waits for files, and 0 for arrays in memory, where a thread does not pay off.
         If no thread can be started, the loop reads each batch itself.
+    buffer: the number of samples that are shuffled together, for a dataset with `chunks`: by
+        default as many as take 32 MiB, and at least one chunk.
 
     Each `for` loop is one epoch and continues at the position that `load_state_dict` restored. A
     loop that ends early also counts as an epoch. An IterableDataset gives its samples in its own
@@ -87,6 +95,7 @@ class DataLoader(Position):
         persistent_workers: bool = False,
         seed: int | None = None,
         prefetch: int | None = None,
+        buffer: int | None = None,
     ) -> None:
         self.dataset, self.collate_fn = dataset, collate_fn
         self.batch_size = None if batch_size is None else whole(batch_size, "batch_size", 1)
@@ -101,6 +110,7 @@ class DataLoader(Position):
         streams = isinstance(dataset, IterableDataset)
         self.has_own_order = streams or sampler is not None or batch_sampler is not None
         self._check(streams)
+        self.chunks = self._shuffled_chunks(buffer)
         self.reader = self._reader(streams)
         if sampler is not None and self.batch_size is not None:
             self.batch_sampler = BatchSampler(sampler, self.batch_size, self.drop_last)
@@ -131,6 +141,18 @@ class DataLoader(Position):
                 instead="Set num_workers > 0.",
             )
 
+    def _shuffled_chunks(self, buffer: int | None) -> Chunks | None:
+        bounds = getattr(self.dataset, "chunks", None) if self.shuffle else None
+        if bounds is not None:
+            room = _room(self.dataset) if buffer is None else whole(buffer, "buffer", 1)
+            return Chunks(bounds, room)
+        if buffer is not None:
+            raise ArgumentError(
+                f"buffer = {buffer!r} is for shuffled data that is read by chunks",
+                instead="Leave it out: other data is shuffled as a whole.",
+            )
+        return None
+
     def _reader(self, streams: bool) -> Any:
         single = self.batch_size is None and self.batch_sampler is None
         default = default_convert if single else default_collate
@@ -141,6 +163,8 @@ class DataLoader(Position):
             return Samples(self.dataset, self.collate_fn or default, single)
         if not hasattr(self.dataset, "gather"):
             raise _no_dataset(self.dataset)
+        if self.chunks is not None and self.dataset.buffered:
+            return Chunked(self.dataset, self.chunks)
         return Gathered(self.dataset)
 
     def _check_length(self) -> None:
@@ -168,7 +192,7 @@ class DataLoader(Position):
         run = self._run = object()
         self._continues = False
         epoch, first = self._epoch, self._batch
-        random = isinstance(self.reader, Gathered) and self.dataset.random
+        random = isinstance(self.reader, Gathering) and self.dataset.random
         if self.seed is None and (self.shuffle or random):
             self.seed = draw_seed(self.generator)
         batches = self._batches(first)
@@ -184,7 +208,7 @@ class DataLoader(Position):
 
     def _finished(self, batch: Any) -> Any:
         """A batch as the loop gets it: tensors for arrays that were gathered."""
-        if isinstance(self.reader, Gathered):
+        if isinstance(self.reader, Gathering):
             return tuple([from_numpy(array) for array in batch])
         return batch
 
@@ -197,21 +221,35 @@ class DataLoader(Position):
         given = self.sampler if self.batch_sampler is None else self.batch_sampler
         if given is not None:
             return iter(given)
-        order = self._order(self.seed, self._epoch if self._seeded else 0)
-        if (size := self.batch_size) is None:
-            return iter(order.tolist())
-        return iter([order[k * size : (k + 1) * size] for k in range(len(self))])
+        seed, epoch = self.seed, self._epoch if self._seeded else 0
+        if self.batch_size is None:
+            return iter(self._order(seed, epoch).tolist())
+        if not self.shuffle:
+            return starmap(np.arange, self._spans())
+        if self.chunks is not None and seed is not None:
+            return starmap(ChunkOrder(self.chunks, seed, epoch).samples, self._spans())
+        order = self._order(seed, epoch)
+        return (order[start:stop] for start, stop in self._spans())
+
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        """The positions in the order of an epoch, from start to stop − 1, of each batch."""
+        size, length = self.batch_size or 1, self._length or 0
+        for number in range(len(self)):
+            yield number * size, min(length, (number + 1) * size)
 
     def _tasks(self, first: int) -> Iterator[Any]:
         """What the reader reads, from a batch on."""
-        if not isinstance(self.reader, Gathered):
-            yield from islice(self._indices(), first, None)
-            return
         seed, epoch = self.seed, self._epoch if self._seeded else 0
-        random = self.dataset.random and seed is not None
-        for number, indices in enumerate(self._indices()):
-            if number >= first:
+        if isinstance(self.reader, Chunked):
+            for start, stop in islice(self._spans(), first, None):
+                yield start, stop, seed, epoch
+            return
+        random = isinstance(self.reader, Gathering) and self.dataset.random and seed is not None
+        for number, indices in enumerate(islice(self._indices(), first, None), first):
+            if isinstance(self.reader, Gathering):
                 yield indices, ((seed, epoch, number) if random else None)
+            else:
+                yield indices
 
     def _batches(self, first: int) -> Iterator[Any]:
         tasks = self._tasks(first)
@@ -222,14 +260,14 @@ class DataLoader(Position):
 
     def _one_by_one(self, tasks: Iterator[Any], first: int) -> Iterator[Any]:
         self.reader.restart()
-        gathers, epoch = isinstance(self.reader, Gathered), self._epoch
+        gathers, epoch = isinstance(self.reader, Gathering), self._epoch
         for number, task in enumerate(tasks, first):
             try:
                 batch = self.reader.read(task)
                 if gathers and number == first:
-                    _check_batch(batch, len(task[0]))
+                    _check_batch(batch, len(self.reader.indices(task)))
             except Exception as error:
-                samples = listing(list(task[0] if gathers else np.atleast_1d(task)))
+                samples = listing(self.reader.indices(task))
                 error.add_note(f"while reading batch {number} of epoch {epoch}: samples {samples}")
                 raise
             if isinstance(batch, Signal):
@@ -262,6 +300,13 @@ class DataLoader(Position):
     def _worker_seed(self) -> int:
         """The seed of the random states of the worker processes."""
         return draw_seed(self.generator)
+
+
+def _room(dataset: Any) -> int:
+    """The number of samples that take `_BUFFER_BYTES`, at least one."""
+    draws = [place_generator(0, 0, 0, CHUNK)] if dataset.random else []
+    sample = sum(array.nbytes for array in dataset.gather(np.arange(1), *draws))
+    return max(1, _BUFFER_BYTES // max(1, sample))
 
 
 def _no_dataset(value: Any) -> DTypeError:

@@ -8,7 +8,7 @@ import os
 import re
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -26,17 +26,36 @@ from chainrule.errors import FormatError, listing, shortened
 if TYPE_CHECKING:
     import zipfile
 
+_Header = tuple[tuple[int, ...], bool, np.dtype[Any], int]
+"""The shape, whether the first axis is the fastest, the dtype, and the offset of the numbers."""
 _MAX_HEADER = 10_000
 _STORED_OR_DEFLATED = (0, 8)
 _HAS_DESCRIPTOR = 8
 _ODD_NUMBER = re.compile(rb"\d[a-zA-Z_]")
 
 
-def read_npy(path: PathLike) -> Array:
+def read_npy(path: PathLike, mmap: bool = False) -> Array:
     """The array in a `.npy` file. Raises FormatError for pickled objects and for bytes that do not
-    match the header."""
+    match the header.
+
+    mmap: leave the numbers in the file, which is mapped into memory and cannot be written. Parts
+        are read when they are used, so the array may be larger than memory.
+    """
+    where = os.fspath(path)
     with open_regular(path) as (file, size):
-        return _read_array(file, os.fspath(path), size, None)
+        if not mmap:
+            return _read_array(file, where, size)
+        shape, fortran, dtype, offset = _checked_header(file, where, size)
+        return mapped(where, shape, dtype, offset, "F" if fortran else "C")
+
+
+def mapped(
+    path: str, shape: tuple[int, ...], dtype: Any, offset: int, order: Literal["C", "F"] = "C"
+) -> Array:
+    """An array whose numbers stay in a file. An empty one has none there."""
+    if not math.prod(shape):
+        return np.empty(shape, dtype, order)
+    return np.memmap(path, dtype, "r", offset, shape, order)
 
 
 def read_npz(path: PathLike, max_bytes: int | None = None) -> dict[str, Array]:
@@ -149,10 +168,19 @@ def _descriptor_size(file: BinaryIO, place: int) -> int:
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: PathLike) -> Array:
     where = f"{os.fspath(path)}: {info.filename}"
     with archive.open(info) as stream:
-        return _read_array(stream, where, info.file_size, info.file_size)  # type: ignore[arg-type]
+        return _read_array(stream, where, info.file_size)  # type: ignore[arg-type]
 
 
-def _read_array(stream: BinaryIO, where: str, size: int, limit: int | None) -> Array:
+def _read_array(stream: BinaryIO, where: str, size: int) -> Array:
+    shape, fortran, dtype, _ = _checked_header(stream, where, size)
+    wanted = math.prod(shape) * dtype.itemsize
+    flat = np.frombuffer(read_stream(stream, wanted, where), dtype)
+    array = flat.reshape(shape, order="F" if fortran else "C")
+    return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _checked_header(stream: BinaryIO, where: str, size: int) -> _Header:
+    """The header of an array of numbers that takes `size` bytes."""
     shape, fortran, dtype, offset = _read_header(stream, where)
     if dtype.hasobject:
         raise FormatError(
@@ -170,12 +198,10 @@ def _read_array(stream: BinaryIO, where: str, size: int, limit: int | None) -> A
             given=f"{size - offset:,} bytes from offset {offset}",
             expected=f"{wanted:,}",
         )
-    flat = np.frombuffer(read_stream(stream, wanted, where), dtype)
-    array = flat.reshape(shape, order="F" if fortran else "C")
-    return array.astype(dtype.newbyteorder("="), copy=False)
+    return shape, fortran, dtype, offset
 
 
-def _read_header(stream: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+def _read_header(stream: BinaryIO, where: str) -> _Header:
     magic = stream.read(8)
     if magic[:1] == b"\x80":
         raise FormatError(

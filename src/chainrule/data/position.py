@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.data.chunks import ChunkOrder, Chunks
 from chainrule.data.seeds import check_seed, check_source, stream
 from chainrule.data.transforms import Array
 from chainrule.errors import ArgumentError
 from chainrule.ops.random import Generator
-
-_FIXED = ("length", "batch_size", "shuffle", "drop_last", "seeded")
 
 
 class Position:
@@ -23,6 +22,8 @@ class Position:
     drop_last: bool
     has_own_order: bool
     """Whether a sampler, or the dataset itself, gives the order."""
+    chunks: Chunks | None = None
+    """How the dataset is shuffled by chunks; None if all samples are shuffled together."""
 
     def _begin(self, length: int | None, seed: int | None, generator: Generator | None) -> None:
         check_source(seed, generator)
@@ -78,7 +79,22 @@ class Position:
     def _order(self, seed: int | None, epoch: int) -> Array:
         if not self.shuffle or seed is None:
             return np.arange(self._length or 0)
+        if self.chunks is not None:
+            return ChunkOrder(self.chunks, seed, epoch).samples(0, self._length or 0)
         return stream(seed, epoch).permutation(self._length or 0)
+
+    def _fixed(self) -> dict[str, Any]:
+        """What determines the batches, and so is the same when a position is restored."""
+        values = {
+            "length": self._length,
+            "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
+            "drop_last": self.drop_last,
+            "seeded": self._seeded,
+        }
+        if self.chunks is not None:
+            values |= {"chunks": len(self.chunks.bounds) - 1, "buffer": self.chunks.buffer}
+        return values
 
     def state_dict(self) -> dict[str, int | None]:
         """The position of the loader as values for JSON. The next batch is the first unread one.
@@ -88,9 +104,8 @@ class Position:
         {'length': 5, 'batch_size': 2, 'shuffle': False, 'drop_last': False,
          'seeded': False, 'seed': None, 'epoch': 0, 'batch': 0}
         """
-        values = (self._length, self.batch_size, self.shuffle, self.drop_last, self._seeded)
         place = {"seed": self.seed, "epoch": self._epoch, "batch": self._batch}
-        return {**dict(zip(_FIXED, values, strict=True)), **place}
+        return {**self._fixed(), **place}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue at the position of a saved loader, with its seed, order and augmentation.
@@ -107,7 +122,7 @@ class Position:
             )
         different = [
             f"{key} was {state[key]} and is {here[key]}"
-            for key in _FIXED
+            for key in self._fixed()
             if state[key] != here[key]
         ]
         if different:

@@ -17,6 +17,8 @@ _LIMIT = 2**64
 # Streams for other purposes than the order of an epoch have larger numbers than any epoch.
 SPLIT = _LIMIT - 1
 SAMPLES = _LIMIT - 2
+# Purposes of `place_generator`: the transforms of a batch or a chunk, the order within a group.
+BATCH, GROUP, CHUNK = 1, 2, 3
 
 
 def check_seed(seed: int) -> int:
@@ -64,9 +66,9 @@ def stream(seed: int, purpose: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=key))
 
 
-def batch_generator(seed: int, epoch: int, batch: int) -> np.random.Generator:
-    """The generator for the augmentation of one batch. Its counter differs from that of the
-    order."""
+def place_generator(seed: int, epoch: int, place: int, purpose: int) -> np.random.Generator:
+    """The generator of one batch, chunk or group of an epoch, for a purpose: its counter differs
+    from those of the order and of other purposes."""
     key = np.array([seed, epoch], dtype=np.uint64)
-    counter = np.array([0, 0, batch, 1], dtype=np.uint64)
+    counter = np.array([0, 0, place, purpose], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))

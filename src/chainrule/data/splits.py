@@ -16,7 +16,17 @@ from chainrule.errors import ArgumentError, DTypeError, OutOfRangeError, ShapeEr
 from chainrule.ops.random import Generator
 from chainrule.tensor import Tensor
 
-FACTS = ("classes", "task", "feature_names", "image", "schema", "transform", "random", "waits")
+FACTS = (
+    "classes",
+    "task",
+    "feature_names",
+    "image",
+    "schema",
+    "transform",
+    "random",
+    "waits",
+    "buffered",
+)
 """The attributes of a dataset that its parts have too."""
 
 
@@ -39,6 +49,8 @@ class Subset(Dataset):
         self.dataset, self.indices = dataset, indices
         for name in FACTS:
             setattr(self, name, getattr(dataset, name, getattr(Dataset, name)))
+        if (chunks := getattr(dataset, "chunks", None)) is not None:
+            self.chunks = _chunks_of_part(as_indices(indices), chunks)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -68,6 +80,13 @@ class Subset(Dataset):
         """The shape of one input, as a model sees it."""
         shape: tuple[int, ...] = self.dataset.input_shape
         return shape
+
+
+def _chunks_of_part(places: Array, bounds: Array) -> Array | None:
+    """The bounds of the same chunks among ascending indices; None for indices in another order."""
+    if (np.diff(places) < 0).any():
+        return None
+    return np.unique(np.searchsorted(places, bounds))
 
 
 def random_split(
@@ -123,9 +142,9 @@ def train_test_split(*arrays: Any, test_size: float = 0.2, seed: int = 0) -> tup
 def train_test_split(*arrays: Any, test_size: float = 0.2, seed: int = 0) -> tuple[Any, ...]:
     """Two parts of a dataset, or of each array, stratified: each class has the same share in both.
 
-    arrays: one dataset, which gives (train, test); or arrays, lists, tensors and DataFrames of
-        equal length, such as `x, y`, which give (x_train, x_test, y_train, y_test), as in
-        scikit-learn. The last array has the labels.
+    arrays: one dataset, which gives (train, test), as subsets if it lies in a file; or arrays,
+        lists, tensors and DataFrames of equal length, such as `x, y`, which give (x_train, x_test,
+        y_train, y_test), as in scikit-learn. The last array has the labels.
     test_size: the fraction of each class in the test part, rounded; at least one sample of each
         class that has two. Without class labels, the samples are split as one class.
 
@@ -140,8 +159,10 @@ def train_test_split(*arrays: Any, test_size: float = 0.2, seed: int = 0) -> tup
         dataset = arrays[0]
         y = dataset.arrays[-1]
         stratify = dataset.task == CLASSIFICATION and len(dataset.arrays) > 1 and y[0].size == 1
-        train, test = _split(y.reshape(len(y)) if stratify else None, len(y), test_size, seed)
-        return dataset.take(train), dataset.take(test)
+        parts = _split(y.reshape(len(y)) if stratify else None, len(y), test_size, seed)
+        if dataset.chunks is not None:  # it lies in a file, and may be larger than memory
+            return tuple(Subset(dataset, part) for part in parts)
+        return tuple(dataset.take(part) for part in parts)
     if len(arrays) == 1 and isinstance(arrays[0], Dataset):
         parts = _split(None, len(arrays[0]), test_size, seed)
         return Subset(arrays[0], parts[0]), Subset(arrays[0], parts[1])
