@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import chainrule as cr
 from chainrule import nn
 from chainrule.data import ArrayDataset
 from chainrule.nn.predictions import Values
+from chainrule.train.drawing import INK
 from chainrule.train.runs.config import DataConfig
 from chainrule.train.runs.configure import configure
 from chainrule.train.runs.curves import calibration, precision_over_recall, roc
 from chainrule.train.runs.importance import permutation_importance
 from chainrule.train.runs.page import write_report
+from chainrule.train.runs.plots import WIDTH
 from chainrule.train.runs.run import Run
 
 DRAW = np.random.default_rng(0)
@@ -87,12 +90,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+OF_CLASSES = ["Confusion", "Each class", "Thresholds", "Calibration", "What matters", "Columns"]
+
+
 @pytest.mark.parametrize(
     "label, titles",
     [
-        ("sold", ["Confusion", "Thresholds", "Calibration", "What matters", "Columns"]),
-        ("price", ["Predictions", "Residuals", "What matters", "Columns"]),
-        ("kind", ["Confusion", "Thresholds", "Calibration", "What matters", "Columns"]),
+        ("sold", OF_CLASSES),
+        ("price", ["Predictions", "Largest misses", "Residuals", "What matters", "Columns"]),
+        ("kind", OF_CLASSES),
     ],
 )
 def test_a_report_of_a_table(folder: Path, label: str, titles: list[str]) -> None:
@@ -104,6 +110,32 @@ def test_a_report_of_a_table(folder: Path, label: str, titles: list[str]) -> Non
     assert [title for title in shown if title in titles] == titles
     assert "<c>" not in re.sub(r"(?s)<svg.*?</svg>", "", page)
     assert "0 to" not in page or "<td>number</td>" in page
+    # 96 rows to train, of which 10 % validate.
+    assert "86 samples to learn from, 10 to validate on, 24 to test on" in page
+    assert "<td>batch_size</td><td>32</td>" in page and "<td>optimizer</td><td>adamw</td>" in page
+    plots = re.findall(r"(?s)<svg.*?</svg>", page)
+    widths = {float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1]) for svg in plots}
+    assert len(plots) >= 6 and widths == {72 * WIDTH}
+    assert "prefers-color-scheme: dark" in page and INK not in "".join(plots)
+
+
+def test_scores_of_each_class_are_scikit_learns(folder: Path) -> None:
+    metrics = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn")
+    run = Run.create(
+        folder / "again", configure(DataConfig(str(folder / "t.csv"), label="kind"), epochs=2)
+    )
+    run.train(progress=False)
+    test = run.data[1]
+    names, true = run.predict(test), np.array(run.classes)[test.arrays[-1].reshape(-1)]
+    rows = zip(*metrics.precision_recall_fscore_support(true, names, zero_division=0), strict=True)
+    page = Path(write_report(run)).read_text()
+    for name, (*scores, samples) in zip(run.classes or (), rows, strict=True):
+        shown = [str(samples), *(f"{score:.3f}" for score in scores)]
+        cells = "".join(f'<td class="number">{cell}</td>' for cell in shown)
+        assert f"<td>{html.escape(name)}</td>{cells}" in page
+    confusion = metrics.confusion_matrix(true, names)
+    shown = re.findall(r'<td class="[^"]*" style="--share: \d+%">(\d*)</td>', page)
+    assert [int(cell or 0) for cell in shown] == confusion.ravel().tolist()
 
 
 def test_a_report_of_other_data_has_its_curves_too(folder: Path) -> None:

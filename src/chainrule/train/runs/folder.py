@@ -54,6 +54,13 @@ class RunFolder:
             return open_text(self.config.data, self.config.inputs)
         return open_data(self.config.data)
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """The numbers of samples to learn from, to validate on, and to test on."""
+        train, test = map(len, self.data)
+        valid = round(train * self.config.data.valid_fraction)
+        return train - valid, valid, test
+
     def prepared(self, data: ArrayDataset) -> ArrayDataset:
         """The same samples with targets in the form that the loss expects."""
         x, y = data.arrays[0], data.arrays[-1]

@@ -1,4 +1,4 @@
-"""The plots of the report as SVG."""
+"""The plots of the report: SVG panels of one size, and the confusion matrix as a table."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ import numpy as np
 
 from chainrule.data.dataset import ImageFormat
 from chainrule.primitive import Array
-from chainrule.train.drawing import COLORS, GRID, INK, TRAIN, VALID, drawing, figure_class
+from chainrule.train.drawing import COLORS, GRID, TRAIN, VALID, drawing, figure_class
+from chainrule.train.runs.markup import text
+
+WIDTH = 4.6
+"""The width of a panel in inches: its text is legible on a phone and in half of a page."""
 
 _MARK = 40
 
 
-def curves(history: Sequence[dict[str, Any]]) -> str:
+def curves(history: Sequence[dict[str, Any]]) -> list[str]:
     """The loss and the first metric over epochs, for training and validation."""
-    names = [n for n in ("loss", "accuracy", "r2") if n in history[0]]
-    epochs = [record["epoch"] for record in history]
-    with drawing(4.9 * len(names), 3.1) as (figure, result):
-        for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+    epochs, panels = [record["epoch"] for record in history], []
+    for name in ("loss", "accuracy", "r2"):
+        if name not in history[0]:
+            continue
+        with drawing(WIDTH, 3.0) as (figure, result):
+            axes = figure.subplots()
             lines = [
                 (label, color, values)
                 for key, color, label in (
@@ -40,7 +46,8 @@ def curves(history: Sequence[dict[str, Any]]) -> str:
             elif name != "loss":
                 _look_at_the_end(axes, [values for _, _, values in lines])
             _label_ends(axes, epochs[-1], lines)
-    return result[0]
+        panels += result
+    return panels
 
 
 def _look_at_the_end(axes: Any, lines: Sequence[Array]) -> None:
@@ -79,43 +86,42 @@ def _whole_ticks(axes: Any) -> None:
 
 
 def confusion(matrix: Array, classes: Sequence[str]) -> str:
-    """The confusion matrix: rows are true classes, columns predictions. Mistakes are coloured."""
-    size = len(classes)
+    """The confusion matrix as a table: rows are true classes, columns predictions. A cell is as
+    dark as its share of the row, a mistake as its share of the largest mistake."""
+    size, right = len(classes), np.eye(len(classes), dtype=bool)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    inches = float(np.clip(0.42 * size + 1.6, 5.0, 8.0))
-    with drawing(inches, inches) as (figure, result):
-        axes = figure.subplots()
-        colored = np.ones((size, size, 3))
-        right, wrong = np.array([0x1F, 0x4E, 0x8C]) / 255, np.array([0xD9, 0x54, 0x1E]) / 255
-        off_diagonal = shares * (1 - np.eye(size))
-        strengths = np.where(np.eye(size), shares, 0.85 * off_diagonal / (off_diagonal.max() or 1))
-        for i, j in np.ndindex(size, size):
-            colored[i, j] = 1 - strengths[i, j] * (1 - (right if i == j else wrong))
-            if matrix[i, j] and size <= _MARK:
-                color = "white" if strengths[i, j] > 0.55 else INK
-                axes.text(j, i, matrix[i, j], ha="center", va="center", color=color, fontsize=8.5)
-        axes.imshow(colored)
-        if size <= _MARK:
-            flat = size <= 4 or sum(map(len, classes)) <= 5 * size
-            axes.set_xticks(range(size), classes, rotation=0 if flat else 60)
-            axes.set_yticks(range(size), classes)
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
-        axes.grid(False)
-        axes.spines[:].set_visible(False)
-    return result[0]
+    worst = shares[~right].max(initial=0.0) or 1.0
+    strengths = np.where(right, shares, 0.85 * shares / worst)
+    turned = "upright" if size > 4 and sum(map(len, classes)) > 3 * size else ""
+    marked = size <= _MARK
+    head = "".join(f'<th><span class="{turned}">{text(name)}</span></th>' for name in classes)
+    lines = [f"<tr><th></th>{head}</tr>"] if marked else []
+    for i, name in enumerate(classes):
+        cells = [f"<th>{text(name)}</th>"] if marked else []
+        for j, strength in enumerate(strengths[i]):
+            kinds = [*["right"] * (i == j), *["strong"] * bool(strength > 0.55)]
+            shown = matrix[i, j] if marked and matrix[i, j] else ""
+            mark, share = " ".join(kinds), f"--share: {100 * strength:.0f}%"
+            cells.append(f'<td class="{mark}" style="{share}">{shown}</td>')
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    kind = "confusion" if marked else "confusion dense"
+    return f'<div class="wide"><table class="{kind}">{"".join(lines)}</table></div>'
 
 
-def layers_over_time(history: Sequence[dict[str, Any]]) -> str | None:
-    """Gradient and update size of each weight matrix over epochs; None if nothing was recorded."""
+def layers_over_time(history: Sequence[dict[str, Any]]) -> list[str]:
+    """Gradient and update size of each weight matrix over epochs; nothing if none was recorded."""
     seen = [record for record in history if record.get("gradient")]
     if not seen:
-        return None
+        return []
     names = [n for n in seen[0]["gradient"] if n.endswith("weight")] or list(seen[0]["gradient"])
-    epochs = [record["epoch"] for record in seen]
-    panels = (("gradient", "gradient size (root mean square)"), ("update", "step size ‖Δw‖ / ‖w‖"))
-    with drawing(9.8, 3.3) as (figure, result):
-        for axes, (key, title) in zip(figure.subplots(1, 2), panels, strict=True):
+    epochs, panels = [record["epoch"] for record in seen], []
+    height = 2.9 + 0.16 * -(-min(len(names), 24) // 2)
+    for key, title in (
+        ("gradient", "gradient size (root mean square)"),
+        ("update", "step size ‖Δw‖ / ‖w‖"),
+    ):
+        with drawing(WIDTH, height) as (figure, result):
+            axes = figure.subplots()
             for place, name in enumerate(names):
                 values = np.array([r[key].get(name) or np.nan for r in seen], np.float64)
                 if np.isfinite(values).any():
@@ -126,18 +132,15 @@ def layers_over_time(history: Sequence[dict[str, Any]]) -> str | None:
             axes.set_title(title)
             axes.set_xlabel("epoch")
             _whole_ticks(axes)
-        figure.legend(
-            *figure.axes[0].get_legend_handles_labels(),
-            loc="outside lower center",
-            ncols=min(4, len(names)),
-            fontsize=9,
-        )
-    return result[0]
+            lines, labels = axes.get_legend_handles_labels()
+            figure.legend(lines[:24], labels[:24], loc="outside lower center", ncols=2, fontsize=9)
+        panels += result
+    return panels
 
 
 def scatter(true: Array, predicted: Array) -> str:
     """Predictions over true values, with the line of exact predictions."""
-    with drawing(4.6, 4.2) as (figure, result):
+    with drawing(WIDTH, 4.2) as (figure, result):
         axes = figure.subplots()
         both = np.concatenate([true.ravel(), predicted.ravel()])
         axes.plot([both.min(), both.max()], [both.min(), both.max()], color=GRID, zorder=1)

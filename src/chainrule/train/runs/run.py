@@ -102,14 +102,13 @@ class Run(RunFolder):
 
     def parts(self) -> tuple[Dataset, Dataset | None, Dataset]:
         """(train, valid, test) with targets for the loss; valid is None for a fraction of 0."""
-        (train, test), fraction = map(self.prepared, self.data), self.config.data.valid_fraction
-        count = round(len(train) * fraction)
-        if count >= len(train):
+        (train, test), (learn, validate, _) = map(self.prepared, self.data), self.sizes
+        if learn <= 0:
+            fraction = self.config.data.valid_fraction
             raise ArgumentError("valid_fraction leaves nothing to train on", given=fraction)
-        if count == 0:
+        if validate == 0:
             return train, None, test
-        sizes = [len(train) - count, count]
-        kept, valid = random_split(train, sizes, seed=self.config.data.seed)
+        kept, valid = random_split(train, [learn, validate], seed=self.config.data.seed)
         return kept, valid, test
 
     def trainer(self, steps_per_epoch: int, progress: bool = True) -> Trainer:
