@@ -91,7 +91,7 @@ def called(library, name):
         "max": 0.75,
         "value": 0.5,
         "dim": 0,
-        "reduce": "sum",
+        "reduce": "amax",
         "p": 2,
         "maxnorm": 0.5,
     }

@@ -33,6 +33,7 @@ from chainrule.ops.special import *
 from chainrule.ops.transcendental import *
 from chainrule.ops.gamma import *
 from chainrule.ops.incomplete_gamma import *
+from chainrule.ops.bessel import *
 from chainrule.ops.arithmetic import *
 from chainrule.ops.logic import *
 from chainrule.ops.reduce import *
@@ -53,6 +54,8 @@ from chainrule.ops.random import *
 from chainrule.ops.draws import *
 import chainrule.ops.fills as _fills  # noqa: F401 - methods alone
 from chainrule.ops.creation import *
+from chainrule.ops.systems import *
+from chainrule.ops.signals import *
 from chainrule.op_methods import install as _install
 
 _install(globals())

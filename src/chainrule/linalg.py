@@ -7,6 +7,9 @@ tensor(-1.)
 """
 
 from chainrule.errors import LinAlgError as LinAlgError
+from chainrule.ops.contract import (
+    matmul as matmul,
+)
 from chainrule.ops.matrices import (
     cholesky as cholesky,
 )
@@ -69,4 +72,46 @@ from chainrule.ops.matrices import (
 )
 from chainrule.ops.matrices import (
     vector_norm as vector_norm,
+)
+from chainrule.ops.systems import (
+    cholesky_ex as cholesky_ex,
+)
+from chainrule.ops.systems import (
+    cond as cond,
+)
+from chainrule.ops.systems import (
+    diagonal as diagonal,
+)
+from chainrule.ops.systems import (
+    inv_ex as inv_ex,
+)
+from chainrule.ops.systems import (
+    lu as lu,
+)
+from chainrule.ops.systems import (
+    lu_factor as lu_factor,
+)
+from chainrule.ops.systems import (
+    lu_factor_ex as lu_factor_ex,
+)
+from chainrule.ops.systems import (
+    lu_solve as lu_solve,
+)
+from chainrule.ops.systems import (
+    solve_ex as solve_ex,
+)
+from chainrule.ops.systems import (
+    solve_triangular as solve_triangular,
+)
+from chainrule.ops.systems import (
+    tensorinv as tensorinv,
+)
+from chainrule.ops.systems import (
+    tensorsolve as tensorsolve,
+)
+from chainrule.ops.systems import (
+    vander as vander,
+)
+from chainrule.ops.systems import (
+    vecdot as vecdot,
 )

@@ -8,7 +8,7 @@ from chainrule.ops.order import Extreme
 from chainrule.ops.random import Generator
 from chainrule.ops.rules import Dims
 from chainrule.ops.select import Reduce
-from chainrule.ops.sets import Histogram
+from chainrule.ops.sets import Histogram, HistogramOfRows
 from chainrule.ops.statistics import Interpolation, Range
 from chainrule.tensor import Tensor
 
@@ -161,6 +161,10 @@ class OpMethods:
         """y = ⌈x⌉.   Piecewise constant."""
     def ceil_(self) -> Tensor:
         """Assign the result of `x.ceil(...)` to `x`, which keeps its shape and dtype."""
+    def cholesky_inverse(self, upper: bool = False) -> Tensor:
+        """(L·Lᵀ)⁻¹ of the factor L; with `upper`, that is given as its transpose."""
+    def cholesky_solve(self, L: Tensor, upper: bool = False) -> Tensor:
+        """X with L·Lᵀ·X = B; with `upper`, L is given as its transpose."""
     def chunk(self, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
         """At most `chunks` parts of equal size along `dim` (the last may be smaller)."""
     def clamp(self, min: Any = None, max: Any = None) -> Tensor:
@@ -247,6 +251,8 @@ class OpMethods:
         """The inner product of two vectors, Σ aᵢ·bᵢ."""
     def dsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
         """Parts along the third dimension."""
+    def entr(self) -> Tensor:
+        """−x·ln x, the part of an entropy; 0 at 0, −∞ below."""
     def eq(self, other: Tensor | float) -> Tensor:
         """y = (a = b)."""
     def eq_(self, other: Tensor | float) -> Tensor:
@@ -261,6 +267,10 @@ class OpMethods:
         """y = 1 − erf x, accurate where erf is near 1.   ∂y/∂x = −2/√π · e^−x²."""
     def erfc_(self) -> Tensor:
         """Assign the result of `x.erfc(...)` to `x`, which keeps its shape and dtype."""
+    def erfcx(self) -> Tensor:
+        """y = e^x²·erfc x, which does not underflow for large x.   ∂y/∂x = 2·x·y − 2/√π."""
+    def erfcx_(self) -> Tensor:
+        """Assign the result of `x.erfcx(...)` to `x`, which keeps its shape and dtype."""
     def erfinv(self) -> Tensor:
         """y with erf y = x; ±∞ at ±1, NaN beyond.   ∂y/∂x = √π/2 · e^y²."""
     def erfinv_(self) -> Tensor:
@@ -317,6 +327,8 @@ class OpMethods:
         """x without its whole part, with the sign of x."""
     def frac_(self) -> Tensor:
         """Assign the result of `x.frac(...)` to `x`, which keeps its shape and dtype."""
+    def frexp(self) -> tuple[Tensor, Tensor]:
+        """(m, e) with x = m·2ᵉ, ½ ≤ |m| < 1.   ∂m/∂x = 2⁻ᵉ; e is constant."""
     def gather(self, dim: int, index: Tensor) -> Tensor:
         """y = x at positions `index` along `dim`, shapes equal elsewhere.   The adjoint scatters."""
     def gcd(self, other: Tensor | float) -> Tensor:
@@ -329,6 +341,10 @@ class OpMethods:
         """Assign the result of `x.ge(...)` to `x`, which keeps its shape and dtype."""
     def geometric_(self, p: float, *, generator: Generator | None = None) -> Tensor:
         """Assign the number of trials, each of probability p, up to the first success."""
+    def gradient(
+        self, *, spacing: Any = 1, dim: int | Sequence[int] | None = None, edge_order: int = 1
+    ) -> list[Tensor]:
+        """The slopes along each dimension, by differences of second order inside, 1 or 2 at the edges."""
     def gt(self, other: Tensor | float) -> Tensor:
         """y = (a > b)."""
     def gt_(self, other: Tensor | float) -> Tensor:
@@ -348,12 +364,37 @@ class OpMethods:
         density: bool = False,
     ) -> Histogram:
         """(hist, bin_edges) of equal bins in a range, or of bins with the edges given."""
+    def histogramdd(
+        self,
+        bins: int | Sequence[int] | Sequence[Tensor],
+        *,
+        range: Sequence[float] | None = None,
+        weight: Tensor | None = None,
+        density: bool = False,
+    ) -> HistogramOfRows:
+        """(hist, bin_edges) of rows with d numbers each: (..., d) → d dimensions of bins."""
     def hsplit(self, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
         """Parts along the columns; of one dimension, along it."""
     def hypot(self, other: Tensor | float) -> Tensor:
         """y = √(a² + b²), without overflow on the way.   ∂y/∂a = a/y, ∂y/∂b = b/y."""
     def hypot_(self, other: Tensor | float) -> Tensor:
         """Assign the result of `x.hypot(...)` to `x`, which keeps its shape and dtype."""
+    def i0(self) -> Tensor:
+        """y = I₀(x).   ∂y/∂x = I₁(x)."""
+    def i0_(self) -> Tensor:
+        """Assign the result of `x.i0(...)` to `x`, which keeps its shape and dtype."""
+    def i0e(self) -> Tensor:
+        """y = e^−|x|·I₀(x).   ∂y/∂x = e^−|x|·I₁(x) − sign x·y."""
+    def i0e_(self) -> Tensor:
+        """Assign the result of `x.i0e(...)` to `x`, which keeps its shape and dtype."""
+    def i1(self) -> Tensor:
+        """y = I₁(x).   ∂y/∂x = I₀(x) − y/x, and ½ at 0."""
+    def i1_(self) -> Tensor:
+        """Assign the result of `x.i1(...)` to `x`, which keeps its shape and dtype."""
+    def i1e(self) -> Tensor:
+        """y = e^−|x|·I₁(x).   ∂y/∂x = e^−|x|·I₀(x) − y·(sign x + 1/x), and ½ at 0."""
+    def i1e_(self) -> Tensor:
+        """Assign the result of `x.i1e(...)` to `x`, which keeps its shape and dtype."""
     def igamma(self, other: Tensor | float) -> Tensor:
         """P(a, x), the part of Gamma(a, 1) up to x.   ∂P/∂a, too."""
     def igamma_(self, other: Tensor | float) -> Tensor:
@@ -378,6 +419,14 @@ class OpMethods:
         """`x` with `x[indices] = values`; what `x[indices] = values` on a tensor assigns."""
     def index_put_(self, indices: Any, values: Any) -> Tensor:
         """Assign the result of `x.index_put(...)` to `x`, which keeps its shape and dtype."""
+    def index_reduce(
+        self, dim: int, index: Tensor, source: Tensor, reduce: Reduce, *, include_self: bool = True
+    ) -> Tensor:
+        """`scatter_reduce` of whole parts along `dim`, at a vector of positions."""
+    def index_reduce_(
+        self, dim: int, index: Tensor, source: Tensor, reduce: Reduce, *, include_self: bool = True
+    ) -> Tensor:
+        """Assign the result of `x.index_reduce(...)` to `x`, which keeps its shape and dtype."""
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         """The parts at a vector of positions along `dim`."""
     def inner(self, other: Tensor) -> Tensor:
@@ -406,6 +455,10 @@ class OpMethods:
         """y = the least common multiple of integers."""
     def lcm_(self, other: Tensor | float) -> Tensor:
         """Assign the result of `x.lcm(...)` to `x`, which keeps its shape and dtype."""
+    def ldexp(self, other: Tensor) -> Tensor:
+        """x·2ⁿ."""
+    def ldexp_(self, other: Tensor) -> Tensor:
+        """Assign the result of `x.ldexp(...)` to `x`, which keeps its shape and dtype."""
     def le(self, other: Tensor | float) -> Tensor:
         """y = (a ≤ b)."""
     def le_(self, other: Tensor | float) -> Tensor:
@@ -434,6 +487,8 @@ class OpMethods:
         """Assign the result of `x.log2(...)` to `x`, which keeps its shape and dtype."""
     def log_(self) -> Tensor:
         """Assign the result of `x.log(...)` to `x`, which keeps its shape and dtype."""
+    def log_ndtr(self) -> Tensor:
+        """ln Φ(x), accurate where Φ itself underflows."""
     def log_normal_(
         self, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
     ) -> Tensor:
@@ -538,6 +593,10 @@ class OpMethods:
         """Positions drawn from each row, with probabilities in proportion to the numbers of the row."""
     def mv(self, vec: Tensor) -> Tensor:
         """A matrix times a vector: (n, k)·(k) → (n)."""
+    def mvlgamma(self, p: int) -> Tensor:
+        """ln Γₚ(x) = p·(p − 1)/4·ln π + Σⱼ ln Γ(x − j/2), j = 0, ..., p − 1."""
+    def mvlgamma_(self, p: int) -> Tensor:
+        """Assign the result of `x.mvlgamma(...)` to `x`, which keeps its shape and dtype."""
     def nan_to_num(
         self, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
     ) -> Tensor:
@@ -567,6 +626,10 @@ class OpMethods:
         """The sum of the elements that are not NaN; 0 of none."""
     def narrow(self, dim: int, start: int, length: int) -> Tensor:
         """The `length` elements from `start` on along `dim`: a view."""
+    def ndtri(self) -> Tensor:
+        """y with Φ(y) = x: quantiles of the normal distribution; ±∞ at 1 and 0.   ∂y/∂x = 1/φ(y)."""
+    def ndtri_(self) -> Tensor:
+        """Assign the result of `x.ndtri(...)` to `x`, which keeps its shape and dtype."""
     def ne(self, other: Tensor | float) -> Tensor:
         """y = (a ≠ b)."""
     def ne_(self, other: Tensor | float) -> Tensor:
@@ -587,6 +650,10 @@ class OpMethods:
         """As `cr.tensor`, by default in the dtype of this tensor."""
     def new_zeros(self, *size: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
         """As `cr.zeros`, by default in the dtype of this tensor."""
+    def nextafter(self, other: Tensor | float) -> Tensor:
+        """y = the float after a in the direction of b.   No derivative."""
+    def nextafter_(self, other: Tensor | float) -> Tensor:
+        """Assign the result of `x.nextafter(...)` to `x`, which keeps its shape and dtype."""
     @overload
     def nonzero(self, *, as_tuple: Literal[False] = False) -> Tensor:
         """The positions of all elements that are not zero, a row each: (n, dimensions)."""
@@ -728,6 +795,8 @@ class OpMethods:
         """Where in sorted rows each number would be put: before equal ones, or behind them (right)."""
     def select(self, dim: int, index: int) -> Tensor:
         """The part at `index` along `dim`, which falls away: a view."""
+    def select_scatter(self, src: Tensor, dim: int, index: int) -> Tensor:
+        """`input` with `src` in the place of the part at `index` along `dim`."""
     def sigmoid(self) -> Tensor:
         """y = 1 / (1 + e⁻ˣ).   ∂y/∂x = y·(1 − y)."""
     def sigmoid_(self) -> Tensor:
@@ -750,6 +819,15 @@ class OpMethods:
         """y = sinh x.   ∂y/∂x = cosh x."""
     def sinh_(self) -> Tensor:
         """Assign the result of `x.sinh(...)` to `x`, which keeps its shape and dtype."""
+    def slice_scatter(
+        self,
+        src: Tensor,
+        dim: int = 0,
+        start: int | None = None,
+        end: int | None = None,
+        step: int = 1,
+    ) -> Tensor:
+        """`input` with `src` in the place of the elements start:end:step along `dim`."""
     def softmax(self, dim: int = -1) -> Tensor:
         """yᵢ = e^(xᵢ − m) / Σⱼ e^(xⱼ − m), m = max x.   ∂L/∂x = y·(g − Σ g·y)."""
     def sort(self, dim: int = -1, descending: bool = False, *, stable: bool = True) -> Extreme:

@@ -303,11 +303,15 @@ class Tensor(Conversion, Methods):
         """Make `backward` accumulate `.grad` for this computed tensor, as it does for leaves."""
         if not self._requires_grad:
             raise GradientError("only a tensor that requires gradients can retain its own")
-        if self._node is None:
-            return
-        hooks = (self._node.hooks or {}).get(self._output, [])
-        if not any(isinstance(hook, _Retained) and hook.owner() is self for hook in hooks):
+        if self._node is not None and not self.retains_grad:
             self.register_hook(_Retained(self))
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called on this computed tensor."""
+        hooks = {} if self._node is None else self._node.hooks or {}
+        own = [hook for hook in hooks.get(self._output, []) if isinstance(hook, _Retained)]
+        return any(hook.owner() is self for hook in own)
 
 
 def _unpickled(

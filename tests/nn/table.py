@@ -103,6 +103,12 @@ LAYERS = [
     # several inputs, integers
     Row("Bilinear", (2, 3, 4), {}, real((5, 2), (5, 3))),
     Row("Bilinear", (2, 3, 4), {"bias": False}, real((5, 1, 2), (5, 1, 3))),
+    Row(
+        "AdaptiveLogSoftmaxWithLoss",
+        (8, 10, [2, 5]),
+        {"div_value": 2.0, "head_bias": True},
+        lambda rng: [rng.normal(size=(6, 8)), np.array([0, 1, 2, 4, 5, 9])],
+    ),
     Row("Embedding", (5, 3), {}, integers(5, 2, 4)),
     Row("Embedding", (5, 3), {"padding_idx": 1}, integers(5, 2, 4)),
     Row("Embedding", (5, 3, -1, 1.0, 1.0), {}, integers(5, 2, 4)),

@@ -28,6 +28,7 @@ UNARY = {
     "isposinf": (-1, 1),
     "isreal": (-1, 1),
     "lgamma": (-3, 3),
+    "i0": (-25, 25),
     "log10": (0, 3),
     "log2": (0, 3),
     "logical_not": (-1, 1),
@@ -38,6 +39,16 @@ UNARY = {
     "reciprocal": (-3, 3),
     "signbit": (-3, 3),
     "sinc": (-3, 3),
+}
+SPECIAL = {
+    # name in torch.special: the range of its inputs
+    "entr": (0, 3),
+    "erfcx": (-3, 40),
+    "i0e": (-30, 30),
+    "i1": (-25, 25),
+    "i1e": (-30, 30),
+    "log_ndtr": (-40, 3),
+    "ndtri": (0, 1),
 }
 BINARY = {
     # name: the ranges of its inputs
@@ -73,6 +84,10 @@ CALLS = {
     "lerp by tensor": (lambda m, x, a, w: m.lerp(x, a, w), (3, 4), (4,), (3, 1)),
     "logit of limits": (lambda m, x: m.logit(x, eps=0.2), (3, 4)),
     "nan_to_num": (lambda m, x: m.nan_to_num(x / 0, nan=1.0, posinf=2.0), (3, 4)),
+    "ldexp": (lambda m, x: m.ldexp(x, m.tensor([0, 1, 5])), (4, 3)),
+    "frexp": (lambda m, x: m.frexp(x), (3, 4)),
+    "mvlgamma": (lambda m, x: m.mvlgamma(x.abs() + 2, 3), (3, 4)),
+    "nextafter": (lambda m, x, y: m.nextafter(x.detach(), y.detach()), (3, 4), (4,)),
     "number power": (lambda m, x: m.pow(2, x), (3, 4)),
     "polygamma": (lambda m, x: m.polygamma(2, x.abs() + 0.3), (3, 4)),
     "trigamma": (lambda m, x: m.polygamma(1, x), (3, 4)),
@@ -103,6 +118,19 @@ def test_binary(name, shapes):
     arrays = [numbers(s, seed, low, high) for s, (low, high), seed in ranges]
     gradients = name not in ("heaviside",)  # PyTorch has no derivative of it
     compare(lambda m, x, y: getattr(m, name)(x, y), arrays, gradients=gradients)
+
+
+def special(name):
+    return lambda m, *xs: getattr(m if m is cr else m.special, name)(*xs)
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_special(name):
+    low, high = SPECIAL[name]
+    # PyTorch's approximations are good to some ten digits, and the values span many powers of e.
+    compare(special(name), [numbers((3, 4), low=low, high=high)], 1e-9)
+    compare(special(name), [ODD], 1e-9, gradients=False)
+    second_order(special(name), [numbers((3,), low=max(low, -4), high=min(high, 4))])
 
 
 @pytest.mark.parametrize("name", CALLS)

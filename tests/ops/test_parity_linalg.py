@@ -81,6 +81,66 @@ CALLS = {
     "matrix_exp": (lambda m, x: m.linalg.matrix_exp(x), (2, 3, 3)),
     "matrix_exp of large": (lambda m, x: m.linalg.matrix_exp(10 * (x - x.mT)), (3, 3)),
     "householder_product": (lambda m, x, t: m.linalg.householder_product(x, t), (2, 4, 3), (2, 3)),
+    "lu": (lambda m, x: m.linalg.lu(x), (2, 3, 3)),
+    "lu of wide": (lambda m, x: m.linalg.lu(x.detach()), (2, 3, 4)),
+    "lu of high": (lambda m, x: m.linalg.lu(x.detach()), (4, 3)),
+    "lu_factor": (lambda m, x: m.linalg.lu_factor(x), (2, 3, 3)),
+    "lu_factor_ex": (lambda m, x: m.linalg.lu_factor_ex(x.detach() * 0), (3, 3)),
+    "lu_unpack": (lambda m, x: m.lu_unpack(*m.linalg.lu_factor(x)), (3, 3)),
+    "lu_solve": (lambda m, x, y: m.linalg.lu_solve(*m.linalg.lu_factor(x), y), (3, 3), (3, 2)),
+    "lu_solve right": (
+        lambda m, x, y: m.linalg.lu_solve(*m.linalg.lu_factor(x), y, left=False),
+        (2, 3, 3),
+        (2, 2, 3),
+    ),
+    "lu_solve adjoint": (
+        lambda m, x, y: m.linalg.lu_solve(*m.linalg.lu_factor(x), y, adjoint=True),
+        (3, 3),
+        (3, 2),
+    ),
+    "solve_triangular": (
+        lambda m, x, y: m.linalg.solve_triangular(x, y, upper=True),
+        (2, 3, 3),
+        (2, 3, 2),
+    ),
+    "solve_triangular right": (
+        lambda m, x, y: m.linalg.solve_triangular(
+            x, y, upper=False, left=False, unitriangular=True
+        ),
+        (3, 3),
+        (2, 3),
+    ),
+    "cholesky_solve": (
+        lambda m, x, y: m.cholesky_solve(y, m.linalg.cholesky(x @ x.mT)),
+        (3, 4),
+        (3, 2),
+    ),
+    "cholesky_solve upper": (
+        lambda m, x, y: m.cholesky_solve(y, m.linalg.cholesky(x @ x.mT, upper=True), upper=True),
+        (3, 4),
+        (3, 2),
+    ),
+    "cholesky_inverse": (lambda m, x: m.cholesky_inverse(m.linalg.cholesky(x @ x.mT)), (2, 3, 4)),
+    "cholesky_ex": (lambda m, x: m.linalg.cholesky_ex(x @ x.mT), (2, 3, 4)),
+    "cholesky_ex fails": (lambda m, x: m.linalg.cholesky_ex(x - 5).info, (2, 3, 3)),
+    "inv_ex": (lambda m, x: m.linalg.inv_ex(x), (2, 3, 3)),
+    "inv_ex fails": (lambda m, x: m.linalg.inv_ex(x - x[:1]).info, (3, 3)),
+    "solve_ex": (lambda m, x, y: m.linalg.solve_ex(x, y), (2, 3, 3), (2, 3, 2)),
+    "cond": (lambda m, x: m.linalg.cond(x), (2, 4, 3)),
+    "cond -2": (lambda m, x: m.linalg.cond(x, -2), (2, 3, 3)),
+    "cond fro": (lambda m, x: m.linalg.cond(x.detach(), "fro"), (2, 3, 3)),
+    "cond 1": (lambda m, x: m.linalg.cond(x.detach(), 1), (3, 3)),
+    "diagonal": (lambda m, x: m.linalg.diagonal(x, offset=1), (2, 3, 4)),
+    "vecdot": (lambda m, x, y: m.linalg.vecdot(x, y, dim=0), (3, 4), (3, 4)),
+    "vander": (lambda m, x: m.linalg.vander(x, N=4), (2, 3)),
+    "matmul": (lambda m, x, y: m.linalg.matmul(x, y), (2, 3, 4), (4, 2)),
+    "tensorinv": (lambda m, x: m.linalg.tensorinv(x, 1), (6, 2, 3)),
+    "tensorsolve": (lambda m, x, y: m.linalg.tensorsolve(x, y), (2, 3, 6), (2, 3)),
+    "tensorsolve dims": (
+        lambda m, x, y: m.linalg.tensorsolve(x, y, dims=(0,)),
+        (6, 2, 3),
+        (2, 3),
+    ),
     "matrix_rank": (lambda m, x: m.linalg.matrix_rank(x.detach()), (2, 4, 3)),
     "vector_norm": (lambda m, x: m.linalg.vector_norm(x, 3, dim=(0, 1)), (2, 4, 3)),
     "norm": (lambda m, x: m.linalg.norm(x), (2, 4, 3)),
@@ -121,8 +181,22 @@ SECOND = [
     "householder_product",
     "kron",
     "einsum twice",
+    "lu",
+    "solve_triangular",
     "matrix_norm nuc",
 ]
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6)], ids=str)
+def test_a_few_singular_values_are_those_of_the_svd(shape):
+    x = cr.tensor(numbers(shape))
+    u, s, v = cr.svd_lowrank(x, 4)
+    np.testing.assert_allclose((u * s @ v.mT).numpy(), x.numpy(), atol=1e-12)  # all rank 4
+    _, s, v = cr.pca_lowrank(x, 2)
+    centered = x - x.mean(0, keepdim=True)
+    values = cr.linalg.svdvals(centered).numpy()[:2]
+    np.testing.assert_allclose(s.numpy(), values, rtol=0.1)  # directions are drawn
+    assert v.shape == (shape[1], 2)
 
 
 @pytest.mark.parametrize("name", SECOND)
@@ -138,6 +212,18 @@ def test_what_is_refused_says_why():
         cr.linalg.solve(cr.zeros(2, 2), cr.ones(2))
     with pytest.raises(RuntimeError, match="not positive definite"):
         cr.linalg.cholesky(-cr.eye(2))
+    for call in (
+        lambda: cr.linalg.inv_ex(cr.zeros(2, 2), check_errors=True),
+        lambda: cr.linalg.solve_ex(cr.zeros(2, 2), cr.ones(2), check_errors=True),
+        lambda: cr.linalg.cholesky_ex(-cr.eye(2), check_errors=True),
+        lambda: cr.linalg.lu(cr.eye(2), pivot=False),
+    ):
+        with pytest.raises(RuntimeError, match=r"singular|positive definite|exchanged rows"):
+            call()
+    with pytest.raises(NotImplementedError, match="not square"):
+        cr.linalg.lu(cr.ones(2, 3, requires_grad=True)).U.sum().backward()
+    with pytest.raises(ValueError, match="as many"):
+        cr.linalg.tensorsolve(cr.ones(2, 3), cr.ones(2))
     with pytest.raises(ValueError, match="square matrices"):
         cr.linalg.det(cr.ones(2, 3))
     with pytest.raises(ValueError, match="which broadcasts"):

@@ -18,6 +18,29 @@ def index(m, *values):
 
 CALLS = {
     # name: (function of (library, tensors...), shapes of the inputs)
+    "select_scatter": (lambda m, x, y: m.select_scatter(x, y, 1, 2), (2, 3, 4), (2, 4)),
+    "slice_scatter": (lambda m, x, y: m.slice_scatter(x, y, 2, 1, None, 2), (2, 3, 4), (2, 3, 2)),
+    "unravel_index": (lambda m, x: m.unravel_index((x * 10).long().abs(), (3, 4, 5)), (2, 3)),
+    "histogramdd": (lambda m, x: m.histogramdd(x.detach(), [2, 3]), (7, 2)),
+    "histogramdd edges": (
+        lambda m, x, w: m.histogramdd(
+            x.detach(),
+            (m.tensor([-1.0, 0.0, 2.0]).double(), m.tensor([0.0, 1.0]).double()),
+            weight=w.detach(),
+            density=True,
+        ),
+        (7, 2),
+        (7,),
+    ),
+    "gradient": (lambda m, x: m.gradient(x), (3, 4)),
+    "gradient of order 2": (
+        lambda m, x: m.gradient(x, spacing=0.5, dim=1, edge_order=2),
+        (3, 4),
+    ),
+    "gradient at places": (
+        lambda m, x: m.gradient(x, spacing=(m.tensor([0.0, 1.0, 2.5]).double(),), dim=0),
+        (3, 4),
+    ),
     "select": (lambda m, x: m.select(x, -1, 2), (3, 4)),
     "narrow": (lambda m, x: m.narrow(x, 1, -3, 2), (3, 4)),
     "unbind": (lambda m, x: m.unbind(x, 1), (3, 4)),
@@ -195,3 +218,28 @@ def test_what_is_refused_says_what_to_write():
     with pytest.raises(ValueError, match="3 do not divide into 2 equal parts"):
         cr.vsplit(x, 2)
     assert cr.broadcast_shapes((3, 1), (4,)) == torch.broadcast_shapes((3, 1), (4,))
+
+
+@pytest.mark.filterwarnings("ignore:index_reduce")  # PyTorch's: it may change
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("how", ["prod", "mean", "amax", "amin"])
+def test_index_reduce(how, own):
+    compare(
+        lambda m, x, y: m.index_reduce(x, 1, index(m, 2, 0, 2), y, how, include_self=own),
+        [numbers((2, 3, 4)), numbers((2, 3, 4), 1)],
+    )
+
+
+@pytest.mark.parametrize("length", [0, 1, 6, 7])
+@pytest.mark.parametrize("periodic", [True, False])
+def test_windows(length, periodic):
+    for name, more in [
+        ("bartlett", ()),
+        ("blackman", ()),
+        ("hamming", ()),
+        ("hamming", (0.6, 0.3)),
+        ("hann", ()),
+        ("kaiser", ()),
+        ("kaiser", (5.0,)),
+    ]:
+        compare(lambda m, n=name, k=more: getattr(m, f"{n}_window")(length, periodic, *k), [], 1e-6)

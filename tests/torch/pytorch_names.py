@@ -18,17 +18,20 @@ from pathlib import Path
 FILE = Path(__file__).parents[2] / "src/chainrule/torch/adapter/names.txt"
 WITH_NAMES = """
 accelerator amp autograd autograd.functional backends.cuda backends.cudnn backends.mps cuda
-cuda.amp distributed distributions fft func fx hub jit linalg mps multiprocessing nn
+cuda.amp distributed distributions fft func functional fx hub jit linalg mps multiprocessing nn
 nn.attention nn.functional nn.init nn.parallel nn.utils nn.utils.parametrizations
 nn.utils.parametrize nn.utils.prune nn.utils.rnn onnx optim optim.lr_scheduler optim.swa_utils
-profiler quantization random sparse special testing utils utils.checkpoint utils.data
-utils.data.distributed xpu
+profiler quantization quasirandom random
+signal.windows sparse special testing utils utils.checkpoint utils.data utils.data.distributed xpu
 """
 """Modules whose names are listed; of those in `BELOW` only that they exist."""
 BELOW = """ao amp autograd backends compiler cuda.amp distributions export library nested
 nn.modules nn.parallel nn.parameter nn.utils optim overrides package serialization storage types
 utils utils.data version"""
-CLASSES = ("Generator", "Tensor", "nn.Module", "optim.Optimizer")
+CLASSES = """
+Generator Size Tensor amp.GradScaler distributions.Distribution nn.Module
+nn.utils.rnn.PackedSequence optim.Optimizer optim.lr_scheduler.LRScheduler utils.data.DataLoader
+"""
 """Classes whose public attributes are listed."""
 
 
@@ -50,13 +53,13 @@ def _at(holder: object, path: str) -> object:
 
 
 def paths(package: types.ModuleType) -> Iterator[str]:
-    """The modules in the folders of `BELOW`, without private ones and without running any."""
-    for path in BELOW.split():
-        yield path
+    """The modules of PyTorch, and those in the folders of `BELOW`, without private ones and without
+    running any."""
+    yield from BELOW.split()
+    for path in ["", *BELOW.split()]:
         folder = Path(package.__path__[0], *path.split("."))
-        if folder.is_dir():
-            found = (info.name for info in pkgutil.iter_modules([str(folder)]))
-            yield from (f"{path}.{name}" for name in found if not name.startswith("_"))
+        found = (info.name for info in pkgutil.iter_modules([str(folder)]))
+        yield from (f"{path}.{name}".lstrip(".") for name in found if not name.startswith("_"))
 
 
 def text() -> str:
@@ -70,7 +73,7 @@ def text() -> str:
             for path in WITH_NAMES.split()
         }
         rows |= {"torch": names(torch)}
-        rows |= {f"torch.{kind}": names(_at(torch, kind)) for kind in CLASSES}
+        rows |= {f"torch.{kind}": names(_at(torch, kind)) for kind in CLASSES.split()}
     return "".join(f"{path}: {found}".rstrip() + "\n" for path, found in sorted(rows.items()))
 
 

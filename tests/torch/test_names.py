@@ -104,6 +104,35 @@ def test_a_name_that_pytorch_has_and_chainrule_has_not(torch):
     assert not hasattr(torch, "sparse_coo_tensor")
 
 
+MADE = {
+    # name of a class: an object whose attributes are looked at
+    "Generator": lambda t: t.Generator(),
+    "Size": lambda t: t.Size([2]),
+    "Tensor": lambda t: t.ones(1, 1),
+    "amp.GradScaler": lambda t: t.amp.GradScaler(),
+    "distributions.Distribution": lambda t: t.distributions.Normal(0.0, 1.0),
+    "nn.Module": lambda t: t.nn.Module(),
+    "nn.utils.rnn.PackedSequence": lambda t: t.nn.utils.rnn.pack_sequence([t.ones(1)]),
+    "optim.Optimizer": lambda t: t.optim.SGD([t.ones(1, requires_grad=True)], lr=1.0),
+    "optim.lr_scheduler.LRScheduler": lambda t: t.optim.lr_scheduler.StepLR(
+        t.optim.SGD([t.ones(1, requires_grad=True)], lr=1.0), 1
+    ),
+    "utils.data.DataLoader": lambda t: t.utils.data.DataLoader([1]),
+}
+
+
+@pytest.mark.parametrize("owner", [o for o, names in absent.public_names().items() if names])
+def test_every_name_of_pytorch_is_here_or_says_what_to_use(torch, owner):
+    path = owner.removeprefix("torch").removeprefix(".")
+    holder = MADE[path](torch) if path in MADE else importlib.import_module(f"chainrule.{owner}")
+    assert path in MADE or not path.rpartition(".")[2][:1].isupper()
+    for name in absent.public_names()[owner]:
+        try:
+            getattr(holder, name)
+        except MissingNameError as error:
+            assert error.instead, name
+
+
 def test_a_misspelt_name_is_told_from_one_that_pytorch_has(torch):
     with pytest.raises(MissingNameError, match=r"neither.*torch.zeroes.*zeros"):
         torch.zeroes(2)
@@ -121,9 +150,8 @@ def test_imports_of_what_is_missing_say_so_too():
 
 
 def test_what_needs_processes_can_be_imported_and_refuses_calls():
-    from chainrule.torch.nn.parallel import DistributedDataParallel
-
     from chainrule.torch.distributed import init_process_group, is_available
+    from chainrule.torch.nn.parallel import DistributedDataParallel
 
     assert not is_available()
     assert not isinstance(nn.Linear(1, 1), DistributedDataParallel)

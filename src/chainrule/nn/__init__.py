@@ -4,8 +4,8 @@ The files, in the order of their imports: `functional`; the parts of `Module` (`
 `reachable`, `hooks`, `parts`, `state`, `module`); `init`; `utils`; the layers by topic (`linear`,
 `spatial`, `conv`, `padding`, `pool`, `norm`, `function_layer`, `dropout`, `activations`,
 `embedding`, `lazy`, `recurrence`, `recurrent`, `recurrent_cells`, `attention`,
-`transformer_layers`, `distances`, `reshaping`, `resizing`, `containers`, `transformer`, `losses`),
-`stateless`, `averaging`, and last `summary`.
+`transformer_layers`, `distances`, `reshaping`, `resizing`, `containers`, `adaptive`,
+`transformer`, `losses`), `stateless`, `averaging`, and last `summary`.
 """
 
 from chainrule.nn import functional, init, utils
@@ -39,6 +39,7 @@ from chainrule.nn.activations import (
     Tanhshrink,
     Threshold,
 )
+from chainrule.nn.adaptive import AdaptiveLogSoftmaxWithLoss
 from chainrule.nn.attention import MultiheadAttention
 from chainrule.nn.averaging import (
     AveragedModel,
@@ -195,6 +196,7 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",

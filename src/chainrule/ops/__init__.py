@@ -2,10 +2,10 @@
 
 In the order in which they build on each other: `rules` (shared spec rules), `batched` (what the
 rules of batching share), `positions` (what an index means), `compare`, `elementwise`, `special`,
-`transcendental`, `gamma`, `incomplete_gamma`, `arithmetic`, `logic`, `reduce`, `norms`, `shape`,
-`index`, `select`, `rearrange`, `diagonals`, `sets`, `labels`, `order`, `scan`, `statistics`,
-`contract`, `products`, `decompose`, `matrices`, `window` (what the next two share), `convolution`,
-`pooling`, `fused`, `attention`, `ctc`, `step_by_step` (recurrences by other ops), `recurrent`,
-`update`, `samplers` (random numbers by rejection), `random`, `draws`, `fills`, `backward`; last
-`creation`, which makes tensors from numbers.
+`transcendental`, `gamma`, `incomplete_gamma`, `bessel`, `arithmetic`, `logic`, `reduce`, `norms`,
+`shape`, `index`, `select`, `rearrange`, `diagonals`, `sets`, `labels`, `order`, `scan`,
+`statistics`, `contract`, `products`, `decompose`, `matrices`, `window` (what the next two share),
+`convolution`, `pooling`, `fused`, `attention`, `ctc`, `step_by_step` (recurrences by other ops),
+`recurrent`, `update`, `samplers` (random numbers by rejection), `random`, `draws`, `systems` (of
+equations), `fills`, `backward`; `creation`, which makes tensors from numbers; last `signals`.
 """

@@ -13,15 +13,15 @@ from chainrule.op_methods import method
 from chainrule.ops.compare import where
 from chainrule.ops.elementwise import abs, floor_divide, maximum, minimum, trunc
 from chainrule.ops.elementwise import div as quotient
-from chainrule.ops.rules import arithmetic, boolean, logical, nonzero_divisor, numeric
-from chainrule.primitive import composition, in_place_form, primitive
+from chainrule.ops.rules import arithmetic, boolean, broadcast, logical, nonzero_divisor, numeric
+from chainrule.primitive import Spec, composition, floating, in_place_form, primitive
 from chainrule.samples import cases, uniform
 from chainrule.tensor import Tensor
 
 __all__ = [
     "addcdiv", "addcmul", "copysign", "deg2rad", "div", "float_power", "fmax", "fmin", "fmod",
-    "frac", "gcd", "heaviside", "lcm", "lerp", "nan_to_num", "positive", "rad2deg", "reciprocal",
-    "rsub", "signbit",
+    "frac", "frexp", "gcd", "heaviside", "lcm", "ldexp", "lerp", "nan_to_num", "nextafter",
+    "positive", "rad2deg", "reciprocal", "rsub", "signbit",
 ]
 
 Rounding = Literal["floor", "trunc"]
@@ -92,6 +92,36 @@ class signbit:
     kind, infer, samples = elementwise, boolean, uniform(-3, 3)
     in_place_form = False
     def forward(x): return np.signbit(x) if x.dtype.kind == "f" else x < 0
+
+
+@primitive
+class nextafter:
+    """y = the float after a in the direction of b.   No derivative."""
+    kind, infer, promote = elementwise, broadcast, "float"
+    samples = cases(lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(4,))))
+    def forward(a, b): return np.nextafter(a, b)
+
+
+@primitive
+class frexp:
+    """(m, e) with x = m·2ᵉ, ½ ≤ |m| < 1.   ∂m/∂x = 2⁻ᵉ; e is constant."""
+    samples = uniform(0.3, 5)
+    def infer(x): return floating(x), Spec(x.shape, np.dtype("int32"))
+    def forward(x): return tuple(np.frexp(x))
+    def vjp(gs, ys): return gs[0] * 2.0 ** -ys[1].to(gs[0].dtype),
+
+
+@in_place_form
+@composition
+def ldexp(input: Tensor, other: Tensor) -> Tensor:
+    """x·2ⁿ.
+
+    >>> import chainrule as cr
+    >>> ldexp(cr.tensor([1.0, 3.0]), cr.tensor([2, -1]))
+    tensor([4. , 1.5])
+    """
+    x = input * 1.0
+    return x * 2.0 ** other.to(x.dtype)
 
 
 @in_place_form

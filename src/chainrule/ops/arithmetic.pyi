@@ -16,11 +16,14 @@ __all__ = [
     "fmin",
     "fmod",
     "frac",
+    "frexp",
     "gcd",
     "heaviside",
     "lcm",
+    "ldexp",
     "lerp",
     "nan_to_num",
+    "nextafter",
     "positive",
     "rad2deg",
     "reciprocal",
@@ -57,6 +60,21 @@ class _signbit(Primitive):
         """y = whether x carries a minus sign, as −0 does."""
 
 signbit: _signbit
+
+class _nextafter(Primitive):
+    def __call__(self, input: Tensor | float, other: Tensor | float) -> Tensor:
+        """y = the float after a in the direction of b.   No derivative."""
+
+nextafter: _nextafter
+
+class _frexp(Primitive):
+    def __call__(self, input: Tensor | float) -> tuple[Tensor, Tensor]:
+        """(m, e) with x = m·2ᵉ, ½ ≤ |m| < 1.   ∂m/∂x = 2⁻ᵉ; e is constant."""
+
+frexp: _frexp
+
+def ldexp(input: Tensor, other: Tensor) -> Tensor:
+    """x·2ⁿ."""
 
 def reciprocal(input: Tensor) -> Tensor:
     """1/x; of integers in the default floating dtype."""

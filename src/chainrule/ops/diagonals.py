@@ -12,6 +12,7 @@ from chainrule.kinds import View
 from chainrule.op_methods import method
 from chainrule.ops.index import index_put, put_into
 from chainrule.ops.positions import HERE
+from chainrule.ops.rearrange import select
 from chainrule.ops.rules import normalized_dim
 from chainrule.ops.shape import stack
 from chainrule.primitive import Spec, composition, primitive, supported
@@ -20,7 +21,8 @@ from chainrule.tensor import Tensor, from_numpy
 
 __all__ = [
     "cartesian_prod", "combinations", "diag", "diag_embed", "diagflat", "diagonal",
-    "diagonal_scatter", "meshgrid", "tril_indices", "triu_indices",
+    "diagonal_scatter", "meshgrid", "select_scatter", "slice_scatter", "tril_indices",
+    "triu_indices",
 ]
 
 
@@ -74,6 +76,31 @@ def diagonal_scatter(
     """`input` with the elements of `src` on the diagonal."""
     y = input.clone()
     diagonal(y, offset, dim1, dim2).assign(src)
+    return y
+
+
+@composition
+def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
+    """`input` with `src` in the place of the part at `index` along `dim`."""
+    y = input.clone()
+    select(y, dim, index).assign(src)
+    return y
+
+
+@composition
+def slice_scatter(
+    input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None,
+    step: int = 1,
+) -> Tensor:
+    """`input` with `src` in the place of the elements start:end:step along `dim`.
+
+    >>> import chainrule as cr
+    >>> slice_scatter(cr.zeros(4), cr.ones(2), start=1, end=3)
+    tensor([0., 1., 1., 0.])
+    """
+    y = input.clone()
+    before = (slice(None),) * normalized_dim(dim, input.ndim)
+    y[(*before, slice(start, end, step))].assign(src)
     return y
 
 

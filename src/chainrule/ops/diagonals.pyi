@@ -16,6 +16,8 @@ __all__ = [
     "diagonal",
     "diagonal_scatter",
     "meshgrid",
+    "select_scatter",
+    "slice_scatter",
     "tril_indices",
     "triu_indices",
 ]
@@ -36,6 +38,19 @@ def diagonal_scatter(
     input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Tensor:
     """`input` with the elements of `src` on the diagonal."""
+
+def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
+    """`input` with `src` in the place of the part at `index` along `dim`."""
+
+def slice_scatter(
+    input: Tensor,
+    src: Tensor,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+) -> Tensor:
+    """`input` with `src` in the place of the elements start:end:step along `dim`."""
 
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """Matrices with the last dimension on their diagonals, zeros elsewhere."""

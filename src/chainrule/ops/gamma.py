@@ -10,13 +10,16 @@ import numpy as np
 from chainrule.errors import ArgumentError
 from chainrule.gateway import apply
 from chainrule.kinds import elementwise
-from chainrule.ops.elementwise import exp
-from chainrule.ops.special import erfc_reference, gaussian
-from chainrule.primitive import Array, primitive, same_spec
+from chainrule.ops.compare import where
+from chainrule.ops.elementwise import exp, log, log1p
+from chainrule.ops.special import erfc_reference, erfc_tail, gaussian, normal_pdf
+from chainrule.primitive import Array, composition, in_place_form, primitive, same_spec
 from chainrule.samples import cases, uniform
 from chainrule.tensor import Tensor
 
-__all__ = ["digamma", "erfc", "erfinv", "lgamma", "polygamma"]
+__all__ = [
+    "digamma", "erfc", "erfcx", "erfinv", "lgamma", "log_ndtr", "mvlgamma", "ndtri", "polygamma",
+]
 
 
 @primitive
@@ -36,12 +39,15 @@ class erfinv:
 
 
 def erfinv_reference(x: Array) -> Array:
-    """In float64: Winitzki's approximation (2008), then Halley's steps on erfc y = 1 − |x|.
-
-    The complement is solved for, because 1 − |x| keeps its digits near ±1, and erf does not.
-    """
+    """In float64, from the complement 1 − |x|, which keeps its digits near ±1."""
     size = np.abs(np.asarray(x, np.float64))
-    rest = np.where(size < 1, 1 - size, 0.5)
+    y = erfcinv_reference(np.where(size < 1, 1 - size, 0.5))
+    y = np.where(size < 1, y, np.where(size == 1, np.inf, np.nan))
+    return np.copysign(y, x)
+
+
+def erfcinv_reference(rest: Array) -> Array:
+    """y ≥ 0 with erfc y = rest, 0 < rest ≤ 1, in float64: Winitzki (2008), then Halley's steps."""
     slope = np.log(rest * (2 - rest))
     center = 2 / (math.pi * 0.147) + slope / 2
     y = np.sqrt(np.sqrt(center * center - slope / 0.147) - center)
@@ -49,8 +55,55 @@ def erfinv_reference(x: Array) -> Array:
         decay = gaussian(y, 1.0)
         step = (erfc_reference(y, decay) - rest) / (2 / math.sqrt(math.pi) * decay)
         y = y + step / (1 + y * step)
-    y = np.where(size < 1, y, np.where(size == 1, np.inf, np.nan))
-    return np.copysign(y, x)
+    return y
+
+
+@primitive
+class erfcx:
+    """y = e^x²·erfc x, which does not underflow for large x.   ∂y/∂x = 2·x·y − 2/√π."""
+    kind, infer, samples, promote = elementwise, same_spec, uniform(-2, 3), "float"
+    def forward(x): return scaled_erfc_reference(x).astype(x.dtype)
+    def vjp(g, x, y): return g * (x * y * 2 - 2 / math.sqrt(math.pi)),
+
+
+def scaled_erfc_reference(x: Array) -> Array:
+    """e^x²·erfc x in float64; for x < 0 by 2·e^x² − e^x²·erfc −x."""
+    x = np.asarray(x, np.float64)
+    size = np.abs(x)
+    with np.errstate(over="ignore"):
+        growth = np.exp(size * size)
+    near = np.exp(np.minimum(size, 1) ** 2) * erfc_reference(np.minimum(size, 1), np.ones_like(x))
+    y = np.where(size <= 1, near, erfc_tail(size))
+    y = np.where(np.isinf(size), 0, y)
+    return np.where(x < 0, 2 * growth - y, np.where(np.isnan(x), x, y))
+
+
+@primitive
+class ndtri:
+    """y with Φ(y) = x: quantiles of the normal distribution; ±∞ at 1 and 0.   ∂y/∂x = 1/φ(y)."""
+    kind, infer, samples, promote = elementwise, same_spec, uniform(0.1, 0.9), "float"
+    def forward(x):
+        p = np.asarray(x, np.float64)
+        tail = np.minimum(p, 1 - p)
+        y = math.sqrt(2) * erfcinv_reference(np.where(tail > 0, 2 * tail, 1.0))
+        y = np.where(tail > 0, y, np.where(tail == 0, np.inf, np.nan))
+        return np.copysign(y, p - 0.5).astype(x.dtype)
+    def vjp(g, y): return g / normal_pdf(y),
+
+
+@composition
+def log_ndtr(input: Tensor) -> Tensor:
+    """ln Φ(x), accurate where Φ itself underflows.
+
+    >>> import chainrule as cr
+    >>> log_ndtr(cr.tensor([-100.0, 0.0]))
+    tensor([-5.0055e+03, -6.9315e-01])
+    """
+    x = input * 1.0
+    is_low = x < -1
+    low, high = where(is_low, x, -1.0), where(is_low, 0.0, x)
+    tail = log(erfcx(low * -math.sqrt(0.5)) * 0.5) - low * low * 0.5
+    return where(is_low, tail, log1p(erfc(high * math.sqrt(0.5)) * -0.5))
 
 
 @primitive
@@ -132,3 +185,19 @@ def polygamma_reference(x: Array, n: int) -> Array:
         total = total + b / math.factorial(2 * k) * rising * z ** (1 - s - 2 * k)
         rising *= (s + 2 * k - 1) * (s + 2 * k)
     return (-1) ** s * math.factorial(n) * total
+
+
+@in_place_form
+@composition
+def mvlgamma(input: Tensor, p: int) -> Tensor:
+    """ln Γₚ(x) = p·(p − 1)/4·ln π + Σⱼ ln Γ(x − j/2), j = 0, ..., p − 1.
+
+    >>> import chainrule as cr
+    >>> mvlgamma(cr.tensor(2.0), 1)
+    tensor(0.)
+    """
+    if p < 1:
+        raise ArgumentError("mvlgamma has a dimension p ≥ 1", given=p)
+    x = input * 1.0
+    halves = Tensor((np.arange(p) / 2).astype(x.dtype))
+    return lgamma(x.unsqueeze(-1) - halves).sum(-1) + p * (p - 1) / 4 * math.log(math.pi)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import operator
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -138,10 +139,14 @@ class random_by_rejection:
     def forward(state, *parameters, sampler, shape, dtype):
         return drawn(Stream(state), sampler, parameters, shape, dtype)
 
-    def batch(xs, batched, params):
-        shape = (len(xs[batched.index(True)]), *params["shape"])
-        rows = aligned(xs[1:], batched[1:], len(params["shape"]))
-        return random_by_rejection(xs[0], *rows, **{**params, "shape": shape})
+    def batch(xs, batched, params): return for_all(random_by_rejection, xs, batched, params)
+
+
+def for_all(record: Any, xs: Sequence[Tensor], batched: Sequence[bool], params: Any) -> Any:
+    """One draw of the numbers of all examples, which have parameters of their own."""
+    shape = (len(xs[batched.index(True)]), *params["shape"])
+    rows = aligned(xs[1:], batched[1:], len(params["shape"]))
+    return record(xs[0], *rows, **{**params, "shape": shape})
 
 
 _ONE_DRAW_AT_A_TIME = threading.RLock()

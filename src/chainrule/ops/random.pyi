@@ -1,5 +1,6 @@
 # Written by tools/stubs.py, from the records.
 
+from collections.abc import Sequence
 from typing import Any
 
 from chainrule.ops.samplers import Source
@@ -57,6 +58,9 @@ class _random_by_rejection(Primitive):
         """y ~ Gamma(α, 1), Poisson(λ) or Binomial(n, p), of the parameters at each place."""
 
 random_by_rejection: _random_by_rejection
+
+def for_all(record: Any, xs: Sequence[Tensor], batched: Sequence[bool], params: Any) -> Any:
+    """One draw of the numbers of all examples, which have parameters of their own."""
 
 class Generator:
     """A stream of random numbers with a state of its own.

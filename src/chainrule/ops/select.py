@@ -16,7 +16,8 @@ from chainrule.samples import cases
 from chainrule.tensor import Tensor, from_numpy
 
 __all__ = [
-    "argwhere", "index_add", "index_copy", "index_fill", "index_select", "masked_fill",
+    "argwhere", "index_add", "index_copy", "index_fill", "index_reduce", "index_select",
+    "masked_fill",
     "masked_scatter", "masked_select", "put", "scatter", "scatter_add", "scatter_reduce", "take",
     "take_along_dim", "where",
 ]
@@ -230,6 +231,24 @@ def scatter_reduce(
         number = count + 1 if include_self else count.clamp(min=1)
         return total / number if input.dtype.kind == "f" else total // number
     return fold_into(base, values, *at, how=reduce)
+
+
+@in_place_form
+@composition
+def index_reduce(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    source: Tensor,
+    reduce: Reduce,
+    *,
+    include_self: bool = True,
+) -> Tensor:
+    """`scatter_reduce` of whole parts along `dim`, at a vector of positions."""
+    row = [1] * input.ndim
+    row[dim] = -1
+    at = index.long().reshape(row).expand(source.shape)
+    return scatter_reduce(input, dim, at, source, reduce, include_self=include_self)
 
 
 def _neutral(how: Reduce, x: Tensor) -> Any:

@@ -10,6 +10,7 @@ __all__ = [
     "index_add",
     "index_copy",
     "index_fill",
+    "index_reduce",
     "index_select",
     "masked_fill",
     "masked_scatter",
@@ -73,6 +74,17 @@ def scatter_reduce(
     include_self: bool = True,
 ) -> Tensor:
     """x with `src` folded in at the positions `index` along `dim`: sum, prod, mean, amax or amin."""
+
+def index_reduce(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    source: Tensor,
+    reduce: Reduce,
+    *,
+    include_self: bool = True,
+) -> Tensor:
+    """`scatter_reduce` of whole parts along `dim`, at a vector of positions."""
 
 class _fold_into(Primitive):
     def __call__(

@@ -6,6 +6,7 @@ How large the first three are depends on the numbers, so they cannot be captured
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +19,8 @@ from chainrule.samples import cases
 from chainrule.tensor import Tensor, from_numpy
 
 __all__ = [
-    "bincount", "bucketize", "histc", "histogram", "isin", "searchsorted", "unique",
-    "unique_consecutive",
+    "bincount", "bucketize", "histc", "histogram", "histogramdd", "isin", "searchsorted", "unique",
+    "unique_consecutive", "unravel_index",
 ]
 
 
@@ -150,6 +151,51 @@ def histogram(
     weights = None if weight is None else weight._numbers("histogram")
     counts, borders = np.histogram(x, edges, range, density, weights)
     return Histogram(from_numpy(counts.astype(x.dtype)), from_numpy(borders.astype(x.dtype)))
+
+
+class HistogramOfRows(NamedTuple):
+    """Counts, or their density, and the edges of the bins along each dimension."""
+
+    hist: Tensor
+    bin_edges: tuple[Tensor, ...]
+
+
+@composition
+def histogramdd(
+    input: Tensor,
+    bins: int | Sequence[int] | Sequence[Tensor],
+    *,
+    range: Sequence[float] | None = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+) -> HistogramOfRows:
+    """(hist, bin_edges) of rows with d numbers each: (..., d) → d dimensions of bins.
+
+    `range` has the lower and the upper end for each dimension, one after the other.
+    """
+    x = input._numbers("histogramdd").reshape(-1, input.shape[-1])
+    many = [bins] * x.shape[1] if isinstance(bins, int) else bins
+    edges: Any = [b._numbers("histogramdd") if isinstance(b, Tensor) else b for b in many]
+    ends: Any = None if range is None else np.reshape(range, (-1, 2))
+    weights = None if weight is None else weight._numbers("histogramdd").reshape(-1)
+    counts, borders = np.histogramdd(x, edges, ends, density, weights)
+    rows = tuple(from_numpy(b.astype(x.dtype)) for b in borders)
+    return HistogramOfRows(from_numpy(counts.astype(x.dtype)), rows)
+
+
+@composition
+def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """The coordinates of places in a flat tensor, one tensor for each dimension of `shape`.
+
+    >>> import chainrule as cr
+    >>> unravel_index(cr.tensor([5, 2]), (2, 3))
+    (tensor([1, 0]), tensor([2, 2]))
+    """
+    rest, found = indices, []
+    for size in reversed([shape] if isinstance(shape, int) else [*shape]):
+        found.append(rest % size)
+        rest = rest // size
+    return tuple(reversed(found))
 
 
 @composition

@@ -1,5 +1,6 @@
 # Written by tools/stubs.py, from the records.
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from chainrule.primitive import Primitive
@@ -10,10 +11,12 @@ __all__ = [
     "bucketize",
     "histc",
     "histogram",
+    "histogramdd",
     "isin",
     "searchsorted",
     "unique",
     "unique_consecutive",
+    "unravel_index",
 ]
 
 def unique(
@@ -56,6 +59,25 @@ def histogram(
     density: bool = False,
 ) -> Histogram:
     """(hist, bin_edges) of equal bins in a range, or of bins with the edges given."""
+
+class HistogramOfRows(NamedTuple):
+    """Counts, or their density, and the edges of the bins along each dimension."""
+
+    hist: Tensor
+    bin_edges: tuple[Tensor, ...]
+
+def histogramdd(
+    input: Tensor,
+    bins: int | Sequence[int] | Sequence[Tensor],
+    *,
+    range: Sequence[float] | None = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+) -> HistogramOfRows:
+    """(hist, bin_edges) of rows with d numbers each: (..., d) → d dimensions of bins."""
+
+def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """The coordinates of places in a flat tensor, one tensor for each dimension of `shape`."""
 
 def searchsorted(
     sorted_sequence: Tensor,

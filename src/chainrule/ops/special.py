@@ -204,14 +204,19 @@ def erfc_reference(x: Array, decay: Array) -> Array:
     """1 − erf(x) in float64, given e^−x²: rational functions for |x| ≤ 1, ≤ 8 and beyond."""
     x = np.asarray(x, np.float64)
     size = np.abs(x)
-    near, far = np.clip(size, 1, 8), np.clip(size, 8, 30)
     small = np.where(size <= 1, x, 0)
     center = 1 - small * np.polyval(_ERF[0], small**2) / np.polyval(_ERF[1], small**2)
-    tail_near = np.polyval(_ERFC_NEAR[0], near) / np.polyval(_ERFC_NEAR[1], near)
-    tail_far = np.polyval(_ERFC_FAR[0], far) / np.polyval(_ERFC_FAR[1], far)
-    tail = decay * np.where(size <= 8, tail_near, tail_far)
+    tail = decay * erfc_tail(size)
     result = np.where(size <= 1, center, np.where(x > 0, tail, 2 - tail))
     return np.where(np.isnan(x), x, result)
+
+
+def erfc_tail(x: Array) -> Array:
+    """e^x²·erfc(x) in float64 for x ≥ 1."""
+    near, far = np.clip(x, 1, 8), np.clip(x, 8, 1e40)  # beyond, powers would overflow
+    tail_near = np.polyval(_ERFC_NEAR[0], near) / np.polyval(_ERFC_NEAR[1], near)
+    tail_far = np.polyval(_ERFC_FAR[0], far) / np.polyval(_ERFC_FAR[1], far)
+    return np.where(x <= 8, tail_near, tail_far)
 
 
 def normal_cdf_reference(x: Array) -> Array:

@@ -92,5 +92,8 @@ def erf_reference(x: Array) -> Array:
 def erfc_reference(x: Array, decay: Array) -> Array:
     """1 − erf(x) in float64, given e^−x²: rational functions for |x| ≤ 1, ≤ 8 and beyond."""
 
+def erfc_tail(x: Array) -> Array:
+    """e^x²·erfc(x) in float64 for x ≥ 1."""
+
 def normal_cdf_reference(x: Array) -> Array:
     """Φ(x) = ½·erfc(−x/√2) in float64, accurate in the lower tail too, where 1 − erf cancels."""

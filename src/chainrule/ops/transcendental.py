@@ -23,6 +23,7 @@ __all__ = [
     "asinh",
     "atan2",
     "atanh",
+    "entr",
     "exp2",
     "hypot",
     "log2",
@@ -157,6 +158,18 @@ def xlogy(input: Tensor | float, other: Tensor | float) -> Tensor:
     x, y = aligned("xlogy", input, other)
     forced = (x == 0) & ((y <= 0) | (y == math.inf))
     return x * log(where(forced, 1, y))
+
+
+@composition
+def entr(input: Tensor) -> Tensor:
+    """−x·ln x, the part of an entropy; 0 at 0, −∞ below.
+
+    >>> import chainrule as cr
+    >>> entr(cr.tensor([0.5, -1.0]))
+    tensor([0.3466,   -inf])
+    """
+    x = input * 1.0
+    return where(x < 0, -math.inf, -xlogy(x, x.clamp(min=0.0)))
 
 
 @composition

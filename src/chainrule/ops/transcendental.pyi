@@ -10,6 +10,7 @@ __all__ = [
     "asinh",
     "atan2",
     "atanh",
+    "entr",
     "exp2",
     "hypot",
     "log2",
@@ -96,6 +97,9 @@ logaddexp2: _logaddexp2
 
 def xlogy(input: Tensor | float, other: Tensor | float) -> Tensor:
     """x·ln y, and 0 where x = 0 and y is not NaN."""
+
+def entr(input: Tensor) -> Tensor:
+    """−x·ln x, the part of an entropy; 0 at 0, −∞ below."""
 
 def xlog1py(input: Tensor | float, other: Tensor | float) -> Tensor:
     """x·ln(1 + y), and 0 where x = 0 and y is not NaN."""

@@ -35,6 +35,7 @@ from chainrule.torch.adapter.dtypes import dtype as dtype
 from chainrule.torch.adapter.dtypes import finfo as finfo
 from chainrule.torch.adapter.dtypes import iinfo as iinfo
 from chainrule.torch.adapter.facts import *  # noqa: F403
+from chainrule.torch.adapter.older import *  # noqa: F403
 from chainrule.torch.adapter.placement import device as device
 from chainrule.torch.adapter.printing import set_printoptions as set_printoptions
 
@@ -60,7 +61,17 @@ def __getattr__(name: str) -> _Any:
 
 from chainrule.torch.amp import GradScaler as GradScaler  # noqa: E402
 from chainrule.torch.amp import autocast as autocast  # noqa: E402
+from chainrule.torch.amp import clear_autocast_cache as clear_autocast_cache  # noqa: E402
+from chainrule.torch.amp import get_autocast_dtype as get_autocast_dtype  # noqa: E402
+from chainrule.torch.amp import is_autocast_cache_enabled as is_autocast_cache_enabled  # noqa: E402
+from chainrule.torch.amp import is_autocast_enabled as is_autocast_enabled  # noqa: E402
+from chainrule.torch.amp import set_autocast_cache_enabled as set_autocast_cache_enabled  # noqa: E402
+from chainrule.torch.amp import set_autocast_dtype as set_autocast_dtype  # noqa: E402
+from chainrule.torch.amp import set_autocast_enabled as set_autocast_enabled  # noqa: E402
 from chainrule.torch.autograd import Variable as Variable  # noqa: E402
+from chainrule.torch.autograd import set_detect_anomaly as set_anomaly_enabled  # noqa: E402, F401
+from chainrule.torch.cuda import OutOfMemoryError as OutOfMemoryError  # noqa: E402
+from chainrule.torch.jit import ScriptModule as ScriptModule  # noqa: E402
 from chainrule.torch.random import default_generator as default_generator  # noqa: E402
 from chainrule.torch.random import get_rng_state as get_rng_state  # noqa: E402
 from chainrule.torch.random import initial_seed as initial_seed  # noqa: E402
@@ -69,5 +80,6 @@ from chainrule.torch.random import set_rng_state as set_rng_state  # noqa: E402
 from chainrule.torch.version import __version__ as __version__  # noqa: E402
 
 newaxis = None
-contiguous_format = preserve_format = channels_last = channels_last_3d = "torch.contiguous_format"
-strided = "torch.strided"
+contiguous_format = preserve_format = memory_format("torch.contiguous_format")  # noqa: F405
+channels_last = channels_last_3d = contiguous_format
+strided = layout("torch.strided")  # noqa: F405

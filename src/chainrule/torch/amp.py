@@ -56,6 +56,28 @@ def is_autocast_available(device_type: str) -> bool:
     return False
 
 
+def is_autocast_enabled(device_type: str = "cpu") -> bool:
+    """Return False: all computations run in float32."""
+    return False
+
+
+def get_autocast_dtype(device_type: str) -> Any:
+    """PyTorch's dtype of the casts that are not made here."""
+    return by_name("bfloat16" if device_type == "cpu" else "float16")
+
+
+def is_autocast_cache_enabled() -> bool:
+    """Return True, PyTorch's default."""
+    return True
+
+
+def clear_autocast_cache(*setting: Any) -> None:
+    """Do nothing: there are no casts."""
+
+
+set_autocast_enabled = set_autocast_dtype = set_autocast_cache_enabled = clear_autocast_cache
+
+
 class GradScaler:
     """Scales a loss, so that small gradients of float16 do not become 0, and unscales the
     gradients.
@@ -134,6 +156,30 @@ class GradScaler:
     def get_scale(self) -> float:
         """The factor of losses."""
         return self._scale
+
+    def get_growth_factor(self) -> float:
+        """The factor by which the scale grows."""
+        return self._growth
+
+    def set_growth_factor(self, new_factor: float) -> None:
+        """Set the factor by which the scale grows."""
+        self._growth = new_factor
+
+    def get_backoff_factor(self) -> float:
+        """The factor by which the scale shrinks."""
+        return self._backoff
+
+    def set_backoff_factor(self, new_factor: float) -> None:
+        """Set the factor by which the scale shrinks."""
+        self._backoff = new_factor
+
+    def get_growth_interval(self) -> int:
+        """After how many finite steps the scale grows."""
+        return self._interval
+
+    def set_growth_interval(self, new_interval: int) -> None:
+        """Set after how many finite steps the scale grows."""
+        self._interval = new_interval
 
     def is_enabled(self) -> bool:
         """Whether the scaler is enabled."""

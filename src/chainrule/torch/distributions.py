@@ -7,7 +7,7 @@ from typing import Any
 from chainrule.distributions.discrete import OfProbsOrLogits
 from chainrule.distributions.distribution import Distribution
 from chainrule.torch.adapter import names
-from chainrule.torch.adapter.attributes import add, asked_by_package
+from chainrule.torch.adapter.attributes import add, asked_by_package, teach
 from chainrule.torch.adapter.dtypes import Size
 
 __getattr__, __dir__ = names.facade(__name__)
@@ -29,3 +29,4 @@ def _param_shape(self: Any) -> Any:
 for _name in ("batch_shape", "event_shape"):
     add(Distribution, _name, _size(_name))
 add(OfProbsOrLogits, "param_shape", property(_param_shape))
+teach(Distribution, "torch.distributions.Distribution")

@@ -118,13 +118,16 @@ class Batch(Level):
             with self.level_below():
                 found = one_by_one(primitive, xs, batched, params, self.size)
         outputs = as_tuple(found)
-        if [y.shape for y in outputs] != shapes:
+        states = len(shapes) - 1 if own_draw else 0  # after a draw, which all examples share
+        each = outputs[: len(shapes) - states]
+        if [y.shape for y in each] != shapes[: len(each)]:
             raise GraphError(
                 f"the batching rule of `{primitive.name}` gives other shapes than its spec rule",
-                given=[y.shape for y in outputs],
-                expected=shapes,
+                given=[y.shape for y in each],
+                expected=shapes[: len(each)],
             )
-        data = tuple([self.of_examples(y) for y in outputs])
+        after = [self.lift(y) for y in outputs[len(each) :]]
+        data = (*[self.of_examples(y) for y in each], *after)
         return data if isinstance(specs, tuple) else data[0]
 
     def _for_all(

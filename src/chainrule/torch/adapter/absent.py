@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from importlib.resources import files
 from typing import Any, NoReturn
 
@@ -43,6 +44,20 @@ ADVICE = {
     "torch.fx": "Use chainrule.trace, whose graph can be printed and changed.",
     "torch.export": "Use chainrule.trace, whose graph can be printed and changed.",
     "torch.onnx": "Save the weights: torch.save(model.state_dict(), path).",
+    "torch.quasirandom": "Draw with torch.rand, or scipy.stats.qmc.Sobol.",
+    "torch.signal": "Use torch.hann_window, hamming_window, blackman_window or kaiser_window.",
+    "torch.Tensor.register_post_accumulate_grad_hook": "Use register_hook, which gets the gradient "
+    "before it is added, or loop over the parameters after backward().",
+    "torch.nn.LinearCrossEntropyLoss": "Use torch.nn.Linear and torch.nn.CrossEntropyLoss.",
+    "torch.nn.functional.linear_cross_entropy": "Use cross_entropy(linear(x, weight, bias), y).",
+    "torch.nn.utils.clip_grad_norm": "Use torch.nn.utils.clip_grad_norm_.",
+    "torch.nonzero_static": "Use torch.nonzero.",
+    "torch.Tensor.nonzero_static": "Use torch.nonzero.",
+    "torch.to_dlpack": "Pass the tensor itself to the other library's from_dlpack.",
+    "torch.testing.make_tensor": "Use torch.randn(shape) or torch.randint(low, high, shape).",
+    "torch.utils.swap_tensors": "Exchange the names, or the numbers with copy_.",
+    "torch.fork": "Call the function itself.",
+    "torch.wait": "Call the function itself.",
     "torch.quantization": "Chainrule computes in floating numbers: use the model itself.",
     "torch.ao": "Chainrule computes in floating numbers: use the model itself.",
     "torch.profiler": "Use chainrule.compile(step).report(), or cProfile of Python.",
@@ -60,9 +75,53 @@ ADVICE = {
 }
 """Dotted name, or a prefix of it → what to use instead."""
 
+_DENSE = "Chainrule's tensors are dense: leave the conversion out."
+_REAL = "There are no complex tensors: keep real and imaginary part as two tensors."
+_WHOLE = "It is a part of one of PyTorch's layers: use the layer, or its function."
+
+FAMILIES = {
+    r".*(complex|cfloat|cdouble|chalf|eig|eigvals|i?stft|H|conj_physical)": _REAL,
+    r".*(sparse|_cs[rc]|_bs[rc]|_coo|row_ind|col_ind|coalesce|[sd]p?s?mm|saddmm|sspaddmm|hspmm"
+    r"|Tensor\.values|Tensor\.indices|dense_dim|jagged|nested|padded).*": _DENSE,
+    r".*(quant|qint|torch\.quint|q_[zps]|qscheme|per_tensor|per_channel|int_repr|fake_|QInt|QUInt"
+    r"|observer|Observer).*": ADVICE["torch.quantization"],
+    r"torch\.(u?int\d+|bits?\d*(x\d)?|float[48]_\w+)": "The dtypes are torch.bool, uint8, int8, "
+    "int16, int32, int64, float16, float32, float64, and bfloat16, which is stored as float32.",
+    r".*([Ss]torage\w*|from_file|data_ptr)": "Use x.numpy(): memory layout has no meaning here.",
+    r".*_copy": "Call the function without _copy, and then .clone().",
+    r".*(cudnn|miopen|mkldnn|fbgemm|native_|batch_norm_|conv_tbc|convolution|embedding_renorm_"
+    r"|max_pool1d_with|feature_dropout|geqrf|ormqr|ldl_|lobpcg).*": _WHOLE,
+    r"torch\.(lstm|gru|rnn_tanh|rnn_relu)(_cell)?": "Use torch.nn.LSTM, GRU or RNN, or cells.",
+    r"torch\.(affine_grid|grid_sampler)\w*": "Use torch.nn.functional.affine_grid and grid_sample.",
+    r"torch\.(Tensor\.)?(lstsq|matrix_rank|solve|symeig)": "PyTorch has removed it, too: use "
+    "torch.linalg.lstsq, matrix_rank, solve or eigh.",
+    r"torch\.special\..*": "Use scipy.special on x.detach().numpy(); its results have no gradients "
+    "here.",
+    r"torch\.multiprocessing\..*": "Use Python's multiprocessing; DataLoader(num_workers=n) starts "
+    "processes by itself.",
+    r"torch\.utils\.data\..*": "Use Dataset or IterableDataset.",
+    r"torch\.backends\..*": "Chainrule computes on the CPU: leave the setting out.",
+    r".*(segment_reduce)": "Use scatter_reduce with the number of each element's segment.",
+    r".*(resize|set_|map2?_)": "Make a new tensor of the numbers.",
+    r"torch\.nn\.functional\.(\w*scaled\w*|grouped_mm)": "Use torch.matmul.",
+    r".*(override|has_torch_function|handle_torch_function|is_tensor_like)\w*": ADVICE[
+        "torch.overrides"
+    ],
+    r"torch\.(Tensor\.)?(as_strided|resize_as|new_empty_strided|dim_order)\w*": "Memory layout has "
+    "no meaning here: use views or indexing.",
+    r".*_memory_format": "Leave it out: memory layout has no meaning here.",
+    r".*": "It is about PyTorch's own machinery: leave it out.",
+}
+"""Pattern of dotted names without advice of their own → what to use instead."""
+
 ACCELERATORS = ("accelerator", "cuda", "mps", "xpu")
 REFUSED = (
     *ACCELERATORS,
+    "Event",
+    "Stream",
+    "SymBool",
+    "SymFloat",
+    "SymInt",
     "ao",
     "distributed",
     "export",
@@ -117,12 +176,13 @@ def public_names() -> dict[str, frozenset[str]]:
 
 
 def advice_on(dotted: str) -> str | None:
-    """What to use instead of a name: its own advice, or that of the nearest enclosing module."""
+    """What to use instead of a name: its own advice, or that of the nearest enclosing module, or
+    that of its family."""
     parts = dotted.split(".")
     for length in range(len(parts), 1, -1):
         if text := ADVICE.get(".".join(parts[:length])):
             return text
-    return None
+    return next((text for name, text in FAMILIES.items() if re.fullmatch(name, dotted)), None)
 
 
 def is_refused(path: str) -> bool:

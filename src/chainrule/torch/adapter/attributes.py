@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from chainrule.torch.adapter.absent import missing_name, public_names
+
 PACKAGE = str(Path(__file__).parents[2])
 _ABSENT = object()
 _added: dict[tuple[Any, str], tuple[Any, Any]] = {}
@@ -50,3 +52,21 @@ def active(on: bool) -> None:
 def asked_by_package() -> bool:
     """Whether code of this package called the caller. It gets NumPy's objects, not PyTorch's."""
     return sys._getframe(2).f_code.co_filename.startswith(PACKAGE)
+
+
+def teach(owner: type, dotted: str) -> None:
+    """Make a missing attribute of a class of PyTorch's say whether PyTorch has it."""
+
+    own = getattr(owner, "__getattr__", None)
+
+    def __getattr__(self: Any, name: str) -> Any:
+        if own is not None:
+            try:
+                return own(self, name)
+            except AttributeError:
+                pass
+        if name in public_names()[dotted]:
+            raise missing_name(dotted, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    add(owner, "__getattr__", __getattr__)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import grad_mode, settings
+from chainrule.autograd import AnomalyDetector
 from chainrule.engine import num_threads as get_num_threads
 from chainrule.engine import set_num_threads as set_num_threads
 from chainrule.errors import ArgumentError
@@ -99,6 +100,16 @@ def legacy_types() -> dict[str, LegacyType]:
     }
 
 
+class layout(str):
+    """How tensors lie in memory: `torch.strided`. It has no meaning here."""
+
+    __repr__ = str.__str__
+
+
+class memory_format(layout):
+    """The order of dimensions in memory: `torch.contiguous_format`. It has no meaning here."""
+
+
 # -- gradients ---------------------------------------------------------------------------------
 
 
@@ -161,6 +172,36 @@ def set_deterministic_debug_mode(debug_mode: Any) -> None:
     """Do nothing: all computations are deterministic."""
 
 
+def get_deterministic_debug_mode() -> int:
+    """Return 0, PyTorch's default: nothing warns."""
+    return 0
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """Return False: nothing warns."""
+    return False
+
+
+def set_warn_always(b: bool) -> None:
+    """Do nothing: warnings are those of Python's `warnings`."""
+
+
+is_warn_always_enabled = is_vulkan_available = is_deterministic_algorithms_warn_only_enabled
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether NaN and infinity raise an error."""
+    return isinstance(settings.current().interpreter, AnomalyDetector)
+
+
+is_anomaly_check_nan_enabled = is_anomaly_enabled
+
+
+def is_distributed(input: Tensor) -> bool:
+    """Return False: there is one process."""
+    return False
+
+
 def set_flush_denormal(mode: bool) -> bool:
     """Return False: subnormal numbers are kept."""
     return False
@@ -171,14 +212,23 @@ __all__ = [
     "can_cast",
     "get_default_device",
     "get_default_dtype",
+    "get_deterministic_debug_mode",
     "get_float32_matmul_precision",
     "get_num_interop_threads",
     "get_num_threads",
     "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
+    "is_deterministic_algorithms_warn_only_enabled",
+    "is_distributed",
     "is_inference_mode_enabled",
     "is_nonzero",
     "is_storage",
     "is_tensor",
+    "is_vulkan_available",
+    "is_warn_always_enabled",
+    "layout",
+    "memory_format",
     "promote_types",
     "set_default_device",
     "set_default_dtype",
@@ -188,6 +238,7 @@ __all__ = [
     "set_flush_denormal",
     "set_num_interop_threads",
     "set_num_threads",
+    "set_warn_always",
     "typename",
     "use_deterministic_algorithms",
 ]

@@ -17,7 +17,7 @@ from chainrule.ops.random import Generator, default_generator
 from chainrule.ops.shape import sizes
 from chainrule.settings import current, use
 from chainrule.tensor import Tensor, from_numpy
-from chainrule.torch.adapter.attributes import add, add_all
+from chainrule.torch.adapter.attributes import add, add_all, teach
 from chainrule.torch.adapter.placement import CPU, require_cpu
 from chainrule.torch.adapter.twister import SIZE, mersenne_twister, seeded
 
@@ -122,3 +122,4 @@ def install() -> None:
     """Make generators draw PyTorch's numbers. The default generator starts from the seed 0."""
     add_all(Generator, GeneratorAttributes)
     add(default_generator, "state", from_numpy(seeded(0)))
+    teach(Generator, "torch.Generator")

@@ -17,7 +17,7 @@ from chainrule.nn.utils.rnn import PackedSequence
 from chainrule.tensor import Tensor
 from chainrule.torch.adapter import texts
 from chainrule.torch.adapter.absent import missing_name, public_names
-from chainrule.torch.adapter.attributes import add, add_all
+from chainrule.torch.adapter.attributes import add, add_all, teach
 from chainrule.torch.adapter.calls import adapted
 from chainrule.torch.adapter.dtypes import by_name
 from chainrule.torch.adapter.internals import InternalAttributes
@@ -139,4 +139,5 @@ def install() -> None:
     add_all(Module, InternalAttributes)
     add(Module, "__repr__", texts.text)
     add_all(PackedSequence, PackedAttributes)
+    teach(PackedSequence, "torch.nn.utils.rnn.PackedSequence")
     add(KeyReport, "__repr__", texts.key_report)

@@ -41,7 +41,8 @@ ROOT = "chainrule.torch"
 HOMES = {
     "": ("chainrule", "chainrule.nn.functional"),
     "autograd": ("chainrule",),
-    "func": ("chainrule",),
+    "func": ("chainrule", "chainrule.nn"),
+    "functional": ("chainrule",),
     "linalg": (),
     "multiprocessing": ("multiprocessing",),
     "nn.attention": ("chainrule.nn",),

@@ -13,7 +13,7 @@ from chainrule.optim import saving
 from chainrule.optim.group import RATES
 from chainrule.optim.optimizer import Optimizer, State
 from chainrule.tensor import Tensor, from_numpy
-from chainrule.torch.adapter.attributes import add_all, asked_by_package
+from chainrule.torch.adapter.attributes import add_all, asked_by_package, teach
 
 _OWN_STATE, _OWN_LOAD = Optimizer.state_dict, Optimizer.load_state_dict
 _OWN_ADD = Optimizer.add_param_group
@@ -182,3 +182,4 @@ def _completed(fresh: State, given: Mapping[str, Any]) -> State:
 def install() -> None:
     """Add PyTorch's attributes to Optimizer."""
     add_all(Optimizer, OptimizerAttributes)
+    teach(Optimizer, "torch.optim.Optimizer")

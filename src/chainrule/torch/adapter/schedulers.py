@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chainrule.optim.scheduler import LRScheduler
-from chainrule.torch.adapter.attributes import add_all, asked_by_package
+from chainrule.torch.adapter.attributes import add_all, asked_by_package, teach
 
 _OWN_STATE, _OWN_LOAD = LRScheduler.state_dict, LRScheduler.load_state_dict
 _OWN_LAYOUT = {"scheduler", "version"}
@@ -77,3 +77,4 @@ def inward(schedule: Any, given: Mapping[str, Any]) -> None:
 def install() -> None:
     """Add PyTorch's attributes to LRScheduler."""
     add_all(LRScheduler, SchedulerAttributes)
+    teach(LRScheduler, "torch.optim.lr_scheduler.LRScheduler")

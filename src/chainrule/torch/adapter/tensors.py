@@ -147,8 +147,10 @@ class TensorAttributes:
     # Devices and memory.
 
     device = property(lambda self: CPU)
-    layout = property(lambda self: "torch.strided")
+    layout = property(lambda self: sys.modules["chainrule.torch"].strided)
     is_cuda = is_mps = is_sparse = is_quantized = is_meta = property(lambda self: False)
+    is_ipu = is_maia = is_mtia = is_vulkan = is_xla = is_xpu = is_cuda
+    is_mkldnn = is_nested = is_sparse_csr = is_cuda
     is_cpu = property(lambda self: True)
 
     def to(self: Any, *args: Any, **keywords: Any) -> Any:
@@ -167,6 +169,8 @@ class TensorAttributes:
     def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
         """Raise an error: there is no GPU."""
         require_cpu("cuda")
+
+    ipu = mtia = xpu = cuda
 
     def bfloat16(self: Any) -> Any:
         """Convert to bfloat16, which is stored as float32."""
@@ -200,6 +204,14 @@ class TensorAttributes:
     def record_stream(self: Any, stream: Any) -> None:
         """Do nothing: there are no streams."""
 
+    def to_dense(self: Any, dtype: Any = None, *, masked_grad: Any = None) -> Any:
+        """Return the tensor, which is dense, or convert it to another dtype."""
+        return self if dtype is None else self.to(dtype)
+
+    def dense_dim(self: Any) -> int:
+        """The number of dimensions: the tensor is dense."""
+        return int(self.ndim)
+
     def get_device(self: Any) -> int:
         """Return −1, the CPU."""
         return -1
@@ -211,6 +223,10 @@ class TensorAttributes:
     def is_shared(self: Any) -> bool:
         """Return False: no other process has the tensor."""
         return False
+
+    def is_set_to(self: Any, tensor: Any) -> bool:
+        """Whether another tensor shows the same numbers of the same memory."""
+        return bool(self is tensor or self._data is tensor._data)
 
     def is_contiguous(self: Any, memory_format: Any = None) -> bool:
         """Whether the memory is in row-major order."""
@@ -234,6 +250,8 @@ class TensorAttributes:
     itemsize = property(lambda self: self._data.itemsize)
     nbytes = property(lambda self: self._data.nbytes)
     grad_fn = property(lambda self: None if self._node is None else GradFn(self._node))
+    output_nr = property(lambda self: 0 if self._node is None else self._output)
+    name = property(lambda self: None)
 
     def element_size(self: Any) -> int:
         """The size of one element in bytes."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError
 from chainrule.kinds import Random
+from chainrule.ops.random import for_all
 from chainrule.ops.rules import allocatable
 from chainrule.ops.samplers import SAMPLERS, Source, drawn
 from chainrule.primitive import Array, Spec, floating, primitive
@@ -139,5 +140,10 @@ class mersenne_twister:
         if draw in SAMPLERS:
             return drawn(twister, draw, parameters, shape, dtype), twister.state()
         more = (dtype,) if draw in _REAL else limits
-        numbers = getattr(twister, draw)(math.prod(shape), *more)
-        return numbers.reshape(shape), twister.state()
+        one_by_one = math.prod(shape[:-1]) if draw == "permutation" else 1  # each of the last size
+        count = math.prod(shape) // max(one_by_one, 1)
+        parts = [getattr(twister, draw)(count, *more) for _ in range(one_by_one)]
+        return np.reshape(parts, shape), twister.state()
+
+    def batch(xs, batched, params):
+        return for_all(mersenne_twister, xs, batched, params)

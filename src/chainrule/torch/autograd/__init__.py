@@ -12,6 +12,7 @@ from chainrule.errors import ArgumentError
 from chainrule.ops.creation import tensor, zeros_like
 from chainrule.tensor import Tensor, differentiate, seed_for
 from chainrule.torch.adapter import names
+from chainrule.torch.adapter.facts import inference_mode as inference_mode
 from chainrule.torch.autograd import function as function
 from chainrule.torch.autograd.function import Function as Function
 from chainrule.torch.autograd.function import FunctionCtx as FunctionCtx

@@ -22,4 +22,6 @@ class GradScaler(amp.GradScaler):
         super().__init__("cuda", *args, **keywords)
 
 
+custom_fwd, custom_bwd = amp.custom_fwd, amp.custom_bwd
+
 __getattr__, __dir__ = names.facade(__name__)

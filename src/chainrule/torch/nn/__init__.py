@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.nn.losses import NLLLoss
 from chainrule.nn.module import Module
 from chainrule.torch.adapter import names
 
@@ -20,5 +21,7 @@ class DataParallel(Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.module(*args, **kwargs)
 
+
+NLLLoss2d = NLLLoss
 
 __getattr__, __dir__ = names.facade(__name__)

@@ -14,6 +14,7 @@ from chainrule.data.splits import counts_of_parts
 from chainrule.errors import ArgumentError
 from chainrule.ops.random import Generator, default_generator
 from chainrule.torch.adapter import names
+from chainrule.torch.adapter.attributes import teach
 from chainrule.torch.adapter.placement import require_cpu
 
 
@@ -93,6 +94,9 @@ class DataLoader(data.DataLoader):
     def _finished(self, batch: Any) -> Any:
         finished = super()._finished(batch)
         return list(finished) if isinstance(self.reader, Gathered) else finished
+
+
+teach(DataLoader, "torch.utils.data.DataLoader")
 
 
 def random_split(
