@@ -235,6 +235,7 @@ TWO_HOMES = {
     "load": "cr.save and cr.load",
     "load_run": "beside cr.load",
     "save": "cr.save and cr.load",
+    "sweep": "beside cr.Trainer",
 }
 """Names that `chainrule` shows beside the part that they live in, and why."""
 

@@ -72,13 +72,14 @@ if _TYPE_CHECKING:
     from chainrule.compiler import Compiled as Compiled, Trace as Trace
     from chainrule.compiler import compile as compile, trace as trace
     from chainrule.train import (
-        Trainer as Trainer, load as load, load_run as load_run, save as save,
+        Trainer as Trainer, load as load, load_run as load_run, save as save, sweep as sweep,
     )
 
 # The upper floors load at their first use, so that the import costs little more than NumPy's.
 _LATER = {
     "Compiled": "compiler", "Trace": "compiler", "compile": "compiler", "trace": "compiler",
     "Trainer": "train", "load": "train", "load_run": "train", "save": "train",
+    "sweep": "train",
 }  # fmt: skip
 _PARTS = ("compiler", "data", "distributions", "linalg", "models", "nn", "optim", "train")
 _FORMATS = ("c", "onnx")

@@ -1,5 +1,5 @@
-"""`chainrule`: train, evaluate, predict, generate, summary, report, export, run, check, lessons,
-doctor.
+"""`chainrule`: train, sweep, evaluate, predict, generate, summary, report, export, run, check,
+lessons, doctor.
 
 Exit codes: 0 success, 1 error, 2 wrong usage, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.
 Results go to standard output (with --json, only JSON), progress and errors to standard error. The
@@ -12,7 +12,7 @@ import sys
 
 import click
 
-from chainrule.cli import doctor, export, generate, lessons, runs, scripts, train
+from chainrule.cli import doctor, export, generate, lessons, runs, scripts, sweep, train
 from chainrule.cli.group import Commands, debug_option
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -30,6 +30,7 @@ def main() -> None:
 
 for command in (
     train.train,
+    sweep.sweep,
     runs.evaluate,
     runs.predict,
     generate.generate,

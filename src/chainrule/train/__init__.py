@@ -2,7 +2,8 @@
 
 Modules, in the order in which they may import each other: the folder `io`, metrics, meter, history,
 notices, drawing, modes, arrays, infer, signals, step, locate, losses, training, state, diagnose,
-callbacks, rates, checkpoint, progress, trainer; then, for the command line, the folder `runs`.
+callbacks, rates, checkpoint, progress, trainer; then, for the command line, the folder
+`runs`; then the folder `sweeps`.
 """
 
 from chainrule.train.callbacks import (
@@ -30,6 +31,9 @@ from chainrule.train.metrics import (
 from chainrule.train.progress import Progress
 from chainrule.train.rates import LearningRateFinder
 from chainrule.train.runs.run import Run, load_run
+from chainrule.train.sweeps.results import Ensemble, Sweep
+from chainrule.train.sweeps.search import sweep
+from chainrule.train.sweeps.settings import LogUniform
 from chainrule.train.trainer import Trainer
 from chainrule.train.training import Callback, Training
 
@@ -40,11 +44,13 @@ __all__ = [
     "Callback",
     "ConfusionMatrix",
     "EarlyStopping",
+    "Ensemble",
     "FunctionMetric",
     "History",
     "JSONLHistory",
     "LayerStatistics",
     "LearningRateFinder",
+    "LogUniform",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "Metric",
@@ -53,6 +59,7 @@ __all__ = [
     "Progress",
     "Recall",
     "Run",
+    "Sweep",
     "TensorBoard",
     "TopK",
     "Trainer",
@@ -60,4 +67,5 @@ __all__ = [
     "load",
     "load_run",
     "save",
+    "sweep",
 ]

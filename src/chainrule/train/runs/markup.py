@@ -1,17 +1,18 @@
-"""The parts of the report's page as HTML: its style, sections, tables, and plots side by side."""
+"""The parts of a page as HTML: its style, head, sections, tables, and plots side by side."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
+from chainrule.errors import MissingDependencyError
 from chainrule.train.drawing import COLORS, GRID, INK, SOFT
 
 _OF_THE_PAGE = {INK: "--ink", SOFT: "--soft", GRID: "--line", COLORS[0]: "--blue"}
 """Colors of plots that follow the page, which is light or dark."""
 
-STYLE = """
+_STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #6b7686; --line: #e6e9ee;
   --accent: #d9541e; --blue: #1f4e8c; --page: #f6f7f9; --card: #fff; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8ecf2; --soft: #9aa5b5; --line: #323c4b;
@@ -113,3 +114,33 @@ def panels(parts: Sequence[str]) -> str:
     for color, name in _OF_THE_PAGE.items():
         inside = inside.replace(color, f"var({name})")
     return f'<div class="panels">{inside}</div>'
+
+
+def header(kind: str, title: str, about: str, facts: Iterable[tuple[str, str]]) -> str:
+    """The head of a page. facts: names, and values as HTML."""
+    cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
+    return (
+        f'<header><div><p class="eyebrow">{kind}</p><h1>{text(title)}</h1>'
+        f'<p>{text(about)}</p></div><dl class="facts">{cells}</dl></header>'
+    )
+
+
+def drawn_if_possible(draw: Callable[[], list[str]]) -> list[str]:
+    """The sections with plots; without matplotlib a note that names it."""
+    try:
+        return draw()
+    except MissingDependencyError as error:
+        note = f"<h2>Plots are missing</h2><p>{text(error)}</p>"
+        return [f'<section class="missing">{note}</section>']
+
+
+def whole_page(title: str, parts: Iterable[str]) -> bytes:
+    """A page of these parts, as one file with its style."""
+    body = "\n".join(part for part in parts if part)
+    page = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{text(title)}</title><style>{_STYLE}</style></head>"
+        f"<body><main>\n{body}\n</main></body></html>\n"
+    )
+    return page.encode("utf-8", "replace")

@@ -13,7 +13,6 @@ import numpy as np
 from chainrule import nn
 from chainrule.data.dataset import ArrayDataset
 from chainrule.data.encoding import EncodeTable
-from chainrule.errors import MissingDependencyError
 from chainrule.ops.random import manual_seed
 from chainrule.primitive import Array
 from chainrule.tensor import from_numpy
@@ -25,7 +24,15 @@ from chainrule.train.modes import evaluating
 from chainrule.train.runs import plots
 from chainrule.train.runs.folder import RunFolder
 from chainrule.train.runs.judgement import judged
-from chainrule.train.runs.markup import STYLE, panels, section, table, text
+from chainrule.train.runs.markup import (
+    drawn_if_possible,
+    header,
+    panels,
+    section,
+    table,
+    text,
+    whole_page,
+)
 from chainrule.train.runs.texts import generate
 
 _MISTAKES = 16
@@ -38,16 +45,10 @@ def write_report(run: RunFolder) -> str:
     Without matplotlib, the page has only tables and names the missing library.
     """
     data = run.data[1]
-    parts = [_header(run, data), *_pictures(run, data), _layers(run), _settings(run), _config(run)]
-    body = "\n".join(part for part in parts if part)
-    page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{text(run.config.name)}</title><style>{STYLE}</style></head>"
-        f"<body><main>\n{body}\n{_footer(run)}</main></body></html>\n"
-    )
+    drawn = drawn_if_possible(lambda: _drawn(run, data))
+    parts = [_header(run, data), *drawn, _layers(run), _settings(run), _config(run), _footer(run)]
     path = run.path("report.html")
-    write_atomic(path, [page.encode("utf-8", "replace")])
+    write_atomic(path, [whole_page(run.config.name, parts)])
     return path
 
 
@@ -96,25 +97,13 @@ def _header(run: RunFolder, data: ArrayDataset) -> str:
     facts.append(("parameters", f"{parameters:,}"))
     if isinstance(results.get("seconds"), (int, float)):
         facts.append(("trained in", f"{results['seconds']:.1f}<small> s</small>"))
-    cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
     source = os.path.basename(os.path.normpath(config.data.source))
     learn, validate, _ = run.sizes
     about = (
         f"{source}: {learn:,} samples to learn from, {validate:,} to validate on, {len(data):,} to "
         f"test on ({config.model.kind})"
     )
-    return (
-        f'<header><div><p class="eyebrow">Chainrule run</p><h1>{text(config.name)}</h1>'
-        f'<p>{text(about)}</p></div><dl class="facts">{cells}</dl></header>'
-    )
-
-
-def _pictures(run: RunFolder, data: ArrayDataset) -> list[str]:
-    try:
-        return _drawn(run, data)
-    except MissingDependencyError as error:
-        note = f"<h2>Plots are missing</h2><p>{text(error)}</p>"
-        return [f'<section class="missing">{note}</section>']
+    return header("Chainrule run", config.name, about, facts)
 
 
 def _drawn(run: RunFolder, data: ArrayDataset) -> list[str]:

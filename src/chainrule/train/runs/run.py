@@ -111,8 +111,8 @@ class Run(RunFolder):
         kept, valid = random_split(train, [learn, validate], seed=self.config.data.seed)
         return kept, valid, test
 
-    def trainer(self, steps_per_epoch: int, progress: bool = True) -> Trainer:
-        """The Trainer of the config, for the model before training."""
+    def trainer(self, steps_per_epoch: int, progress: bool = True, saves: bool = True) -> Trainer:
+        """The Trainer of the config, for the model before training. It `saves` into the folder."""
         c = self.config.training
         model = self.build()
         for name, value, known in (
@@ -136,7 +136,7 @@ class Run(RunFolder):
             scheduler=schedule,
             callbacks=callbacks,
             clip_norm=c.clip_norm,
-            out=self.folder,
+            out=self.folder if saves else None,
             checkpoint_every=c.checkpoint_every,
             seed=c.seed,
             progress=progress,
