@@ -5,20 +5,23 @@ from __future__ import annotations
 import gc
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from types import FrameType
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import CellType, FrameType
 from typing import Any
 
 from chainrule.errors import CaptureError
 from chainrule.graph import Equation, Value
 from chainrule.tensor import Tensor
 
+_CONTAINERS = (dict, list, tuple, CellType)
+
 
 def refuse_leaks(interpreter: Any, outputs: Sequence[Value], written: Sequence[Any]) -> None:
     """Raise CaptureError if a result computed in the capture is referenced outside of it.
 
     The count of references finds the values that may be. A value leaks if it belongs to a tensor
-    that is referenced by anything but frames: a profiler or debugger references frames.
+    that anything but frames holds: a profiler or debugger holds frames.
     """
     known = _own_references(interpreter, outputs, written)
     if not any(_suspects(interpreter.graph.equations, known)):
@@ -28,15 +31,28 @@ def refuse_leaks(interpreter: Any, outputs: Sequence[Value], written: Sequence[A
     gc.collect()
     sys.setprofile(profile)
     known = _own_references(interpreter, outputs, written)
-    for equation, value in list(_suspects(interpreter.graph.equations, known)):
-        holders = gc.get_referrers(value)
-        for x in holders:
-            if isinstance(x, Tensor) and _is_held(x, holders):
-                raise CaptureError(
-                    f"the result of `{equation.primitive.name}` at {equation.place} is kept "
-                    "outside of the captured function, where it would never have numbers",
-                    instead="Return it, or write it into a tensor with assign.",
-                )
+    with _no_other_thread():
+        for equation, value in list(_suspects(interpreter.graph.equations, known)):
+            holders = gc.get_referrers(value)
+            for x in holders:
+                # A thread that waited already may run once more, and disturb the first search.
+                if isinstance(x, Tensor) and _is_held(x, holders) and _is_held(x, holders):
+                    raise CaptureError(
+                        f"the result of `{equation.primitive.name}` at {equation.place} is kept "
+                        "outside of the captured function, where it would never have numbers",
+                        instead="Return it, or write it into a tensor with assign.",
+                    )
+
+
+@contextmanager
+def _no_other_thread() -> Iterator[None]:
+    """The search for references is shorter than the time after which threads now take turns."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(0.1)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def _own_references(
@@ -62,17 +78,32 @@ def _suspects(equations: Iterable[Equation], known: Counter[int]) -> Iterable[An
 
 
 def _is_held(tensor: Tensor, found: list[Any]) -> bool:
-    """Whether anything references a tensor other than frames, the locals of frames, and the list in
-    which it was found."""
-    for holder in gc.get_referrers(tensor):
-        if isinstance(holder, FrameType) or holder is found:
-            continue
-        if isinstance(holder, dict) and _belongs_to_a_frame(holder):
-            continue
-        return True
+    """Whether anything references a tensor other than frames, containers that only frames hold, and
+    the list in which it was found."""
+    running = [frame for top in sys._current_frames().values() for frame in _frames(top)]
+    # The garbage collector does not know frames that run, nor what a debugger made by looking at
+    # them: copies of their variables.
+    passed = {id(found), *(id(frame.f_locals) for frame in running)}
+    kept_by_callers = {
+        id(x) for frame in _frames(sys._getframe(2)) for x in frame.f_locals.values()
+    }
+    layer: list[Any] = [tensor]
+    while layer:
+        holders = gc.get_referrers(*layer)
+        passed.update((id(layer), id(holders)))
+        layer = []
+        for holder in holders:
+            if id(holder) in passed or isinstance(holder, FrameType):
+                continue
+            if not isinstance(holder, _CONTAINERS) or id(holder) in kept_by_callers:
+                return True
+            passed.add(id(holder))
+            layer.append(holder)
     return False
 
 
-def _belongs_to_a_frame(names: dict[Any, Any]) -> bool:
-    holders = [x for x in gc.get_referrers(names) if not isinstance(x, list)]
-    return bool(holders) and all(isinstance(x, FrameType) for x in holders)
+def _frames(top: FrameType) -> Iterator[FrameType]:
+    frame: FrameType | None = top
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
