@@ -1,15 +1,17 @@
 """Aliases: tensors that share numbers, so that a write through one is visible in all of them.
 
-Arrays are never changed in place. Instead a view knows its base and the op that made it, and a
-tensor has weak references to its followers: its views, and the tensors that `detach()` returned.
-A write replaces the array of the written tensor. If that is a view, its base is then recomputed,
-with the part that the view shows replaced. Last, every follower that still exists is recomputed
-from its base. All this goes through the gateway, so that gradients flow through writes and a
-capture records them (functionalization, as in PyTorch's `torch/_subclasses/functional_tensor.py`).
+Arrays are never changed in place. Instead a view knows its base and the op that made it, and its
+base has weak references to its views. Tensors with the same numbers, such as `x` and `x.detach()`,
+form a group. A write replaces the array of the written tensor. If that is a view, its base is then
+recomputed, with the part that the view shows replaced. Last, the other members of the group, and
+every view that still exists, are updated. All this goes through the gateway, so that gradients flow
+through writes and a capture records them (functionalization, as in PyTorch's
+`torch/_subclasses/functional_tensor.py`).
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -18,6 +20,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from chainrule.engine import Layout, in_order, layout_of
 from chainrule.errors import GradientError
+from chainrule.graph import Value
 from chainrule.primitive import Primitive, Shape
 from chainrule.settings import current, not_here, use
 
@@ -27,26 +30,49 @@ if TYPE_CHECKING:
 _BETWEEN_CLEANUPS = 16
 
 
+class Group:
+    """Tensors with the same numbers. They do not keep each other alive.
+
+    why_not: why the numbers must not be written, and what to do instead; None if they may.
+    """
+
+    __slots__ = ("members", "why_not")
+
+    def __init__(self, first: Tensor) -> None:
+        self.members: list[ref[Tensor]] = []
+        self.why_not: tuple[str, str] | None = None
+        self.add(first)
+
+    def add(self, x: Tensor) -> None:
+        """Add a tensor that is no view."""
+        x._alias = x._alias or Alias()
+        x._alias.group = self
+        _append(self.members, x)
+
+
 class Alias:
     """The tensors with which a tensor shares its numbers.
 
     base: the tensor of which it is a view, made by `primitive` with `params`; None for other
         tensors.
     recorded: whether gradients were recorded when the view was made.
-    followers: the tensors to which a write to this one is passed on.
-    is_foreign: whether the numbers are in an array that belongs to the user and must not be
-        written.
+    views: the views of this tensor.
+    group: the tensors with the same numbers. A view has none: it shares numbers through its base.
     """
 
-    __slots__ = ("base", "followers", "is_foreign", "params", "primitive", "recorded")
+    __slots__ = ("base", "group", "params", "primitive", "recorded", "views")
 
     def __init__(
-        self, base: Tensor | None, primitive: Any, params: dict[str, Any], recorded: bool | None
+        self,
+        base: Tensor | None = None,
+        primitive: Any = None,
+        params: Any = None,
+        recorded: bool | None = False,
     ) -> None:
         self.base, self.primitive, self.params = base, primitive, params
         self.recorded = recorded
-        self.is_foreign = False
-        self.followers: list[ref[Tensor]] = []
+        self.views: list[ref[Tensor]] = []
+        self.group: Group | None = None
 
 
 def show(view: Tensor, base: Tensor, primitive: Primitive, params: dict[str, Any]) -> None:
@@ -54,36 +80,38 @@ def show(view: Tensor, base: Tensor, primitive: Primitive, params: dict[str, Any
     kind = primitive.view
     if kind is not None and kind.keeps_order and not _shares(base, params["shape"]):
         return
-    view._alias = Alias(base, primitive, params, current().gradients)
-    _follow(base, view)
+    _show(view, base, Alias(base, primitive, params, current().gradients))
+
+
+def _show(view: Tensor, base: Tensor, alias: Alias) -> None:
+    view._alias = alias
+    base._alias = base._alias or Alias()
+    _append(base._alias.views, view)
 
 
 def pair(a: Tensor, b: Tensor) -> None:
-    """Record that two tensors have the same numbers. Neither keeps the other alive.
+    """Record that a new tensor `b` shares the numbers of `a`, but not its graph: `a.detach()`.
 
-    So b is paired with what a is paired with, too: a may go before them.
+    `b` does not keep `a` alive. If `a` is a view, `b` is a view of the same base.
     """
-    for x in [a, *_paired(a)]:
-        _follow(x, b)
-        _follow(b, x)
-    if a._alias is not None and b._alias is not None:
-        b._alias.is_foreign = a._alias.is_foreign
-
-
-def _paired(x: Tensor) -> list[Tensor]:
-    """The tensors with the same numbers as x: its followers that are no views of it."""
-    followers = [] if x._alias is None else [reference() for reference in x._alias.followers]
-    return [y for y in followers if y is not None and y._alias and y._alias.base is not x]
+    alias = a._alias
+    if alias is not None and alias.base is not None:
+        base = alias.base.detach() if alias.base._requires_grad else alias.base
+        _show(b, base, Alias(base, alias.primitive, alias.params))
+    else:
+        group = (alias and alias.group) or Group(a)
+        group.add(b)
 
 
 def leave(x: Tensor) -> None:
-    """Separate a tensor from its aliases: later writes to it do not reach them."""
-    alias, x._alias = x._alias, None
-    for other in _sharing(alias):
-        if other._alias is not None:
-            other._alias.followers[:] = [y for y in other._alias.followers if y() is not x]
-            if other._alias.base is x:
-                other._alias.base = None
+    """Separate a tensor from its aliases: a write to it does not reach them, nor the reverse."""
+    alias = x._alias
+    if alias is None:
+        return
+    if _living(alias.views):
+        _give(alias.views, x.detach())
+    _replace(alias, x, None)
+    x._alias = None
 
 
 def hand_over(x: Tensor, before: Tensor, after: Tensor) -> None:
@@ -93,43 +121,77 @@ def hand_over(x: Tensor, before: Tensor, after: Tensor) -> None:
     shared its numbers.
     """
     alias, view = x._alias, after._alias
-    _replace(alias, x, before)
-    if alias is not None and before._alias is not None:
-        alias.followers += before._alias.followers
+    if alias is not None:
+        _replace(alias, x, before)
+        alias.views, views = before._alias.views if before._alias else [], alias.views
         before._alias = alias
-    _replace(view, after, x)
+        _give(views, before)
+    if view is not None:
+        _replace(view, after, x)
     x._alias = view
 
 
-def _replace(alias: Alias | None, old: Tensor, new: Tensor) -> None:
-    """Put another tensor in the place of the one that has this alias."""
-    for other in _sharing(alias):
-        if other._alias is not None:
-            other._alias.base = new if other._alias.base is old else other._alias.base
-            followers = other._alias.followers
-            followers[:] = [ref(new) if y() is old else y for y in followers]
+def _replace(alias: Alias, old: Tensor, new: Tensor | None) -> None:
+    """Put another tensor, or none, in the place of the one that has this alias."""
+    lists = [alias.group.members] if alias.group is not None else []
+    if alias.base is not None and alias.base._alias is not None:
+        lists.append(alias.base._alias.views)
+    for references in lists:
+        kept = [new if x is old else x for x in _living(references)]
+        references[:] = [ref(x) for x in kept if x is not None]
 
 
-def _sharing(alias: Alias | None) -> list[Tensor]:
-    """The base and the followers of a tensor that has this alias."""
-    held = [] if alias is None else [alias.base, *[reference() for reference in alias.followers]]
-    return [x for x in held if x is not None]
+def _give(views: list[ref[Tensor]], base: Tensor) -> None:
+    """Make another tensor the base of views."""
+    for view in _living(views):
+        if view._alias is not None:
+            view._alias.base = base
+            _show(view, base, view._alias)
+
+
+def _living(references: list[ref[Tensor]]) -> list[Tensor]:
+    return [x for reference in references if (x := reference()) is not None]
+
+
+def storage(x: Tensor) -> Any:
+    """An object that all tensors that share numbers with x have in common, and no others."""
+    while x._alias is not None and x._alias.base is not None:
+        x = x._alias.base
+    return (x._alias and x._alias.group) or x
+
+
+def group(x: Tensor) -> list[Tensor]:
+    """A tensor that is no view, and those with the same numbers that are none, the oldest first."""
+    return _living(x._alias.group.members) if x._alias and x._alias.group else [x]
 
 
 def mark_foreign(x: Tensor) -> None:
-    """Record that the numbers of a tensor are in an array that belongs to the user."""
-    x._alias = Alias(None, None, {}, False)
-    x._alias.is_foreign = True
+    """Refuse writes to a tensor whose numbers are in an array that belongs to the user."""
+    Group(x).why_not = (
+        "this tensor shares an array of yours, which Chainrule does not write",
+        "Copy the array with cr.tensor(array) where you have cr.from_numpy(array).",
+    )
 
 
-def _follow(leader: Tensor, follower: Tensor) -> None:
-    alias = leader._alias
-    if alias is None:
-        alias = leader._alias = Alias(None, None, {}, False)
-    followers = alias.followers
-    if len(followers) % _BETWEEN_CLEANUPS == _BETWEEN_CLEANUPS - 1:
-        followers[:] = [x for x in followers if x() is not None]
-    followers.append(ref(follower))
+def mark_own(x: Tensor) -> None:
+    """Allow writes to a tensor that is trained: its numbers are its own from now on."""
+    found = storage(x)
+    if isinstance(found, Group):
+        found.why_not = None
+
+
+def mark_copied(x: Tensor) -> None:
+    """Refuse writes to a copy that is a view in PyTorch: they would not reach the original."""
+    Group(x).why_not = (
+        "this tensor is a copy here and a view in PyTorch, so a write would not reach the original",
+        "Write into the original, or take a .clone() first.",
+    )
+
+
+def _append(references: list[ref[Tensor]], x: Tensor) -> None:
+    if len(references) % _BETWEEN_CLEANUPS == _BETWEEN_CLEANUPS - 1:
+        references[:] = [y for y in references if y() is not None]
+    references.append(ref(x))
 
 
 def _shares(base: Tensor, shape: Shape) -> bool:
@@ -140,14 +202,28 @@ def _shares(base: Tensor, shape: Shape) -> bool:
     return _layout(base).reshaped(shape) is not None
 
 
+def is_in_order(x: Tensor) -> bool:
+    """Whether the elements of a tensor are in order in memory."""
+    return _layout(x).in_order()
+
+
+def is_shared(x: Tensor) -> bool:
+    """Whether other tensors that still exist share numbers with x."""
+    alias = x._alias
+    return alias is not None and (
+        alias.base is not None or any(y is not x for y in _sharing(alias))
+    )
+
+
 def _layout(x: Tensor) -> Layout:
     """The layout of a tensor's memory. In a capture, where there is none: the layout that it would
-    have if the base at the root of its views were contiguous."""
+    have if the base at the root of its views had that of the argument, or were contiguous."""
     if isinstance(x._data, np.ndarray):
         return layout_of(x._data)
     alias = x._alias
     if alias is None or alias.base is None:
-        return in_order(x.shape, x.dtype)
+        given = x._data.layout if isinstance(x._data, Value) else None
+        return given or in_order(x.shape, x.dtype)
     base = _layout(alias.base)
     if alias.primitive.view.keeps_order:
         return base.reshaped(x.shape) or in_order(x.shape, x.dtype)
@@ -158,9 +234,9 @@ def _layout(x: Tensor) -> Layout:
 def check_writable(x: Tensor) -> None:
     """Raise GradientError for a write that is not possible.
 
-    These are writes to a leaf that requires gradients (while they are recorded), to an array of the
-    user's, and to a view that shows an element several times. PyTorch refuses the first and the
-    last, too.
+    These are writes to a leaf that requires gradients (while they are recorded), to tensors that
+    `mark_foreign` or `mark_copied` marked, and to a view that shows an element several times.
+    PyTorch refuses the first and the last, too.
     """
     place: Tensor | None = x
     while place is not None:
@@ -171,11 +247,9 @@ def check_writable(x: Tensor) -> None:
                 instead="Write inside `with cr.no_grad():`.",
             )
         alias = place._alias
-        if alias is not None and alias.is_foreign:
-            raise GradientError(
-                "this tensor shares an array of yours, which Chainrule does not write",
-                instead="Copy the array with cr.tensor(array) where you have cr.from_numpy(array).",
-            )
+        if alias is not None and alias.group is not None and alias.group.why_not is not None:
+            problem, instead = alias.group.why_not
+            raise GradientError(problem, instead=instead)
         place = None if alias is None else alias.base
         if alias is None or place is None or not alias.primitive.view.repeats:
             continue
@@ -197,22 +271,42 @@ def spread(written: Tensor) -> None:
         if alias is None:
             continue
         if alias.base is not None and id(alias.base) not in done:
-            done.add(id(alias.base))
-            with use(gradients=current().gradients and alias.recorded):
-                alias.base._take(_written_back(alias.base, x, alias))
-            with use(gradients=not_here()):  # the view shares its base's memory again
-                x._take(Primitive.gateway(alias.primitive, alias.base, **alias.params))
-            waiting.append(alias.base)
-        for reference in tuple(alias.followers):
-            follower = reference()
-            if follower is not None and id(follower) not in done:
-                done.add(id(follower))
-                _refresh(follower, x)
-                waiting.append(follower)
+            if _is_only_base_of(alias.base, x):
+                alias.base = None
+            else:
+                done.add(id(alias.base))
+                _write_back(alias.base, x, alias)
+                waiting.append(alias.base)
+        for other in _sharing(alias):
+            if id(other) not in done:
+                done.add(id(other))
+                _refresh(other, x)
+                waiting.append(other)
+
+
+def _is_only_base_of(base: Tensor, view: Tensor) -> bool:
+    """Whether nothing can reach a base but one view of it, so that no write to it can be seen."""
+    alias = base._alias
+    if alias is None or alias.base is not None or sys.getrefcount(base) > 3:
+        return False  # references: the alias of the view, this argument, that of getrefcount
+    return all(other is view or other is base for other in _sharing(alias))
+
+
+def _sharing(alias: Alias) -> list[Tensor]:
+    """The views of a tensor that has this alias, and the members of its group."""
+    return _living(alias.views + (alias.group.members if alias.group is not None else []))
+
+
+def _write_back(base: Tensor, x: Tensor, alias: Alias) -> None:
+    """Write the numbers of a view into its base, whose memory it then shares again."""
+    with use(gradients=current().gradients and alias.recorded):
+        base._take(_written_back(base, x, alias))
+    with use(gradients=not_here()):
+        x._take(Primitive.gateway(alias.primitive, base, **alias.params))
 
 
 def _refresh(x: Tensor, leader: Tensor) -> None:
-    """Update a follower from the tensor that it follows."""
+    """Update a view of a tensor, or another member of its group."""
     alias = x._alias
     if alias is None or alias.base is not leader:
         with use(gradients=not_here()):

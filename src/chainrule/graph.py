@@ -43,13 +43,16 @@ class StandIn:
 
 
 class Value(StandIn):
-    """The result of an equation, or an input or constant of a graph: a label and a spec."""
+    """The result of an equation, or an input or constant of a graph: a label and a spec.
 
-    __slots__ = ("label",)
+    layout: the memory layout of an input, if it is not in order.
+    """
 
-    def __init__(self, like: SpecLike, label: str = "") -> None:
+    __slots__ = ("label", "layout")
+
+    def __init__(self, like: SpecLike, label: str = "", layout: Any = None) -> None:
         super().__init__(like)
-        self.label = label
+        self.label, self.layout = label, layout
 
     def refusal(self, purpose: str) -> ChainruleError:
         return CaptureError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule import aliases
 from chainrule.errors import DTypeError, ShapeError, unknown_name
 from chainrule.op_methods import OpMethods
 from chainrule.primitive import Primitive, operations
@@ -73,9 +74,18 @@ class Methods(OpMethods):
     __eq__, __ne__ = _comparison("eq"), _comparison("ne")
     __lt__, __le__ = _comparison("lt"), _comparison("le")
     __gt__, __ge__ = _comparison("gt"), _comparison("ge")
+    __lshift__, __rlshift__ = _binary("bitwise_left_shift"), _reflected("bitwise_left_shift")
+    __rshift__, __rrshift__ = _binary("bitwise_right_shift"), _reflected("bitwise_right_shift")
+    __ilshift__, __irshift__ = _in_place("bitwise_left_shift_"), _in_place("bitwise_right_shift_")
     __neg__, __abs__, __invert__ = _method("neg"), _method("abs"), _method("bitwise_not")
+    __pos__ = _method("positive")
     __matmul__, __rmatmul__ = _method("matmul"), _swapped("matmul")
     __getitem__ = _method("getitem")
+
+    def __reversed__(self: Any) -> Tensor:
+        """The elements in reverse order along the first dimension."""
+        y: Tensor = operations["flip"](self, (0,) if self.ndim else ())
+        return y
 
     if not TYPE_CHECKING:  # a type checker knows which names there are
 
@@ -130,8 +140,8 @@ class Methods(OpMethods):
         return self
 
     def contiguous(self: Any) -> Tensor:
-        """The tensor itself, since the memory layout of a tensor does not affect results."""
-        return self
+        """The tensor itself if its elements are in order in memory, else a copy."""
+        return self if aliases.is_in_order(self) else operations["clone"](self)
 
     def float(self: Any) -> Tensor:
         """Convert to float32."""

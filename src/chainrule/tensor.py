@@ -124,13 +124,22 @@ class Tensor(Conversion, Methods):
                 "a computed tensor cannot stop requiring gradients", instead="Use x.detach()."
             )
         self._requires_grad = bool(value)
-        if value and self._alias is not None:
-            self._alias.is_foreign = False  # what is trained is state of its own
+        if value:
+            aliases.mark_own(self)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set `requires_grad` and return the tensor."""
         self.requires_grad = requires_grad
         return self
+
+    def __copy__(self) -> Tensor:
+        if self._node is not None:
+            raise GradientError("a computed tensor cannot be copied", instead="Use x.detach().")
+        copied = type(self).__new__(type(self))
+        Tensor.__init__(copied, self._numbers("copy"), self._requires_grad)
+        getattr(copied, "__dict__", {}).update(getattr(self, "__dict__", {}))
+        aliases.pair(self, copied)
+        return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
@@ -230,13 +239,29 @@ class Tensor(Conversion, Methods):
 
     @property
     def data(self) -> Tensor:
-        """As `detach()`. `x.data = value` assigns without recording gradients."""
+        """As `detach()`. After `x.data = value`, x shares the numbers of `value`, of any spec."""
         return self.detach()
 
     @data.setter
     def data(self, value: Tensor) -> None:
-        with use(gradients=False):
-            self.assign(value)
+        if not isinstance(value, Tensor):
+            value = _fitting(self, value)
+        known = isinstance(self._data, StandIn)
+        if not known and isinstance(top().read(self), StandIn):
+            if aliases.is_shared(self):
+                raise CaptureError(
+                    "a captured function cannot separate a tensor from others that share its "
+                    "numbers, by `x.data = value`",
+                    instead="Write into it: x.data.copy_(value).",
+                )
+            with use(gradients=False):
+                self._take(_fitting(self, value))
+            if value._alias is None:
+                aliases.pair(self, value)  # later writes to `value` in the capture
+            return
+        aliases.leave(self)
+        self._data, self._version = value._data, self._version + 1
+        aliases.pair(value, self)
 
     # -- gradients -----------------------------------------------------------------------------
 

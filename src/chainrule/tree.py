@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any
 
 
@@ -26,7 +27,12 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     {'a': (10, 20), 'b': [30]}
     """
     if isinstance(tree, dict):
-        return {key: map_leaves(function, value) for key, value in tree.items()}
+        items = {key: map_leaves(function, value) for key, value in tree.items()}
+        if type(tree) is not dict:
+            other = copy(tree)
+            other.update(items)
+            return other
+        return items
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return type(tree)(*(map_leaves(function, value) for value in tree))
     if isinstance(tree, (tuple, list)):

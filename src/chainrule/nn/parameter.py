@@ -164,4 +164,6 @@ def _numbers_of(data: Any, purpose: str) -> Array:
 
 def _share(own: Tensor, data: Any) -> None:
     if isinstance(data, Tensor):
-        aliases.pair(own, data)
+        aliases.pair(data, own)
+        if own._requires_grad:
+            aliases.mark_own(own)

@@ -279,6 +279,8 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
         operands = tuple(operands[0])
     terms, output = explicit(equation, [x.ndim for x in operands])
     pairs = [without_repeats(term, x) for term, x in zip(terms, operands, strict=True)]
+    if len(pairs) == 1 and sorted(pairs[0][0]) == sorted(output):  # a view, as in PyTorch
+        return pairs[0][1].permute([pairs[0][0].index(letter) for letter in output])
     terms, xs = without_ones([term for term, _ in pairs], [x for _, x in pairs])
     return sum_of_products(*xs, formula=f"{','.join(terms)}->{output}")
 

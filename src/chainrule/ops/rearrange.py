@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from chainrule import aliases
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.op_methods import in_place_view
 from chainrule.ops.index import getitem
@@ -134,8 +135,9 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     starts = np.arange(0, length - size + 1, step)
     places = from_numpy(starts[:, None] + np.arange(size))
     x = input.reshape(1) if not input.ndim else input
-    y = getitem(x, (*(ALL,) * dim, places)).movedim(dim + 1, -1)
-    return y if input.ndim else y.reshape(size)
+    y = getitem(x, (*(ALL,) * dim, places))
+    aliases.mark_copied(y)
+    return y.movedim(dim + 1, -1) if input.ndim else y.reshape(size)
 
 
 # -- shapes --------------------------------------------------------------------------------------

@@ -396,5 +396,5 @@ def tile(input: Tensor, *repeats: Any) -> Tensor:
     shape = (1,) * (len(times) - input.ndim) + input.shape
     times = (1,) * (len(shape) - len(times)) + times
     spread = [n for pair in zip(times, shape, strict=True) for n in pair]
-    lifted = input.reshape([n for size in shape for n in (1, size)]).expand(spread)
-    return lifted.reshape([n * t for n, t in zip(shape, times, strict=True)])
+    y = input.reshape([n for size in shape for n in (1, size)]).expand(spread).clone()
+    return y.reshape([n * t for n, t in zip(shape, times, strict=True)])

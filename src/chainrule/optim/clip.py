@@ -87,8 +87,8 @@ def clip_grads_with_norm_(
     """
     with use(gradients=False):
         scale = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-        for parameter, g in _with_gradient(parameters):
-            parameter.grad = g * scale.to(g.dtype)
+        for _, g in _with_gradient(parameters):
+            g.assign(g * scale.to(g.dtype))
 
 
 def clip_grad_value_(
@@ -109,8 +109,8 @@ def clip_grad_value_(
     if not limit >= 0:
         raise ArgumentError(f"clip_value = {clip_value}", expected="a number ≥ 0")
     with use(gradients=False):
-        for parameter, g in _with_gradient(parameters):
-            parameter.grad = g.clamp(-limit, limit)
+        for _, g in _with_gradient(parameters):
+            g.assign(g.clamp(-limit, limit))
 
 
 def _with_gradient(parameters: Parameters) -> list[tuple[Tensor, Tensor]]:

@@ -94,7 +94,8 @@ class ParamGroup(MutableMapping[str, Any]):
     def _set_number(self, name: str, value: Any) -> None:
         if not isinstance(value, Tensor):
             array = checked(name, value, self.kind.conditions)
-        self.whole[name] = _whole(value)
+        if (whole := _whole(value)) != self.whole.get(name):
+            self.whole[name] = whole  # a captured step watches which list it is
         with use(gradients=False):
             new = value.to(np.float64) if isinstance(value, Tensor) else array
             self.tensors[name].assign(new)

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, UninitializedError, listing
-from chainrule.ops.creation import zeros_like
 from chainrule.optim import saving
 from chainrule.optim.group import RATES, ParamGroup, misspelt
 from chainrule.optim.hooks import HookedOptimizer
@@ -155,7 +154,7 @@ class Optimizer(HookedOptimizer):
                 if set_to_none:
                     parameter.grad = None
                 elif (g := parameter.grad) is not None:
-                    parameter.grad = zeros_like(g.detach())
+                    g.detach_().zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
