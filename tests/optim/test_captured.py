@@ -105,6 +105,15 @@ def test_reading_a_rate_inside_is_refused():
         cr.compile(step)(cr.ones(2))
 
 
+def test_a_rate_set_between_steps_needs_no_capture():
+    _, optimizer, step = build("SGD", "constant")
+    compiled = cr.compile(step)
+    for rate in (0.1, 0.2, 0.3):
+        optimizer.param_groups[0]["lr"] = rate
+        compiled(cr.ones(2, 4), cr.ones(2, 3))
+    assert compiled.captures == 1
+
+
 def test_writing_a_tensor_rate_inside():
     _, optimizer, _ = build("SGD", "none")
 

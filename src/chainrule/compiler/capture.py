@@ -9,7 +9,7 @@ state: it is read when the graph runs, and written at the end.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -25,10 +25,14 @@ from chainrule.tensor import Tensor, wrap
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """One piece of state: the numbers of a tensor, or its gradient."""
+    """One piece of state: the numbers of a tensor, or its gradient.
+
+    in_place: whether the tensor that is the gradient is written, and not replaced by another one.
+    """
 
     tensor: Tensor
     is_grad: bool = False
+    in_place: bool = False
 
     @property
     def key(self) -> tuple[int, bool]:
@@ -46,13 +50,14 @@ class Slot:
 
     def store(self, array: Array) -> None:
         """Replace the array."""
-        if self.is_grad:
+        written = self.tensor._grad if self.is_grad else self.tensor
+        if written is None or (self.is_grad and not self.in_place):
             self.tensor._grad = wrap(array)
-        else:
-            self.tensor._version += 1
-            self.tensor._put(array)
-            if self.tensor._alias is not None:
-                aliases.spread(self.tensor)
+            return
+        written._version += 1
+        written._put(array)
+        if written._alias is not None:
+            aliases.spread(written)
 
 
 class Read(NamedTuple):
@@ -69,19 +74,26 @@ class Gradient:
 
     was_read: whether it was read before it was first written.
     before: the value of the first read, or None if there was no gradient.
-    now: the current gradient.
+    now: the current gradient. first: the one that stands for the gradient that was read.
     """
 
     slot: Slot
     was_read: bool
     before: Value | None
     now: Tensor | None
+    first: Tensor | None = None
 
 
 class Capture(Evaluate):
-    """The interpreter that records equations instead of computing them."""
+    """The interpreter that records equations instead of computing them.
+
+    arguments: the numbers of the arguments of the function, by the ids of the tensors that stand
+        for them. with_grad: those whose gradients are read or written.
+    """
 
     def __init__(self, labels: dict[int, str]) -> None:
+        self.arguments: dict[int, int] = {}
+        self.with_grad: set[int] = set()
         self.graph = Graph()
         self.reads: dict[tuple[int, bool], Read] = {}
         self.made: list[tuple[ref[Tensor], Array]] = []
@@ -132,21 +144,28 @@ class Capture(Evaluate):
 
     def read_grad(self, tensor: Tensor) -> Tensor | None:
         if isinstance(tensor._data, Value):  # made inside
+            self._note_gradient(tensor)
             return tensor._grad
         if id(tensor) not in self.gradients:
             slot, g = Slot(tensor, is_grad=True), tensor._grad
             before = None if g is None else self._read(slot, g._data)
             now = None if before is None else wrap(before)
-            self.gradients[id(tensor)] = Gradient(slot, True, before, now)
+            self.gradients[id(tensor)] = Gradient(slot, True, before, now, now)
         return self.gradients[id(tensor)].now
 
     def write_grad(self, tensor: Tensor, g: Tensor | None) -> None:
         if isinstance(tensor._data, Value):
+            self._note_gradient(tensor)
             tensor._grad = g
         elif id(tensor) in self.gradients:
             self.gradients[id(tensor)].now = g
         else:
             self.gradients[id(tensor)] = Gradient(Slot(tensor, is_grad=True), False, None, g)
+
+    def _note_gradient(self, tensor: Tensor) -> None:
+        """Note that the gradient of an argument is used."""
+        if id(tensor) in self.arguments:
+            self.with_grad.add(self.arguments[id(tensor)])
 
     def written(self) -> list[tuple[Slot, Value | None]]:
         """The state that the function has changed, with its new value (None: cleared)."""
@@ -154,23 +173,28 @@ class Capture(Evaluate):
         for g in self.gradients.values():
             after = None if g.now is None else self.read(g.now)
             if not g.was_read or after is not g.before:
-                changed.append((g.slot, after))
+                in_place = g.now is not None and g.now is g.first
+                changed.append((replace(g.slot, in_place=in_place), after))
         return changed
 
     def replace(self, attributes: dict[str, Any], name: str, old: Tensor) -> None:
         if not isinstance(old._data, Value):
             self.replaced.setdefault((id(attributes), name), (attributes, name, old))
 
-    def put_back(self) -> None:
-        """Treat attributes that the function has set to new tensors as writes: the old tensor is
-        put back, and written. A program cannot replace the tensor of a buffer, only its value."""
+    def put_back(self) -> list[tuple[dict[str, Any], str, Tensor, Tensor]]:
+        """Put back the tensors of attributes that the function has set to new tensors, and write
+        those instead. Returns (attributes, name, old tensor, new tensor)."""
+        found = []
         for attributes, name, old in self.replaced.values():
             new = attributes.get(name)
             if not isinstance(new, Tensor) or not isinstance(new._data, Value):
                 continue
             if new.spec == old.spec:
-                self.write(old, new)
+                self.places.setdefault(id(old), (old, (old._node, old._output, old._requires_grad)))
+                self.writes[id(old)] = (Slot(old), self.read(new))
                 attributes[name] = old
+                found.append((attributes, name, old, new))
+        return found
 
     def known(self, data: Any) -> Array | None:
         return self.graph.constants.get(data)

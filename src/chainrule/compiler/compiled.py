@@ -12,8 +12,10 @@ from types import MethodType
 from typing import Any, TypeVar, overload
 
 from chainrule import tree
+from chainrule.compiler.arguments import layout_if_other
 from chainrule.compiler.executable import MISSED, Executable, executable_of
 from chainrule.compiler.guards import Unguarded
+from chainrule.compiler.repeat import FirstRunDiffers
 from chainrule.errors import CaptureError
 from chainrule.nn.module import Module
 from chainrule.settings import Settings, current
@@ -54,7 +56,9 @@ class Compiled(Unguarded):
             return self.function(*args, **named)  # inside a capture or another interpreter
         leaves = [x for x in tree.flatten(given) if isinstance(x, Tensor)]
         try:
-            executable = self._find(args, named, settings)
+            executable = self._find(args, named, leaves, settings)
+        except FirstRunDiffers:
+            return self.function(*args, **named)
         except CaptureError:
             raise
         except Exception as error:
@@ -62,16 +66,22 @@ class Compiled(Unguarded):
                 raise
             return self._eagerly(error, args, named)
         self._last[bool(named)] = executable
-        if executable.trace.arguments and executable.shares(leaves):
+        if executable.shares(leaves):
             return self.function(*args, **named)
         return executable.on(leaves)
 
-    def _find(self, args: tuple[Any, ...], named: dict[str, Any], settings: Settings) -> Executable:
+    def _find(
+        self,
+        args: tuple[Any, ...],
+        named: dict[str, Any],
+        leaves: list[Tensor],
+        settings: Settings,
+    ) -> Executable:
         """The executable for these arguments: one whose guards hold, else a new capture."""
         key = _signature((args, named), settings)
         reason = None
         for executable in self._executables.get(key, ()):
-            reason = executable.broken()
+            reason = executable.broken() if executable.takes(leaves) else "other tensors as state"
             if reason is None:
                 return executable
         return self._capture(key, args, named, reason)
@@ -214,9 +224,12 @@ def compiled_module(
 def _signature(given: tuple[Any, ...], settings: Settings) -> Any:
     """The key of an executable: settings, and the specs, values and structure of arguments."""
     parts: list[Any] = [settings.gradients, settings.default_dtype, settings.engine]
+    seen: dict[int, int] = {}
     for leaf in tree.flatten(given):
         if isinstance(leaf, Tensor):
-            parts.append((leaf._data.shape, leaf._data.dtype, leaf._requires_grad))
+            first = seen.setdefault(id(leaf), len(seen))
+            spec = leaf._data.shape, leaf._data.dtype, leaf._requires_grad
+            parts.append((*spec, first, layout_if_other(leaf._data)))
         elif isinstance(leaf, float):
             parts.append((type(leaf), leaf.hex()))  # tells 0.0 from −0.0
         elif isinstance(leaf, Hashable):
@@ -231,7 +244,7 @@ def _signature(given: tuple[Any, ...], settings: Settings) -> Any:
 
 def _structure(value: Any) -> Any:
     if isinstance(value, dict):
-        return tuple((key, _structure(item)) for key, item in value.items())
+        return (type(value), *((key, _structure(item)) for key, item in value.items()))
     if isinstance(value, (tuple, list)):
         return (type(value), *map(_structure, value))
     return None

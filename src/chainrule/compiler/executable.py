@@ -20,13 +20,16 @@ from typing import Any
 import numpy as np
 
 from chainrule import aliases, engine, tree
+from chainrule.compiler.arguments import layout_if_other
 from chainrule.compiler.capture import Slot
-from chainrule.compiler.guards import Entry, Guards
+from chainrule.compiler.guards import Guards
+from chainrule.compiler.lookup import Entry
 from chainrule.compiler.passes import optimize
 from chainrule.compiler.plan import NativePlan, Place, Plan, ReferencePlan
 from chainrule.compiler.pullback import Backward
 from chainrule.compiler.repeat import repeatable_capture
 from chainrule.compiler.report import table
+from chainrule.compiler.shared import Shared
 from chainrule.compiler.trace import Trace
 from chainrule.errors import GraphError
 from chainrule.graph import Graph
@@ -48,6 +51,7 @@ class Executable(ABC):
     """A function that was captured for arguments of one signature. Its subclasses are final.
 
     trace: the result of the capture.
+    known: tensors that the function reaches by itself, by id. They are no other arguments.
     plan: the steps, after the passes.
     backward: the program of the derivative, where results carry gradients.
     """
@@ -55,10 +59,13 @@ class Executable(ABC):
     plan: Plan
     backward: Backward | None = None
 
-    def __init__(self, trace: Trace, guards: Guards) -> None:
+    def __init__(self, trace: Trace, guards: Guards, args: Any) -> None:
         self.settings, self.default_dtype = current(), current().default_dtype
         self.trace, self.guards = trace, guards
         state = {id(s.tensor): s.tensor for s in [*trace.reads, *trace.writes]}
+        self.known = {**state, **guards.tensors}
+        leaves = [x for x in tree.flatten(args) if isinstance(x, Tensor)]
+        self._leaves = {i: x for i, x in enumerate(leaves) if i not in trace.given}
         self._specs = [(t, t._requires_grad, t.shape, t.dtype) for t in state.values()]
         self._with_grad = [slot.tensor for slot in trace.reads if slot.is_grad]
         self._hooks = [(t, tuple(t._hooks or ())) for t in state.values()]
@@ -69,10 +76,17 @@ class Executable(ABC):
 
     def answer(self, arrays: Sequence[Array], leaves: Sequence[Tensor]) -> Any:
         """The result of the function, recorded on the tape where it carries gradients."""
-        value, tensors = self.trace.answer(arrays, leaves)
-        if self.backward is not None:
-            saved = arrays[len(tensors) + len(self.trace.arguments) :]
-            self.backward.record(tensors, saved, leaves)
+        trace, backward = self.trace, self.backward
+        if backward is None:
+            value = trace.answer(arrays, leaves)
+        else:
+            saved = arrays[trace.results + len(trace.arguments) :]
+            value = trace.answer(arrays, leaves, lambda ys: backward.record(ys, saved, leaves))
+        for swap in trace.swaps:
+            if swap.value is None:
+                swap.attributes[swap.name] = wrap(swap.state._data)
+            else:
+                swap.attributes[swap.name] = swap.value.tensor(leaves, ())
         return value
 
     @abstractmethod
@@ -101,18 +115,53 @@ class Executable(ABC):
         for tensor, hooks in self._hooks:
             if tuple(tensor._hooks or ()) != hooks:
                 return f"the hooks of a tensor {tensor.spec}"
-        return self.guards.broken()
+        return self._unfit_swap() or self.guards.broken()
+
+    def _unfit_swap(self) -> str | None:
+        """Read the present tensors of attributes that the program sets to others. Returns the name
+        of the first that does not fit, or None."""
+        for swap in self.trace.swaps:
+            now, state = swap.attributes.get(swap.name), swap.state
+            if not isinstance(now, Tensor):
+                return swap.name
+            if now._data is not state._data:
+                if now.spec != state.spec or now._requires_grad or id(now) in self.known:
+                    return swap.name
+                state._data, state._version = now._data, state._version + 1
+            if now._alias is not None and (self.trace.arguments or not self.is_apart(now)):
+                return swap.name
+        return None
 
     def suits(self, settings: Settings) -> bool:
         """Whether the function was captured under these settings."""
         return self.settings == settings and self.default_dtype == settings.default_dtype
 
+    def takes(self, leaves: Sequence[Tensor]) -> bool:
+        """Whether tensors can be arguments: those that were state are the same, and no others are
+        state."""
+        given = self.trace.given
+        return all(
+            (id(x) not in self.known) if number in given else x is self._leaves[number]
+            for number, x in enumerate(leaves)
+        )
+
     def shares(self, leaves: Sequence[Tensor]) -> bool:
-        """Whether arguments may share numbers with each other or with state. A write to one would
-        then have to reach the other, and the program does not do that."""
-        state = {id(t) for t, *_ in self._specs}
-        alone = len({id(x) for x in leaves}) == len(leaves)
-        return not alone or any(x._alias is not None or id(x) in state for x in leaves)
+        """Whether a write would have to reach a tensor that the program reads as another one."""
+        written = [slot.tensor for slot in self.trace.writes if not slot.is_grad]
+        if not written and not self.trace.arguments:
+            return False
+        given = {id(leaves[number]): leaves[number] for number in self.trace.given}.values()
+        homes = [id(aliases.storage(x)) for x in given]
+        own = {id(aliases.storage(leaves[number])) for number in self.trace.arguments}
+        state = [t for t, *_ in self._specs] if own else written
+        others = {id(aliases.storage(x)) for x in state}
+        return any(home in others or (home in own and homes.count(home) > 1) for home in homes)
+
+    def is_apart(self, x: Tensor) -> bool:
+        """Whether a tensor shares no numbers with state that the program writes."""
+        home = aliases.storage(x)
+        written = (slot.tensor for slot in self.trace.writes if not slot.is_grad)
+        return all(aliases.storage(tensor) is not home for tensor in written)
 
     def report(self) -> str:
         """A table of the time, operations and bytes of each instruction. Writes no state."""
@@ -130,16 +179,16 @@ def executable_of(
     """Capture a function for these arguments, optimize the graph, and plan it."""
     trace, guards = repeatable_capture(function, args, named)
     graph = optimize(trace.graph)
-    if engine.available() and current().engine == "native":
-        return NativeExecutable(trace, guards, graph, (*args, named) if named else args)
-    return ReferenceExecutable(trace, guards, graph)
+    native = engine.available() and current().engine == "native"
+    kind = NativeExecutable if native else ReferenceExecutable
+    return kind(trace, guards, graph, (*args, named) if named else args)
 
 
 class ReferenceExecutable(Executable):
     """Reads the state, runs the plan, writes the state."""
 
-    def __init__(self, trace: Trace, guards: Guards, graph: Graph) -> None:
-        super().__init__(trace, guards)
+    def __init__(self, trace: Trace, guards: Guards, graph: Graph, args: Any) -> None:
+        super().__init__(trace, guards, args)
         self.plan = ReferencePlan(graph)
         if trace.pullback is not None:
             self.backward = Backward(trace.pullback, ReferencePlan)
@@ -148,7 +197,8 @@ class ReferenceExecutable(Executable):
         return MISSED  # guards are checked by `Compiled`; only the engine checks them in a call
 
     def on(self, leaves: list[Tensor]) -> Any:
-        arrays = [x._data for x in leaves] + [slot.load() for slot in self.trace.reads]
+        arrays = [leaves[number]._data for number in self.trace.given]
+        arrays += [slot.load() for slot in self.trace.reads]
         results = self.trace.finish(self.plan.run(arrays))
         return self.answer(results, leaves)
 
@@ -159,20 +209,25 @@ class NativeExecutable(Executable):
     plan: NativePlan
 
     def __init__(self, trace: Trace, guards: Guards, graph: Graph, args: Any) -> None:
-        super().__init__(trace, guards)
+        super().__init__(trace, guards, args)
         self.plan = plan = native_plan(graph, trace)
         if trace.pullback is not None:
             self.backward = Backward(trace.pullback, NativePlan)
-        given = len(graph.inputs) - len(trace.reads)
+        given = len(trace.given)
         self._first_result = first_result = len(graph.inputs)
         self._state: list[tuple[int, Tensor, int]] = [
             (at, s.tensor, self._role(at, s)) for at, s in enumerate(trace.reads, given)
         ]
+        written = {slot.key for slot in trace.writes if slot.in_place}
+        self._in_place = {i for i, slot in enumerate(trace.reads) if slot.key in written}
         answers = len(plan.places) - len(trace.writes)
         self._answers = plan.places[:answers]
         self._stores: list[tuple[Slot, Place]] = []
         self._bind_writes(plan.places[answers:])
-        self._needs_leaves = bool(trace.arguments) or trace.pullback is not None
+        self._is_fixed = not isinstance(trace.structure, (Shared, tuple, list, dict))
+        self._is_fixed = self._is_fixed and not trace.swaps
+        carries = trace.needs_leaves or any(swap.value for swap in trace.swaps)
+        self._needs_leaves = bool(trace.arguments) or trace.pullback is not None or carries
         self._kept: dict[int, Array] = {}
         self._shown: list[Tensor] = []
         bound = {at for at, _, _ in self._state}
@@ -181,16 +236,34 @@ class NativeExecutable(Executable):
             for i, v in enumerate(plan.slots[first_result:])
         ]
         memory = tuple([s and (s.arrays, s.make) for s in spares])
-        pattern = tree.map_leaves(lambda x: Tensor if isinstance(x, Tensor) else x, args)
-        watched: list[Entry] = [(t, "_requires_grad", r) for t, r, _, _ in self._specs]
-        watched += [(t, "_grad", None) for t in trace.without_grad]
-        watched += [(t, "_hooks", t._hooks) for t, r, _, _ in self._specs if r]
-        hooked = [t._hooks for t, *_ in self._specs if t._hooks is not None]
-        watched += [(hooks, None, len(hooks)) for hooks in hooked]
-        checked, state = (*guards.entries, *watched), tuple(self._state)
+        checked, state = (*guards.entries, *self._watched()), tuple(self._state)
+        free: tuple[Any, ...] = tuple(range(given)), frozenset(), None
         replayed = plan.program.replayed
-        self._record = replayed(Tensor, pattern, checked, state, self._own, memory)
-        self._plain = replayed(Tensor, [Tensor] * given, (), state, self._own, memory)
+        self._record = replayed(Tensor, *self._arguments(args), checked, state, self._own, memory)
+        self._plain = replayed(Tensor, [Tensor] * given, free, (), state, self._own, memory)
+
+    def _arguments(self, args: Any) -> tuple[Any, Any]:
+        """The pattern of the arguments, in which Tensor stands for any tensor, and their limits;
+        see engine/cpp/runtime/doors.h."""
+        trace, leaves = self.trace, [x for x in tree.flatten(args) if isinstance(x, Tensor)]
+        given = [leaves[number] for number in trace.given]
+        ids, state = list(map(id, given)), set(map(id, self._leaves.values()))
+        pattern = tree.map_leaves(
+            lambda x: Tensor if isinstance(x, Tensor) and id(x) not in state else x, args
+        )
+        if any(layout_if_other(x._data) for x in given):
+            pattern = MISSED  # the engine takes arrays in order only
+        writes = any(not slot.is_grad for slot in trace.writes)
+        firsts = tuple([ids.index(key) for key in ids])
+        return pattern, (firsts, frozenset(self.known.values()), self.is_apart if writes else None)
+
+    def _watched(self) -> list[Entry]:
+        """Entries of what the engine checks of the tensors that are state."""
+        entries: list[Entry] = [(t, "_requires_grad", r) for t, r, _, _ in self._specs]
+        entries += [(t, "_grad", None) for t in self.trace.without_grad]
+        entries += [(t, "_hooks", t._hooks) for t, r, _, _ in self._specs if r]
+        hooked = [t._hooks for t, *_ in self._specs if t._hooks is not None]
+        return entries + [(hooks, None, len(hooks)) for hooks in hooked]
 
     def _role(self, at: int, slot: Slot) -> int:
         written, packed = at in self.plan.in_place, at in self.plan.packed
@@ -210,10 +283,13 @@ class NativeExecutable(Executable):
                 self._stores.append((slot, place))
 
     def __call__(self, args: Any) -> Any:
+        if self.trace.swaps and self._unfit_swap() is not None:
+            return MISSED
         return self._run(self._record, args, None)
 
     def on(self, leaves: list[Tensor]) -> Any:
-        arrays = [np.require(x._data, requirements=["C", "ALIGNED"]) for x in leaves]
+        given = [leaves[number]._data for number in self.trace.given]
+        arrays = [np.require(x, requirements=["C", "ALIGNED"]) for x in given]
         result = self._run(self._plain, [wrap(x) for x in arrays], leaves)
         if result is MISSED:
             raise GraphError("the state of a compiled function does not fit its plan")
@@ -244,7 +320,7 @@ class NativeExecutable(Executable):
             slot.store(self._array(place, results))
         for slot in self.trace.cleared:
             slot.tensor._grad = None
-        if not self._answers:
+        if not self._answers and self._is_fixed:
             return self.trace.structure
         return self.answer([self._array(p, results) for p in self._answers], leaves or ())
 
@@ -266,7 +342,9 @@ class NativeExecutable(Executable):
         holder = tensor._grad if role & GRADIENT else tensor
         if holder is None:
             return None
-        if role & GRADIENT and sys.getrefcount(holder) > 3:  # its tensor, this name, the argument
+        in_place = number in self._in_place
+        if role & GRADIENT and not in_place and sys.getrefcount(holder) > 3:
+            # There is another reference than its tensor, this name and the argument.
             tensor._grad = holder = wrap(holder._data)
         array = holder._data
         flags = array.flags
@@ -275,8 +353,8 @@ class NativeExecutable(Executable):
             array = array.copy()
             if flags.owndata or role & WRITTEN:
                 holder._data = array
-            if role & WRITTEN and not role & GRADIENT:
-                self._shown.append(tensor)  # it may have aliases, which are updated after the run
+            if role & WRITTEN and (in_place or not role & GRADIENT):
+                self._shown.append(holder)  # it may have aliases, which are updated after the run
             # Otherwise another object owns the memory and may change it: it is copied at each call.
         if role & PACKED:
             engine.copy(array.T, self.plan.packed[at])

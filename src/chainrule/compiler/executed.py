@@ -1,7 +1,8 @@
 """The code that ran during a capture, and the objects that it was called with.
 
 A profile function of Python (`sys.setprofile`) observes each call. Guards need the names that the
-code looks up, and the objects whose attributes user code may have read: its arguments.
+code looks up, and the objects whose attributes user code may have read: its arguments. Calls that
+read something outside of Python's objects, such as a clock or a file, are recorded too.
 """
 
 from __future__ import annotations
@@ -10,60 +11,33 @@ import dis
 import gc
 import sys
 import sysconfig
+import warnings
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from types import CellType, CodeType, FrameType, FunctionType, MethodType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
+from weakref import ref
 
 import numpy as np
 
+from chainrule.compiler.lookup import attributes_of
+from chainrule.compiler.names import names_of
 from chainrule.tensor import Tensor
 
-_PACKAGE = str(Path(__file__).parents[1])
-_LIBRARIES = (
-    _PACKAGE,
-    str(Path(np.__file__).parent),
-    sysconfig.get_paths()["stdlib"],
-)
+_PACKAGE, _NUMPY = str(Path(__file__).parents[1]), str(Path(np.__file__).parent)
+_PYTHON = sysconfig.get_paths()["stdlib"]
 _SITE = sysconfig.get_paths()["purelib"]
 
 _MOST_REACHED = 10_000
 _NUMBERS = (Tensor, np.generic)
-
-
-def _is_filled(cell: CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return False
-    return True
-
-
-class Names(NamedTuple):
-    """The names that code looks up: globals, attributes, and strings, which may be names of
-    attributes or keys."""
-
-    globals: frozenset[str]
-    attributes: frozenset[str]
-    strings: frozenset[str]
-
-
-@lru_cache(maxsize=4096)
-def names_of(code: CodeType) -> Names:
-    """The names that code looks up, and the code of functions defined in it."""
-    found: tuple[set[str], set[str], set[str]] = (set(), set(), set())
-    for instruction in dis.get_instructions(code):
-        if "GLOBAL" in instruction.opname or instruction.opname == "LOAD_NAME":
-            found[0].add(instruction.argval)
-        elif "ATTR" in instruction.opname or "METHOD" in instruction.opname:
-            found[1].add(instruction.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            found[2].add(constant)
-        elif isinstance(constant, CodeType):
-            for own, inner in zip(found, names_of(constant), strict=True):
-                own |= inner
-    return Names(*map(frozenset, found))
+_OUTSIDE = {"time", "posix", "nt", "io", "_io", "_socket", "select", "_locale"}
+"""The modules in C through which Python reads clocks, files and what else is outside."""
+_CLOCKS = {"date.today", "datetime.now", "datetime.today", "datetime.utcnow"}
+_OUTPUT = (print, warnings.warn)
+_LOGS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
+"""Functions of `logging`. They only write, as `print`: what they read affects no result."""
 
 
 def is_library(code: CodeType, scope: dict[str, Any]) -> bool:
@@ -80,58 +54,139 @@ def is_library(code: CodeType, scope: dict[str, Any]) -> bool:
 @lru_cache(maxsize=4096)
 def is_library_file(file: str) -> bool:
     """Whether a file belongs to this package, to NumPy or to Python."""
-    if file.startswith("<frozen"):
-        return True
-    in_site = file.startswith(_SITE) and not file.startswith(_LIBRARIES[:2])
-    return file.startswith(_LIBRARIES) and not in_site
+    return file.startswith(_PACKAGE) or _is_below(file)
+
+
+@lru_cache(maxsize=4096)
+def _is_below(file: str) -> bool:
+    return file.startswith(_NUMPY) or _is_pythons(file)
+
+
+@lru_cache(maxsize=4096)
+def _is_pythons(file: str) -> bool:
+    return file.startswith("<frozen") or (file.startswith(_PYTHON) and not file.startswith(_SITE))
+
+
+def is_library_module(module: ModuleType) -> bool:
+    """Whether a module belongs to this package, to NumPy or to Python."""
+    file = getattr(module, "__file__", None)
+    return is_library_file(file) if file else module.__spec__ is not None
+
+
+@lru_cache(maxsize=4096)
+def is_library_class(cls: type) -> bool:
+    """Whether a class belongs to this package, to NumPy or to Python itself."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return is_library_file(file) if file else cls.__module__ in sys.builtin_module_names
 
 
 class Executed:
     """A context manager that records the code that runs in it, and the arguments of user code.
 
-    codes: the code objects, with their globals.
-    objects: the arguments, by id.
+    codes: all code that ran.
+    own: the code of the user, and Python's where the user's code called it, with its globals.
+    outside: calls that read something outside of Python's objects, in words. Each block begins
+        with none; code and objects are kept.
+    settings: functions in C that were called without arguments. What they return depends on the
+        state of the process.
 
     Garbage collection is disabled in the block, since finalizers are not part of the function.
     """
 
     def __init__(self) -> None:
-        self.codes: dict[CodeType, dict[str, Any]] = {}
-        self.objects: dict[int, Any] = {}
+        self.codes: set[CodeType] = set()
+        self.own: dict[CodeType, dict[str, Any]] = {}
+        self.outside: list[str] = []
+        self.settings: dict[Callable[[], Any], None] = {}
+        self._objects: dict[int, ref[Any]] = {}
+        self._held: dict[int, Any] = {}
+        self._functions: list[FunctionType] | None = None
+        self._output: FrameType | None = None
+        self._called_back = {f.__code__ for f in gc.callbacks if isinstance(f, FunctionType)}
 
     def __enter__(self) -> Executed:
         self._outer, self._collects = sys.getprofile(), gc.isenabled()
+        self.outside = []
         gc.disable()
         sys.setprofile(self._note)
         return self
 
     def __exit__(self, *error: object) -> None:
         sys.setprofile(self._outer)
+        self._output = None
         if self._collects:
             gc.enable()
 
     def _note(self, frame: FrameType, event: Any, argument: Any) -> None:
-        if event == "call":
-            code = frame.f_code
-            self.codes.setdefault(code, frame.f_globals)
-            if not is_library(code, frame.f_globals):
-                self._note_arguments(code, frame)
+        if self._output is not None:
+            if frame is self._output and event in ("return", "c_return", "c_exception"):
+                self._output = None
+        elif event == "call":
+            self._note_call(frame, frame.f_code)
+        elif event == "c_call":
+            self._note_c_call(frame, argument)
         if self._outer is not None:
             self._outer(frame, event, argument)
+
+    def _note_call(self, frame: FrameType, code: CodeType) -> None:
+        if code.co_name in _LOGS and frame.f_globals.get("__name__") == "logging":
+            self._output = frame
+            return
+        of_user = not is_library(code, frame.f_globals)
+        if of_user:
+            self._note_arguments(code, frame)
+        self.codes.add(code)
+        if code in self.own or code in self._called_back:
+            return
+        if of_user or (_is_pythons(code.co_filename) and _is_of_user(frame)):
+            # The globals of code that `exec` runs are reachable as an argument, if they are kept.
+            module = sys.modules.get(frame.f_globals.get("__name__", ""))
+            is_kept = getattr(module, "__dict__", None) is frame.f_globals
+            self.own[code] = frame.f_globals if is_kept else {}
+            self._functions = None
+
+    def _note_c_call(self, frame: FrameType, function: Any) -> None:
+        if function in _OUTPUT:
+            self._output = frame
+        elif _reads_outside(function):
+            if _is_of_user(frame):
+                place = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+                self.outside.append(f"{function.__qualname__} (at {place})")
+        elif _reads_settings(function, frame) and _is_of_user(frame):
+            self.settings[function] = None
 
     def _note_arguments(self, code: CodeType, frame: FrameType) -> None:
         count = code.co_argcount + code.co_kwonlyargcount
         local = frame.f_locals
-        for name in code.co_varnames[:count]:
-            value = local.get(name)
-            if type(value).__module__ != "builtins" and not isinstance(value, _NUMBERS):
-                self.objects[id(value)] = value
+        self.add_objects(local.get(name) for name in code.co_varnames[:count])
+
+    def add_objects(self, values: Iterable[Any]) -> None:
+        """Record objects that the code was called with, without keeping them alive if possible."""
+        for value in values:
+            if type(value).__module__ == "builtins" or isinstance(value, _NUMBERS):
+                continue
+            try:
+                self._objects[id(value)] = ref(value)
+            except TypeError:  # this class has no weak references
+                self._held[id(value)] = value
+
+    def release(self) -> None:
+        """Let go of objects to which no other reference exists."""
+        for key in list(self._held):
+            if sys.getrefcount(self._held[key]) == 2:  # this one, and the argument
+                del self._held[key]
+
+    def objects(self) -> list[Any]:
+        """The arguments of user code that still exist."""
+        found = [value for held in self._objects.values() if (value := held()) is not None]
+        return [*found, *self._held.values()]
 
     @classmethod
     def reachable(cls, function: Any) -> Executed:
         """The code that may run when a function is called, found without a call: the functions that
         it names, and the methods of its object and of the objects in its closure."""
         executed = cls()
+        executed._functions = []
         waiting, seen = [function], set[int]()
         while waiting:
             value = waiting.pop()
@@ -141,36 +196,72 @@ class Executed:
             if isinstance(value, FunctionType):
                 if is_library(value.__code__, value.__globals__):
                     continue
-                executed.codes[value.__code__] = value.__globals__
+                executed.own[value.__code__] = value.__globals__
+                executed._functions.append(value)
                 cells = [c.cell_contents for c in value.__closure__ or () if _is_filled(c)]
                 names = names_of(value.__code__).globals & value.__globals__.keys()
                 waiting += [*cells, *(value.__globals__[name] for name in names)]
             elif isinstance(value, MethodType):
                 waiting += [value.__func__, value.__self__]
-            elif not isinstance(value, (type, ModuleType)) and hasattr(value, "__dict__"):
-                for base in type(value).__mro__:
+            elif not isinstance(value, (type, ModuleType)):
+                for base in type(value).__mro__ if attributes_of(value) else ():
                     waiting += [f for f in vars(base).values() if isinstance(f, FunctionType)]
-                waiting += list(vars(value).values())
+                waiting += list(attributes_of(value).values())
+        executed.codes |= executed.own.keys()
         return executed
 
-    def user_codes(self) -> dict[CodeType, dict[str, Any]]:
-        """The code that belongs neither to a library nor to callbacks of the garbage collector,
-        with its globals."""
-        called_back = {f.__code__ for f in gc.callbacks if isinstance(f, FunctionType)}
-        own = self.codes.keys() - called_back
-        return {c: g for c, g in self.codes.items() if c in own and not is_library(c, g)}
-
-    def names(self) -> Names:
-        """All names that any of the code looks up."""
-        every = [names_of(code) for code in self.codes] or [Names(*[frozenset()] * 3)]
-        return Names(*(frozenset().union(*part) for part in zip(*every, strict=True)))
-
     def functions(self) -> list[FunctionType]:
-        """The user functions that ran, and others of the same code: guards read their closures and
-        defaults. Comprehensions and other unnamed code are left out."""
-        codes = [c for c in self.user_codes() if c.co_name[0] != "<" or c.co_name == "<lambda>"]
-        if not codes:
-            return []
-        wanted = set(codes)
-        found = gc.get_referrers(*codes)
-        return [f for f in found if isinstance(f, FunctionType) and f.__code__ in wanted]
+        """The user functions that were defined in functions and ran, and others of the same code.
+
+        Guards read their closures and defaults. They reach all other functions by names. The search
+        goes through all of Python's objects, so its result is kept.
+        """
+        if self._functions is None:
+            codes = {c for c in self.own if ".<locals>." in c.co_qualname and not _is_inner(c)}
+            found = gc.get_referrers(*codes) if codes else []
+            self._functions = [
+                f for f in found if isinstance(f, FunctionType) and f.__code__ in codes
+            ]
+        return self._functions
+
+
+def _is_inner(code: CodeType) -> bool:
+    """Whether code is that of a comprehension or the like, which ends with the call."""
+    return code.co_name[0] == "<" and code.co_name != "<lambda>"
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def _is_of_user(frame: FrameType | None) -> bool:
+    """Whether a frame is the user's, or of Python or NumPy and called by the user's code."""
+    while frame is not None and _is_below(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame is not None and not is_library(frame.f_code, frame.f_globals)
+
+
+def _reads_outside(function: Any) -> bool:
+    """Whether a function in C reads a clock, a file or something else outside."""
+    module = function.__module__ if _is_of_module(function) else type(function.__self__).__module__
+    name = getattr(function, "__qualname__", "")
+    return (module in _OUTSIDE and name != "fspath") or name in _CLOCKS or function is input
+
+
+def _reads_settings(function: Any, frame: FrameType) -> bool:
+    """Whether a function in C is called without arguments, so that it can only read the state of
+    the process. Those of `builtins` read the frame: `locals()`."""
+    is_variable = isinstance(getattr(function, "__self__", None), ContextVar)
+    if not is_variable and (not _is_of_module(function) or function.__module__ == "builtins"):
+        return False
+    code, at = frame.f_code.co_code, frame.f_lasti
+    return dis.opname[code[at]] in ("PRECALL", "CALL") and not code[at + 1]
+
+
+def _is_of_module(function: Any) -> bool:
+    owner = getattr(function, "__self__", None)
+    return owner is None or isinstance(owner, ModuleType)

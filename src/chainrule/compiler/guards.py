@@ -6,77 +6,142 @@ these may be: the names that it looks up, on all objects that it can reach. Thos
 closures, defaults and arguments, and in turn their attributes and elements. Each value is stored
 with its container and key. Values that cannot be checked, such as large arrays, are refused.
 
-Most guards are entries (container, key, value), which the engine checks at each call. The others
-are functions that return whether something is unchanged.
+Most guards are entries (see lookup.py), which the engine checks at each call. The others are
+functions that return whether something is unchanged.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import random
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Set
+from operator import attrgetter, methodcaller
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
-from chainrule.compiler.executed import Executed, is_library, is_library_file, names_of
+from chainrule import engine
+from chainrule.compiler.executed import (
+    Executed,
+    is_library,
+    is_library_class,
+    is_library_module,
+)
+from chainrule.compiler.lookup import (
+    MISSING,
+    PLAIN,
+    ClassAttributes,
+    Entry,
+    alike,
+    attributes_of,
+    cache_state,
+    can_change,
+    has_hidden_state,
+    hidden_state,
+    holds,
+    is_stateless,
+    look,
+    random_state,
+    slots_of,
+)
+from chainrule.compiler.names import Names, names_of
 from chainrule.errors import CaptureError
 from chainrule.nn.hooks import EVERYWHERE
 from chainrule.nn.module import Module
 from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
 
-_MISSING = object()
-"""The value of a missing key or attribute. The engine recognizes it by its type, `object`."""
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), np.dtype, np.generic, range, slice)
-_OPAQUE = (*_PLAIN, Tensor, Primitive, CodeType)
+_OPAQUE = (
+    *PLAIN,
+    Primitive,
+    CodeType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    WrapperDescriptorType,
+)
+"""Types of values that have no parts which could change."""
+STATE = "the state of "
 _LARGEST_ARRAY, _LARGEST_CONTAINER = 2**16, 2**14
 """The largest array (in bytes) and container (in elements) that may be compared at each call."""
+
+
+_SETTINGS = {"decimal": "getcontext"}
+"""Modules in C whose operations read a setting, and the functions that return it."""
 
 
 class Unguarded:
     """Base class of wrappers of functions whose own attributes are not guarded."""
 
 
-Entry = tuple[Any, Any, Any]
-"""(container, key, value): `container[key]` was `value`. For a cell it is the contents, for other
-objects an attribute. The key None means the length."""
-
-
 class Guards:
     """The current Python values that a captured function may have read.
 
-    function: the function. executed: the code that ran in the capture.
+    function: the function. executed: the code that ran in the capture. ignored: attributes that
+    are not watched, as (id of the dict, name).
 
     Raises CaptureError for a value that cannot be guarded.
     """
 
-    def __init__(self, function: Callable[..., Any], executed: Executed) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        executed: Executed,
+        ignored: Set[tuple[int, str]] = frozenset(),
+    ) -> None:
+        self._executed, self._ignored = executed, ignored
+        self._own = functools.reduce(Names.__or__, map(names_of, executed.own), Names())
+        every = functools.reduce(Names.__or__, map(names_of, executed.codes), self._own)
+        self._readable, self._given = every.attributes | every.strings, set[str]()
+        self._walk(function)
+        while self._given - self._readable:
+            self._readable |= self._given
+            self._walk(function)
+
+    def _walk(self, function: Callable[..., Any]) -> None:
+        """Guard all values that the code can reach."""
         self.entries: list[Entry] = []
         self.checks: list[Callable[[], bool]] = []
         self._labels: list[str] = []
         self._check_labels: list[str] = []
-        self._names = executed.names()
-        self._readable = self._names.attributes | self._names.strings
+        self.tensors: dict[int, Tensor] = {}
+        self._open: set[int] = set()
+        self._known: set[tuple[int, Any]] = set()
         self._seen: dict[int, Any] = {}
+        self._classes: dict[type, list[Any]] = {}
         self._waiting: list[tuple[Any, str]] = []
         self._visit(function, getattr(function, "__name__", type(function).__name__))
-        for found in executed.functions():
+        for found in self._executed.functions():
             self._visit(found, found.__name__)
-        for code, names in executed.user_codes().items():
-            self._visit_globals(names_of(code).globals, names)
-        for value in executed.objects.values():
+        for code, scope in self._executed.own.items():
+            self._visit_globals(names_of(code), scope)
+        for value in self._executed.objects():
             self._visit(value, type(value).__name__)
+        for setting in self._executed.settings:
+            self._visit_setting(setting)
         while self._waiting:
-            self._open(*self._waiting.pop())
+            self._visit_parts(*self._waiting.pop())
 
     def broken(self) -> str | None:
         """The name of the first value that has changed, or None."""
-        for (container, key, value), label in zip(self.entries, self._labels, strict=True):
-            if not _holds(container, key, value):
+        for entry, label in zip(self.entries, self._labels, strict=True):
+            if not holds(entry):
                 return label
         for check, label in zip(self.checks, self._check_labels, strict=True):
             if not check():
@@ -87,46 +152,53 @@ class Guards:
         """Whether the guards hold that the engine does not check."""
         return all([check() for check in self.checks])
 
-    def restore(self) -> None:
-        """Restore the values that have changed, in cells, dicts and lists."""
-        for container, key, value in self.entries:
-            if key is None or _holds(container, key, value):
-                continue
-            if isinstance(container, CellType):
-                container.cell_contents = value
-            elif isinstance(container, dict) and value is _MISSING:
-                container.pop(key, None)
-            elif isinstance(container, (dict, list)):
-                container[key] = value
-
-    # -- finding ------------------------------------------------------------------------------
-
-    def _visit(self, value: Any, name: str) -> None:
-        """Queue a value, whose parts are then guarded."""
-        if isinstance(value, _OPAQUE) or id(value) in self._seen:
-            return
-        self._seen[id(value)] = value
-        self._waiting.append((value, name))
+    # -- guards -------------------------------------------------------------------------------
 
     def _guard(self, container: Any, key: Any, name: str) -> None:
-        value = _look(container, key)
-        if isinstance(container, dict) and type(container) is not dict:
-            self._check(lambda: _holds(container, key, value), name)
-        else:
+        """Guard one value, and what it consists of."""
+        value = look(container, key)
+        self._add(container, key, value, name)
+        self._visit(value, name)
+
+    def _add(self, container: Any, key: Any, value: Any, name: str) -> None:
+        known = (id(container), id(key) if isinstance(key, (type, CodeType)) else key)
+        if known not in self._known:
+            self._known.add(known)
             self.entries.append((container, key, value))
             self._labels.append(name)
-        self._visit(value, name)
 
     def _check(self, check: Callable[[], bool], name: str) -> None:
         self.checks.append(check)
         self._check_labels.append(name)
 
-    def _open(self, value: Any, name: str) -> None:
+    def _refuse(self, what: str, given: str | None = None) -> None:
+        raise CaptureError(
+            f"a compiled function reads {what}, which could change unnoticed",
+            given=given,
+            instead="Pass what it needs as an argument: numbers as a tensor, with cr.tensor(x).",
+        )
+
+    # -- values -------------------------------------------------------------------------------
+
+    def _visit(self, value: Any, name: str) -> None:
+        """Queue a value, whose parts are then guarded."""
+        if isinstance(value, Tensor):
+            self.tensors[id(value)] = value
+        opaque = isinstance(value, _OPAQUE) and not type(value).__dictoffset__
+        if value is MISSING or opaque or type(value) is Tensor or id(value) in self._seen:
+            return
+        self._seen[id(value)] = value
+        self._waiting.append((value, name))
+
+    def _visit_parts(self, value: Any, name: str) -> None:
         """Guard the parts of a value: its elements, attributes or code."""
+        home = (value if isinstance(value, type) else type(value)).__module__
+        if home in _SETTINGS:
+            self._visit_setting(getattr(sys.modules[home], _SETTINGS[home]))
         if isinstance(value, FunctionType):
-            self._open_function(value)
-        elif isinstance(value, MethodType):
-            self._visit(value.__func__, name)
+            self._visit_function(value)
+        elif isinstance(value, (MethodType, BuiltinFunctionType, MethodWrapperType)):
+            self._visit(getattr(value, "__func__", None), name)
             self._visit(value.__self__, name.rpartition(".")[0] or "self")
         elif isinstance(value, Unguarded):
             self._visit(getattr(value, "__wrapped__", None), name)
@@ -138,184 +210,188 @@ class Guards:
         elif isinstance(value, property):
             self._visit(value.fget, name)
         elif isinstance(value, ModuleType):
-            self._open_module(value, name)
+            self._visit_module(value, name)
         elif isinstance(value, type):
-            self._open_class(value, name)
-        elif isinstance(value, (dict, list, tuple)):
-            self._open_container(value, name)
-            if type(value) not in (dict, list, tuple):
-                self._open_object(value, name)
-        elif isinstance(value, (set, frozenset, deque)):
-            self._open_collection(value, name)
+            self._visit_type(value, value)
+            self._visit_type(value, type(value))
         elif isinstance(value, np.ndarray):
-            self._open_array(value, name)
+            self._visit_array(value, name)
         elif isinstance(value, (random.Random, np.random.Generator, np.random.RandomState)):
-            state = _random_state(value)
-            self._check(lambda: _random_state(value) == state, f"the state of {name}")
+            self._visit_hidden(value, random_state, f"{STATE}{name}", name)
+        elif isinstance(value, (dict, list, tuple)):
+            self._visit_container(value, name)
         else:
-            self._open_object(value, name)
+            self._visit_object(value, name)
 
-    def _open_function(self, function: FunctionType) -> None:
-        self._visit(getattr(function, "__wrapped__", None), function.__name__)
-        cells = function.__closure__ or ()
-        for key, cell in zip(function.__code__.co_freevars, cells, strict=True):
+    def _visit_function(self, function: FunctionType) -> None:
+        """Guard what a function consists of and, if it ran, what it reads."""
+        code, name, scope = function.__code__, function.__name__, function.__globals__
+        self._visit(getattr(function, "__wrapped__", None), name)
+        for key in self._own.attributes & vars(FunctionType).keys():
+            self._guard(function, key, f"{name}.{key}")
+        if code not in self._executed.codes:
+            self._add(function, code, (function.__defaults__, function.__kwdefaults__), name)
+            return
+        for key, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self._guard(cell, None, key)
-        if is_library(function.__code__, function.__globals__):
+        if is_library(code, scope):
             return
-        self._visit_globals(names_of(function.__code__).globals, function.__globals__)
-        self._check_defaults(function)
-        for key in self._readable & function.__dict__.keys() - {"__wrapped__"}:
-            self._guard(function.__dict__, key, f"{function.__name__}.{key}")
+        self._add(function, code, (function.__defaults__, function.__kwdefaults__), name)
+        self._visit(function.__defaults__, f"{name}'s defaults")
+        self._visit(function.__kwdefaults__, f"{name}'s defaults")
+        self._visit_globals(names_of(code), scope)
+        for key in self._read_of(function, function.__dict__.keys() - {"__wrapped__"}):
+            self._guard(function.__dict__, key, f"{name}.{key}")
 
-    def _check_defaults(self, function: FunctionType) -> None:
-        defaults, keywords = function.__defaults__, function.__kwdefaults__
-        self._visit(defaults or (), f"{function.__name__}'s defaults")
-        self._visit(keywords or {}, f"{function.__name__}'s defaults")
-        if defaults or keywords:
-            self._check(
-                lambda: function.__defaults__ is defaults and function.__kwdefaults__ is keywords,
-                f"{function.__name__}'s defaults",
-            )
-
-    def _visit_globals(self, names: Iterable[str], scope: dict[str, Any]) -> None:
-        for key in sorted(set(names) & scope.keys()):
+    def _visit_globals(self, names: Names, scope: dict[str, Any]) -> None:
+        """Guard the globals that code looks up: their values, or that there are none."""
+        if not scope:
+            return
+        if names.all_globals:
+            self._visit_container(scope, "globals()")
+        self._open |= {id(scope[key]) for key in names.open_globals & scope.keys()}
+        for key in sorted(names.globals):
             self._guard(scope, key, key)
+        for key, *attributes in names.chains:
+            self._visit_chain(scope.get(key), key, attributes)
+        for level, path in names.imports:
+            package = scope.get("__package__") or ""
+            name = importlib.util.resolve_name("." * level + path, package) if level else path
+            self._visit(sys.modules.get(name), name)
+            for key in names.attributes:
+                self._visit_chain(sys.modules.get(name), name, [key])
 
-    def _open_module(self, module: ModuleType, name: str) -> None:
-        file = getattr(module, "__file__", None)
-        if is_library_file(file) if file else module.__spec__ is not None:
+    def _visit_chain(self, value: Any, name: str, attributes: Iterable[str]) -> None:
+        """Guard what code names of a library's module: `os.environ`, `np.random.rand`."""
+        for key in attributes:
+            if not isinstance(value, ModuleType) or not is_library_module(value):
+                return
+            if key in vars(value):
+                self._guard(vars(value), key, f"{name}.{key}")
+            value, name = vars(value).get(key), f"{name}.{key}"
+
+    def _visit_module(self, module: ModuleType, name: str) -> None:
+        every = id(module) in self._open
+        if not every and is_library_module(module):
             return
-        for key in sorted(self._readable & vars(module).keys()):
+        if every:
+            self._add(vars(module), None, tuple(vars(module)), f"the names in {name}")
+        for key in sorted(vars(module) if every else self._readable & vars(module).keys()):
             self._guard(vars(module), key, f"{name}.{key}")
 
-    def _open_class(self, cls: type, name: str) -> None:
-        for base in cls.__mro__:
-            if _is_library_class(base):
-                continue
-            for key in sorted(self._readable & vars(base).keys()):
-                value = vars(base)[key]
-                self._check(_attribute_check(base, key, value), f"{base.__name__}.{key}")
-                self._visit(value, f"{base.__name__}.{key}")
+    def _visit_type(self, value: Any, cls: type) -> None:
+        """Guard the class of an object, and its attributes."""
+        of_library = isinstance(value, type) and value is not cls and is_library_class(cls)
+        if of_library or not any(map(can_change, cls.__mro__)):
+            return
+        if cls not in self._classes:
+            reads = functools.partial(self._is_read_of, cls)
+            self._classes[cls] = [engine.class_version(cls), ClassAttributes(cls, reads)]
+            for base in cls.__mro__:
+                for key in () if is_library_class(base) else self._read_of(cls, vars(base)):
+                    self._visit(vars(base)[key], f"{base.__name__}.{key}")
+        self._add(value, cls, self._classes[cls], f"an attribute of the class {cls.__name__}")
+        if not self._classes[cls][0]:
+            self._check(self._classes[cls][1].unchanged, f"the class {cls.__name__}")
 
-    def _open_container(self, value: Any, name: str) -> None:
+    def _visit_container(self, value: Any, name: str) -> None:
         if len(value) > _LARGEST_CONTAINER:
-            raise CaptureError(
-                f"a compiled function reads {name}, of {len(value)} elements, which could change",
-                instead="Pass what it needs as an argument, as a tensor.",
-            )
-        self.entries.append((value, None, len(value)))
-        self._labels.append(f"the length of {name}")
-        keys = list(value.keys()) if isinstance(value, dict) else range(len(value))
-        for key in keys:
-            self._guard(value, key, f"{name}[{key!r}]")
+            self._refuse(f"{name}, of {len(value)} elements")
+        if isinstance(value, dict) and not isinstance(value, OrderedDict):
+            self._add(value, None, tuple(value), f"the keys of {name}")
+        else:
+            self._add(value, None, len(value), f"the length of {name}")
+        for key in list(value) if isinstance(value, dict) else range(len(value)):
+            self._guard(value, key, f"{name}[{_text(key)}]")
+        if type(value) not in (dict, list, tuple):
+            self._visit_attributes(value, name)
+        if isinstance(value, OrderedDict):
+            keys = tuple(value)
+            self._check(lambda: alike(tuple(value), keys), f"the keys of {name}")
 
-    def _open_collection(self, value: Any, name: str) -> None:
-        before = type(value)(value)
-        self._check(lambda: value == before, f"the elements of {name}")
-        for item in value:
-            self._visit(item, name)
-
-    def _open_array(self, value: np.ndarray[Any, Any], name: str) -> None:
-        if not value.flags.writeable and value.flags.owndata:
+    def _visit_array(self, value: np.ndarray[Any, Any], name: str) -> None:
+        flags = value.flags
+        if not flags.writeable and flags.owndata:
+            self._check(lambda: not value.flags.writeable, f"the array {name}")
             return
         if value.nbytes > _LARGEST_ARRAY or value.dtype.hasobject:
-            raise CaptureError(
-                f"a compiled function reads the array {name}, which could change",
-                given=f"{value.dtype}{value.shape}",
-                instead="Pass it as an argument, with cr.tensor(x), or make it a tensor once, "
-                "outside.",
-            )
+            self._refuse(f"the array {name}", f"{value.dtype}{value.shape}")
         before = value.copy()
         self._check(
             lambda: value.shape == before.shape and value.tobytes() == before.tobytes(),
             f"the array {name}",
         )
 
-    def _open_object(self, value: Any, name: str) -> None:
-        """Guard the attributes that code reads by name, those of the class, and their number."""
-        self._visit(type(value), type(value).__name__)
-        attributes = getattr(value, "__dict__", None)
-        if isinstance(attributes, dict):
-            if isinstance(value, Module):
-                # Calling train(), or adding and removing a hook, creates these.
-                attributes.setdefault("training", value.training)
-                attributes.setdefault("_hooks", {})
-                self._visit(EVERYWHERE, "the hooks of all modules")
-            self.entries.append((attributes, None, len(attributes)))
-            self._labels.append(f"the attributes of {name}")
-            for key, item in list(attributes.items()):
-                if key in self._readable or isinstance(item, Module):
-                    self._guard(attributes, key, f"{name}.{key}")
-        for key in sorted(_slots(type(value)) & self._readable):
-            item = getattr(value, key, _MISSING)
-            self._check(_attribute_check(value, key, item), f"{name}.{key}")
-            self._visit(item, f"{name}.{key}")
+    def _visit_object(self, value: Any, name: str) -> None:
+        """Guard the attributes of an object, and the state that attributes do not show."""
+        self._visit_attributes(value, name)
+        if isinstance(value, ref):
+            target = value()
+            self._visit(target, name)
+            self._check(lambda: value() is target, name)
+        elif not isinstance(value, Tensor) and not is_stateless(value):
+            cls: type = type(value)
+            if hasattr(cls, "cache_info"):
+                self._visit_hidden(value, cache_state, f"the cache of {name}", name)
+            elif has_hidden_state(cls):
+                self._visit_hidden(value, hidden_state, f"{STATE}{name}", name)
 
-
-@functools.lru_cache(maxsize=4096)
-def _is_library_class(cls: type) -> bool:
-    """Whether a class belongs to this package, to NumPy or to Python itself."""
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    return is_library_file(file) if file else cls.__module__ in sys.builtin_module_names
-
-
-def _slots(cls: type) -> set[str]:
-    """The names of attributes that are stored in slots."""
-    found: set[str] = set()
-    for base in cls.__mro__:
-        slots = vars(base).get("__slots__", ())
-        if not _is_library_class(base):
-            found |= {slots} if isinstance(slots, str) else set(slots)
-    return found
-
-
-def _attribute_check(owner: Any, key: str, value: Any) -> Callable[[], bool]:
-    """A check that an attribute of a class, or one in a slot, is unchanged."""
-
-    def holds() -> bool:
-        now = (
-            vars(owner).get(key, _MISSING)
-            if isinstance(owner, type)
-            else getattr(owner, key, _MISSING)
-        )
-        return now is value or _equal(now, value)
-
-    return holds
-
-
-def _random_state(generator: Any) -> str:
-    if isinstance(generator, np.random.Generator):
-        return repr(generator.bit_generator.state)
-    is_python = isinstance(generator, random.Random)
-    return repr(generator.getstate() if is_python else generator.get_state())
-
-
-def _look(container: Any, key: Any) -> Any:
-    if isinstance(container, CellType):
+    def _visit_hidden(
+        self, value: Any, state_of: Callable[[Any], Any], label: str, name: str
+    ) -> None:
         try:
-            return container.cell_contents
-        except ValueError:
-            return _MISSING
-    if key is None:
-        return len(container)
-    if isinstance(container, dict):
-        return dict.get(container, key, _MISSING)
-    if isinstance(container, (list, tuple)):
-        return container[key] if key < len(container) else _MISSING
-    return getattr(container, key, _MISSING)
+            state = state_of(value)
+        except (NotImplementedError, TypeError, ValueError):
+            self._refuse(name, type(value).__name__)
+            return
+        if sys.getsizeof(value) > _LARGEST_ARRAY:
+            self._refuse(name, f"{type(value).__name__} of {sys.getsizeof(value)} bytes")
+        self._check(lambda: alike(state_of(value), state), label)
+        if isinstance(value, (attrgetter, methodcaller)):
+            self._given |= {part for x in state[1] if isinstance(x, str) for part in x.split(".")}
+        for part in state if isinstance(state, tuple) else ():
+            self._visit(part, name)
+
+    def _visit_setting(self, function: Callable[[], Any]) -> None:
+        """Guard what a function in C returns, which depends only on the state of the process."""
+        setting, name = function(), f"what {function.__name__}() returns"
+        if not is_stateless(setting):
+            self._check(lambda: alike(function(), setting), name)
+            self._visit(setting, name)
+
+    def _visit_attributes(self, value: Any, name: str) -> None:
+        """Guard the class of an object, the attributes that code reads, and their number."""
+        cls: type = type(value)
+        if not isinstance(value, Tensor) or not is_library_class(cls):
+            self._visit_type(value, cls)
+        attributes = attributes_of(value)
+        if isinstance(value, Module):
+            # Calling train(), or adding and removing a hook, creates these.
+            attributes.setdefault("training", value.training)
+            attributes.setdefault("_hooks", {})
+            self._visit(EVERYWHERE, "the hooks of all modules")
+        if type(value).__dictoffset__:
+            every = id(value) in self._open or self._own.computes
+            keys = tuple(attributes) if every else len(attributes)
+            self._add(attributes, None, keys, f"the attributes of {name}")
+        for key, item in list(attributes.items()):
+            if (id(attributes), key) in self._ignored:
+                continue
+            if isinstance(item, Module) or self._is_read_of(value, key):
+                self._guard(attributes, key, f"{name}.{key}")
+        if not isinstance(value, Tensor):
+            reads = functools.partial(self._is_read_of, value)
+            for key, slot in slots_of(type(value), reads).items():
+                self._guard(value, slot, f"{name}.{key}")
+
+    def _read_of(self, value: Any, names: Iterable[str]) -> list[str]:
+        """Those of an object's attributes that code may read."""
+        return [name for name in sorted(names) if self._is_read_of(value, name)]
+
+    def _is_read_of(self, value: Any, name: str) -> bool:
+        return name in self._readable or self._own.computes or id(value) in self._open
 
 
-def _holds(container: Any, key: Any, value: Any) -> bool:
-    now = _look(container, key)
-    return now is value or _equal(now, value)
-
-
-def _equal(now: Any, value: Any) -> bool:
-    """Whether two objects are equal plain values, or the same method. NaN equals NaN."""
-    if isinstance(now, MethodType) and isinstance(value, MethodType):
-        return now.__func__ is value.__func__ and now.__self__ is value.__self__
-    if type(now) is not type(value) or not isinstance(value, _PLAIN):
-        return False
-    if isinstance(now, float) and isinstance(value, float):
-        return now.hex() == value.hex()
-    return bool(now == value) or (now != now and value != value)
+def _text(key: Any) -> str:
+    """A key in the name of a value."""
+    return repr(key) if isinstance(key, PLAIN) else f"a {type(key).__name__}"

@@ -2,26 +2,34 @@
 
 A program cannot repeat what Python does at each call, such as drawing a number, counting, advancing
 an iterator or appending to a list. A second run of the function detects it: as a change of guarded
-values, of the state of Python's and NumPy's random numbers, or of the graph.
+values, of the state of Python's and NumPy's random numbers, or of the graph. A function whose first
+run prepares something, such as the state of an optimizer, runs eagerly once before it is captured.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
+from chainrule import tree
 from chainrule.compiler.executed import Executed
 from chainrule.compiler.guards import Guards
+from chainrule.compiler.snapshot import Snapshot
 from chainrule.compiler.trace import Trace, capture
 from chainrule.errors import CaptureError
 from chainrule.graph import Graph, Value
+from chainrule.tensor import Tensor
 
 _MOST_CAPTURES = 3
-"""The most runs. The first may create state, so that only the next two are equal."""
+"""The most runs. If only the first two differ, the first has created state for later runs."""
+
+
+class FirstRunDiffers(Exception):
+    """The first run of a function prepares something for later runs, and does something else."""
 
 
 def repeatable_capture(
@@ -30,43 +38,91 @@ def repeatable_capture(
     """A trace of the function, and the guards of the values that it has read.
 
     Raises CaptureError if the function changes Python values, or if it does something else each
-    time it runs. After an error, Python values that have changed are restored where possible.
+    time it runs, and FirstRunDiffers if only its first run does something else. After an error,
+    Python values that have changed are restored where possible.
     """
-    before = Guards(function, Executed.reachable(function))
+    before = Snapshot(function)
     try:
-        return _captured(function, args, named)
+        return _captured(function, args, named, before)
     except Exception:
         before.restore()
         raise
 
 
 def _captured(
-    function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
+    function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], before: Snapshot
 ) -> tuple[Trace, Guards]:
     chance = random.getstate(), np.random.get_state()
+    executed = Executed()
+    executed.add_objects(leaves := tree.flatten((args, named)))
+    state: set[int] = set()
     previous: tuple[Trace, Guards] | None = None
-    difference = None
-    for _ in range(_MOST_CAPTURES):
-        with Executed() as executed:
-            trace = capture(function, args, named, with_pullback=True)
+    differences: list[str | None] = []
+    while len(differences) < _MOST_CAPTURES - 1:
+        with executed:
+            trace = capture(function, args, named, True, executed.release, state)
         _refuse_chance(*chance)
+        changed = before.lost() if previous is None else previous[1].broken()
+        if changed is not None:
+            raise CaptureError(
+                f"a compiled function changes {changed} when it runs; a program cannot do that",
+                instead="Keep it in a tensor and change that with assign, or change it outside "
+                "of the compiled function.",
+            )
+        guards = Guards(function, executed)
+        if also := _state_among(leaves, trace, guards) - state:
+            state |= also
+            previous, differences = None, []
+            continue
         if previous is not None:
-            changed = previous[1].broken()
-            if changed is not None:
-                raise CaptureError(
-                    f"a compiled function changes {changed} when it runs; a program cannot do that",
-                    instead="Keep it in a tensor and change that with assign, or change it outside "
-                    "of the compiled function.",
-                )
-            difference = difference_of(previous[0], trace)
-            if difference is None:
-                return trace, previous[1]
-        previous = trace, Guards(function, executed)
+            differences.append(difference_of(previous[0], trace))
+            if differences[0] is None:
+                _refuse_outside(executed)
+                return (trace, guards) if not trace.swaps else _separated(trace, function, executed)
+            if differences[-1] is None:
+                raise FirstRunDiffers
+        previous = trace, guards
     raise CaptureError(
-        f"a compiled function does something else each time it runs: {difference}",
+        f"a compiled function does something else each time it runs: {differences[-1]}",
         instead="Draw with cr.rand and the like, keep counters in tensors, and pass what changes "
         "as an argument.",
     )
+
+
+def _separated(
+    trace: Trace, function: Callable[..., Any], executed: Executed
+) -> tuple[Trace, Guards]:
+    """A trace whose attributes that are set to other tensors have state of their own, and guards
+    that do not watch them."""
+    replaced = {id(swap.state): swap.name for swap in trace.swaps}
+    trace.separate()
+    guards = Guards(function, executed, {(id(s.attributes), s.name) for s in trace.swaps})
+    for key in replaced.keys() & guards.tensors.keys():
+        raise CaptureError(
+            f"a compiled function sets {replaced[key]} to another tensor, and reaches the previous "
+            "one in another way too",
+            instead=f"Write into it: self.{replaced[key]}.copy_(value).",
+        )
+    return trace, guards
+
+
+def _state_among(leaves: Sequence[Any], trace: Trace, guards: Guards) -> set[int]:
+    """The ids of the arguments that are state: the function reaches them in another way too, or
+    uses their gradients."""
+    tensors = [x for x in leaves if isinstance(x, Tensor)]
+    reached = {id(slot.tensor) for slot in [*trace.reads, *trace.writes]} | guards.tensors.keys()
+    used = {id(tensors[number]) for number in trace.with_grad}
+    return {id(x) for x in tensors if id(x) in reached} | used
+
+
+def _refuse_outside(executed: Executed) -> None:
+    """Refuse calls of clocks, files and the like, whose results a program would repeat."""
+    if executed.outside:
+        raise CaptureError(
+            f"a compiled function calls {executed.outside[0]}, and would use the same result at "
+            "each call",
+            instead="Call it outside of the compiled function, and pass the result as an argument.",
+        )
 
 
 def _refuse_chance(python: Any, numpy: Any) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from chainrule import tape, tree
+from chainrule.compiler.arguments import Symbols, contents, labels_of, refuse_changes
 from chainrule.compiler.capture import Capture, Slot
 from chainrule.compiler.leaks import refuse_leaks
+from chainrule.compiler.shared import Result, Shared, carries, placed, shared
 from chainrule.graph import Graph, Value
-from chainrule.primitive import Array, Spec
+from chainrule.nn.module import Module
+from chainrule.primitive import Array
 from chainrule.settings import use
 from chainrule.tensor import Tensor, differentiate, wrap
 
@@ -43,9 +46,13 @@ class Trace:
     reads, writes, cleared: the state that is read, that is written, and gradients set to None.
     without_grad: tensors that had no gradient when the function read it.
     requirements: the error of each condition.
-    arguments: the numbers of the tensor arguments that are written.
-    structure: the value that the function returned, with `RESULT` in place of its tensors.
+    given: the numbers of the tensor arguments that are inputs. The others are state.
+    arguments: the numbers of those that are written.
+    with_grad: the numbers of those whose gradients are read or written.
+    structure: the value that the function returned. In place of its tensors it has Result, or
+        Shared for those that share numbers with others.
     pullback: the derivative, if results carry gradients and it was asked for.
+    swaps: attributes of modules that are set to other tensors.
     """
 
     graph: Graph
@@ -54,20 +61,26 @@ class Trace:
     cleared: list[Slot]
     without_grad: list[Tensor]
     requirements: list[Exception]
+    given: list[int]
     arguments: list[int]
+    with_grad: set[int]
     structure: Any
     pullback: Pullback | None = None
+    swaps: list[Swap] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        shape = self.structure
-        self._is_flat = type(shape) is tuple and all(x is RESULT for x in shape)
-        self.results = sum(x is RESULT for x in tree.flatten(shape))
+        places = tree.flatten(self.structure)
+        roots = [x.root if isinstance(x, Shared) else x for x in places]
+        self.results = len({x for x in roots if isinstance(x, Result)})
+        flat = tuple([Result(i) for i in range(self.results)])
+        self._is_one, self._is_flat = self.structure == Result(0), self.structure == flat
+        self.needs_leaves = any(isinstance(x, Shared) for x in places)
 
     def __call__(self, *args: Any) -> Any:
         tensors = [leaf for leaf in tree.flatten(args) if isinstance(leaf, Tensor)]
         arrays = [x._numbers("a trace") for x in tensors]
         results = self.graph.run(*arrays, *[slot.load() for slot in self.reads])
-        return self.answer(self.finish(results), tensors)[0]
+        return self.answer(self.finish(results), tensors)
 
     def finish(self, results: list[Array]) -> list[Array]:
         """Check the conditions and write the state. Returns the outputs before these."""
@@ -82,20 +95,43 @@ class Trace:
             slot.tensor._grad = None
         return results[:required]
 
-    def answer(self, arrays: Sequence[Array], leaves: Sequence[Tensor]) -> tuple[Any, list[Tensor]]:
-        """The value that the function returned, with tensors of these arrays; and these tensors.
-        Writes the new values of arguments."""
+    def answer(
+        self,
+        arrays: Sequence[Array],
+        leaves: Sequence[Tensor],
+        record: Callable[[Sequence[Tensor]], Any] = lambda tensors: None,
+    ) -> Any:
+        """The value that the function returned, with tensors of these arrays, after `record` has
+        recorded them on the tape. Writes the new values of arguments."""
         written = self.results + len(self.arguments)
         for number, array in zip(self.arguments, arrays[self.results : written], strict=True):
             Slot(leaves[number]).store(array)
         tensors = [wrap(array) for array in arrays[: self.results]]
-        if self.structure is RESULT:
-            return tensors[0], tensors
+        record(tensors)
+        if self._is_one:
+            return tensors[0]
         if self._is_flat:
-            return tuple(tensors), tensors
-        supply = iter(tensors)
-        value = tree.map_leaves(lambda y: next(supply) if y is RESULT else y, self.structure)
-        return value, tensors
+            return tuple(tensors)
+
+        def result(y: Any) -> Any:
+            if isinstance(y, Shared):
+                return y.tensor(leaves, tensors)
+            return tensors[y.number] if isinstance(y, Result) else y
+
+        return tree.map_leaves(result, self.structure)
+
+    def separate(self) -> None:
+        """Give each attribute that is set to another tensor a piece of state of its own.
+
+        The tensor that it was set to before keeps its numbers, as in eager code.
+        """
+        for swap in self.swaps:
+            old, swap.state = swap.state, wrap(swap.state._data)
+            for slots in (self.reads, self.writes):
+                slots[:] = [
+                    replace(s, tensor=swap.state) if s.tensor is old and not s.is_grad else s
+                    for s in slots
+                ]
 
     def __str__(self) -> str:
         return str(self.graph)
@@ -103,8 +139,18 @@ class Trace:
     __repr__ = __str__
 
 
-RESULT = object()
-"""Marks the place of a tensor in the structure that a function returned."""
+@dataclass(eq=False)
+class Swap:
+    """An attribute of a module that a function sets to another tensor of the same spec.
+
+    state: the tensor in which a program reads and writes its numbers.
+    value: the tensor that it is set to, if that shares numbers with an argument or with state.
+    """
+
+    attributes: dict[str, Any]
+    name: str
+    state: Tensor
+    value: Shared | None
 
 
 def trace(function: Callable[..., Any]) -> Callable[..., Trace]:
@@ -134,49 +180,60 @@ def capture(
     specs: tuple[Any, ...],
     named: dict[str, Any] | None = None,
     with_pullback: bool = False,
+    at_end: Callable[[], Any] = lambda: None,
+    state: Set[int] = frozenset(),
 ) -> Trace:
     """Run `function` under a capture; see `trace`. Other arguments are passed on unchanged.
 
-    `with_pullback`: also capture the derivative of results that carry gradients.
+    with_pullback: also capture the derivative of results that carry gradients.
+    at_end: is called before the search for leaks.
+    state: the ids of tensors among the arguments that are state, which the function also reaches
+        in another way.
     """
     interpreter = Capture(_state_labels(function))
-    given = (specs, named or {})
-    names = iter(_argument_labels(function, specs, named or {}))
-
-    def symbol(leaf: Any) -> Any:
-        name = next(names)
-        if not isinstance(leaf, (Spec, Tensor)):
-            return leaf
-        tensor = wrap(Value(leaf if isinstance(leaf, Spec) else leaf.spec, name))
-        tensor._requires_grad = isinstance(leaf, Tensor) and leaf._requires_grad
-        return tensor
-
-    arguments = tree.map_leaves(symbol, given)
-    symbols = [x for x in tree.flatten(arguments) if isinstance(x, Tensor)]
-    initial = interpreter.graph.inputs = [x._data for x in symbols]
+    symbols = Symbols(labels_of(function, specs, named or {}), state)
+    arguments = tree.map_leaves(symbols.of, (specs, named or {}))
+    interpreter.graph.inputs = symbols.inputs.copy()
+    interpreter.arguments = symbols.numbers()
+    before = contents(arguments)
     with use(interpreter=interpreter):
         result = function(*arguments[0], **arguments[1])
-        found = [y for y in tree.flatten(result) if isinstance(y, Tensor)]
+        refuse_changes(before, arguments)
+        structure, found = _returned(result, interpreter.arguments if with_pullback else None)
         outputs = [interpreter.read(y) for y in found]
-        structure = tree.map_leaves(lambda y: RESULT if isinstance(y, Tensor) else y, result)
-        changed = [i for i, x in enumerate(symbols) if x._data is not initial[i]]
-        outputs += [symbols[i]._data for i in changed]
-        interpreter.put_back()
-        pullback = _pull_back(interpreter, found, symbols) if with_pullback else None
+        changed = symbols.changed()
+        outputs += [symbols.tensors[i]._data for i in changed]
+        swaps = [
+            Swap(attributes, name, old, shared(new, interpreter.arguments))
+            for attributes, name, old, new in interpreter.put_back()
+        ]
+        pullback = _pull_back(interpreter, found) if with_pullback else None
     if pullback is not None:
         outputs += pullback.graph.inputs[: len(pullback.graph.inputs) - len(pullback.results)]
+    given = [*symbols.given]
     del result, arguments, symbols, found
     written = interpreter.written()
     interpreter.let_go()
+    at_end()
     refuse_leaks(interpreter, outputs, written)
-    return _assemble(interpreter, outputs, written, changed, structure, pullback)
+    trace = _assemble(interpreter, outputs, written, given, changed, structure)
+    trace.pullback, trace.swaps = pullback, swaps
+    return trace
 
 
-def _pull_back(
-    interpreter: Capture, found: Sequence[Tensor], symbols: Sequence[Tensor]
-) -> Pullback | None:
+def _returned(result: Any, numbers: dict[int, int] | None) -> tuple[Any, list[Tensor]]:
+    """The structure of a trace whose function returns `result`, and the outputs of its program."""
+    found = [y for y in tree.flatten(result) if isinstance(y, Tensor)]
+    places: Sequence[Any] = [*map(Result, range(len(found)))]
+    if numbers is not None:
+        places, found = placed(found, numbers)
+    supply = iter(places)
+    return tree.map_leaves(lambda y: next(supply) if isinstance(y, Tensor) else y, result), found
+
+
+def _pull_back(interpreter: Capture, found: Sequence[Tensor]) -> Pullback | None:
     """Capture the derivative of results that carry gradients, as a graph of its own; or None."""
-    results = [i for i, y in enumerate(found) if y._node is not None and y._node.saved is not None]
+    results = [i for i, y in enumerate(found) if carries(y)]
     if not results:
         return None
     graph, forward = interpreter.graph, len(interpreter.graph.equations)
@@ -191,7 +248,6 @@ def _pull_back(
     made = {v for e in backward for v in e.outputs} | {y._data for y in upstream}
     used = [v for e in backward for v in e.inputs] + [v for v in gradients if v is not None]
     saved = [v for v in dict.fromkeys(used) if v not in made and v not in graph.constants]
-    positions = {id(x): i for i, x in enumerate(symbols)}
     reached = [i for i, v in enumerate(gradients) if v is not None]
     return Pullback(
         Graph(
@@ -201,7 +257,7 @@ def _pull_back(
             [v for v in gradients if v is not None],
         ).check(),
         results,
-        [positions.get(id(leaves[i]), leaves[i]) for i in reached],
+        [interpreter.arguments.get(id(leaves[i]), leaves[i]) for i in reached],
     )
 
 
@@ -209,9 +265,9 @@ def _assemble(
     interpreter: Capture,
     outputs: list[Value],
     written: list[tuple[Slot, Value | None]],
+    given: list[int],
     changed: list[int],
     structure: Any,
-    pullback: Pullback | None,
 ) -> Trace:
     """Finish the graph. Tensors that were read are state, or constants if they no longer exist."""
     graph = interpreter.graph
@@ -233,23 +289,10 @@ def _assemble(
     cleared = [slot for slot, value in written if value is None]
     gradients = interpreter.gradients.values()
     absent = [g.slot.tensor for g in gradients if g.was_read and g.before is None]
+    with_grad = interpreter.with_grad
     return Trace(
-        graph.check(), reads, writes, cleared, absent, errors, changed, structure, pullback
+        graph.check(), reads, writes, cleared, absent, errors, given, changed, with_grad, structure
     )
-
-
-def _argument_labels(
-    function: Callable[..., Any], specs: tuple[Any, ...], named: dict[str, Any]
-) -> list[str]:
-    """The names of the function's parameters, one for each leaf of the arguments."""
-    target = getattr(function, "forward", function)
-    try:
-        names = list(inspect.signature(target).parameters)
-    except (TypeError, ValueError):
-        names = []
-    names += [f"x{i}" for i in range(len(names), len(specs))]
-    given = [*zip(names, specs, strict=False), *named.items()]
-    return [name for name, spec in given for _ in tree.flatten(spec)]
 
 
 def _state_labels(function: Callable[..., Any]) -> dict[int, str]:
@@ -263,7 +306,7 @@ def _state_labels(function: Callable[..., Any]) -> dict[int, str]:
     for name, value in visible.items():
         if isinstance(value, Tensor):
             labels[id(value)] = name
-        elif not isinstance(value, type) and hasattr(value, "named_parameters"):
+        elif isinstance(value, Module):
             for path, tensor in [*value.named_parameters(), *value.named_buffers()]:
                 labels[id(tensor)] = path
     return labels

@@ -28,7 +28,7 @@ from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
 from chainrule.engine.evaluate import copy, evaluator, forget_calls, run, run_native
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
 from chainrule.engine.lowering import LAYERS, is_fusible, is_sweep, lower, steps_of
-from chainrule.engine.native import available, module, native_replay, why_not
+from chainrule.engine.native import available, class_version, module, native_replay, why_not
 from chainrule.engine.program import (
     Buffer,
     Instruction,
@@ -55,6 +55,7 @@ __all__ = [
     "Unmet",
     "arena",
     "available",
+    "class_version",
     "constant",
     "copy",
     "default_threads",

@@ -35,5 +35,8 @@ def module() -> ModuleType:
 
 native_evaluate: Any = getattr(_native, "evaluate", None)
 native_replay: Any = getattr(_native, "replay", None)
-"""`evaluate(variants, arrays)` and `replay(record, arguments)`; see prepared.h and doors.h in
-engine/cpp/runtime. They run for every op and every step, so their look-up is done once, here."""
+class_version: Any = getattr(_native, "class_version", lambda cls: -1)
+"""`evaluate(variants, arrays)`, `replay(record, arguments)` and `class_version(cls)`.
+
+See prepared.h and doors.h in engine/cpp/runtime. They run for every op and every step, so their
+look-up is done once, here."""

@@ -167,7 +167,7 @@ class Program:
 
     def replayed(self, *parts: Any) -> tuple[Any, ...]:
         """The record that `native_replay` takes. The caller passes its parts: tensor type, pattern,
-        watched, state, own, spares; see engine/cpp/runtime/doors.h."""
+        limits, watched, state, own, spares; see engine/cpp/runtime/doors.h."""
         *found, spares = parts
         return (self._native, *found, self._reference, spares)
 

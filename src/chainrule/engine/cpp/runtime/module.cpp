@@ -80,6 +80,7 @@ NB_MODULE(_native, m) {
     // Compiled functions keep their programs until the interpreter exits, which is not a leak.
     nb::set_leak_warnings(false);
     if (PyModule_AddFunctions(m.ptr(), doors) != 0) throw nb::python_error();
+    m.def("class_version", [](nb::type_object cls) { return class_version(cls.ptr()); });
     m.def("thread_count", &thread_count);
     m.def("set_thread_count", &set_thread_count);
     m.def("instruction_set", [] { return chosen_set().name; });

@@ -60,6 +60,7 @@ class Program {
     // From this instruction on, Ctrl-C does not interrupt a run.
     std::size_t committed = SIZE_MAX;
     std::string problem;  // why the last add_… failed, or empty
+    std::vector<PyObject*> arguments;  // the tensors of the present call, borrowed
 
   private:
     struct Base {

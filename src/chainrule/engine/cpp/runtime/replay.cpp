@@ -1,7 +1,7 @@
 // One call of a compiled function without Python code: check the guards, find the arrays, bind them
 // to the slots, run the program.
 //
-// It reads and writes four attributes of Tensor by name (see tensor.py). It stores nothing between
+// It reads and writes five attributes of Tensor by name (see tensor.py). It stores nothing between
 // calls: the caller owns all objects (see compiler/executable.py).
 #include <cstring>
 
@@ -17,6 +17,7 @@ struct Names {
     PyObject* grad = PyUnicode_InternFromString("_grad");
     PyObject* version = PyUnicode_InternFromString("_version");
     PyObject* requires_grad = PyUnicode_InternFromString("_requires_grad");
+    PyObject* alias = PyUnicode_InternFromString("_alias");
 };
 
 const Names& names() {
@@ -54,17 +55,60 @@ Answer equal(PyObject* now, PyObject* then) {
     return same < 0 ? Answer::error : same ? Answer::yes : Answer::no;
 }
 
-// (container, key, value): whether container[key] is still `value`. The key None means the length.
+// Whether the keys of a dict are still these, in this order.
+Answer same_keys(PyObject* dict, PyObject* keys) {
+    if (PyDict_GET_SIZE(dict) != PyTuple_GET_SIZE(keys)) return Answer::no;
+    Py_ssize_t at = 0;
+    PyObject *key, *value;
+    for (Py_ssize_t i = 0; PyDict_Next(dict, &at, &key, &value); ++i) {
+        const Answer answer = equal(key, PyTuple_GET_ITEM(keys, i));
+        if (answer != Answer::yes) return answer;
+    }
+    return Answer::yes;
+}
+
+// Whether the code and the defaults of a function are still these.
+Answer same_function(PyObject* function, PyObject* code, PyObject* defaults) {
+    const auto now = [](PyObject* found) { return found ? found : Py_None; };
+    const bool same =
+        PyFunction_GET_CODE(function) == code &&
+        now(PyFunction_GET_DEFAULTS(function)) == PyTuple_GET_ITEM(defaults, 0) &&
+        now(PyFunction_GET_KW_DEFAULTS(function)) == PyTuple_GET_ITEM(defaults, 1);
+    return same ? Answer::yes : Answer::no;
+}
+
+// Whether an object still has this class, or is the class itself, of this version.
+Answer same_class(PyObject* object, PyObject* cls, PyObject* versions) {
+    if (object != cls && Py_TYPE(object) != reinterpret_cast<PyTypeObject*>(cls)) return Answer::no;
+    const i64 version = PyLong_AsLongLong(PyList_GET_ITEM(versions, 0));
+    return version == class_version(cls) ? Answer::yes : Answer::no;
+}
+
+// Whether a slot of an object, which a descriptor reads, still has this value.
+Answer equal_slot(PyObject* object, PyObject* descriptor, PyObject* value) {
+    PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(object));
+    const Held now(Py_TYPE(descriptor)->tp_descr_get(descriptor, object, type));
+    if (!now && !PyErr_ExceptionMatches(PyExc_AttributeError)) return Answer::error;
+    if (!now) PyErr_Clear();
+    return equal(now, value);
+}
+
+// (container, key, value): whether an entry still holds. Its forms: see compiler/lookup.py.
 Answer unchanged(PyObject* entry) {
     PyObject *container = PyTuple_GET_ITEM(entry, 0), *key = PyTuple_GET_ITEM(entry, 1);
     PyObject* value = PyTuple_GET_ITEM(entry, 2);
     if (PyCell_Check(container)) return equal(PyCell_GET(container), value);
+    if (PyType_Check(key) && PyList_CheckExact(value)) return same_class(container, key, value);
+    if (PyCode_Check(key) && PyFunction_Check(container))
+        return same_function(container, key, value);
     if (key == Py_None) {
+        if (PyTuple_Check(value)) return same_keys(container, value);
         const Py_ssize_t n = PyObject_Size(container);
         if (n < 0) return Answer::error;
         return n == PyLong_AsSsize_t(value) ? Answer::yes : Answer::no;
     }
-    if (PyDict_CheckExact(container)) {
+    if (Py_IS_TYPE(key, &PyMemberDescr_Type)) return equal_slot(container, key, value);
+    if (PyDict_Check(container)) {
         PyObject* now = PyDict_GetItemWithError(container, key);
         return !now && PyErr_Occurred() ? Answer::error : equal(now, value);
     }
@@ -76,10 +120,19 @@ Answer unchanged(PyObject* entry) {
     return now ? equal(now, value) : Answer::error;
 }
 
-// Compares the arguments with their pattern, and binds the array of each tensor to the next slot.
+// Compares the arguments with their pattern and their limits (see doors.h), and binds the array of
+// each tensor to the next slot.
 class Arguments {
   public:
-    Arguments(Program& program, PyObject* tensor_type) : program_(program), type_(tensor_type) {}
+    Arguments(Program& program, PyObject* tensor_type, PyObject* limits)
+        : program_(program),
+          type_(tensor_type),
+          firsts_(PyTuple_GET_ITEM(limits, 0)),
+          known_(PyTuple_GET_ITEM(limits, 1)),
+          apart_(PyTuple_GET_ITEM(limits, 2)),
+          seen_(program.arguments) {
+        seen_.clear();
+    }
 
     Answer bind(PyObject* pattern, PyObject* value) {
         if (pattern == type_) return bind_tensor(value);
@@ -118,11 +171,30 @@ class Arguments {
         const Held array(PyObject_GetAttr(value, names().data));
         if (!wants || !array) return Answer::error;
         if (wants != Py_False || slot_ >= program_.slots()) return Answer::no;
+        const Answer allowed = within_limits(value);
+        if (allowed != Answer::yes) return allowed;
         return program_.bind(slot_++, array) ? Answer::yes : Answer::error;
     }
 
+    Answer within_limits(PyObject* tensor) {
+        if (slot_ >= PyTuple_GET_SIZE(firsts_)) return Answer::no;
+        seen_.push_back(tensor);
+        i64 first = 0;
+        while (seen_[first] != tensor) ++first;
+        if (first != PyLong_AsLongLong(PyTuple_GET_ITEM(firsts_, slot_))) return Answer::no;
+        const int is_known = PySet_Contains(known_, tensor);
+        if (is_known) return is_known < 0 ? Answer::error : Answer::no;
+        if (apart_ == Py_None) return Answer::yes;
+        const Held alias(PyObject_GetAttr(tensor, names().alias));
+        if (!alias) return Answer::error;
+        if (alias == Py_None) return Answer::yes;
+        const Held apart(PyObject_CallOneArg(apart_, tensor));
+        return !apart ? Answer::error : apart == Py_True ? Answer::yes : Answer::no;
+    }
+
     Program& program_;
-    PyObject* type_;
+    PyObject *type_, *firsts_, *known_, *apart_;
+    std::vector<PyObject*>& seen_;
     i64 slot_ = 0;
 };
 
@@ -208,20 +280,21 @@ PyObject* bind_results(Program& program, PyObject* spares) {
 
 PyObject* replay(Program& program, PyObject* record, PyObject* arguments) {
     PyObject *type = PyTuple_GET_ITEM(record, 1), *pattern = PyTuple_GET_ITEM(record, 2);
-    PyObject *watched = PyTuple_GET_ITEM(record, 3), *state = PyTuple_GET_ITEM(record, 4);
-    PyObject *own = PyTuple_GET_ITEM(record, 5), *callback = PyTuple_GET_ITEM(record, 6);
+    PyObject *limits = PyTuple_GET_ITEM(record, 3), *watched = PyTuple_GET_ITEM(record, 4);
+    PyObject *state = PyTuple_GET_ITEM(record, 5), *own = PyTuple_GET_ITEM(record, 6);
+    PyObject* callback = PyTuple_GET_ITEM(record, 7);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(watched); ++i) {
         const Answer answer = unchanged(PyTuple_GET_ITEM(watched, i));
         if (answer != Answer::yes) return miss(answer);
     }
-    Arguments leaves(program, type);
+    Arguments leaves(program, type, limits);
     const Answer fitting = leaves.bind(pattern, arguments);
     if (fitting != Answer::yes) return miss(fitting);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(state); ++i) {
         const Answer answer = bind_state(program, PyTuple_GET_ITEM(state, i), own, i);
         if (answer != Answer::yes) return miss(answer);
     }
-    PyObject* results = bind_results(program, PyTuple_GET_ITEM(record, 7));
+    PyObject* results = bind_results(program, PyTuple_GET_ITEM(record, 8));
     if (!results) return nullptr;
     PyObject* failure = run_bound(program, callback);
     if (failure != Py_None) {
@@ -235,6 +308,15 @@ PyObject* replay(Program& program, PyObject* record, PyObject* arguments) {
 }
 
 }  // namespace
+
+i64 class_version(PyObject* cls) {
+    PyTypeObject* type = reinterpret_cast<PyTypeObject*>(cls);
+    if (!type->tp_version_tag) {  // a look-up of an attribute assigns one
+        const Held found(PyObject_GetAttrString(cls, "__init__"));
+        if (!found) PyErr_Clear();
+    }
+    return type->tp_version_tag;
+}
 
 PyObject* replay_program(Program& program, PyObject* record, PyObject* arguments) {
     if (program.inside()) Py_RETURN_NOTIMPLEMENTED;
