@@ -216,6 +216,13 @@ def test_the_help_of_every_option_has_its_meaning_and_its_default() -> None:
 
 
 @pytest.mark.parametrize("width", [40, 80])
+def test_help_fits_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    for arguments in ([], *([name] for name in main.commands)):
+        assert max(map(len, call(*arguments, "--help").stdout.splitlines())) <= width, arguments
+
+
+@pytest.mark.parametrize("width", [40, 80])
 def test_commands_have_their_whole_sentence(width: int) -> None:
     shown = CliRunner().invoke(main, ["--help"], terminal_width=width).output
     assert "..." not in shown.partition("Commands:")[2]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import importlib.util
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,23 @@ def test_code_on_a_page_runs_and_prints_what_it_says(page, tmp_path, monkeypatch
             printed = out.getvalue()
         elif language == "text" and printed:
             assert CHECKER.check_output(body, printed, LENIENT), f"{page.name} printed:\n{printed}"
+
+
+def test_the_script_of_the_readme_prints_what_it_says(tmp_path):
+    """By `chainrule run`, and with PyTorch where it is installed."""
+    page = (ROOT / "README.md").read_text()
+    code, said = re.search(
+        r"(?s)```py\n(.*?)```\n\n```\n\$ chainrule run sine.py\n(.*?)```", page
+    ).groups()
+    script = tmp_path / "sine.py"
+    script.write_text(code)
+    command = [sys.executable, "-m", "chainrule", "run", str(script)]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == said
+    if importlib.util.find_spec("torch"):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            exec(compile(code, "sine.py", "exec"), {})
+        assert out.getvalue() == said
 
 
 MISTAKES = re.findall(

@@ -20,6 +20,8 @@ from chainrule.cli.course import lessons
 
 ROOT = Path(__file__).parents[2]
 LESSONS = ROOT / "lessons"
+PICTURE = "benchmarks/results/steps.png"
+"""The picture of the README, which `make bench` draws."""
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -28,7 +30,7 @@ def on_files(files: Files, config: Any) -> Files:
     made |= {f"reference/{name}.md": text for name, text in reference.pages().items()}
     for path, content in made.items():
         files.append(File.generated(config, path, content=content))
-    for path, content in lesson_files():
+    for path, content in (*lesson_files(), (PICTURE, (ROOT / PICTURE).read_bytes())):
         files.append(File.generated(config, path, content=content))
     course = next(part["Lessons"] for part in config.nav if "Lessons" in part)
     course[1:] = [f"lessons/{lesson.name}.md" for lesson in lessons(LESSONS)]

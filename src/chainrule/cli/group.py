@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -23,11 +25,33 @@ class Finite(click.FloatRange):
         return number
 
 
+class HelpFormatter(click.HelpFormatter):
+    """Help as wide as the terminal, at most 80 columns, also where it is narrow."""
+
+    def __init__(self, **options: Any) -> None:
+        columns = min(shutil.get_terminal_size().columns, options.pop("max_width", None) or 80)
+        super().__init__(width=options.pop("width", None) or max(columns - 2, 30), **options)
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        super().write_dl(rows, min(col_max, self.width // 3), col_spacing)
+
+
+class Context(click.Context):
+    """The context of all commands."""
+
+    formatter_class = HelpFormatter
+
+
 class Commands(click.Group):
     """Prints exceptions as one line on standard error; with --debug, as a traceback. Its help shows
     the whole first sentence of each command, and the default of each flag."""
 
+    context_class = Context
+
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        cmd.context_class = Context
         for option in cmd.params:
             if (
                 isinstance(option, click.Option)

@@ -136,8 +136,7 @@ _DATA = (
 @click.option(
     "--patience",
     type=POSITIVE,
-    help="Stop after this many epochs without improvement. [default: a fifth of the epochs, "
-    "at least 10, for tables; else never]",
+    help="Stop after this many epochs without improvement. [default: 20 for tables; else never]",
 )
 @click.option(
     "--seed",

@@ -169,10 +169,10 @@ def _tabular(train: ArrayDataset, outputs: int) -> ModelConfig:
 def _defaults(samples: int, model: str, images: bool) -> dict[str, Any]:
     """Hyper-parameters chosen on validation splits of digits, breast_cancer, MNIST and tables."""
     if model == "table":
-        # About 3,000 steps, except for large tables. Early stopping needs time with few samples.
+        # About 3,000 steps, except for large tables.
         batch = 32 if samples < _MANY else 128
         epochs = min(400, max(40 if samples < _MANY else 20, 3000 * batch // samples))
-        decay = {"optimizer": "adamw", "weight_decay": 0.3, "patience": max(10, epochs // 5)}
+        decay = {"optimizer": "adamw", "weight_decay": 0.3, "patience": 20}
         return {"epochs": epochs, "batch_size": batch, "lr": 2e-3, **decay}
     if model == "cnn":
         return {"epochs": 6 if samples >= _MANY else 20, "batch_size": 64, "lr": 3e-3}
