@@ -47,21 +47,26 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/.run: $(VENV)/.python pyproject.toml $(ENGINE)
-	$(BIN)/pip install --quiet -e ".[plot,images]"
+# The one target that builds the engine. Extras are installed beside it, so they do not build it again.
+$(VENV)/.built: $(VENV)/.python pyproject.toml $(ENGINE)
+	$(BIN)/pip install --quiet -e .
+	touch $@
+
+$(VENV)/.run: $(VENV)/.built
+	$(BIN)/python tools/requirements.py plot images | $(BIN)/pip install --quiet -r /dev/stdin
 	$(BIN)/python -m compileall -q src/chainrule
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.python pyproject.toml $(ENGINE)
-	$(BIN)/pip install --quiet -e ".[dev]"
+$(VENV)/.dev: $(VENV)/.built
+	$(BIN)/python tools/requirements.py dev | $(BIN)/pip install --quiet -r /dev/stdin
 	touch $@
 
 $(VENV)/.parity: $(VENV)/.dev
-	$(BIN)/pip install --quiet -e ".[dev,parity]"
+	$(BIN)/python tools/requirements.py parity | $(BIN)/pip install --quiet -r /dev/stdin
 	touch $@
 
 $(VENV)/.lessons: $(VENV)/.dev
-	$(BIN)/pip install --quiet -e ".[dev,lessons]"
+	$(BIN)/python tools/requirements.py lessons | $(BIN)/pip install --quiet -r /dev/stdin
 	touch $@
 
 $(BENCH)/.peers: pyproject.toml $(ENGINE)
