@@ -14,8 +14,9 @@ class Row:
     """One family: parameters as nested lists (numbers as they are), values to ask for.
 
     scipy: SciPy's distribution, made from the parameters as arrays. options: arguments that are no
-    tensors. close: the relative distance allowed; sums of a few special functions in float64 are
-    as close as 1e-9, of which each library has its own approximations.
+    tensors. wrong: what PyTorch computes wrongly. close: the relative distance allowed; sums of a
+    few special functions in float64 are as close as 1e-9, of which each library has its own
+    approximations.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Row:
     scipy: Callable[..., Any] | None = None
     options: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    wrong: tuple[str, ...] = ()
     close: float = 1e-9
 
     def __str__(self) -> str:
@@ -61,6 +63,9 @@ LOGITS = [-1.5, 0.25, 2.0]
 CLASSES = [[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]
 MATRIX = [[2.0, 0.5, 0.0], [0.5, 1.0, -0.25], [0.0, -0.25, 0.75]]
 FACTOR = [[1.5, 0.0, 0.0], [0.5, 1.0, 0.0], [0.25, -0.5, 0.75]]
+
+EYE = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+CORRELATED = [[1.0, 0.0, 0.0], [0.6, 0.8, 0.0], [-0.6, 0.0, 0.8]]
 
 ROWS = [
     Row("Normal", PLACES, REALS, lambda loc, scale: stats().norm(loc, scale)),
@@ -174,4 +179,29 @@ ROWS = [
     Row("MultivariateNormal", {"loc": REALS, "scale_tril": FACTOR}, REALS, note="factor"),
     Row("RelaxedBernoulli", {"temperature": 0.7, "probs": PROBS}, UNITS),
     Row("RelaxedOneHotCategorical", {"temperature": 0.7, "logits": LOGITS}, CLASSES),
+    Row("VonMises", {"loc": [-0.5, 0.0, 2.0], "concentration": [0.1, 1.0, 5.0]}, REALS, close=1e-6),
+    Row("ContinuousBernoulli", {"probs": [0.2, 0.5, 0.9]}, UNITS, close=1e-8),
+    Row("ContinuousBernoulli", {"logits": LOGITS}, UNITS, note="of logits"),
+    Row(
+        "Kumaraswamy",
+        {"concentration1": [1.5, 3.0, 0.5], "concentration0": [1.25, 3.0, 2.0]},
+        UNITS,
+        wrong=("mode",),  # NaN, of the logarithm of a negative number
+    ),
+    Row(
+        "GeneralizedPareto",
+        {"loc": [0.0, -4.0, 0.05], "scale": SCALES, "concentration": [0.25, -0.1, 0.0]},
+        POSITIVES,
+        lambda loc, scale, concentration: stats().genpareto(concentration, loc, scale),
+        wrong=("log_prob", "cdf", "icdf"),  # an error: it mixes float64 and float32
+    ),
+    Row(
+        "LowRankMultivariateNormal",
+        {"loc": LOGITS, "cov_factor": [[1.0, 0.5], [0.0, 2.0], [-1.0, 0.3]], "cov_diag": SCALES},
+        REALS,
+    ),
+    Row("Wishart", {"df": 4.5, "covariance_matrix": MATRIX}, [MATRIX, EYE]),
+    Row("Wishart", {"df": 3.5, "precision_matrix": MATRIX}, [MATRIX], note="precision"),
+    Row("Wishart", {"df": 3.5, "scale_tril": FACTOR}, [MATRIX], note="factor"),
+    Row("LKJCholesky", {"concentration": [0.5, 1.0, 3.0]}, [CORRELATED] * 3, options={"dim": 3}),
 ]

@@ -11,7 +11,7 @@ from chainrule import distributions as D
 from chainrule.distributions import constraints, transforms
 
 
-@pytest.mark.parametrize("row", table.ROWS, ids=str)
+@pytest.mark.parametrize("row", [r for r in table.ROWS if r.name != "VonMises"], ids=str)
 def test_samples_have_the_mean_that_is_given(row):
     """Within five standard errors of 2,000 samples of a fixed seed, where there is a variance."""
     d = row.make(cr)
@@ -24,6 +24,18 @@ def test_samples_have_the_mean_that_is_given(row):
     known = np.isfinite(variance)
     off = np.abs(x.mean(0) - mean)[known]
     assert (off <= 5 * np.sqrt(variance[known] / 2000)).all()
+
+
+def test_angles_have_the_direction_that_is_given():
+    """Within five standard errors of 2,000 samples of a fixed seed."""
+    d = D.VonMises(cr.tensor([0.5, -3.0]), cr.tensor([2.0, 10.0]))
+    cr.manual_seed(7)
+    x = d.sample((2000,)).numpy()
+    assert (np.abs(x) <= np.pi + 1e-6).all()
+    length = 1 - d.variance.numpy()  # the mean of cos(x − loc), whose variance is at most 1
+    off = np.cos(x - d.loc.numpy()).mean(0) - length
+    assert (np.abs(off) <= 5 / np.sqrt(2000)).all()
+    assert (np.abs(np.sin(x - d.loc.numpy()).mean(0)) <= 5 / np.sqrt(2000)).all()
 
 
 INVALID = {

@@ -34,6 +34,24 @@ TRANSFORMS = {
     "stick breaking": (lambda t, x: t.StickBreakingTransform(), VECTOR),
     "reshape": (lambda t, x: t.ReshapeTransform((2, 3), (6,)), VECTOR),
     "lower cholesky": (lambda t, x: t.LowerCholeskyTransform(), [[1.0, 2.0], [3.0, -4.0]]),
+    "positive definite": (lambda t, x: t.PositiveDefiniteTransform(), [[1.0, 2.0], [3.0, -4.0]]),
+    "correlations": (lambda t, x: t.CorrCholeskyTransform(), VECTOR),
+    "cat": (
+        lambda t, x: t.CatTransform([t.ExpTransform(), t.TanhTransform(1)], dim=1, lengths=[2, 1]),
+        VECTOR,
+    ),
+    "cat of vectors": (
+        lambda t, x: t.CatTransform(
+            [t.ExpTransform(), t.IndependentTransform(t.ExpTransform(), 1)]
+        ),
+        VECTOR,
+    ),
+    "stack": (
+        lambda t, x: t.StackTransform(
+            [t.ExpTransform(), t.SigmoidTransform(), t.identity_transform], -1
+        ),
+        VECTOR,
+    ),
     "independent": (lambda t, x: t.IndependentTransform(t.ExpTransform(), 1), VECTOR),
     "composed": (
         lambda t, x: t.ComposeTransform([t.AffineTransform(0.5, 2.0), t.SigmoidTransform()]),
@@ -112,6 +130,8 @@ CONSTRAINTS = {
     "lower_triangular": (lambda c: c.lower_triangular, [[[1.0, 0.0], [2.0, -1.0]]]),
     "lower_cholesky": (lambda c: c.lower_cholesky, [[[1.0, 0.0], [2.0, -1.0]]]),
     "corr_cholesky": (lambda c: c.corr_cholesky, [[[1.0, 0.0], [0.6, 0.8]]]),
+    "cat": (lambda c: c.cat([c.positive, c.unit_interval], -1, [2, 1]), [[1.0, -1.0, 0.5]]),
+    "stack": (lambda c: c.stack([c.positive, c.unit_interval], -1), [[1.0, 0.5], [-1.0, 2.0]]),
     "symmetric": (lambda c: c.symmetric, [[[1.0, 2.0], [2.0, 1.0]], [[1.0, 2.0], [0.0, 1.0]]]),
     "square": (lambda c: c.square, [[[1.0, 2.0], [2.0, 1.0]]]),
     "positive_definite": (
@@ -138,15 +158,16 @@ def test_constraints(name):
     "name",
     [
         "real", "positive", "greater_than", "less_than", "interval", "unit_interval", "simplex",
-        "lower_cholesky", "real_vector", "independent",
+        "lower_cholesky", "real_vector", "independent", "positive_definite", "stack",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("registry", ["biject_to", "transform_to"])
 def test_transforms_to_constraints(name, registry):
-    if (registry, name) == ("biject_to", "lower_cholesky"):
+    if registry == "biject_to" and name in ("lower_cholesky", "positive_definite"):
         for library in (cr, torch):
             with pytest.raises(NotImplementedError):
-                library.distributions.biject_to(library.distributions.constraints.lower_cholesky)
+                constraint = getattr(library.distributions.constraints, name)
+                library.distributions.biject_to(constraint)
         return
     found = []
     for library in (cr, torch):

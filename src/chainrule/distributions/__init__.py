@@ -17,8 +17,10 @@ from chainrule.distributions.categorical import OneHotCategorical as OneHotCateg
 from chainrule.distributions.categorical import (
     OneHotCategoricalStraightThrough as OneHotCategoricalStraightThrough,
 )
+from chainrule.distributions.circular import VonMises as VonMises
 from chainrule.distributions.constraint_registry import biject_to as biject_to
 from chainrule.distributions.constraint_registry import transform_to as transform_to
+from chainrule.distributions.continuous import ContinuousBernoulli as ContinuousBernoulli
 from chainrule.distributions.discrete import Bernoulli as Bernoulli
 from chainrule.distributions.discrete import Binomial as Binomial
 from chainrule.distributions.discrete import Geometric as Geometric
@@ -28,14 +30,20 @@ from chainrule.distributions.distribution import Distribution as Distribution
 from chainrule.distributions.kl import kl_divergence as kl_divergence
 from chainrule.distributions.kl import register_kl as register_kl
 from chainrule.distributions.location_scale import Cauchy as Cauchy
+from chainrule.distributions.location_scale import GeneralizedPareto as GeneralizedPareto
 from chainrule.distributions.location_scale import Gumbel as Gumbel
 from chainrule.distributions.location_scale import Laplace as Laplace
 from chainrule.distributions.location_scale import Normal as Normal
 from chainrule.distributions.location_scale import StudentT as StudentT
 from chainrule.distributions.location_scale import Uniform as Uniform
+from chainrule.distributions.low_rank import (
+    LowRankMultivariateNormal as LowRankMultivariateNormal,
+)
 from chainrule.distributions.multivariate import Independent as Independent
 from chainrule.distributions.multivariate import MixtureSameFamily as MixtureSameFamily
 from chainrule.distributions.multivariate import MultivariateNormal as MultivariateNormal
+from chainrule.distributions.of_matrices import LKJCholesky as LKJCholesky
+from chainrule.distributions.of_matrices import Wishart as Wishart
 from chainrule.distributions.positive import Beta as Beta
 from chainrule.distributions.positive import Chi2 as Chi2
 from chainrule.distributions.positive import Dirichlet as Dirichlet
@@ -50,6 +58,7 @@ from chainrule.distributions.transformed import (
 from chainrule.distributions.transformed_families import HalfCauchy as HalfCauchy
 from chainrule.distributions.transformed_families import HalfNormal as HalfNormal
 from chainrule.distributions.transformed_families import InverseGamma as InverseGamma
+from chainrule.distributions.transformed_families import Kumaraswamy as Kumaraswamy
 from chainrule.distributions.transformed_families import LogisticNormal as LogisticNormal
 from chainrule.distributions.transformed_families import LogNormal as LogNormal
 from chainrule.distributions.transformed_families import Pareto as Pareto

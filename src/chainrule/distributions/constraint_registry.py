@@ -19,12 +19,16 @@ from chainrule.distributions import constraints
 from chainrule.distributions.constraints import Constraint
 from chainrule.distributions.transforms import (
     AffineTransform,
+    CatTransform,
     ComposeTransform,
+    CorrCholeskyTransform,
     ExpTransform,
     IndependentTransform,
     LowerCholeskyTransform,
+    PositiveDefiniteTransform,
     SigmoidTransform,
     SoftmaxTransform,
+    StackTransform,
     StickBreakingTransform,
     Transform,
     identity_transform,
@@ -81,6 +85,14 @@ def _fill(registry: ConstraintRegistry, simplex: type[Transform]) -> None:
     registry.register(constraints.Interval, _between)
     registry.register(constraints.HalfOpenInterval, _between)
     registry.register(constraints.Simplex, lambda constraint: simplex())
+    registry.register(constraints.CorrCholesky, lambda constraint: CorrCholeskyTransform())
+    registry.register(
+        constraints.Cat,
+        lambda c: CatTransform([registry(part) for part in c.cseq], c.dim, c.lengths),
+    )
+    registry.register(
+        constraints.Stack, lambda c: StackTransform([registry(part) for part in c.cseq], c.dim)
+    )
     registry.register(
         constraints.IndependentConstraint,
         lambda constraint: IndependentTransform(
@@ -92,5 +104,7 @@ def _fill(registry: ConstraintRegistry, simplex: type[Transform]) -> None:
 _fill(biject_to, StickBreakingTransform)
 _fill(transform_to, SoftmaxTransform)
 transform_to.register(constraints.LowerCholesky, lambda constraint: LowerCholeskyTransform())
+for positive in (constraints.PositiveDefinite, constraints.PositiveSemidefinite):
+    transform_to.register(positive, lambda constraint: PositiveDefiniteTransform())
 
 __all__ = ["biject_to", "transform_to"]

@@ -10,13 +10,18 @@ The names are PyTorch's: `positive` is a set, `greater_than(2.0)` makes one.
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chainrule import linalg
 from chainrule.errors import ShapeError
 from chainrule.ops.creation import full
+from chainrule.ops.rearrange import narrow, select
+from chainrule.ops.shape import cat as joined
+from chainrule.ops.shape import stack as stacked
 from chainrule.tensor import Tensor
 
 Bound = Any
@@ -279,6 +284,54 @@ class PositiveDefinite(Constraint):
         return symmetric.check(value) & (linalg.eigvalsh(value) > 0).all(-1)
 
 
+# -- parts -----------------------------------------------------------------------------------------
+
+
+def parts_of(x: Tensor, dim: int, lengths: Sequence[int]) -> list[Tensor]:
+    """The parts of a tensor along a dimension. Raises ShapeError for other lengths."""
+    if x.shape[dim] != sum(lengths):
+        raise ShapeError(f"parts of {[*lengths]} elements", given=x.shape[dim])
+    starts = itertools.accumulate(lengths, initial=0)
+    return [narrow(x, dim, start, n) for start, n in zip(starts, lengths, strict=False)]
+
+
+class Cat(Constraint):
+    """Arrays whose parts along a dimension, of `lengths` elements, are in sets of their own."""
+
+    def __init__(
+        self, cseq: Sequence[Constraint], dim: int = 0, lengths: Sequence[int] | None = None
+    ) -> None:
+        self.cseq, self.dim = list(cseq), dim
+        self.lengths = [1] * len(self.cseq) if lengths is None else list(lengths)
+        self.is_discrete = any(c.is_discrete for c in self.cseq)
+        self.event_dim = max(c.event_dim for c in self.cseq)
+
+    def check(self, value: Tensor) -> Tensor:
+        pairs = zip(self.cseq, parts_of(value, self.dim, self.lengths), strict=True)
+        return joined([c.check(part) for c, part in pairs], self.dim)
+
+    def __repr__(self) -> str:
+        return "Cat()"
+
+
+class Stack(Constraint):
+    """Arrays whose places along a dimension are in sets of their own."""
+
+    def __init__(self, cseq: Sequence[Constraint], dim: int = 0) -> None:
+        self.cseq, self.dim = list(cseq), dim
+        self.is_discrete = any(c.is_discrete for c in self.cseq)
+        most = max(c.event_dim for c in self.cseq)
+        self.event_dim = most + (dim + most < 0)
+
+    def check(self, value: Tensor) -> Tensor:
+        places = [select(value, self.dim, i) for i in range(value.shape[self.dim])]
+        checked = [c.check(part) for c, part in zip(self.cseq, places, strict=True)]
+        return stacked(checked, self.dim)
+
+    def __repr__(self) -> str:
+        return "Stack()"
+
+
 # -- by PyTorch's names ----------------------------------------------------------------------------
 
 dependent = dependent_property = Dependent()
@@ -292,6 +345,7 @@ unit_interval = Interval(0.0, 1.0)
 real_vector = IndependentConstraint(real, 1)
 lower_triangular, lower_cholesky, corr_cholesky = LowerTriangular(), LowerCholesky(), CorrCholesky()
 square, symmetric = Square(), Symmetric()
+cat, stack = Cat, Stack
 positive_semidefinite, positive_definite = PositiveSemidefinite(), PositiveDefinite()
 
 

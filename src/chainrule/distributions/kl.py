@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from chainrule.distributions.categorical import OfClasses
+from chainrule.distributions.continuous import ContinuousBernoulli
 from chainrule.distributions.discrete import Bernoulli, Binomial, Geometric, Poisson
 from chainrule.distributions.distribution import Distribution
 from chainrule.distributions.location_scale import (
@@ -20,7 +21,9 @@ from chainrule.distributions.location_scale import (
     Normal,
     Uniform,
 )
+from chainrule.distributions.low_rank import LowRankMultivariateNormal, mahalanobis
 from chainrule.distributions.multivariate import Independent, MultivariateNormal
+from chainrule.distributions.of_matrices import Wishart
 from chainrule.distributions.positive import Beta, Dirichlet, Exponential, Gamma
 from chainrule.distributions.transformed import TransformedDistribution
 from chainrule.distributions.transformed_families import Pareto
@@ -29,10 +32,12 @@ from chainrule.errors import ArgumentError, NotDefinedError
 from chainrule.ops.compare import where
 from chainrule.ops.contract import matmul
 from chainrule.ops.creation import full
-from chainrule.ops.elementwise import abs, exp, log, log1p
-from chainrule.ops.gamma import digamma, lgamma
+from chainrule.ops.elementwise import abs, exp, log, log1p, sqrt
+from chainrule.ops.gamma import digamma, lgamma, mvlgamma
 from chainrule.ops.rules import broadcast_shapes
+from chainrule.ops.shape import cat
 from chainrule.ops.special import softplus
+from chainrule.ops.systems import cholesky_solve
 from chainrule.ops.transcendental import xlogy
 from chainrule.tensor import Tensor
 
@@ -250,6 +255,44 @@ def _multivariate_normals(p: MultivariateNormal, q: MultivariateNormal) -> Tenso
     z = matmul(inverse, (q.loc - p.loc).unsqueeze(-1)).squeeze(-1)
     volumes = q._half_log_det - p._half_log_det
     return volumes + 0.5 * (spread + (z * z).sum(-1) - p.event_shape[0])
+
+
+@register_kl(LowRankMultivariateNormal, LowRankMultivariateNormal)
+def _low_ranks(p: LowRankMultivariateNormal, q: LowRankMultivariateNormal) -> Tensor:
+    columns = cat([p.cov_factor, sqrt(p.cov_diag).diag_embed()], -1)
+    return _to_low_rank(p, q, columns)
+
+
+@register_kl(MultivariateNormal, LowRankMultivariateNormal)
+def _to_a_low_rank(p: MultivariateNormal, q: LowRankMultivariateNormal) -> Tensor:
+    return _to_low_rank(p, q, p._factor)
+
+
+def _to_low_rank(p: Any, q: LowRankMultivariateNormal, columns: Tensor) -> Tensor:
+    """Of p with the covariance C·Cᵀ, C the columns."""
+    off = mahalanobis(q, (q.loc - p.loc).unsqueeze(-1))
+    spread = mahalanobis(q, columns)
+    return q._half_log_det - p._half_log_det + 0.5 * (spread + off - p.event_shape[0])
+
+
+@register_kl(LowRankMultivariateNormal, MultivariateNormal)
+def _from_low_rank(p: LowRankMultivariateNormal, q: MultivariateNormal) -> Tensor:
+    dense = MultivariateNormal(p.loc, p.covariance_matrix, validate_args=False)
+    return _multivariate_normals(dense, q)
+
+
+@register_kl(Wishart, Wishart)
+def _wisharts(p: Wishart, q: Wishart) -> Tensor:
+    n, m, size = p.df, q.df, p._size
+    trace = cholesky_solve(p.covariance_matrix, q._factor).diagonal(dim1=-2, dim2=-1).sum(-1)
+    volumes = m * (q._half_log_det - p._half_log_det) + n / 2 * (trace - size)
+    return volumes + mvlgamma(m / 2, size) - mvlgamma(n / 2, size) + (n - m) / 2 * p._slope
+
+
+@register_kl(ContinuousBernoulli, ContinuousBernoulli)
+def _continuous_bernoullis(p: ContinuousBernoulli, q: ContinuousBernoulli) -> Tensor:
+    by_mean = p.mean * (p.logits - q.logits)
+    return by_mean + p._log_constant + log1p(-p.probs) - q._log_constant - log1p(-q.probs)
 
 
 # -- of parts --------------------------------------------------------------------------------------

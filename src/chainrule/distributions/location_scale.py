@@ -15,6 +15,7 @@ from chainrule.ops.creation import empty, full_like
 from chainrule.ops.draws import rand, randn
 from chainrule.ops.elementwise import abs, arctan, exp, expm1, log, log1p, rsqrt, sign, tan
 from chainrule.ops.gamma import digamma, erfinv, lgamma
+from chainrule.ops.logic import isclose
 from chainrule.ops.rules import require_all
 from chainrule.ops.special import normal_cdf
 from chainrule.tensor import Tensor
@@ -294,4 +295,82 @@ class Uniform(Distribution):
         return log(self.high - self.low)
 
 
-__all__ = ["Cauchy", "Gumbel", "Laplace", "Normal", "StudentT", "Uniform"]
+class GeneralizedPareto(Distribution):
+    """p(x) = (1 + ξ·z)^(−1 − 1/ξ)/scale, z = (x − loc)/scale ≥ 0; e⁻ᶻ/scale for ξ = 0.
+
+    ξ is the concentration. What exceeds a high threshold is of such a distribution (Pickands, 1975).
+
+    >>> import chainrule as cr
+    >>> GeneralizedPareto(0.0, 1.0, 0.5).cdf(cr.tensor(2.0))
+    tensor(0.75)
+    """
+
+    arg_constraints: ClassVar[Any] = {**_LOCATION_SCALE, "concentration": constraints.real}
+    has_rsample = True
+    loc: Tensor
+    scale: Tensor
+    concentration: Tensor
+
+    def __init__(
+        self, loc: Any, scale: Any, concentration: Any, validate_args: bool | None = None
+    ) -> None:
+        self._take(validate_args, loc=loc, scale=scale, concentration=concentration)
+
+    @property
+    def support(self) -> Any:
+        xi = self.concentration
+        end = where(xi < 0, self.loc - self.scale / where(xi < 0, xi, -1.0), math.inf)
+        return constraints.interval(self.loc, end)
+
+    @property
+    def _shape(self) -> tuple[Tensor, Tensor]:
+        """(whether ξ is 0, ξ where it is not)."""
+        zero = isclose(self.concentration, full_like(self.concentration, 0.0))
+        return zero, where(zero, 1.0, self.concentration)
+
+    @property
+    def mean(self) -> Tensor:
+        xi = self.concentration
+        return where(xi < 1, self.loc + self.scale / (1 - where(xi < 1, xi, 0.5)), math.nan)
+
+    @property
+    def mode(self) -> Tensor:
+        return self.loc
+
+    @property
+    def variance(self) -> Tensor:
+        low = self.concentration < 0.5
+        xi = where(low, self.concentration, 0.25)
+        return where(low, self.scale**2 / ((1 - xi) ** 2 * (1 - 2 * xi)), math.nan)
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        return self.icdf(rand(self._extended_shape(sample_shape), dtype=self.loc.dtype))
+
+    def _log_prob(self, value: Tensor) -> Tensor:
+        z, (zero, xi) = (value - self.loc) / self.scale, self._shape
+        power = 1 / xi + 1
+        curved = where(power == 0, power, power * log1p(xi * z))
+        return -log(self.scale) - where(zero, z, curved)
+
+    def log_survival_function(self, value: Tensor) -> Tensor:
+        """ln of the probability of samples above a value."""
+        self._validate_sample(value)
+        z, (zero, xi) = (value - self.loc) / self.scale, self._shape
+        return where(zero, -z, -log1p(xi * z) / xi)
+
+    def log_cdf(self, value: Tensor) -> Tensor:
+        """ln of the probability of samples up to a value."""
+        return log1p(-exp(self.log_survival_function(value)))
+
+    def _cdf(self, value: Tensor) -> Tensor:
+        return exp(self.log_cdf(value))
+
+    def _icdf(self, value: Tensor) -> Tensor:
+        rest, (zero, xi) = log1p(-value), self._shape
+        return self.loc + self.scale * where(zero, -rest, expm1(-xi * rest) / xi)
+
+    def entropy(self) -> Tensor:
+        return log(self.scale) + self.concentration + 1
+
+
+__all__ = ["Cauchy", "GeneralizedPareto", "Gumbel", "Laplace", "Normal", "StudentT", "Uniform"]

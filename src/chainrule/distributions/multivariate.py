@@ -48,21 +48,15 @@ class MultivariateNormal(Distribution):
         scale_tril: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        matrices = {
-            "covariance_matrix": covariance_matrix,
-            "precision_matrix": precision_matrix,
-            "scale_tril": scale_tril,
-        }
-        given = {name: matrix for name, matrix in matrices.items() if matrix is not None}
-        if len(given) != 1:
-            raise ArgumentError(
-                "MultivariateNormal takes one matrix",
-                given=", ".join(given) or "none",
-                expected=" or ".join(matrices),
-            )
+        name, matrix = one_matrix(
+            "MultivariateNormal",
+            covariance_matrix=covariance_matrix,
+            precision_matrix=precision_matrix,
+            scale_tril=scale_tril,
+        )
         (loc,) = as_tensors([loc])
-        self._take(validate_args, loc.shape[-1:], loc=loc, **given)
-        self._factor = _factor(*given.popitem())
+        self._take(validate_args, loc.shape[-1:], loc=loc, **{name: matrix})
+        self._factor = factor_of(name, matrix)
 
     def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
         new = super().expand(batch_shape, _instance)
@@ -124,7 +118,20 @@ class MultivariateNormal(Distribution):
         return (constant + self._half_log_det).expand(self._batch_shape)
 
 
-def _factor(name: str, matrix: Tensor) -> Tensor:
+def one_matrix(kind: str, **matrices: Tensor | None) -> tuple[str, Tensor]:
+    """The one matrix that was given, with its name."""
+    given = {name: matrix for name, matrix in matrices.items() if matrix is not None}
+    if len(given) != 1:
+        raise ArgumentError(
+            f"{kind} takes one matrix",
+            given=", ".join(given) or "none",
+            expected=" or ".join(matrices),
+        )
+    ((name, matrix),) = given.items()
+    return name, matrix
+
+
+def factor_of(name: str, matrix: Tensor) -> Tensor:
     """L of a covariance, of a precision, or as it is.
 
     For a precision: with its rows and columns in reverse order it is R·Rᵀ, and R reversed is L⁻ᵀ.

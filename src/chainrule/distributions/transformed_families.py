@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from chainrule.distributions import constraints
-from chainrule.distributions.location_scale import Cauchy, LocationScale, Normal
+from chainrule.distributions.location_scale import Cauchy, LocationScale, Normal, Uniform
 from chainrule.distributions.positive import Exponential, Gamma
 from chainrule.distributions.transformed import TransformedDistribution
 from chainrule.distributions.transforms import (
@@ -233,6 +233,64 @@ class Weibull(TransformedDistribution):
     def entropy(self) -> Tensor:
         k = self.concentration
         return _EULER * (1 - 1 / k) + log(self.scale / k) + 1
+
+
+class Kumaraswamy(TransformedDistribution):
+    """p(x) = a·b·x^(a − 1)·(1 − xᵃ)^(b − 1) on (0, 1), a = concentration1, b = concentration0.
+
+    Close to Beta(a, b), and with an inverse of its distribution function: (1 − U^(1/b))^(1/a).
+
+    >>> import chainrule as cr
+    >>> Kumaraswamy(2.0, 3.0).cdf(cr.tensor(0.5))
+    tensor(0.5781)
+    """
+
+    arg_constraints: ClassVar[Any] = {
+        "concentration1": constraints.positive,
+        "concentration0": constraints.positive,
+    }
+    support = constraints.unit_interval
+    concentration1: Tensor
+    concentration0: Tensor
+
+    def __init__(
+        self, concentration1: Any, concentration0: Any, validate_args: bool | None = None
+    ) -> None:
+        self.concentration1, self.concentration0 = broadcast_all(concentration1, concentration0)
+        one = full_like(self.concentration0, 1.0)
+        parts = [
+            PowerTransform(1 / self.concentration0),
+            AffineTransform(1.0, -1.0),
+            PowerTransform(1 / self.concentration1),
+        ]
+        super().__init__(Uniform(one * 0, one, validate_args), parts, validate_args)
+
+    def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
+        a, b = (x.expand(batch_shape) for x in (self.concentration1, self.concentration0))
+        return Kumaraswamy(a, b, self._validate_args)
+
+    def _moment(self, n: int) -> Tensor:
+        """E xⁿ = b·B(1 + n/a, b)."""
+        power, b = 1 + n / self.concentration1, self.concentration0
+        return exp(log(b) + lgamma(power) + lgamma(b) - lgamma(power + b))
+
+    @property
+    def mean(self) -> Tensor:
+        return self._moment(1)
+
+    @property
+    def mode(self) -> Tensor:
+        a, b = self.concentration1, self.concentration0
+        inside = (a >= 1) & (b >= 1) & (a * b > 1)
+        return where(inside, ((a - 1) / where(inside, a * b - 1, 1.0)) ** (1 / a), math.nan)
+
+    @property
+    def variance(self) -> Tensor:
+        return self._moment(2) - self.mean**2
+
+    def entropy(self) -> Tensor:
+        a, b = self.concentration1, self.concentration0
+        return 1 - 1 / b + (1 - 1 / a) * (digamma(b + 1) + _EULER) - log(a) - log(b)
 
 
 class Pareto(TransformedDistribution):

@@ -9,7 +9,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from chainrule import linalg
 from chainrule.distributions import constraints
+from chainrule.distributions.joined import CatTransform, StackTransform
 from chainrule.distributions.transform import (
     ComposeTransform,
     Increasing,
@@ -20,8 +22,10 @@ from chainrule.distributions.transform import (
 from chainrule.distributions.utils import limits_of, sum_rightmost
 from chainrule.errors import ShapeError
 from chainrule.ops.compare import clamp
-from chainrule.ops.creation import arange, zeros
-from chainrule.ops.elementwise import abs, exp, expm1, log, log1p, sign, tanh
+from chainrule.ops.contract import matmul
+from chainrule.ops.creation import arange, eye, zeros
+from chainrule.ops.diagonals import tril_indices
+from chainrule.ops.elementwise import abs, exp, expm1, log, log1p, sign, sqrt, tanh
 from chainrule.ops.fused import softmax
 from chainrule.ops.scan import cumprod
 from chainrule.ops.shape import pad
@@ -260,6 +264,64 @@ class LowerCholeskyTransform(Transform):
         return y.tril(-1) + log(y.diagonal(dim1=-2, dim2=-1)).diag_embed()
 
 
+class PositiveDefiniteTransform(Transform):
+    """Matrices to positive definite ones: L·Lᵀ of the matrix L of `LowerCholeskyTransform`."""
+
+    domain, codomain = constraints.independent(constraints.real, 2), constraints.positive_definite
+
+    def _call(self, x: Tensor) -> Tensor:
+        factor = LowerCholeskyTransform()(x)
+        return matmul(factor, factor.mT)
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        return LowerCholeskyTransform().inv(linalg.cholesky(y))
+
+
+class CorrCholeskyTransform(Transform):
+    """D·(D − 1)/2 numbers to a factor of correlations: lower triangular, with rows of length 1.
+
+    zᵢⱼ = tanh xᵢⱼ is the part of what is left of the length of row i:
+    yᵢⱼ = zᵢⱼ·√Πₖ(1 − zᵢₖ²), k < j; the diagonal takes the rest (Lewandowski et al., 2009).
+
+    >>> import chainrule as cr
+    >>> CorrCholeskyTransform()(cr.zeros(1))
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+
+    bijective = True
+    domain, codomain = constraints.real_vector, constraints.corr_cholesky
+
+    def _call(self, x: Tensor) -> Tensor:
+        eps, _ = limits_of(x)
+        n = self.forward_shape(x.shape)[-1]
+        z = zeros(*x.shape[:-1], n, n, dtype=x.dtype)
+        z[..., *tril_indices(n, n, -1)] = tanh(x).clamp(eps - 1, 1 - eps)
+        left = cumprod(sqrt(1 - z * z), -1)
+        return (z + eye(n, dtype=x.dtype)) * pad(left[..., :-1], (1, 0), 1.0)
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        n = y.shape[-1]
+        left = pad((1 - (y * y).cumsum(-1))[..., :-1], (1, 0), 1.0)
+        at = (..., *tril_indices(n, n, -1))
+        return atanh(y[at] / sqrt(left[at]))
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        n = y.shape[-1]
+        left = (1 - (y * y).cumsum(-1))[..., *tril_indices(n, n, -2)]
+        return 0.5 * log(left).sum(-1) - 2 * (x + softplus(-2 * x) - math.log(2)).sum(-1)
+
+    def forward_shape(self, shape: Shape) -> Shape:
+        n = round(0.5 + math.sqrt(0.25 + 2 * shape[-1]))
+        if n * (n - 1) // 2 != shape[-1]:
+            raise ShapeError("D·(D − 1)/2 numbers", given=shape[-1])
+        return (*shape[:-1], n, n)
+
+    def inverse_shape(self, shape: Shape) -> Shape:
+        n = shape[-1]
+        return (*shape[:-2], n * (n - 1) // 2)
+
+
 class ReshapeTransform(Transform):
     """The last dimensions in another shape."""
 
@@ -292,16 +354,20 @@ class ReshapeTransform(Transform):
 __all__ = [
     "AbsTransform",
     "AffineTransform",
+    "CatTransform",
     "ComposeTransform",
+    "CorrCholeskyTransform",
     "CumulativeDistributionTransform",
     "ExpTransform",
     "IndependentTransform",
     "LowerCholeskyTransform",
+    "PositiveDefiniteTransform",
     "PowerTransform",
     "ReshapeTransform",
     "SigmoidTransform",
     "SoftmaxTransform",
     "SoftplusTransform",
+    "StackTransform",
     "StickBreakingTransform",
     "TanhTransform",
     "Transform",

@@ -118,7 +118,7 @@ class random_normal:
 
 @primitive
 class random_by_rejection:
-    """y ~ Gamma(α, 1), Poisson(λ) or Binomial(n, p), of the parameters at each place."""
+    """y ~ Gamma(α, 1), Poisson(λ), Binomial(n, p) or an angle, of the parameters at each place."""
     kind = Random()
     samples = cases(
         lambda rng: (
@@ -204,6 +204,10 @@ class Generator:
         """Binomial(n, p), for each count n and probability p."""
         shape = broadcast_shapes(count.shape, probability.shape)
         return self._draw("binomial", shape, count.dtype, count, probability)
+
+    def von_mises(self, concentration: Tensor) -> Tensor:
+        """Angles of the von Mises distribution about 0, for each concentration."""
+        return self._draw("von_mises", concentration.shape, concentration.dtype, concentration)
 
     def integers(self, low: int, high: int, shape: Any) -> Tensor:
         """Integers of {low, …, high − 1}, all equally likely."""

@@ -55,7 +55,7 @@ class _random_by_rejection(Primitive):
         shape: Any,
         dtype: Any,
     ) -> Tensor:
-        """y ~ Gamma(α, 1), Poisson(λ) or Binomial(n, p), of the parameters at each place."""
+        """y ~ Gamma(α, 1), Poisson(λ), Binomial(n, p) or an angle, of the parameters at each place."""
 
 random_by_rejection: _random_by_rejection
 
@@ -99,6 +99,9 @@ class Generator:
 
     def binomial(self, count: Tensor, probability: Tensor) -> Tensor:
         """Binomial(n, p), for each count n and probability p."""
+
+    def von_mises(self, concentration: Tensor) -> Tensor:
+        """Angles of the von Mises distribution about 0, for each concentration."""
 
     def integers(self, low: int, high: int, shape: Any) -> Tensor:
         """Integers of {low, …, high − 1}, all equally likely."""

@@ -1,4 +1,4 @@
-"""Gamma, Poisson and binomial numbers, drawn one after the other by rejection.
+"""Gamma, Poisson and binomial numbers, and angles, drawn by rejection.
 
 How many uniform numbers such a draw takes depends on these numbers. The algorithms are those that
 PyTorch runs on a CPU: from the same uniform numbers come the same results.
@@ -135,15 +135,42 @@ def _log(x: float) -> float:
     return math.log(max(x, 5e-324))
 
 
+def von_mises(source: Source, concentration: Array) -> Array:
+    """Angles with a density ∝ e^(κ·cos x), for all places at once (Best & Fisher, 1979).
+
+    Each round proposes an angle for every place, and the last one that is accepted stays.
+    """
+    kappa = concentration.astype(np.float64)
+    root = 1 + np.sqrt(1 + 4 * kappa**2)
+    rho = (root - np.sqrt(2 * root)) / (2 * kappa)
+    r = np.where(kappa < 1e-5, 1 / kappa + kappa, (1 + rho**2) / (2 * rho))
+    angle, missing = np.zeros(kappa.shape), np.ones(kappa.shape, bool)
+    while missing.any():
+        u = np.array([source.next_uniform() for _ in range(3 * kappa.size)])
+        first, second, third = u.reshape(3, *kappa.shape)
+        z = np.cos(np.pi * first)
+        f = (1 + r * z) / (r + z)
+        c = kappa * (r - f)
+        accepted = (c * (2 - c) > second) | (np.log(c / np.maximum(second, 5e-324)) + 1 >= c)
+        angle = np.where(accepted, np.sign(third - 0.5) * np.arccos(f), angle)
+        missing &= ~accepted
+    return angle
+
+
 SAMPLERS: dict[str, Callable[..., float]] = {
     "binomial": binomial, "gamma": gamma, "one_normal": normal, "poisson": poisson,
 }
+ALL_AT_ONCE: dict[str, Callable[..., Array]] = {"von_mises": von_mises}
+"""Samplers that draw for all places together."""
 
 
 def drawn(
     source: Source, sampler: str, parameters: Sequence[Array], shape: Shape, dtype: Any
 ) -> Array:
     """A number for each place of a shape, with the parameters of that place, in order."""
+    if sampler in ALL_AT_ONCE:
+        whole = [np.broadcast_to(p, shape) for p in parameters]
+        return np.asarray(ALL_AT_ONCE[sampler](source, *whole), dtype)
     rows = [np.broadcast_to(p, shape).ravel().tolist() for p in parameters]
     places = zip(*rows, strict=True) if rows else [()] * math.prod(shape)
     draw = SAMPLERS[sampler]

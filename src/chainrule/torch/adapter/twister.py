@@ -15,7 +15,7 @@ from chainrule.errors import ArgumentError
 from chainrule.kinds import Random
 from chainrule.ops.random import for_all
 from chainrule.ops.rules import allocatable
-from chainrule.ops.samplers import SAMPLERS, Source, drawn
+from chainrule.ops.samplers import ALL_AT_ONCE, SAMPLERS, Source, drawn
 from chainrule.primitive import Array, Spec, floating, primitive
 from chainrule.samples import cases
 
@@ -137,7 +137,7 @@ class mersenne_twister:
 
     def forward(state, *parameters, draw, shape, dtype, limits=()):
         twister = Twister(state)
-        if draw in SAMPLERS:
+        if draw in SAMPLERS or draw in ALL_AT_ONCE:
             return drawn(twister, draw, parameters, shape, dtype), twister.state()
         more = (dtype,) if draw in _REAL else limits
         one_by_one = math.prod(shape[:-1]) if draw == "permutation" else 1  # each of the last size
