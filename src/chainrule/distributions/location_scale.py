@@ -298,7 +298,7 @@ class Uniform(Distribution):
 class GeneralizedPareto(Distribution):
     """p(x) = (1 + ξ·z)^(−1 − 1/ξ)/scale, z = (x − loc)/scale ≥ 0; e⁻ᶻ/scale for ξ = 0.
 
-    ξ is the concentration. What exceeds a high threshold is of such a distribution (Pickands, 1975).
+    ξ is the concentration. What exceeds a high threshold has this distribution (Pickands, 1975).
 
     >>> import chainrule as cr
     >>> GeneralizedPareto(0.0, 1.0, 0.5).cdf(cr.tensor(2.0))
