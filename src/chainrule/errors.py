@@ -162,6 +162,10 @@ class WorkerError(ChainruleError, RuntimeError):
     """A worker process of a loader ended, or took too long."""
 
 
+class RankError(ChainruleError, RuntimeError):
+    """Ranks that differ from each other, or one that the others wait for in vain."""
+
+
 class CheckpointError(ChainruleError, RuntimeError):
     """A checkpoint or run folder that cannot be written, resumed or shared."""
 

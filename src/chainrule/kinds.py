@@ -130,6 +130,12 @@ class Random(Kind):
 
 
 @dataclass(frozen=True)
+class Collective(_JointlyLinear, Kind):
+    """Elements are added over the ranks of a job. All ranks run the op, in the same order; so it is
+    never computed in advance."""
+
+
+@dataclass(frozen=True)
 class Other(Kind):
     """No facts are known beyond the record itself."""
 

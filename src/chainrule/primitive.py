@@ -165,6 +165,8 @@ class Primitive:
         mode their rules for an op whose derivative has no derivative.
     batch: `batch(inputs, batched, params)`, the op where some inputs have an additional leading
         dimension; see transforms/batching.py.
+    fill: `fill(*outputs, *inputs, **params)`, as `forward` into arrays that exist. Only for ops
+        whose result comes from elsewhere, such as another process.
     in_place: pairs (output, input): a kernel may write that output into the memory of that input.
     neutral: for each input a number or None. If one input equals its number everywhere, the output
         is the other input.
@@ -218,6 +220,7 @@ class Primitive:
         self.counted: Callable[..., int] | None = fields.get("flops")
         self.tangent: Callable[..., Any] | None = fields.get("tangent")
         self.batch: Callable[..., Any] | None = fields.get("batch")
+        self.fill: Callable[..., None] | None = fields.get("fill")
         self.composed: Callable[..., Any] | None = fields.get("composed")
         self.in_place: tuple[tuple[int, int], ...] = fields.get("in_place", ())
         self.neutral: tuple[float | None, ...] = fields.get("neutral", ())
@@ -302,10 +305,9 @@ class Primitive:
 
 
 _FIELDS = {
-    "arguments", "batch", "composed", "flops", "forward", "idempotent", "in_place",
-    "in_place_form", "infer",
-    "involution", "kind", "merged", "name", "neutral", "partial", "promote", "samples", "steps",
-    "tangent", "unchanged", "vjp", "write_back",
+    "arguments", "batch", "composed", "fill", "flops", "forward", "idempotent",
+    "in_place", "in_place_form", "infer", "involution", "kind", "merged", "name", "neutral",
+    "partial", "promote", "samples", "steps", "tangent", "unchanged", "vjp", "write_back",
 }  # fmt: skip
 
 

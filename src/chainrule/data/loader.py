@@ -15,9 +15,9 @@ from chainrule.data.chunks import ChunkOrder, Chunks
 from chainrule.data.collate import default_collate, default_convert
 from chainrule.data.dataset import IterableDataset
 from chainrule.data.position import Position, whole
-from chainrule.data.reading import Chunked, Gathered, Gathering, Samples, Stream
+from chainrule.data.reading import Chunked, Gathered, Gathering, Part, Parted, Samples, Stream
 from chainrule.data.samplers import BatchSampler
-from chainrule.data.seeds import CHUNK, draw_seed, place_generator
+from chainrule.data.seeds import BATCH, CHUNK, draw_seed, place_generator
 from chainrule.data.workers import Signal, Workers
 from chainrule.errors import ArgumentError, DTypeError, ShapeError, listing
 from chainrule.ops.random import Generator
@@ -60,6 +60,9 @@ class DataLoader(Position):
         If no thread can be started, the loop reads each batch itself.
     buffer: the number of samples that are shuffled together, for a dataset with `chunks`: by
         default as many as take 32 MiB, and at least one chunk.
+    part: (first, last, count) reads a part of each batch: of `count` shards, those from `first` up
+        to, and without, `last`. `cr.distributed.part()` is that of this process. Each shard has an
+        augmentation of its own.
 
     Each `for` loop is one epoch and continues at the position that `load_state_dict` restored. A
     loop that ends early also counts as an epoch. An IterableDataset gives its samples in its own
@@ -96,6 +99,7 @@ class DataLoader(Position):
         seed: int | None = None,
         prefetch: int | None = None,
         buffer: int | None = None,
+        part: Part | None = None,
     ) -> None:
         self.dataset, self.collate_fn = dataset, collate_fn
         self.batch_size = None if batch_size is None else whole(batch_size, "batch_size", 1)
@@ -111,7 +115,9 @@ class DataLoader(Position):
         self.has_own_order = streams or sampler is not None or batch_sampler is not None
         self._check(streams)
         self.chunks = self._shuffled_chunks(buffer)
-        self.reader = self._reader(streams)
+        self.part, self.reader = part, self._reader(streams)
+        if part is not None:
+            self.reader = self._parted(*part)
         if sampler is not None and self.batch_size is not None:
             self.batch_sampler = BatchSampler(sampler, self.batch_size, self.drop_last)
         self._begin(None if self.has_own_order else len(dataset), seed, generator)
@@ -166,6 +172,24 @@ class DataLoader(Position):
         if self.chunks is not None and self.dataset.buffered:
             return Chunked(self.dataset, self.chunks)
         return Gathered(self.dataset)
+
+    def _parted(self, first: int, last: int, count: int) -> Parted:
+        if self.has_own_order or not isinstance(self.reader, (Gathered, Chunked)):
+            raise ArgumentError(
+                "a loader reads a part of its own batches, which `gather` of the dataset reads",
+                instead="Leave out samplers, collate_fn and batch_size=None, or use "
+                "DistributedSampler.",
+            )
+        if not 0 <= first < last <= count:
+            raise ArgumentError(
+                "no such part", given=(first, last, count), expected="0 ≤ first < last ≤ count"
+            )
+        return Parted(self.reader, (first, last, count))
+
+    def size_of(self, batch: int) -> int:
+        """The number of samples of a batch of the loader's own order, with all its parts."""
+        size, length = self.batch_size or 1, self._length or 0
+        return max(0, min(size, length - batch * size))
 
     def _check_length(self) -> None:
         if not self._length:
@@ -240,14 +264,14 @@ class DataLoader(Position):
     def _tasks(self, first: int) -> Iterator[Any]:
         """What the reader reads, from a batch on."""
         seed, epoch = self.seed, self._epoch if self._seeded else 0
-        if isinstance(self.reader, Chunked):
+        if isinstance(self.reader, Gathering) and self.reader.spans:
             for start, stop in islice(self._spans(), first, None):
                 yield start, stop, seed, epoch
             return
         random = isinstance(self.reader, Gathering) and self.dataset.random and seed is not None
         for number, indices in enumerate(islice(self._indices(), first, None), first):
             if isinstance(self.reader, Gathering):
-                yield indices, ((seed, epoch, number) if random else None)
+                yield indices, ((seed, epoch, number, BATCH) if random else None)
             else:
                 yield indices
 

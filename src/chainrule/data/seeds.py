@@ -17,8 +17,9 @@ _LIMIT = 2**64
 # Streams for other purposes than the order of an epoch have larger numbers than any epoch.
 SPLIT = _LIMIT - 1
 SAMPLES = _LIMIT - 2
-# Purposes of `place_generator`: the transforms of a batch or a chunk, the order within a group.
-BATCH, GROUP, CHUNK = 1, 2, 3
+# Purposes of `place_generator`: the transforms of a batch or a chunk, the order within a group, the
+# transforms of a part of a batch.
+BATCH, GROUP, CHUNK, SHARD = 1, 2, 3, 4
 
 
 def check_seed(seed: int) -> int:

@@ -231,6 +231,10 @@ class Program:
         if isinstance(primitive, str):
             raise GraphError(f"`{primitive}` has no reference")
         inputs = [self.view(i) for i in instruction.inputs]
+        if primitive.fill is not None:
+            outputs = [self.view(i) for i in instruction.outputs]
+            primitive.fill(*outputs, *inputs, **instruction.params)
+            return
         results = as_tuple(primitive.forward(*inputs, **instruction.params))
         for i, result in zip(instruction.outputs, results, strict=True):
             self.view(i)[...] = result

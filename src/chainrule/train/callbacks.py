@@ -18,6 +18,7 @@ from chainrule.train.io.atomic import write_atomic
 from chainrule.train.io.strict_json import finite, to_json
 from chainrule.train.metrics import direction
 from chainrule.train.training import Callback, Training
+from chainrule.world import world
 
 
 def monitored(trainer: Training, monitor: str | None) -> str:
@@ -94,15 +95,15 @@ class EarlyStopping(Callback):
 
 
 class Log(Callback):
-    """Base of callbacks that write a log. If writing fails, they warn once and training
-    continues."""
+    """Base of callbacks that write a log, on the first rank. If writing fails, they warn once and
+    training continues."""
 
     order = 50
     _broken = False
 
     def attempt(self, action: Callable[[], object]) -> None:
         """Write, unless writing has failed before."""
-        if self._broken:
+        if self._broken or world().rank:
             return
         try:
             action()

@@ -19,6 +19,7 @@ from chainrule.train.io.checkpoints import CheckpointFolder
 from chainrule.train.io.files import load
 from chainrule.train.state import snapshot
 from chainrule.train.training import Callback, Training
+from chainrule.world import world
 
 _PAUSE = 1.0
 
@@ -74,7 +75,8 @@ class ModelCheckpoint(Callback):
         return CheckpointFolder(os.path.join(trainer.out, "checkpoints"), self.keep_last)
 
     def on_fit_begin(self, trainer: Training) -> None:
-        self.checkpoints(trainer).create()
+        if not world().rank:
+            self.checkpoints(trainer).create()
 
     def on_step_end(self, trainer: Training) -> None:
         if self.every is not None and trainer.step % self.every == 0:
@@ -93,15 +95,21 @@ class ModelCheckpoint(Callback):
             self.save(trainer)
 
     def save(self, trainer: Training) -> str | None:
-        """Save now. Returns the path, or None if saving failed and `on_error` is "warn"."""
+        """Save now. Returns the path, or None if saving failed and `on_error` is "warn".
+
+        Of several ranks, which all call it at the same step, the first one writes.
+        """
         assert_finite(trainer)
-        folder = self.checkpoints(trainer)
+        folder, state = self.checkpoints(trainer), snapshot(trainer)
+        if world().rank:
+            self._unsaved_best, self._saved_step = None, trainer.step
+            return None
         try:
             if self._unsaved_best is not None:
                 path = os.path.join(folder.path, "best.safetensors")
                 folder.write(self._unsaved_best, path)
                 self._unsaved_best = None
-            path = folder.save(snapshot(trainer), trainer.step)
+            path = folder.save(state, trainer.step)
         except OSError as error:
             if self.on_error == "raise":
                 raise

@@ -17,10 +17,15 @@ from chainrule.train.arrays import fitted, forward
 from chainrule.train.locate import samples_of
 from chainrule.train.step import loss_of
 from chainrule.train.training import Training
+from chainrule.world import alone, world
 
 
-def explained(trainer: Training, inputs: Sequence[Any], targets: Any) -> NonFiniteError:
+def explained(
+    trainer: Training, inputs: Sequence[Any], targets: Any, rows: slice | None = None
+) -> NonFiniteError:
     """An error with the value that is not finite, the step, the batch, the rate, and the cause.
+
+    rows: the rows of the batch that were given, of those that all ranks share.
 
     The batch is computed again, eagerly, to find the cause. The state of the model is that before
     the step, and is restored afterwards.
@@ -34,10 +39,11 @@ def explained(trainer: Training, inputs: Sequence[Any], targets: Any) -> NonFini
             tensor._data = data
 
     try:
-        problem = _problem(trainer, inputs, targets)
-        rewind()
-        samples = samples_of(trainer.loader, trainer.epoch, trainer.batch)
-        cause = _find_cause(trainer, inputs, targets, samples)
+        with alone():
+            problem = _problem(trainer, inputs, targets)
+            rewind()
+            samples = samples_of(trainer.loader, trainer.epoch, trainer.batch, rows)
+            cause = _find_cause(trainer, inputs, targets, samples)
     finally:
         rewind()
         trainer.optimizer.zero_grad()
@@ -92,6 +98,8 @@ def _first_layer(trainer: Training, inputs: Sequence[Any], targets: Any) -> str:
             loss.backward()
         except NonFiniteError as error:
             return f"first in the backward pass: {error.problem}"
+    if world().size > 1:
+        return "it came from another rank"
     return "it did not appear again when the batch was computed once more"
 
 

@@ -26,6 +26,7 @@ def as_loader(
     batch_size: int | None = None,
     shuffle: bool = False,
     seed: int = 0,
+    part: tuple[int, int, int] | None = None,
 ) -> DataLoader:
     """A loader of a dataset, or of (x, y), several inputs (x₁, x₂, y), or (x,).
 
@@ -46,7 +47,7 @@ def as_loader(
         )
     if batch_size is None:
         batch_size = min(BATCH, max(len(data), 1))
-    return DataLoader(data, batch_size, shuffle, seed=seed)
+    return DataLoader(data, batch_size, shuffle, seed=seed, part=part)
 
 
 def outputs_of(model: Module, x: Any) -> Array:

@@ -12,10 +12,14 @@ from chainrule.primitive import Array
 from chainrule.tensor import Tensor
 from chainrule.train.modes import evaluating
 from chainrule.train.step import loss_of
+from chainrule.world import alone
 
 
-def samples_of(loader: DataLoader | None, epoch: int, batch: int) -> Array | None:
-    """The numbers of the samples of a batch in the data set; None if the order is not known."""
+def samples_of(
+    loader: DataLoader | None, epoch: int, batch: int, rows: slice | None = None
+) -> Array | None:
+    """The numbers of the samples of a batch in the data set, or of some rows of it; None if the
+    order is not known."""
     if loader is None:
         return None
     try:
@@ -23,7 +27,7 @@ def samples_of(loader: DataLoader | None, epoch: int, batch: int) -> Array | Non
     except ArgumentError:
         return None
     size = loader.batch_size or 1
-    return order[batch * size : (batch + 1) * size]
+    return order[batch * size : (batch + 1) * size][slice(None) if rows is None else rows]
 
 
 def located(
@@ -51,7 +55,7 @@ def located(
 
     if not isinstance(error, ChainruleError):
         return error  # of the user's own code, which is not run again
-    with evaluating(model):
+    with evaluating(model), alone():
         found = fails(slice(None))
         if not isinstance(found, ChainruleError):
             return error

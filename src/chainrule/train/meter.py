@@ -12,7 +12,9 @@ import numpy as np
 from chainrule.errors import ArgumentError, CheckpointError
 from chainrule.nn.module import Module
 from chainrule.primitive import Array
+from chainrule.train.gathering import Measured, of_all_ranks
 from chainrule.train.metrics import as_metric
+from chainrule.world import world
 
 _TOGETHER = 1 << 14
 """The largest number of buffered output elements.
@@ -30,6 +32,9 @@ class Meter:
     batch is weighted by its divisor, as the loss defines it (`Loss.divisor`), or by the number of
     samples. Sums are added.
 
+    With several ranks, each measures its own batches or parts of batches, and `flush`, `results`
+    and `state_dict` are called by all of them: the metrics are those of one process.
+
     >>> meter = Meter(["accuracy"])
     >>> meter.add(0.5, np.array([[2.0, 1.0]]), np.array([0]))
     >>> meter.results()
@@ -43,10 +48,11 @@ class Meter:
             raise ArgumentError("two metrics have one name, or are called loss", given=names)
         for metric in self.metrics:
             metric.follow(loss)
+        self._shared = world().size > 1
         self._adds_up = getattr(loss, "reduction", "mean") == "sum"
         self._divisor = len if self._adds_up else getattr(loss, "divisor", len)
-        self._waiting: list[tuple[float, Any, Any]] = []
-        self._numbers = 0
+        self._waiting: list[Measured] = []
+        self._numbers = self._count = 0
         self._total, self._weight = 0.0, 0.0
 
     def fresh(self) -> Meter:
@@ -57,32 +63,55 @@ class Meter:
         other.reset()
         return other
 
-    def add(self, loss: float, outputs: Any, targets: Any) -> None:
-        """Add one batch: its loss, and its outputs and targets as arrays."""
-        self._waiting.append((loss, outputs, targets))
+    def add(
+        self,
+        loss: float,
+        outputs: Any,
+        targets: Any,
+        weight: float | None = None,
+        place: int | None = None,
+    ) -> None:
+        """Add one batch: its loss, and its outputs and targets as arrays.
+
+        weight: the divisor of the loss; by default that of the targets. place: the number of the
+        batch, where ranks share batches.
+        """
+        self._count += 1
+        number = self._count if place is None else place
+        self._waiting.append(Measured(number, loss, outputs, targets, weight))
         self._numbers += np.size(outputs)
-        if self._numbers >= _TOGETHER:
+        if self._numbers >= _TOGETHER and not self._shared:
             self.flush()
 
     def flush(self) -> None:
         """Update the loss and the metrics with the buffered batches."""
         waiting, self._waiting, self._numbers = self._waiting, [], 0
-        for loss, _, targets in waiting:
-            weight = self._divisor(targets)
-            if weight:  # the loss of a batch of ignored labels is 0/0
-                self._total += loss if self._adds_up else loss * weight
-                self._weight += weight
-        for outputs, targets in _joined([batch[1:] for batch in waiting]) if self.metrics else ():
+        if self._shared:
+            waiting = of_all_ranks(waiting)
+        self._total, self._weight = self._with(waiting)
+        for outputs, targets in _joined([m[2:4] for m in waiting]) if self.metrics else ():
             for metric in self.metrics:
                 metric.update(outputs, targets)
+
+    def _with(self, waiting: Sequence[Measured]) -> tuple[float, float]:
+        """The sum of losses and that of weights, with further batches."""
+        total, weights = self._total, self._weight
+        for _, loss, _, targets, weight in waiting:
+            weight = self._divisor(targets) if weight is None else weight
+            if weight:  # the loss of a batch of ignored labels is 0/0
+                total += loss if self._adds_up else loss * weight
+                weights += weight
+        return total, weights
 
     @property
     def loss(self) -> float:
         """The loss of all batches so far, as mean or sum; NaN without batches."""
-        self.flush()
-        if not self._weight:
+        if not self._shared:
+            self.flush()
+        total, weight = self._with(self._waiting)
+        if not weight:
             return math.nan
-        return self._total if self._adds_up else self._total / self._weight
+        return total if self._adds_up else total / weight
 
     def results(self) -> dict[str, Any]:
         """The loss and each metric by name; arrays as lists."""
@@ -94,6 +123,7 @@ class Meter:
     def reset(self) -> None:
         """Remove all batches."""
         self._waiting, self._numbers, self._total, self._weight = [], 0, 0.0, 0.0
+        self._count = 0
         for metric in self.metrics:
             metric.reset()
 

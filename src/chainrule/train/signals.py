@@ -11,12 +11,15 @@ from typing import Any
 class Interrupts:
     """Inside `with Interrupts() as interrupts`, the first SIGINT or SIGTERM is only recorded.
 
-    `interrupts.pending` is its name, and the training loop stops at the next safe point. A second
+    `interrupts.pending` is its name, and the training loop stops at the next safe point. With
+    `shared`, only `noted` is its name, and `pending` is set when all ranks know of it. A second
     SIGINT raises KeyboardInterrupt immediately. Afterwards the previous handlers are restored. In
     threads other than the main one, Python delivers no signals, and nothing changes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shared: bool = False) -> None:
+        self.shared = shared
+        self.noted: str | None = None
         self.pending: str | None = None
         self._old: dict[int, Any] = {}
 
@@ -34,6 +37,8 @@ class Interrupts:
         self._old.clear()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.pending is not None and number == signal.SIGINT:
+        if self.noted is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.pending = signal.Signals(number).name
+        self.noted = signal.Signals(number).name
+        if not self.shared:
+            self.pending = self.noted

@@ -34,6 +34,7 @@ class Setup:
     scheduler: str | None
     clip_norm: float | None
     groups: list[dict[str, Any]]
+    shards: int | None = None
 
 
 @dataclass
@@ -89,6 +90,7 @@ def setup_of(trainer: Training) -> dict[str, Any]:
         "scheduler": None if scheduler is None else type(scheduler).__name__,
         "clip_norm": trainer.clip_norm,
         "groups": trainer.options,
+        "shards": trainer.shards,
     }
 
 
@@ -166,7 +168,7 @@ def _differences(trainer: Training, saved: State) -> list[str]:
     here, setup = setup_of(trainer), vars(saved.setup)
     problems = [
         f"{name} was {setup[name]} and is {here[name]}"
-        for name in ("model", "loss", "optimizer", "scheduler", "clip_norm")
+        for name in ("model", "loss", "optimizer", "scheduler", "clip_norm", "shards")
         if setup[name] != here[name]
     ]
     for old, new in zip(saved.setup.groups, here["groups"], strict=False):

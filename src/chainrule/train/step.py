@@ -19,7 +19,7 @@ from chainrule.tensor import Tensor
 from chainrule.train.arrays import fitted, forward
 from chainrule.train.notices import say
 
-Step = Callable[[Sequence[Tensor], Any], tuple[Tensor, Any]]
+Step = Callable[..., Any]
 
 
 class TrainingStep:
@@ -44,6 +44,11 @@ class TrainingStep:
         self.optimizer.zero_grad()
         loss, outputs = loss_of(self.model, self.loss, inputs, targets)
         loss.backward()
+        self._update(loss)
+        return loss, outputs
+
+    def _update(self, loss: Tensor) -> None:
+        """Check and clip the gradients, and make one step of the optimizer and the schedule."""
         weights = [p for group in self.optimizer.param_groups for p in group.params]
         gradients = [p.grad for p in weights if p.grad is not None]
         finite = all_finite(loss, *gradients)
@@ -53,7 +58,6 @@ class TrainingStep:
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
-        return loss, outputs
 
 
 class EvaluationStep:
@@ -93,15 +97,15 @@ class CompiledStep:
         self.eager = step
         self.run: Step = compile(step)
 
-    def __call__(self, inputs: Sequence[Tensor], targets: Any) -> tuple[Tensor, Any]:
+    def __call__(self, *arguments: Any) -> Any:
         try:
-            return self.run(inputs, targets)
+            return self.run(*arguments)
         except CaptureError as error:
             if self.run is self.eager:
                 raise
             say(f"steps run eagerly, not compiled: {error}")
             self.run = self.eager
-            return self.run(inputs, targets)
+            return self.run(*arguments)
 
 
 def how_steps_run(compiled: bool) -> str:

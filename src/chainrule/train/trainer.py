@@ -9,12 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import numpy as np
+
 from chainrule.data.files import PathLike
 from chainrule.data.loader import DataLoader
 from chainrule.errors import ArgumentError, NonFiniteError
 from chainrule.nn.module import Module
 from chainrule.optim import Optimizer, ReduceLROnPlateau
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, from_numpy
+from chainrule.train.agreement import EVERY, check_start, check_state, exchange_stops
 from chainrule.train.callbacks import JSONLHistory
 from chainrule.train.checkpoint import ModelCheckpoint, find_state
 from chainrule.train.diagnose import explained
@@ -26,10 +29,11 @@ from chainrule.train.notices import say
 from chainrule.train.progress import Progress
 from chainrule.train.signals import Interrupts
 from chainrule.train.state import restore, snapshot
-from chainrule.train.training import Callback, Parts, Training, check_choice, check_parts
+from chainrule.train.training import TURNS, Callback, Parts, Training, check_choice, check_parts
+from chainrule.world import world
 
 _NONFINITE = ("raise", "stop", "skip")
-_FIXED = ("out", "checkpoint_every", "progress")
+_FIXED = ("out", "checkpoint_every", "progress", "shards")
 
 
 class Trainer(Training):
@@ -52,6 +56,10 @@ class Trainer(Training):
     progress: whether to show a bar, or lines without a terminal.
     compiled: whether to compile each step with `cr.compile`. A step that cannot be captured runs
         eagerly, and a line gives the reason.
+    shards: cut each batch into this many parts with their own gradients, random numbers and batch
+        statistics. The ranks of a job share them, see `chainrule.distributed`: the result has the
+        same bits for any number of ranks that divides the shards. By default as many as ranks, and
+        no parts for one process.
 
     >>> import chainrule as cr
     >>> from chainrule import nn, optim
@@ -82,9 +90,10 @@ class Trainer(Training):
         checkpoint_on_error: bool = False,
         progress: bool = True,
         compiled: bool = True,
+        shards: int | None = None,
     ) -> None:
         parts = Parts(model, loss, optimizer, scheduler, schedule_every, clip_norm, compiled)
-        super().__init__(parts, metrics, None if out is None else os.fspath(out))
+        super().__init__(parts, metrics, None if out is None else os.fspath(out), shards)
         self.seed, self.on_nonfinite = seed, on_nonfinite
         self.checkpoint_on_error = checkpoint_on_error
         self.callbacks = self._with_defaults(callbacks, checkpoint_every, progress)
@@ -105,7 +114,7 @@ class Trainer(Training):
     def _with_defaults(
         self, callbacks: Sequence[Callback], every: int | None, progress: bool
     ) -> list[Callback]:
-        own: list[Callback] = [Progress()] if progress else []
+        own: list[Callback] = [Progress()] if progress and not world().rank else []
         if self.out is not None:
             own += [JSONLHistory(os.path.join(self.out, "history.jsonl"))]
             own += [ModelCheckpoint(every=every)]
@@ -142,7 +151,8 @@ class Trainer(Training):
         Ctrl-C and SIGTERM finish the step, save, and return the history so far, with `interrupted`
         set. A second Ctrl-C stops immediately.
         """
-        loader = self._loader(train, batch_size, shuffle, self.seed)
+        part = None if self.sharding is None else self.sharding.part
+        loader = self._loader(train, batch_size, shuffle, self.seed, part)
         if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
             raise ArgumentError("epochs is a whole number", given=repr(epochs), expected=">= 0")
         validation = None if valid is None else self._loader(valid)
@@ -151,6 +161,8 @@ class Trainer(Training):
             self._interrupts = interrupts
             self._start(loader, epochs, resume, override)
             try:
+                if world().size > 1:
+                    check_start(self, self.shards or 1)
                 self._call("on_fit_begin")
                 while self.epoch < self.epochs and not self.finishing:
                     if not self._run_epoch(loader, validation):
@@ -168,18 +180,19 @@ class Trainer(Training):
         if progress is not None:
             bars = [c for c in callbacks if isinstance(c, Progress)] or [Progress()]
             others = [c for c in callbacks if not isinstance(c, Progress)]
-            self.callbacks = _ordered([*others, *(bars if progress else [])])
+            shown = progress and not world().rank
+            self.callbacks = _ordered([*others, *(bars if shown else [])])
         with ExitStack() as stack:
             stack.callback(setattr, self, "callbacks", callbacks)
             own = [] if self.out is None else [self.out]
             folders = [*own, *(folder for c in self.callbacks for folder in c.folders())]
-            for folder in dict.fromkeys(map(os.path.realpath, folders)):
+            for folder in dict.fromkeys(map(os.path.realpath, [] if world().rank else folders)):
                 os.makedirs(folder, exist_ok=True)
                 stack.enter_context(locked(folder))
             modes = [(module, module.training) for module in self.model.modules()]
             self.model.train()
             try:
-                yield stack.enter_context(Interrupts())
+                yield stack.enter_context(Interrupts(shared=world().size > 1))
             finally:
                 for module, mode in modes:
                     module.training = mode
@@ -197,7 +210,7 @@ class Trainer(Training):
                 self.batch = 0  # the interrupted epoch has other batches now: start it again
         self.epochs, self.batches = self.first_epoch + epochs, len(loader)
         self.history.metrics = self.meter.metrics
-        self.interrupted = None
+        self.interrupted, self._agreed = None, False
         self.history.interrupted = self.history.stopped = None
 
     def _run_epoch(self, loader: DataLoader, valid: DataLoader | None) -> bool:
@@ -215,7 +228,7 @@ class Trainer(Training):
             self._step(batch)
             for hook in hooks:
                 hook(self)
-            if interrupts.pending is not None or self.stopped is not None:
+            if self._ended():
                 break
         if self.finishing and self.batch < self.batches:
             return False
@@ -231,22 +244,63 @@ class Trainer(Training):
 
     def _step(self, batch: tuple[Tensor, ...]) -> None:
         """Make one update and record it. If it fails, the state is unchanged."""
+        rows, sharded = None, ()
+        if self.sharding is not None:
+            share = self.sharding.share(batch, self.loss, self.loader, self.batch)
+            batch, rows = share.batch, share.rows
+            sharded = share.places, share.weights, self._asks()
         inputs, targets = batch[:-1] or batch, batch[-1]
         state = self.written
         before = [tensor._data for tensor in state]
         try:
-            loss, outputs = self.training_step(inputs, targets)
+            loss, outputs, *shared = self.training_step(inputs, targets, *sharded)
         except BaseException as error:
             for tensor, data in zip(state, before, strict=True):
                 tensor._data = data
             if not isinstance(error, NonFiniteError):
-                self._raise(error, batch, samples_of(self.loader, self.epoch, self.batch))
-            self._not_finite(explained(self, inputs, targets))
+                samples = samples_of(self.loader, self.epoch, self.batch, rows)
+                self._raise(error, batch, samples)
+            self._not_finite(explained(self, inputs, targets, rows))
             return
         self.step += 1
         self.batch += 1
         self._last = (loss, outputs)
-        self._measure(self.meter, loss, outputs, targets)
+        if shared:
+            self._share_results(loss, outputs, targets, *shared)
+        else:
+            self._measure(self.meter, loss, outputs, targets)
+
+    def _share_results(
+        self, loss: Tensor, outputs: Any, targets: Any, count: Tensor, asked: Tensor
+    ) -> None:
+        """Record a sharded step, and hear what other ranks ask."""
+        weight = 0.0 if world().rank else float(count._data)
+        self._measure(self.meter, loss, outputs, targets, weight, self.batch)
+        if world().size > 1:
+            if self.batch % TURNS == 0:
+                self.meter.flush()
+            if self.step % EVERY == 0:
+                check_state(self)
+            if asked._data:
+                self._agree()
+
+    def _asks(self) -> Tensor:
+        """1 if this rank wants to stop, which the other ranks hear in the step; else 0."""
+        wants = self._interrupts.noted is not None or self.stopped is not None
+        return from_numpy(np.array(wants, np.float32))
+
+    def _agree(self) -> None:
+        """Take over the first signal and the first reason to stop of all ranks."""
+        if world().size > 1:
+            noted, self.stopped = exchange_stops(self._interrupts.noted, self.stopped)
+            self._interrupts.pending = noted
+            self._agreed = noted is not None or self.stopped is not None
+
+    def _ended(self) -> bool:
+        """Whether the epoch ends after this step. Ranks end it together."""
+        if world().size > 1:
+            return self._agreed
+        return self._interrupts.pending is not None or self.stopped is not None
 
     def _not_finite(self, error: NonFiniteError) -> None:
         if self.on_nonfinite == "raise":
@@ -254,6 +308,7 @@ class Trainer(Training):
         warnings.warn(str(error), stacklevel=4)
         if self.on_nonfinite == "stop":
             self.stop(error.problem)
+            self._agree()  # the sum over ranks is not finite on any of them
         else:
             self.batch += 1
 
@@ -267,6 +322,7 @@ class Trainer(Training):
         record["seconds"] = round(time.monotonic() - started, 3)
         self.history.append(record)
         self._call("on_epoch_end")
+        self._agree()
 
     def _finish(self) -> None:
         """End training, also after a signal."""
@@ -286,7 +342,7 @@ class Trainer(Training):
         self.interrupted = type(error).__name__
         error.add_note(f"in epoch {self.epoch + 1}, after step {self.step} of the training")
         try:
-            if self.checkpoint_on_error:
+            if self.checkpoint_on_error and world().size == 1:  # other ranks may be elsewhere
                 self._save()
             self._call("on_fit_end")
         except Exception as second:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any, NamedTuple, NoReturn
 
@@ -26,7 +27,13 @@ from chainrule.train.meter import Meter, metrics_for, numbers
 from chainrule.train.metrics import Metric
 from chainrule.train.modes import evaluating
 from chainrule.train.signals import Interrupts
+from chainrule.train.shards import ShardedStep, Sharding
 from chainrule.train.step import CompiledStep, EvaluationStep, Step, TrainingStep
+from chainrule.world import alone, world
+
+
+TURNS = 64
+"""Batches after which ranks tell each other what they have measured."""
 
 
 class Parts(NamedTuple):
@@ -63,8 +70,14 @@ class Training:
     on_nonfinite: str
 
     def __init__(
-        self, parts: Parts, metrics: Sequence[Metric | str] | None, out: str | None
+        self,
+        parts: Parts,
+        metrics: Sequence[Metric | str] | None,
+        out: str | None,
+        shards: int | None = None,
     ) -> None:
+        ranks = world().size
+        self.sharding = None if shards is None and ranks == 1 else Sharding(shards or ranks)
         for name, part in parts._asdict().items():
             setattr(self, name, part)
         self.metrics = metrics
@@ -103,6 +116,11 @@ class Training:
         return {**state, "_last": None}
 
     @property
+    def shards(self) -> int | None:
+        """The number of parts of each batch; None if it is not cut."""
+        return None if self.sharding is None else self.sharding.shards
+
+    @property
     def out(self) -> str | None:
         """The folder of this training, or None."""
         return self._out
@@ -124,7 +142,9 @@ class Training:
         """The training step for the current parts; ArgumentError if they do not fit together."""
         check_parts(self)
         schedule = self.scheduler if self.schedule_every == "step" else None
-        step = TrainingStep(self.model, self.loss, self.optimizer, schedule, self.clip_norm)
+        parts = self.model, self.loss, self.optimizer, schedule, self.clip_norm
+        sharding = self.sharding
+        step = TrainingStep(*parts) if sharding is None else ShardedStep(*parts, sharding=sharding)
         return CompiledStep(step) if self.compiled else step
 
     @cached_property
@@ -173,19 +193,28 @@ class Training:
         return as_loader(data, self.model, getattr(self.loss, "predicts", None), *options)
 
     def _evaluate(self, loader: DataLoader, interrupts: Interrupts | None) -> Record | None:
-        """The record of a pass over the data; None if a signal interrupted it."""
-        meter = self.meter.fresh()
+        """The record of a pass over the data; None if a signal interrupted it. Ranks take turns."""
+        meter, ranks = self.meter.fresh(), world()
         with evaluating(self.model):
             for place, batch in enumerate(loader):
-                inputs, targets = batch[:-1] or batch, batch[-1]
-                try:
-                    loss, outputs = self.evaluation_step(inputs, targets)
-                except Exception as error:
-                    self._raise(error, batch, samples_of(loader, loader.epoch, place))
-                self._measure(meter, loss, outputs, targets)
+                if ranks.size > 1 and place and place % TURNS == 0:
+                    meter.flush()
+                if place % ranks.size == ranks.rank:
+                    self._evaluate_batch(meter, loader, place, batch)
                 if interrupts is not None and interrupts.pending is not None:
                     return None
         return meter.results()
+
+    def _evaluate_batch(
+        self, meter: Meter, loader: DataLoader, place: int, batch: Sequence[Any]
+    ) -> None:
+        inputs, targets = batch[:-1] or batch, batch[-1]
+        try:
+            with alone() if world().size > 1 else nullcontext():
+                loss, outputs = self.evaluation_step(inputs, targets)
+        except Exception as error:
+            self._raise(error, batch, samples_of(loader, loader.epoch, place))
+        self._measure(meter, loss, outputs, targets, place=place)
 
     def _raise(self, error: BaseException, batch: Sequence[Any], samples: Array | None) -> NoReturn:
         """Raise the error of a step, which names the sample of the data that causes it."""
@@ -194,10 +223,18 @@ class Training:
             raise error
         raise found from None
 
-    def _measure(self, meter: Meter, loss: Tensor, outputs: Any, targets: Any) -> None:
+    def _measure(
+        self,
+        meter: Meter,
+        loss: Tensor,
+        outputs: Any,
+        targets: Any,
+        weight: float | None = None,
+        place: int | None = None,
+    ) -> None:
         """Add a batch to the meter, with targets in the form that the loss declares."""
         targets = fitted(getattr(self.loss, "predicts", None), outputs, targets)
-        meter.add(float(loss._data), numbers(outputs), numbers(targets))
+        meter.add(float(loss._data), numbers(outputs), numbers(targets), weight, place)
 
     def predict(self, x: Any) -> Array:
         """The class indices int64 (N,), or the outputs of a regression. `x`: an array or

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from chainrule.graph import Equation, Graph, as_tuple
+from chainrule.kinds import Collective
 
 MOST_ELEMENTS = 4096
 """The largest result that is folded. A larger one would cost more memory than it saves time."""
@@ -14,8 +15,10 @@ MOST_ELEMENTS = 4096
 
 def _is_left(equation: Equation) -> bool:
     """Whether an equation is not folded: a view that repeats elements needs no memory as a view,
-    and opaque views are never changed."""
+    opaque views are never changed, and a collective op waits for the other ranks."""
     view = equation.primitive.view
+    if isinstance(equation.primitive.kind, Collective):
+        return True
     return view is not None and (view.repeats or view.opaque)
 
 
