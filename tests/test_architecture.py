@@ -21,7 +21,7 @@ FILES = sorted(SOURCE.glob("**/*.py"))
 FLOORS = [
     # A module imports only what stands above it here; folders of one line do not know each other.
     ["errors"],
-    ["tree", "handles"],
+    ["tree", "handles", "world"],
     ["settings"],
     ["kinds"],
     ["primitive"],
@@ -39,7 +39,7 @@ FLOORS = [
     ["autograd"],
     ["gradcheck", "transforms"],
     ["nn", "optim", "compiler", "data", "distributions"],
-    ["models"],
+    ["models", "distributed"],
     ["train"],
     ["torch", "formats", "sklearn"],
     ["cli"],
@@ -226,6 +226,7 @@ FACES = {
         "chainrule.nn.utils.rnn",
         "chainrule.optim",
         "chainrule.data",
+        "chainrule.distributed",
         "chainrule.distributions",
         "chainrule.train",
     )

@@ -66,8 +66,9 @@ int8, int16, int32, int64 = _dtype("int8"), _dtype("int16"), _dtype("int32"), _d
 uint8, bool = _dtype("uint8"), _dtype("bool")
 
 if _TYPE_CHECKING:
-    from chainrule import data as data, distributions as distributions, linalg as linalg
-    from chainrule import models as models, nn as nn, optim as optim, train as train
+    from chainrule import data as data, distributed as distributed, distributions as distributions
+    from chainrule import linalg as linalg, models as models, nn as nn, optim as optim
+    from chainrule import train as train
     from chainrule.formats import c as c, onnx as onnx
     from chainrule.compiler import Compiled as Compiled, Trace as Trace
     from chainrule.compiler import compile as compile, trace as trace
@@ -81,7 +82,9 @@ _LATER = {
     "Trainer": "train", "load": "train", "load_run": "train", "save": "train",
     "sweep": "train",
 }  # fmt: skip
-_PARTS = ("compiler", "data", "distributions", "linalg", "models", "nn", "optim", "train")
+_PARTS = (
+    "compiler", "data", "distributed", "distributions", "linalg", "models", "nn", "optim", "train",
+)  # fmt: skip
 _FORMATS = ("c", "onnx")
 
 

@@ -165,8 +165,7 @@ class Primitive:
         mode their rules for an op whose derivative has no derivative.
     batch: `batch(inputs, batched, params)`, the op where some inputs have an additional leading
         dimension; see transforms/batching.py.
-    fill: `fill(*outputs, *inputs, **params)`, as `forward` into arrays that exist. Only for ops
-        whose result comes from elsewhere, such as another process.
+    fill: `fill(*outputs, *inputs, **params)`: `forward` into arrays, for what comes from elsewhere.
     in_place: pairs (output, input): a kernel may write that output into the memory of that input.
     neutral: for each input a number or None. If one input equals its number everywhere, the output
         is the other input.

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -88,7 +88,8 @@ class World:
 
     def __init__(self, comm: Any = None, timeout: float = 600.0) -> None:
         self._comm, self.timeout = comm, timeout
-        self.rank, self.size = (0, 1) if comm is None else (comm.Get_rank(), comm.Get_size())
+        self.rank: int = 0 if comm is None else comm.Get_rank()
+        self.size: int = 1 if comm is None else comm.Get_size()
         self._talk = None if self.size == 1 else comm.Dup()
         self._calls = 0
         self._memory: dict[Any, Array] = {}
@@ -241,7 +242,9 @@ def _kind(name: str) -> Any:
 
 def _difference(names: Sequence[str], here: bytes, there: bytes) -> tuple[str, str, str]:
     """The first fact that differs between two encoded records, and both values of it."""
-    for name, a, b in zip(names, _decoded(here, len(names)), _decoded(there, len(names)), strict=True):
+    for name, a, b in zip(
+        names, _decoded(here, len(names)), _decoded(there, len(names)), strict=True
+    ):
         if a != b:
             return name, _shown(a), _shown(b)
     return "the number of facts", str(len(here)), str(len(there))

@@ -2,8 +2,8 @@
 
 The files, in the order of their imports: `functional`; the parts of `Module` (`parameter`,
 `reachable`, `hooks`, `parts`, `state`, `module`); `init`; `utils`; the layers by topic (`linear`,
-`spatial`, `conv`, `padding`, `pool`, `norm`, `function_layer`, `dropout`, `activations`,
-`embedding`, `lazy`, `recurrence`, `recurrent`, `recurrent_cells`, `attention`,
+`spatial`, `conv`, `padding`, `pool`, `norm`, `sync_norm`, `function_layer`, `dropout`,
+`activations`, `embedding`, `lazy`, `recurrence`, `recurrent`, `recurrent_cells`, `attention`,
 `transformer_layers`, `distances`, `reshaping`, `resizing`, `containers`, `adaptive`,
 `transformer`, `losses`), `stateless`, `averaging`, and last `summary`.
 """
@@ -181,6 +181,7 @@ from chainrule.nn.reshaping import (
 from chainrule.nn.resizing import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from chainrule.nn.stateless import functional_call, stack_module_state
 from chainrule.nn.summary import Summary, summary
+from chainrule.nn.sync_norm import SyncBatchNorm
 from chainrule.nn.transformer import Transformer, TransformerDecoder, TransformerEncoder
 from chainrule.nn.transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
 
@@ -329,6 +330,7 @@ __all__ = [
     "Softshrink",
     "Softsign",
     "Summary",
+    "SyncBatchNorm",
     "Tanh",
     "Tanhshrink",
     "Threshold",

@@ -20,6 +20,7 @@ from chainrule.interpreters import top
 from chainrule.nn.functional.checks import check_counts
 from chainrule.nn.module import Module
 from chainrule.ops.collectives import sum_of_shards
+from chainrule.ops.compare import where
 from chainrule.ops.creation import zeros_like
 from chainrule.ops.random import default_generator
 from chainrule.ops.shape import cat
@@ -62,18 +63,21 @@ class Sharding:
         """The part of each batch that a loader reads for this rank."""
         return self.first, self.last, self.shards
 
-    def share(self, batch: tuple[Any, ...], loss: Module, loader: DataLoader, number: int) -> Share:
+    def share(
+        self, batch: tuple[Any, ...], loss: Module, loader: DataLoader | None, number: int
+    ) -> Share:
         """The share of this rank in the batch of this number."""
         given = next(x for x in tree.flatten(batch) if isinstance(x, Tensor)).shape[0]
-        if loader.part not in (None, self.part):
+        part = None if loader is None else loader.part
+        if part not in (None, self.part):
             raise ArgumentError(
                 "the loader reads the part of another rank",
-                given=f"part={loader.part}",
+                given=f"part={part}",
                 expected=f"part={self.part}, or no part",
             )
-        size = given if loader.part is None else loader.size_of(number)
+        size = given if loader is None or part is None else loader.size_of(number)
         edges = [s * size // self.shards for s in range(self.first, self.last + 1)]
-        start = 0 if loader.part is None else edges[0]
+        start = 0 if part is None else edges[0]
         kept, weights, places, end = [], [], [], 0
         for i, shard in enumerate(range(self.first, self.last)):
             rows = slice(edges[i] - start, edges[i + 1] - start)
@@ -84,8 +88,9 @@ class Sharding:
                 weights.append(weight)
                 end += len(kept[-1])
         if end < given:
-            whole = slice(edges[0] - start, edges[-1] - start)
-            index = whole if end == edges[-1] - edges[0] else np.concatenate([*kept, [0][:0]])
+            own = slice(edges[0] - start, edges[-1] - start)
+            complete = end == own.stop - own.start
+            index = own if complete else np.concatenate([np.arange(0), *kept])
             batch = tree.map_leaves(lambda x: _rows(x, index), batch)
         numbers = from_numpy(np.array(weights, np.float32))
         return Share(batch, slice(edges[0], edges[-1]), tuple(places), numbers)
@@ -125,12 +130,10 @@ class ShardedStep(TrainingStep):
         asks: Tensor,
     ) -> tuple[Tensor, Any, Tensor, Tensor]:
         self.optimizer.zero_grad()
-        learned = [p for group in self.optimizer.param_groups for p in group.params]
-        learned = [p for p in learned if p.requires_grad]
+        learned = [p for g in self.optimizer.param_groups for p in g.params if p.requires_grad]
         state = [b for b in self.model.buffers() if b.dtype.kind in "fiu"]
         state.append(default_generator.state)
         before = [wrap(top().lifted(x)) for x in state]
-        dtype = np.result_type(np.float32, *[p.dtype for p in learned])
         leaves, outputs = {}, []
         for i, (shard, first, last) in enumerate(places):
             self._enter(shard, state, before)
@@ -138,27 +141,25 @@ class ShardedStep(TrainingStep):
             loss, output = loss_of(self.model, self.loss, rows[:-1], rows[-1])
             (loss * weights[i].to(loss.dtype)).backward()
             outputs.append(output)
-            with use(gradients=False):
-                weight = weights[i].to(dtype)
-                changes = [
-                    (x - old).to(dtype) * weight
-                    for x, old in zip(state[:-1], before[:-1], strict=True)
-                ]
-                summands = [*map(_taken, learned), *changes, loss.detach() * weight, weight, asks]
-                leaves[shard, shard + 1] = [x.to(dtype) for x in summands]
+            leaves[shard, shard + 1] = summands(learned, state, before, loss, weights[i], asks)
+        self._enter(self.shards, state, before)
+        for shard in range(self.nodes[0][0], self.nodes[-1][1]):
+            if (shard, shard + 1) not in leaves:  # it has no samples, and adds 0
+                nothing = zeros_like(asks)
+                leaves[shard, shard + 1] = summands(learned, state, before, nothing, nothing, asks)
+        subtotals = [tree_sum(*node, leaves, _sum) for node in self.nodes]
+        ranks = world().size
+        sums = subtotals[0] if ranks == 1 else sum_of_shards(subtotals, self.shards)
+        *totals, loss, count, asked = sums
+        divisor = 1.0 if getattr(self.loss, "reduction", "mean") == "sum" else count
         with use(gradients=False):
-            sums = self._added(leaves, [*learned, *state[:-1], asks, asks], asks, dtype)
-            *totals, loss, count, asked = sums
-            self._enter(self.shards, state, before)
-            divisor = 1.0 if getattr(self.loss, "reduction", "mean") == "sum" else count
             for p, total in zip(learned, totals[: len(learned)], strict=True):
                 p.grad = (total / divisor).to(p.dtype)
             for x, old, change in zip(state, before, totals[len(learned) :], strict=False):
                 mean = change / count
                 x.assign(old + (mean if x.dtype.kind == "f" else mean.round()).to(x.dtype))
-            loss = loss / divisor
-        self._update(loss)
-        return loss, joined(outputs), count, asked
+        self._update(loss / divisor)
+        return loss / divisor, joined(outputs), count, asked
 
     def _enter(self, shard: int, state: Sequence[Tensor], before: Sequence[Tensor]) -> None:
         """Set the buffers to their values before the step, and the random state to the shard's."""
@@ -167,27 +168,32 @@ class ShardedStep(TrainingStep):
                 x.assign(old)
             state[-1].assign(before[-1] + from_numpy(np.array([0, shard * STRIDE])))
 
-    def _added(
-        self, leaves: dict[Any, list[Tensor]], like: Sequence[Tensor], asks: Tensor, dtype: Any
-    ) -> list[Tensor]:
-        """The sums over all shards of all ranks. A shard without samples adds 0."""
-        first, last = self.nodes[0][0], self.nodes[-1][1]
-        absent = [n for s in range(first, last) if (n := (s, s + 1)) not in leaves]
-        if absent:
-            nothing = [*(zeros_like(x, dtype=dtype) for x in like), asks.to(dtype)]
-            leaves = leaves | dict.fromkeys(absent, nothing)
-        rows = [tree_sum(*node, leaves, _sum) for node in self.nodes]
-        return rows[0] if world().size == 1 else sum_of_shards(rows, self.shards)
+
+def summands(
+    learned: Sequence[Tensor],
+    state: Sequence[Tensor],
+    before: Sequence[Tensor],
+    loss: Tensor,
+    weight: Tensor,
+    asks: Tensor,
+) -> list[Tensor]:
+    """What a shard adds to the sums: its gradients, which are then cleared, the changes of buffers
+    and the loss, weighted; the weight; and whether the rank asks to stop."""
+    dtype = np.result_type(np.float32, *[p.dtype for p in learned])
+    with use(gradients=False):
+        gradients = [zeros_like(p) if p.grad is None else p.grad.detach() for p in learned]
+        changes = [
+            where(x == old, 0, x - old).to(dtype) * weight.to(dtype)  # also 0 for ∞ − ∞
+            for x, old in zip(state[:-1], before[:-1], strict=True)
+        ]
+        for p in learned:
+            p.grad = None
+        weighted = loss.detach() * weight.to(loss.dtype)
+        return [x.to(dtype) for x in (*gradients, *changes, weighted, weight, asks)]
 
 
 def _sum(a: list[Tensor], b: list[Tensor]) -> list[Tensor]:
     return [x + y for x, y in zip(a, b, strict=True)]
-
-
-def _taken(parameter: Tensor) -> Tensor:
-    """The gradient of a parameter, which is then cleared; 0 if there is none."""
-    g, parameter.grad = parameter.grad, None
-    return zeros_like(parameter) if g is None else g.detach()
 
 
 def joined(parts: Sequence[Any]) -> Any:

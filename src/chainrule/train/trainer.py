@@ -244,7 +244,8 @@ class Trainer(Training):
 
     def _step(self, batch: tuple[Tensor, ...]) -> None:
         """Make one update and record it. If it fails, the state is unchanged."""
-        rows, sharded = None, ()
+        rows: slice | None = None
+        sharded: tuple[Any, ...] = ()
         if self.sharding is not None:
             share = self.sharding.share(batch, self.loss, self.loader, self.batch)
             batch, rows = share.batch, share.rows

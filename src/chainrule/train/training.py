@@ -26,11 +26,10 @@ from chainrule.train.losses import as_loss
 from chainrule.train.meter import Meter, metrics_for, numbers
 from chainrule.train.metrics import Metric
 from chainrule.train.modes import evaluating
-from chainrule.train.signals import Interrupts
 from chainrule.train.shards import ShardedStep, Sharding
+from chainrule.train.signals import Interrupts
 from chainrule.train.step import CompiledStep, EvaluationStep, Step, TrainingStep
 from chainrule.world import alone, world
-
 
 TURNS = 64
 """Batches after which ranks tell each other what they have measured."""
