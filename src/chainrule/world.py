@@ -15,6 +15,7 @@ import importlib
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import TracebackType
@@ -317,14 +318,13 @@ def _check_tasks(size: int) -> None:
 
 def _abort_on_error(comm: Any) -> None:
     """Let an exception that nobody catches end the job: the others would wait for this rank."""
-    show = sys.excepthook
 
     def show_and_abort(
         kind: type[BaseException], error: BaseException, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(Exception):
-            print(f"rank {comm.Get_rank()} ends the job:", file=sys.stderr)
-            show(kind, error, trace)
+        lines = traceback.format_exception(kind, error, trace)
+        with contextlib.suppress(Exception):  # at once, so that ranks do not mix their lines
+            sys.stderr.write(f"rank {comm.Get_rank()} ends the job:\n{''.join(lines)}")
             sys.stderr.flush()
         comm.Abort(130 if issubclass(kind, KeyboardInterrupt) else 1)
 

@@ -157,7 +157,6 @@ def test_samples_of_any_structure():
         (lambda: DataLoader(Numbers(), batch_sampler=[[0]], drop_last=True), "gives batches"),
         (lambda: DataLoader(Numbers(), prefetch_factor=3), "num_workers > 0"),
         (lambda: DataLoader(Numbers(), num_workers=-1), "num_workers"),
-        (lambda: data.DistributedSampler([1]), "num_replicas and rank"),
         (lambda: data.BatchSampler([1], 0, False), "batch_size"),
     ],
 )

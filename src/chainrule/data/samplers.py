@@ -14,6 +14,7 @@ from chainrule.errors import ArgumentError, ShapeError
 from chainrule.ops.draws import multinomial
 from chainrule.ops.random import Generator, default_generator
 from chainrule.tensor import Tensor, from_numpy
+from chainrule.world import world
 
 _CHUNK = 32
 """How many indices with replacement are drawn together."""
@@ -186,8 +187,8 @@ class DistributedSampler(Sampler):
 
     With `shuffle`, the order is drawn from `seed` + the epoch, which `set_epoch` sets; it is the
     same in all processes. So that all get the same number of indices, the first ones are repeated
-    at the end, or with `drop_last` the last ones left out. Raises ArgumentError unless
-    0 ≤ rank < num_replicas, or if they are not given.
+    at the end, or with `drop_last` the last ones left out. By default, `rank` and `num_replicas`
+    are those of `cr.distributed`. Raises ArgumentError unless 0 ≤ rank < num_replicas.
 
     >>> [list(DistributedSampler(range(5), 2, rank, shuffle=False)) for rank in range(2)]
     [[0, 2, 4], [1, 3, 0]]
@@ -202,11 +203,8 @@ class DistributedSampler(Sampler):
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
-        if num_replicas is None or rank is None:
-            raise ArgumentError(
-                "Chainrule does not start processes, and so knows no rank",
-                expected="num_replicas and rank",
-            )
+        num_replicas = world().size if num_replicas is None else num_replicas
+        rank = world().rank if rank is None else rank
         if not 0 <= rank < num_replicas:
             raise ArgumentError(f"rank = {rank}", expected=f"0 to {num_replicas - 1}")
         self.dataset, self.num_replicas, self.rank = dataset, num_replicas, rank

@@ -91,7 +91,7 @@ class ModelCheckpoint(Callback):
                 "value": self.best.value,
             }
         due = self.every is not None or time.monotonic() - self._saved_at >= _PAUSE
-        if due or trainer.finishing:
+        if world().broadcast(np.array(due or trainer.finishing)):  # ranks save together
             self.save(trainer)
 
     def save(self, trainer: Training) -> str | None:

@@ -39,6 +39,7 @@ def explained(
             tensor._data = data
 
     try:
+        trainer.optimizer.zero_grad()  # those of the failed step are not finite
         with alone():
             problem = _problem(trainer, inputs, targets)
             rewind()
@@ -47,6 +48,9 @@ def explained(
     finally:
         rewind()
         trainer.optimizer.zero_grad()
+    if cause is None:
+        again = "it did not appear again when the batch was computed once more"
+        cause = "it came from another rank" if world().size > 1 else again
     names = "samples unknown" if samples is None else f"samples {listing(samples.tolist())}"
     return NonFiniteError(
         f"{problem} in epoch {trainer.epoch + 1}, step {trainer.step + 1} (batch "
@@ -65,8 +69,9 @@ def _problem(trainer: Training, inputs: Sequence[Any], targets: Any) -> str:
 
 def _find_cause(
     trainer: Training, inputs: Sequence[Any], targets: Any, samples: Array | None
-) -> str:
-    """A sentence on the origin of the first NaN or infinity, from computing the batch again."""
+) -> str | None:
+    """A sentence on the origin of the first NaN or infinity, from computing the batch again; None
+    if it does not appear again."""
     for what, value in (*(("input", x) for x in inputs), ("target", targets)):
         if (row := _bad_row(value)) is not None:
             where = f"row {row} of the batch" if samples is None else f"sample {samples[row]}"
@@ -80,7 +85,7 @@ def _find_cause(
     return _first_layer(trainer, inputs, targets)
 
 
-def _first_layer(trainer: Training, inputs: Sequence[Any], targets: Any) -> str:
+def _first_layer(trainer: Training, inputs: Sequence[Any], targets: Any) -> str | None:
     with detect_anomaly():
         try:
             outputs = forward(trainer.model, inputs)
@@ -98,9 +103,7 @@ def _first_layer(trainer: Training, inputs: Sequence[Any], targets: Any) -> str:
             loss.backward()
         except NonFiniteError as error:
             return f"first in the backward pass: {error.problem}"
-    if world().size > 1:
-        return "it came from another rank"
-    return "it did not appear again when the batch was computed once more"
+    return None
 
 
 def _bad_row(value: Any) -> int | None:
