@@ -7,5 +7,6 @@ rules of batching share), `positions` (what an index means), `compare`, `element
 `statistics`, `contract`, `products`, `decompose`, `matrices`, `window` (what the next two share),
 `convolution`, `pooling`, `fused`, `attention`, `ctc`, `step_by_step` (recurrences by other ops),
 `recurrent`, `update`, `samplers` (random numbers by rejection), `random`, `draws`, `systems` (of
-equations), `fills`, `backward`, `collectives`; `creation`, which makes tensors from numbers; last `signals`.
+equations), `fills`, `backward`, `collectives`; `creation`, which makes tensors from numbers; last
+`signals`.
 """
