@@ -8,5 +8,6 @@ except ImportError as error:
     raise missing_dependency("onnx", "onnx", "ONNX") from error
 
 from chainrule.formats.onnx.export import export
+from chainrule.formats.onnx.module import load
 
-__all__ = ["export"]
+__all__ = ["export", "load"]

@@ -46,13 +46,20 @@ class Builder:
         return names[0] if outputs == 1 else names
 
     def constant(self, value: Any, dtype: DType | None = None, label: str = "") -> str:
-        """An initializer; equal small constants are shared."""
+        """A constant: an initializer if it has a label, such as a weight, else a node.
+
+        Equal small constants are shared.
+        """
         array = np.ascontiguousarray(value, dtype).reshape(np.shape(value))
         key = (array.shape, array.dtype, array.tobytes()) if array.size <= 16 and not label else ()
         if key and key in self._constants:
             return self._constants[key]
-        name = self.name(label or f"constant_{len(self.initializers)}")
-        self.initializers[name] = numpy_helper.from_array(array, name)
+        name = self.name(label or f"constant_{len(self._constants)}")
+        tensor = numpy_helper.from_array(array, name)
+        if label:
+            self.initializers[name] = tensor
+        else:
+            self.nodes.append(helper.make_node("Constant", [], [name], name=name, value=tensor))
         if key:
             self._constants[key] = name
         return name

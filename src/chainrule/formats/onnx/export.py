@@ -13,7 +13,7 @@ from chainrule import nn, tree
 from chainrule.compiler.passes import optimize
 from chainrule.compiler.passes.algebra import simplify
 from chainrule.compiler.passes.common import merge_common
-from chainrule.compiler.passes.constants import fold_constants
+from chainrule.compiler.passes.constants import fold_constants, is_left
 from chainrule.compiler.passes.dead import remove_dead
 from chainrule.compiler.trace import capture
 from chainrule.errors import ArgumentError
@@ -35,7 +35,9 @@ OPSETS = range(17, 22)
 PASSES = (
     lambda graph: decomposed(graph, has_translation),
     remove_dead,
-    fold_constants,
+    merge_common,
+    lambda graph: _named_after_weights(graph),
+    lambda graph: fold_constants(graph, lambda e: is_left(e) or _transposes_a_weight(e)),
     simplify,
     merge_common,
     fold_affine,
@@ -117,6 +119,25 @@ def _graph(model: Callable[..., Any], given: tuple[Any, ...], batch: int | None)
         graph.outputs[: trace.results],
     )
     return optimize(whole, PASSES)
+
+
+def _named_after_weights(graph: Graph) -> Graph:
+    """Label what weights alone determine, such as the sum of two biases: it is a weight, too."""
+    known = {*graph.constants}
+    for equation in graph.equations:
+        if equation.inputs and known.issuperset(equation.inputs):
+            known.update(equation.outputs)
+            label = next((v.label for v in equation.inputs if v.label), "")
+            for value in equation.outputs:
+                value.label = value.label or label
+    return graph
+
+
+def _transposes_a_weight(equation: Equation) -> bool:
+    """Whether an equation only moves the elements of a weight, which keeps its name in the file."""
+    view, x = equation.primitive.view, equation.inputs[0]
+    moves = view is not None and not view.keeps_order and not view.repeats
+    return moves and bool(x.label) and x.spec.size == equation.outputs[0].spec.size
 
 
 class _Export:

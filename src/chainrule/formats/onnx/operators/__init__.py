@@ -1,0 +1,29 @@
+"""Translations of ONNX's operators to functions of tensors, by their kind."""
+
+from chainrule.formats.onnx.operators import (
+    control,
+    elementwise,
+    indexing,
+    normalization,
+    products,
+    quantized,
+    recurrent,
+    reductions,
+    resizing,
+    shapes,
+    windows,
+)
+
+__all__ = [
+    "control",
+    "elementwise",
+    "indexing",
+    "normalization",
+    "products",
+    "quantized",
+    "recurrent",
+    "reductions",
+    "resizing",
+    "shapes",
+    "windows",
+]

@@ -1,0 +1,49 @@
+"""Products of matrices."""
+
+from __future__ import annotations
+
+from chainrule.formats.onnx.operators.table import operator
+from chainrule.linalg import det
+from chainrule.nn.functional.layers import linear
+from chainrule.ops.contract import einsum
+from chainrule.tensor import Tensor
+
+
+@operator("MatMul")
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    if a.dtype.kind == "f":
+        return a @ b
+    return (a.double() @ b.double()).astype(a.dtype)
+
+
+@operator("Gemm")
+def gemm(
+    a: Tensor,
+    b: Tensor,
+    c: Tensor | None = None,
+    *,
+    alpha: float,
+    beta: float,
+    transA: int,
+    transB: int,
+) -> Tensor:
+    """α·A·B + β·C. With the usual options of a linear layer, that layer."""
+    a = a.t() if transA else a
+    plain = alpha == 1 and (c is None or (beta == 1 and c.ndim == 1))
+    if plain and transB and a.dtype.kind == "f" and (c is None or c.shape == b.shape[:1]):
+        return linear(a, b, c)
+    y = matmul(a, b.t() if transB else b)
+    y = y if alpha == 1 else (y * alpha).astype(y.dtype)
+    if c is None:
+        return y
+    return y + (c if beta == 1 else (c * beta).astype(c.dtype))
+
+
+@operator("Einsum")
+def einsum_(*xs: Tensor, equation: str) -> Tensor:
+    return einsum(equation.replace(" ", ""), *xs)
+
+
+@operator("Det")
+def determinant(x: Tensor) -> Tensor:
+    return det(x)
