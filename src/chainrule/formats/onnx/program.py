@@ -26,10 +26,13 @@ from chainrule.settings import use
 from chainrule.tensor import Tensor
 
 Value = Any
-MAX_RUNS = 2**20
+MAX_RUNS = 2**16
 """The most nodes that one call runs: loops are unrolled."""
-OF_THE_FILE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What Python and NumPy raise for numbers of a file that make no sense."""
+OF_THE_FILE = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, TypeError,
+    ValueError,
+)  # fmt: skip
+"""What Python, NumPy and the ops raise for numbers of a file that make no sense."""
 
 
 class Function(Unguarded):

@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import defs, helper
+from google.protobuf.message import DecodeError, Message
+from onnx import helper
 
 from chainrule.errors import ArgumentError, FormatError, listing, shortened
 from chainrule.formats.onnx.operators import table
 from chainrule.formats.onnx.program import Function, Graph, Node
+from chainrule.formats.onnx.schemas import check_against, defaults, schema_of
 from chainrule.formats.onnx.tensors import Type, array_of, attribute_value, type_of
 from chainrule.primitive import Array
 
 OPSETS = range(7, 29)
-MAX_NODES, MAX_DEPTH = 2**18, 64
+MAX_NODES, MAX_DEPTH = 2**16, 64
 """The most nodes after functions are written out, and the deepest nesting of graphs in them."""
 GRAPH, GRAPHS = onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS
 
@@ -73,7 +74,20 @@ def parsed(data: bytes) -> onnx.ModelProto:
             expected=f"those of version {onnx.__version__} of the library onnx",
             instead="Install a newer one, if the file is newer.",
         )
+    _require_text(model)
     return model
+
+
+def _require_text(message: Any) -> None:
+    """Raise FormatError for a name that is no text: it arrives as bytes."""
+    for field_, value in message.ListFields():
+        if field_.type not in (field_.TYPE_STRING, field_.TYPE_MESSAGE):
+            continue
+        for part in [value] if isinstance(value, (str, bytes, Message)) else value:
+            if isinstance(part, Message):
+                _require_text(part)
+            elif isinstance(part, bytes):
+                raise FormatError(f"a {field_.name} is no text", given=shortened(part))
 
 
 def read(data: bytes, folder: Path | None) -> File:
@@ -208,14 +222,15 @@ def _require(names: Iterable[str], defined: set[str], label: str) -> None:
             )
 
 
-def _node(
+def _attributes(
     proto: onnx.NodeProto,
     label: str,
     source: Source,
     known: set[str],
     depth: int,
     given: dict[str, Any],
-) -> Node:
+) -> dict[str, Any]:
+    """The attributes of a node, by name; a graph among them sees the names in `known`."""
     attributes: dict[str, Any] = {}
     for attribute in proto.attribute:
         what = f"the attribute {shortened(attribute.name)} of {label}"
@@ -230,6 +245,18 @@ def _node(
             raise FormatError(f"{what} has no type, or one that no operator takes")
         else:
             attributes[attribute.name] = attribute_value(attribute, source.folder, what)
+    return attributes
+
+
+def _node(
+    proto: onnx.NodeProto,
+    label: str,
+    source: Source,
+    known: set[str],
+    depth: int,
+    given: dict[str, Any],
+) -> Node:
+    attributes = _attributes(proto, label, source, known, depth, given)
     key = (_domain(proto.domain), proto.op_type)
     inputs, outputs = tuple(proto.input), tuple(proto.output)
     make = partial(Node, label, proto.op_type, inputs, outputs)
@@ -239,10 +266,10 @@ def _node(
     if key[0] not in source.opsets:
         raise FormatError(f"{label} is of the domain {shortened(key[0])!r}, of no version")
     opset = source.opsets[key[0]]
-    schema = _schema(*key, opset, label)
-    _check_against(schema, proto, attributes, label)
+    schema = schema_of(*key, opset, label)
+    check_against(schema, proto, attributes, label)
     given_here = frozenset(attributes)
-    attributes = {**_defaults(schema), **attributes}
+    attributes = {**defaults(schema), **attributes}
     translation = table.find(*key, opset)
     if translation is not None:
         if strange := sorted(attributes.keys() - translation.keywords):
@@ -251,58 +278,6 @@ def _node(
         return make(filled, translation, opset, given_here)
     expansion = _expansion(schema, proto, attributes, source, opset, label)
     return make(attributes, expansion, opset, given_here)
-
-
-def _schema(domain: str, name: str, opset: int, label: str) -> Any:
-    try:
-        schema = defs.get_schema(name, opset, domain)
-    except defs.SchemaError as error:
-        raise ArgumentError(
-            f"{label} is no operator of {domain or 'ai.onnx'} in opset {opset}",
-            instead="Write the model with ONNX's own operators.",
-        ) from error
-    if schema.deprecated:
-        raise ArgumentError(f"{label} is no longer an operator in opset {opset}")
-    return schema
-
-
-def _check_against(
-    schema: Any, proto: onnx.NodeProto, attributes: dict[str, Any], label: str
-) -> None:
-    """Raise FormatError unless the node has the inputs, outputs and attributes of its operator."""
-    counts = (
-        ("inputs", len(proto.input), schema.min_input, schema.max_input),
-        ("outputs", len(proto.output), schema.min_output, schema.max_output),
-    )
-    for what, count, least, most in counts:
-        if not least <= count <= most:
-            raise FormatError(f"{label} has {count} {what}", expected=f"{least} to {most}")
-    for position, option in enumerate(schema.inputs[: len(proto.input)]):
-        if option.option == defs.OpSchema.FormalParameterOption.Single and (
-            not proto.input[position]
-        ):
-            raise FormatError(f"{label} lacks its input {option.name}")
-    for attribute in proto.attribute:
-        known = schema.attributes.get(attribute.name)
-        if known is None:
-            raise FormatError(
-                f"{label} has an attribute {shortened(attribute.name)!r}",
-                expected=listing(sorted(schema.attributes), like=attribute.name),
-            )
-        if attribute.type != known.type.value:
-            wanted = known.type.name
-            raise FormatError(f"{attribute.name} of {label} is of another type", expected=wanted)
-    for name, known in schema.attributes.items():
-        if known.required and name not in attributes:
-            raise FormatError(f"{label} lacks its attribute {name}")
-
-
-def _defaults(schema: Any) -> dict[str, Any]:
-    return {
-        name: attribute_value(known.default_value, None, name)
-        for name, known in schema.attributes.items()
-        if known.default_value.name
-    }
 
 
 # -- functions -----------------------------------------------------------------------------------

@@ -27,9 +27,7 @@ def if_(condition: float, *, then_branch: Body, else_branch: Body) -> tuple[Any,
 
 
 @operator("Loop", known=False)
-def loop(
-    count: float | None, condition: Any, *states: Any, body: Body
-) -> tuple[Any, ...]:
+def loop(count: float | None, condition: Any, *states: Any, body: Body) -> tuple[Any, ...]:
     """Unrolled: the states of the last step, then what each step gives, stacked."""
     runs = True if condition is None else bool(as_number(condition))
     rows: list[list[Any]] = []

@@ -70,9 +70,7 @@ def scatter_elements(
 
 
 @operator("ScatterND")
-def scatter_nd(
-    x: Tensor, index: Tensor, updates: Tensor, *, reduction: str = "none"
-) -> Tensor:
+def scatter_nd(x: Tensor, index: Tensor, updates: Tensor, *, reduction: str = "none") -> Tensor:
     """x with updates at the positions that the last dimension of the index holds."""
     depth = index.shape[-1]
     if reduction == "none":

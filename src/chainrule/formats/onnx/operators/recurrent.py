@@ -166,9 +166,7 @@ def _reordered(w: Tensor, order: Sequence[int]) -> Tensor:
     return cat([gates[i] for i in order]) if [*order] != sorted(order) else w
 
 
-def weights(
-    w: Tensor, r: Tensor, b: Tensor | None, d: int, order: Sequence[int]
-) -> Weights:
+def weights(w: Tensor, r: Tensor, b: Tensor | None, d: int, order: Sequence[int]) -> Weights:
     """The weights of a direction with the gates in this order."""
     first, second = (_reordered(w[d], order), _reordered(r[d], order))
     if b is None:

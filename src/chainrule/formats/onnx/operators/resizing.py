@@ -161,8 +161,7 @@ def resize(
 ) -> Tensor:
     """Each dimension resized to a size, or by a scale."""
     dims = each(tuple(range(x.ndim)) if axes is None else axes, x.ndim)
-    crops = coordinate_transformation_mode == "tf_crop_and_resize"
-    sizes = sizes or None
+    crops, sizes = coordinate_transformation_mode == "tf_crop_and_resize", sizes or None
     if (sizes is None) == (scales is None or scales.size == 0):
         raise FormatError("a resize has either sizes or scales")
     changed = _axes(x, dims, roi, scales, sizes, keep_aspect_ratio_policy, crops)
@@ -172,12 +171,11 @@ def resize(
         places = _places(axis, coordinate_transformation_mode)
         if mode == "nearest":
             index = ROUNDINGS[nearest_mode](places).clip(0, axis.n - 1).astype(np.int64)
-            y = _resized(x, d, index[:, None], None)
+            taps: tuple[Array, Array | None] = index[:, None], None
         else:
-            y = _resized(
-                x, d, *_taps(places, axis, mode, bool(antialias), bool(exclude_outside),
-                             cubic_coeff_a),
-            )  # fmt: skip
+            options = bool(antialias), bool(exclude_outside), cubic_coeff_a
+            taps = _taps(places, axis, mode, *options)
+        y = _resized(x, d, *taps)
         if crops:
             shape = [1] * x.ndim
             shape[d] = len(places)

@@ -157,9 +157,7 @@ def columns_to_image(
 # -- pooling -------------------------------------------------------------------------------------
 
 
-def _pool_geometry(
-    x: Tensor, kernel: Ints, ceil_mode: int, **moves: Any
-) -> Geometry:
+def _pool_geometry(x: Tensor, kernel: Ints, ceil_mode: int, **moves: Any) -> Geometry:
     found = geometry(x.shape[2:], kernel, **moves)
     return found.rounded_up(x.shape, kernel) if ceil_mode else found
 
