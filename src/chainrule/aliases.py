@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from chainrule.tensor import Tensor
 
 _BETWEEN_CLEANUPS = 16
+_REPEATS = (
+    "this tensor shows elements of another one several times (expand), so a write to it is "
+    "ambiguous",
+    "Write into the original, or take a .clone() first.",
+)
 
 
 class Group:
@@ -188,6 +193,11 @@ def mark_copied(x: Tensor) -> None:
     )
 
 
+def mark_repeating(x: Tensor) -> None:
+    """Refuse writes to an argument of a captured function that shows elements several times."""
+    Group(x).why_not = _REPEATS
+
+
 def _append(references: list[ref[Tensor]], x: Tensor) -> None:
     if len(references) % _BETWEEN_CLEANUPS == _BETWEEN_CLEANUPS - 1:
         references[:] = [y for y in references if y() is not None]
@@ -254,11 +264,8 @@ def check_writable(x: Tensor) -> None:
         if alias is None or place is None or not alias.primitive.view.repeats:
             continue
         if place.shape != alias.params["shape"]:
-            raise GradientError(
-                "this tensor shows elements of another one several times (expand), so a write to "
-                "it is ambiguous",
-                instead="Write into the original, or take a .clone() first.",
-            )
+            problem, instead = _REPEATS
+            raise GradientError(problem, instead=instead)
 
 
 def spread(written: Tensor) -> None:

@@ -59,6 +59,9 @@ class Evaluate:
     def replace(self, attributes: dict[str, Any], name: str, old: Tensor) -> None:
         """Hear that an attribute of a module, a tensor, is about to be another tensor."""
 
+    def separate(self, tensor: Tensor) -> None:
+        """Hear that a tensor is about to stop sharing numbers with others: `x.data = value`."""
+
     def known(self, data: Any) -> Any:
         """The array that symbolic data stands for, if it is known (as for a constant), else
         None."""
@@ -119,6 +122,9 @@ class Interpreter(Evaluate):
 
     def replace(self, attributes: dict[str, Any], name: str, old: Tensor) -> None:
         self.below.replace(attributes, name, old)
+
+    def separate(self, tensor: Tensor) -> None:
+        self.below.separate(tensor)
 
     def known(self, data: Any) -> Any:
         return self.below.known(data)

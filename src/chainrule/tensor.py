@@ -246,22 +246,16 @@ class Tensor(Conversion, Methods):
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             value = _fitting(self, value)
-        known = isinstance(self._data, StandIn)
-        if not known and isinstance(top().read(self), StandIn):
-            if aliases.is_shared(self):
-                raise CaptureError(
-                    "a captured function cannot separate a tensor from others that share its "
-                    "numbers, by `x.data = value`",
-                    instead="Write into it: x.data.copy_(value).",
-                )
+        top().separate(self)
+        aliases.leave(self)
+        if not isinstance(self._data, StandIn) and isinstance(top().read(self), StandIn):
             with use(gradients=False):
                 self._take(_fitting(self, value))
             if value._alias is None:
                 aliases.pair(self, value)  # later writes to `value` in the capture
-            return
-        aliases.leave(self)
-        self._data, self._version = value._data, self._version + 1
-        aliases.pair(value, self)
+        else:
+            self._data, self._version = value._data, self._version + 1
+            aliases.pair(value, self)
 
     # -- gradients -----------------------------------------------------------------------------
 

@@ -90,7 +90,8 @@ OPTIMIZERS = (
 )  # fmt: skip
 ARGUMENTS = (
     "(X, Y)", "(X, Y)", "(X, Y)", "(X, X)", "(X, X.detach())", "(BUF, Y)", "(X, BUF)",
-    "(STORE[:4], STORE[2:])", "(STORE[1:5], STORE[1:5])", "(X.T.contiguous().T, Y)", "(X, Y[:1])",
+    "(STORE[:4], STORE[2:])", "(STORE[1:5], STORE[1:5])", "(X.T.contiguous().T, Y)",
+    "(X, Y[:1].expand(4, 6))",
     "(X.clone().requires_grad_(), Y)", "(W[:4].detach(), Y)", "(X.reshape(-1).reshape(4, 6), X)",
     "(BUF, BUF.detach())", "(X.double(), Y.double())",
 )  # fmt: skip

@@ -9,7 +9,7 @@ from tests.compiler.random_programs import bits, load
 
 import chainrule as cr
 from chainrule import engine, nn, settings
-from chainrule.errors import CaptureError
+from chainrule.errors import CaptureError, GradientError
 
 HEADER = """
 import collections
@@ -113,6 +113,11 @@ EQUAL = {
         "OUT[0].add_(1)",
         "with cr.enable_grad(): OUT[0].sum().backward()",
     ),
+    "gradients of an argument that come and go": (
+        "def ARG(): return (cr.ones(3, requires_grad=True),)\ndef f(x): return x * 2",
+        "def ARG(): return (cr.ones(3),)",
+        "def ARG(): return (cr.ones(3, requires_grad=True),)",
+    ),
     "a parameter that is a view": (
         "p = nn.Parameter(B[0])\ndef f(x):\n    with cr.no_grad(): p.add_(x)\n    return x",
         "B.zero_()",
@@ -135,6 +140,10 @@ REFUSED = {
         "D = w.detach()\ndef f(x):\n    w.data = x * 2\n    return x",
         "separate",
     ),
+    "data of an argument": ("def f(x):\n    x.data = x * 2\n    return x", "separate"),
+    "gradients in an argument": ("def f(x):\n    x.add_(w)\n    return x * 2", "carry gradients"),
+    "gradients in state": ("def f(x):\n    T.add_(w)\n    return x * 2", "carry gradients"),
+    "gradients in a buffer": ("def f(x):\n    m.h = m.h + w\n    return x * 2", "carry gradients"),
     "a buffer that is reached in two ways": (
         "K = m.h\ndef f(x):\n    m.h = m.h * 0.5 + K\n    return x",
         "in another way",
@@ -175,6 +184,12 @@ def test_writes_are_seen_as_in_eager_code(name, kind):
                     exec(change, vars(program))
             assert bits(eager.OUT) == bits(compiled.OUT), change
             assert tensors(eager) == tensors(compiled), change
+
+
+def test_a_write_into_an_argument_that_repeats_its_elements_is_refused():
+    step = cr.compile(lambda x: x.detach().add_(1))
+    with pytest.raises(GradientError, match="expand"):
+        step(cr.ones(1, 3).expand(2, 3))
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import tree
+from chainrule import aliases, tree
 from chainrule.engine import Layout, layout_of
 from chainrule.errors import CaptureError
 from chainrule.graph import Value
@@ -69,6 +69,8 @@ class Symbols:
         if isinstance(leaf, Tensor) and id(leaf) in self._known:
             return self._known[id(leaf)]
         tensor = self.tensors[number] = wrap(self.inputs[-1])
+        if self.inputs[-1].layout is not None and self.inputs[-1].layout.repeats:
+            aliases.mark_repeating(tensor)
         if isinstance(leaf, Tensor):
             tensor._requires_grad = leaf._requires_grad
             self._known[id(leaf)] = tensor

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 from chainrule import aliases
+from chainrule.compiler.shared import carries
 from chainrule.errors import CaptureError
 from chainrule.graph import Equation, Graph, Value, as_tuple
 from chainrule.interpreters import Evaluate
@@ -82,6 +83,16 @@ class Gradient:
     before: Value | None
     now: Tensor | None
     first: Tensor | None = None
+
+
+def refuse_history(tensor: Tensor) -> None:
+    """Refuse values that carry gradients in a tensor that exists outside, and outlives the call."""
+    if carries(tensor):
+        raise CaptureError(
+            f"a captured function writes values that carry gradients into a tensor {tensor.spec} "
+            "that exists outside of it",
+            instead="Write them detached: x.copy_(value.detach()).",
+        )
 
 
 class Capture(Evaluate):
@@ -169,6 +180,8 @@ class Capture(Evaluate):
 
     def written(self) -> list[tuple[Slot, Value | None]]:
         """The state that the function has changed, with its new value (None: cleared)."""
+        for slot, _ in self.writes.values():
+            refuse_history(slot.tensor)
         changed: list[tuple[Slot, Value | None]] = list(self.writes.values())
         for g in self.gradients.values():
             after = None if g.now is None else self.read(g.now)
@@ -189,12 +202,22 @@ class Capture(Evaluate):
             new = attributes.get(name)
             if not isinstance(new, Tensor) or not isinstance(new._data, Value):
                 continue
+            refuse_history(new)
             if new.spec == old.spec:
                 self.places.setdefault(id(old), (old, (old._node, old._output, old._requires_grad)))
                 self.writes[id(old)] = (Slot(old), self.read(new))
                 attributes[name] = old
                 found.append((attributes, name, old, new))
         return found
+
+    def separate(self, tensor: Tensor) -> None:
+        is_state = not isinstance(tensor._data, Value)
+        if id(tensor) in self.arguments or (is_state and aliases.is_shared(tensor)):
+            raise CaptureError(
+                "a captured function cannot separate a tensor from others that share its numbers, "
+                "by `x.data = value`",
+                instead="Write into it: x.data.copy_(value).",
+            )
 
     def known(self, data: Any) -> Array | None:
         return self.graph.constants.get(data)

@@ -251,8 +251,8 @@ class NativeExecutable(Executable):
         pattern = tree.map_leaves(
             lambda x: Tensor if isinstance(x, Tensor) and id(x) not in state else x, args
         )
-        if any(layout_if_other(x._data) for x in given):
-            pattern = MISSED  # the engine takes arrays in order only
+        if any(x._requires_grad or layout_if_other(x._data) for x in given):
+            pattern = MISSED  # the engine takes arrays in order only, without gradients
         writes = any(not slot.is_grad for slot in trace.writes)
         firsts = tuple([ids.index(key) for key in ids])
         return pattern, (firsts, frozenset(self.known.values()), self.is_apart if writes else None)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from chainrule import tape, tree
 from chainrule.compiler.arguments import Symbols, contents, labels_of, refuse_changes
-from chainrule.compiler.capture import Capture, Slot
+from chainrule.compiler.capture import Capture, Slot, refuse_history
 from chainrule.compiler.leaks import refuse_leaks
 from chainrule.compiler.shared import Result, Shared, carries, placed, shared
 from chainrule.graph import Graph, Value
@@ -202,6 +202,8 @@ def capture(
         structure, found = _returned(result, interpreter.arguments if with_pullback else None)
         outputs = [interpreter.read(y) for y in found]
         changed = symbols.changed()
+        for i in changed:
+            refuse_history(symbols.tensors[i])
         outputs += [symbols.tensors[i]._data for i in changed]
         swaps = [
             Swap(attributes, name, old, shared(new, interpreter.arguments))

@@ -26,6 +26,11 @@ class Layout(NamedTuple):
     def size(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the array shows an element several times."""
+        return any(n > 1 and not stride for n, stride in zip(self.shape, self.strides, strict=True))
+
     def permuted(self, order: Sequence[int]) -> Layout:
         """The same memory with its dimensions in another order."""
         return Layout(
