@@ -118,6 +118,18 @@ EQUAL = {
         "def ARG(): return (cr.ones(3),)",
         "def ARG(): return (cr.ones(3, requires_grad=True),)",
     ),
+    "state that shares numbers later": (
+        "v = cr.zeros(3, requires_grad=True); o = optim.SGD([w, v], 0.5, momentum=0.9)\n"
+        "def f(x):\n    o.zero_grad()\n    (w * x + v * v).sum().backward()\n    o.step()\n"
+        "    return x",
+        "v.data = w.data",
+        "v.data = w.data.clone()",
+    ),
+    "state that is set and shares numbers later": (
+        "U = cr.zeros(3)\ndef f(x):\n    T.copy_(x)\n    return U * 2",
+        "U.data = T",
+        "U.data = cr.ones(3)",
+    ),
     "a parameter that is a view": (
         "p = nn.Parameter(B[0])\ndef f(x):\n    with cr.no_grad(): p.add_(x)\n    return x",
         "B.zero_()",

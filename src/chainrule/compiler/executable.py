@@ -67,6 +67,7 @@ class Executable(ABC):
         leaves = [x for x in tree.flatten(args) if isinstance(x, Tensor)]
         self._leaves = {i: x for i, x in enumerate(leaves) if i not in trace.given}
         self._specs = [(t, t._requires_grad, t.shape, t.dtype) for t in state.values()]
+        self._sharing = self._now_sharing()
         self._with_grad = [slot.tensor for slot in trace.reads if slot.is_grad]
         self._hooks = [(t, tuple(t._hooks or ())) for t in state.values()]
 
@@ -115,7 +116,15 @@ class Executable(ABC):
         for tensor, hooks in self._hooks:
             if tuple(tensor._hooks or ()) != hooks:
                 return f"the hooks of a tensor {tensor.spec}"
+        if self._now_sharing() != self._sharing:
+            return "which tensors share numbers"
         return self._unfit_swap() or self.guards.broken()
+
+    def _now_sharing(self) -> list[int]:
+        """For each tensor of state, the number of the first with which it shares numbers."""
+        first: dict[int, int] = {}
+        homes = [id(aliases.storage(tensor)) for tensor, *_ in self._specs]
+        return [first.setdefault(home, number) for number, home in enumerate(homes)]
 
     def _unfit_swap(self) -> str | None:
         """Read the present tensors of attributes that the program sets to others. Returns the name
@@ -285,6 +294,9 @@ class NativeExecutable(Executable):
     def __call__(self, args: Any) -> Any:
         if self.trace.swaps and self._unfit_swap() is not None:
             return MISSED
+        shared = any(slot.tensor._alias is not None for slot, _ in self._stores)
+        if shared and self._now_sharing() != self._sharing:
+            return MISSED
         return self._run(self._record, args, None)
 
     def on(self, leaves: list[Tensor]) -> Any:
@@ -350,6 +362,9 @@ class NativeExecutable(Executable):
         flags = array.flags
         plain = flags.owndata and flags.c_contiguous and flags.aligned and flags.writeable
         if not plain or sys.getrefcount(array) > 3:
+            written = role & WRITTEN and not role & GRADIENT
+            if written and holder._alias is not None and self._now_sharing() != self._sharing:
+                return None  # the guards that `broken` checks do not hold
             array = array.copy()
             if flags.owndata or role & WRITTEN:
                 holder._data = array
