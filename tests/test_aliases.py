@@ -1,5 +1,7 @@
 """Tensors that share numbers: a write through one reaches all, as in PyTorch."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -185,3 +187,20 @@ def test_an_alias_of_an_alias_that_is_gone_still_writes():
     x = cr.zeros(2)
     x.detach().data.fill_(3.0)
     assert x.tolist() == [3, 3]
+
+
+def test_deep_copies_share_numbers_as_the_originals_do():
+    x = cr.zeros(2, 3)
+    x2, row, column, alias = deepcopy((x, x[0], x.T[1], x.detach()))
+    alias.add_(1.0)
+    row.add_(1.0)
+    column.add_(5.0)
+    assert x2.tolist() == alias.tolist() == [[2, 7, 2], [1, 6, 1]]
+    assert row.tolist() == [2, 7, 2] and column.tolist() == [7, 6] and not x.any()
+
+
+def test_a_deep_copy_of_a_view_of_a_computed_tensor_is_its_own():
+    y = cr.ones(2, requires_grad=True) * 2
+    with cr.no_grad():
+        row = y[:1]
+    assert deepcopy(row).add_(1.0).tolist() == [3] and y.tolist() == [2, 2]

@@ -12,6 +12,7 @@ through writes and a capture records them (functionalization, as in PyTorch's
 from __future__ import annotations
 
 import sys
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -106,6 +107,25 @@ def pair(a: Tensor, b: Tensor) -> None:
     else:
         group = (alias and alias.group) or Group(a)
         group.add(b)
+
+
+def share_copies(x: Tensor, copied: Tensor, memo: dict[int, Any]) -> None:
+    """Let a deep copy share numbers with the copies of the tensors that share numbers with x.
+
+    memo: the copies so far, as `copy.deepcopy` passes them on.
+    """
+    alias = x._alias
+    if alias is None:
+        return
+    if alias.base is not None and alias.base._node is None:
+        base = deepcopy(alias.base, memo)
+        copied._data = alias.primitive.forward(base._data, **alias.params)
+        _show(copied, base, Alias(base, alias.primitive, alias.params))
+    elif alias.group is not None:
+        first = memo.setdefault(id(alias.group), copied)
+        if first is not copied:
+            copied._data = first._data
+            pair(first, copied)
 
 
 def leave(x: Tensor) -> None:

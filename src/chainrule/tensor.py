@@ -149,6 +149,7 @@ class Tensor(Conversion, Methods):
         copied = type(self).__new__(type(self))
         Tensor.__init__(copied, self._numbers("deepcopy").copy(), self._requires_grad)
         memo[id(self)] = copied
+        aliases.share_copies(self, copied, memo)
         copied._grad = deepcopy(self._grad, memo)
         for name, value in getattr(self, "__dict__", {}).items():
             setattr(copied, name, deepcopy(value, memo))
