@@ -15,7 +15,6 @@ how many train for two epochs without an option, and the messages of the others.
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.util
 import tempfile
 import warnings
@@ -26,6 +25,7 @@ from typing import Any
 import numpy as np
 
 import chainrule as cr
+from chainrule.data.columns import read_columns
 from chainrule.data.dataset import CLASSIFICATION, ArrayDataset
 from chainrule.data.splits import train_test_split
 from chainrule.train.runs.config import DataConfig
@@ -162,23 +162,17 @@ def files() -> None:
         if "tests" not in path.parts
     ]
     trained = 0
+    warnings.simplefilter("ignore")  # of lines that were left out
     for path in found:
         try:
-            config = configure(DataConfig(str(path), label=last_column(path)), epochs=2)
+            label = read_columns(path).names[-1]
+            config = configure(DataConfig(str(path), label=label), epochs=2)
             with tempfile.TemporaryDirectory() as folder:
                 Run.create(Path(folder) / "run", config).train(progress=False)
             trained += 1
         except cr.ChainruleError as error:
             print(f"{path.name}: {str(error).replace(str(path), path.name)}")
     print(f"{trained} of {len(found)} files train")
-
-
-def last_column(path: Path) -> str:
-    """The last name in the first line of a file."""
-    first = path.read_text(encoding="utf-8", errors="replace").splitlines()[0]
-    sign = max(",;\t|", key=first.count)
-    names = next(csv.reader([first], delimiter=sign if sign in first else " "))
-    return [name.strip(" '") for name in names if name.strip()][-1]
 
 
 if __name__ == "__main__":

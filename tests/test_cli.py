@@ -215,6 +215,15 @@ def test_the_help_of_every_option_has_its_meaning_and_its_default() -> None:
                 assert default or option.show_default, (name, option.name, text)
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_one_line_and_comes_once() -> None:
+    Path("t.csv").write_text(
+        "Sales of 2020\n\na,y\n" + "".join(f"{i},{i * i}.5\n" for i in range(9))
+    )
+    told = call("train", "t.csv", "--label", "y", "--epochs", "1", "--quiet", "--no-report").stderr
+    assert re.fullmatch(r"Warning: \S+: the table begins in line 3, .* left out\n", told)
+
+
 @pytest.mark.parametrize("width", [40, 80])
 def test_help_fits_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", str(width))

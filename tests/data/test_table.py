@@ -216,6 +216,58 @@ def test_dates_are_no_labels(write):
         table(write({"x": cycle([1.5, 2]), "day": days}), "day")
 
 
+@pytest.fixture
+def text_file(tmp_path):
+    def make(text):
+        path = tmp_path / "t.csv"
+        path.write_text(text)
+        return path
+
+    return make
+
+
+PREAMBLE = "Sales of 2020\n\nin euros\n"
+PREAMBLES = {
+    "lines before the header": (PREAMBLE + "day,y\n1,2.5\n2,3.5\n3,5.5\n", 4, 2),
+    "a header that ends in a comma": (PREAMBLE + "day,y,\n1,2.5\n2,3.5\n3,5.5\n", 4, 2),
+    "a quoted cell of several lines": ('"a\nb\nc"\nday,y,z\n1,2.5,0\n2,3.5,1\n', 4, 3),
+}
+
+
+@pytest.mark.parametrize("text, line, width", PREAMBLES.values(), ids=PREAMBLES)
+def test_lines_before_the_table_are_left_out_and_said(text_file, text, line, width):
+    path = text_file(text)
+    words = rf"begins in line {line}, with rows of {width} cells; the lines before are left out"
+    with pytest.warns(UserWarning, match=words):
+        found = read_columns(path)
+    assert found.names == ("day", "y", "z")[:width]
+    assert found.column("y")[:2] == ["2.5", "3.5"] and found.where([0], "y").startswith("line 5")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,2,3\n4,5,6\n7,8,9\n",  # numbers do not name columns
+        "a,b,c,d\nx,y\n1,2\n3,4\n",  # the first line is wider
+        "a\nx,y,z\nu,v,w\np,q,r\n",  # nothing tells a header from a row
+        PREAMBLE + "day,y\n1,2.5\n2,3.5\nTotal\n",
+    ],
+)
+def test_other_rows_of_another_width_are_refused(text_file, text):
+    with pytest.raises(FormatError, match=r"another width.*Take out the lines.*--delimiter"):
+        read_columns(text_file(text))
+
+
+def test_a_decimal_sign_changes_nothing_where_no_number_has_one(text_file):
+    rows = "\n".join(f"{i};{i % 7},5;{i % 2}" for i in range(1, 41))
+    train, _ = table(text_file(f"id;size;y\n{rows}\n"), "y", decimal=",")
+    assert str(train.schema).splitlines()[1:] == [
+        "id      identifier  counts the rows; left out",
+        "size    number      0.5 to 6.5, with decimal commas",
+        "y       label       2 classes, not numbers: 0, 1",
+    ]
+
+
 def test_options_are_checked(write):
     path = write({"a": cycle([1, 2]), "b": cycle([3, 4]), "price": cycle([0, 1])})
     with pytest.raises(ArgumentError, match=r"which column is the label.*--label"):

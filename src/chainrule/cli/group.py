@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import sys
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import click
 
 POSITIVE = click.IntRange(min=1)
 TABLE_OPTIONS = ("delimiter", "header")
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class Finite(click.FloatRange):
@@ -73,7 +77,9 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = partial(_show_warning, set(), warnings.showwarning)
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt:
@@ -83,6 +89,17 @@ class Commands(click.Group):
             if ctx.meta.get("chainrule.debug"):
                 raise
             raise click.ClickException(message(error)) from error
+
+
+def _show_warning(
+    said: set[str], usual: Callable[..., None], text: Any, category: Any, file: str, *more: Any
+) -> None:
+    """A warning of this package as one line, each once; others, of a script, as Python does."""
+    if not file.startswith(_PACKAGE):
+        usual(text, category, file, *more)
+    elif str(text) not in said:
+        said.add(str(text))
+        click.echo(f"Warning: {text}", err=True)
 
 
 def message(error: Exception) -> str:

@@ -111,8 +111,11 @@ def open_cells(
         raise ArgumentError("bad delimiter", given=repr(delimiter), expected="one sign such as ','")
     name, text = os.fspath(path), _read_text(path)
     sign = _find_delimiter(name, text) if delimiter is None else delimiter
-    (line, first), *below = islice(_rows(name, text, sign, 0), _PEEK + 1)
+    begin = 0 if header is False else _end_of_preamble(name, text, sign)
+    (line, first), *below = islice(_rows(name, text, sign, begin), _PEEK + 1)
     first = _without_quotes([cell.strip() for cell in first])
+    if not first[-1] and below and {len(row) for _, row in below} == {len(first) - 1}:
+        first.pop()  # The header ends in a delimiter, and the rows do not.
     if header is None:
         header = _holds_names(f"{name}, line {line}", first, [row for _, row in below], wanted)
     if not header:
@@ -121,7 +124,7 @@ def open_cells(
     if _has_row_names(first, [row for _, row in below]):
         first = ["", *first]
     _check_names(f"{name}, line {line}", first)
-    return Cells(name, text, sign, True, tuple(first), _end_of_first_row(text, sign))
+    return Cells(name, text, sign, True, tuple(first), _end_of_first_row(text, sign, begin))
 
 
 def _can_separate(sign: str) -> bool:
@@ -191,13 +194,13 @@ def _rows(path: str, text: str, delimiter: str, begin: int) -> Iterator[Row]:
             yield opened, cells
 
 
-def _end_of_first_row(text: str, delimiter: str) -> int:
-    """The offset after the first row that is not blank."""
-    end = 0
+def _end_of_first_row(text: str, delimiter: str, begin: int) -> int:
+    """The offset after the first row from the offset `begin` that is not blank."""
+    end = begin
 
     def read() -> Iterator[str]:
         nonlocal end
-        for line in _lines(text):
+        for line in _lines(text, begin):
             end += len(line)
             yield line
 
@@ -216,7 +219,38 @@ def _quote_error(where: str, message: str) -> FormatError:
     return FormatError(f"{where}: bad quoting: {message}")
 
 
-# -- detection of delimiter and header ---------------------------------------------------------
+# -- detection of delimiter, first row and header ----------------------------------------------
+
+
+def _end_of_preamble(name: str, text: str, sign: str) -> int:
+    """The offset of the header in a file with lines of prose before the table; else 0.
+
+    The header and all rows below have one width, the header is text and some row is not, and each
+    line before has fewer cells.
+    """
+    try:
+        rows = [*islice(_rows(name, text, sign, 0), 2 * _PEEK)]
+    except FormatError:
+        return 0
+    width = len(rows[-1][1])
+    start = len(rows)
+    while start and len(rows[start - 1][1]) == width:
+        start -= 1
+    if start and rows[start - 1][1][-1].strip() == "" and len(rows[start - 1][1]) == width + 1:
+        start -= 1
+    before, table = rows[:start], rows[start:]
+    if not before or len(table) < 3 or max(len(row) for _, row in before) >= width:
+        return 0
+    (line, header), *below = table
+    kinds = {_kind(cell.strip()) for _, row in below for cell in row}
+    if {*map(_kind, map(str.strip, header))} != {_Kind.TEXT} or kinds == {_Kind.TEXT}:
+        return 0
+    warnings.warn(
+        f"{name}: the table begins in line {line}, with rows of {width} cells; the lines before "
+        "are left out",
+        stacklevel=4,
+    )
+    return sum(map(len, islice(_lines(text), line - 1)))
 
 
 def _find_delimiter(name: str, text: str) -> str:

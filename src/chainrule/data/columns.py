@@ -106,7 +106,8 @@ def _split(cells: Cells) -> tuple[list[str], ...]:
         raise FormatError(
             f"{cells.path}: rows of another width: {', '.join(ragged[:_MOST_SHOWN])}{more}",
             expected=f"{width} cells, as the first row has",
-            instead="Check the delimiter, and pass delimiter=... (--delimiter).",
+            instead="Take out the lines that are no rows of the table, or pass delimiter=... "
+            "(--delimiter) if cells are cut wrongly.",
         )
     if not rows:
         raise cells.error(1, "the file has a header and no rows")

@@ -215,7 +215,7 @@ def _found(table: Columns, cells: _Cells, reading: Reading) -> Column:
 def _number(cells: _Cells, numbers: Numbers) -> Column:
     """The column of numbers, or an identifier if the numbers only name or count the rows."""
     name, counts = cells.name, cells.counts
-    whole = numbers == Numbers() and all(text.isdigit() for text in counts)
+    whole = not numbers.unit and all(text.isdigit() for text in counts)
     if whole and any(map(is_code, counts)):
         if 2 * len(counts) <= cells.present:
             return Column(name, CATEGORY, f"codes, not numbers, {len(counts)} kinds{_gaps(cells)}")
@@ -227,18 +227,15 @@ def _number(cells: _Cells, numbers: Numbers) -> Column:
     if whole and _ID_NAME.search(name) and len(counts) > _FEW:
         reason = "an identifier by its name; left out"
         return Column(name, IDENTIFIER, reason, numbers._asdict())
+    commas = any("," in text for text in counts)
     parts = [
         f"with {numbers.unit}" if numbers.unit else "",
-        "with decimal commas" if numbers.decimal == "," else "",
-        "in groups of thousands" if any(map(_grouped, counts)) and numbers.decimal == "." else "",
+        "with decimal commas" if commas and numbers.decimal == "," else "",
+        "in groups of thousands" if commas and numbers.decimal == "." else "",
     ]
     values = [numbers.read(text) or 0.0 for text in counts]
     written = ", ".join([f"{min(values):g} to {max(values):g}", *filter(None, parts)])
     return Column(name, NUMBER, f"{written}{_gaps(cells)}", numbers._asdict())
-
-
-def _grouped(text: str) -> bool:
-    return "," in text
 
 
 def _date(cells: _Cells, form: str) -> Column:
@@ -329,8 +326,7 @@ def _decide_label(table: Columns, cells: _Cells, reading: Reading) -> _Label:
 def _task(table: Columns, cells: _Cells, numbers: Numbers | None, names: Sequence[str]) -> str:
     """The task: classification for text, codes and few whole numbers, else regression."""
     if numbers is not None:
-        plain = numbers == Numbers()
-        return CLASSIFICATION if plain and are_classes(names) else REGRESSION
+        return CLASSIFICATION if not numbers.unit and are_classes(names) else REGRESSION
     odd = [text for text in cells.counts if not is_number(text)]
     if len(odd) == len(cells.counts):
         return CLASSIFICATION
