@@ -23,7 +23,7 @@ FLOORS = [
     ["errors"],
     ["tree", "handles", "world"],
     ["settings"],
-    ["kinds"],
+    ["kinds", "signatures"],
     ["primitive"],
     ["samples"],
     ["graph"],

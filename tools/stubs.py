@@ -245,7 +245,7 @@ def add_methods(stub: Stub) -> None:
     lines = ["class OpMethods:", summary(OpMethods.__doc__)]
     for name, method in sorted(vars(OpMethods).items()):
         if not name.startswith("__"):
-            op = getattr(method, "__wrapped__", method)
+            op = inspect.unwrap(method)
             forms = [f for f in forms_of(op) if "input" in inspect.signature(f).parameters]
             for form in forms:
                 text = ["@overload"] * (len(forms) > 1)

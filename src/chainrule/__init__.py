@@ -22,10 +22,6 @@ from chainrule.autograd import (
     detect_anomaly as detect_anomaly, grad as grad, gradients as gradients, jacobian as jacobian,
     value_and_grad as value_and_grad, vjp as vjp,
 )
-from chainrule.transforms import (
-    checkpoint as checkpoint, hessian as hessian, jacfwd as jacfwd, jacrev as jacrev, jvp as jvp,
-    vmap as vmap,
-)
 from chainrule.gradcheck import gradcheck as gradcheck, gradgradcheck as gradgradcheck
 from chainrule.ops.compare import *
 from chainrule.ops.elementwise import *
@@ -75,15 +71,20 @@ if _TYPE_CHECKING:
     from chainrule.train import (
         Trainer as Trainer, load as load, load_run as load_run, save as save, sweep as sweep,
     )
+    from chainrule.transforms import checkpoint as checkpoint, hessian as hessian
+    from chainrule.transforms import jacfwd as jacfwd, jacrev as jacrev, jvp as jvp, vmap as vmap
 
 # The upper floors load at their first use, so that the import costs little more than NumPy's.
 _LATER = {
     "Compiled": "compiler", "Trace": "compiler", "compile": "compiler", "trace": "compiler",
     "Trainer": "train", "load": "train", "load_run": "train", "save": "train",
     "sweep": "train",
+    "checkpoint": "transforms", "hessian": "transforms", "jacfwd": "transforms",
+    "jacrev": "transforms", "jvp": "transforms", "vmap": "transforms",
 }  # fmt: skip
 _PARTS = (
     "compiler", "data", "distributed", "distributions", "linalg", "models", "nn", "optim", "train",
+    "transforms",
 )  # fmt: skip
 _FORMATS = ("c", "onnx")
 

@@ -7,16 +7,25 @@ rule runs before any arithmetic, and ops that need a gradient are recorded on th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from chainrule import aliases, engine, tape
 from chainrule.errors import DTypeError
+from chainrule.graph import as_tuple
 from chainrule.interpreters import top
-from chainrule.primitive import SCALARS, Array, DType, Primitive, array_of, lookup, registry
-from chainrule.settings import current
+from chainrule.primitive import (
+    SCALARS,
+    DType,
+    Primitive,
+    Spec,
+    array_of,
+    lookup,
+    operations,
+    registry,
+)
+from chainrule.settings import context, current
 from chainrule.tensor import Tensor, wrap
 
 
@@ -25,46 +34,52 @@ def apply(op: Primitive | str, *inputs: Any, **params: Any) -> Any:
 
     First runs the op's spec rule, which raises all errors about shapes and dtypes. Then the
     interpreter runs the op (plain evaluation, a capture, ...). If an input requires gradients, a
-    node is added to the tape.
+    node is added to the tape. For calls that it knows, the engine does all this in C++ (see
+    engine/cpp/eager/gateway.h).
 
     >>> import chainrule as cr
     >>> apply("add", cr.tensor([1.0, 2.0]), 1)
     tensor([2., 3.])
     """
-    primitive = op if op.__class__ is Primitive else registry.get(op) or lookup(op)  # type: ignore[arg-type]
-    for x in inputs:
-        if not isinstance(x, Tensor):
-            inputs = _as_tensors(primitive.name, inputs)
-            break
-    settings = current()
-    interpreter = settings.interpreter
-    data = [x._data for x in inputs]
+    primitive = lookup(op) if isinstance(op, str) else op
+    tensors = _as_tensors(primitive.name, inputs)
     if primitive.promotes:
-        dtype = data[0].dtype
-        for d in data:
-            if d.dtype is not dtype or (d.dtype.kind != "f" and primitive.promote == "float"):
-                inputs = tuple(_promoted(primitive.name, inputs, primitive.promote == "float"))
-                data = [x._data for x in inputs]
-                break
-    primitive.infer(*data, **params)
-    if interpreter is None:
-        result = primitive.by_engine[settings.engine](*data, **params)
-    else:
-        result = interpreter.run(primitive, inputs, params)
-    several = result.__class__ is tuple
-    outputs = tuple([wrap(r) for r in result]) if several else (wrap(result),)
+        tensors = _promoted(primitive.name, tensors, primitive.promote == "float")
+    primitive.infer(*[x._data for x in tensors], **params)
+    result = top().run(primitive, tensors, params)
+    several = isinstance(result, tuple)
+    outputs = tuple([wrap(data) for data in as_tuple(result)])
     if primitive.view is not None:
-        aliases.show(outputs[0], inputs[0], primitive, params)
-    if settings.gradients:
-        for x in inputs:
-            if x._requires_grad:
-                tape.record(primitive, inputs, params, outputs)
-                break
+        aliases.show(outputs[0], tensors[0], primitive, params)
+    if current().gradients and any([x._requires_grad for x in tensors]):
+        tape.record(primitive, tensors, params, outputs)
     return outputs if several else outputs[0]
 
 
+engine.connect(
+    Tensor=Tensor,
+    Node=tape.Node,
+    Alias=aliases.Alias,
+    Group=aliases.Group,
+    Spec=Spec,
+    Primitive=Primitive,
+    settings=context,
+    registry=registry,
+    operations=operations,
+    apply=apply,
+    constant=array_of,
+    tick=tape.tick,
+    fitted=tape.fitted,
+    run_hooks=tape.run_hooks,
+    derive=tape.derive,
+    as_saved=tape.as_saved,
+    expect_each=tape.expect_each,
+    package=tape.PACKAGE,
+)
+apply = engine.shortcut("apply", apply)
 Primitive.gateway = staticmethod(apply)
 Primitive.evaluator = staticmethod(engine.evaluator)
+Primitive.__call__ = engine.shortcut("record", Primitive.__call__)  # type: ignore[method-assign]
 
 
 def require(condition: Tensor, error: Exception) -> None:
@@ -79,23 +94,21 @@ def require(condition: Tensor, error: Exception) -> None:
     top().require(condition, error)
 
 
-def aligned(name: str, *inputs: Any) -> list[Tensor]:
+def aligned(name: str, *inputs: Any) -> tuple[Tensor, ...]:
     """Convert tensors and Python scalars to tensors of one dtype, as the gateway does."""
     return _promoted(name, _as_tensors(name, inputs), to_float=False)
 
 
-def _as_tensors(name: str, inputs: Sequence[Any]) -> tuple[Tensor, ...]:
+def _as_tensors(name: str, inputs: tuple[Any, ...]) -> tuple[Tensor, ...]:
     """Convert Python scalars to 0-d tensors with the dtype of the tensors among the inputs (weak
     scalars)."""
+    if all([isinstance(x, Tensor) for x in inputs]):
+        return inputs
     beside = None
     for x in inputs:
         if isinstance(x, Tensor) and x._data.dtype is not beside:
             beside = x._data.dtype if beside is None else common_dtype(name, beside, x.dtype)
     return tuple([x if isinstance(x, Tensor) else _scalar(name, x, beside) for x in inputs])
-
-
-_CACHED: dict[type, str] = {float: "f", int: "fiu"}
-"""The Python numbers whose arrays are cached, and the kinds of dtype of those arrays."""
 
 
 def _conversion(value: Any) -> str | None:
@@ -113,9 +126,6 @@ def _conversion(value: Any) -> str | None:
 
 
 def _scalar(name: str, value: Any, beside: DType | None) -> Tensor:
-    kinds = _CACHED.get(value.__class__, "")
-    if beside is not None and beside.kind in kinds and (value or kinds != "f"):
-        return wrap(_constant(value, beside))
     if not isinstance(value, SCALARS):
         kind = type(value).__name__
         raise DTypeError(
@@ -131,12 +141,6 @@ def _scalar(name: str, value: Any, beside: DType | None) -> Tensor:
     else:
         dtype = default if is_float and beside.kind != "f" else beside
     return wrap(array_of(value, dtype))
-
-
-@lru_cache(maxsize=1024)
-def _constant(value: float, dtype: DType) -> Array:
-    """The cached array of a number. 0.0 is not cached: as a key it would equal −0.0."""
-    return array_of(value, dtype)
 
 
 def common_dtype(name: str, *dtypes: DType) -> DType:
@@ -155,9 +159,10 @@ def common_dtype(name: str, *dtypes: DType) -> DType:
     return floats.pop() if floats else np.result_type(*dtypes)
 
 
-def _promoted(name: str, inputs: Sequence[Tensor], to_float: bool) -> list[Tensor]:
+def _promoted(name: str, inputs: Sequence[Tensor], to_float: bool) -> tuple[Tensor, ...]:
     """Cast the inputs to their common dtype, and with `to_float` integers to the default dtype."""
-    dtype = common_dtype(name, *[x.dtype for x in inputs])
+    dtypes = {x._data.dtype for x in inputs}
+    dtype = dtypes.pop() if len(dtypes) == 1 else common_dtype(name, *dtypes)
     if to_float and dtype.kind != "f":
         dtype = current().default_dtype
-    return [x if x.dtype == dtype else x.astype(dtype) for x in inputs]
+    return tuple([x if x.dtype == dtype else x.astype(dtype) for x in inputs])

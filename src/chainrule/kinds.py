@@ -64,7 +64,6 @@ class View(_JointlyLinear, Kind):
     opaque: bool = False
 
 
-@dataclass(frozen=True)
 class Moving(_JointlyLinear, Kind):
     """Elements are copied or converted; there is no arithmetic."""
 
@@ -100,7 +99,6 @@ class Along(Kind):
         return "jointly" if self.adds_up else None
 
 
-@dataclass(frozen=True)
 class Contraction(Kind):
     """Sums of products over shared dimensions."""
 
@@ -109,33 +107,27 @@ class Contraction(Kind):
         return "each"
 
 
-@dataclass(frozen=True)
 class Window(Kind):
     """A kernel or a pooling window slides over the spatial dimensions of (N, C, ...)."""
 
 
-@dataclass(frozen=True)
 class Indexing(_JointlyLinear, Kind):
     """Elements are read or written at positions that are given by another input."""
 
 
-@dataclass(frozen=True)
 class Update(Kind):
     """A step of an optimizer: new weights and state from old weights, old state and a gradient."""
 
 
-@dataclass(frozen=True)
 class Random(Kind):
     """Numbers drawn from a state [key, counter]."""
 
 
-@dataclass(frozen=True)
 class Collective(_JointlyLinear, Kind):
     """Elements are added over the ranks of a job. All ranks run the op, in the same order; so it is
     never computed in advance."""
 
 
-@dataclass(frozen=True)
 class Other(Kind):
     """No facts are known beyond the record itself."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule import aliases
+from chainrule.engine import shortcut
 from chainrule.errors import DTypeError, ShapeError, unknown_name
 from chainrule.op_methods import OpMethods
 from chainrule.primitive import Primitive, operations
@@ -23,11 +24,11 @@ Operator = Callable[[Any, Any], "Tensor"]
 
 
 def _binary(name: str) -> Operator:
-    return lambda self, other: Primitive.gateway(name, self, other)
+    return shortcut("operator", lambda self, other: Primitive.gateway(name, self, other), name)
 
 
 def _reflected(name: str) -> Operator:
-    return lambda self, other: Primitive.gateway(name, other, self)
+    return shortcut("reflected", lambda self, other: Primitive.gateway(name, other, self), name)
 
 
 def _swapped(name: str) -> Operator:
@@ -40,7 +41,7 @@ def _comparison(name: str) -> Callable[[Any, Any], Any]:
             return NotImplemented
         return Primitive.gateway(name, self, other)
 
-    return operator
+    return shortcut("operator", operator, name)
 
 
 def _in_place(name: str) -> Operator:
@@ -48,7 +49,7 @@ def _in_place(name: str) -> Operator:
 
 
 def _method(name: str) -> Callable[..., Tensor]:
-    return lambda self, *args: operations[name](self, *args)
+    return shortcut("method", lambda self, *args: operations[name](self, *args), name)
 
 
 class Methods(OpMethods):

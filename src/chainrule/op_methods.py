@@ -13,8 +13,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from chainrule.engine import shortcut
 from chainrule.errors import DTypeError
 from chainrule.primitive import RANK, Primitive, operations
+from chainrule.signatures import called_names, parameters_of
 
 Method = Callable[..., Any]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -31,10 +33,10 @@ def install(public: Mapping[str, Any]) -> None:
     for name, op in operations.items():
         if public.get(name) is not op:
             continue
-        parameters = inspect.signature(op).parameters
-        if "input" not in parameters:
+        names = _parameters(op)
+        if "input" not in names:
             continue
-        if next(iter(parameters)) != "input":
+        if names[0] != "input":
             setattr(OpMethods, name, _at_input(op))
             continue
         method = op if inspect.isfunction(op) else _of_record(op)
@@ -57,11 +59,20 @@ def in_place_view(function: F) -> F:
     return function
 
 
+def _parameters(op: Method) -> list[str]:
+    """The names of the parameters of an op, as its callers see them."""
+    if not isinstance(op, Primitive):
+        return [name for part in parameters_of(op) for name in part]
+    names = [name for part in parameters_of(op.arguments or op.forward) for name in part]
+    called = called_names(names)
+    return [called.get(name, name) for name in names]
+
+
 def _of_record(record: Primitive) -> Method:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return record(self, *args, **kwargs)
 
-    return _described(method, record.__name__, record.__doc__, record)
+    return shortcut("method", _described(method, record.__name__, record.__doc__, record), record)
 
 
 def _at_input(op: Method) -> Method:

@@ -39,6 +39,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, DTypeError, GraphError, listing
 from chainrule.kinds import Elementwise, Kind, Moving, View, other
 from chainrule.settings import current
+from chainrule.signatures import as_called, parameters_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 DType = np.dtype[Any]
@@ -180,6 +181,10 @@ class Primitive:
     The reference runs without floating-point warnings: in IEEE 754, ∞ and NaN are results.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "calls")
+
+    calls: Any
+    """What the engine knows of the op's calls; see engine/cpp/eager/calls.h."""
     gateway: ClassVar[Callable[..., Any]]
     """`apply`. gateway.py sets it, so that records can be called."""
     evaluator: ClassVar[Callable[[Primitive], Callable[..., Any]]] = lambda record: record.forward
@@ -233,12 +238,10 @@ class Primitive:
 
     def _read_signatures(self) -> None:
         """Find out which inputs, outputs, specs and parameters the derivative needs."""
-        parameters = inspect.signature(self.forward).parameters.values()
-        self.inputs = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
-        stars = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
-        self.variadic_from = self.inputs.index(stars[0]) if stars else -1
-        asked = list(inspect.signature(self.vjp).parameters)[1:] if self.vjp else []
-        own = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+        fixed, stars, own = parameters_of(self.forward)
+        self.inputs = [*fixed, *stars]
+        self.variadic_from = len(fixed) if stars else -1
+        asked = [name for part in parameters_of(self.vjp) for name in part][1:] if self.vjp else []
         self.saved_inputs = [n for n in asked if n in self.inputs]
         self.saved_positions = [self.inputs.index(n) for n in self.saved_inputs]
         self.saved_specs = [n for n in asked if n.removesuffix("_spec") in self.inputs]
@@ -280,16 +283,12 @@ class Primitive:
 
         Uses the native kernel if the engine in use has one, else the NumPy reference.
         """
-        return self.by_engine[current().engine](*arrays, **params)
-
-    @functools.cached_property
-    def by_engine(self) -> dict[str, Callable[..., Any]]:
-        """How each engine computes the op, by the engine's name in the settings."""
-        return {"native": self.native, "numpy": self.forward}
+        compute = self.native if current().engine == "native" else self.forward
+        return compute(*arrays, **params)
 
     @functools.cached_property
     def __signature__(self) -> inspect.Signature:
-        return _as_called(inspect.signature(self.arguments or self.forward))
+        return as_called(inspect.signature(self.arguments or self.forward))
 
     @functools.cached_property
     def native(self) -> Callable[..., Any]:
@@ -315,18 +314,6 @@ def _reject(name: str, unknown: set[str]) -> NoReturn:
         f"`{name}` is not a complete primitive",
         given=f"unknown fields {sorted(unknown)}" if unknown else "no `forward` or no `infer`",
         expected=f"`forward` and `infer`, and any of {sorted(_FIELDS)}",
-    )
-
-
-def _as_called(signature: inspect.Signature) -> inspect.Signature:
-    """The signature of a record as its callers see it: `exp(input)`, `add(input, other)`."""
-    pair = "a" in signature.parameters
-    called = {"a": "input", "b": "other"} if pair else {"x": "input"}
-    return inspect.Signature(
-        [
-            p.replace(name=called.get(p.name, p.name)) if p.kind is p.POSITIONAL_OR_KEYWORD else p
-            for p in signature.parameters.values()
-        ]
     )
 
 

@@ -49,8 +49,8 @@ class Settings(NamedTuple):
         )
 
 
-_current: ContextVar[Settings] = ContextVar("chainrule_settings", default=Settings())  # noqa: B039
-current = _current.get
+context: ContextVar[Settings] = ContextVar("chainrule_settings", default=Settings())  # noqa: B039
+current = context.get
 
 
 KEEP = object()
@@ -78,24 +78,24 @@ class use:
 
     def __enter__(self) -> Settings:
         gradients, default_dtype, interpreter, engine = self._changes
-        now = _current.get()
+        now = context.get()
         changed = Settings(
             now.gradients if gradients is KEEP else gradients,
             now.own_dtype if default_dtype is KEEP else default_dtype,
             now.interpreter if interpreter is KEEP else interpreter,
             now.engine if engine is KEEP else engine,
         )
-        self._token = _current.set(changed)
+        self._token = context.set(changed)
         return changed
 
     def __exit__(self, *error: object) -> None:
-        _current.reset(self._token)
+        context.reset(self._token)
 
 
 def not_here() -> bool | None:
     """The value of `gradients` with which this level records nothing: None, or False if no level
     records."""
-    return False if _current.get().gradients is False else None
+    return False if context.get().gradients is False else None
 
 
 _switched: tuple[Settings | None, Settings] = (None, Settings())
@@ -105,22 +105,22 @@ _switched: tuple[Settings | None, Settings] = (None, Settings())
 def switch_gradients(on: bool) -> Token[Settings]:
     """Record gradients or not from here on. `restore(token)` undoes it."""
     global _switched
-    now = _current.get()
+    now = context.get()
     if now.gradients is on:
-        return _current.set(now)
+        return context.set(now)
     before, after = _switched
     if before is not now:
         after = now._replace(gradients=on)
         _switched = now, after
-    return _current.set(after)
+    return context.set(after)
 
 
-restore = _current.reset
+restore = context.reset
 
 
 def change(**changes: Any) -> None:
     """Change settings from here on, for this thread only."""
-    _current.set(current()._replace(**changes))
+    context.set(current()._replace(**changes))
 
 
 def set_default_dtype(dtype: Any) -> None:

@@ -8,13 +8,14 @@ depth of a computation is not limited.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
+from chainrule.engine import shortcut
 from chainrule.errors import DTypeError, GradientError, NotDifferentiableError, ShapeError
 from chainrule.interpreters import top
 from chainrule.primitive import Primitive, Spec
@@ -29,7 +30,7 @@ Edge = tuple[Any, int] | None
 Saved = tuple[Any, Any, Edge]
 """An input that the derivative needs: the tensor, its data when the op ran, and its edge."""
 
-_PACKAGE = str(Path(__file__).parent)
+PACKAGE = os.path.dirname(__file__)
 tick = count().__next__
 """The next number of a counter that orders the nodes in time."""
 
@@ -40,7 +41,7 @@ def caller(depth: int = 2) -> Place:
     `depth` frames are skipped, as the caller knows that they belong to this package.
     """
     frame = sys._getframe(depth)
-    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+    while frame.f_code.co_filename.startswith(PACKAGE) and frame.f_back is not None:
         frame = frame.f_back
     return frame.f_code, frame.f_lasti
 
@@ -52,7 +53,7 @@ def describe(place: Place) -> str:
         (line for start, end, line in code.co_lines() if start <= instruction < end),
         code.co_firstlineno,
     )
-    return f"{Path(code.co_filename).name}:{line}"
+    return f"{os.path.basename(code.co_filename)}:{line}"
 
 
 class Node:
@@ -62,12 +63,12 @@ class Node:
     edges: for each input, where its gradient goes.
     saved, outputs: the inputs and the outputs that the derivative needs; `saved` is None once the
         graph is freed.
-    specs, input_specs: the shapes and dtypes of the outputs, and of inputs where needed.
+    specs, input_specs: the specs of the outputs, and of the inputs where the derivative asks.
     hooks: the hooks on the gradients of outputs, by the number of the output.
     recall: computes what the node did not save, before its derivative runs, or None; see
         transforms/recompute.py.
     order: increases with time.
-    place: the line of the user's program.
+    place: the line of the user's program, if the node keeps a leaf that may be overwritten.
     """
 
     __slots__ = (
@@ -90,8 +91,8 @@ class Node:
     edges: Sequence[Edge]
     saved: Sequence[Saved] | None
     outputs: Sequence[Any]
-    specs: Sequence[tuple[Any, Any]]
-    input_specs: Sequence[tuple[Any, Any]]
+    specs: Sequence[Spec]
+    input_specs: Sequence[Spec]
     hooks: dict[int, list[Callable[[Tensor], Tensor | None]]] | None
     recall: Callable[[Node], None] | None
     order: int
@@ -112,24 +113,23 @@ def record(
     node.primitive = primitive
     node.params = params
     node.edges = [(x._node or x, x._output) if x._requires_grad else None for x in inputs]
-    if primitive.saved_positions:
-        positions = positions_saved(primitive, len(inputs))
-        read = top().read
-        node.saved = [(inputs[i], read(inputs[i]), node.edges[i]) for i in positions]
-        node.place = caller(3)
-    else:
-        node.saved, node.place = (), None
-    node.input_specs = (
-        [(x._data.shape, x._data.dtype) for x in inputs] if primitive.spec_positions else ()
-    )
+    read = top().read
+    positions = positions_saved(primitive, len(inputs))
+    node.saved = [(inputs[i], read(inputs[i]), node.edges[i]) for i in positions]
+    node.place = caller(3) if any([_is_leaf(edge) for _, _, edge in node.saved]) else None
+    node.input_specs = [x.spec for x in inputs] if primitive.spec_positions else ()
     node.outputs = [y._data for y in outputs] if primitive.saved_outputs else ()
-    node.specs = [(y._data.shape, y._data.dtype) for y in outputs]
+    node.specs = [y.spec for y in outputs]
     node.hooks = None
     node.recall = None
     node.order = tick()
     for position, y in enumerate(outputs):
         if y._data.dtype.kind == "f":
             y._node, y._output, y._requires_grad = node, position, True
+
+
+def _is_leaf(edge: Edge) -> bool:
+    return edge is not None and edge[0].__class__ is not Node
 
 
 def positions_saved(primitive: Primitive, count: int) -> Sequence[int]:
@@ -144,7 +144,7 @@ def named_values(
     primitive: Primitive,
     params: dict[str, Any],
     kept: Sequence[Tensor],
-    input_specs: Sequence[tuple[Any, Any]],
+    input_specs: Sequence[Spec],
 ) -> dict[str, Any]:
     """The saved inputs, specs and parameters, by the names of the derivative's parameters."""
     star = primitive.variadic_from
@@ -154,8 +154,7 @@ def named_values(
     for name, i in zip(primitive.saved_inputs, primitive.saved_positions, strict=True):
         named[name] = tuple(kept[fixed:]) if i == star else next(supply)
     for name, i in zip(primitive.saved_specs, primitive.spec_positions, strict=True):
-        specs = [Spec(*spec) for spec in input_specs[i:]] if i == star else []
-        named[name] = tuple(specs) if i == star else Spec(*input_specs[i])
+        named[name] = tuple(input_specs[i:]) if i == star else input_specs[i]
     return named
 
 
@@ -165,7 +164,7 @@ def reachable(starts: Iterable[Any], since: int = 0) -> list[Node]:
     stack = list(seen)
     while stack:
         for edge in stack.pop().edges:
-            if edge is None or edge[0].__class__ is not Node or edge[0] in seen:
+            if edge is None or _is_leaf(edge) or edge[0] in seen:
                 continue
             if edge[0].order >= since:
                 seen.add(edge[0])
@@ -178,9 +177,7 @@ def leaves(outputs: Iterable[Tensor]) -> list[Tensor]:
     starts = [y._node or y for y in outputs if y._requires_grad]
     found = {id(s): s for s in starts if not isinstance(s, Node)}
     for node in reachable(starts):
-        found.update(
-            {id(e[0]): e[0] for e in node.edges if e is not None and e[0].__class__ is not Node}
-        )
+        found.update({id(e[0]): e[0] for e in node.edges if e is not None and _is_leaf(e)})
     return list(found.values())
 
 
@@ -192,14 +189,9 @@ class _Totals:
         self.leaves: dict[int, Tensor] = {}
 
     def add(self, edge: tuple[Any, int], g: Tensor) -> None:
-        """Add `g` to the gradient of the edge's target, after reducing it to the target's shape
-        (the adjoint of broadcasting) and converting it to the target's dtype."""
+        """Add `g` to the gradient of the edge's target."""
         target, position = edge
-        shape, dtype = _target_spec(target, position)
-        if g._data.shape != shape:
-            g = g.sum_to_size(shape)
-        if g._data.dtype != dtype:
-            g = g.astype(dtype)
+        g = fitted(target, position, g)
         key = (id(target), position)
         self.sums[key] = self.sums[key] + g if key in self.sums else g
         if target.__class__ is not Node:
@@ -225,7 +217,7 @@ def walk(
     seeds: Sequence[tuple[Tensor, Tensor]],
     keep_graph: bool,
     wrap: Callable[..., Tensor],
-    targets: Sequence[Tensor] | None = None,
+    targets: Sequence[Tensor] | None,
 ) -> list[tuple[Tensor, Tensor | None]]:
     """Propagate gradients from `seeds` (output, its gradient) back to the leaves.
 
@@ -250,7 +242,7 @@ def walk(
             continue
         if node.recall is not None:
             node.recall(node)
-        derived = _derive(node, gradients, tuple(needs), wrap)
+        derived = derive(node, gradients, tuple(needs), wrap)
         for edge, needed, total in zip(node.edges, needs, derived, strict=True):
             if needed and edge is not None and total is not None:
                 totals.add(edge, total)
@@ -263,6 +255,9 @@ def walk(
         return [(leaf, totals.sums[key, 0]) for key, leaf in totals.leaves.items()]
     kept.update(totals.sums)
     return [(t, kept.get((id(t._node or t), t._output))) for t in targets]
+
+
+walk = shortcut("walk", walk)
 
 
 def _leading(nodes: Sequence[Node], aims: set[int]) -> set[int]:
@@ -290,13 +285,16 @@ def run_hooks(hooks: Iterable[Callable[[Tensor], Tensor | None]], g: Tensor) -> 
     return g
 
 
-def _target_spec(target: Any, position: int) -> tuple[Any, Any]:
-    if target.__class__ is Node:
-        return target.specs[position]
-    return target._data.shape, target._data.dtype
+def fitted(target: Any, position: int, g: Tensor) -> Tensor:
+    """A gradient reduced to the shape of its target (the adjoint of broadcasting), and converted to
+    the target's dtype."""
+    spec = target.specs[position] if target.__class__ is Node else target.spec
+    if g._data.shape != spec.shape:
+        g = g.sum_to_size(spec.shape)
+    return g if g._data.dtype == spec.dtype else g.astype(spec.dtype)
 
 
-def _derive(
+def derive(
     node: Node,
     gradients: list[Tensor | None],
     needs: tuple[bool, ...],
@@ -314,7 +312,7 @@ def _derive(
             f"the graph was freed by an earlier backward pass (at `{primitive.name}`)",
             instead="Call the first backward with retain_graph=True, or run the forward again.",
         )
-    kept = [_as_saved(node, *saved, wrap) for saved in node.saved]
+    kept = [as_saved(node, *saved, wrap) for saved in node.saved]
     named = named_values(primitive, node.params, kept, node.input_specs)
     for name in primitive.saved_outputs:
         ys = tuple([wrap(data, node, i) for i, data in enumerate(node.outputs)])
@@ -328,20 +326,25 @@ def _derive(
             pairs = zip(gradients, node.specs, strict=True)
             gradients = [wrap(None, None, 0, spec) if g is None else g for g, spec in pairs]
         results = primitive.vjp(gradients, **named)
+    return expect_each(node, results)
+
+
+def expect_each(node: Node, results: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+    """What a derivative returned, if that is one gradient for each input."""
     if len(results) != len(node.edges):
         raise DTypeError(
-            f"the derivative of `{primitive.name}` returned {len(results)} gradients",
+            f"the derivative of `{node.primitive.name}` returned {len(results)} gradients",
             expected=f"a tuple with one for each of its {len(node.edges)} inputs",
         )
     return results
 
 
-def _as_saved(node: Node, x: Tensor, data: Any, edge: Edge, wrap: Callable[..., Tensor]) -> Tensor:
+def as_saved(node: Node, x: Tensor, data: Any, edge: Edge, wrap: Callable[..., Tensor]) -> Tensor:
     """An input as it was when the op ran: the tensor itself, or its saved data if the tensor was
     overwritten since. Raises GradientError for an overwritten leaf in a second derivative."""
     if top().read(x) is data:
         return x
-    if edge is None or edge[0].__class__ is Node:
+    if not _is_leaf(edge):
         return wrap(data, *(edge or (None, 0)))
     if not current().gradients:
         return wrap(data, None, 0)

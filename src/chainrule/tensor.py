@@ -453,7 +453,7 @@ def _own(g: Tensor) -> Tensor:
 
 
 def _wrap_saved(data: Any, node: tape.Node | None, position: int, spec: Any = None) -> Tensor:
-    return Tensor(np.zeros(*spec)) if data is None else wrap(data, node, position)
+    return Tensor(np.zeros(spec.shape, spec.dtype)) if data is None else wrap(data, node, position)
 
 
 def from_numpy(array: Array) -> Tensor:

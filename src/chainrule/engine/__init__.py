@@ -28,7 +28,15 @@ from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
 from chainrule.engine.evaluate import copy, evaluator, forget_calls, run, run_native
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
 from chainrule.engine.lowering import LAYERS, is_fusible, is_sweep, lower, steps_of
-from chainrule.engine.native import available, class_version, module, native_replay, why_not
+from chainrule.engine.native import (
+    available,
+    class_version,
+    connect,
+    module,
+    native_replay,
+    shortcut,
+    why_not,
+)
 from chainrule.engine.program import (
     Buffer,
     Instruction,
@@ -56,6 +64,7 @@ __all__ = [
     "arena",
     "available",
     "class_version",
+    "connect",
     "constant",
     "copy",
     "default_threads",
@@ -74,6 +83,7 @@ __all__ = [
     "run",
     "run_native",
     "set_num_threads",
+    "shortcut",
     "steps_of",
     "usable_cpus",
     "use_instruction_set",

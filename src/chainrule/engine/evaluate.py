@@ -1,4 +1,8 @@
-"""Running one primitive: by its native kernel if there is one, else by its NumPy reference."""
+"""Running one primitive: by its native kernel if there is one, else by its NumPy reference.
+
+Which of them it is depends on the parameters, and on the dtypes and layouts of the arrays. It is
+found at the first call with these, and noted in the native engine; see cpp/eager/calls.h.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
-from chainrule.engine.lowering import has_kernel, kernel_call, lower
-from chainrule.engine.native import available, module, native_evaluate
-from chainrule.engine.program import REFUSED, raise_status
-from chainrule.engine.spares import shared_spares
-from chainrule.errors import OutOfRangeError
+from chainrule.engine.lowering import kernel_call, lower
+from chainrule.engine.native import available, module
+from chainrule.engine.program import OUT_OF_RANGE, REFUSED, raise_status
 from chainrule.graph import as_tuple
-from chainrule.primitive import Array, Primitive
-
-_MOST_PARAMS = 1024
-_variants: dict[Primitive, dict[Any, Any]] = {}
-"""The prepared calls of each primitive, by parameters and layouts (cpp/runtime/prepared.h)."""
+from chainrule.primitive import Array, Primitive, Spec
 
 
 def run(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
@@ -34,26 +32,45 @@ def run(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any])
 def evaluator(primitive: Primitive) -> Callable[..., Any]:
     """The function that `run` calls. The layout of operands changes no bit of a result: without a
     kernel for it, the op runs on copies in C order."""
-    reference = primitive.forward
-    if not available() or primitive.view is not None:
-        return reference
-
-    def on_copies(*arrays: Array, **params: Any) -> Any:
-        return reference(*map(_in_order, arrays), **params)
-
-    if not has_kernel(primitive):
-        return on_copies
+    if not available():
+        return primitive.forward
 
     def evaluate(*arrays: Array, **params: Any) -> Any:
-        try:
-            result = run_native(primitive, arrays, params)
-            if result is None and not all([x.flags.aligned for x in arrays]):
-                result = run_native(primitive, tuple(map(_in_order, arrays)), params)
-        except OutOfRangeError:
-            result = None  # the reference raises an error with more information
-        return on_copies(*arrays, **params) if result is None else result
+        outcome = _outcome(primitive, arrays, params)
+        if outcome.__class__ is list and outcome[0] == OUT_OF_RANGE:
+            return _reference(primitive, arrays, params)  # raises an error with more information
+        return _value(primitive, arrays, params, outcome)
 
     return evaluate
+
+
+def _outcome(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
+    """What the native engine returns for a call: its value, or a list that reports an error."""
+    outcome = module().evaluate_call(primitive, arrays, params)
+    if outcome is NotImplemented and _note(primitive, arrays, params):
+        outcome = module().evaluate_call(primitive, arrays, params)
+    if outcome is NotImplemented:  # parameters of a kind that the engine does not compare
+        return _reference(primitive, arrays, params)
+    if outcome is None:
+        return _outcome(primitive, tuple([np.array(x, order="C") for x in arrays]), params)
+    return outcome
+
+
+def _value(
+    primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any], outcome: Any
+) -> Any:
+    """The outcome of a call, unless it reports an error: then that is raised."""
+    if outcome.__class__ is not list:
+        return outcome
+    if outcome[0] == REFUSED:
+        _reference(primitive, arrays, params)  # raises, with the reason
+    raise_status(outcome, primitive.name)
+
+
+def _reference(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
+    if primitive.view is not None:
+        return primitive.forward(*arrays, **params)
+    return primitive.forward(*[_in_order(x) for x in arrays], **params)
 
 
 def _in_order(x: Any) -> Array:
@@ -64,49 +81,54 @@ def _in_order(x: Any) -> Array:
 
 def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
     """The value computed by the native kernel, or None when there is none for these operands."""
-    known = _variants.get(primitive) or _variants.setdefault(primitive, {})
-    key: Any = (*params, *params.values())  # with the names: True equals 1
-    if float in map(type, key) and 0.0 in key:
-        key = repr(key)  # as keys, −0.0 and 0.0 would be equal
-    try:
-        found = known.get(key)
-    except TypeError:  # slices are not hashable
-        key = repr(key)
-        found = known.get(key)
-    if found is None:
-        if len(known) >= _MOST_PARAMS:
-            known.clear()
-        several = isinstance(primitive.infer(*arrays, **params), tuple)
-        found = known[key] = module().Variants(), several
-    variants, several = found
-    outputs = native_evaluate(variants, arrays)
-    if outputs is False:
-        _prepare(variants, primitive, arrays, params)
-        outputs = native_evaluate(variants, arrays)
-    if outputs.__class__ is tuple:
-        return outputs if several else outputs[0]
-    if outputs is NotImplemented:
-        return run_native(primitive, tuple([np.asarray(x, order="C") for x in arrays]), params)
-    if outputs is not None:
-        if outputs[0] == REFUSED:
-            primitive.forward(*arrays, **params)  # raises, with the reason
-        raise_status(outputs, primitive.name)
-    return None
+    derived = primitive.infer(*arrays, **params)
+    outputs = [in_order(s.shape, s.dtype) for s in as_tuple(derived)]
+    call, for_copies = _kernel(primitive, arrays, params, outputs)
+    if call is None and not for_copies:
+        return None
+    return _value(primitive, arrays, params, _outcome(primitive, arrays, params))
 
 
-def _prepare(
-    variants: Any, primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]
-) -> None:
-    """Add the call for arrays of these layouts, or a note that there is none."""
-    specs = [(s.shape, s.dtype) for s in as_tuple(primitive.infer(*arrays, **params))]
-    inputs, outputs = [layout_of(x) for x in arrays], [in_order(*spec) for spec in specs]
-    call = lower(primitive, params, inputs, outputs)
-    spares = [shared_spares(*spec) for spec in specs] if call else ()
-    ready = prepared(call, inputs, outputs)
-    if call is None and not all(x.in_order() for x in inputs):
-        copies = [in_order(x.shape, x.dtype) for x in arrays]
-        ready.of_copies = lower(primitive, params, copies, outputs) is not None
-    variants.add(ready, tuple([(s.arrays, s.make) for s in spares]))
+def _note(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> bool:
+    """Note what calls with these parameters and layouts do. False if they cannot be told apart."""
+    derived = primitive.infer(*arrays, **params)
+    specs = tuple([Spec(s.shape, s.dtype) for s in as_tuple(derived)])
+    outputs = [in_order(spec.shape, spec.dtype) for spec in specs]
+    call, for_copies = _kernel(primitive, arrays, params, outputs)
+    shown, followed = None, False
+    if (view := primitive.view) is not None:
+        shown = primitive.forward(*arrays, **params)
+        followed = not view.keeps_order or layout_of(arrays[0]).reshaped(shown.shape) is not None
+    noted: bool = module().add_call(
+        primitive,
+        arrays,
+        params,
+        [Spec(x.shape, x.dtype) for x in arrays],
+        specs,
+        isinstance(derived, tuple),
+        call and prepared(call, [layout_of(x) for x in arrays], outputs),
+        for_copies,
+        shown,
+        followed,
+    )
+    return noted
+
+
+def _kernel(
+    primitive: Primitive,
+    arrays: tuple[Array, ...],
+    params: dict[str, Any],
+    outputs: Sequence[Layout],
+) -> tuple[NativeCall | None, bool]:
+    """The kernel call for arrays of these layouts; and if there is none, whether there is one for
+    copies of them in C order."""
+    aligned = all([x.flags.aligned for x in arrays])
+    layouts = [layout_of(x) for x in arrays]
+    call = lower(primitive, params, layouts, outputs) if aligned else None
+    if call is not None or (aligned and all([x.in_order() for x in layouts])):
+        return call, False
+    copies = [in_order(x.shape, x.dtype) for x in layouts]
+    return None, lower(primitive, params, copies, outputs) is not None
 
 
 _NO_CALL = NativeCall("", (), (), (), ())
@@ -128,8 +150,9 @@ def prepared(call: NativeCall | None, inputs: Sequence[Layout], outputs: Sequenc
 
 
 def forget_calls() -> None:
-    """Clear the prepared calls, after the kernels have changed."""
-    _variants.clear()
+    """Clear what is noted about calls, after the kernels have changed."""
+    if available():
+        module().forget_calls()
 
 
 def copy(source: Array, target: Array) -> None:

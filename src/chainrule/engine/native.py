@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _native: ModuleType | None
 _reason = ""
@@ -33,10 +36,25 @@ def module() -> ModuleType:
     return _native
 
 
-native_evaluate: Any = getattr(_native, "evaluate", None)
 native_replay: Any = getattr(_native, "replay", None)
 class_version: Any = getattr(_native, "class_version", lambda cls: -1)
-"""`evaluate(variants, arrays)`, `replay(record, arguments)` and `class_version(cls)`.
+"""`replay(record, arguments)` and `class_version(cls)`; see engine/cpp/runtime/doors.h. They run at
+every step, so their look-up is done once, here."""
 
-See prepared.h and doors.h in engine/cpp/runtime. They run for every op and every step, so their
-look-up is done once, here."""
+_connect: Any = getattr(_native, "connect", None)
+_shortcut: Any = getattr(_native, "Shortcut", None)
+
+
+def shortcut(kind: str, function: F, *detail: Any) -> F:
+    """The function, which the engine runs in C++ for the usual arguments. See the kinds in
+    engine/cpp/eager/shortcut.h. The function itself is what the C++ code computes, and runs in all
+    other cases."""
+    made: F = function if _shortcut is None else _shortcut(kind, function, *detail)
+    return made
+
+
+def connect(**parts: Any) -> None:
+    """Tell the engine the Python classes and functions that shortcuts work with; see
+    engine/cpp/eager/classes.h."""
+    if _connect is not None:
+        _connect(**parts)

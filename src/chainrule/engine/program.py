@@ -27,7 +27,7 @@ from chainrule.graph import as_tuple
 from chainrule.primitive import Array, Primitive, Shape, Spec
 
 ALIGNMENT = 64
-REFUSED, UNMET = 4, 5
+OUT_OF_RANGE, REFUSED, UNMET = 2, 4, 5
 """The status of a kernel for data that its op does not accept, and for a requirement that does not
 hold; see engine/cpp/runtime/call.h."""
 
@@ -310,7 +310,7 @@ def raise_status(status: Any, name: str, instruction: int | None = None) -> NoRe
     """Raise the exception for the status that a kernel returned."""
     code, problem, position, value, limit = status[:5]
     where = f"`{name}`" if instruction is None else f"instruction {instruction} (`{name}`)"
-    if code == 2:
+    if code == OUT_OF_RANGE:
         raise OutOfRangeError(
             f"{where}: {problem} {value} at position {position} is out of range",
             expected=f"less than {limit}",

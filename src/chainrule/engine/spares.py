@@ -11,8 +11,8 @@ from chainrule.primitive import Array, Shape
 
 MOST = 16
 """The most arrays of one shape and dtype that are kept. Further ones are not reused."""
-LARGEST, ALL_TOGETHER = 2**26, 2**28
-"""The most bytes of one array that is kept, and of all that plain evaluation keeps."""
+LARGEST = 2**26
+"""The most bytes of one array that is kept."""
 
 
 class Spares:
@@ -49,26 +49,3 @@ class Spares:
         if len(self.arrays) < MOST and array.nbytes <= LARGEST:
             self.arrays.append(array)
         return array
-
-    @property
-    def nbytes(self) -> int:
-        return sum([array.nbytes for array in self.arrays])
-
-
-_shared: dict[tuple[Shape, Any], Spares] = {}
-
-
-def shared_spares(shape: Shape, dtype: Any) -> Spares:
-    """The spares of this shape and dtype for plain evaluation.
-
-    If the sizes of a program change all the time, the spares would grow without limit. So all are
-    dropped when a new shape is added and they exceed `ALL_TOGETHER`.
-    """
-    spares = _shared.get((shape, dtype))
-    if spares is None:
-        if sum([other.nbytes for other in _shared.values()]) > ALL_TOGETHER:
-            for other in _shared.values():
-                other.arrays.clear()
-            _shared.clear()
-        spares = _shared[shape, dtype] = Spares(shape, dtype)
-    return spares

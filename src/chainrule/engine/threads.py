@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from pathlib import Path
 
 from chainrule.engine.native import available, module
 from chainrule.errors import ArgumentError
@@ -23,13 +22,11 @@ def usable_cpus() -> int:
 
 def _container_limit() -> int:
     """The CPU limit of the control group (version 2, then 1), rounded up."""
-    group = Path("/sys/fs/cgroup")
     try:
-        quota, period = (group / "cpu.max").read_text().split()[:2]
+        quota, period = _control("cpu.max").split()[:2]
     except (OSError, ValueError):
         try:
-            quota = (group / "cpu/cpu.cfs_quota_us").read_text().strip()
-            period = (group / "cpu/cpu.cfs_period_us").read_text().strip()
+            quota, period = _control("cpu/cpu.cfs_quota_us"), _control("cpu/cpu.cfs_period_us")
         except OSError:
             return MAX_THREADS
     try:
@@ -37,6 +34,12 @@ def _container_limit() -> int:
     except (ValueError, ZeroDivisionError):
         return MAX_THREADS
     return math.ceil(share) if share > 0 else MAX_THREADS
+
+
+def _control(name: str) -> str:
+    """A setting of the control group."""
+    with open(f"/sys/fs/cgroup/{name}") as file:
+        return file.read().strip()
 
 
 def default_threads() -> int:

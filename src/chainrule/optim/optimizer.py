@@ -97,6 +97,16 @@ class Optimizer(HookedOptimizer):
         """Update one parameter and its state, by `assign`. Gradients are not recorded."""
         raise NotImplementedError(f"{type(self).__name__} has neither an update nor a step")
 
+    def update_group(self, group: ParamGroup) -> None:
+        """Update every parameter of a group that has a gradient, by `update`."""
+        for parameter in group.params:
+            gradient = parameter.grad
+            if gradient is not None:
+                self._update_one(parameter, gradient, group)
+
+    def _update_one(self, parameter: Tensor, gradient: Tensor, group: ParamGroup) -> None:
+        self.update(parameter, gradient, self._state_of(parameter, group), group)
+
     # -- use -----------------------------------------------------------------------------------
 
     def add_param_group(self, param_group: Mapping[str, Any]) -> None:
@@ -168,10 +178,7 @@ class Optimizer(HookedOptimizer):
                 loss = closure()
         with use(gradients=False):
             for group in self.param_groups:
-                for parameter in group.params:
-                    gradient = parameter.grad
-                    if gradient is not None:
-                        self.update(parameter, gradient, self._state_of(parameter, group), group)
+                self.update_group(group)
         return loss
 
     # -- state ---------------------------------------------------------------------------------

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from chainrule.engine import shortcut
 from chainrule.gateway import apply
 from chainrule.optim.group import ParamGroup
 from chainrule.optim.optimizer import Optimizer, State, zero_state
@@ -55,6 +56,15 @@ class RuleOptimizer(Optimizer):
         names = [name for name, own in self.names.items() if own in inputs and name not in absent]
         return zero_state(parameter, names)
 
+    def update_group(self, group: ParamGroup) -> None:
+        """Update every parameter of a group that has a gradient, in one call of the engine."""
+        rule = self.rule_of(group)
+        inputs, flags = self.signature(rule)
+        if type(self).update is not RuleOptimizer.update:
+            return super().update_group(group)
+        named = {own: group.flags[name] for own, name in flags}
+        update_each(self._update_one, group, self.state, rule, inputs, named)
+
     def update(self, parameter: Tensor, gradient: Tensor, state: State, group: ParamGroup) -> None:
         """Apply the rule, and assign its results."""
         rule = self.rule_of(group)
@@ -82,3 +92,22 @@ class RuleOptimizer(Optimizer):
         parameters = inspect.signature(rule.forward).parameters.values()
         flags = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
         return inputs, [(own, called.get(own, [own])[0]) for own in flags]
+
+
+def _update_each(
+    one: Callable[..., None],
+    group: ParamGroup,
+    states: Mapping[Tensor, State],
+    rule: Any,
+    inputs: Sequence[str],
+    flags: Mapping[str, Any],
+) -> None:
+    """Apply the rule to every parameter that has a gradient, and assign its results. `one` does so
+    for one of them."""
+    for parameter in group.params:
+        gradient = parameter.grad
+        if gradient is not None:
+            one(parameter, gradient, group)
+
+
+update_each = shortcut("update", _update_each)

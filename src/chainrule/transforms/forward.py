@@ -165,8 +165,7 @@ def _derivatives(
 ) -> Sequence[Tensor | None]:
     """What the `vjp` of an op with one output gives for a gradient g."""
     kept = [xs[i] for i in positions_saved(primitive, len(xs))]
-    specs = [(x.shape, x.dtype) for x in xs]
-    named = named_values(primitive, params, kept, specs)
+    named = named_values(primitive, params, kept, [x.spec for x in xs])
     named |= {name: (y,) if name == "ys" else y for name in primitive.saved_outputs}
     if primitive.asks_needs:
         named["needs"] = needs

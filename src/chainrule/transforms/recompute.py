@@ -16,7 +16,6 @@ from chainrule import tape, tree
 from chainrule.errors import CaptureError, DTypeError, GradientError, listing
 from chainrule.graph import Value
 from chainrule.ops.shape import barrier
-from chainrule.primitive import Spec
 from chainrule.settings import current, use
 from chainrule.tape import Node
 from chainrule.tensor import Tensor, wrap
@@ -188,7 +187,7 @@ def _account(nodes: Sequence[Node], tensors: Sequence[Tensor]) -> list[tuple[Any
         (
             f"`{node.primitive.name}`",
             number,
-            [Spec(*spec) for spec in node.specs],
+            [*node.specs],
             [source(edge) for edge in node.edges],
         )
         for number, node in enumerate(nodes)

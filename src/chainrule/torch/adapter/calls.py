@@ -108,7 +108,7 @@ def adapted(function: Function) -> Function:
     return functools.update_wrapper(call, function, _COPIED, ())
 
 
-_GATES = (__file__, inspect.getfile(Methods), inspect.getfile(Primitive), inspect.getfile(apply))
+_GATES = {__file__, *(inspect.getfile(x) for x in (Methods, Primitive, inspect.unwrap(apply)))}
 """Files in which a call with wrong arguments raises its error."""
 _COPIED = ("__module__", "__name__", "__qualname__", "__doc__")
 
@@ -227,4 +227,4 @@ def _written(target: Any, result: Any) -> Any:
 
 def is_function(value: Any) -> bool:
     """Whether a value of the package is a function to adapt."""
-    return isinstance(value, Primitive) or inspect.isfunction(value)
+    return isinstance(value, Primitive) or inspect.isroutine(value)

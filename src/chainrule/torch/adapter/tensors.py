@@ -326,7 +326,7 @@ def _function(name: str) -> Callable[..., Any] | None:
     """The function `torch.NAME`, if the package has it."""
     known = name in public_names()["torch"]
     function = getattr(sys.modules["chainrule.torch"], name, None) if known else None
-    return function if inspect.isfunction(function) else None
+    return function if inspect.isroutine(function) else None
 
 
 def _as_method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -338,6 +338,6 @@ def install() -> None:
     """Add PyTorch's attributes to Tensor, and its keywords to the methods."""
     for source in reversed(Tensor.__mro__[:-1]):
         for name, value in vars(source).items():
-            if inspect.isfunction(value) and not name.startswith("_"):
+            if inspect.isroutine(value) and not name.startswith("_"):
                 add(Tensor, name, adapted(value))
     add_all(Tensor, TensorAttributes)

@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "eager/bind.h"
 #include "runtime/doors.h"
 #include "runtime/pool.h"
 #include "runtime/prepared.h"
@@ -81,6 +82,7 @@ NB_MODULE(_native, m) {
     nb::set_leak_warnings(false);
     if (PyModule_AddFunctions(m.ptr(), doors) != 0) throw nb::python_error();
     m.def("class_version", [](nb::type_object cls) { return class_version(cls.ptr()); });
+    bind_eager(m);
     m.def("thread_count", &thread_count);
     m.def("set_thread_count", &set_thread_count);
     m.def("instruction_set", [] { return chosen_set().name; });

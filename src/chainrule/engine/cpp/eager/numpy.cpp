@@ -1,0 +1,8 @@
+#define CR_IMPORTS_NUMPY
+#include "eager/numpy.h"
+
+namespace cr {
+
+bool import_numpy() { return PyArray_ImportNumPyAPI() == 0; }
+
+}  // namespace cr

@@ -1,0 +1,22 @@
+// A shortcut: a Python function, and C++ code that does the same for the usual arguments.
+//
+// A call first tries the C++ code. Where that does not apply (an interpreter stands above, a call is
+// seen for the first time, an argument is wrong), it has done nothing, and the Python function runs.
+// A shortcut is a method in a class, as a Python function is. Its attributes are the function's.
+#pragma once
+#include <Python.h>
+
+namespace cr {
+
+// Shortcut(kind, function, detail=None), where the kind says what the C++ code does:
+//
+//   apply      function(op, *inputs, **params) is the gateway
+//   operator   function(a, b) is the op with the name `detail`
+//   reflected  function(b, a) is the op with the name `detail`, of (a, b)
+//   record     function(record, *args, **kwargs) calls a record
+//   method     function(*args, **kwargs) calls `detail`, a record or its name
+//   walk       function(seeds, keep_graph, wrap, targets) is the backward pass
+//   update     function(one, group, states, rule, names, flags) is the step of an optimizer
+PyObject* make_shortcut_type();  // null with a Python error set
+
+}  // namespace cr
