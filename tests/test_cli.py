@@ -19,6 +19,8 @@ from click.testing import CliRunner, Result
 
 import chainrule_command
 from chainrule.cli import main
+from chainrule.cli.show import listed
+from chainrule.data import table as table_parts
 from chainrule.train import load
 
 QUICK = ("--epochs", "3", "--hidden", "16", "--no-report")
@@ -253,6 +255,21 @@ def test_lines_fit_the_terminal(run: Path, width: int, monkeypatch: pytest.Monke
     shown = [line for line in lines if not line.startswith(("epoch", "  chainrule"))]
     assert max(map(len, shown)) <= width and "128" not in shown
     assert not any(line.rstrip().endswith("-") for line in shown)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_columns_of_a_table_fit_the_terminal(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names are shortened, and reasons are whole."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    name, rows = "a name that is longer than a column", range(60)
+    table = {name: [i % 7 for i in rows], "day": [f"0{i % 9 + 1}/0{i % 7 + 1}/2020" for i in rows]}
+    schema = table_parts({**table, "y": [i % 2 for i in rows]})[0].schema
+    assert schema is not None
+    shown = "\n".join(listed(schema.lines()))
+    assert max(map(len, shown.splitlines())) <= width
+    assert all(" ".join(c.reason.split()) in " ".join(shown.split()) for c in schema.columns)
 
 
 def test_a_regression_of_five_rows_ends_well() -> None:

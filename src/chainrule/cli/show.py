@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 _SHADES = " ░▒▓█"
+_NARROW = 30
+"""Columns that an explanation needs beside its term."""
 
 
 def columns() -> int:
@@ -31,9 +33,11 @@ def wrapped(text: str, indent: int = 2, hanging: int = 2) -> str:
 def listed(pairs: list[tuple[str, str]]) -> list[str]:
     """Lines with a term and its explanation beside it, or below it if the terminal is narrow."""
     width = max(len(term) for term, _ in pairs)
-    if width + max(len(what) for _, what in pairs) + 4 <= columns():
-        return [f"  {term:<{width}}  {what}" for term, what in pairs]
-    return [line for term, what in pairs for line in (f"  {term}", wrapped(what, 6, 0))]
+    if columns() - width - 4 < min(_NARROW, max(len(what) for _, what in pairs)):
+        return [
+            line for term, what in pairs for line in (f"  {term}".rstrip(), wrapped(what, 6, 0))
+        ]
+    return [wrapped(f"{term:<{width}}  {what}", 2, width + 2) for term, what in pairs]
 
 
 def table(rows: list[tuple[str, ...]]) -> list[str]:

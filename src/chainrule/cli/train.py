@@ -313,7 +313,7 @@ def _introduce(run: Any) -> None:
         ("run", run.folder),
     ]
     if train.schema is not None:
-        say("\n".join(f"  {line}".rstrip() for line in [*str(train.schema).splitlines(), ""]))
+        say("\n".join([*listed(train.schema.lines()), ""]))
     for name, value in rows:
         say(wrapped(f"{name:<9} {value}", 2, 10))
 

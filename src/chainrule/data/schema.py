@@ -219,14 +219,18 @@ class Schema:
             raise FormatError(f"the record of a table's schema does not fit: {error}") from error
         return schema
 
-    def __str__(self) -> str:
+    def lines(self) -> list[tuple[str, str]]:
+        """The name and the role of each column, in one width, and the reason; with a heading."""
         rows = [("column", "role", "why"), *((c.name, c.role, c.reason) for c in self.columns)]
         wide = min(max(len(name) for name, _, _ in rows), 24)
-        lines = [
-            f"{shortened(name, wide - 1 if len(name) > wide else wide):<{wide}}  {role:<10}  {why}"
-            for name, role, why in rows
+        names = [shortened(n, wide - 1 if len(n) > wide else wide) for n, _, _ in rows]
+        return [
+            (f"{name:<{wide}}  {role:<10}", why)
+            for name, (_, role, why) in zip(names, rows, strict=True)
         ]
-        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return "\n".join(f"{column}  {why}" for column, why in self.lines())
 
 
 def _rewritten(column: Column, texts: Sequence[str], absent: frozenset[str]) -> Column:
