@@ -19,6 +19,7 @@ from onnx import helper
 
 from chainrule.errors import ArgumentError, FormatError, listing, shortened
 from chainrule.formats.onnx.operators import table
+from chainrule.formats.onnx.operators.refusals import reason
 from chainrule.formats.onnx.program import Function, Graph, Node
 from chainrule.formats.onnx.schemas import check_against, defaults, schema_of
 from chainrule.formats.onnx.tensors import Type, array_of, attribute_value, type_of
@@ -267,6 +268,8 @@ def _node(
         raise FormatError(f"{label} is of the domain {shortened(key[0])!r}, of no version")
     opset = source.opsets[key[0]]
     schema = schema_of(*key, opset, label)
+    if why := reason(*key):
+        raise table.refused(f"{label} is refused: {why}")
     check_against(schema, proto, attributes, label)
     given_here = frozenset(attributes)
     attributes = {**defaults(schema), **attributes}

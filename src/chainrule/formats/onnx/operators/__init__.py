@@ -9,8 +9,10 @@ from chainrule.formats.onnx.operators import (
     quantized,
     recurrent,
     reductions,
+    regions,
     resizing,
     shapes,
+    signals,
     windows,
 )
 
@@ -23,7 +25,9 @@ __all__ = [
     "quantized",
     "recurrent",
     "reductions",
+    "regions",
     "resizing",
     "shapes",
+    "signals",
     "windows",
 ]

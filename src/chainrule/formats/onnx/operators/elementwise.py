@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.errors import FormatError
 from chainrule.formats.onnx.operators.table import Option, as_tensor, operator
 from chainrule.formats.onnx.tensors import dtype_of
 from chainrule.nn.functional import activation
 from chainrule.ops.elementwise import maximum, minimum
 from chainrule.ops.select import where
-from chainrule.primitive import DType
+from chainrule.primitive import Array, DType
 from chainrule.tensor import Tensor
 
 METHODS = {
@@ -126,6 +127,15 @@ def cast(x: Any, *, to: int, saturate: int = 1, round_mode: str = "up") -> Any:
 @operator("CastLike")
 def cast_like(x: Any, like: Any, *, saturate: int = 1, round_mode: str = "up") -> Any:
     return converted(x, like.dtype)
+
+
+@operator("BitCast")
+def bit_cast(x: Array, *, to: int) -> Array:
+    """The bits of known numbers as numbers of another dtype of the same size."""
+    dtype = dtype_of(to, "the result")
+    if dtype.itemsize != x.dtype.itemsize:
+        raise FormatError("bits stay as many", given=f"{x.dtype} to {dtype}")
+    return np.ascontiguousarray(x).reshape(x.shape).view(dtype)
 
 
 @operator("Identity")
