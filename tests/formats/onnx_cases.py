@@ -21,7 +21,11 @@ import chainrule as cr
 from chainrule.errors import ChainruleError
 
 LIST = Path(__file__).with_name("onnx_refused.txt")
-MODULES = sorted(module.name for module in pkgutil.iter_modules(node.__path__))
+MODULES = sorted(
+    module.name.removeprefix(f"{node.__name__}.")
+    for module in pkgutil.walk_packages(node.__path__, f"{node.__name__}.")
+    if not module.ispkg
+)
 base.process_snippet = lambda *_: None  # it documents the cases, which takes longer than they do
 
 

@@ -103,12 +103,27 @@ class Builder:
         return self.node("Add", size, self.ints([rest])) if rest else size
 
     def repeated(self, array: Array, second: Array, label: str) -> str | None:
-        """A constant whose size depends on the batch, along which it must not vary; else None."""
+        """A constant whose size depends on the batch, along which it repeats or counts; else
+        None."""
         dims = [d for d in range(array.ndim) if array.shape[d] != second.shape[d]]
         if not dims:
             return None if not np.array_equal(array, second) else self.constant(array, label=label)
         index = tuple(slice(0, 1) if d in dims else slice(None) for d in range(array.ndim))
         small = array[index]
         if (array != small).any() or (second != small).any():
-            return None
+            return self._counted(array, second)
         return self.node("Expand", self.constant(small), self.shape(array.shape, second.shape))
+
+    def _counted(self, array: Array, second: Array) -> str | None:
+        """Integers that count along the batch: start, start + step, …"""
+        if array.dtype != INT64 or array.size < 2:
+            return None
+        start, next_ = array.reshape(-1)[:2].tolist()
+        step = next_ - start
+        for known in (array, second):
+            if not np.array_equal(known.reshape(-1), start + step * np.arange(known.size)):
+                return None
+        end = self.node("Squeeze", self.shape((array.size,), (second.size,)))
+        end = self.node("Add", self.node("Mul", end, self.constant(step)), self.constant(start))
+        row = self.node("Range", self.constant(start), end, self.constant(step))
+        return self.node("Reshape", row, self.shape(array.shape, second.shape))

@@ -19,7 +19,7 @@ from chainrule.compiler.trace import capture
 from chainrule.errors import ArgumentError
 from chainrule.formats.decompose import decomposed
 from chainrule.formats.folding import fold_affine
-from chainrule.formats.onnx import nodes
+from chainrule.formats.onnx import nodes, writes
 from chainrule.formats.onnx.builder import Builder
 from chainrule.formats.onnx.elementwise import elementwise
 from chainrule.formats.onnx.table import Call, has_translation, translation_of, unknown
@@ -29,8 +29,8 @@ from chainrule.primitive import Spec
 from chainrule.settings import use
 from chainrule.train.io.atomic import write_atomic
 
-TRANSLATIONS = nodes
-"""The module whose translations are in the table."""
+TRANSLATIONS = nodes, writes
+"""The modules whose translations are in the table."""
 OPSETS = range(17, 22)
 PASSES = (
     lambda graph: decomposed(graph, has_translation),

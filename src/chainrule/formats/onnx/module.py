@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.formats.onnx.operators.table import Statistic
-from chainrule.formats.onnx.program import Function, Graph, Run, Value, reads
+from chainrule.formats.onnx.program import Graph, Run, Value, reads
 from chainrule.formats.onnx.reading import File, read
 from chainrule.formats.onnx.tensors import DTYPES, Type
 from chainrule.nn.module import Module
@@ -113,14 +113,11 @@ class Imported(Module):
         """The graph without the nodes that constants alone determine, which run now."""
         run, nodes = Run(self._memory), []
         for node in graph.nodes:
-            names = {*reads(node)}
-            is_known = isinstance(node.runs, Function) or node.runs.known
-            if not is_known or not names <= self._constants.keys():
+            if not node.runs.known or not self._constants.keys() >= {*reads(node)}:
                 nodes.append(node)
                 continue
-            weights = not isinstance(node.runs, Function) and node.runs.weights
             for name, value in zip(node.outputs, run.node(node, self._constants), strict=False):
-                if isinstance(value, np.ndarray) and value.dtype.kind == "f" and weights:
+                if node.runs.weights:
                     self._keep(name, Parameter(value))
                 elif name:
                     self._constants[name] = value
@@ -166,9 +163,8 @@ def _kinds(name: str, graph: Graph) -> Iterator[Any]:
     if name in graph.outputs:
         yield Tensor
     for node in graph.nodes:
-        for position, used in enumerate(node.inputs):
+        for used, kind in zip(node.inputs, node.runs.kinds(), strict=False):
             if used == name:
-                kind = Any if isinstance(node.runs, Function) else node.runs.kind(position)
                 yield Tensor if kind is Any else kind
         for value in node.attributes.values():
             if isinstance(value, Graph) and name not in (*value.inputs, *value.weights):

@@ -334,7 +334,8 @@ def take(call: Call, index: tuple[Any, ...]) -> str:
     if places != [*range(first, first + len(places))]:
         raise unknown(call.equation, " of index tensors that do not stand side by side")
     build, depth = call.build, len(call.spec.shape) - rank + len(places)
-    shape = build.ints(call.spec.shape[first : first + depth])
+    kept = slice(first, first + depth)
+    shape = build.shape(call.spec.shape[kept], call.other.outputs[0].shape[kept])
     spread = [build.node("Expand", i, shape) for i in indices]
     last = [build.node("Unsqueeze", i, build.ints([depth])) for i in spread]
     rest = [d for d in range(rank) if d not in places]

@@ -8,8 +8,9 @@ shapes in a compiled model, too.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,13 +40,20 @@ class Function(Unguarded):
     """An operator that is a graph of others: of the file's, or of ONNX's own.
 
     graph: its nodes; None if they depend on the types of the inputs, from which `typed` makes them.
+    known, weights: as those of an operator. Its nodes say for themselves what is known.
     """
+
+    known = weights = False
 
     def __init__(
         self, graph: Graph | None, typed: Callable[[Sequence[bytes]], Graph] | None = None
     ) -> None:
         self.graph, self.typed = graph, typed
         self._known: dict[tuple[bytes, ...], Graph] = {}
+
+    def kinds(self) -> Iterator[Any]:
+        """The annotations of inputs: all are tensors."""
+        return itertools.repeat(Tensor)
 
     def body(self, inputs: Sequence[Value]) -> Graph:
         """The graph for these inputs."""
@@ -234,11 +242,8 @@ class Run:
 
 def _converted(operator: Operator, inputs: list[Value]) -> list[Any]:
     """The inputs as the translation takes them."""
-    found: list[Any] = []
-    for position, value in enumerate(inputs):
-        kind = operator.kind(position)
-        found.append(None if value is None else table.CONVERSIONS[kind](value))
-    return found
+    kinds = zip(inputs, operator.kinds(), strict=False)
+    return [None if value is None else table.CONVERSIONS[kind](value) for value, kind in kinds]
 
 
 def _several(results: Any) -> Sequence[Value]:

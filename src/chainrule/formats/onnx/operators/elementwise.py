@@ -148,17 +148,17 @@ def identity(x: Any) -> Any:
 
 @operator("LeakyRelu")
 def leaky_relu(x: Tensor, *, alpha: float) -> Tensor:
-    return _below_zero(x, x * alpha)
+    return _not_positive(x, x * alpha)
 
 
 @operator("PRelu")
 def parametric_relu(x: Tensor, slope: Tensor) -> Tensor:
-    return _below_zero(x, x * slope)
+    return _not_positive(x, x * slope)
 
 
-def _below_zero(x: Tensor, other: Tensor) -> Tensor:
-    """`other` where x < 0."""
-    y: Tensor = where(x < 0, other, x)
+def _not_positive(x: Tensor, other: Tensor) -> Tensor:
+    """x where it is positive, else `other`."""
+    y: Tensor = where(x > 0, x, other)
     return y
 
 
@@ -170,7 +170,7 @@ def thresholded_relu(x: Tensor, *, alpha: float) -> Tensor:
 
 @operator("Elu")
 def elu(x: Tensor, *, alpha: float) -> Tensor:
-    return _below_zero(x, alpha * x.clamp(max=0).expm1())
+    return _not_positive(x, alpha * x.clamp(max=0).expm1())
 
 
 @operator("Selu")
@@ -180,13 +180,13 @@ def selu(x: Tensor, *, alpha: float, gamma: float) -> Tensor:
 
 @operator("Celu")
 def celu(x: Tensor, *, alpha: float) -> Tensor:
-    return _below_zero(x, alpha * (x.clamp(max=0) / alpha).expm1())
+    return _not_positive(x, alpha * (x.clamp(max=0) / alpha).expm1())
 
 
 @operator("Softplus")
 def softplus(x: Tensor) -> Tensor:
-    """log(1 + eˣ) = max(x, 0) + log(1 + e^−|x|)."""
-    return x.relu() + (-x.abs()).exp().log1p()
+    """log(1 + eˣ)."""
+    return x.logaddexp(x * 0)
 
 
 @operator("Softsign")

@@ -95,7 +95,7 @@ def group_normalization(
 @operator("LpNormalization")
 def lp_normalization(x: Tensor, *, axis: int, p: int) -> Tensor:
     """x / ‖x‖ₚ along a dimension; 0 where the norm is 0."""
-    size = x.abs().sum(axis, True) if p == 1 else (x * x).sum(axis, True).sqrt()
+    size = x.norm(p, axis, True)
     y: Tensor = where(size == 0, 0, x / where(size == 0, 1, size))
     return y
 

@@ -11,9 +11,13 @@ from chainrule.tensor import Tensor
 
 @operator("MatMul")
 def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """a·b. Products of integers are added up as integers, so that they are exact."""
     if a.dtype.kind == "f":
         return a @ b
-    return (a.double() @ b.double()).astype(a.dtype)
+    rows, columns = a if a.ndim > 1 else a.unsqueeze(0), b if b.ndim > 1 else b.unsqueeze(1)
+    y = (rows.unsqueeze(-1) * columns.unsqueeze(-3)).sum(-2, dtype=a.dtype)
+    y = y if a.ndim > 1 else y.squeeze(-2)
+    return y if b.ndim > 1 else y.squeeze(-1)
 
 
 @operator("Gemm")

@@ -6,7 +6,8 @@ With the usual options a layer is one op of Chainrule's, whose gates have anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,28 +25,39 @@ from chainrule.tensor import Tensor
 Activation = Callable[[Tensor], Tensor]
 
 
-def _activation(name: str, alpha: float | None, beta: float | None) -> Activation:
-    def given(value: float | None, default: float) -> float:
-        return default if value is None else value
-
-    known: dict[str, Activation] = {
-        "tanh": lambda x: x.tanh(),
-        "relu": lambda x: x.relu(),
-        "sigmoid": lambda x: x.sigmoid(),
-        "softsign": elementwise.softsign,
-        "softplus": elementwise.softplus,
-        "affine": lambda x: x * given(alpha, 1.0) + given(beta, 0.0),
-        "scaledtanh": lambda x: (x * given(beta, 1.0)).tanh() * given(alpha, 1.0),
-        "leakyrelu": lambda x: elementwise.leaky_relu(x, alpha=given(alpha, 0.01)),
-        "thresholdedrelu": lambda x: elementwise.thresholded_relu(x, alpha=given(alpha, 1.0)),
-        "elu": lambda x: elementwise.elu(x, alpha=given(alpha, 1.0)),
-        "hardsigmoid": lambda x: elementwise.hard_sigmoid(
-            x, alpha=given(alpha, 0.2), beta=given(beta, 0.5)
-        ),
-    }
-    if name.lower() not in known:
+def _activation(name: str, alphas: Iterator[float], betas: Iterator[float]) -> Activation:
+    """The function of a name, with its numbers: the next ones, or those that ONNX says."""
+    if name.lower() in PLAIN:
+        return PLAIN[name.lower()]
+    if name.lower() not in WITH_NUMBERS:
         raise refused(f"the activation {name} is not supported")
-    return known[name.lower()]
+    function, defaults = WITH_NUMBERS[name.lower()]
+    numbers = zip((alphas, betas), defaults, strict=False)
+    return functools.partial(
+        function,
+        **{
+            key: next(given, default)
+            for key, (given, default) in zip(("alpha", "beta"), numbers, strict=False)
+        },
+    )
+
+
+PLAIN: dict[str, Activation] = {
+    "tanh": lambda x: x.tanh(),
+    "relu": lambda x: x.relu(),
+    "sigmoid": lambda x: x.sigmoid(),
+    "softsign": elementwise.softsign,
+    "softplus": elementwise.softplus,
+}
+WITH_NUMBERS: dict[str, tuple[Callable[..., Tensor], tuple[float, ...]]] = {
+    "affine": (lambda x, alpha, beta: x * alpha + beta, (1.0, 0.0)),
+    "scaledtanh": (lambda x, alpha, beta: (x * beta).tanh() * alpha, (1.0, 1.0)),
+    "leakyrelu": (elementwise.leaky_relu, (0.01,)),
+    "thresholdedrelu": (elementwise.thresholded_relu, (1.0,)),
+    "elu": (elementwise.elu, (1.0,)),
+    "hardsigmoid": (elementwise.hard_sigmoid, (0.2, 0.5)),
+}
+"""The activations with numbers α and β, and their defaults."""
 
 
 @dataclass
@@ -74,15 +86,12 @@ class Options:
         return names[direction * count : (direction + 1) * count]
 
     def functions(self, direction: int) -> list[Activation]:
-        count = len(self.usual)
-        alphas, betas = self.activation_alpha or (), self.activation_beta or ()
-        found = []
-        for i, name in enumerate(self.named(direction)):
-            place = direction * count + i
-            alpha = alphas[place] if place < len(alphas) else None
-            beta = betas[place] if place < len(betas) else None
-            found.append(_activation(name, alpha, beta))
-        return found
+        """The activations of a direction. Those with numbers take them in turn, as they are."""
+        alphas, betas = iter(self.activation_alpha or ()), iter(self.activation_beta or ())
+        found = [
+            _activation(name, alphas, betas) for d in range(direction + 1) for name in self.named(d)
+        ]
+        return found[-len(self.usual) :]
 
     def clipped(self, x: Tensor) -> Tensor:
         return x if self.clip is None else x.clamp(-self.clip, self.clip)

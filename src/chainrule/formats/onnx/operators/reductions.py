@@ -28,6 +28,11 @@ def truth_as_bytes(reduce: Reduce) -> Reduce:
     return run
 
 
+def _norm(x: Tensor, dims: Ints, keepdim: bool) -> Tensor:
+    """√Σx², whose gradient where all is 0 is 0."""
+    return (x if x.dtype.kind == "f" else x.double()).norm(2, dims, keepdim).astype(x.dtype)
+
+
 def _log_sum_exp(x: Tensor, dims: Ints, keepdim: bool) -> Tensor:
     return (x if x.dtype.kind == "f" else x.double()).logsumexp(dims, keepdim).astype(x.dtype)
 
@@ -54,7 +59,7 @@ REDUCTIONS: dict[str, Reduce] = {
     "ReduceMax": truth_as_bytes(_extreme("amax", False)),
     "ReduceMin": truth_as_bytes(_extreme("amin", True)),
     "ReduceL1": lambda x, dims, keep: x.abs().sum(dims, keep, dtype=x.dtype),
-    "ReduceL2": lambda x, dims, keep: (x * x).sum(dims, keep, dtype=x.dtype).sqrt().astype(x.dtype),
+    "ReduceL2": _norm,
     "ReduceSumSquare": lambda x, dims, keep: (x * x).sum(dims, keep, dtype=x.dtype),
     "ReduceLogSum": lambda x, dims, keep: x.sum(dims, keep, dtype=x.dtype).log().astype(x.dtype),
     "ReduceLogSumExp": _log_sum_exp,

@@ -20,7 +20,8 @@ attribute that is a graph, which arrives as a function of values.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -100,9 +101,9 @@ class Operator:
     known: bool
     weights: bool
 
-    def kind(self, position: int) -> Any:
-        """The annotation of an input."""
-        return [*self.inputs.values()][position] if position < len(self.inputs) else self.rest
+    def kinds(self) -> Iterator[Any]:
+        """The annotations of inputs, of as many as are asked for."""
+        return itertools.chain(self.inputs.values(), itertools.repeat(self.rest))
 
     def attribute(self, name: str, value: Any) -> Any:
         """The value of an attribute; one integer that fills an input of several is a tuple."""

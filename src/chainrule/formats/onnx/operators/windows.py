@@ -14,6 +14,7 @@ from chainrule.formats.onnx.operators.table import Ints, counted, operator
 from chainrule.ops import convolution as convolutions
 from chainrule.ops import pooling
 from chainrule.ops.creation import arange, zeros
+from chainrule.ops.select import where
 from chainrule.ops.window import Geometry
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor
@@ -254,7 +255,13 @@ def lp_pool(
     total: Tensor = pooling.avg_pool(
         x.abs() ** p, kernel=kernel_shape, geometry=moves, divisor=1
     )  # fmt: skip
-    return total ** (1 / p)
+    return _root(total, p)
+
+
+def _root(total: Tensor, p: int) -> Tensor:
+    """The p-th root, whose gradient at 0 is 0."""
+    y: Tensor = where(total == 0, 0, where(total == 0, 1, total) ** (1 / p))
+    return y
 
 
 def _spatial(x: Tensor) -> Ints:
@@ -273,7 +280,7 @@ def global_max_pool(x: Tensor) -> Tensor:
 
 @operator("GlobalLpPool")
 def global_lp_pool(x: Tensor, *, p: int) -> Tensor:
-    return (x.abs() ** p).sum(_spatial(x), True) ** (1 / p)
+    return _root((x.abs() ** p).sum(_spatial(x), True), p)
 
 
 @operator("MaxUnpool")
