@@ -183,7 +183,7 @@ def _change(module: types.ModuleType, change: str) -> type | None:
     try:
         with settings.use(gradients="backward" in change):
             exec(change, vars(module))
-    except cr.errors.ChainruleError as error:
+    except Exception as error:
         return type(error)
     return None
 

@@ -29,6 +29,31 @@ EQUAL = {
     "a name in a value": ("N = 'k'\ndef f(x): return x * getattr(c, N)", "c.k = 3.0"),
     "a computed name of a class": ("def f(x): return x * getattr(C, 'kk'[1:])", "C.k = 3.0"),
     "a computed name of a module": ("def f(x): return x * getattr(M, 'kk'[1:])", "M.k = 3.0"),
+    "an attribute of a function that does not run": (
+        "def g(): pass\ng.k = 2.0\ndef f(x): return x * g.k",
+        "g.k = 3.0",
+        "g.k = 4.0; g.__dict__.update(j=1)",
+    ),
+    **{
+        f"an attribute of {name} that comes later": (
+            f"o = {source}\no.a = 1\ndef f(x): return x * getattr(o, 'z', 2.0)",
+            "o.z = 3.0",
+            "del o.z",
+            *([] if "module" in name or "layer" in name else ["del o.a; o.z = 4.0"]),
+        )
+        for name, source in {
+            "a module": "types.ModuleType('o')",
+            "a module of Python": "types.ModuleType('o')\no.__file__ = json.__file__",
+            "a function": "lambda: 1",
+            "a partial": "functools.partial(sum)",
+            "a static method": "staticmethod(sum)",
+            "an array": "type('A', (np.ndarray,), {})(2)",
+            "a generator": "type('R', (random.Random,), {})(0)",
+            "a list": "type('L', (list,), {})()",
+            "a layer": "nn.Linear(1, 1)",
+            "an object": "type('O', (), {})()",
+        }.items()
+    },
     "a tuple in a closure": (
         "T = (2.0, 3.0)\ndef g(t):\n    def f(x): return x * t[0] + len(t)\n    return f\nf = g(T)",
         "f.__closure__[0].cell_contents = (4.0,)",

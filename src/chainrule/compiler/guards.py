@@ -195,6 +195,8 @@ class Guards:
         home = (value if isinstance(value, type) else type(value)).__module__
         if home in _SETTINGS:
             self._visit_setting(getattr(sys.modules[home], _SETTINGS[home]))
+        if not isinstance(value, (type, ModuleType, Unguarded)):
+            self._visit_attributes(value, name)
         if isinstance(value, FunctionType):
             self._visit_function(value)
         elif isinstance(value, (MethodType, BuiltinFunctionType, MethodWrapperType)):
@@ -240,8 +242,6 @@ class Guards:
         self._visit(function.__defaults__, f"{name}'s defaults")
         self._visit(function.__kwdefaults__, f"{name}'s defaults")
         self._visit_globals(names_of(code), scope)
-        for key in self._read_of(function, function.__dict__.keys() - {"__wrapped__"}):
-            self._guard(function.__dict__, key, f"{name}.{key}")
 
     def _visit_globals(self, names: Names, scope: dict[str, Any]) -> None:
         """Guard the globals that code looks up: their values, or that there are none."""
@@ -272,10 +272,10 @@ class Guards:
 
     def _visit_module(self, module: ModuleType, name: str) -> None:
         every = id(module) in self._open
+        names = tuple(vars(module)) if every else len(vars(module))
+        self._add(vars(module), None, names, f"the names in {name}")
         if not every and is_library_module(module):
             return
-        if every:
-            self._add(vars(module), None, tuple(vars(module)), f"the names in {name}")
         for key in sorted(vars(module) if every else self._readable & vars(module).keys()):
             self._guard(vars(module), key, f"{name}.{key}")
 
@@ -303,8 +303,6 @@ class Guards:
             self._add(value, None, len(value), f"the length of {name}")
         for key in list(value) if isinstance(value, dict) else range(len(value)):
             self._guard(value, key, f"{name}[{_text(key)}]")
-        if type(value) not in (dict, list, tuple):
-            self._visit_attributes(value, name)
         if isinstance(value, OrderedDict):
             keys = tuple(value)
             self._check(lambda: alike(tuple(value), keys), f"the keys of {name}")
@@ -323,8 +321,7 @@ class Guards:
         )
 
     def _visit_object(self, value: Any, name: str) -> None:
-        """Guard the attributes of an object, and the state that attributes do not show."""
-        self._visit_attributes(value, name)
+        """Guard the state of an object that its attributes do not show."""
         if isinstance(value, ref):
             target = value()
             self._visit(target, name)
@@ -360,7 +357,8 @@ class Guards:
             self._visit(setting, name)
 
     def _visit_attributes(self, value: Any, name: str) -> None:
-        """Guard the class of an object, the attributes that code reads, and their number."""
+        """Guard the class of an object, the attributes that code reads, and that there are no
+        others: their names, or only their number for a layer of this package."""
         cls: type = type(value)
         if not isinstance(value, Tensor) or not is_library_class(cls):
             self._visit_type(value, cls)
@@ -371,7 +369,8 @@ class Guards:
             attributes.setdefault("_hooks", {})
             self._visit(EVERYWHERE, "the hooks of all modules")
         if type(value).__dictoffset__:
-            every = id(value) in self._open or self._own.computes
+            of_library = isinstance(value, Module) and is_library_class(cls)
+            every = id(value) in self._open or self._own.computes or not of_library
             keys = tuple(attributes) if every else len(attributes)
             self._add(attributes, None, keys, f"the attributes of {name}")
         for key, item in list(attributes.items()):
@@ -379,7 +378,7 @@ class Guards:
                 continue
             if isinstance(item, Module) or self._is_read_of(value, key):
                 self._guard(attributes, key, f"{name}.{key}")
-        if not isinstance(value, Tensor):
+        if not isinstance(value, (Tensor, FunctionType, MethodType, functools.partial)):
             reads = functools.partial(self._is_read_of, value)
             for key, slot in slots_of(type(value), reads).items():
                 self._guard(value, slot, f"{name}.{key}")
