@@ -66,6 +66,7 @@ if _TYPE_CHECKING:
     from chainrule import linalg as linalg, models as models, nn as nn, optim as optim
     from chainrule import train as train
     from chainrule.formats import c as c, onnx as onnx
+    from chainrule.formats.jax import to_jax as to_jax
     from chainrule.compiler import Compiled as Compiled, Trace as Trace
     from chainrule.compiler import compile as compile, trace as trace
     from chainrule.train import (
@@ -78,7 +79,7 @@ if _TYPE_CHECKING:
 _LATER = {
     "Compiled": "compiler", "Trace": "compiler", "compile": "compiler", "trace": "compiler",
     "Trainer": "train", "load": "train", "load_run": "train", "save": "train",
-    "sweep": "train",
+    "sweep": "train", "to_jax": "formats.jax",
     "checkpoint": "transforms", "hessian": "transforms", "jacfwd": "transforms",
     "jacrev": "transforms", "jvp": "transforms", "vmap": "transforms",
 }  # fmt: skip

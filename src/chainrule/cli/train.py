@@ -210,6 +210,13 @@ _DATA = (
 @click.option(
     "--report/--no-report", default=True, help="Whether to write report.html. [default: report]"
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["chainrule", "jax"]),
+    default="chainrule",
+    show_default=True,
+    help="What computes the steps: JAX runs on the device that it has, such as a GPU.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @json_option
 @debug_option
@@ -225,9 +232,12 @@ def train(ctx: click.Context, /, **options: Any) -> None:
 
     as_json, quiet = options["as_json"], options["quiet"] or options["as_json"]
     run = _resumed(ctx, options) if options["resume"] else _new_run(options)
+    by_jax = options["engine"] == "jax"
+    callbacks = _jax_engine() if by_jax else []
     if not quiet:
-        _introduce(run)
-    history, results = run.train(bool(options["resume"]), options["override"], not quiet)
+        _introduce(run, by_jax)
+    resume, override = bool(options["resume"]), options["override"]
+    history, results = run.train(resume, override, not quiet, callbacks)
     if results is None:
         ctx.exit(_EXIT_CODES[history.interrupted or "SIGINT"])
     report = write_report(run) if options["report"] else None
@@ -287,7 +297,24 @@ def _resumed(ctx: click.Context, options: dict[str, Any]) -> Any:
     return run
 
 
-def _introduce(run: Any) -> None:
+def _jax_engine() -> list[Any]:
+    """The callback that computes the steps by JAX."""
+    from chainrule.errors import missing_dependency
+
+    try:
+        from chainrule.formats.jax import JaxEngine
+    except ImportError:
+        raise missing_dependency("JAX", "jax", "training by JAX") from None
+    return [JaxEngine()]
+
+
+def _jax_device() -> str:
+    import jax
+
+    return f"by JAX {jax.__version__}, on {jax.devices()[0].device_kind}"
+
+
+def _introduce(run: Any, by_jax: bool = False) -> None:
     from chainrule.train.notices import say
     from chainrule.train.step import how_steps_run
 
@@ -309,7 +336,7 @@ def _introduce(run: Any) -> None:
             f"{t.epochs} epochs of batches of {t.batch_size}, {t.optimizer}, "
             f"lr {t.lr:g} ({t.schedule}), seed {t.seed}",
         ),
-        ("steps", how_steps_run(compiled=True)),
+        ("steps", _jax_device() if by_jax else how_steps_run(compiled=True)),
         ("run", run.folder),
     ]
     if train.schema is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -111,8 +111,17 @@ class Run(RunFolder):
         kept, valid = random_split(train, [learn, validate], seed=self.config.data.seed)
         return kept, valid, test
 
-    def trainer(self, steps_per_epoch: int, progress: bool = True, saves: bool = True) -> Trainer:
-        """The Trainer of the config, for the model before training. It `saves` into the folder."""
+    def trainer(
+        self,
+        steps_per_epoch: int,
+        progress: bool = True,
+        saves: bool = True,
+        callbacks: Sequence[Callback] = (),
+    ) -> Trainer:
+        """The Trainer of the config, for the model before training. It `saves` into the folder.
+
+        callbacks: further ones.
+        """
         c = self.config.training
         model = self.build()
         for name, value, known in (
@@ -126,15 +135,15 @@ class Run(RunFolder):
             options["momentum"] = 0.9
         optimizer = OPTIMIZERS[c.optimizer](model.parameters(), **options)
         schedule = SCHEDULES[c.schedule](optimizer, c.lr, max(1, c.epochs * steps_per_epoch))
-        callbacks: list[Callback] = [LayerStatistics()]
+        own: list[Callback] = [LayerStatistics(), *callbacks]
         if c.patience is not None:
-            callbacks.append(EarlyStopping(c.patience))
+            own.append(EarlyStopping(c.patience))
         trainer = Trainer(
             model,
             self.loss,
             optimizer,
             scheduler=schedule,
-            callbacks=callbacks,
+            callbacks=own,
             clip_norm=c.clip_norm,
             out=self.folder if saves else None,
             checkpoint_every=c.checkpoint_every,
@@ -146,7 +155,11 @@ class Run(RunFolder):
         return trainer
 
     def train(
-        self, resume: bool = False, override: bool = False, progress: bool = True
+        self,
+        resume: bool = False,
+        override: bool = False,
+        progress: bool = True,
+        callbacks: Sequence[Callback] = (),
     ) -> tuple[History, dict[str, Any] | None]:
         """Train, and return the history and the results on the test part.
 
@@ -155,7 +168,7 @@ class Run(RunFolder):
         train, valid, test = self.parts()
         c = self.config.training
         started = time.monotonic()
-        trainer = self.trainer(-(-len(train) // c.batch_size), progress)
+        trainer = self.trainer(-(-len(train) // c.batch_size), progress, callbacks=callbacks)
         history = trainer.fit(
             train, valid, c.epochs, min(c.batch_size, len(train)), resume=resume, override=override
         )
