@@ -9,7 +9,6 @@ import jax
 import numpy as np
 
 from chainrule import tree
-from chainrule.compiler.trace import RESULT
 from chainrule.formats.jax.step import JaxStep, State, to_jax
 from chainrule.tensor import Tensor, wrap
 from chainrule.train.step import EvaluationStep, Step, TrainingStep
@@ -68,16 +67,12 @@ class _Program:
     def __call__(self, *inputs: Any) -> Any:
         arrays = [leaf.detach().numpy() for leaf in tree.flatten(inputs)]
         state, results, conditions = self.run(self._current(), *arrays)
-        for holds, error in zip(conditions, self.step._trace.requirements, strict=True):
+        for holds, error in zip(conditions, self.step.requirements, strict=True):
             if not holds:
                 raise error
         self.step.store(state)
         self.state, self.stored = state, {n: s.load() for n, s in self.step.slots.items()}
-        supply = iter(results)
-        return tree.map_leaves(
-            lambda y: wrap(np.asarray(next(supply))) if y is RESULT else y,
-            self.step._trace.structure,
-        )
+        return self.step.answer([wrap(np.asarray(result)) for result in results])
 
     def _current(self) -> State:
         """The state: what is still on the device, and from the tensors what changed since."""

@@ -13,10 +13,11 @@ from chainrule import tree
 from chainrule.compiler.capture import Slot
 from chainrule.compiler.compiled import Compiled
 from chainrule.compiler.passes.dead import remove_dead
-from chainrule.compiler.trace import RESULT, Trace, capture
+from chainrule.compiler.shared import Result
+from chainrule.compiler.trace import Trace, capture
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.formats.decompose import decomposed
-from chainrule.formats.jax.table import REFUSED, translation
+from chainrule.formats.jax.table import refusal, translation
 from chainrule.graph import Graph, Value, as_tuple
 from chainrule.primitive import Spec
 from chainrule.tensor import Tensor
@@ -40,6 +41,7 @@ class JaxStep:
         given = len(trace.graph.inputs) - len(trace.reads)
         results = len(trace.graph.outputs) - len(trace.writes)
         self._trace, self._inputs = trace, trace.graph.inputs[:given]
+        self.requirements = trace.requirements
         self.slots: dict[str, Slot] = {}
         for slot, value in zip(trace.reads, trace.graph.inputs[given:], strict=True):
             self.slots[_free(value.label or "state", self.slots)] = slot
@@ -104,11 +106,13 @@ class JaxStep:
 
     def _pure(self, state: State, *inputs: Any) -> tuple[State, Any]:
         state, results, _ = self.run(state, *inputs)
-        supply = iter(results)
-        structure = self._trace.structure
-        if structure is RESULT:
-            return state, next(supply)
-        return state, tree.map_leaves(lambda y: next(supply) if y is RESULT else y, structure)
+        return state, self.answer(results)
+
+    def answer(self, results: Sequence[Any]) -> Any:
+        """What the step returns, with these results in place of its tensors."""
+        return tree.map_leaves(
+            lambda y: results[y.number] if isinstance(y, Result) else y, self._trace.structure
+        )
 
 
 def _free(name: str, taken: Any) -> str:
@@ -153,9 +157,9 @@ def to_jax(step: Callable[..., Any], *inputs: Any) -> JaxStep:
     >>> fast = jax.jit(function)
     >>> for _ in range(2):
     ...     state, loss = fast(state, cr.ones(2).numpy())
-    ...     print(loss)
-    5.0
-    3.2
+    ...     print(f"{loss:.4f}")
+    5.0000
+    3.2000
 
     Raises CaptureError for a step that cannot be captured, and ArgumentError for an op without
     translation, or for inputs that the step writes.
@@ -170,5 +174,5 @@ def to_jax(step: Callable[..., Any], *inputs: Any) -> JaxStep:
     trace = capture(function, tree.map_leaves(spec, inputs))
     if trace.arguments:
         raise ArgumentError("the step writes its inputs, and JAX's arrays cannot be written")
-    trace.graph = decomposed(trace.graph, lambda record: record.name not in REFUSED)
+    trace.graph = decomposed(trace.graph, lambda record: refusal(record) is None)
     return JaxStep(trace)

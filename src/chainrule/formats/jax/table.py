@@ -16,14 +16,20 @@ from chainrule.errors import ArgumentError
 from chainrule.formats.jax import convolutions, recurrences
 from chainrule.formats.jax.philox import raw_words
 from chainrule.formats.jax.references import REPLACED, reference
-from chainrule.kinds import Update
+from chainrule.kinds import Collective, Update
 from chainrule.ops import gamma, random, reduce
 from chainrule.primitive import Primitive
 
-REFUSED = {
+_REFUSED = {
     "random_by_rejection": "it draws as many numbers as it needs, in a loop of Python's",
 }
-"""Ops that are not translated, and why."""
+
+
+def refusal(record: Primitive) -> str | None:
+    """Why an op is not translated; None for all others."""
+    if isinstance(record.kind, Collective):
+        return "the ranks of an MPI job exchange its numbers; JAX sums over a mesh by itself"
+    return _REFUSED.get(record.name)
 
 
 def _accumulator(x: Any, dims: tuple[int, ...]) -> Any:
@@ -104,8 +110,8 @@ TABLE: dict[str, Callable[..., Any]] = {
 
 def translation(record: Primitive) -> Callable[..., Any]:
     """The function of JAX's for an op: that of the table, else its reference."""
-    if record.name in REFUSED:
-        raise ArgumentError(f"`{record.name}` is not translated to JAX: {REFUSED[record.name]}")
+    if reason := refusal(record):
+        raise ArgumentError(f"`{record.name}` is not translated to JAX: {reason}")
     function = TABLE.get(record.name) or reference(record)
     return _with_narrow_rates(function) if isinstance(record.kind, Update) else function
 
