@@ -66,7 +66,8 @@ tr:last-child td { border-bottom: 0; }
 .confusion tr:first-child th { vertical-align: bottom; padding-bottom: 4px; }
 .confusion th:first-child { text-align: right; padding-right: 6px; }
 .confusion .upright { writing-mode: vertical-rl; transform: rotate(180deg); }
-.confusion td { min-width: 25px; height: 32px; border-radius: 4px; font-size: 12.5px;
+.confusion td { min-width: clamp(25px, 2.6vw, 33px); height: 32px; border-radius: 4px;
+  font-size: 12.5px;
   background: color-mix(in srgb, var(--accent) var(--share), transparent); }
 .confusion td.right { background: color-mix(in srgb, #2b65b0 var(--share), transparent); }
 .confusion td.strong { color: #fff; }

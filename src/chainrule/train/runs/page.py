@@ -222,7 +222,7 @@ def _rows(
             for j in unusual
         ]
         pairs = zip((features[j] for j in unusual), shown, strict=True)
-        lines.append((i, *own, "\n".join(f"{name} = {value}" for name, value in pairs)))
+        lines.append((i, *own, "\n".join(f"{name}\u00a0=\u00a0{value}" for name, value in pairs)))
     return table(("sample", *head, "most unusual"), lines)
 
 
