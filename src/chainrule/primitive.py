@@ -283,8 +283,15 @@ class Primitive:
 
         Uses the native kernel if the engine in use has one, else the NumPy reference.
         """
-        compute = self.native if current().engine == "native" else self.forward
+        compute = self.native if current().engine == "native" else self.reference
         return compute(*arrays, **params)
+
+    def reference(self, *arrays: Array, **params: Any) -> Any:
+        """`forward`, on arrays in C order, so that no bit of a result depends on the layout of the
+        operands. A view is made of the array as it is."""
+        if self.view is not None:
+            return self.forward(*arrays, **params)
+        return self.forward(*[_in_order(x) for x in arrays], **params)
 
     @functools.cached_property
     def __signature__(self) -> inspect.Signature:
@@ -307,6 +314,12 @@ _FIELDS = {
     "in_place", "in_place_form", "infer", "involution", "kind", "merged", "name", "neutral",
     "partial", "promote", "samples", "steps", "tangent", "unchanged", "vjp", "write_back",
 }  # fmt: skip
+
+
+def _in_order(x: Array) -> Array:
+    """The array itself if it is aligned and in C order, else a copy that is."""
+    flags = x.flags
+    return x if flags.c_contiguous and flags.aligned else np.array(x, order="C")
 
 
 def _reject(name: str, unknown: set[str]) -> NoReturn:

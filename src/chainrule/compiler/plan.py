@@ -64,7 +64,7 @@ class ReferencePlan(Plan):
         last = last_uses(graph)
         self._steps = [
             (
-                equation.primitive.forward,
+                equation.primitive.reference,
                 [places[v] for v in equation.inputs],
                 equation.params,
                 [places[v] for v in equation.outputs],

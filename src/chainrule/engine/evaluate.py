@@ -38,7 +38,7 @@ def evaluator(primitive: Primitive) -> Callable[..., Any]:
     def evaluate(*arrays: Array, **params: Any) -> Any:
         outcome = _outcome(primitive, arrays, params)
         if outcome.__class__ is list and outcome[0] == OUT_OF_RANGE:
-            return _reference(primitive, arrays, params)  # raises an error with more information
+            return primitive.reference(*arrays, **params)  # raises an error with more information
         return _value(primitive, arrays, params, outcome)
 
     return evaluate
@@ -50,7 +50,7 @@ def _outcome(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, 
     if outcome is NotImplemented and _note(primitive, arrays, params):
         outcome = module().evaluate_call(primitive, arrays, params)
     if outcome is NotImplemented:  # parameters of a kind that the engine does not compare
-        return _reference(primitive, arrays, params)
+        return primitive.reference(*arrays, **params)
     if outcome is None:
         return _outcome(primitive, tuple([np.array(x, order="C") for x in arrays]), params)
     return outcome
@@ -63,20 +63,8 @@ def _value(
     if outcome.__class__ is not list:
         return outcome
     if outcome[0] == REFUSED:
-        _reference(primitive, arrays, params)  # raises, with the reason
+        primitive.reference(*arrays, **params)  # raises, with the reason
     raise_status(outcome, primitive.name)
-
-
-def _reference(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
-    if primitive.view is not None:
-        return primitive.forward(*arrays, **params)
-    return primitive.forward(*[_in_order(x) for x in arrays], **params)
-
-
-def _in_order(x: Any) -> Array:
-    """The array itself if it is aligned and in C order, else a copy that is."""
-    flags = x.flags
-    return x if flags.c_contiguous and flags.aligned else np.array(x, order="C")
 
 
 def run_native(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any]) -> Any:
