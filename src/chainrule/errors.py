@@ -37,8 +37,8 @@ class LayerTrail:
         return [*lines, f"  > {failed:<{width}}  {wants}".rstrip()]
 
 
-class ChainruleError(Exception):
-    """Base of all errors raised by Chainrule.
+class ChainruleError(RuntimeError):
+    """Base of all errors raised by Chainrule. Each is also what PyTorch raises: a RuntimeError.
 
     Parameters
     ----------

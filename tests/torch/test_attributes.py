@@ -345,3 +345,36 @@ def test_numpys_functions_cannot_follow_gradients_and_arrays_are_converted(torch
     array = np.ones(2)
     array += torch.ones(2)
     assert array.tolist() == [2.0, 2.0]
+
+
+RESULTS = {
+    "max": lambda t, x: t.max(x, 0),
+    "sort": lambda t, x: x.sort(dim=1),
+    "topk": lambda t, x: x.topk(1),
+    "slogdet": lambda t, x: t.linalg.slogdet(x),
+    "qr": lambda t, x: t.linalg.qr(x),
+    "lu_unpack": lambda t, x: t.lu_unpack(*t.linalg.lu_factor(x)),
+    "svd": lambda t, x: t.svd(x),
+    "plain": lambda t, x: t.var_mean(x),
+    "linear": lambda t, x: t.nn.functional.linear(x, x.requires_grad_(), x[0]),
+}
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_of_several_tensors_print_as_pytorchs(torch, pytorch, name):
+    ours, theirs = (
+        repr(RESULTS[name](t, t.tensor([[1.0, 2.0], [4.0, 4.0]]))) for t in (torch, pytorch)
+    )
+    assert ours == theirs
+
+
+def test_every_error_is_what_pytorch_raises(torch):
+    for fails in (
+        lambda: torch.ones(2, 3) @ torch.ones(2, 3),
+        lambda: torch.nn.Linear(2, 3)(torch.ones(1, 5)),
+        lambda: torch.ones(2).view(3),
+        lambda: torch.nn.Linear(2, 3).load_state_dict({}),
+    ):
+        with pytest.raises(RuntimeError):
+            fails()

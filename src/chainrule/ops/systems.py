@@ -13,13 +13,15 @@ from chainrule.ops.compare import where
 from chainrule.ops.contract import matmul
 from chainrule.ops.decompose import square
 from chainrule.ops.draws import randn
-from chainrule.ops.matrices import SVD, matrix_norm, svdvals
+from chainrule.ops.matrices import matrix_norm, svdvals
 from chainrule.ops.shape import cat, permute
 from chainrule.primitive import Spec, composition, floating, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor
 
 __all__ = ["cholesky_inverse", "cholesky_solve", "lu_unpack", "pca_lowrank", "svd_lowrank"]
+Triple = tuple[Tensor, Tensor, Tensor]
+
 
 class LU(NamedTuple):
     """Both triangles in one matrix, and the rows that were exchanged, counted from 1."""
@@ -309,7 +311,7 @@ def tensorsolve(A: Tensor, B: Tensor, dims: tuple[int, ...] | None = None) -> Te
 # -- a few singular values -----------------------------------------------------------------------
 
 
-def svd_lowrank(A: Tensor, q: int | None = 6, niter: int = 2, M: Tensor | None = None) -> SVD:
+def svd_lowrank(A: Tensor, q: int | None = 6, niter: int = 2, M: Tensor | None = None) -> Triple:
     """(U, S, V) of about the q largest singular values, from random directions.
 
     Halko, Martinsson & Tropp (2009), algorithm 5.1, with `niter` iterations; of A − M.
@@ -324,10 +326,10 @@ def svd_lowrank(A: Tensor, q: int | None = 6, niter: int = 2, M: Tensor | None =
         basis = matrices.qr(matmul(x, basis)).Q
     u, s, vh = decompose.svd(matmul(basis.mT, x))
     u, v = matmul(basis, u), vh.mT
-    return SVD(v, s, u) if wide else SVD(u, s, v)
+    return (v, s, u) if wide else (u, s, v)
 
 
-def pca_lowrank(A: Tensor, q: int | None = None, center: bool = True, niter: int = 2) -> SVD:
+def pca_lowrank(A: Tensor, q: int | None = None, center: bool = True, niter: int = 2) -> Triple:
     """`svd_lowrank` of rows with their mean taken away: V are the principal directions."""
     q = min(6, *A.shape[-2:]) if q is None else q
     return svd_lowrank(A - A.mean(-2, keepdim=True) if center else A, q, niter)

@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from chainrule import linalg
 from chainrule.errors import listing
 from chainrule.gateway import apply
 from chainrule.methods import Methods
@@ -22,6 +23,7 @@ from chainrule.tensor import Tensor
 from chainrule.torch.adapter.absent import KeywordError
 from chainrule.torch.adapter.dtypes import stored
 from chainrule.torch.adapter.placement import WORDS, without_places
+from chainrule.torch.adapter.printing import return_type
 
 Function = Callable[..., Any]
 
@@ -95,17 +97,35 @@ def adapted(function: Function) -> Function:
             if taken.more and (len(args) > len(taken.order) or not _LEGACY.isdisjoint(keywords)):
                 args, keywords = _with_reduction(taken, args, keywords)
             if not keywords:
-                return function(*args)
-            if "dtype" in keywords:
-                keywords["dtype"] = stored(keywords["dtype"])
-            if taken.anything or keywords.keys() <= taken.names:
-                return function(*args, **without_places(keywords, taken.names))
-            return _translated(function, taken, args, keywords)
+                result = function(*args)
+            else:
+                result = _with_keywords(function, taken, args, keywords)
         except TypeError as error:
             _explain(function, error)
             raise
+        return _typed(function, result) if isinstance(result, tuple) else result
 
     return functools.update_wrapper(call, function, _COPIED, ())
+
+
+def _with_keywords(
+    function: Function, taken: Taken, args: tuple[Any, ...], keywords: dict[str, Any]
+) -> Any:
+    if "dtype" in keywords:
+        keywords["dtype"] = stored(keywords["dtype"])
+    if taken.anything or keywords.keys() <= taken.names:
+        return function(*args, **without_places(keywords, taken.names))
+    return _translated(function, taken, args, keywords)
+
+
+def _typed(function: Function, result: tuple[Any, ...]) -> Any:
+    """A named tuple of an op as PyTorch's type of the same fields: `torch.return_types.max`."""
+    kind = type(result)
+    if not (hasattr(kind, "_make") and kind.__module__.startswith("chainrule.ops.")):
+        return result
+    name = function.__name__
+    prefix = "linalg_" if getattr(linalg, name, None) is function else ""
+    return return_type(kind, f"{prefix}{name}")._make(result)
 
 
 _GATES = {__file__, *(inspect.getfile(x) for x in (Methods, Primitive, inspect.unwrap(apply)))}

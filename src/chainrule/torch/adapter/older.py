@@ -17,6 +17,7 @@ from chainrule.ops.systems import LU, lu_factor_ex
 from chainrule.tensor import Tensor
 from chainrule.torch.adapter.dtypes import dtype, torch_dtype
 from chainrule.torch.adapter.facts import promote_types
+from chainrule.torch.adapter.printing import return_type
 
 
 class SVD(NamedTuple):
@@ -34,17 +35,20 @@ class Triangular(NamedTuple):
     cloned_coefficient: Tensor
 
 
+svd_type = return_type(SVD, "svd")
+triangular_type = return_type(Triangular, "triangular_solve")
+
 # -- matrices --------------------------------------------------------------------------------------
 
 
-def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> SVD:
+def svd(input: Tensor, some: bool = True, compute_uv: bool = True) -> Any:
     """(U, S, V); `torch.linalg.svd` gives Vᵀ. Without `compute_uv`, U and V are zeros."""
     if compute_uv:
         u, s, vh = linalg.svd(input, full_matrices=not some)
-        return SVD(u, s, vh.mT)
+        return svd_type(u, s, vh.mT)
     m, n = input.shape[-2:]
     zeros = [Tensor(np.zeros((*input.shape[:-2], k, k), input.dtype)) for k in (m, n)]
-    return SVD(zeros[0], linalg.svdvals(input), zeros[1])
+    return svd_type(zeros[0], linalg.svdvals(input), zeros[1])
 
 
 def qr(input: Tensor, some: bool = True) -> QR:
@@ -74,11 +78,11 @@ def triangular_solve(
     upper: bool = True,
     transpose: bool = False,
     unitriangular: bool = False,
-) -> Triangular:
+) -> Any:
     """(`torch.linalg.solve_triangular`, A), of Aᵀ with `transpose`."""
     matrix, is_upper = (A.mT, not upper) if transpose else (A, upper)
     x = linalg.solve_triangular(matrix, b, upper=is_upper, unitriangular=unitriangular)
-    return Triangular(x, A.clone())
+    return triangular_type(x, A.clone())
 
 
 def adjoint(input: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -95,7 +96,23 @@ def _with_notes(start: str, notes: list[str]) -> str:
 
 def backward_name(op: str) -> str:
     """The name of an op's derivative: `log_softmax` → `LogSoftmaxBackward0`."""
-    return "".join(part[:1].upper() + part[1:] for part in op.split("_")) + "Backward0"
+    words = _COMPOSED.get(op, op).split("_")
+    return "".join(part[:1].upper() + part[1:] for part in words) + "Backward0"
+
+
+_COMPOSED = {"linear": "addmm"}
+"""Op → the op that PyTorch makes it of."""
+
+
+@functools.cache
+def return_type(kind: type, name: str) -> Any:
+    """The subclass of a class of named tuples that prints as `torch.return_types.NAME`."""
+
+    def __repr__(self: Any) -> str:
+        parts = ",\n".join(f"{n}={v!r}" for n, v in zip(self._fields, self, strict=True))
+        return f"torch.return_types.{name}(\n{parts})"
+
+    return type(name, (kind,), {"__repr__": __repr__, "__module__": "torch.return_types"})
 
 
 def _numbers(data: Array, indent: int) -> str:
