@@ -2,11 +2,11 @@
 
 from typing import Any, NamedTuple
 
-from chainrule.ops.matrices import SVD
 from chainrule.primitive import Primitive
 from chainrule.tensor import Tensor
 
 __all__ = ["cholesky_inverse", "cholesky_solve", "lu_unpack", "pca_lowrank", "svd_lowrank"]
+Triple = tuple[Tensor, Tensor, Tensor]
 
 class LU(NamedTuple):
     """Both triangles in one matrix, and the rows that were exchanged, counted from 1."""
@@ -115,8 +115,8 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
 def tensorsolve(A: Tensor, B: Tensor, dims: tuple[int, ...] | None = None) -> Tensor:
     """X with Σ A·X = B over the last dimensions of A; `dims` of A are moved there first."""
 
-def svd_lowrank(A: Tensor, q: int | None = 6, niter: int = 2, M: Tensor | None = None) -> SVD:
+def svd_lowrank(A: Tensor, q: int | None = 6, niter: int = 2, M: Tensor | None = None) -> Triple:
     """(U, S, V) of about the q largest singular values, from random directions."""
 
-def pca_lowrank(A: Tensor, q: int | None = None, center: bool = True, niter: int = 2) -> SVD:
+def pca_lowrank(A: Tensor, q: int | None = None, center: bool = True, niter: int = 2) -> Triple:
     """`svd_lowrank` of rows with their mean taken away: V are the principal directions."""
