@@ -28,6 +28,7 @@ BUILTINS = {
     "UninitializedError": ValueError,
     "LinAlgError": RuntimeError,
     "NotDefinedError": NotImplementedError,
+    "RankError": RuntimeError,
     "WorkerError": RuntimeError,
 }
 
