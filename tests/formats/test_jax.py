@@ -6,10 +6,12 @@ import re
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.errors import ArgumentError, NonFiniteError
+from chainrule.cli import main
+from chainrule.errors import ArgumentError, CaptureError, NonFiniteError
 from chainrule.models import GPT
 from chainrule.optim.clip import clip_grad_norm_
 from chainrule.primitive import operations, primitive, registry
@@ -234,7 +236,41 @@ def test_a_condition_that_fails_leaves_the_state():
     assert (state["w"].tolist(), result.tolist()) == ([3.0], [6.0])
 
 
+def test_results_that_share_numbers_with_state_and_inputs():
+    w = cr.tensor([[1.0, 2.0]])
+
+    def step(x):
+        w.assign(w + 1)
+        return w, w.T, x, {"kept": 3}
+
+    function, state = to_jax(step, cr.spec(2))
+    state, (a, b, c, rest) = jax.jit(function)(state, np.ones(2, np.float32))
+    assert (a.tolist(), b.tolist(), c.tolist()) == ([[2.0, 3.0]], [[2.0], [3.0]], [1.0, 1.0])
+    assert rest == {"kept": 3}
+
+
+def test_a_trainer_by_jax_follows_changes_of_the_model():
+    trainer, _ = trained(JaxEngine(), epochs=0)
+    x, y = (cr.from_numpy(array) for array in cr.data.blobs(8).arrays)
+    trainer.callbacks[0].on_fit_begin(trainer)
+    trainer.model.train()
+    first = trainer.training_step((x,), y)[1].numpy()
+    trainer.model.eval()  # the batch norm uses its running statistics
+    second = trainer.training_step((x,), y)[1].numpy()
+    assert not np.allclose(first, second, atol=1e-2)
+
+
+def test_the_command_trains_by_jax(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = "train moons --epochs 1 --batch-size 720 --engine jax --hidden 4 --no-report --out a"
+    done = CliRunner().invoke(main, words.split(), catch_exceptions=False)
+    assert done.exit_code == 0 and "by JAX" in done.output
+
+
 def test_what_cannot_be_a_pure_function_is_refused():
+    calls = []
+    with pytest.raises(CaptureError, match="changes"):
+        to_jax(lambda x: calls.append(1) or x + 1, cr.spec(2))
     with pytest.raises(ArgumentError, match="writes its inputs"):
         to_jax(lambda x: x.add_(1), cr.spec(2))
     function, state = to_jax(lambda x: x + 1, cr.spec(2))

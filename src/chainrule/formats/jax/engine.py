@@ -43,7 +43,8 @@ class JaxEngine(Callback):
 
 
 class _ByJax:
-    """A step of the Trainer, one program for each spec of its inputs and mode of the model."""
+    """A step of the Trainer: a program for each spec of its inputs, captured again if a value that
+    Python code reads has changed."""
 
     def __init__(self, step: Step) -> None:
         self.step = step
@@ -51,7 +52,7 @@ class _ByJax:
 
     def __call__(self, inputs: Sequence[Tensor], targets: Any) -> tuple[Tensor, Any]:
         key = tuple(leaf.spec for leaf in tree.flatten((inputs, targets)))
-        if key not in self.programs:
+        if key not in self.programs or self.programs[key].step.guards.broken():
             self.programs[key] = _Program(to_jax(self.step, inputs, targets))
         found: tuple[Tensor, Any] = self.programs[key](inputs, targets)
         return found
@@ -66,13 +67,15 @@ class _Program:
 
     def __call__(self, *inputs: Any) -> Any:
         arrays = [leaf.detach().numpy() for leaf in tree.flatten(inputs)]
-        state, results, conditions = self.run(self._current(), *arrays)
+        state, result, conditions = self.run(self._current(), *arrays)
         for holds, error in zip(conditions, self.step.requirements, strict=True):
             if not holds:
                 raise error
         self.step.store(state)
         self.state, self.stored = state, {n: s.load() for n, s in self.step.slots.items()}
-        return self.step.answer([wrap(np.asarray(result)) for result in results])
+        return tree.map_leaves(
+            lambda y: wrap(np.asarray(y)) if isinstance(y, jax.Array) else y, result
+        )
 
     def _current(self) -> State:
         """The state: what is still on the device, and from the tensors what changed since."""

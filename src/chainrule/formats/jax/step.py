@@ -12,10 +12,12 @@ import numpy as np
 from chainrule import tree
 from chainrule.compiler.capture import Slot
 from chainrule.compiler.compiled import Compiled
+from chainrule.compiler.guards import Guards
 from chainrule.compiler.passes.dead import remove_dead
-from chainrule.compiler.shared import Result
-from chainrule.compiler.trace import Trace, capture
-from chainrule.errors import ArgumentError, ShapeError
+from chainrule.compiler.repeat import FirstRunDiffers, repeatable_capture
+from chainrule.compiler.shared import Result, Shared
+from chainrule.compiler.trace import Trace
+from chainrule.errors import ArgumentError, CaptureError, ShapeError
 from chainrule.formats.decompose import decomposed
 from chainrule.formats.jax.table import refusal, translation
 from chainrule.graph import Graph, Value, as_tuple
@@ -37,24 +39,25 @@ class JaxStep:
     It unpacks as `function, state`.
     """
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, guards: Guards) -> None:
         given = len(trace.graph.inputs) - len(trace.reads)
         results = len(trace.graph.outputs) - len(trace.writes)
         self._trace, self._inputs = trace, trace.graph.inputs[:given]
-        self.requirements = trace.requirements
+        self.requirements, self.guards = trace.requirements, guards
         self.slots: dict[str, Slot] = {}
         for slot, value in zip(trace.reads, trace.graph.inputs[given:], strict=True):
             self.slots[_free(value.label or "state", self.slots)] = slot
         self._reads = dict(zip(self.slots, trace.graph.inputs[given:], strict=True))
         self._writes: dict[str, Value] = {}
         keys = {slot.key: name for name, slot in self.slots.items()}
-        for slot, value in zip(trace.writes, trace.graph.outputs[results:], strict=True):
+        labels = trace.graph.results[results:]
+        values = trace.graph.outputs[results:]
+        for slot, value, label in zip(trace.writes, values, labels, strict=True):
             name = keys.get(slot.key)
             if name is None and slot.is_grad:
                 continue  # a gradient that no step reads
             if name is None:
-                name = _free(trace.graph.results[results + len(self._writes)], self.slots)
-                self.slots[name] = slot
+                self.slots[name := _free(label, self.slots)] = slot
             self._writes[name] = value
         required = len(trace.requirements)
         self._required = trace.graph.outputs[results - required : results]
@@ -81,7 +84,7 @@ class JaxStep:
             slot.tensor._grad = None
 
     def run(self, state: State, *inputs: Any) -> tuple[State, list[Any], Any]:
-        """(state, results, conditions), pure as `function` is; the conditions of `cr.require`."""
+        """(state, result, conditions), pure as `function` is; the conditions of `cr.require`."""
         # 64-bit numbers (labels, counters, random words) keep their bits, also where JAX is not set
         # to 64 bits. Floating numbers have the dtypes of the model: float32 stays float32.
         with jax.enable_x64(True):
@@ -102,17 +105,30 @@ class JaxStep:
             if conditions:
                 holds = jnp.stack(conditions).all()
                 new = {name: jnp.where(holds, x, state[name]) for name, x in new.items()}
-            return {**state, **new}, [known[v] for v in self._results], conditions
+            state = {**state, **new}
+            return state, self._answer(known, arrays, state), conditions
+
+    def _answer(self, known: dict[Value, Any], inputs: Sequence[Any], state: State) -> Any:
+        """What the step returns, with arrays in place of its tensors."""
+        names = {id(s.tensor): name for name, s in self.slots.items() if not s.is_grad}
+
+        def array(y: Any) -> Any:
+            if isinstance(y, Result):
+                return known[self._results[y.number]]
+            if not isinstance(y, Shared):
+                return y
+            if isinstance(y.root, Tensor):
+                x = state[names[id(y.root)]] if id(y.root) in names else y.root.detach().numpy()
+            else:
+                x = inputs[y.root] if isinstance(y.root, int) else array(y.root)
+            for primitive, params in y.views or ():
+                x = translation(primitive)(jnp.asarray(x), **params)
+            return x
+
+        return tree.map_leaves(array, self._trace.structure)
 
     def _pure(self, state: State, *inputs: Any) -> tuple[State, Any]:
-        state, results, _ = self.run(state, *inputs)
-        return state, self.answer(results)
-
-    def answer(self, results: Sequence[Any]) -> Any:
-        """What the step returns, with these results in place of its tensors."""
-        return tree.map_leaves(
-            lambda y: results[y.number] if isinstance(y, Result) else y, self._trace.structure
-        )
+        return self.run(state, *inputs)[:2]
 
 
 def _free(name: str, taken: Any) -> str:
@@ -171,8 +187,14 @@ def to_jax(step: Callable[..., Any], *inputs: Any) -> JaxStep:
             return leaf.spec if isinstance(leaf, Tensor) else leaf
         return Spec(np.shape(leaf), np.dtype(leaf.dtype))
 
-    trace = capture(function, tree.map_leaves(spec, inputs))
+    try:
+        trace, guards = repeatable_capture(function, tree.map_leaves(spec, inputs), {})
+    except FirstRunDiffers:
+        raise CaptureError(
+            "the first run of the step prepares something for later ones",
+            instead="Run it once, and convert it then.",
+        ) from None
     if trace.arguments:
         raise ArgumentError("the step writes its inputs, and JAX's arrays cannot be written")
     trace.graph = decomposed(trace.graph, lambda record: refusal(record) is None)
-    return JaxStep(trace)
+    return JaxStep(trace, guards)
