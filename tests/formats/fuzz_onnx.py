@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from tests.formats import onnx_cases
 
 import chainrule as cr
 from chainrule.errors import ChainruleError
@@ -26,8 +27,12 @@ MEMORY = 2**26
 BAD_NUMBERS = [0, 1, -1, 2, -2, 3, 255, 2**31 - 1, -(2**31), 2**40, 2**62, 2**63 - 1, -(2**63)]
 
 
-def seeds() -> Iterator[onnx.ModelProto]:
-    """Valid models, in which many kinds of nodes stand."""
+Seed = tuple[onnx.ModelProto, list[Any]]
+"""A valid model and its inputs."""
+
+
+def seeds() -> Iterator[Seed]:
+    """Models in which many kinds of nodes stand."""
     weights = {
         "w": np.ones((4, 3, 3, 3), np.float32), "shape": np.array([0, -1]),
         "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "scales": np.array([1, 1, 2, 2], np.float32),
@@ -86,7 +91,25 @@ def seeds() -> Iterator[onnx.ModelProto]:
     )  # fmt: skip
 
 
-def _model(nodes: list[Any], weights: dict[str, Any], shape: list[int]) -> onnx.ModelProto:
+def cases() -> Iterator[Seed]:
+    """The ONNX project's cases. Half of their integer inputs become weights, to be changed, too."""
+    for case in (case for module in onnx_cases.MODULES for case in onnx_cases.cases(module)):
+        model, inputs = onnx.ModelProto(), []
+        model.CopyFrom(case.model)
+        given = zip([*model.graph.input], case.data_sets[0][0], strict=False)
+        for number, (info, array) in enumerate(given):
+            if isinstance(array, np.ndarray) and array.dtype.kind == "i" and number % 2:
+                model.graph.initializer.append(numpy_helper.from_array(array, info.name))
+                model.graph.input.remove(info)
+                continue
+            try:
+                inputs.append(onnx_cases.value(array))
+            except ChainruleError:  # of a dtype that tensors do not have: the file is refused first
+                inputs.append(None)
+        yield model, inputs
+
+
+def _model(nodes: list[Any], weights: dict[str, Any], shape: list[int]) -> Seed:
     graph = helper.make_graph(
         nodes,
         "seed",
@@ -94,7 +117,8 @@ def _model(nodes: list[Any], weights: dict[str, Any], shape: list[int]) -> onnx.
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    return model, [cr.ones(shape)]
 
 
 def mutated(model: onnx.ModelProto, rng: np.random.Generator) -> bytes:
@@ -124,10 +148,12 @@ def _change_number(graph: Any, rng: np.random.Generator) -> None:
     integers = [t for t in graph.initializer if t.data_type == TensorProto.INT64]
     attributes = [a for node in graph.node for a in node.attribute if a.ints or a.type == 2]
     places = [*integers, *attributes, *graph.initializer]
+    if not places:
+        return
     place = places[rng.integers(len(places))]
     if isinstance(place, TensorProto):
-        if place.data_type == TensorProto.INT64 and rng.integers(2):
-            array = numpy_helper.to_array(place).copy().reshape(-1)
+        array = numpy_helper.to_array(place).copy().reshape(-1)
+        if array.dtype == np.int64 and array.size and rng.integers(2):
             array[rng.integers(array.size)] = number
             place.raw_data = array.tobytes()
         elif place.dims:
@@ -148,7 +174,7 @@ def _change_name(graph: Any, rng: np.random.Generator) -> None:
     elif kind == 1 and node.input:
         names = [name for one in graph.node for name in (*one.input, *one.output)]
         node.input[rng.integers(len(node.input))] = names[rng.integers(len(names))]
-    elif kind == 2:
+    elif kind == 2 and node.output:
         node.output[0] = other.output[0]
     elif kind == 3 and node.attribute:
         del node.attribute[0]
@@ -156,29 +182,28 @@ def _change_name(graph: Any, rng: np.random.Generator) -> None:
         node.attribute.extend([*other.attribute])
 
 
-def outcome(data: bytes, path: Path, shape: list[int]) -> str:
+def outcome(data: bytes, path: Path, inputs: list[Any]) -> str:
     """How a file ends: the class of its error, or `runs`. Other errors pass through."""
     path.write_bytes(data)
     try:
-        cr.onnx.load(path, memory=MEMORY)(cr.ones(shape))
+        cr.onnx.load(path, memory=MEMORY)(*inputs)
     except ChainruleError as error:
         return type(error).__name__
     return "runs"
 
 
-def run(count: int, seed: int = 0) -> Counter[str]:
+def run(count: int, seed: int = 0, models: list[Seed] | None = None) -> Counter[str]:
     """How many of so many mutated files end how."""
     program.MAX_RUNS = 2**10  # so that a loop of many steps is refused soon
-    rng, models = np.random.default_rng(seed), list(seeds())
+    rng, models = np.random.default_rng(seed), models or list(seeds())
     found: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        for i in range(count):
-            model = models[i % len(models)]
-            shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
-            found[outcome(mutated(model, rng), Path(folder) / "file.onnx", shape)] += 1
+        for _ in range(count):
+            model, inputs = models[rng.integers(len(models))]
+            found[outcome(mutated(model, rng), Path(folder) / "file.onnx", inputs)] += 1
     return found
 
 
 if __name__ == "__main__":
-    print(run(*map(int, sys.argv[1:])))
+    print(run(*map(int, sys.argv[1:]), models=[*seeds(), *cases()]))
     print(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB at most")

@@ -337,6 +337,20 @@ def test_graphs_that_are_not_valid_name_the_node(
         cr.onnx.load(written(tmp_path / "m.onnx", nodes, {"x": [3]}))
 
 
+def test_a_node_gives_all_outputs_that_are_used(tmp_path: Path) -> None:
+    """A loop that runs no step has nothing to stack; a split has as many parts as outputs."""
+    values = [("i", INT64), ("go", TensorProto.BOOL), ("on", TensorProto.BOOL), ("each", FLOAT)]
+    infos = [helper.make_tensor_value_info(name, kind, []) for name, kind in values]
+    body = [make("Identity", ["go"], ["on"]), make("Cast", ["i"], ["each"], to=FLOAT)]
+    graph = helper.make_graph(body, "body", infos[:2], infos[2:])
+    loop = make("Loop", ["n", ""], ["y"], body=graph)
+    split = make("Split", ["x"], ["y", "z"], num_outputs=2**30)
+    for node, weights in ((loop, {"n": np.array(0)}), (split, {})):
+        loaded = cr.onnx.load(written(tmp_path / "m.onnx", [node], {"x": [4]}, weights))
+        with pytest.raises(FormatError, match=f"{node.op_type}.*outputs"):
+            loaded(cr.ones(4))
+
+
 def test_functions_that_call_themselves_or_multiply_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

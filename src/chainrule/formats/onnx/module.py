@@ -35,7 +35,8 @@ def load(path: str | Path, *, memory: int | None = None) -> Imported:
     The module is in evaluation mode, which computes as the file says; so does training mode. Its
     call takes the inputs in the file's order, or by their names, and returns the output, or a
     tuple of them. Float weights are parameters under their names in the file, where dots separate
-    modules; running statistics are buffers; integers and constants stay as they are. Quantized
+    modules. Those without dimensions do not require gradients at first: most of them are constants,
+    such as √2. Running statistics are buffers; integers and constants stay as they are. Quantized
     weights become float parameters. Operators are those of opset 7 to 28. Shapes that follow from
     shapes are computed when the model is captured; loops are unrolled.
 
@@ -73,7 +74,7 @@ class Imported(Module):
             if array.dtype not in DTYPES.values() or array.dtype.kind != "f":
                 self._constants[name] = array
             elif Tensor in roles[name]:
-                self._keep(name, Parameter(array))
+                self._keep(name, Parameter(array, requires_grad=array.ndim > 0))
             elif Statistic in roles[name]:
                 self._keep(name, Buffer(array))
             else:

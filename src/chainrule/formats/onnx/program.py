@@ -8,6 +8,7 @@ shapes in a compiled model, too.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +28,8 @@ from chainrule.settings import use
 from chainrule.tensor import Tensor
 
 Value = Any
+RECENT = 16
+"""For how many types of its inputs an operator keeps its nodes, if they depend on the types."""
 MAX_RUNS = 2**16
 """The most nodes that one call runs: loops are unrolled."""
 OF_THE_FILE = (
@@ -46,10 +49,10 @@ class Function(Unguarded):
     known = weights = False
 
     def __init__(
-        self, graph: Graph | None, typed: Callable[[Sequence[bytes]], Graph] | None = None
+        self, graph: Graph | None, typed: Callable[[tuple[bytes, ...]], Graph] | None = None
     ) -> None:
-        self.graph, self.typed = graph, typed
-        self._known: dict[tuple[bytes, ...], Graph] = {}
+        self.graph = graph
+        self.typed = None if typed is None else functools.lru_cache(RECENT)(typed)
 
     def kinds(self) -> Iterator[Any]:
         """The annotations of inputs: all are tensors."""
@@ -57,12 +60,9 @@ class Function(Unguarded):
 
     def body(self, inputs: Sequence[Value]) -> Graph:
         """The graph for these inputs."""
-        if self.graph is not None or self.typed is None:
-            return self.graph or Graph((), (), ())
-        types = tuple(_type_of(value) for value in inputs)
-        if types not in self._known:
-            self._known[types] = self.typed(types)
-        return self._known[types]
+        if self.typed is not None:
+            return self.typed(tuple(map(_type_of, inputs)))
+        return self.graph or Graph((), (), ())
 
 
 def _type_of(value: Value) -> bytes:
@@ -199,8 +199,12 @@ class Run:
         try:
             inputs = [values[name] if name else None for name in node.inputs]
             if isinstance(node.runs, Function):
-                return self._function(node, node.runs, inputs)
-            return self._operator(node, node.runs, inputs, values)
+                results: Sequence[Value] = self._function(node, node.runs, inputs)
+            else:
+                results = self._operator(node, node.runs, inputs, values)
+            if any(node.outputs[len(results) :]):
+                raise FormatError("it gives fewer outputs", given=len(results))
+            return results
         except ChainruleError as error:
             error.problem = f"{node.label}: {error.problem}"
             raise

@@ -323,14 +323,15 @@ def _expansion(
     """An operator that ONNX defines as a function of others."""
     fixed = [v for v in schema.function_opset_versions if v <= opset]
     typed = [v for v in schema.context_dependent_function_opset_versions if v <= opset]
-    own = Source({"": OPSETS[-1], **source.opsets}, {}, None, source.count)
+    versions = {"": OPSETS[-1], **source.opsets}
 
-    def written_out(body: bytes) -> Graph:
-        function = onnx.FunctionProto.FromString(body)
+    def written_out(body: bytes, count: list[int]) -> Graph:
+        function, own = onnx.FunctionProto.FromString(body), Source(versions, {}, None, count)
         return called(function, attributes, own, MAX_DEPTH // 2, proto.output)
 
     if fixed:
-        return Function(written_out(schema.get_function_with_opset_version(max(fixed))))
+        body = schema.get_function_with_opset_version(max(fixed))
+        return Function(written_out(body, source.count))
     if not typed:
         raise table.refused(f"{label} is not supported (opset {opset})")
     node = onnx.NodeProto()
@@ -346,6 +347,6 @@ def _expansion(
 
     def typed_function(types: Sequence[bytes]) -> Graph:
         body = schema.get_context_dependent_function_with_opset_version(version, data, types)
-        return written_out(body)
+        return written_out(body, [0])
 
     return Function(None, typed_function)

@@ -112,9 +112,10 @@ def split(
     """Parts of the given sizes, or equal ones, of which the last may be smaller."""
     size = x.shape[axis]
     if split is None:
-        count = num_outputs or outputs
-        step = -(-size // count)
-        ends = [min(step * i, size) for i in range(count + 1)]
+        if num_outputs not in (0, outputs):
+            raise FormatError("there are as many outputs as parts", given=(num_outputs, outputs))
+        step = -(-size // outputs)
+        ends = [min(step * i, size) for i in range(outputs + 1)]
         split = tuple(b - a for a, b in itertools.pairwise(ends))
     return x.split(list(split), axis)
 
