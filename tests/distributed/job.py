@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -162,18 +163,31 @@ def exchanges():
     distributed.barrier()
 
 
+def under_pytorchs_names():
+    """`torch.distributed`; a Trainer refuses PyTorch's random numbers, which have no counter."""
+    dist = importlib.import_module("chainrule.torch.distributed")
+    dist.init_process_group("mpi")
+    largest = cr.tensor([distributed.rank(), -distributed.rank()])
+    dist.all_reduce(largest, dist.ReduceOp.MAX)
+    assert largest.tolist() == [dist.get_world_size() - 1, 0]
+    with pytest.raises(ArgumentError, match="by counter"):
+        trainer_of(mlp)
+    dist.destroy_process_group()
+
+
 def gradients():
     """A loop of one's own gives the update of the whole batch."""
+    parallel = importlib.import_module("chainrule.torch.nn.parallel")
     rows = slice(*(15 * r // distributed.world_size() for r in at_rank()))
     x, y = cr.from_numpy(X[8:][rows]), cr.from_numpy(Y[8:][rows])
     share = distributed.world_size() * len(x) / 15  # the mean over ranks of unequal parts
     found = []
-    for way in ("wrap", "compiled", "replicated"):
+    for way in ("wrap", "compiled", "PyTorch"):
         cr.manual_seed(1 if way == "compiled" else 1 + distributed.rank())  # rank 0's weights count
         model = mlp()
-        seen = distributed.Replicated(model) if way == "replicated" else model
+        seen = parallel.DistributedDataParallel(model) if way == "PyTorch" else model
         optimizer = optim.SGD(model.parameters(), lr=0.5)
-        if way != "replicated":
+        if way != "PyTorch":
             optimizer = distributed.wrap(optimizer)
 
         def step(x, y, seen=seen, optimizer=optimizer):
@@ -260,11 +274,13 @@ def main():
         return globals()[task]()
     exchanges()
     refusals()
-    result = {"bits": same_bits(), "gradients": gradients(), "synchronized": synchronized()}
+    result = {"bits": same_bits(), "synchronized": synchronized()}
     size = distributed.world_size()
     result["interrupted"] = interrupted(folder / f"own-{size}") if size > 1 else None
     result["unbroken"] = unbroken()
     result["resumed"] = resumed(folder / "broken") if (folder / "broken").exists() else None
+    result["gradients"] = gradients()
+    under_pytorchs_names()
     return result
 
 

@@ -105,6 +105,26 @@ def test_a_fault_of_one_rank_ends_the_job(task, said, tmp_path):
         assert "ValueError: a fault of rank 1" in done.stderr
 
 
+def train(folder: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "chainrule", "train", "moons", "--shards", "2", *options]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*command, "--no-report", "--json"], cwd=folder, text=True, **pipes)
+
+
+def test_the_command_starts_ranks_that_give_the_bits_of_one(tmp_path):
+    started = [
+        train(tmp_path, "--epochs", "1", "--out", "one"),
+        train(tmp_path, "--epochs", "1", "--out", "two", "--ranks", "2"),
+        train(tmp_path, "--ranks", "3"),
+    ]
+    said = [process.communicate(timeout=120) for process in started]
+    assert [process.returncode for process in started] == [0, 0, 1], said
+    one, two = (json.loads(out)["test"] for out, _ in said[:2])
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]
+    assert one == two and weights[0] == weights[1]
+    assert "3 ranks cannot share 2 shards" in said[2][1]
+
+
 def test_the_tree_is_the_same_for_any_blocks():
     for shards in (1, 2, 3, 6, 12):
         names = {(i, i + 1): f"{i}" for i in range(shards)}

@@ -91,7 +91,7 @@ import torch
 import torch.nn as nn
 from torch.nn import functional as F
 from torch.quark import z
-from torch.nn.parallel import DistributedDataParallel
+from torch.nn.parallel import replicate
 class Net(nn.Module):
     def to_dense(self): return self
 x = torch.zeros(2, device="cpu", colour=3)
@@ -110,7 +110,7 @@ def test_check_lists_what_is_missing_by_line(python, tmp_path):
     assert done.returncode == 1
     assert [(f["line"], f["name"]) for f in found] == [
         (5, "torch.quark"),
-        (6, "torch.nn.parallel.DistributedDataParallel"),
+        (6, "torch.nn.parallel.replicate"),
         (9, "torch.zeros(colour=)"),
         (10, "torch.Tensor.to_sparse"),
         (11, "torch.fft.rfft"),

@@ -149,15 +149,34 @@ def test_imports_of_what_is_missing_say_so_too():
         from chainrule.torch.fft import rfft  # noqa: F401
 
 
-def test_what_needs_processes_can_be_imported_and_refuses_calls():
-    from chainrule.torch.distributed import init_process_group, is_available
+def test_ranks_are_those_of_mpi():
+    from chainrule.torch import distributed
     from chainrule.torch.nn.parallel import DistributedDataParallel
 
-    assert not is_available()
-    assert not isinstance(nn.Linear(1, 1), DistributedDataParallel)
-    for call in (init_process_group, DistributedDataParallel):
-        with pytest.raises(NotOfferedError, match="one process"):
-            call("gloo")
+    with pytest.raises(cr.errors.ArgumentError, match="init_process_group"):
+        distributed.get_rank()
+    with pytest.raises(cr.errors.ArgumentError, match=r"talk over MPI.*mpiexec"):
+        distributed.init_process_group("gloo")
+    with pytest.raises(cr.errors.ArgumentError, match="started another world_size; given: 2"):
+        distributed.init_process_group("mpi", world_size=2, rank=0)
+    distributed.init_process_group("mpi")
+    x = cr.tensor([1.0, 2.0])
+    for op in distributed.ReduceOp:
+        distributed.all_reduce(x, op)
+    parts = [cr.zeros(2)]
+    distributed.all_gather(parts, x)
+    distributed.broadcast(x, src=0)
+    assert (distributed.get_rank(), distributed.get_world_size()) == (0, 1)
+    assert x.tolist() == parts[0].tolist() == [1.0, 2.0]
+    model = DistributedDataParallel(nn.Linear(2, 1), device_ids=None)
+    with model.no_sync():
+        model(x).sum().backward()
+    assert [*model.state_dict()] == ["module.weight", "module.bias"]
+    assert model.module.weight.grad.tolist() == [[1.0, 2.0]]
+    distributed.destroy_process_group()
+    assert not distributed.is_initialized()
+    with pytest.raises(NotOfferedError, match="one group that exchanges tensors"):
+        distributed.FileStore("f")
 
 
 def test_the_gpu_is_not_there(torch):

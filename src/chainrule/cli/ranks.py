@@ -1,4 +1,4 @@
-"""Starting a command again on several ranks: `chainrule train --ranks N`."""
+"""Commands on several ranks: `chainrule train --ranks N`, or under a launcher of MPI."""
 
 from __future__ import annotations
 
@@ -9,18 +9,35 @@ from pathlib import Path
 from typing import NoReturn
 
 from chainrule.engine.threads import VARIABLES, usable_cpus
-from chainrule.errors import missing_dependency
+from chainrule.errors import ArgumentError, missing_dependency
+from chainrule.train.notices import say
+from chainrule.world import CHILD, LAUNCHED, World, nodes_by_rank, world
 
 
-def launch(ranks: int, arguments: list[str]) -> NoReturn:
+def join_ranks(ranks: int | None, shards: int | None) -> World:
+    """The ranks of this job. With another number of ranks, the command starts again on these."""
+    found = world()
+    if ranks is None or ranks == found.size:
+        return found
+    nodes_by_rank(shards or ranks, ranks)  # raises an error where that is not possible
+    if found.size > 1 or any(name in os.environ for name in (*LAUNCHED, CHILD)):
+        raise ArgumentError(
+            f"--ranks {ranks} in a job of {found.size} ranks",
+            instead="Leave out --ranks, or start the command without mpiexec.",
+        )
+    _launch(ranks, sys.argv[1:])
+
+
+def _launch(ranks: int, arguments: list[str]) -> NoReturn:
     """Become the launcher of `chainrule ARGUMENTS` on several ranks.
 
     The threads of the machine are shared equally, unless the environment says how many there are.
     """
     command = [mpiexec(), "-n", str(ranks), sys.executable, "-m", "mpi4py", "-m", "chainrule"]
-    threads = max(1, usable_cpus() // ranks)
-    environment = {**dict.fromkeys(VARIABLES, str(threads)), **os.environ}
-    sys.stdout.flush()
+    cpus = usable_cpus()
+    if ranks > cpus:
+        say(f"{ranks} ranks take turns on {cpus} processors, which is slower than {cpus} ranks")
+    environment = {**dict.fromkeys(VARIABLES, str(max(1, cpus // ranks))), **os.environ}
     os.execve(command[0], [*command, *arguments], environment)
 
 

@@ -201,6 +201,17 @@ _DATA = (
     help="Steps between checkpoints. [default: one checkpoint after each epoch]",
 )
 @click.option(
+    "--ranks",
+    type=POSITIVE,
+    help="Processes that share each batch, over MPI. [default: this one, or those of mpiexec]",
+)
+@click.option(
+    "--shards",
+    type=POSITIVE,
+    help="Parts of each batch, which determine the bits of the result, a multiple of the ranks. "
+    "[default: as many as ranks]",
+)
+@click.option(
     "--resume",
     type=click.Path(),
     help="Continue the run in this folder. [default: start a new run]",
@@ -228,8 +239,13 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     .tsv, .parquet or .npz file, a folder of IDX files, a folder with one subfolder of images per
     class, or a text (.txt). Default: digits.
     """
+    from chainrule.cli.ranks import join_ranks
     from chainrule.train.runs.page import write_report
+    from chainrule.world import alone
 
+    ranks = join_ranks(options.pop("ranks"), options["shards"])
+    if options["shards"] is None and ranks.size > 1:
+        options["shards"] = ranks.size
     as_json, quiet = options["as_json"], options["quiet"] or options["as_json"]
     run = _resumed(ctx, options) if options["resume"] else _new_run(options)
     by_jax = options["engine"] == "jax"
@@ -240,7 +256,10 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     history, results = run.train(resume, override, not quiet, callbacks)
     if results is None:
         ctx.exit(_EXIT_CODES[history.interrupted or "SIGINT"])
-    report = write_report(run) if options["report"] else None
+    if ranks.rank:
+        return
+    with alone():
+        report = write_report(run) if options["report"] else None
     if as_json:
         print_json({"run": run.folder, **results, "report": report})
     else:
@@ -251,6 +270,7 @@ def _new_run(options: dict[str, Any]) -> Any:
     from chainrule.train.runs.config import DataConfig, TrainingConfig
     from chainrule.train.runs.configure import configure
     from chainrule.train.runs.run import Run
+    from chainrule.world import world
 
     source = options["dataset"] or "digits"
     data = DataConfig(
@@ -262,7 +282,7 @@ def _new_run(options: dict[str, Any]) -> Any:
     )
     training = {field.name: options[field.name] for field in dataclasses.fields(TrainingConfig)}
     config = configure(data, model=options["model"], hidden=options["hidden"], **training)
-    return Run.create(options["out"] or _free_folder(config.name), config)
+    return Run.create(options["out"] or world().chosen(_free_folder(config.name)), config)
 
 
 def _free_folder(name: str) -> str:
@@ -317,6 +337,7 @@ def _jax_device() -> str:
 def _introduce(run: Any, by_jax: bool = False) -> None:
     from chainrule.train.notices import say
     from chainrule.train.step import how_steps_run
+    from chainrule.world import world
 
     c, t = run.config, run.config.training
     train, valid, test = run.parts()
@@ -337,6 +358,7 @@ def _introduce(run: Any, by_jax: bool = False) -> None:
             f"lr {t.lr:g} ({t.schedule}), seed {t.seed}",
         ),
         ("steps", _jax_device() if by_jax else how_steps_run(compiled=True)),
+        *([("shards", f"{t.shards} of each batch, on {world().size} ranks")] if t.shards else []),
         ("run", run.folder),
     ]
     if train.schema is not None:

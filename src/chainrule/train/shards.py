@@ -54,6 +54,11 @@ class Sharding:
 
     def __init__(self, shards: int) -> None:
         check_counts("Trainer", shards=shards)
+        if default_generator.state.shape != (2,):
+            raise ArgumentError(
+                "shards draw random numbers by counter, and chainrule.torch draws PyTorch's",
+                instead="Do not import chainrule.torch, or use DistributedDataParallel.",
+            )
         ranks = world()
         self.shards, self.nodes = shards, nodes_by_rank(shards, ranks.size)[ranks.rank]
         self.first, self.last = self.nodes[0][0], self.nodes[-1][1]

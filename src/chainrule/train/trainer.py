@@ -335,6 +335,7 @@ class Trainer(Training):
             message = f"{signal}: stopped after step {self.step}, {saved}"
         self.history.stopped = self.stopped
         self._call("on_fit_end")  # The bar ends before the message.
+        world().barrier()  # the files of the first rank are written
         if message:
             say(message)
 

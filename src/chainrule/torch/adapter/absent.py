@@ -36,10 +36,10 @@ ADVICE = {
     "torch.Tensor.data_ptr": "Use id(x): writes replace the memory of a tensor.",
     "torch.distributions": "Build it of the families that are here, with TransformedDistribution, "
     "MixtureSameFamily or Independent.",
-    "torch.distributed": "Chainrule trains in one process: run the script without a launcher.",
+    "torch.distributed": "Ranks of MPI are one group that exchanges tensors: use all_reduce, "
+    "reduce, broadcast, all_gather and barrier.",
     "torch.nn.CrossMapLRN2d": "Use torch.nn.LocalResponseNorm.",
-    "torch.nn.SyncBatchNorm": "Chainrule trains in one process: use torch.nn.BatchNorm2d.",
-    "torch.nn.parallel": "Chainrule trains in one process: use the model itself.",
+    "torch.nn.parallel": "Use DistributedDataParallel.",
     "torch.jit": "Models run as they are: call the model itself, or chainrule.compile.",
     "torch.fx": "Use chainrule.trace, whose graph can be printed and changed.",
     "torch.export": "Use chainrule.trace, whose graph can be printed and changed.",
@@ -129,7 +129,6 @@ REFUSED = (
     "hub",
     "jit",
     "library",
-    "nn.SyncBatchNorm",
     "nn.parallel",
     "onnx",
     "optim.SparseAdam",
@@ -240,8 +239,8 @@ class Unavailable(type):
 def unavailable(owner: str, name: str) -> Unavailable:
     """A class for `owner.name` that can be imported and raises an error when it is called.
 
-    >>> DistributedDataParallel = unavailable("torch.nn.parallel", "DistributedDataParallel")
-    >>> isinstance(3, DistributedDataParallel)
+    >>> FileStore = unavailable("torch.distributed", "FileStore")
+    >>> isinstance(3, FileStore)
     False
     """
     return Unavailable(name, (), {"dotted": f"{owner}.{name}", "__module__": owner})

@@ -68,6 +68,7 @@ class TrainingConfig:
     patience: int | None = None
     checkpoint_every: int | None = None
     seed: int = 0
+    shards: int | None = None
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -80,6 +81,7 @@ class TrainingConfig:
             patience=(1, _MANY),
             checkpoint_every=(1, _MANY),
             seed=(0, 2**63),
+            shards=(1, _MANY),
         )
 
 

@@ -35,6 +35,7 @@ from chainrule.train.runs.neighbours import Neighbours
 from chainrule.train.runs.page import write_report
 from chainrule.train.trainer import Trainer
 from chainrule.train.training import Callback
+from chainrule.world import world
 
 OPTIMIZERS: dict[str, Any] = {
     "adam": optim.Adam,
@@ -87,15 +88,16 @@ class Run(RunFolder):
         folder = os.fspath(folder)
         if os.path.lexists(folder) and not os.path.isdir(folder):
             raise CheckpointError(f"{folder} is no folder", instead="Choose another --out.")
-        if os.path.exists(os.path.join(folder, "config.json")):
+        if not world().rank and os.path.exists(os.path.join(folder, "config.json")):
             raise CheckpointError(
                 f"{folder} holds a run already",
                 instead="Continue it with --resume, or choose another --out.",
             )
         run = cls(folder, config)
         run.trainer(1, progress=False)  # an invalid config raises an error before the folder exists
-        os.makedirs(folder, exist_ok=True)
-        config.save(folder)
+        if not world().rank:
+            os.makedirs(folder, exist_ok=True)
+            config.save(folder)
         return run
 
     # -- training ------------------------------------------------------------------------------
@@ -149,6 +151,7 @@ class Run(RunFolder):
             checkpoint_every=c.checkpoint_every,
             seed=c.seed,
             progress=progress,
+            shards=c.shards,
         )
         trust = " --trust" if self.config.model.kind == "file" else ""
         trainer.resume_hint = f"continue with: chainrule train --resume {self.folder}{trust}"
@@ -175,14 +178,21 @@ class Run(RunFolder):
         seconds = time.monotonic() - started
         if history.interrupted:
             return history, None
+        results = {"test": trainer.evaluate(test), "seconds": round(seconds, 2)}
+        if not world().rank:
+            self._save(trainer, train, results)
+        world().barrier()
+        return history, results
+
+    def _save(self, trainer: Trainer, train: Dataset, results: dict[str, Any]) -> None:
+        """Write what a finished training leaves."""
         save(trainer.model.state_dict(), self.path("model.safetensors"))
         if self.config.inputs.tokenizer is None:
-            Neighbours.fit(train, c.seed).save(self.path("neighbours.safetensors"))
+            kept = Neighbours.fit(train, self.config.training.seed)
+            kept.save(self.path("neighbours.safetensors"))
         for name in ("model", "neighbours"):
             self.__dict__.pop(name, None)
-        results = {"test": trainer.evaluate(test), "seconds": round(seconds, 2)}
         write_atomic(self.path("results.json"), [to_json(finite(results), indent=2)])
-        return history, results
 
     # -- use -----------------------------------------------------------------------------------
 
