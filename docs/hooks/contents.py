@@ -19,6 +19,7 @@ FACES = {
     "chainrule.distributions": "distributions",
     "chainrule.models": "models",
     "chainrule.train": "train",
+    "chainrule.distributed": "distributed",
     "chainrule.formats.c": "export",
     "chainrule.formats.onnx": "export",
     "chainrule.sklearn": "sklearn",
@@ -288,6 +289,19 @@ PAGES = (
         ),
     ),
     Page(
+        "distributed",
+        "Several ranks",
+        "Processes that share a training, over MPI. See the guide on "
+        "[several ranks](../guides/ranks.md).",
+        (
+            all_of(
+                "Ranks and gradients",
+                "distributed.ranks distributed.gradients ops.collectives",
+                "chainrule.distributed",
+            ),
+        ),
+    ),
+    Page(
         "compile",
         "Compiling and tracing",
         "Functions as graphs and as executables, with their reports.",
@@ -329,7 +343,7 @@ PAGES = (
                 "Errors",
                 "ShapeError DTypeError ArgumentError OutOfRangeError GradientError "
                 "NotDifferentiableError NonFiniteError CaptureError LevelError GraphError "
-                "LinAlgError "
+                "LinAlgError RankError "
                 "FormatError DownloadError CheckpointError MissingDependencyError "
                 "UnknownNameError NestingError",
                 "chainrule.errors",

@@ -8,7 +8,7 @@ depend on the number of shards, and not on that of ranks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,31 +83,31 @@ class Sharding:
         size = given if loader is None or part is None else loader.size_of(number)
         edges = [s * size // self.shards for s in range(self.first, self.last + 1)]
         start = 0 if part is None else edges[0]
-        kept, weights, places, end = [], [], [], 0
+        kept, places, weights, end = [], [], [], 0
+        weight_of = _weights(loss, batch[-1])
         for i, shard in enumerate(range(self.first, self.last)):
             rows = slice(edges[i] - start, edges[i + 1] - start)
-            weight = weight_of(loss, _rows(batch[-1], rows), rows.stop - rows.start)
-            if weight:
-                kept.append(np.arange(rows.start, rows.stop))
-                places.append((shard, end, end + len(kept[-1])))
+            if rows.start < rows.stop and (weight := weight_of(rows)):
+                places.append((shard, end, end := end + rows.stop - rows.start))
                 weights.append(weight)
-                end += len(kept[-1])
+                kept.append(rows)
         if end < given:
+            complete = end == edges[-1] - edges[0]
             own = slice(edges[0] - start, edges[-1] - start)
-            complete = end == own.stop - own.start
-            index = own if complete else np.concatenate([np.arange(0), *kept])
+            index = own if complete else np.r_[(slice(0), *kept)]
             batch = tree.map_leaves(lambda x: _rows(x, index), batch)
         numbers = from_numpy(np.array(weights, np.float32))
         return Share(batch, slice(edges[0], edges[-1]), tuple(places), numbers)
 
 
-def weight_of(loss: Module, targets: Any, count: int) -> float:
-    """The weight of the gradient of a shard: the divisor of a mean, or 1 for a sum; 0 for no
-    sample."""
-    if not count or getattr(loss, "reduction", "mean") == "sum":
-        return float(count > 0)
-    divisor = getattr(loss, "divisor", None)
-    return float(count if divisor is None else divisor(getattr(targets, "_data", targets)))
+def _weights(loss: Module, targets: Any) -> Callable[[slice], float]:
+    """The weight of the gradient of some rows: the divisor of a mean, or 1 for a sum."""
+    divisor, array = getattr(loss, "divisor", None), getattr(targets, "_data", None)
+    if getattr(loss, "reduction", "mean") == "sum":
+        return lambda rows: 1.0
+    if divisor is None or array is None:
+        return lambda rows: float(rows.stop - rows.start)
+    return lambda rows: float(divisor(array[rows]))
 
 
 def _rows(value: Any, rows: Any) -> Any:
@@ -156,15 +156,17 @@ class ShardedStep(TrainingStep):
         ranks = world().size
         sums = subtotals[0] if ranks == 1 else sum_of_shards(subtotals, self.shards)
         *totals, loss, count, asked = sums
-        divisor = 1.0 if getattr(self.loss, "reduction", "mean") == "sum" else count
+        by_count = 1.0 / count
+        scale = 1.0 if getattr(self.loss, "reduction", "mean") == "sum" else by_count
         with use(gradients=False):
             for p, total in zip(learned, totals[: len(learned)], strict=True):
-                p.grad = (total / divisor).to(p.dtype)
+                p.grad = (total * scale).to(p.dtype)
             for x, old, change in zip(state, before, totals[len(learned) :], strict=False):
-                mean = change / count
+                mean = change * by_count
                 x.assign(old + (mean if x.dtype.kind == "f" else mean.round()).to(x.dtype))
-        self._update(loss / divisor)
-        return loss / divisor, joined(outputs), count, asked
+        loss = loss * scale
+        self._update(loss)
+        return loss, joined(outputs), count, asked
 
     def _enter(self, shard: int, state: Sequence[Tensor], before: Sequence[Tensor]) -> None:
         """Set the buffers to their values before the step, and the random state to the shard's."""
