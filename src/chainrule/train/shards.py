@@ -153,18 +153,17 @@ class ShardedStep(TrainingStep):
                 nothing = zeros_like(asks)
                 leaves[shard, shard + 1] = summands(learned, state, before, nothing, nothing, asks)
         subtotals = [tree_sum(*node, leaves, _sum) for node in self.nodes]
-        ranks = world().size
-        sums = subtotals[0] if ranks == 1 else sum_of_shards(subtotals, self.shards)
+        sums = subtotals[0] if world().size == 1 else sum_of_shards(subtotals, self.shards)
         *totals, loss, count, asked = sums
-        by_count = 1.0 / count
-        scale = 1.0 if getattr(self.loss, "reduction", "mean") == "sum" else by_count
+        scale = 1.0 / count
         with use(gradients=False):
-            for p, total in zip(learned, totals[: len(learned)], strict=True):
-                p.grad = (total * scale).to(p.dtype)
             for x, old, change in zip(state, before, totals[len(learned) :], strict=False):
-                mean = change * by_count
+                mean = change * scale
                 x.assign(old + (mean if x.dtype.kind == "f" else mean.round()).to(x.dtype))
-        loss = loss * scale
+            if getattr(self.loss, "reduction", "mean") != "sum":
+                totals, loss = [total * scale for total in totals], loss * scale
+            for p, total in zip(learned, totals, strict=False):
+                p.grad = total.to(p.dtype)
         self._update(loss)
         return loss, joined(outputs), count, asked
 
