@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from chainrule import tree
+from chainrule.errors import ArgumentError
 from chainrule.formats.jax.step import JaxStep, State, to_jax
 from chainrule.tensor import Tensor, wrap
 from chainrule.train.step import EvaluationStep, Step, TrainingStep
@@ -34,6 +35,12 @@ class JaxEngine(Callback):
     order = -100
 
     def on_fit_begin(self, trainer: Training) -> None:
+        if trainer.shards is not None:
+            raise ArgumentError(
+                "JAX computes whole batches, on one rank",
+                given=f"{trainer.shards} shards",
+                instead="Leave out shards and ranks, or train without JAX.",
+            )
         schedule = trainer.scheduler if trainer.schedule_every == "step" else None
         step = TrainingStep(
             trainer.model, trainer.loss, trainer.optimizer, schedule, trainer.clip_norm
