@@ -299,3 +299,22 @@ def test_copies(way):
     assert "later" in twin.state_dict()
     x = cr.ones(2, 3)
     np.testing.assert_array_equal(way(model)(x).detach(), model(x).detach())
+
+
+def test_entries_under_other_names():
+    net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    other = {f"fc{k[0]}{k[1:]}": v.numpy() + 1 for k, v in net.state_dict().items()}
+    wanted = [x + 1 for x in net.state_dict().values()]
+    report = net.load_state_dict({**other, "step": np.float32(3)}, rename=of_file)
+    assert report == ([], [])
+    for found, expected in zip(net.state_dict().values(), wanted, strict=True):
+        np.testing.assert_array_equal(found.numpy(), expected.numpy())
+    part = {"fc0.weight": other["fc0.weight"], "more": np.float32(1)}
+    report = net.load_state_dict(part, strict=False, rename={"fc0.weight": "0.weight"})
+    assert report == (["0.bias", "1.weight", "1.bias"], ["more"])
+    with pytest.raises(ValueError, match=r"two entries the name '0\.weight', one of them 'more'"):
+        net.load_state_dict(part, rename=lambda key: "0.weight")
+
+
+def of_file(key):
+    return None if key == "step" else key.removeprefix("fc")

@@ -17,6 +17,8 @@ from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
 
 S = TypeVar("S", bound="Stateful[Any]")
+Rename = Mapping[str, str | None] | Callable[[str], str | None]
+"""The names of entries: other name → own name, or None for one to leave out."""
 EXTRA = "_extra_state"
 """The name of the entry of a state dict for the result of `get_extra_state`."""
 
@@ -65,7 +67,11 @@ class Stateful(Parts[M]):
         return destination
 
     def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+        self,
+        state_dict: Mapping[str, Any],
+        strict: bool = True,
+        assign: bool = False,
+        rename: Rename | None = None,
     ) -> KeyReport:
         """Assign a state dict of tensors or arrays to the parameters and buffers.
 
@@ -73,6 +79,17 @@ class Stateful(Parts[M]):
         shapes, dtypes); the module is then unchanged. With `strict=False`, missing and unexpected
         keys are no error. With `assign=True`, new tensors with the given numbers replace the
         module's tensors.
+
+        `rename` translates the names of another model: a function of a key that returns the key
+        here, or None for an entry to leave out; or a dict, in which keys that keep their name may
+        be absent. Raises ArgumentError if two entries get one name.
+
+        >>> from chainrule import nn
+        >>> net = nn.Sequential(nn.Linear(1, 1, bias=False))
+        >>> weights = {"fc.weight": np.float32([[2.0]]), "fc.count": np.float32(9)}
+        >>> names = {"fc.weight": "0.weight", "fc.count": None}
+        >>> net.load_state_dict(weights, rename=names)
+        KeyReport(missing_keys=[], unexpected_keys=[])
         """
         if not isinstance(state_dict, Mapping):
             raise DTypeError(
@@ -81,7 +98,8 @@ class Stateful(Parts[M]):
                 instead="Load a file first: model.load_state_dict(cr.load(path)).",
             )
         self._refuse_hidden()
-        return _Loading(self, state_dict, strict, assign).run()
+        state = state_dict if rename is None else renamed(state_dict, rename)
+        return _Loading(self, state, strict, assign).run()
 
     def _save_to_state_dict(
         self, destination: dict[str, Any], prefix: str, keep_vars: bool
@@ -197,6 +215,18 @@ def nested_too_deep(module: Any) -> NestingError:
         expected=f"at most {sys.getrecursionlimit()} calls",
         instead="Put the layers side by side, or raise sys.setrecursionlimit.",
     )
+
+
+def renamed(state: Mapping[str, Any], rename: Rename) -> dict[str, Any]:
+    """The entries of a state dict under other names; those with the name None are left out."""
+    found: dict[str, Any] = {}
+    for key, value in state.items():
+        name = rename.get(key, key) if isinstance(rename, Mapping) else rename(key)
+        if name in found:
+            raise ArgumentError(f"rename gives two entries the name {name!r}, one of them {key!r}")
+        if name is not None:
+            found[name] = value
+    return found
 
 
 class _Loading:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.nn.module import Module
-from chainrule.nn.state import KeyReport
+from chainrule.nn.state import KeyReport, renamed
 from chainrule.nn.utils.rnn import PackedSequence
 from chainrule.tensor import Tensor
 from chainrule.torch.adapter import texts
@@ -97,11 +97,12 @@ class ModuleAttributes:
         return found
 
     def load_state_dict(
-        self: Any, state_dict: Any, strict: bool = True, assign: bool = False
+        self: Any, state_dict: Any, strict: bool = True, assign: bool = False, rename: Any = None
     ) -> Any:
         """Assign a state dict. Numbers of another dtype are converted."""
-        if isinstance(state_dict, Mapping) and not assign:
-            state_dict = _converted(state_dict, self)
+        if isinstance(state_dict, Mapping):
+            state_dict = state_dict if rename is None else renamed(state_dict, rename)
+            state_dict = state_dict if assign else _converted(state_dict, self)
         return _OWN_LOAD(self, state_dict, strict, assign)
 
 
