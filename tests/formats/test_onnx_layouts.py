@@ -195,3 +195,65 @@ def test_agrees_with_onnx_runtime(name: str, tmp_path: Path) -> None:
         loaded(x).sum().backward()
         assert np.isfinite(x.grad.numpy()).all()
     assert all(p.requires_grad == (p.ndim > 0) for p in loaded.parameters())
+
+
+THREE = {name: normal(3) for name in ("g", "b", "mean")} | {"var": normal(3) ** 2 + 1}
+SCALES = {"scales": np.array([1, 1, 2, 1.5], np.float32)}
+OLD: list[tuple[Any, ...]] = [
+    (7, make("Softmax", ["x"], ["y"])),
+    (11, make("LogSoftmax", ["x"], ["y"], axis=2)),
+    (11, make("Hardmax", ["x"], ["y"], axis=1)),
+    (7, make("Flatten", ["x"], ["y"], axis=2)),
+    (7, make("Pad", ["x"], ["y"], pads=[0, 1, 0, 2, 0, 0, 1, 1], value=1.5)),
+    (10, make("Pad", ["x"], ["y"], pads=[0, 0, 2, 1, 0, 0, 1, 3], mode="edge")),
+    (9, make("Slice", ["x"], ["y"], axes=[1, 3], starts=[1, -3], ends=[9, -1])),
+    (7, make("Clip", ["x"], ["y"], min=-0.1)),
+    (7, make("Unsqueeze", ["x"], ["y"], axes=[0, 5])),
+    (12, make("Squeeze", ["x"], ["y"])),
+    (7, make("ReduceMean", ["x"], ["y"], axes=[1, 3], keepdims=0)),
+    (11, make("ReduceMax", ["x"], ["y"], axes=[-1])),
+    (12, make("ReduceSum", ["x"], ["y"])),
+    (7, make("Upsample", ["x"], ["y"], scales=[1.0, 1.0, 2.0, 3.0])),
+    (8, make("Upsample", ["x"], ["y"], scales=[1.0, 1.0, 2.0, 2.0], mode="linear")),
+    (7, make("Dropout", ["x"], ["y"], ratio=0.3)),
+    (11, make("Split", ["x"], ["y", "z"], axis=1, split=[1, 2])),
+    (9, make("TopK", ["x"], ["y", "i"], axis=1, k=2)),
+    (7, make("Cast", ["x"], ["y"], to=1)),
+    (7, make("Transpose", ["x"], ["y"])),
+    (7, make("LRN", ["x"], ["y"], size=3, alpha=0.5, bias=2.0)),
+    (7, make("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], auto_pad="SAME_LOWER")),
+    (7, make("AveragePool", ["x"], ["y"], kernel_shape=[3, 2], pads=[1, 0, 1, 1])),
+    (11, make("LpPool", ["x"], ["y"], kernel_shape=[2, 2], p=3)),
+    (7, make("Elu", ["x"], ["y"], alpha=0.7)),
+    (7, make("HardSigmoid", ["x"], ["y"])),
+    (7, make("Selu", ["x"], ["y"])),
+    (7, make("LpNormalization", ["x"], ["y"], axis=1, p=1)),
+    (7, make("SpaceToDepth", ["x"], ["y"], blocksize=2)),
+    (7, make("BatchNormalization", ["x", "g", "b", "mean", "var"], ["y"]), THREE),
+    (9, make("BatchNormalization", ["x", "g", "b", "mean", "var"], ["y"], epsilon=0.1), THREE),
+    (7, make("InstanceNormalization", ["x", "g", "b"], ["y"]), THREE),
+    (9, make("Upsample", ["x", "scales"], ["y"]), SCALES),
+    (10, make("Resize", ["x", "scales"], ["y"]), SCALES),
+    (11, make("Resize", ["x", "b", "scales"], ["y"], mode="linear"), SCALES | {"b": normal(0)}),
+    (8, make("Expand", ["x", "shape"], ["y"]), {"shape": ints(2, 1, 1, 1)}),
+    (7, make("PRelu", ["x", "slope"], ["y"]), {"slope": normal(3, 1, 1)}),
+    (7, make("Gemm", ["m", "m", "b"], ["y"], transB=1, alpha=0.5, beta=2.0),
+     {"m": normal(3, 3), "b": normal(3)}),
+    (10, make("Slice", ["x", "one", "far", "last", "two"], ["y"]),
+     {"one": ints(-1), "far": ints(-99), "last": ints(3), "two": ints(-2)}),
+    (9, make("Scatter", ["x", "at", "u"], ["y"], axis=1),
+     {"at": np.full((1, 1, 4, 6), 2), "u": normal(1, 1, 4, 6)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", OLD, ids=lambda row: f"{row[1].op_type} {row[0]}")
+def test_old_opsets_mean_what_they_meant(row: tuple[Any, ...], tmp_path: Path) -> None:
+    """The opset gives what was an attribute, a default or a meaning of its own then."""
+    opset, node, *weights = row
+    x = normal(1, 3, 4, 6)
+    given = dict(*weights)
+    path = written(tmp_path / "model.onnx", [node], {"x": [1, 3, 4, 6]}, given, opset)
+    (expected,) = runtime.InferenceSession(str(path)).run(None, {"x": x})
+    y = cr.onnx.load(path)(cr.tensor(x))
+    # Sums in another order, of results near 1.
+    np.testing.assert_allclose(y.detach().numpy(), expected, rtol=1e-5, atol=1e-6)

@@ -63,6 +63,8 @@ REDUCTIONS: dict[str, Any] = {"add": "sum", "mul": "prod", "max": "amax", "min":
 def scatter_elements(
     x: Tensor, index: Tensor, updates: Tensor, *, axis: int, reduction: str = "none"
 ) -> Tensor:
+    if index.shape != updates.shape:
+        raise FormatError("an update for each index", given=updates.shape, expected=index.shape)
     places = _counted_from_front(index, x.shape[axis])
     if reduction == "none":
         return x.scatter(axis, places, updates)
