@@ -390,3 +390,25 @@ def test_mutated_files_raise_documented_errors() -> None:
     assert found.keys() <= {
         "runs", "FormatError", "ArgumentError", "ShapeError", "DTypeError", "OutOfRangeError"
     }  # fmt: skip
+
+
+def test_attributes_of_a_function_reach_the_graphs_inside(tmp_path: Path) -> None:
+    versions = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    node = make("LeakyRelu", ["a"], ["r"])
+    node.attribute.add(name="alpha", ref_attr_name="slope", type=onnx.AttributeProto.FLOAT)
+    info = helper.make_tensor_value_info("r", FLOAT, None)
+    branch = helper.make_graph([node], "branch", [], [info])
+    chosen = make("If", ["c"], ["b"], then_branch=branch, else_branch=branch)
+    yes = make("Constant", [], ["c"], value=numpy_helper.from_array(np.array(True)))
+    function = helper.make_function("own", "f", ["a"], ["b"], [yes, chosen], versions, ["slope"])
+    graph = helper.make_graph(
+        [make("f", ["x"], ["y"], domain="own", slope=0.25)],
+        "graph",
+        [helper.make_tensor_value_info("x", FLOAT, [2])],
+        [helper.make_tensor_value_info("y", FLOAT, None)],
+    )
+    model = helper.make_model(graph, functions=[function], opset_imports=versions, ir_version=8)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    loaded = cr.onnx.load(tmp_path / "m.onnx")
+    assert loaded(cr.tensor([-4.0, 2.0])).numpy().tolist() == [-1, 2]
+    assert cr.compile(loaded)(cr.tensor([-4.0, 2.0])).numpy().tolist() == [-1, 2]

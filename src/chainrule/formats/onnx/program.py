@@ -91,7 +91,6 @@ class Node:
     outputs: tuple[str, ...]
     attributes: dict[str, Any]
     runs: Operator | Function
-    opset: int
     given: frozenset[str] = frozenset()
 
 
@@ -222,8 +221,6 @@ class Run:
         extra: dict[str, Any] = {}
         if "outputs" in operator.keywords:
             extra["outputs"] = len(node.outputs)
-        if "opset" in operator.keywords:
-            extra["opset"] = node.opset
         for name, value in node.attributes.items():
             extra[name] = self._body(value, values) if isinstance(value, Graph) else value
         if operator.known and all(x is None or isinstance(x, np.ndarray) for x in inputs):

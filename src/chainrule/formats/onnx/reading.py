@@ -116,7 +116,7 @@ def read(data: bytes, folder: Path | None) -> File:
     inputs = _types(proto.input, "the input")
     outputs = _types(proto.output, "the output")
     inputs = {name: kind for name, kind in inputs.items() if name not in weights}
-    graph = read_graph(proto, source, {*inputs, *weights}, 0)
+    graph = read_graph(proto, source, {*inputs, *weights}, 0, {})
     graph = Graph(tuple(inputs), graph.nodes, graph.outputs)
     return File(proto.name, opsets.get("", OPSETS[-1]), graph, weights, inputs, outputs)
 
@@ -169,21 +169,26 @@ def _initializers(proto: onnx.GraphProto, source: Source) -> dict[str, Array]:
 # -- graphs --------------------------------------------------------------------------------------
 
 
-def read_graph(proto: onnx.GraphProto, source: Source, known: set[str], depth: int) -> Graph:
-    """The nodes of a graph. `known` are the names that are defined outside of its nodes."""
-    nodes = read_nodes(proto.node, source, known, depth, {})
+def read_graph(
+    proto: onnx.GraphProto, source: Source, known: set[str], depth: int, given: dict[str, Any]
+) -> Graph:
+    """The nodes of a graph. `known` are the names that are defined outside of its nodes, `given`
+    the attributes of the function it is in."""
+    nodes = read_nodes(proto.node, source, known, depth, given)
     outputs = tuple(value.name for value in proto.output)
     _require(outputs, {*known, *(name for node in nodes for name in node.outputs)}, "the graph")
     return Graph(tuple(value.name for value in proto.input), nodes, outputs)
 
 
-def _body(proto: onnx.GraphProto, source: Source, known: set[str], depth: int) -> Graph:
+def _body(
+    proto: onnx.GraphProto, source: Source, known: set[str], depth: int, given: dict[str, Any]
+) -> Graph:
     """A graph that is an attribute. It sees the names around it."""
     weights = _initializers(proto, source)
     inputs = [value.name for value in proto.input if value.name not in weights]
     if len({*inputs}) != len(inputs):
         raise FormatError("a graph in a node has an input twice")
-    graph = read_graph(proto, source, {*known, *inputs, *weights}, depth + 1)
+    graph = read_graph(proto, source, {*known, *inputs, *weights}, depth + 1, given)
     return Graph(tuple(inputs), graph.nodes, graph.outputs, weights)
 
 
@@ -241,7 +246,7 @@ def _attributes(
             if attribute.ref_attr_name in given:
                 attributes[attribute.name] = given[attribute.ref_attr_name]
         elif attribute.type == GRAPH:
-            attributes[attribute.name] = _body(attribute.g, source, known, depth)
+            attributes[attribute.name] = _body(attribute.g, source, known, depth, given)
         elif attribute.type == GRAPHS or not attribute.type:
             raise FormatError(f"{what} has no type, or one that no operator takes")
         else:
@@ -263,7 +268,7 @@ def _node(
     make = partial(Node, label, proto.op_type, inputs, outputs)
     if key in source.functions:
         function = source.functions[key]
-        return make(attributes, Function(called(function, attributes, source, depth, outputs)), 0)
+        return make(attributes, Function(called(function, attributes, source, depth, outputs)))
     if key[0] not in source.opsets:
         raise FormatError(f"{label} is of the domain {shortened(key[0])!r}, of no version")
     opset = source.opsets[key[0]]
@@ -278,9 +283,9 @@ def _node(
         if strange := sorted(attributes.keys() - translation.keywords):
             raise table.refused(f"{label} has the attribute {strange[0]}, which is not supported")
         filled = {name: translation.attribute(name, v) for name, v in attributes.items()}
-        return make(filled, translation, opset, given_here)
+        return make(filled, translation, given_here)
     expansion = _expansion(schema, proto, attributes, source, opset, label)
-    return make(attributes, expansion, opset, given_here)
+    return make(attributes, expansion, given_here)
 
 
 # -- functions -----------------------------------------------------------------------------------

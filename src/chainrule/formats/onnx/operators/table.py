@@ -13,8 +13,8 @@ The annotation of an input says what the translation gets:
 - `Ints`, `float`, `Array`: numbers, which must be known before the model runs.
 - `Any`: a tensor, a NumPy array that is known before the model runs, or a sequence, as it is.
 
-Three keywords are no attributes: `outputs`, how many outputs are used; `opset`; and the name of an
-attribute that is a graph, which arrives as a function of values.
+The keyword `outputs` is no attribute: it says how many outputs are used. An attribute that is a
+graph arrives as a function of values.
 """
 
 from __future__ import annotations
