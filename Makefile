@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 BENCH  := .venv-bench
 ENGINE := CMakeLists.txt $(wildcard src/chainrule/engine/cpp/*/*)
 
-.PHONY: train test check stubs parity lessons docs serve bench sanitize clean
+.PHONY: train test check stubs parity lessons docs serve bench sanitize narrow clean
 
 train: $(VENV)/.run
 	$(BIN)/chainrule train digits
@@ -80,6 +80,10 @@ sanitize: $(VENV)/.dev
 	$(BIN)/pip install --quiet cmake ninja nanobind
 	tests/engine/sanitize.sh address,undefined $(BIN)/python
 	tests/engine/sanitize.sh thread $(BIN)/python
+
+# The sweep of ops where NumPy's index type has 32 bits, as in browsers (Debian, x86).
+narrow: $(VENV)/.dev
+	PYTHON=$(BIN)/python tests/emulate.sh i386 tests/ops/test_sweep.py tests/test_tiny.py
 
 clean:
 	rm -rf build dist site $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -79,3 +79,13 @@ def test_an_engine_for_another_python_is_named(
 def test_an_engine_that_is_switched_off_needs_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     said = examined(monkeypatch, "switched off by CHAINRULE_ENGINE")
     assert set(said) == {"native", "to do"} and "unset CHAINRULE_ENGINE" in said["to do"]
+
+
+@pytest.mark.parametrize("platform", ["emscripten", "wasi"])
+def test_in_a_browser_there_is_nothing_to_install(
+    platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.sys, "platform", platform)
+    said = examined(monkeypatch, "No module named '_native'")
+    assert said["to do"] == "nothing: the kernels are not built for WebAssembly"
+    assert "compiler" not in said

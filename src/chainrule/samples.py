@@ -52,6 +52,11 @@ def cases(*makers: Callable[[np.random.Generator], tuple[Any, ...]]) -> Samples:
         for make in makers:
             made = make(rng)
             params = made[-1] if made and isinstance(made[-1], dict) else {}
-            yield tuple(x for x in made if x is not params), params
+            yield tuple(integers(x) for x in made if x is not params), params
 
     return draw
+
+
+def integers(x: Any) -> Any:
+    """Integers without a declared dtype as int64: NumPy gives them the index type."""
+    return x.astype(np.int64) if getattr(x, "dtype", None) == np.intp else x

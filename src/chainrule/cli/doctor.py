@@ -8,6 +8,7 @@ import platform
 import shlex
 import shutil
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ _GET_COMPILER = (
     "macOS: xcode-select --install; conda: conda install -c conda-forge cxx-compiler)"
 )
 _COMPILERS = ("c++", "g++", "clang++")
+_NO_COMPILER = ("emscripten", "wasi")
 _LIBRARIES = (".so", ".pyd", ".dylib")
 
 
@@ -62,6 +64,8 @@ def _no_engine(reason: str) -> dict[str, Any]:
     facts = {"native": f"no, NumPy references only ({reason})"}
     if "CHAINRULE_ENGINE" in reason:
         return {**facts, "to do": "unset CHAINRULE_ENGINE, and the kernels are used"}
+    if sys.platform in _NO_COMPILER:
+        return {**facts, "to do": "nothing: the kernels are not built for WebAssembly"}
     folder = Path(engine.__file__).parent
     built = ", ".join(sorted(x.name for x in folder.glob("_native.*") if x.suffix in _LIBRARIES))
     facts["built"] = f"{built}, which this Python cannot load" if built else "nothing"

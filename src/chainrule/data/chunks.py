@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.data.numbers import as_indices
 from chainrule.data.seeds import CHUNK, GROUP, place_generator, stream
 from chainrule.data.transforms import Array
 
@@ -107,7 +108,7 @@ class Group:
 
     def take(self, first: int, last: int) -> tuple[Array, ...]:
         """The samples at these places of the group's order."""
-        places = self.within[first:last]
+        places = as_indices(self.within[first:last])
         return tuple([field.take(places, axis=0) for field in self.fields])
 
 

@@ -125,7 +125,9 @@ def equal_arrays(values: tuple[Any, ...]) -> tuple[Array, ...]:
 
 def rows_of(array: Array, places: Array) -> Array:
     """A copy of these rows. `take` would first copy an array that is not contiguous as a whole."""
-    return native(array[places]) if is_in_file(array) else array.take(places, axis=0)
+    if is_in_file(array):
+        return native(array[places])
+    return array.take(places.astype(np.intp, copy=False), axis=0)
 
 
 def chunk_bounds(arrays: Sequence[Array]) -> Array:

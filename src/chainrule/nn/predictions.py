@@ -66,12 +66,12 @@ class OneOfMany(Prediction):
         self.probability = probability
 
     def decide(self, outputs: Array) -> Array:
-        return outputs.argmax(axis=1)
+        return outputs.argmax(axis=1).astype(np.int64)
 
     def labels(self, targets: Array) -> Array:
         """Class indices unchanged; for probabilities (N, C, ...), the most likely class."""
         soft = targets.dtype.kind == "f" and targets.ndim > 1
-        return targets.argmax(axis=1) if soft else targets
+        return targets.argmax(axis=1).astype(np.int64) if soft else targets
 
     def probabilities(self, outputs: Array) -> Array:
         if self.probability is None:

@@ -66,12 +66,15 @@ def _from_lists(data: Any) -> Array:
             "a list of tensors is no tensor of numbers", instead="Use cr.stack(tensors)."
         )
     try:
-        return np.asarray(data)
+        array = np.asarray(data)
     except ValueError as error:
         where = _ragged_place(data)
         raise ShapeError(
             f"the nested lists are ragged{where}", expected="equal lengths at every level"
         ) from error
+    of_numbers = not isinstance(_first_leaf(data), (np.generic, np.ndarray))
+    # Python's integers are int64 on every machine; NumPy gives them the index type.
+    return array.astype(np.int64) if of_numbers and array.dtype == np.intp != np.int64 else array
 
 
 def _first_leaf(data: Any) -> Any:

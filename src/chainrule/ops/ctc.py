@@ -91,11 +91,11 @@ class Paths:
         self.m, self.times, self.sizes = m, times, sizes
         n, size = labels.shape
         rows = sizes.reshape(n, 1)
-        known = m.where(m.constant(np.arange(size)) < rows, labels, blank)
+        known = m.where(m.constant(np.arange(size, dtype=np.int64)) < rows, labels, blank)
         known = m.stack([known * 0 + blank, m.classes(known, x.shape[2])], 2)
         self.states = m.cat([known.reshape(n, 2 * size), rows * 0 + blank], 1)
         self.log_p = m.of_states(x, self.states)
-        place = m.constant(np.arange(2 * size + 1))
+        place = m.constant(np.arange(2 * size + 1, dtype=np.int64))
         self.starts = self.possible(place < m.where(rows > 0, 2, 1))
         self.ends = self.possible((place <= rows * 2) & (place >= rows * 2 - 1))
         self.front = m.constant(np.full((n, 2), NEVER, x.dtype))
@@ -140,7 +140,7 @@ class Paths:
         before, after = self.before(), self.after()
         loss = self.loss(after)
         scale = self.m.where(loss < np.inf, loss, NEVER)
-        times = self.m.constant(np.arange(shape[0])).reshape(-1, 1, 1)
+        times = self.m.constant(np.arange(shape[0], dtype=np.int64)).reshape(-1, 1, 1)
         inside = self.possible(times < self.times.reshape(-1, 1))
         total = before + self.log_p + after + scale.reshape(-1, 1) + inside
         return self.m.to_classes(self.m.exp(total) * -g.reshape(-1, 1), self.states, shape)

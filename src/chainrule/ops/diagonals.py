@@ -217,7 +217,7 @@ def fill_diagonal_(input: Tensor, fill_value: float, wrap: bool = False) -> Tens
     """
     if input.ndim < 2 or (input.ndim > 2 and len({*input.shape}) > 1):
         raise ShapeError("a diagonal of a matrix, or of equal dimensions", given=input.shape)
-    rows = np.arange(input.shape[0])
+    rows = np.arange(input.shape[0], dtype=np.int64)
     columns = rows % (input.shape[1] + 1) if wrap and input.ndim == 2 else rows
     on = columns < min(input.shape[1:])
     at = (from_numpy(rows[on]), *[from_numpy(columns[on])] * (input.ndim - 1))

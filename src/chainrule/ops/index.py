@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import Any, Literal, overload
 
@@ -218,8 +217,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """
     numbers = input._numbers("nonzero (or a boolean index)")
     if as_tuple:
-        return tuple(from_numpy(p) for p in np.nonzero(np.atleast_1d(numbers)))
-    return from_numpy(np.argwhere(numbers))
+        return tuple(from_numpy(p.astype(np.int64)) for p in np.nonzero(np.atleast_1d(numbers)))
+    return from_numpy(np.argwhere(numbers).astype(np.int64))
 
 
 @in_place_form
@@ -271,8 +270,8 @@ class overwrite:
         zero = Tensor(np.zeros((), g.dtype))
         at_part = apply(take if indices else slice_, g, *indices, index=index)
         if indices:  # of repeated positions only the last has an effect
-            number = Tensor(np.arange(math.prod(at_part.shape)).reshape(at_part.shape))
-            nobody = Tensor(np.full(g.shape, -1))
+            number = Tensor(np.arange(at_part.numel(), dtype=np.int64).reshape(at_part.shape))
+            nobody = Tensor(np.full(g.shape, -1, np.int64))
             writer = overwrite(nobody, number, *indices, index=index)
             at_part = at_part * (take(writer, *indices, index=index) == number)
         rest = overwrite(g, zero, *indices, index=index)

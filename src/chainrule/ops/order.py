@@ -40,9 +40,9 @@ class argsort:
         if x.ndim == 0:
             return np.zeros((), np.int64)
         if not descending:
-            return np.argsort(x, dim, kind="stable")
+            return np.argsort(x, dim, kind="stable").astype(np.int64)
         backwards = np.argsort(np.flip(x, dim), dim, kind="stable")
-        return np.flip(x.shape[dim] - 1 - backwards, dim).copy()
+        return np.flip(x.shape[dim] - 1 - backwards, dim).astype(np.int64)
 
 
 @composition

@@ -81,10 +81,10 @@ class max_pool:
 
     def forward(x, *, kernel, geometry):
         out, sizes = geometry.positions(x.shape, kernel), x.shape[2:]
-        places = np.arange(math.prod(sizes)).reshape(1, 1, *sizes)
+        places = np.arange(math.prod(sizes), dtype=np.int64).reshape(1, 1, *sizes)
         x, places = framed(x, geometry), framed(places, geometry, -1)  # −1: padding
         y = np.zeros((*x.shape[:2], *out), x.dtype)
-        positions = np.full(y.shape, -1)
+        positions = np.full(y.shape, -1, np.int64)
         for _, place in taps(kernel, out, geometry):
             seen, here = x[place], places[place]
             better = (positions < 0) | ~(seen <= y) & (y == y)

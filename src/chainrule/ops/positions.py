@@ -67,7 +67,7 @@ def lifted(
     n = spread_ndim(tensors, batched)
     ndim = 1 + n + len(kept)
     if True in batched:  # each example has positions of its own
-        numbers = Tensor(np.arange(size).reshape(size, *[1] * n))
+        numbers = Tensor(np.arange(size, dtype=np.int64).reshape(size, *[1] * n))
         order = [0, *range(1 + n, 1 + n + at), *range(1, 1 + n), *range(1 + n + at, ndim)]
         return (HERE, *index), [numbers, *aligned(tensors, batched, n)], order
     index = (slice(None), *index)

@@ -132,8 +132,8 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     length = input.shape[dim] if input.ndim else 1
     if not 0 <= size <= length or step < 1:
         raise ArgumentError(f"windows of {size}, each {step} further, in {length} elements")
-    starts = np.arange(0, length - size + 1, step)
-    places = from_numpy(starts[:, None] + np.arange(size))
+    starts = np.arange(0, length - size + 1, step, dtype=np.int64)
+    places = from_numpy(starts[:, None] + np.arange(size, dtype=np.int64))
     x = input.reshape(1) if not input.ndim else input
     y = getitem(x, (*(ALL,) * dim, places))
     aliases.mark_copied(y)
@@ -310,14 +310,15 @@ def repeat_interleave(
     tensor([1, 2, 2, 2])
     """
     if repeats is None:
-        return from_numpy(np.repeat(np.arange(len(input)), _counts(input)))
+        return from_numpy(np.repeat(np.arange(len(input), dtype=np.int64), _counts(input)))
     x = input.reshape(-1) if dim is None else input
     dim = normalized_dim(dim or 0, x.ndim)
     size = x.shape[dim]
     if isinstance(repeats, Tensor) and repeats.shape not in ((), (1,), (size,)):
         raise ShapeError("a count for each element", given=repeats.shape, expected=(size,))
     counts = repeats if isinstance(repeats, int) else _counts(repeats)
-    return getitem(x, (*(ALL,) * dim, from_numpy(np.repeat(np.arange(size), counts))))
+    places = np.repeat(np.arange(size, dtype=np.int64), counts)
+    return getitem(x, (*(ALL,) * dim, from_numpy(places)))
 
 
 def _counts(repeats: Tensor) -> Any:

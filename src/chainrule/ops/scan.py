@@ -123,7 +123,8 @@ class running_position:
         if not x.ndim:
             return np.zeros((), np.int64)
         best = (np.maximum if largest else np.minimum).accumulate(x, dim)
-        place = np.arange(x.shape[dim]).reshape([-1 if d == dim else 1 for d in range(x.ndim)])
+        along = [-1 if d == dim else 1 for d in range(x.ndim)]
+        place = np.arange(x.shape[dim], dtype=np.int64).reshape(along)
         return np.maximum.accumulate(np.where((x == best) | (x != x), place, 0), dim)
 
 

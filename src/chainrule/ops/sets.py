@@ -101,9 +101,10 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     x = input._numbers("bincount")
     if x.ndim != 1 or x.dtype.kind not in "iu" or (x < 0).any():
         raise ArgumentError("bincount takes a vector of integers from 0 on", given=input.spec)
+    places = x.astype(np.intp)
     if weights is None:
-        return from_numpy(np.bincount(x, minlength=minlength))
-    counts = np.bincount(x, weights._numbers("bincount"), minlength)
+        return from_numpy(np.bincount(places, minlength=minlength).astype(np.int64))
+    counts = np.bincount(places, weights._numbers("bincount"), minlength)
     return from_numpy(counts.astype(weights.dtype if weights.dtype.kind == "f" else np.float64))
 
 

@@ -186,7 +186,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Extreme:
         return Extreme(input, Tensor(np.zeros((), np.int64)))
     values, order = sort(input, dim)
     shape = [-1 if d == dim else 1 for d in range(input.ndim)]
-    place = Tensor(np.arange(input.shape[dim]).reshape(shape))
+    place = Tensor(np.arange(input.shape[dim], dtype=np.int64).reshape(shape))
     before = (slice(None),) * dim
     differs = values[(*before, slice(1, None))] != values[(*before, slice(0, -1))]
     starts = cat([(values[(*before, slice(0, 1))] != values[(*before, slice(0, 1))]), differs], dim)
@@ -345,4 +345,4 @@ def corrcoef(input: Tensor) -> Tensor:
 
 def range_of(x: Tensor) -> Tensor:
     """The positions along the first dimension."""
-    return Tensor(np.arange(x.shape[0]))
+    return Tensor(np.arange(x.shape[0], dtype=np.int64))

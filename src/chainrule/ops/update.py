@@ -18,7 +18,7 @@ import numpy as np
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.kinds import Update
 from chainrule.primitive import Array, Spec, SpecLike, primitive
-from chainrule.samples import Samples
+from chainrule.samples import Samples, integers
 
 Reference = Callable[..., tuple[Array, ...]]
 
@@ -94,7 +94,7 @@ def states(count: int, numbers: tuple[Any, ...], *flags: dict[str, int]) -> Samp
                 w, g = rng.normal(size=shape), rng.normal(size=shape)
                 kept = [rng.uniform(0.5, 1.5, shape) for _ in range(count)]
                 last = [rng.uniform(2.0, 3.0, shape) for _ in range(more)]
-                yield (w, g, *kept, *(np.asarray(n) for n in numbers), *last), own
+                yield (w, g, *kept, *map(integers, map(np.asarray, numbers)), *last), own
 
     return draw
 

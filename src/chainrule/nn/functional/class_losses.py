@@ -283,7 +283,7 @@ def multi_margin_loss(
     classes = input.shape[-1]
     check_class_weights(weight, classes, input)
     index = _known(target, classes, NO_LABEL).unsqueeze(-1)
-    other = Tensor(np.arange(classes)) != index
+    other = Tensor(np.arange(classes, dtype=np.int64)) != index
     z = special.relu(compare.where(other, margin - input.gather(-1, index) + input, 0.0))
     loss = (z if p == 1 else z.square()).sum(-1) / classes
     return reduced(loss if weight is None else loss * weight[index.squeeze(-1)], reduction)
@@ -309,7 +309,8 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
     classes = input.shape[-1]
     counts = (target < 0).cumsum(-1) == 0
     index = _known(compare.where(counts, target, -1), classes, -1)
-    found = (index.unsqueeze(-1) == Tensor(np.arange(classes))) & counts.unsqueeze(-1)
+    places = Tensor(np.arange(classes, dtype=np.int64))
+    found = (index.unsqueeze(-1) == places) & counts.unsqueeze(-1)
     pairs = counts.unsqueeze(-1) & ~found.any(-2, True)  # (N, true class, other class)
     z = 1 - input.gather(-1, index).unsqueeze(-1) + input.unsqueeze(-2)
     loss = special.relu(compare.where(pairs, z, 0.0)).sum((-2, -1)) / classes

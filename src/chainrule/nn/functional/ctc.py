@@ -70,7 +70,7 @@ def _padded(targets: Tensor, sizes: Tensor) -> Tensor:
         return targets
     longest = int(sizes.max().item()) if len(sizes) else 0
     first = sizes.cumsum(0) - sizes
-    index = first.unsqueeze(1) + Tensor(np.arange(longest))
+    index = first.unsqueeze(1) + Tensor(np.arange(longest, dtype=np.int64))
     return targets[index.clamp(max=max(len(targets) - 1, 0))]
 
 

@@ -65,7 +65,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     check_tensors("pdist", input=input)
     if input.ndim != 2:
         raise ShapeError("pdist takes a matrix, a row for each vector", given=input.shape)
-    first, second = (from_numpy(places) for places in np.triu_indices(len(input), 1))
+    first, second = map(from_numpy, np.array(np.triu_indices(len(input), 1), np.int64))
     distances: Tensor = (input[first] - input[second]).norm(p, 1)
     return distances
 

@@ -46,7 +46,7 @@ class PackedSequence(_Packed):
         unsorted_indices: Tensor | None = None,
     ) -> Self:
         if unsorted_indices is None and sorted_indices is not None:
-            unsorted_indices = Tensor(np.argsort(sorted_indices.numpy()))
+            unsorted_indices = Tensor(np.argsort(sorted_indices.numpy()).astype(np.int64))
         return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
@@ -137,7 +137,7 @@ def pack_padded_sequence(
             instead="Pass enforce_sorted=False to have them sorted.",
         )
     places = Places(known[order])
-    sorted_indices = None if enforce_sorted else Tensor(order)
+    sorted_indices = None if enforce_sorted else Tensor(order.astype(np.int64))
     columns = places.examples if enforce_sorted else order[places.examples]
     data = x[places.steps, columns]
     return PackedSequence(data, Tensor(places.sizes), sorted_indices)

@@ -142,7 +142,8 @@ class ConfusionMatrix(_OfClasses):
             more = size - len(self.state)
             self.state = np.pad(self.state, ((0, more), (0, more)))
         size = len(self.state)
-        self.state += np.bincount(true * size + predicted, minlength=size**2).reshape(size, size)
+        cells = (true * size + predicted).astype(np.intp)
+        self.state += np.bincount(cells, minlength=size**2).reshape(size, size)
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         return len(shape) == 2 and shape[0] == shape[1] >= 2

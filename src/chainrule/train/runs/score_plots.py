@@ -22,7 +22,7 @@ def thresholds(shares: Array, labels: Array, names: Sequence[str]) -> list[str]:
 
     Of two classes one line says all; of many the most frequent are drawn.
     """
-    counts = np.bincount(labels, minlength=len(names))
+    counts = np.bincount(labels.astype(np.intp), minlength=len(names))
     often = [int(c) for c in np.argsort(-counts, kind="stable") if 0 < counts[c] < len(labels)]
     drawn, panels = [1] if len(names) == 2 and often else sorted(often[:_MOST_CLASSES]), []
     for curve, title, x, y in (

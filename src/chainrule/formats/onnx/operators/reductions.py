@@ -171,5 +171,5 @@ def nonzero(x: Array) -> Array:
 @operator("Compress")
 def compress(x: Tensor, condition: Array, *, axis: int | None = None) -> Tensor:
     """The parts for which a known condition holds."""
-    places = Tensor(np.flatnonzero(condition))
+    places = Tensor(np.flatnonzero(condition).astype(np.int64))
     return (x.reshape(-1) if axis is None else x).index_select(axis or 0, places)
