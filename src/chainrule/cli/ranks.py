@@ -10,7 +10,6 @@ from typing import NoReturn
 
 from chainrule.engine.threads import VARIABLES, usable_cpus
 from chainrule.errors import ArgumentError, missing_dependency
-from chainrule.train.notices import say
 from chainrule.world import CHILD, LAUNCHED, World, nodes_by_rank, world
 
 
@@ -34,10 +33,8 @@ def _launch(ranks: int, arguments: list[str]) -> NoReturn:
     The threads of the machine are shared equally, unless the environment says how many there are.
     """
     command = [mpiexec(), "-n", str(ranks), sys.executable, "-m", "mpi4py", "-m", "chainrule"]
-    cpus = usable_cpus()
-    if ranks > cpus:
-        say(f"{ranks} ranks take turns on {cpus} processors, which is slower than {cpus} ranks")
-    environment = {**dict.fromkeys(VARIABLES, str(max(1, cpus // ranks))), **os.environ}
+    threads = str(max(1, usable_cpus() // ranks))
+    environment = {**dict.fromkeys(VARIABLES, threads), **os.environ}
     os.execve(command[0], [*command, *arguments], environment)
 
 

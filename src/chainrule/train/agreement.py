@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -14,9 +16,11 @@ import numpy as np
 
 from chainrule import engine
 from chainrule.data.loader import DataLoader
+from chainrule.engine.threads import VARIABLES, usable_cpus
 from chainrule.ops.random import default_generator
 from chainrule.settings import current
 from chainrule.tensor import Tensor
+from chainrule.train.notices import say
 from chainrule.train.training import Training
 from chainrule.world import world
 
@@ -25,8 +29,22 @@ EVERY = 100
 _SAMPLES = 64
 
 
+def share_processors() -> None:
+    """Give each rank on this machine its share of the threads, unless the environment says how many
+    there are, or the launcher has bound ranks to processors."""
+    host, cpus = platform.node(), usable_cpus()
+    here = world().gather(host.encode()).count(host.encode())
+    if here > cpus:
+        say(f"{here} ranks take turns on the {cpus} processors of {host}, which makes them slow")
+    affinity = getattr(os, "sched_getaffinity", None)
+    is_bound = affinity is not None and len(affinity(0)) < (os.cpu_count() or 1)
+    if not is_bound and not any(os.environ.get(name) for name in VARIABLES):
+        engine.set_num_threads(max(1, cpus // here))
+
+
 def check_start(trainer: Training, shards: int) -> None:
     """Raise RankError on all ranks unless they have the same code, engine, data and state."""
+    share_processors()
     loader, facts = trainer.loader, engine.describe()
     named = [(name, p.shape, str(p.dtype)) for name, p in trainer.model.named_parameters()]
     position = None if loader is None else loader.state_dict()
