@@ -114,17 +114,19 @@ def conv_transpose(
     ]
     if output_shape is None and auto_pad.startswith("SAME"):
         output_shape = tuple(m * s for m, s in zip(x.shape[2:], stride, strict=True))
+    padding = [*zip(pads, pads[n:], strict=False)]
     if output_shape is not None:
-        sizes = output_shape[-n:]
-        totals = [size - wanted for size, wanted in zip(whole, sizes, strict=True)]
+        totals = [size - wanted for size, wanted in zip(whole, output_shape[-n:], strict=True)]
         padding = [_shared_out(total, auto_pad) for total in totals]
-    else:
-        padding = [*zip(pads, pads[n:], strict=False)]
-        sizes = tuple(size - sum(p) for size, p in zip(whole, padding, strict=True))
     ends = tuple((p, q - e) for (p, q), e in zip(padding, extra, strict=True))
     moves = Geometry(stride, ends, dilation, group)
     bias = () if b is None else (b,)
-    shape = (x.shape[0], w.shape[1] * group, *sizes)
+    convolutions.require_weights("transposed convolution", x, w, bias, moves)
+    if x.shape[1] != w.shape[0]:
+        raise FormatError("the weights have other channels", given=w.shape, expected=x.shape)
+    channels = w.shape[1] * group
+    convolutions.require_bias("transposed convolution", bias, channels)
+    shape = (x.shape[0], channels, *moves.sizes(x.shape, w.shape))
     y: Tensor = convolutions.convolution_input(x, w, *bias, shape=shape, geometry=moves)
     return y
 
@@ -307,6 +309,8 @@ def max_unpool(
 @operator("LRN")
 def local_response(x: Tensor, *, alpha: float, beta: float, bias: float, size: int) -> Tensor:
     """x / (bias + α·mean of x² over neighbouring channels)^β."""
+    if size < 1:
+        raise FormatError("channels have at least themselves as neighbours", given=size)
     n, channels = x.shape[:2]
     squares = (x * x).reshape(n, 1, channels, math.prod(x.shape[2:]))
     before = (size - 1) // 2
