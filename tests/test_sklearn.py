@@ -103,3 +103,39 @@ def test_a_module_of_ones_own_and_options_that_do_not_exist() -> None:
         NeuralClassifier(optimizer="newton").fit(x, y)
     with pytest.raises(ValueError, match="names the classes"):
         NeuralClassifier().partial_fit(x, y)
+
+
+def test_estimators_in_files(tmp_path) -> None:
+    x, y = load_digits(return_X_y=True)
+    path = tmp_path / "model.safetensors"
+    names = np.array([f"digit {n}" for n in range(10)])[y]
+    options = {"epochs": 2, "random_state": 0, "batch_norm": True, "hidden": (8, 4)}
+    model = NeuralClassifier(**options).fit(x, names)
+    model.save(path)
+    found = NeuralClassifier.load(path)
+    np.testing.assert_array_equal(found.predict_proba(x), model.predict_proba(x))
+    assert found.get_params() == model.get_params() and (found.classes_ == model.classes_).all()
+    assert found.loss_curve_ == model.loss_curve_ and found.predict(x[:1])[0] in names
+    with pytest.raises(ValueError, match="no NeuralRegressor; given: NeuralClassifier"):
+        NeuralRegressor.load(path)
+    with pytest.raises(ValueError, match="of a trained estimator"):
+        NeuralClassifier().save(path)
+    own = NeuralRegressor(epochs=1, module=lambda n, k: nn.Linear(n, k)).fit(x, y)
+    own.save(path)
+    again = NeuralRegressor.load(path, module=own.module)
+    np.testing.assert_array_equal(again.predict(x), own.predict(x))
+
+
+@pytest.mark.parametrize("kind", [NeuralClassifier, NeuralRegressor])
+def test_networks_as_onnx_and_c(kind, tmp_path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    x, y = load_digits(return_X_y=True)
+    model = kind(epochs=2, random_state=0).fit(x, y * 100)
+    model.to_onnx(tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    found = session.run(None, {session.get_inputs()[0].name: x.astype(np.float32)})[0]
+    wanted = model.predict_proba(x) if kind is NeuralClassifier else model.predict(x)[:, None]
+    # float32, whose sums are in another order; the predictions are up to 900.
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    report = model.to_c(tmp_path / "model.c")
+    assert "int main" in (tmp_path / "model.c").read_text() and "multiply-adds" in str(report)

@@ -1,6 +1,4 @@
-"""Neural networks as scikit-learn estimators: `NeuralClassifier` and `NeuralRegressor` work in its
-pipelines, searches, cross-validation, `clone` and `pickle`. Needs the extra `sklearn`.
-"""
+"""The estimators: parameters, training, predictions."""
 
 from __future__ import annotations
 
@@ -12,10 +10,10 @@ import numpy as np
 
 from chainrule import models, nn, optim
 from chainrule.errors import ArgumentError, listing, missing_dependency
-from chainrule.ops.compare import where
 from chainrule.ops.random import default_generator
 from chainrule.primitive import Array
-from chainrule.tensor import Tensor
+from chainrule.sklearn.files import InFiles
+from chainrule.sklearn.weighted import Weighted
 from chainrule.train.callbacks import EarlyStopping
 from chainrule.train.infer import outputs_of
 from chainrule.train.trainer import Trainer
@@ -46,26 +44,7 @@ OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
 }  # fmt: skip
 
 
-class Weighted(nn.Module):
-    """Σ wᵢ·lossᵢ / Σ wᵢ, with the weight of each sample as the last column of the targets."""
-
-    def __init__(self, loss: Any, labels: bool) -> None:
-        self.loss, self.labels = loss, labels
-        self.predicts, self.metrics = loss.predicts, ()
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        y, weight = target[:, :-1], target[:, -1]
-        losses = self.loss(input, y[:, 0].long() if self.labels else y)
-        losses = losses if self.labels else losses.mean(1)
-        total = weight.sum()
-        return (losses * weight).sum() / where(total > 0, total, 1.0)
-
-    def divisor(self, target: Array) -> float:
-        """The sum of the weights of a batch."""
-        return float(target[:, -1].sum())
-
-
-class _Neural(BaseEstimator):
+class _Neural(InFiles, BaseEstimator):
     """What classifier and regressor share.
 
     Parameters
@@ -289,6 +268,12 @@ class NeuralRegressor(RegressorMixin, _Neural):
     def _targets(self, y: Array, weighted: bool) -> Array:
         return y
 
+    def _answering(self) -> nn.Module:
+        scale = nn.Linear(self._outputs, self._outputs)
+        weights = {"weight": np.diag(self._std), "bias": self._mean}
+        scale.load_state_dict({k: v.astype(np.float32) for k, v in weights.items()})
+        return scale
+
     def predict(self, X: Any) -> Array:
         """The numbers for each sample, (N,) or (N, outputs)."""
         y = self._scores(X) * self._std + self._mean
@@ -384,6 +369,9 @@ class NeuralClassifier(ClassifierMixin, _Neural):
             random_state=self._seed,
             stratify=y[:, 0] if enough and not self._several else None,
         )
+
+    def _answering(self) -> nn.Module:
+        return nn.Sigmoid() if self._several else nn.Softmax(1)
 
     def predict(self, X: Any) -> Array:
         """The label of each sample, (N,); of several labels 0 and 1, (N, labels)."""
