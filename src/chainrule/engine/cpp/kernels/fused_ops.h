@@ -37,23 +37,23 @@
     X(normal_cdf, 1, normal_cdf(a))                                                       \
     X(gelu, 1, gelu<T>(a))                                                                \
     X(gelu_slope, 1, gelu_slope(a))                                                       \
-    X(eq, 2, truth(a == b))                                                               \
-    X(ne, 2, truth(a != b))                                                               \
-    X(lt, 2, truth(a < b))                                                                \
-    X(le, 2, truth(a <= b))                                                               \
-    X(gt, 2, truth(a > b))                                                                \
-    X(ge, 2, truth(a >= b))                                                               \
-    X(isnan, 1, truth(a != a))                                                            \
-    X(isinf, 1, truth(magnitude<T>(a) == Format<T>::infinity))                            \
-    X(isfinite, 1, truth(magnitude<T>(a) < Format<T>::infinity))                          \
-    X(bitwise_and, 2, truth(bits<T>(a) & bits<T>(b)))                                     \
-    X(bitwise_or, 2, truth(bits<T>(a) | bits<T>(b)))                                      \
-    X(bitwise_xor, 2, truth(bits<T>(a) ^ bits<T>(b)))                                     \
-    X(bitwise_not, 1, truth(~bits<T>(a)))                                                 \
+    X(eq, 2, truth<T>(a == b))                                                            \
+    X(ne, 2, truth<T>(a != b))                                                            \
+    X(lt, 2, truth<T>(a < b))                                                             \
+    X(le, 2, truth<T>(a <= b))                                                            \
+    X(gt, 2, truth<T>(a > b))                                                             \
+    X(ge, 2, truth<T>(a >= b))                                                            \
+    X(isnan, 1, truth<T>(a != a))                                                         \
+    X(isinf, 1, truth<T>(magnitude<T>(a) == Format<T>::infinity))                         \
+    X(isfinite, 1, truth<T>(magnitude<T>(a) < Format<T>::infinity))                       \
+    X(bitwise_and, 2, truth<T>(bits<T>(a) & bits<T>(b)))                                  \
+    X(bitwise_or, 2, truth<T>(bits<T>(a) | bits<T>(b)))                                   \
+    X(bitwise_xor, 2, truth<T>(bits<T>(a) ^ bits<T>(b)))                                  \
+    X(bitwise_not, 1, truth<T>(~bits<T>(a)))                                              \
     X(where, 3, (bits<T>(a) != 0 ? b : c))                                                \
     X(gate, 2, b > T(0) ? a : Vec<T>{})                                                   \
-    X(to_number, 1, truth(bits<T>(a) & bits<T>(splat(T(1)))))                             \
-    X(to_truth, 1, truth(a != T(0)))                                                      \
+    X(to_number, 1, truth<T>(bits<T>(a) & bits<T>(splat(T(1)))))                          \
+    X(to_truth, 1, truth<T>(a != T(0)))                                                   \
     X(copy, 1, a)
 
 namespace cr::CR_ISA {

@@ -21,8 +21,7 @@ namespace cr::CR_ISA {
 constexpr i64 TILE = 512;
 constexpr int MAX_SLOTS = 128;
 
-CR_INLINE Vec<float> truth(Mask<float> m) { return from_bits<float>(m); }
-CR_INLINE Vec<double> truth(Mask<double> m) { return from_bits<double>(m); }
+template <class T> CR_INLINE Vec<T> truth(Mask<T> m) { return from_bits<T>(m); }
 
 // To the nearest integer, ties to even: adding and subtracting 1.5·2^digits drops the fraction.
 template <class T> CR_INLINE Vec<T> round_of(Vec<T> x) {

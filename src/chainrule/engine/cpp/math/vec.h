@@ -126,7 +126,7 @@ CR_INLINE Vec<double> sqrt(Vec<double> a) {
 }
 
 // min and max that return NaN if an argument is NaN, as NumPy's maximum and minimum do.
-template <class V> CR_INLINE V larger(V a, V b) { return (a > b) | (a != a) ? a : b; }
-template <class V> CR_INLINE V smaller(V a, V b) { return (a < b) | (a != a) ? a : b; }
+template <class V> CR_INLINE V larger(V a, V b) { return ((a > b) | (a != a)) ? a : b; }
+template <class V> CR_INLINE V smaller(V a, V b) { return ((a < b) | (a != a)) ? a : b; }
 
 }  // namespace cr::CR_ISA

@@ -21,7 +21,11 @@ int instruction_sets(InstructionSet (&sets)[MAX_SETS]) {
     sets[n++] = {"avx512", avx512::kernels, v4};
     sets[n++] = {"avx2", avx2::kernels, v3};
 #endif
+#if defined(__aarch64__)
+    sets[n++] = {"neon", neon::kernels, true};
+#else
     sets[n++] = {"baseline", baseline::kernels, true};
+#endif
     return n;
 }
 

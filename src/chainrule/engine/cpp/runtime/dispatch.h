@@ -8,7 +8,11 @@ namespace cr {
 namespace avx512 { extern const Kernel kernels[]; }
 namespace avx2 { extern const Kernel kernels[]; }
 #endif
+#if defined(__aarch64__)
+namespace neon { extern const Kernel kernels[]; }
+#else
 namespace baseline { extern const Kernel kernels[]; }
+#endif
 
 struct InstructionSet {
     const char* name;
