@@ -228,6 +228,27 @@ def test_tables_name_what_they_cannot_use(frame, tmp_path):
         data.TableDataset(tmp_path / "no.parquet")
 
 
+# -- streams -------------------------------------------------------------------------------------
+
+
+def test_the_trainer_takes_a_stream_of_known_length():
+    class Stream(data.IterableDataset):
+        def __iter__(self):
+            return iter(zip(VALUES[:50], VALUES[:50, :1], strict=True))
+
+    class Known(Stream):
+        def __len__(self):
+            return 50
+
+    model = nn.Linear(3, 1)
+    optimizer = optim.SGD(model.parameters(), lr=1e-6)
+    trainer = cr.Trainer(model, nn.MSELoss(), optimizer, progress=False, compiled=False)
+    with pytest.raises(TypeError, match="has no len"):
+        trainer.fit(DataLoader(Stream(), 10))
+    assert len(trainer.fit(DataLoader(Known(), 10), epochs=2)) == 2
+    assert trainer.step == 10
+
+
 # -- training ------------------------------------------------------------------------------------
 
 
