@@ -167,3 +167,13 @@ def test_a_record_called_by_its_own_names_still_works():
     record: Primitive = operations["clamp"]
     assert list(inspect.signature(record).parameters) == ["input", "min", "max"]
     assert record(input=cr.tensor([3.0]), max=1).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("given", [[1.0], np.ones(2), None], ids=["list", "array", "None"])
+def test_what_is_no_tensor_is_refused_by_name(given):
+    for name, op in operations.items():
+        if next(iter(inspect.signature(op).parameters), None) != "input":
+            continue
+        with pytest.raises(TypeError) as error:
+            op(given)
+        assert re.search("expected a Tensor|tensors|missing", str(error.value)), (name, error.value)

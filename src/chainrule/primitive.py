@@ -39,7 +39,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, DTypeError, GraphError, listing
 from chainrule.kinds import Elementwise, Kind, Moving, View, other
 from chainrule.settings import current
-from chainrule.signatures import as_called, parameters_of
+from chainrule.signatures import as_called, of_tensor, parameters_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 DType = np.dtype[Any]
@@ -207,9 +207,8 @@ class Primitive:
         self.promote: Promotion = fields.get("promote", "none")
         self.promotes = self.promote != "none"
         self.partial: bool = fields.get("partial", False)
-        self.arguments: Callable[..., tuple[tuple[Any, ...], dict[str, Any]]] | None = fields.get(
-            "arguments"
-        )
+        arguments = fields.get("arguments")
+        self.arguments: Callable[..., Any] | None = arguments and of_tensor(self.name, arguments)
         self.samples: Callable[[np.random.Generator], Iterable[Sample]] | None = fields.get(
             "samples"
         )
@@ -287,11 +286,12 @@ class Primitive:
         return compute(*arrays, **params)
 
     def reference(self, *arrays: Array, **params: Any) -> Any:
-        """`forward`, on arrays in C order, so that no bit of a result depends on the layout of the
-        operands. A view is made of the array as it is."""
+        """`forward` from and to arrays in C order: neither a bit of a result nor its aliases depend
+        on the layout of operands. A view is made of the array as it is."""
         if self.view is not None:
             return self.forward(*arrays, **params)
-        return self.forward(*[_in_order(x) for x in arrays], **params)
+        y = self.forward(*[_in_order(x) for x in arrays], **params)
+        return tuple(map(_in_order, y)) if isinstance(y, tuple) else _in_order(y)
 
     @functools.cached_property
     def __signature__(self) -> inspect.Signature:
@@ -318,8 +318,7 @@ _FIELDS = {
 
 def _in_order(x: Array) -> Array:
     """The array itself if it is aligned and in C order, else a copy that is."""
-    flags = x.flags
-    return x if flags.c_contiguous and flags.aligned else np.array(x, order="C")
+    return x if x.flags.c_contiguous and x.flags.aligned else np.array(x, order="C")
 
 
 def _reject(name: str, unknown: set[str]) -> NoReturn:
@@ -337,8 +336,9 @@ operations: dict[str, Callable[..., Any]] = {}
 
 def composition(function: F) -> F:
     """Register a function made of primitives under its name."""
-    operations[function.__name__.rstrip("_")] = function
-    return function
+    name = function.__name__.rstrip("_")
+    operations[name] = made = of_tensor(name, function)
+    return made
 
 
 def in_place_form(function: F) -> F:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Container, Sequence
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeVar
+
+from chainrule.errors import DTypeError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[Sequence[str], ...]:
@@ -44,3 +49,28 @@ def as_called(signature: inspect.Signature) -> inspect.Signature:
             for p in signature.parameters.values()
         ]
     )
+
+
+def of_tensor(name: str, function: F) -> F:
+    """A function whose first parameter is a tensor, `input` or `x`, which refuses other values.
+
+    Raises DTypeError for a list, an array or a number in its place.
+    """
+    first, *_ = (*parameters_of(function)[0], "")
+    if first not in ("input", "x"):
+        return function
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        x = args[0] if args else kwargs.get(first, checked)
+        if not hasattr(x, "requires_grad") and x is not checked:
+            kind = type(x).__name__
+            raise DTypeError(
+                f"`{name}` expected a Tensor",
+                given=kind,
+                instead=f"Convert the {kind} with cr.tensor(x).",
+            )
+        return function(*args, **kwargs)
+
+    made: Any = checked
+    return made

@@ -130,6 +130,10 @@ EQUAL = {
         "U.data = T",
         "U.data = cr.ones(3)",
     ),
+    "columns that an index chooses": (
+        "def ARG(): return (B,)\n"
+        "def f(x):\n    y = x[:, cr.tensor([1, 0])]\n    y.T.reshape(-1)[0] = 9.0\n    return y"
+    ),
     "a parameter that is a view": (
         "p = nn.Parameter(B[0])\ndef f(x):\n    with cr.no_grad(): p.add_(x)\n    return x",
         "B.zero_()",
