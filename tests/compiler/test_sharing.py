@@ -134,6 +134,11 @@ EQUAL = {
         "def ARG(): return (B,)\n"
         "def f(x):\n    y = x[:, cr.tensor([1, 0])]\n    y.T.reshape(-1)[0] = 9.0\n    return y"
     ),
+    "data of state that shares numbers later": (
+        "def f(x):\n    w.data = x * 2\n    return x * 1",
+        "w.data = T",
+        "pass",
+    ),
     "a parameter that is a view": (
         "p = nn.Parameter(B[0])\ndef f(x):\n    with cr.no_grad(): p.add_(x)\n    return x",
         "B.zero_()",

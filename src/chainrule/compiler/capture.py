@@ -113,6 +113,7 @@ class Capture(Evaluate):
         self.replaced: dict[tuple[int, str], tuple[dict[str, Any], str, Tensor]] = {}
         self.places: dict[int, tuple[Tensor, Any]] = {}
         self.requirements: list[tuple[Value, Exception]] = []
+        self.separated: list[Tensor] = []
         self._labels = labels
 
     def run(self, primitive: Primitive, inputs: Sequence[Tensor], params: dict[str, Any]) -> Any:
@@ -212,6 +213,7 @@ class Capture(Evaluate):
 
     def separate(self, tensor: Tensor) -> None:
         is_state = not isinstance(tensor._data, Value)
+        self.separated += [tensor] if is_state else []
         if id(tensor) in self.arguments or (is_state and aliases.is_shared(tensor)):
             raise CaptureError(
                 "a captured function cannot separate a tensor from others that share its numbers, "

@@ -233,8 +233,7 @@ class NativeExecutable(Executable):
         self._answers = plan.places[:answers]
         self._stores: list[tuple[Slot, Place]] = []
         self._bind_writes(plan.places[answers:])
-        self._is_fixed = not isinstance(trace.structure, (Shared, tuple, list, dict))
-        self._is_fixed = self._is_fixed and not trace.swaps
+        self._fixed = not (trace.swaps or isinstance(trace.structure, Shared | tuple | list | dict))
         carries = trace.needs_leaves or any(swap.value for swap in trace.swaps)
         self._needs_leaves = bool(trace.arguments) or trace.pullback is not None or carries
         self._kept: dict[int, Array] = {}
@@ -325,6 +324,7 @@ class NativeExecutable(Executable):
                 if role & KEPT:
                     tensor._grad = None  # it may be partially written
             raise
+        self.trace.leave_others()
         while self._shown:
             if (shown := self._shown.pop())._alias is not None:
                 aliases.spread(shown)
@@ -332,7 +332,7 @@ class NativeExecutable(Executable):
             slot.store(self._array(place, results))
         for slot in self.trace.cleared:
             slot.tensor._grad = None
-        if not self._answers and self._is_fixed:
+        if not self._answers and self._fixed:
             return self.trace.structure
         return self.answer([self._array(p, results) for p in self._answers], leaves or ())
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from chainrule import tape, tree
+from chainrule import aliases, tape, tree
 from chainrule.compiler.arguments import Symbols, contents, labels_of, refuse_changes
 from chainrule.compiler.capture import Capture, Slot, refuse_history
 from chainrule.compiler.leaks import refuse_leaks
@@ -53,6 +53,7 @@ class Trace:
         Shared for those that share numbers with others.
     pullback: the derivative, if results carry gradients and it was asked for.
     swaps: attributes of modules that are set to other tensors.
+    separated: tensors of state that are set by `x.data = value`.
     """
 
     graph: Graph
@@ -67,6 +68,7 @@ class Trace:
     structure: Any
     pullback: Pullback | None = None
     swaps: list[Swap] = field(default_factory=list)
+    separated: list[Tensor] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         places = tree.flatten(self.structure)
@@ -89,6 +91,7 @@ class Trace:
         for holds, error in zip(results[required:state], self.requirements, strict=True):
             if not holds:
                 raise error
+        self.leave_others()
         for slot, array in zip(self.writes, results[state:], strict=True):
             slot.store(array)
         for slot in self.cleared:
@@ -119,6 +122,11 @@ class Trace:
             return tensors[y.number] if isinstance(y, Result) else y
 
         return tree.map_leaves(result, self.structure)
+
+    def leave_others(self) -> None:
+        """Separate tensors that are set by `x.data = value` from those that shared numbers."""
+        for tensor in self.separated:
+            aliases.leave(tensor)
 
     def separate(self) -> None:
         """Give each attribute that is set to another tensor a piece of state of its own.
@@ -219,7 +227,7 @@ def capture(
     at_end()
     refuse_leaks(interpreter, outputs, written)
     trace = _assemble(interpreter, outputs, written, given, changed, structure)
-    trace.pullback, trace.swaps = pullback, swaps
+    trace.pullback, trace.swaps, trace.separated = pullback, swaps, interpreter.separated
     return trace
 
 
