@@ -1,74 +1,56 @@
-"""The kernels of the engine against NumPy (with OpenBLAS) and PyTorch, by turns in one run.
+"""Each kernel against what the machine allows.
 
-    python benchmarks/kernels.py [--rounds 30] [--threads N]
+Products are compared with MKL (through PyTorch) and with OpenBLAS (through NumPy), elementwise ops
+and reductions with a copy of the same bytes and with the arithmetic of their formulas.
 
-The candidates take turns in every round, so that noise affects all alike. The figure is the fastest
-round, since other processes can only make a round slower.
+    python benchmarks/kernels.py [--rounds 20] [--threads 1 2] [--only products|ops]
+
+The candidates take turns in every round, in one process, so that noise affects all alike. The
+figure is the fastest call, since other processes can only make a call slower.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-import chainrule.ops.update
+import chainrule as cr
 from chainrule import engine
 from chainrule.engine import Instruction, Program, external
+from chainrule.engine.layout import Layout
 from chainrule.primitive import Spec, lookup
+from peer_chainrule import step_of
+from workloads import WORKLOADS
 
 try:
     import torch
+    from threadpoolctl import threadpool_limits
 except ImportError:
     torch = None
 
-PRODUCTS = [
-    ("64x784 . 784x128", 64, 128, 784, ""),
-    ("64x784 . (128x784)T", 64, 128, 784, "b"),
-    ("32x784 . 784x64", 32, 64, 784, ""),
-    ("32x784 . (64x784)T", 32, 64, 784, "b"),
-    ("64x128 . (64x128)T", 64, 64, 128, "b"),
-    ("(64x128)T . 64x784", 128, 784, 64, "a"),
-    ("64x64 . (10x64)T", 64, 10, 64, "b"),
-    ("(64x10)T . 64x64", 10, 64, 64, "a"),
-    ("64x10 . 10x64", 64, 64, 10, ""),
-    ("1x784 . 784x128", 1, 128, 784, ""),
-    ("1x784 . (128x784)T", 1, 128, 784, "b"),
-    ("60000x784 . (128x784)T", 60_000, 128, 784, "b"),
-    ("(60000x128)T . 60000x784", 128, 784, 60_000, "a"),
-    ("1024^3", 1024, 1024, 1024, ""),
-]
 Candidates = dict[str, Callable[[], Any]]
-assert chainrule.ops.update  # its import registers the update rules
+TURN = 0.002
+"""Seconds of one turn of a candidate."""
+QUIET = 0.03
+"""Seconds after which the threads of MKL and OpenBLAS no longer wait for work on a core."""
 
 
-def program(op: Any, inputs: list[Any], outputs: list[Any], **params: Any) -> Callable[[], Any]:
-    """One instruction as a program on these arrays."""
-    arrays = [*inputs, *outputs]
-    views = []
-    slots = []
-    for i, a in enumerate(arrays):
-        base = a if a.flags.c_contiguous else a.T
-        slots.append(Spec(base.shape, base.dtype))
-        views.append(external(i, a.shape, a.dtype, a.strides))
-    n = len(inputs)
-    step = Instruction(op, tuple(range(n)), tuple(range(n, len(arrays))), params)
-    made = Program([step], views, slots)
-    bases = [a if a.flags.c_contiguous else a.T for a in arrays]
-    return lambda: made.run(bases)
-
-
-def best_times(candidates: Candidates, rounds: int) -> dict[str, float]:
-    """Seconds of the fastest call of each candidate; the candidates take turns."""
+def best_times(candidates: Candidates, rounds: int, pause: float = 0.0) -> dict[str, float]:
+    """Seconds of the fastest call of each candidate. They take turns, after a pause each."""
     best = dict.fromkeys(candidates, float("inf"))
     for _ in range(rounds):
         for name, call in candidates.items():
+            time.sleep(pause)
             call()
             spent = 0.0
-            while spent < 0.003:
+            while spent < TURN:
                 start = time.perf_counter()
                 call()
                 taken = time.perf_counter() - start
@@ -77,105 +59,248 @@ def best_times(candidates: Candidates, rounds: int) -> dict[str, float]:
     return best
 
 
-def product_candidates(m: int, n: int, k: int, transposed: str) -> Candidates:
-    rng = np.random.default_rng(0)
-    a = rng.random((k, m) if transposed == "a" else (m, k), dtype=np.float32)
-    b = rng.random((n, k) if transposed == "b" else (k, n), dtype=np.float32)
-    a, b = a.T if transposed == "a" else a, b.T if transposed == "b" else b
-    c = np.zeros((m, n), np.float32)
-    candidates: Candidates = {
-        "engine": program(lookup("matmul"), [a, b], [c]),
-        "NumPy": lambda: np.matmul(a, b, out=c),
-    }
-    if torch is not None:
-        x, y, z = (torch.from_numpy(v) for v in (a, b, c.copy()))
-        candidates["PyTorch"] = lambda: torch.mm(x, y, out=z)
-    return candidates
+def program(op: Any, inputs: list[Any], outputs: list[Any], **params: Any) -> Callable[[], Any]:
+    """One instruction as a program on these arrays. They are in C order, or transposed."""
+    arrays = [*inputs, *outputs]
+    bases = [a if a.flags.c_contiguous else np.swapaxes(a, -1, -2) for a in arrays]
+    views = [external(i, a.shape, a.dtype, a.strides) for i, a in enumerate(arrays)]
+    n = len(inputs)
+    step = Instruction(op, tuple(range(n)), tuple(range(n, len(arrays))), params)
+    made = Program([step], views, [Spec(a.shape, a.dtype) for a in bases])
+    return lambda: made.run(bases)
 
 
-def elementwise_candidates() -> dict[str, Candidates]:
-    rng = np.random.default_rng(0)
-    shape = (64, 4096)
-    x, b = rng.normal(size=shape).astype("f4"), rng.normal(size=shape[1]).astype("f4")
-    y = np.zeros(shape, "f4")
-    steps = (("add", 0, 1), ("tanh", 2), ("mul", 3, 0.5), ("add", 4, 1.0), ("mul", 5, 0))
-    rows: dict[str, Candidates] = {}
-    rows["(tanh(x+b)/2+1)*x, 64x4096"] = {
-        "engine": program("fused", [x, b], [y], steps=steps, results=(6,)),
-        "NumPy": lambda: np.multiply(np.tanh(x + b) * np.float32(0.5) + 1, x, out=y),
-    }
-    rows["exp, 64x4096"] = {
-        "engine": program(lookup("exp"), [x], [y]),
-        "NumPy": lambda: np.exp(x, out=y),
-    }
-    rows["gelu, 64x4096"] = {"engine": program(lookup("gelu"), [x], [y])}
-    total = np.zeros(shape[1], "f4")
-    columns = {"dims": (0,), "keepdim": False}
-    rows["sum of columns, 64x4096"] = {
-        "engine": program(lookup("sum"), [x], [total], **columns),
-        "NumPy": lambda: np.add.reduce(x, 0, out=total),
-    }
-    if torch is not None:
-        tx, tb, ty = torch.from_numpy(x), torch.from_numpy(b), torch.from_numpy(y.copy())
-        half = list(rows)
-        rows[half[0]]["PyTorch"] = lambda: (torch.tanh(tx + tb) * 0.5 + 1) * tx
-        rows[half[1]]["PyTorch"] = lambda: torch.exp(tx, out=ty)
-        rows[half[2]]["PyTorch"] = lambda: torch.nn.functional.gelu(tx)
-        rows[half[3]]["PyTorch"] = lambda: tx.sum(0)
+# -- products ------------------------------------------------------------------------------------
+
+
+class Product(NamedTuple):
+    """C = A·B, of `batch` matrices: m × k times k × n. An operand may be stored transposed."""
+
+    m: int
+    n: int
+    k: int
+    a_transposed: bool = False
+    b_transposed: bool = False
+    batch: int = 1
+
+    def __str__(self) -> str:
+        a, b = ("T" if t else " " for t in self[3:5])
+        many = f"{self.batch} × " if self.batch > 1 else ""
+        return f"{many}{self.m}×{self.k}{a}· {self.k}×{self.n}{b}"
+
+    @property
+    def flops(self) -> float:
+        return 2.0 * self.batch * self.m * self.n * self.k
+
+    def candidates(self) -> Candidates:
+        rng = np.random.default_rng(0)
+
+        def matrix(rows: int, columns: int, transposed: bool) -> Any:
+            sizes = (columns, rows) if transposed else (rows, columns)
+            x = rng.random((self.batch, *sizes)[self.batch == 1 :], dtype=np.float32)
+            return np.swapaxes(x, -1, -2) if transposed else x
+
+        a = matrix(self.m, self.k, self.a_transposed)
+        b = matrix(self.k, self.n, self.b_transposed)
+        c = matrix(self.m, self.n, False)
+        found: Candidates = {"engine": program(lookup("matmul"), [a, b], [c])}
+        if torch is not None:
+            x, y, z = (torch.from_numpy(v) for v in (a, b, c))
+            found["MKL"] = lambda: torch.matmul(x, y, out=z)
+        found["OpenBLAS"] = lambda: np.matmul(a, b, out=c)
+        return found
+
+
+SWEEP = [
+    *(Product(n, n, n) for n in (16, 32, 64, 128, 256, 300, 512, 1000, 1024, 2048)),
+    *(Product(1, n, k, b_transposed=True) for n, k in ((10, 64), (64, 128), (128, 784))),
+    *(Product(8, 1024, 1024, b_transposed=t) for t in (False, True)),
+    Product(16, 4096, 4096, b_transposed=True),
+    Product(64, 2048, 2048),
+    Product(2048, 64, 2048),
+    Product(4096, 16, 4096),
+    Product(1024, 1, 256),
+    *(Product(m, n, 60_000, a_transposed=True) for m, n in ((10, 64), (64, 128), (128, 784))),
+    *(Product(60_000, n, k, b_transposed=True) for n, k in ((128, 784), (64, 128), (10, 64))),
+    Product(32, 32, 32_768, a_transposed=True),
+    *(Product(*s, b_transposed=True) for s in ((1024, 256, 64), (1024, 256, 256))),
+    Product(256, 256, 1024, a_transposed=True),
+    *(Product(*s, b_transposed=True) for s in ((1024, 1152, 384), (1024, 384, 1536))),
+    *(Product(*s, a_transposed=True) for s in ((1536, 384, 1024), (384, 1536, 1024))),
+    Product(1024, 384, 1536),
+    *(Product(64, 64, 32, b_transposed=t, batch=48) for t in (False, True)),
+    *(Product(256, 256, 64, b_transposed=t, batch=24) for t in (False, True)),
+]
+"""Small and large, skinny, with long sums, in batches, and the layers of wider models."""
+
+
+def product_of(a: Layout, b: Layout) -> Product:
+    """The product of operands with these layouts."""
+    (*batch, m, k), n = a.shape, b.shape[-1]
+    if len(b.shape) == 2:  # the matrices of the batch are rows of one
+        m, batch = m * int(np.prod(batch)), []
+    a_transposed, b_transposed = (x.strides[-1] > x.strides[-2] for x in (a, b))
+    return Product(m, n, k, a_transposed, b_transposed, int(np.prod(batch)))
+
+
+def products_of_workloads() -> Iterable[Product]:
+    """The products of the compiled training steps of the step benchmark."""
+    for workload in WORKLOADS.values():
+        if workload.kind == "inference" or workload.batch > 10_000:
+            continue
+        function, arguments = step_of(workload)
+        step = cr.compile(function)
+        step(*arguments)
+        for call in step.executables[0].plan.program.calls:
+            if call is not None and call.kernel == "matmul":
+                yield product_of(call.inputs[0][1], call.inputs[1][1])
+
+
+def products(rounds: int, threads: int) -> dict[str, dict[str, float]]:
+    """The rates of all products, and the share of the best library that the engine reaches."""
+    use_threads(threads)
+    rows = {}
+    shares = []
+    print(f"\nGFLOP/s, {threads} threads")
+    for product in dict.fromkeys([*products_of_workloads(), *SWEEP]):
+        enough = max(3, min(rounds, int(1e11 / product.flops)))
+        times = best_times(product.candidates(), enough, QUIET if threads > 1 else 0.0)
+        rates = {name: product.flops / seconds / 1e9 for name, seconds in times.items()}
+        share = rates["engine"] / max(rate for name, rate in rates.items() if name != "engine")
+        shares.append(share)
+        rows[str(product)] = {**rates, "share": share}
+        cells = "  ".join(f"{name} {rate:6.1f}" for name, rate in rates.items())
+        print(f"{product!s:36} {cells}   {share:4.0%}", flush=True)
+    print(
+        f"share of the best library: median {statistics.median(shares):.0%}, "
+        f"least {min(shares):.0%}"
+    )
     return rows
 
 
-def training_candidates() -> dict[str, Candidates]:
+# -- elementwise ops and reductions ---------------------------------------------------------------
+
+ARITHMETIC = {"exp": 13, "tanh": 24, "sigmoid": 24, "erf": 27, "gelu": 30, "gelu_slope": 33}
+"""Instructions of one vector in the formulas of engine/cpp/math, of which a core runs two at a
+time. Ops that are not here only move their numbers."""
+
+
+def arrays(*shape: int, count: int = 1) -> list[Any]:
     rng = np.random.default_rng(0)
-    x, t = rng.normal(size=(64, 10)).astype("f4"), rng.integers(0, 10, 64)
-    one, loss, dx = np.array(1, "f4"), np.zeros((), "f4"), np.zeros((64, 10), "f4")
-    rows: dict[str, Candidates] = {}
-    labels = {"reduction": "mean", "ignore_index": -100}
-    forward = program(lookup("softmax_cross_entropy"), [x, t], [loss], **labels)
-    backward = program(lookup("softmax_cross_entropy_gradient"), [one, x, t], [dx], **labels)
-    rows["cross-entropy + gradient, 64x10"] = {"engine": lambda: (forward(), backward())}
-    w, g, m, v = (rng.random(100_000, dtype=np.float32) for _ in range(4))
-    numbers = [np.array(n) for n in (4, 1e-3, (0.9, 0.999), 1e-8, 0.0)]
-    flags = {"decoupled": False, "maximize": False}
-    update = lookup("adam_update")
-    rows["Adam, 100,000 weights"] = {
-        "engine": program(update, [w, g, m, v, *numbers], [w, m, v, np.array(4)], **flags),
-        "NumPy": lambda: update.forward(w, g, m, v, *numbers, **flags),
+    return [rng.normal(size=shape).astype(np.float32) for _ in range(count)]
+
+
+def chain(steps: Sequence[tuple[Any, ...]], inputs: list[Any], **reduced: Any) -> Callable[[], Any]:
+    """A chain of elementwise steps, whose last result is written, or reduced over the rows."""
+    last = len(inputs) + len(steps) - 1
+    if not reduced:
+        return program("fused", inputs, [np.zeros_like(inputs[0])], steps=steps, results=(last,))
+    sums = np.zeros(inputs[0].shape[1], np.float32)
+    outputs = [np.zeros_like(inputs[0]), sums] if reduced.pop("kept") else [sums]
+    return program(
+        "fused",
+        inputs,
+        outputs,
+        steps=steps,
+        results=(last,) * (len(outputs) - 1),
+        reductions=(("sum", last, 1.0),),
+        dims=(0,),
+        **reduced,
+    )
+
+
+class Row(NamedTuple):
+    """A kernel, the arrays that it reads and writes, and its vector instructions per number."""
+
+    run: Callable[[], Any]
+    numbers: int
+    moved: float
+    instructions: float = 0.0
+
+
+def rows_of_ops(n: int) -> dict[str, Row]:
+    """Elementwise ops on n numbers, and reductions of as many."""
+    x, y = arrays(n // 512, 512, count=2)
+    out, wide = np.zeros_like(x), x.reshape(-1)
+    rows = {
+        name: Row(program(lookup(name), [x], [out]), n, 2, ARITHMETIC.get(name, 0))
+        for name in ("neg", "relu", "square", "exp", "tanh", "sigmoid", "erf", "gelu")
     }
-    if torch is not None:
-        tx, tt = torch.from_numpy(x).requires_grad_(), torch.from_numpy(t)
-        weights = torch.from_numpy(w.copy()).requires_grad_()
-        weights.grad = torch.from_numpy(g)
-        adam = torch.optim.Adam([weights], fused=True)
-        first, second = rows
-        rows[first]["PyTorch"] = lambda: torch.autograd.grad(
-            torch.nn.functional.cross_entropy(tx, tt), tx
+    rows |= {
+        name: Row(program(lookup(name), [x, y], [out]), n, 3) for name in ("add", "mul", "maximum")
+    }
+    slope = (("gelu_slope", 0), ("mul", 1, 2))
+    rows["gelu gradient"] = Row(chain(slope, [x, y]), n, 3, ARITHMETIC["gelu_slope"])
+    rows["gelu gradient and sums"] = Row(
+        chain(slope, [x, y], kept=True), n, 3, ARITHMETIC["gelu_slope"] + 3
+    )
+    for name, value, dims in (
+        ("sum of rows", x, (1,)),
+        ("sum of columns", x, (0,)),
+        ("sum of all", wide, (0,)),
+    ):
+        total = np.zeros([s for d, s in enumerate(value.shape) if d not in dims], np.float32)
+        rows[name] = Row(
+            program(lookup("sum"), [value], [total], dims=dims, keepdim=False), n, 1, 2
         )
-        rows[second]["PyTorch"] = adam.step
+    rows["max of rows"] = Row(
+        program(lookup("amax"), [x], [np.zeros(len(x), "f4")], dims=(1,), keepdim=False), n, 1
+    )
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--threads", type=int, default=engine.num_threads())
-    arguments = parser.parse_args()
-    engine.set_num_threads(arguments.threads)
+def ops(rounds: int) -> dict[str, dict[str, float]]:
+    """Nanoseconds a number of each op on one thread, and the share of what the machine allows."""
+    use_threads(1)
+    square = best_times({"": Product(256, 256, 256).candidates()["engine"]}, rounds)[""]
+    per_instruction = 2 * square / Product(256, 256, 256).flops  # of one number of a vector
+    result = {}
+    for n, where in ((1 << 16, "in the L2 cache"), (1 << 23, "in memory")):
+        source, target = arrays(n, count=2)
+        rows = rows_of_ops(n)
+        candidates = {name: row.run for name, row in rows.items()}
+        copying: Candidates = {"copy": partial(np.copyto, target, source)}
+        times = best_times(copying | candidates, rounds if n < 1 << 20 else max(3, rounds // 4))
+        print(f"\nnanoseconds a number, one thread, {where}; a copy {times['copy'] / n * 1e9:.3f}")
+        for name, row in rows.items():
+            limit = max(times["copy"] * row.moved / 2, row.instructions * per_instruction * n)
+            figures = {"ns": times[name] / n * 1e9, "share": limit / times[name]}
+            result[f"{name}, {where}"] = figures
+            print(f"{name:24} {figures['ns']:7.3f}   {figures['share']:4.0%}", flush=True)
+    return result
+
+
+def use_threads(threads: int) -> None:
+    engine.set_num_threads(threads)
     if torch is not None:
-        torch.set_num_threads(arguments.threads)
-    print(f"{engine.describe()['instruction_set']}, {engine.num_threads()} threads")
-    print(f"{'product':26} {'us':>9}   GFLOP/s")
-    for name, m, n, k, transposed in PRODUCTS:
-        flops = 2.0 * m * n * k
-        rounds = max(2, min(arguments.rounds, int(3e10 / flops)))
-        times = best_times(product_candidates(m, n, k, transposed), rounds)
-        rates = "  ".join(f"{who} {flops / s / 1e9:6.1f}" for who, s in times.items())
-        print(f"{name:26} {times['engine'] * 1e6:9.2f}   {rates}")
-    print(f"\n{'other':32} us")
-    for name, candidates in {**elementwise_candidates(), **training_candidates()}.items():
-        times = best_times(candidates, arguments.rounds)
-        print(f"{name:32} " + "  ".join(f"{who} {s * 1e6:8.2f}" for who, s in times.items()))
+        torch.set_num_threads(threads)
+        threadpool_limits(threads, "blas")
+
+
+def processor() -> str:
+    """The name of the processor, where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "unknown processor"
+    return next((s.split(":")[1].strip() for s in lines if s.startswith("model name")), "unknown")
+
+
+def main(rounds: int, threads: Sequence[int], only: str | None = None) -> dict[str, Any]:
+    print(f"{processor()}; {engine.describe()['instruction_set']}")
+    result: dict[str, Any] = {"processor": processor()}
+    if only != "ops":
+        for number in threads:
+            result[f"products, {number} threads"] = products(rounds, number)
+    if only != "products":
+        result["ops"] = ops(rounds)
+    return result
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--only", choices=("products", "ops"))
+    options = parser.parse_args()
+    main(options.rounds, options.threads, options.only)

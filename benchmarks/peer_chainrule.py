@@ -107,24 +107,15 @@ def epochs(w: Workload) -> Callable[[], Any]:
     return epoch
 
 
-def build(w: Workload, mode: str) -> Callable[[], Any]:
-    """A function that runs one step and returns when its result is complete."""
-    if w.kind == "epoch":
-        return epochs(w)
+def step_of(w: Workload) -> tuple[Callable[..., Any], tuple[cr.Tensor, ...]]:
+    """The function of one step (the model itself for inference), and its arguments."""
     model = model_of(w)
     x, y = (cr.from_numpy(a) for a in w.data())
     if w.kind == "inference":
         model.eval()
-        forward = cr.compile(model) if mode == "compile" else model
-
-        def infer() -> None:
-            with cr.no_grad():
-                forward(x)
-
-        return infer
+        return model, (x,)
     optimizer = getattr(optim, w.optimizer)(model.parameters(), **dict(w.options))
     loss_of = F.binary_cross_entropy_with_logits if w.kind == "binary" else F.cross_entropy
-    target = y.flatten() if w.kind == "gpt" else y
 
     def step(x: cr.Tensor, target: cr.Tensor) -> cr.Tensor:
         optimizer.zero_grad()
@@ -133,5 +124,20 @@ def build(w: Workload, mode: str) -> Callable[[], Any]:
         optimizer.step()
         return loss
 
-    run = cr.compile(step) if mode == "compile" else step
-    return lambda: run(x, target)
+    return step, (x, y.flatten() if w.kind == "gpt" else y)
+
+
+def build(w: Workload, mode: str) -> Callable[[], Any]:
+    """A function that runs one step and returns when its result is complete."""
+    if w.kind == "epoch":
+        return epochs(w)
+    function, arguments = step_of(w)
+    run = cr.compile(function) if mode == "compile" else function
+    if w.kind != "inference":
+        return lambda: run(*arguments)
+
+    def infer() -> None:
+        with cr.no_grad():
+            run(*arguments)
+
+    return infer
