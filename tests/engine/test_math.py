@@ -25,8 +25,8 @@ RANGES = {
     "sin": (-30, 30),
     "cos": (-30, 30),
 }
-# The slope of gelu is 0 at −0.75: near there its two terms cancel.
-LIMIT = {"gelu": 8, "gelu_slope": 8, "normal_cdf": 8}
+# In float64 they go through erfc, whose argument x/√2 is rounded.
+LIMIT = {("gelu", np.float64): 8, ("normal_cdf", np.float64): 8}
 
 
 def truth(name: str, x: Any) -> Any:
@@ -74,7 +74,8 @@ def test_accuracy(name: str, dtype: Any, isa: str) -> None:
         wide = np.array([np.longdouble(mpmath.nstr(v, 25)) for v in exact])
     error = ulps(native(name, x), wide)
     worst = int(np.argmax(error))
-    assert error[worst] <= LIMIT.get(name, 4), f"{name}({x[worst]!r}): {error[worst]:.1f} ulp"
+    limit = LIMIT.get((name, dtype), 4)
+    assert error[worst] <= limit, f"{name}({x[worst]!r}): {error[worst]:.1f} ulp"
 
 
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "baseline"])

@@ -31,24 +31,40 @@ CR_INLINE double combine(Fold fold, double a, double b) {
     return a < b || a != a ? a : b;
 }
 
-// The fold of n numbers: sixteen interleaved chains, so that additions overlap, then a tree.
-template <class T> double fold_run(Fold fold, const T* x, i64 n) {
+// The sum of n numbers: sixteen interleaved chains, so that additions overlap, then a tree.
+template <class T> double sum_run(const T* x, i64 n) {
     constexpr int L = 16;
-    double lane[L];
-    const double start = identity(fold);
-    for (int l = 0; l < L; ++l) lane[l] = start;
+    double lane[L] = {};
     i64 i = 0;
-    if (fold == Fold::sum) {
-        for (; i + L <= n; i += L)
-            for (int l = 0; l < L; ++l) lane[l] += double(x[i + l]);
-    } else {
-        for (; i + L <= n; i += L)
-            for (int l = 0; l < L; ++l) lane[l] = combine(fold, lane[l], double(x[i + l]));
-    }
-    for (int l = 0; i < n; ++i, ++l) lane[l] = combine(fold, lane[l], double(x[i]));
+    for (; i + L <= n; i += L)
+        for (int l = 0; l < L; ++l) lane[l] += double(x[i + l]);
+    for (int l = 0; i < n; ++i, ++l) lane[l] += double(x[i]);
     for (int half = L / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; ++l) lane[l] = combine(fold, lane[l], lane[l + half]);
+        for (int l = 0; l < half; ++l) lane[l] += lane[l + half];
     return lane[0];
+}
+
+// The least or the greatest of n numbers, some vectors at a time.
+template <class T> double extreme_run(Fold fold, const T* x, i64 n) {
+    constexpr int V = 4, W = WIDTH<T>;
+    Vec<T> best[V];
+    for (Vec<T>& b : best) b = splat(T(identity(fold)));
+    i64 i = 0;
+    for (; i + V * W <= n; i += V * W)
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) {
+            const Vec<T> more = load(x + i + v * W);
+            best[v] = fold == Fold::maximum ? larger(best[v], more) : smaller(best[v], more);
+        }
+    double result = identity(fold);
+    for (const Vec<T>& b : best)
+        for (int l = 0; l < W; ++l) result = combine(fold, result, double(b[l]));
+    for (; i < n; ++i) result = combine(fold, result, double(x[i]));
+    return result;
+}
+
+template <class T> double fold_run(Fold fold, const T* x, i64 n) {
+    return fold == Fold::sum ? sum_run(x, n) : extreme_run(fold, x, n);
 }
 
 template <class T> struct Fused {

@@ -34,9 +34,9 @@
     X(softplus, 1, softplus<T>(a))                                                        \
     X(silu, 1, a * sigmoid<T>(a))                                                         \
     X(erf, 1, erf(a))                                                                     \
-    X(normal_cdf, 1, normal_cdf(a))                                                       \
+    X(normal_cdf, 1, normal_cdf<T>(a))                                                    \
     X(gelu, 1, gelu<T>(a))                                                                \
-    X(gelu_slope, 1, gelu_slope(a))                                                       \
+    X(gelu_slope, 1, gelu_slope<T>(a))                                                    \
     X(eq, 2, truth<T>(a == b))                                                            \
     X(ne, 2, truth<T>(a != b))                                                            \
     X(lt, 2, truth<T>(a < b))                                                             \

@@ -30,10 +30,10 @@ template <class T> struct Lstm : Before<T> {
         const i64 H = this->hidden, t = this->time.at(s), row = t * this->examples + n;
         const T* x = p.at(t, n) + unit;
         const T* past = (s ? c + (this->time.at(s - 1) * this->examples + n) * H : c0.at(0, n));
-        const Vec<T> i = gate_sigmoid<T>(load(sum) + get<WHOLE>(x, count));
-        const Vec<T> f = gate_sigmoid<T>(load(sum + W) + get<WHOLE>(x + H, count));
-        const Vec<T> g = gate_tanh<T>(load(sum + 2 * W) + get<WHOLE>(x + 2 * H, count));
-        const Vec<T> o = gate_sigmoid<T>(load(sum + 3 * W) + get<WHOLE>(x + 3 * H, count));
+        const Vec<T> i = sigmoid<T>(load(sum) + get<WHOLE>(x, count));
+        const Vec<T> f = sigmoid<T>(load(sum + W) + get<WHOLE>(x + H, count));
+        const Vec<T> g = tanh<T>(load(sum + 2 * W) + get<WHOLE>(x + 2 * H, count));
+        const Vec<T> o = sigmoid<T>(load(sum + 3 * W) + get<WHOLE>(x + 3 * H, count));
         const Vec<T> cell = f * get<WHOLE>(past + unit, count) + i * g;
         T* gate = gates + row * 4 * H + unit;
         put<WHOLE>(gate, i, count);
@@ -41,7 +41,7 @@ template <class T> struct Lstm : Before<T> {
         put<WHOLE>(gate + 2 * H, g, count);
         put<WHOLE>(gate + 3 * H, o, count);
         put<WHOLE>(c + row * H + unit, cell, count);
-        put<WHOLE>(this->h + row * H + unit, o * gate_tanh<T>(cell), count);
+        put<WHOLE>(this->h + row * H + unit, o * tanh<T>(cell), count);
     }
 };
 
@@ -60,9 +60,9 @@ template <class T> struct Gru : Before<T> {
         const Vec<T> u_r = load(sum) + get<WHOLE>(bias, count);
         const Vec<T> u_z = load(sum + W) + get<WHOLE>(bias + H, count);
         const Vec<T> u_n = load(sum + 2 * W) + get<WHOLE>(bias + 2 * H, count);
-        const Vec<T> r = gate_sigmoid<T>(get<WHOLE>(x, count) + u_r);
-        const Vec<T> z = gate_sigmoid<T>(get<WHOLE>(x + H, count) + u_z);
-        const Vec<T> fresh = gate_tanh<T>(r * u_n + get<WHOLE>(x + 2 * H, count));
+        const Vec<T> r = sigmoid<T>(get<WHOLE>(x, count) + u_r);
+        const Vec<T> z = sigmoid<T>(get<WHOLE>(x + H, count) + u_z);
+        const Vec<T> fresh = tanh<T>(r * u_n + get<WHOLE>(x + 2 * H, count));
         T* gate = gates + row * 4 * H + unit;
         put<WHOLE>(gate, r, count);
         put<WHOLE>(gate + H, z, count);
@@ -82,7 +82,7 @@ template <class T> struct Plain : Before<T> {
     template <bool WHOLE>
     CR_INLINE void finish(i64 s, i64 n, i64 unit, i64 count, const T* sum) const {
         const Vec<T> a = load(sum) + get<WHOLE>(p.at(this->time.at(s), n) + unit, count);
-        put<WHOLE>(this->at(s, n) + unit, relu ? larger(a, Vec<T>{}) : gate_tanh<T>(a), count);
+        put<WHOLE>(this->at(s, n) + unit, relu ? larger(a, Vec<T>{}) : tanh<T>(a), count);
     }
 };
 

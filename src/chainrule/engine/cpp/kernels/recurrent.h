@@ -8,7 +8,7 @@
 //
 // An element's sum runs over k in order, as in every tile: its bits depend on its row alone.
 #pragma once
-#include "math/gates.h"
+#include "math/vecmath.h"
 #include "kernels/gemm.h"
 #include "kernels/operands.h"
 #include "kernels/pack.h"

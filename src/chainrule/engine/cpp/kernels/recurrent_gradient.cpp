@@ -48,7 +48,7 @@ template <class T> struct LstmBack : After<T> {
         T *dp = this->dp + row * 4 * H + unit, *carry = dc0 + n * H + unit;
         const Vec<T> i = get<WHOLE>(gate, count), f = get<WHOLE>(gate + H, count);
         const Vec<T> g = get<WHOLE>(gate + 2 * H, count), o = get<WHOLE>(gate + 3 * H, count);
-        const Vec<T> tanh_c = gate_tanh<T>(get<WHOLE>(c + row * H + unit, count));
+        const Vec<T> tanh_c = tanh<T>(get<WHOLE>(c + row * H + unit, count));
         const Vec<T> dh = get<WHOLE>(this->u.at(t, n) + unit, count) + load(sum);
         Vec<T> dc = dh * o * (T(1) - tanh_c * tanh_c);
         if (s) dc = dc + get<WHOLE>(carry, count);

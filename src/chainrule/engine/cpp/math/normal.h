@@ -1,18 +1,14 @@
 // The error function and the normal distribution, after S. L. Moshier, Cephes (1992): rational
 // approximations of erf for |x| ≤ 1 and of erfc = 1 − erf for |x| ≤ 8 and beyond, in float64.
 //
-// erf of float32 arguments is also computed in float64. Φ, which activations need, has a separate
-// float32 version.
+// In float32, erf and Φ have versions of their own, whose coefficients are minimax fits.
 #pragma once
 #include "math/vecmath.h"
 
 namespace cr::CR_ISA {
 
 template <int N> CR_INLINE Vec<double> polynomial(const double (&c)[N], Vec<double> x) {
-    Vec<double> y = splat(c[0]);
-#pragma GCC unroll 16
-    for (int i = 1; i < N; ++i) y = fma(y, x, splat(c[i]));
-    return y;
+    return polynomial<double>(c, x, x * x);
 }
 
 // erf x where |x| ≤ 1 and erfc x elsewhere, each by the fraction that is accurate there.
@@ -30,6 +26,16 @@ template <class T> CR_INLINE Vec<T> lost_from_square(Vec<T> x, Vec<T> square) {
     const Int upper = ~((Int(1) << (Format<T>::digits + 2) / 2) - 1);
     const Vec<T> high = from_bits<T>(bits<T>(x) & upper), low = x - high;
     return ((high * high - square) + high * low * T(2)) + low * low;
+#endif
+}
+
+// x² + c, rounded once.
+CR_INLINE Vec<float> square_plus(Vec<float> x, Vec<float> c) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return fma(x, x, c);
+#else
+    const Vec<float> square = x * x;
+    return (square + c) + lost_from_square<float>(x, square);
 #endif
 }
 
@@ -90,46 +96,77 @@ template <Vec<double> (*F)(Vec<double>)> CR_INLINE Vec<float> through_double(Vec
     return x;
 }
 
-// Φ and e^(−x²/2), from which Φ is computed, and which is the density except for a factor.
+// erf |x| = 1 − e^(|x|·q(|x|)), where q varies slowly. It is 1 in float32 from |x| = 3.92 on.
+CR_INLINE Vec<float> erf32(Vec<float> x) {
+    static constexpr float q[] = {
+        -3.714135164045729e-05f, 0.0003568351094145328f, -0.0011899338569492102f,
+        -0.00028080891934223473f, 0.019366472959518433f, -0.10282659530639648f,
+        -0.6366152763366699f, -1.128379225730896f};
+    const Vec<float> size = at_most(magnitude<float>(x), 4.0f);
+    const Vec<float> p = polynomial<float>(q, size, size * size);
+    return with_sign<float>(moderate_expm1<float>(size * p), x);
+}
+
+// What Φ and its derivatives are computed from: Φ(−|x|), and e^(−x²/2), which is the density except
+// for a factor.
 template <class T> struct Normal {
-    Vec<T> cdf, bell;
+    Vec<T> tail, bell;
 };
 
-// Φ in float32. Its left tail is e^(−x²/2)/(1 + |x|) times a function that varies slowly. Where Φ
-// is not 0 in float32, this is a polynomial in (|x| − 3)/(|x| + 3).
-CR_INLINE Normal<float> normal32(Vec<float> x) {
-    static constexpr float ratio[] = {
-        4.535715826e-5f, 9.85605466e-6f, -0.0004698184447f, -0.0003385688071f,
-        0.00299164522f, 0.001154646397f, -0.02272679352f, 0.04516468293f,
-        -0.01643235069f, -0.09652678419f, 0.4860557952f};
-    Vec<float> size = magnitude<float>(x);
-    size = size > 15.0f ? splat(15.0f) : size;  // where the tail is 0
-    const Vec<float> t = (size - 3.0f) / (size + 3.0f);
-    Vec<float> p = splat(ratio[0]);
-#pragma GCC unroll 16
-    for (int i = 1; i < 11; ++i) p = fma(p, t, splat(ratio[i]));
-    const Vec<float> square = size * size;
-    const Vec<float> lost = lost_from_square<float>(size, square);
-    const Vec<float> bell = exp<float>(square * -0.5f) * (1.0f - lost * 0.5f);
-    const Vec<float> tail = bell * (p / (size + 1.0f));
-    return {x > 0.0f ? 1.0f - tail : tail, bell};
+// e^(−t²/2) = m·2ⁿ for 0 ≤ t ≤ 15: t²/2 = −n·ln 2 + s/2, where t² is not rounded before most of it
+// is subtracted.
+struct Bell {
+    Vec<float> m, n;
+};
+CR_INLINE Bell bell32(Vec<float> t) {
+    using F = Format<float>;
+    static constexpr float poly[] = {2.159490395570174e-05f, -0.00026152117061428726f,
+                                     0.0026042666286230087f, -0.020833151414990425f,
+                                     0.1249999850988388f};
+    const Vec<float> n = fma(t * t, splat(-0.72134752044448170368f), splat(F::magic)) - F::magic;
+    const Vec<float> s = fma(n, splat(2 * F::ln2_low), square_plus(t, n * (2 * F::ln2_high)));
+    const Vec<float> square = s * s, linear = fma(s, splat(-0.5f), splat(1.0f));
+    return {fma(square, polynomial<float>(poly, s, square), linear), n};
 }
-CR_INLINE Normal<double> normal64(Vec<double> x) {
-    const Vec<double> bell = gauss(x, 0.5);
-    return {error_function(x * -0.70710678118654752440, bell).erfc * 0.5, bell};
+
+// Φ(−t) is e^(−t²/2) times a function that varies slowly: a quotient of polynomials with positive
+// coefficients. It is 0 in float32 from t = 14.2 on.
+CR_INLINE Normal<float> normal(Vec<float> x) {
+    static constexpr float above[] = {
+        0.004070562310516834f, 0.040337901562452316f, 0.18237890303134918f, 0.4371706247329712f,
+        0.5f};
+    static constexpr float below[] = {
+        0.010203259997069836f, 0.10111886262893677f, 0.4672044813632965f, 1.1989972591400146f,
+        1.672226071357727f, 1.0f};
+    constexpr float END = 15.0f;
+    const Vec<float> size = at_most(magnitude<float>(x), END);
+    Bell bell = bell32(size);
+    bell.m = size == END ? Vec<float>{} : bell.m;
+    const Vec<float> square = size * size;
+    const Vec<float> p = polynomial<float>(above, size, square);
+    const Vec<float> q = polynomial<float>(below, size, square);
+    const Vec<float> tail = scaled<float>(quotient<float>(bell.m * p, q), bell.n);
+    return {tail, scaled<float>(bell.m, bell.n)};
+}
+CR_INLINE Normal<double> normal(Vec<double> x) {
+    const Vec<double> size = magnitude<double>(x), bell = gauss(size, 0.5);
+    return {error_function(size * 0.70710678118654752440, bell).erfc * 0.5, bell};
 }
 
 CR_INLINE Vec<double> erf(Vec<double> x) { return erf64(x); }
-CR_INLINE Vec<float> erf(Vec<float> x) { return through_double<erf64>(x); }
-CR_INLINE Vec<double> normal_cdf(Vec<double> x) { return normal64(x).cdf; }
-CR_INLINE Vec<float> normal_cdf(Vec<float> x) { return normal32(x).cdf; }
-template <class T> CR_INLINE Vec<T> gelu(Vec<T> x) { return x * normal_cdf(x); }
+CR_INLINE Vec<float> erf(Vec<float> x) { return erf32(x); }
 
-// Φ(x) + x·φ(x), the slope of gelu.
-template <class T> CR_INLINE Vec<T> slope_from(Vec<T> x, const Normal<T>& n) {
-    return n.cdf + x * (n.bell * T(0.39894228040143267794));
+template <class T> CR_INLINE Vec<T> normal_cdf(Vec<T> x) {
+    const Vec<T> tail = normal(x).tail;
+    return x > T(0) ? T(1) - tail : tail;
 }
-CR_INLINE Vec<double> gelu_slope(Vec<double> x) { return slope_from<double>(x, normal64(x)); }
-CR_INLINE Vec<float> gelu_slope(Vec<float> x) { return slope_from<float>(x, normal32(x)); }
+template <class T> CR_INLINE Vec<T> gelu(Vec<T> x) { return x * normal_cdf<T>(x); }
+
+// Φ(x) + x·φ(x), the slope of gelu; the sum of those at x and −x is 1.
+template <class T> CR_INLINE Vec<T> gelu_slope(Vec<T> x) {
+    const Normal<T> n = normal(x);
+    const Vec<T> left = fma(magnitude<T>(x) * n.bell, splat(T(-0.39894228040143267794)), n.tail);
+    return x > T(0) ? T(1) - left : left;
+}
 
 }  // namespace cr::CR_ISA

@@ -17,7 +17,6 @@ template <> struct Format<float> {
     static constexpr float exp_low = -104.0f, exp_high = 89.0f, expm1_low = -18.0f;
     static constexpr float least_normal = 1.17549435e-38f, infinity = __builtin_inff();
     static constexpr float tanh_limit = 10.0f;
-    static constexpr int exp_terms = 5, log_terms = 4;
     // (eʳ − 1 − r)/r² on |r| ≤ ½·ln 2, highest power first; relative error of eʳ 1e-8.
     static constexpr float exp_poly[] = {0.0013926213466332443f, 0.0083632029715758550f,
                                          0.041666554437685939f, 0.16666576845993976f, 0.5f};
@@ -34,7 +33,6 @@ template <> struct Format<double> {
     static constexpr double exp_low = -746.0, exp_high = 710.0, expm1_low = -40.0;
     static constexpr double least_normal = 2.2250738585072014e-308, infinity = __builtin_inf();
     static constexpr double tanh_limit = 22.0;
-    static constexpr int exp_terms = 11, log_terms = 7;
     static constexpr double exp_poly[] = {
         2.0914717341716375952e-9, 2.5105259538448493419e-8, 2.7557273570102139673e-7,
         2.7557255297969644392e-6, 2.4801587325605322782e-5, 1.9841269874901259234e-4,
@@ -58,7 +56,13 @@ template <class T> CR_INLINE Vec<T> magnitude(Vec<T> v) {
 template <class T> CR_INLINE Vec<T> with_sign(Vec<T> v, Vec<T> sign) {
     using Int = typename Format<T>::Int;
     const Int top = Int(1) << (8 * sizeof(T) - 1);
+#if defined(__AVX512F__)  // a choice of bits, in one instruction
+    constexpr int CHOICE = 0xca;
+    return (Vec<T>)_mm512_ternarylogic_epi32((__m512i)int_splat<T>(top), (__m512i)sign, (__m512i)v,
+                                             CHOICE);
+#else
     return from_bits<T>((bits<T>(v) & ~top) | (bits<T>(sign) & top));
+#endif
 }
 
 // Sums and differences of bit patterns, which wrap around on overflow (as lanes with NaN may).
@@ -69,53 +73,90 @@ template <class T> CR_INLINE Mask<T> wrapping_difference(Mask<T> a, Mask<T> b) {
     return (Mask<T>)((Word<T>)a - (Word<T>)b);
 }
 
+// a/b within one unit in the last place, for b that is neither 0 nor subnormal nor infinite. A
+// division of 16 floats takes as long as 32 multiplications; here an estimate of 1/b with 14 bits is
+// followed by one step of Newton's method.
+template <class T> CR_INLINE Vec<T> quotient(Vec<T> a, Vec<T> b) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) {
+        const Vec<T> y = (Vec<T>)_mm512_rcp14_ps((__m512)b), q = a * y;
+        return fma(fma(-b, q, a), y, q);
+    }
+#endif
+    return a / b;
+}
+
 // 2ⁿ for n between the exponents of the smallest and the largest normal number.
 template <class T> CR_INLINE Vec<T> power_of_two(Mask<T> n) {
     const Mask<T> exponent = wrapping_sum<T>(n, int_splat<T>(Format<T>::bias));
     return from_bits<T>((Mask<T>)((Word<T>)exponent << Format<T>::digits));
 }
 
+// p·2ⁿ for an integer n, rounded once; large results are ∞ and small ones subnormal or 0.
+template <class T> CR_INLINE Vec<T> scaled(Vec<T> p, Vec<T> n) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_scalef_ps((__m512)p, (__m512)n);
+    else return (Vec<T>)_mm512_scalef_pd((__m512d)p, (__m512d)n);
+#else
+    const Mask<T> whole = __builtin_convertvector(n, Mask<T>), half = whole >> 1;
+    return p * power_of_two<T>(half) * power_of_two<T>(wrapping_difference<T>(whole, half));
+#endif
+}
+
 // x = n·ln 2 + r with |r| ≤ ½·ln 2: r is found in two steps, the first of them exact.
-template <class T> CR_INLINE Mask<T> reduce_exponent(Vec<T> x, Vec<T>& r) {
+template <class T> struct Reduced {
+    Vec<T> n, r;
+};
+template <class T> CR_INLINE Reduced<T> reduced(Vec<T> x) {
     using F = Format<T>;
-    const Vec<T> shifted = fma(x, splat(T(1.44269504088896340736)), splat(F::magic));
-    const Vec<T> n = shifted - F::magic;
-    r = fma(n, splat(-F::ln2_high), x);
-    r = fma(n, splat(-F::ln2_low), r);
-    return wrapping_difference<T>(bits<T>(shifted), bits<T>(splat(F::magic)));
+    const Vec<T> n = fma(x, splat(T(1.44269504088896340736)), splat(F::magic)) - F::magic;
+    const Vec<T> r = fma(n, splat(-F::ln2_high), x);
+    return {n, fma(n, splat(-F::ln2_low), r)};
+}
+
+// The polynomial with these coefficients, highest power first. Even and odd powers are added up
+// separately, since each addition waits for the one before: a processor has some 200 instructions
+// in flight, and the longer their chains, the fewer vectors those are.
+template <class T, int N>
+CR_INLINE Vec<T> polynomial(const T (&c)[N], Vec<T> x, Vec<T> square) {
+    Vec<T> a = splat(c[0]), b = splat(c[1]);
+#pragma GCC unroll 16
+    for (int i = 2; i < N; i += 2) a = fma(a, square, splat(c[i]));
+#pragma GCC unroll 16
+    for (int i = 3; i < N; i += 2) b = fma(b, square, splat(c[i]));
+    return N % 2 ? fma(b, x, a) : fma(a, x, b);
 }
 
 // eʳ − 1 for |r| ≤ ½·ln 2.
 template <class T> CR_INLINE Vec<T> small_expm1(Vec<T> r) {
-    using F = Format<T>;
-    Vec<T> p = splat(F::exp_poly[0]);
-#pragma GCC unroll 16
-    for (int i = 1; i < F::exp_terms; ++i) p = fma(p, r, splat(F::exp_poly[i]));
-    return fma(r * r, p, r);
+    const Vec<T> square = r * r;
+    return fma(square, polynomial<T>(Format<T>::exp_poly, r, square), r);
 }
 
 template <class T> CR_INLINE Vec<T> exp(Vec<T> x) {
     using F = Format<T>;
-    Vec<T> r, inside = x;
-    const Mask<T> nothing = x < F::exp_low;  // set to 0 directly, since underflow is slow
-    inside = nothing ? Vec<T>{} : inside;
-    inside = inside > F::exp_high ? splat(F::exp_high) : inside;
-    const Mask<T> n = reduce_exponent<T>(inside, r);
-    const Vec<T> p = small_expm1<T>(r) + T(1);
-    // Two factors, so that subnormal numbers and ∞ are correct.
-    const Mask<T> half = n >> 1;
-    const Vec<T> y = p * power_of_two<T>(half) * power_of_two<T>(wrapping_difference<T>(n, half));
+    const Mask<T> nothing = x < F::exp_low;  // directly 0, since underflow is slow
+    const Reduced<T> e = reduced<T>(nothing ? Vec<T>{} : at_most(x, F::exp_high));
+    const Vec<T> y = scaled<T>(small_expm1<T>(e.r) + T(1), e.n);
     return nothing ? Vec<T>{} : y;
+}
+
+// eˣ − 1 for x ≤ 0, or small enough that eˣ is finite.
+template <class T> CR_INLINE Vec<T> moderate_expm1(Vec<T> x) {
+    using F = Format<T>;
+    constexpr T origin = F::magic + T(F::bias);  // the last bits of a sum with it are n + bias
+    const Vec<T> shifted = fma(x, splat(T(1.44269504088896340736)), splat(origin));
+    const Vec<T> n = shifted - origin;
+    const Vec<T> r = fma(n, splat(-F::ln2_low), fma(n, splat(-F::ln2_high), x));
+    const Vec<T> scale = from_bits<T>((Mask<T>)((Word<T>)bits<T>(shifted) << F::digits));
+    return fma(small_expm1<T>(r), scale, scale - T(1));
 }
 
 template <class T> CR_INLINE Vec<T> expm1(Vec<T> x) {
     using F = Format<T>;
-    Vec<T> r, inside = x;
-    inside = inside < F::expm1_low ? splat(F::expm1_low) : inside;
-    inside = inside > F::exp_high ? splat(F::exp_high) : inside;
-    const Mask<T> n = reduce_exponent<T>(inside, r);
-    const Vec<T> scale = power_of_two<T>(wrapping_sum<T>(n, int_splat<T>(-1)));  // half of 2ⁿ, which may be too large itself
-    const Vec<T> y = (fma(scale, small_expm1<T>(r), scale - T(0.5))) * T(2);
+    const Reduced<T> e = reduced<T>(at_least(at_most(x, F::exp_high), F::expm1_low));
+    const Vec<T> half = scaled<T>(splat(T(0.5)), e.n);  // of 2ⁿ, which may be too large itself
+    const Vec<T> y = fma(half, small_expm1<T>(e.r), half - T(0.5)) * T(2);
     return x == T(0) ? x : y;
 }
 
@@ -135,9 +176,7 @@ template <class T> CR_INLINE Vec<T> log_corrected(Vec<T> u, Vec<T> c) {
     const Vec<T> n = __builtin_convertvector(e, Vec<T>);
     const Vec<T> f = m - T(1);
     const Vec<T> s = f / (f + T(2)), z = s * s, half_square = f * f * T(0.5);
-    Vec<T> p = splat(F::log_poly[0]);
-#pragma GCC unroll 8
-    for (int i = 1; i < F::log_terms; ++i) p = fma(p, z, splat(F::log_poly[i]));
+    const Vec<T> p = polynomial<T>(F::log_poly, z, z * z);
     const Vec<T> rest = fma(n, splat(F::ln2_low), c / u);
     const Vec<T> low = fma(s, fma(z, p, half_square), rest);
     Vec<T> y = fma(n, splat(F::ln2_high), f - (half_square - low));
@@ -158,15 +197,15 @@ template <class T> CR_INLINE Vec<T> log1p(Vec<T> x) {
 
 // tanh |x| = E/(E + 2) with E = e^2|x| − 1, which is also accurate near 0.
 template <class T> CR_INLINE Vec<T> tanh(Vec<T> x) {
-    Vec<T> size = magnitude<T>(x);
-    size = size > Format<T>::tanh_limit ? splat(Format<T>::tanh_limit) : size;
-    const Vec<T> e = expm1<T>(size + size);
-    return with_sign<T>(e / (e + T(2)), x);
+    const Vec<T> size = at_most(magnitude<T>(x), Format<T>::tanh_limit);
+    const Vec<T> e = moderate_expm1<T>(size + size);
+    return with_sign<T>(quotient<T>(e, e + T(2)), x);
 }
 
+// σ(x) = 1/(1 + e⁻ˣ), with e^−|x|, which is at most 1
 template <class T> CR_INLINE Vec<T> sigmoid(Vec<T> x) {
     const Vec<T> decay = exp<T>(-magnitude<T>(x));
-    return (x >= T(0) ? splat(T(1)) : decay) / (decay + T(1));
+    return quotient<T>(x < T(0) ? decay : splat(T(1)), decay + T(1));
 }
 
 template <class T> CR_INLINE Vec<T> softplus(Vec<T> x) {
