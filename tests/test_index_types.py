@@ -18,10 +18,24 @@ import chainrule
 PACKAGE = Path(chainrule.__file__).parent
 
 MADE = {
-    "arange", "argmax", "argmin", "argpartition", "argsort", "argwhere", "bincount", "diag_indices",
-    "digitize", "flatnonzero", "indices", "lexsort", "nonzero", "searchsorted", "tril_indices",
-    "triu_indices", "unravel_index",
-}  # fmt: skip
+    "arange",
+    "argmax",
+    "argmin",
+    "argpartition",
+    "argsort",
+    "argwhere",
+    "bincount",
+    "diag_indices",
+    "digitize",
+    "flatnonzero",
+    "indices",
+    "lexsort",
+    "nonzero",
+    "searchsorted",
+    "tril_indices",
+    "triu_indices",
+    "unravel_index",
+}
 """The functions of NumPy whose result has the index type."""
 TENSORS = {"Tensor", "constant", "from_numpy", "over_array", "wrap"}
 """What makes a tensor of an array."""

@@ -118,12 +118,16 @@ DRAWN = {
     "poisson of 3": (lambda g: cr.poisson(cr.full((N,), 3.0), g), "poisson", (3,)),
     "poisson of 30": (lambda g: cr.poisson(cr.full((N,), 30.0), g), "poisson", (30,)),
     "binomial of 9": (
-        lambda g: cr.binomial(cr.full((N,), 9.0), cr.tensor(0.7), g), "binom", (9, 0.7),
+        lambda g: cr.binomial(cr.full((N,), 9.0), cr.tensor(0.7), g),
+        "binom",
+        (9, 0.7),
     ),
     "binomial of 90": (
-        lambda g: cr.binomial(cr.full((N,), 90.0), cr.tensor(0.3), g), "binom", (90, 0.3),
+        lambda g: cr.binomial(cr.full((N,), 90.0), cr.tensor(0.3), g),
+        "binom",
+        (90, 0.3),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", DRAWN)

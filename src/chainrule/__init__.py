@@ -82,11 +82,11 @@ _LATER = {
     "sweep": "train", "to_jax": "formats.jax",
     "checkpoint": "transforms", "hessian": "transforms", "jacfwd": "transforms",
     "jacrev": "transforms", "jvp": "transforms", "vmap": "transforms",
-}  # fmt: skip
+}
 _PARTS = (
     "compiler", "data", "distributed", "distributions", "linalg", "models", "nn", "optim", "train",
     "transforms",
-)  # fmt: skip
+)
 _FORMATS = ("c", "onnx")
 
 

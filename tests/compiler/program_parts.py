@@ -1,6 +1,9 @@
 """The parts of which random programs are made: text in which {t} and {u} stand for tensors of shape
 (4, 6), {n} for a number, and {v} for a new value."""
 
+# Tables: several parts on a line.
+# fmt: off
+
 HEADER = """
 import collections, dataclasses, functools, itertools, random
 import numpy as np
@@ -87,21 +90,21 @@ OPTIMIZERS = (
     "AdamW([W, *NET.parameters()], 0.01, amsgrad=True)", "RMSprop([W, W2], 0.01, centered=True)",
     "Adagrad([{'params': [W]}, {'params': [W2], 'lr': 0.1}], 0.05)",
     "SGD([W, *MODEL.parameters()], 0.05, weight_decay=0.1)",
-)  # fmt: skip
+)
 ARGUMENTS = (
     "(X, Y)", "(X, Y)", "(X, Y)", "(X, X)", "(X, X.detach())", "(BUF, Y)", "(X, BUF)",
     "(STORE[:4], STORE[2:])", "(STORE[1:5], STORE[1:5])", "(X.T.contiguous().T, Y)",
     "(X, Y[:1].expand(4, 6))",
     "(X.clone().requires_grad_(), Y)", "(W[:4].detach(), Y)", "(X.reshape(-1).reshape(4, 6), X)",
     "(BUF, BUF.detach())", "(X.double(), Y.double())",
-)  # fmt: skip
+)
 
 NUMBERS = (
     "G", "CFG.k", "SLOTS.k", "OPTIONS.gain", "OBJ.k", "BOX['f']", "LIST[0]", "LIST[-1]",
     "len(LIST)", "float(len(SET))", "DEQUE[0]", "helper.k", "getattr(OBJ, 'late', 0.5)",
     "PARTS['one'].k", "PARTS['two'].offset", "PARTS['one']['a']", "READ()", "vars(OBJ)['k']",
     "NET.scale", "sum(LIST)", "float(ARR[0])", "(2.0 if 'b' in SET else 0.5)", "max(BOX.values())",
-)  # fmt: skip
+)
 UNARY = (
     "{t}.relu()", "{t}.sigmoid()", "{t}.tanh()", "-{t}", "{t}.abs()", "{t}.clamp(-1.0, 1.0).exp()",
     "F.gelu({t})", "F.softplus({t})", "F.leaky_relu({t}, 0.1)", "{t} * {t}", "{t}.sin()",
@@ -115,12 +118,12 @@ UNARY = (
     "cr.checkpoint(helper, {t})", "{t} @ W2.T", "F.linear({t}, W, W2[0])", "{t}.sort(1)[0]",
     "cr.vmap(lambda r: r * {n} - r.sum())({t})", "F.normalize({t}, dim=1)", "{t}.detach()",
     "{t}.clone()", "F.elu({t})", "{t}.masked_fill({t} > {n}, 0.5)", "{t}.round()", "{t}.log1p()",
-)  # fmt: skip
+)
 BINARY = (
     "{t} + {u}", "{t} - {u}", "{t} * {u}", "cr.maximum({t}, {u})", "{t} + {n}", "{n} * {t}",
     "{t} / {n}", "{t} + {u}[0]", "{t} * {u}[:, :1]", "cr.where({t} > {u}, {t}, {u})", "{t} + BUF",
     "{t} * COUNT", "{t} + {u}.T.T",
-)  # fmt: skip
+)
 REDUCED = (
     "{t}.sum()", "{t}.mean(1, keepdim=True)", "{t}.relu().sum(0)", "{t}.amax()", "{t}.var()",
     "{t}.relu().mean()", "{t}[0].sum()", "{t}.max(1, keepdim=True)[0]", "{t}.reshape(-1)[3]",
@@ -136,7 +139,7 @@ REDUCED = (
     "{t}.unbind()[1]", "{t}.gather(1, cr.tensor([[0], [5], [2], [2]]))", "{t}.diagonal().sum()",
     "F.cross_entropy({t}, cr.tensor([0, 1, 2, 5]))", "F.mse_loss({t}, {u} + 0 * {t})",
     "{t}.select(1, 2).mean()", "{t}.view(2, 12)[1, :6]", "{t}.float().sum()",
-)  # fmt: skip
+)
 WRITES = (
     "{t}.add_({n})", "{t}.mul_({u})", "{t}[0] = {n}", "{t}[1, 2:4] = {u}[0, :2]", "{t} += {u}",
     "{t} *= {n}", "{t}[0].add_(1.0)", "{t}[0][1] = 5.0", "{t}.T[1].zero_()",
@@ -149,13 +152,13 @@ WRITES = (
     "[row.mul_({n}) for row in {t}]", "{t}.permute(1, 0)[2:4].sub_({n})", "{t}[-1].copy_({t}[0])",
     "{t}.T.reshape(-1)[0] = 9.0", "{t}.expand_as({t}).neg_()",
     "{t}[[True, False, True, False]] += 1",
-)  # fmt: skip
+)
 EFFECTS = (
     "LIST.append(1.0)", "BOX['n'] = BOX.get('n', 0) + 1",
     "OBJ.count = getattr(OBJ, 'count', 0) + 1", "{t}.add_(random.random())",
     "{t}.mul_(next(STREAM))", "{t}.add_(float(np.random.normal()))",
     "{t}.add_(float(RNG.normal()))", "OBJ.kept = {t} * 2", "SET.add(len(SET))",
-)  # fmt: skip
+)
 STATE = (
     "BUF.add_({t}.detach())", "BUF[2] = {t}.detach()[0]", "COUNT.add_(1)", "ROW.mul_({n})",
     "NET.b = NET.b * 0.5 + {t}.detach()[0]", "NET.b += 1", "FLAT[:6].copy_({t}.detach()[3])",
@@ -164,7 +167,7 @@ STATE = (
     "W.data.mul_(0.99)", "W.data[0].add_({t}.detach()[0])", "STORE[:4] = {t}.detach()",
     "STORE.copy_(W.detach())", "W2.data = W2.data * 0.9", "BUF.normal_()", "KEPT.add_(1.0)",
     "W.grad.mul_(0.5)", "W.grad = None", "W2.grad.zero_()", "STORE.data.uniform_(generator=GEN)",
-)  # fmt: skip
+)
 CHANGES = (
     "G = {v}", "CFG.k = {v}", "CFG.flag = not CFG.flag", "SLOTS.k = {v}", "OPTIONS.gain = {v}",
     "OPTIONS.steps = 3", "OBJ.k = {v}", "OBJ.late = {v}", "BOX['f'] = {v}", "BOX['g'] = {v}",
@@ -185,12 +188,12 @@ CHANGES = (
     "NET.register_forward_hook(lambda m, a, o: o * {v})",
     "W.register_hook(lambda g: g * {v})", "nested = helper", "KEPT = STORE[2:4]",
     "G = int(2 * {v})",  "NET.fc.weight.requires_grad_(False)", "COUNT.fill_({v})", "pass",
-)  # fmt: skip
+)
 TESTS = (
     "CFG.flag", "G > 1", "'b' in SET", "hasattr(OBJ, 'late')", "len(LIST) > 2", "MODEL.training",
     "OPTIONS.steps == 2", "isinstance(PARTS['one'], Deep)", "W.grad is None", "x is y",
     "W2.requires_grad", "x.shape == y.shape", "OBJ.__dict__.get('late')", "callable(nested)",
-)  # fmt: skip
+)
 LOOPS = (
     ("for layer in LAYERS:", "layer({0})"),
     ("for _ in range(OPTIONS.steps):", "{0}.tanh()"),
@@ -211,8 +214,8 @@ TRAINING = (
     ["({0} @ W).sum().backward()", "optim.clip_grad_value_([W], 0.1)"],
     ["g, = cr.gradients(({0} @ W).sin().sum(), [W])", "with cr.no_grad(): W.add_(g, alpha=-0.01)"],
     ["with cr.no_grad():", "    BUF.copy_(({0} @ W)[:4])"],
-)  # fmt: skip
+)
 RESULTS = (
     "{0}.detach().clone(), {1}.detach().clone()", "{0}, {1}", "{0}, {0}", "{0}[0], {1}.detach()",
     "{0}.T, BUF", "[{0}, {1}[1:]]", "{0}.detach(), STORE[1]", "{0}.sum(), W", "{0}.data, x",
-)  # fmt: skip
+)

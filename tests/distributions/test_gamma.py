@@ -83,9 +83,11 @@ def test_gradients_of_means_of_samples():
         yield lambda: Gamma(a, b), (a, b), lambda x: x, lambda d: d.mean
         yield lambda: Beta(a, b), (a, b), lambda x: x**2, lambda d: d.variance + d.mean**2
         yield (
-            lambda: Dirichlet(c), (c,), lambda x: x[..., 0] ** 2,
+            lambda: Dirichlet(c),
+            (c,),
+            lambda x: x[..., 0] ** 2,
             lambda d: (d.variance + d.mean**2)[0],
-        )  # fmt: skip
+        )
 
     for make, parameters, function, moment in rows():
         exact = cr.gradients([moment(make())], parameters)

@@ -135,12 +135,14 @@ CONSTRAINTS = {
     "symmetric": (lambda c: c.symmetric, [[[1.0, 2.0], [2.0, 1.0]], [[1.0, 2.0], [0.0, 1.0]]]),
     "square": (lambda c: c.square, [[[1.0, 2.0], [2.0, 1.0]]]),
     "positive_definite": (
-        lambda c: c.positive_definite, [[[2.0, 1.0], [1.0, 2.0]], [[1.0, 2.0], [2.0, 1.0]]],
+        lambda c: c.positive_definite,
+        [[[2.0, 1.0], [1.0, 2.0]], [[1.0, 2.0], [2.0, 1.0]]],
     ),
     "positive_semidefinite": (
-        lambda c: c.positive_semidefinite, [[[1.0, 1.0], [1.0, 1.0]], [[1.0, 2.0], [2.0, 1.0]]],
+        lambda c: c.positive_semidefinite,
+        [[[1.0, 1.0], [1.0, 1.0]], [[1.0, 2.0], [2.0, 1.0]]],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CONSTRAINTS)
@@ -157,10 +159,20 @@ def test_constraints(name):
 @pytest.mark.parametrize(
     "name",
     [
-        "real", "positive", "greater_than", "less_than", "interval", "unit_interval", "simplex",
-        "lower_cholesky", "real_vector", "independent", "positive_definite", "stack",
+        "real",
+        "positive",
+        "greater_than",
+        "less_than",
+        "interval",
+        "unit_interval",
+        "simplex",
+        "lower_cholesky",
+        "real_vector",
+        "independent",
+        "positive_definite",
+        "stack",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("registry", ["biject_to", "transform_to"])
 def test_transforms_to_constraints(name, registry):
     if registry == "biject_to" and name in ("lower_cholesky", "positive_definite"):

@@ -34,11 +34,17 @@ Seed = tuple[onnx.ModelProto, list[Any]]
 def seeds() -> Iterator[Seed]:
     """Models in which many kinds of nodes stand."""
     weights = {
-        "w": np.ones((4, 3, 3, 3), np.float32), "shape": np.array([0, -1]),
-        "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "scales": np.array([1, 1, 2, 2], np.float32),
-        "m": np.ones((4, 2), np.float32), "count": np.array(3), "yes": np.array(True),
-        "wide": np.array([2, 3]), "q": np.ones((2, 2), np.int8), "s": np.array(0.5, np.float32),
-    }  # fmt: skip
+        "w": np.ones((4, 3, 3, 3), np.float32),
+        "shape": np.array([0, -1]),
+        "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
+        "scales": np.array([1, 1, 2, 2], np.float32),
+        "m": np.ones((4, 2), np.float32),
+        "count": np.array(3),
+        "yes": np.array(True),
+        "wide": np.array([2, 3]),
+        "q": np.ones((2, 2), np.int8),
+        "s": np.array(0.5, np.float32),
+    }
     step = helper.make_graph(
         [
             helper.make_node("Add", ["h", "h"], ["h_next"]),
@@ -85,10 +91,13 @@ def seeds() -> Iterator[Seed]:
             make("Gather", ["s2", "at"], ["got"], axis=0),
             make("Einsum", ["s2", "s2"], ["y"], equation="ij,kj->ik"),
         ],
-        {"W": np.ones((1, 8, 3), np.float32), "R": np.ones((1, 8, 2), np.float32),
-         "one": np.array([1])},
+        {
+            "W": np.ones((1, 8, 3), np.float32),
+            "R": np.ones((1, 8, 2), np.float32),
+            "one": np.array([1]),
+        },
         [5, 2, 3],
-    )  # fmt: skip
+    )
 
 
 def cases() -> Iterator[Seed]:

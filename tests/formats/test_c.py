@@ -57,9 +57,18 @@ def convolutions() -> nn.Module:
 
 def activations() -> nn.Module:
     return nn.Sequential(
-        nn.GELU(), nn.SiLU(), nn.ELU(), nn.Softplus(), nn.LayerNorm(8), nn.Hardswish(), nn.Mish(),
-        nn.GELU("tanh"), nn.LeakyReLU(), nn.Tanh(), nn.LogSoftmax(-1),
-    )  # fmt: skip
+        nn.GELU(),
+        nn.SiLU(),
+        nn.ELU(),
+        nn.Softplus(),
+        nn.LayerNorm(8),
+        nn.Hardswish(),
+        nn.Mish(),
+        nn.GELU("tanh"),
+        nn.LeakyReLU(),
+        nn.Tanh(),
+        nn.LogSoftmax(-1),
+    )
 
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], Any]] = {
@@ -151,9 +160,14 @@ class LastLSTM(nn.Module):
 
 def small_cnn() -> nn.Module:
     return nn.Sequential(
-        nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(),
-        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(64, 10),
-    )  # fmt: skip
+        nn.Unflatten(1, (1, 8, 8)),
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(64, 10),
+    )
 
 
 STEPS: dict[str, tuple[Callable[[], nn.Module], Callable[[Any], optim.Optimizer]]] = {

@@ -41,11 +41,19 @@ def residual() -> Any:
         make("Gemm", ["flat", "fc.weight", "fc.bias"], ["y"], transB=1),
     ]
     weights = {
-        "conv.weight": normal(3, 3, 3, 3), "g": normal(3), "b": normal(3), "mean": normal(3),
-        "var": normal(3) ** 2 + 1, "low": np.float32(0).reshape(()),
-        "high": np.float32(6).reshape(()), "zero": np.array(0), "first": ints(0),
-        "rest": ints(-1), "fc.weight": normal(4, 27), "fc.bias": normal(4),
-    }  # fmt: skip
+        "conv.weight": normal(3, 3, 3, 3),
+        "g": normal(3),
+        "b": normal(3),
+        "mean": normal(3),
+        "var": normal(3) ** 2 + 1,
+        "low": np.float32(0).reshape(()),
+        "high": np.float32(6).reshape(()),
+        "zero": np.array(0),
+        "first": ints(0),
+        "rest": ints(-1),
+        "fc.weight": normal(4, 27),
+        "fc.bias": normal(4),
+    }
     return nodes, weights, ["batch", 3, 5, 5], normal(2, 3, 5, 5)
 
 
@@ -58,44 +66,73 @@ def lstm(direction: str) -> Any:
         make("Slice", ["s", "one", "two"], ["n"]),
         make("Concat", ["count", "n", "width"], ["of_state"], axis=0),
         make("ConstantOfShape", ["of_state"], ["zeros"]),
-        make("LSTM", ["t", "W", "R", "B", "", "zeros", "zeros"], ["h", "", "c"], hidden_size=4,
-             direction=direction),
+        make(
+            "LSTM",
+            ["t", "W", "R", "B", "", "zeros", "zeros"],
+            ["h", "", "c"],
+            hidden_size=4,
+            direction=direction,
+        ),
         make("Transpose", ["h"], ["back"], perm=[2, 0, 1, 3]),
         make("Reshape", ["back", "joined"], ["y"]),
-    ]  # fmt: skip
+    ]
     weights = {
-        "W": normal(count, 16, 3), "R": normal(count, 16, 4), "B": normal(count, 32),
-        "one": ints(1), "two": ints(2), "count": ints(count), "width": ints(4),
+        "W": normal(count, 16, 3),
+        "R": normal(count, 16, 4),
+        "B": normal(count, 32),
+        "one": ints(1),
+        "two": ints(2),
+        "count": ints(count),
+        "width": ints(4),
         "joined": ints(0, 0, -1),
-    }  # fmt: skip
+    }
     return nodes, weights, ["batch", 5, 3], normal(2, 5, 3)
 
 
 def gru(linear_before_reset: int) -> Any:
     nodes = [
-        make("GRU", ["x", "W", "R", "B", "lengths"], ["h", "last"], hidden_size=4,
-             linear_before_reset=linear_before_reset, direction="reverse"),
+        make(
+            "GRU",
+            ["x", "W", "R", "B", "lengths"],
+            ["h", "last"],
+            hidden_size=4,
+            linear_before_reset=linear_before_reset,
+            direction="reverse",
+        ),
         make("Squeeze", ["h", "one"], ["y"]),
-    ]  # fmt: skip
+    ]
     weights = {
-        "W": normal(1, 12, 3), "R": normal(1, 12, 4), "B": normal(1, 24), "one": ints(1),
+        "W": normal(1, 12, 3),
+        "R": normal(1, 12, 4),
+        "B": normal(1, 24),
+        "one": ints(1),
         "lengths": np.array([5, 3], np.int32),
-    }  # fmt: skip
+    }
     return nodes, weights, [5, 2, 3], normal(5, 2, 3)
 
 
 def activations() -> Any:
     """Numbers of activations are taken in turn by those that have some; clipped; peepholes."""
     nodes = [
-        make("LSTM", ["x", "W", "R", "B", "", "", "", "P"], ["h"], hidden_size=4, clip=0.7,
-             direction="bidirectional", activation_alpha=[0.3, 0.05, 0.25],
-             activation_beta=[0.4, 0.6],
-             activations=["HardSigmoid", "Tanh", "LeakyRelu", "HardSigmoid", "Softsign", "Tanh"]),
+        make(
+            "LSTM",
+            ["x", "W", "R", "B", "", "", "", "P"],
+            ["h"],
+            hidden_size=4,
+            clip=0.7,
+            direction="bidirectional",
+            activation_alpha=[0.3, 0.05, 0.25],
+            activation_beta=[0.4, 0.6],
+            activations=["HardSigmoid", "Tanh", "LeakyRelu", "HardSigmoid", "Softsign", "Tanh"],
+        ),
         make("Identity", ["h"], ["y"]),
-    ]  # fmt: skip
+    ]
     weights = {
-        "W": normal(2, 16, 3), "R": normal(2, 16, 4), "B": normal(2, 32), "P": normal(2, 12),
-    }  # fmt: skip
+        "W": normal(2, 16, 3),
+        "R": normal(2, 16, 4),
+        "B": normal(2, 32),
+        "P": normal(2, 12),
+    }
     return nodes, weights, [5, 2, 3], normal(5, 2, 3)
 
 
@@ -126,14 +163,20 @@ def attention() -> Any:
         make("Mul", ["n", "e1"], ["ne"]),
         make("Mul", ["ne", "half"], ["y"]),
     ]
-    weights = {f"{name}.{kind}": normal(*shape) for name in "qkv"
-               for kind, shape in (("weight", (8, 8)), ("bias", (8,)))}  # fmt: skip
+    weights = {
+        f"{name}.{kind}": normal(*shape)
+        for name in "qkv"
+        for kind, shape in (("weight", (8, 8)), ("bias", (8,)))
+    }
     numbers = {"root": 2.0, "root2": 2**0.5, "unit": 1.0, "half": 0.5, "hidden": -1e9}
     weights |= {name: np.array(value, np.float32) for name, value in numbers.items()}
     weights |= {
-        "heads": ints(0, 0, 2, 4), "whole": ints(0, 0, 8), "g": normal(8), "b": normal(8),
+        "heads": ints(0, 0, 2, 4),
+        "whole": ints(0, 0, 8),
+        "g": normal(8),
+        "b": normal(8),
         "seen": np.tri(5, dtype=np.bool_),
-    }  # fmt: skip
+    }
     return nodes, weights, ["batch", 5, 8], normal(3, 5, 8)
 
 
@@ -147,20 +190,35 @@ def quantized() -> Any:
         make("Relu", ["c"], ["y"]),
     ]
     weights = {
-        "xs": np.array(0.02, np.float32), "xz": np.array(120, np.uint8),
+        "xs": np.array(0.02, np.float32),
+        "xz": np.array(120, np.uint8),
         "wq": RNG.integers(-128, 128, (4, 3, 3, 3)).astype(np.int8),
-        "ws": np.abs(normal(4)) / 100 + 1e-3, "wz": np.zeros(4, np.int8), "bias": normal(4),
-    }  # fmt: skip
+        "ws": np.abs(normal(4)) / 100 + 1e-3,
+        "wz": np.zeros(4, np.int8),
+        "bias": normal(4),
+    }
     return nodes, weights, ["batch", 3, 6, 6], normal(2, 3, 6, 6)
 
 
 def resized(mode: str, coordinates: str) -> Any:
     nodes = [
-        make("Resize", ["x", "", "scales"], ["r"], mode=mode, nearest_mode="floor",
-             coordinate_transformation_mode=coordinates),
-        make("ConvTranspose", ["r", "w"], ["y"], strides=[2, 2], pads=[1, 0, 0, 1],
-             output_padding=[1, 0]),
-    ]  # fmt: skip
+        make(
+            "Resize",
+            ["x", "", "scales"],
+            ["r"],
+            mode=mode,
+            nearest_mode="floor",
+            coordinate_transformation_mode=coordinates,
+        ),
+        make(
+            "ConvTranspose",
+            ["r", "w"],
+            ["y"],
+            strides=[2, 2],
+            pads=[1, 0, 0, 1],
+            output_padding=[1, 0],
+        ),
+    ]
     weights = {"scales": np.array([1, 1, 2, 1.5], np.float32), "w": normal(2, 3, 3, 2)}
     return nodes, weights, ["batch", 2, 4, 6], normal(2, 2, 4, 6)
 
@@ -237,13 +295,22 @@ OLD: list[tuple[Any, ...]] = [
     (11, make("Resize", ["x", "b", "scales"], ["y"], mode="linear"), SCALES | {"b": normal(0)}),
     (8, make("Expand", ["x", "shape"], ["y"]), {"shape": ints(2, 1, 1, 1)}),
     (7, make("PRelu", ["x", "slope"], ["y"]), {"slope": normal(3, 1, 1)}),
-    (7, make("Gemm", ["m", "m", "b"], ["y"], transB=1, alpha=0.5, beta=2.0),
-     {"m": normal(3, 3), "b": normal(3)}),
-    (10, make("Slice", ["x", "one", "far", "last", "two"], ["y"]),
-     {"one": ints(-1), "far": ints(-99), "last": ints(3), "two": ints(-2)}),
-    (9, make("Scatter", ["x", "at", "u"], ["y"], axis=1),
-     {"at": np.full((1, 1, 4, 6), 2), "u": normal(1, 1, 4, 6)}),
-]  # fmt: skip
+    (
+        7,
+        make("Gemm", ["m", "m", "b"], ["y"], transB=1, alpha=0.5, beta=2.0),
+        {"m": normal(3, 3), "b": normal(3)},
+    ),
+    (
+        10,
+        make("Slice", ["x", "one", "far", "last", "two"], ["y"]),
+        {"one": ints(-1), "far": ints(-99), "last": ints(3), "two": ints(-2)},
+    ),
+    (
+        9,
+        make("Scatter", ["x", "at", "u"], ["y"], axis=1),
+        {"at": np.full((1, 1, 4, 6), 2), "u": normal(1, 1, 4, 6)},
+    ),
+]
 
 
 @pytest.mark.parametrize("row", OLD, ids=lambda row: f"{row[1].op_type} {row[0]}")

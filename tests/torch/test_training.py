@@ -97,9 +97,12 @@ def gpt(t, nn):
 def resnet20(t, nn):
     def twice(before, after, stride):
         return nn.Sequential(
-            nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU(),
-            nn.Conv2d(after, after, 3, 1, 1, bias=False), nn.BatchNorm2d(after),
-        )  # fmt: skip
+            nn.Conv2d(before, after, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+            nn.Conv2d(after, after, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(after),
+        )
 
     class Block(nn.Module):
         def __init__(self, before, after):
@@ -115,10 +118,14 @@ def resnet20(t, nn):
 
     widths = [16] * 4 + [32] * 3 + [64] * 3
     model = nn.Sequential(
-        nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.Conv2d(3, 16, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
         *[Block(a, b) for a, b in itertools.pairwise(widths)],
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10),
-    )  # fmt: skip
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(64, 10),
+    )
     sgd = t.optim.SGD(model.parameters(), lr=0.02, momentum=0.9, weight_decay=1e-4)
     return model, t.randn(4, 3, 8, 8), t.randint(0, 10, (4,)), sgd
 

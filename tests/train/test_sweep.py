@@ -211,8 +211,9 @@ def test_cross_validation_trains_on_all_parts_but_one():
         trainer, data = build(lr, 4, 0)
         fit = trainer.fit
         trainer.fit = lambda train, valid, *a, **k: (
-            seen.append((len(train), len(valid))), fit(train, valid, *a, **k)
-        )[1]  # fmt: skip
+            seen.append((len(train), len(valid))),
+            fit(train, valid, *a, **k),
+        )[1]
         return trainer, data.arrays
 
     found = cr.sweep(pairs, {"lr": [0.1]}, folds=5, epochs=1)

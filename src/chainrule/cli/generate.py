@@ -21,8 +21,13 @@ from chainrule.cli.group import POSITIVE, Finite, debug_option, open_run
 @click.option(
     "--top-k", type=POSITIVE, help="Choose among the K likeliest tokens only. [default: among all]"
 )
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True,
-              help="The start of the random numbers.")  # fmt: skip
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="The start of the random numbers.",
+)
 @debug_option
 def generate(
     run: str, prompt: str, length: int, temperature: float, top_k: int | None, seed: int

@@ -18,15 +18,38 @@ from chainrule.primitive import DType, Primitive
 
 BOOL = np.dtype("bool")
 TESTS = {
-    np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal, np.isnan,
-    np.isinf, np.isfinite, np.signbit, np.logical_and, np.logical_or, np.logical_xor,
+    np.equal,
+    np.not_equal,
+    np.less,
+    np.less_equal,
+    np.greater,
+    np.greater_equal,
+    np.isnan,
+    np.isinf,
+    np.isfinite,
+    np.signbit,
+    np.logical_and,
+    np.logical_or,
+    np.logical_xor,
     np.logical_not,
-}  # fmt: skip
+}
 """Functions whose results are truth values."""
 OF_INTEGERS = {
-    np.add, np.subtract, np.multiply, np.negative, np.positive, np.maximum, np.minimum, np.sign,
-    np.square, np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert, *TESTS,
-}  # fmt: skip
+    np.add,
+    np.subtract,
+    np.multiply,
+    np.negative,
+    np.positive,
+    np.maximum,
+    np.minimum,
+    np.sign,
+    np.square,
+    np.bitwise_and,
+    np.bitwise_or,
+    np.bitwise_xor,
+    np.invert,
+    *TESTS,
+}
 """Functions that a format may translate for integers, too."""
 
 Function = Any
@@ -135,9 +158,12 @@ def _clip(x: Any, low: Any, high: Any, **_: Any) -> Any:
 
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    np.where: _where, np.clip: _clip, np.round: np.rint, np.copy: lambda x: x,
+    np.where: _where,
+    np.clip: _clip,
+    np.round: np.rint,
+    np.copy: lambda x: x,
     np.iscomplexobj: lambda x: False,
-}  # fmt: skip
+}
 
 
 class _Machine:

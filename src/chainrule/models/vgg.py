@@ -13,7 +13,7 @@ _STAGES = {
     13: (2, 2, 2, 2, 2),
     16: (2, 2, 3, 3, 3),
     19: (2, 2, 4, 4, 4),
-}  # fmt: skip
+}
 """How many convolutions the five stages have, by the number of layers with weights."""
 
 

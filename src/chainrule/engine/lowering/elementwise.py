@@ -24,27 +24,60 @@ from chainrule.kinds import Elementwise
 from chainrule.primitive import DType, Primitive
 
 ARITHMETIC = {
-    np.add: "add", np.subtract: "sub", np.multiply: "mul", np.divide: "div",
-    np.maximum: "maximum", np.minimum: "minimum", np.negative: "neg", np.absolute: "abs",
-    np.sign: "sign", np.square: "square", np.floor: "floor", np.ceil: "ceil", np.rint: "round",
-    np.trunc: "trunc", np.exp: "exp", np.expm1: "expm1", np.log: "log", np.log1p: "log1p",
-    np.sqrt: "sqrt", np.tanh: "tanh", np.sin: "sin", np.cos: "cos", np.positive: "copy",
-}  # fmt: skip
+    np.add: "add",
+    np.subtract: "sub",
+    np.multiply: "mul",
+    np.divide: "div",
+    np.maximum: "maximum",
+    np.minimum: "minimum",
+    np.negative: "neg",
+    np.absolute: "abs",
+    np.sign: "sign",
+    np.square: "square",
+    np.floor: "floor",
+    np.ceil: "ceil",
+    np.rint: "round",
+    np.trunc: "trunc",
+    np.exp: "exp",
+    np.expm1: "expm1",
+    np.log: "log",
+    np.log1p: "log1p",
+    np.sqrt: "sqrt",
+    np.tanh: "tanh",
+    np.sin: "sin",
+    np.cos: "cos",
+    np.positive: "copy",
+}
 COMPARISON = {
-    np.equal: "eq", np.not_equal: "ne", np.less: "lt", np.less_equal: "le", np.greater: "gt",
-    np.greater_equal: "ge", np.isnan: "isnan", np.isinf: "isinf", np.isfinite: "isfinite",
-}  # fmt: skip
+    np.equal: "eq",
+    np.not_equal: "ne",
+    np.less: "lt",
+    np.less_equal: "le",
+    np.greater: "gt",
+    np.greater_equal: "ge",
+    np.isnan: "isnan",
+    np.isinf: "isinf",
+    np.isfinite: "isfinite",
+}
 LOGIC = {
-    np.bitwise_and: "bitwise_and", np.logical_and: "bitwise_and", np.bitwise_or: "bitwise_or",
-    np.logical_or: "bitwise_or", np.bitwise_xor: "bitwise_xor", np.invert: "bitwise_not",
+    np.bitwise_and: "bitwise_and",
+    np.logical_and: "bitwise_and",
+    np.bitwise_or: "bitwise_or",
+    np.logical_or: "bitwise_or",
+    np.bitwise_xor: "bitwise_xor",
+    np.invert: "bitwise_not",
     np.logical_not: "bitwise_not",
-}  # fmt: skip
+}
 """The ops of the machine for NumPy's functions (cpp/kernels/fused_ops.h)."""
 
 OF_TRUTHS: dict[str, Callable[[Any, Any], Any]] = {
-    "eq": lambda a, b: ~(a ^ b), "ne": lambda a, b: a ^ b, "lt": lambda a, b: ~a & b,
-    "le": lambda a, b: ~a | b, "gt": lambda a, b: a & ~b, "ge": lambda a, b: a | ~b,
-}  # fmt: skip
+    "eq": lambda a, b: ~(a ^ b),
+    "ne": lambda a, b: a ^ b,
+    "lt": lambda a, b: ~a & b,
+    "le": lambda a, b: ~a | b,
+    "gt": lambda a, b: a & ~b,
+    "ge": lambda a, b: a | ~b,
+}
 """Comparisons of booleans, with False < True."""
 
 

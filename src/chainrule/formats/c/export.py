@@ -24,7 +24,7 @@ from chainrule.formats.c.writer import Writer, c_type
 from chainrule.formats.decompose import decomposed
 from chainrule.formats.folding import fold_affine
 from chainrule.graph import Equation, Graph, Value
-from chainrule.primitive import Array, Spec
+from chainrule.primitive import Array, DType, Spec
 from chainrule.settings import use
 from chainrule.tensor import Tensor
 from chainrule.train.io.atomic import write_atomic
@@ -237,19 +237,9 @@ def _main(
     write, n = Writer(), len(examples)
     write.line("#ifndef CHAINRULE_NO_MAIN")
     for i, value in enumerate(program.arguments):
-        stacked = np.stack([arrays[i] for arrays in examples])
-        size = max(stacked[0].size, 1)
-        write.array(
-            f"static const {c_type(value.dtype)} example{i}[{n}][{size}]",
-            stacked.reshape(n, -1), value.dtype, rows=True,
-        )  # fmt: skip
+        _stored(write, f"example{i}", value.dtype, [arrays[i] for arrays in examples])
     for i, value in enumerate(program.results):
-        stacked = np.stack([results[i] for results in expected])
-        size = max(stacked[0].size, 1)
-        write.array(
-            f"static const {c_type(value.dtype)} expected{i}[{n}][{size}]",
-            stacked.reshape(n, -1), value.dtype, rows=True,
-        )  # fmt: skip
+        _stored(write, f"expected{i}", value.dtype, [results[i] for results in expected])
     write.line()
     with write.block("int main(void)"):
         write.line("double error = 0, largest = 0;")
@@ -271,6 +261,15 @@ def _main(
         write.line("return error <= 1e-4 * (largest > 1 ? largest : 1) ? 0 : 1;")
     write.line("#endif")
     return write.lines
+
+
+def _stored(write: Writer, name: str, dtype: DType, arrays: Sequence[Array]) -> None:
+    """A constant with a row of numbers for each example."""
+    rows = np.stack(arrays).reshape(len(arrays), -1)
+    size = max(rows.shape[1], 1)
+    write.array(
+        f"static const {c_type(dtype)} {name}[{len(arrays)}][{size}]", rows, dtype, rows=True
+    )
 
 
 def _about(program: Program, model: Any) -> list[str]:

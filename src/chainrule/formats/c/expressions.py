@@ -16,41 +16,63 @@ from chainrule.formats.symbols import BOOL, CAST, WHERE, Symbol
 from chainrule.primitive import Primitive
 
 OPERATORS = {
-    np.add: "{0} + {1}", np.subtract: "{0} - {1}", np.multiply: "{0} * {1}",
-    np.divide: "{0} / {1}", np.negative: "-{0}", np.positive: "{0}", np.square: "{0} * {0}",
-    np.reciprocal: "1.0 / {0}", np.sign: "{0} != {0} ? {0} : ({0} > 0) - ({0} < 0)",
+    np.add: "{0} + {1}",
+    np.subtract: "{0} - {1}",
+    np.multiply: "{0} * {1}",
+    np.divide: "{0} / {1}",
+    np.negative: "-{0}",
+    np.positive: "{0}",
+    np.square: "{0} * {0}",
+    np.reciprocal: "1.0 / {0}",
+    np.sign: "{0} != {0} ? {0} : ({0} > 0) - ({0} < 0)",
     np.maximum: "{0} != {0} || {0} > {1} ? {0} : {1}",
-    np.minimum: "{0} != {0} || {0} < {1} ? {0} : {1}", WHERE: "{0} ? {1} : {2}",
-    np.equal: "{0} == {1}", np.not_equal: "{0} != {1}", np.less: "{0} < {1}",
-    np.less_equal: "{0} <= {1}", np.greater: "{0} > {1}", np.greater_equal: "{0} >= {1}",
-    np.bitwise_and: "{0} & {1}", np.bitwise_or: "{0} | {1}", np.bitwise_xor: "{0} ^ {1}",
-    np.logical_and: "{0} && {1}", np.logical_or: "{0} || {1}", np.logical_not: "!{0}",
-    np.isnan: "isnan({0})", np.isinf: "isinf({0})", np.isfinite: "isfinite({0})",
+    np.minimum: "{0} != {0} || {0} < {1} ? {0} : {1}",
+    WHERE: "{0} ? {1} : {2}",
+    np.equal: "{0} == {1}",
+    np.not_equal: "{0} != {1}",
+    np.less: "{0} < {1}",
+    np.less_equal: "{0} <= {1}",
+    np.greater: "{0} > {1}",
+    np.greater_equal: "{0} >= {1}",
+    np.bitwise_and: "{0} & {1}",
+    np.bitwise_or: "{0} | {1}",
+    np.bitwise_xor: "{0} ^ {1}",
+    np.logical_and: "{0} && {1}",
+    np.logical_or: "{0} || {1}",
+    np.logical_not: "!{0}",
+    np.isnan: "isnan({0})",
+    np.isinf: "isinf({0})",
+    np.isfinite: "isfinite({0})",
     np.signbit: "signbit({0}) != 0",
-}  # fmt: skip
+}
 """NumPy's functions in C. Names and numbers are those for doubles; see `for_floats`."""
 IRREGULAR = {"absolute": "fabs", "power": "pow", "rint": "rint"}
 
 MACHINE = {
-    "relu": "{0} <= 0 ? 0 : {0}", "gate": "{1} > 0 ? {0} : 0", "sigmoid": "1.0 / (1.0 + exp(-{0}))",
-    "softplus": "({0} > 0 ? {0} : 0) + log1p(exp(-fabs({0})))", "silu": "{0} / (1.0 + exp(-{0}))",
-    "erf": "erf({0})", "rsqrt": "1.0 / sqrt({0})",
+    "relu": "{0} <= 0 ? 0 : {0}",
+    "gate": "{1} > 0 ? {0} : 0",
+    "sigmoid": "1.0 / (1.0 + exp(-{0}))",
+    "softplus": "({0} > 0 ? {0} : 0) + log1p(exp(-fabs({0})))",
+    "silu": "{0} / (1.0 + exp(-{0}))",
+    "erf": "erf({0})",
+    "rsqrt": "1.0 / sqrt({0})",
     "gelu": "0.5 * {0} * (1.0 + erf({0} * 0.70710678118654752))",
     "normal_cdf": "0.5 * (1.0 + erf({0} * 0.70710678118654752))",
     "gelu_slope": "0.5 * (1.0 + erf({0} * 0.70710678118654752))"
     " + {0} * exp(-0.5 * {0} * {0}) * 0.39894228040143268",
-}  # fmt: skip
+}
 """The functions of the elementwise machine that the steps of records name."""
 
 NAMED = {
-    "erfc": "erfc({0})", "lgamma": "lgamma({0})", "floor_divide": "floor({0} / {1})",
+    "erfc": "erfc({0})",
+    "lgamma": "lgamma({0})",
+    "floor_divide": "floor({0} / {1})",
     "remainder": "{0} - floor({0} / {1}) * {1}",
     "logaddexp": "fmax({0}, {1}) + log1p(exp(-fabs({0} - {1})))",
     "binary_cross_entropy": "-({1} * fmax(log({0}), -100.0)"
     " + (1.0 - {1}) * fmax(log1p(-{0}), -100.0))",
-    "binary_cross_entropy_with_logits": "({0} > 0 ? {0} : 0) - {0} * {1}"
-    " + log1p(exp(-fabs({0})))",
-}  # fmt: skip
+    "binary_cross_entropy_with_logits": "({0} > 0 ? {0} : 0) - {0} * {1} + log1p(exp(-fabs({0})))",
+}
 """Ops of floats whose reference is made of functions that C does not have."""
 
 _POWERS = {2: "{0} * {0}", 1: "{0}", 0.5: "sqrt({0})", -1: "1.0 / {0}"}

@@ -11,9 +11,14 @@ from chainrule.primitive import Shape
 
 
 def _sum(
-    call: Call, y: Place, at: list[str], over: list[tuple[str, int]], term: str, plus: str = "",
+    call: Call,
+    y: Place,
+    at: list[str],
+    over: list[tuple[str, int]],
+    term: str,
+    plus: str = "",
     times: str = "",
-) -> None:  # fmt: skip
+) -> None:
     """`y[at] = plus + times · Σ term` over the named indices."""
     kind, write = c_type(y.dtype), call.write
     start = plus if plus and not times else literal(0, y.dtype)
@@ -259,6 +264,8 @@ def avg_pool_input(call: Call, shape: Shape, kernel: Shape, geometry: Any, divis
         n, c, *positions = at
         share = f"{u.at(at)} / {literal(divisor, y.dtype)}"
         window.loop(
-            call, positions, y.shape[2:],
+            call,
+            positions,
+            y.shape[2:],
             lambda where: write.line(f"{y.at([n, c, *where])} += {share};"),
-        )  # fmt: skip
+        )

@@ -14,9 +14,15 @@ from chainrule.errors import DTypeError, listing
 from chainrule.primitive import Array, DType, Shape
 
 TYPES = {
-    "float32": "float", "float64": "double", "int64": "int64_t", "int32": "int32_t",
-    "int16": "int16_t", "int8": "int8_t", "uint8": "uint8_t", "bool": "uint8_t",
-}  # fmt: skip
+    "float32": "float",
+    "float64": "double",
+    "int64": "int64_t",
+    "int32": "int32_t",
+    "int16": "int16_t",
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "bool": "uint8_t",
+}
 """The C types of elements."""
 
 WIDTH = 96

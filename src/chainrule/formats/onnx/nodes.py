@@ -111,9 +111,13 @@ def triangle(call: Call, diagonal: int) -> str:
 # -- reductions ----------------------------------------------------------------------------------
 
 _REDUCTIONS = {
-    "sum": "ReduceSum", "mean": "ReduceMean", "amax": "ReduceMax", "amin": "ReduceMin",
-    "prod": "ReduceProd", "logsumexp": "ReduceLogSumExp",
-}  # fmt: skip
+    "sum": "ReduceSum",
+    "mean": "ReduceMean",
+    "amax": "ReduceMax",
+    "amin": "ReduceMin",
+    "prod": "ReduceProd",
+    "logsumexp": "ReduceLogSumExp",
+}
 
 
 def _reduced(call: Call, kind: str, x: str, dims: Shape, keepdim: bool) -> str:
@@ -215,19 +219,28 @@ def _beyond(shape: Shape, kernel: Shape, given: Shape, geometry: Any) -> list[in
     return [
         n - (s * (m - 1) + d * (k - 1) + 1 - before - after)
         for n, m, k, s, (before, after), d in zip(
-            shape[2:], given, kernel, geometry.stride, geometry.padding, geometry.dilation,
+            shape[2:],
+            given,
+            kernel,
+            geometry.stride,
+            geometry.padding,
+            geometry.dilation,
             strict=True,
         )
-    ]  # fmt: skip
+    ]
 
 
 @translation("convolution_input")
 def transposed_convolution(call: Call, shape: Shape, geometry: Any) -> str:
     kernel, given = call.equation.inputs[1].shape[2:], call.equation.inputs[0].shape[2:]
     return call.build.node(
-        "ConvTranspose", *call.inputs, kernel_shape=list(kernel), group=geometry.groups,
-        output_padding=_beyond(shape, kernel, given, geometry), **_moves(geometry),
-    )  # fmt: skip
+        "ConvTranspose",
+        *call.inputs,
+        kernel_shape=list(kernel),
+        group=geometry.groups,
+        output_padding=_beyond(shape, kernel, given, geometry),
+        **_moves(geometry),
+    )
 
 
 @translation("max_pool")
@@ -263,9 +276,14 @@ def spread_average(call: Call, shape: Shape, kernel: Shape, geometry: Any, divis
     weights = np.full((channels, 1, *kernel), 1 / divisor, call.spec.dtype)
     given = call.equation.inputs[0].shape[2:]
     return call.build.node(
-        "ConvTranspose", *call.inputs, call.build.constant(weights), kernel_shape=list(kernel),
-        group=channels, output_padding=_beyond(shape, kernel, given, geometry), **_moves(geometry),
-    )  # fmt: skip
+        "ConvTranspose",
+        *call.inputs,
+        call.build.constant(weights),
+        kernel_shape=list(kernel),
+        group=channels,
+        output_padding=_beyond(shape, kernel, given, geometry),
+        **_moves(geometry),
+    )
 
 
 # -- rows ----------------------------------------------------------------------------------------

@@ -33,9 +33,14 @@ RECENT = 16
 MAX_RUNS = 2**16
 """The most nodes that one call runs: loops are unrolled."""
 OF_THE_FILE = (
-    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, TypeError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    TypeError,
     ValueError,
-)  # fmt: skip
+)
 """What Python, NumPy and the ops raise for numbers of a file that make no sense."""
 
 

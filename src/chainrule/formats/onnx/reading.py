@@ -98,9 +98,10 @@ def read(data: bytes, folder: Path | None) -> File:
         raise FormatError("the file has no graph")
     if not 3 <= model.ir_version <= onnx.IR_VERSION:
         raise FormatError(
-            "this version of the format is not known", given=model.ir_version,
+            "this version of the format is not known",
+            given=model.ir_version,
             expected=f"3 to {onnx.IR_VERSION}",
-        )  # fmt: skip
+        )
     if model.training_info:
         raise ArgumentError("the file has training information", instead="Export without it.")
     opsets = opsets_of(model.opset_import)
@@ -133,10 +134,11 @@ def opsets_of(imports: Iterable[Any]) -> dict[str, int]:
         raise FormatError("the file names no version of the operators (opset)")
     if "" in opsets and opsets[""] not in OPSETS:
         raise ArgumentError(
-            "this version of the operators is not supported", given=f"opset {opsets['']}",
+            "this version of the operators is not supported",
+            given=f"opset {opsets['']}",
             expected=f"{OPSETS[0]} to {OPSETS[-1]}",
             instead="Convert the file with onnx.version_converter.",
-        )  # fmt: skip
+        )
     return opsets
 
 

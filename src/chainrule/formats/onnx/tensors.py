@@ -19,10 +19,17 @@ from chainrule.primitive import Array, DType
 DTYPES = {
     getattr(TensorProto, name): np.dtype(dtype)
     for name, dtype in {
-        "FLOAT": "float32", "DOUBLE": "float64", "FLOAT16": "float16", "INT8": "int8",
-        "INT16": "int16", "INT32": "int32", "INT64": "int64", "UINT8": "uint8", "BOOL": "bool",
+        "FLOAT": "float32",
+        "DOUBLE": "float64",
+        "FLOAT16": "float16",
+        "INT8": "int8",
+        "INT16": "int16",
+        "INT32": "int32",
+        "INT64": "int64",
+        "UINT8": "uint8",
+        "BOOL": "bool",
     }.items()
-}  # fmt: skip
+}
 """The element types that tensors have here."""
 PACKED = {"UINT4": 2, "INT4": 2, "FLOAT4E2M1": 2, "UINT2": 4, "INT2": 4}
 """How many elements of a small type one byte holds."""
@@ -126,8 +133,9 @@ def array_of(proto: TensorProto, folder: Path | None, what: str) -> Array:
         unit = "bytes" if has_raw else "numbers"
         raise FormatError(
             f"{what} of shape {shortened(dims)} holds other data",
-            given=f"{given} {unit}", expected=f"{expected} {unit}",
-        )  # fmt: skip
+            given=f"{given} {unit}",
+            expected=f"{expected} {unit}",
+        )
     try:
         array: Array = np.ascontiguousarray(numpy_helper.to_array(proto)).reshape(dims)
     except (ValueError, TypeError, OverflowError) as error:
@@ -166,8 +174,9 @@ def external_data(proto: TensorProto, folder: Path | None, size: int, what: str)
     if any(part in ("", ".", "..") for part in parts):
         raise FormatError(
             f"the data of {what} is outside of the model's folder",
-            given=shortened(repr(location)), expected="a path below it",
-        )  # fmt: skip
+            given=shortened(repr(location)),
+            expected="a path below it",
+        )
     offset, length = _number(entries, "offset", 0, what), _number(entries, "length", size, what)
     if length != size:
         raise FormatError(f"{what} holds other data", given=f"{length} bytes", expected=size)
@@ -177,8 +186,9 @@ def external_data(proto: TensorProto, folder: Path | None, size: int, what: str)
         if offset + length > there:
             raise FormatError(
                 f"the data of {what} ends after its file",
-                given=f"{length} bytes from {offset} on", expected=f"at most {there} bytes",
-            )  # fmt: skip
+                given=f"{length} bytes from {offset} on",
+                expected=f"at most {there} bytes",
+            )
         file.seek(offset)
         data = file.read(length)
     if len(data) != length:

@@ -45,9 +45,7 @@ def overwrite(call: Call, index: tuple[Any, ...]) -> str:
 
 @translation("put_into")
 def put_into(call: Call, shape: Shape, index: tuple[Any, ...]) -> str:
-    zeros = call.build.node(
-        "Expand", call.build.constant(0, call.spec.dtype), call.output_shape()
-    )  # fmt: skip
+    zeros = call.build.node("Expand", call.build.constant(0, call.spec.dtype), call.output_shape())
     return _scattered(call, zeros, 0, index, "add")
 
 

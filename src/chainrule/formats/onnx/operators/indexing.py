@@ -48,9 +48,7 @@ def _positions(x: Tensor, index: Tensor, batch_dims: int = 0) -> tuple[Tensor, .
         shape = [1] * (index.ndim - 1)
         shape[d] = index.shape[d]
         batch.append(arange(x.shape[d]).reshape(shape))
-    parts = [
-        _counted_from_front(index[..., i], x.shape[batch_dims + i]) for i in range(depth)
-    ]  # fmt: skip
+    parts = [_counted_from_front(index[..., i], x.shape[batch_dims + i]) for i in range(depth)]
     return (*batch, *parts)
 
 
@@ -84,9 +82,9 @@ def scatter_nd(x: Tensor, index: Tensor, updates: Tensor, *, reduction: str = "n
     flat = x.reshape(math.prod(x.shape[:depth]), rest)
     values = updates.reshape(-1, rest) if rest else updates.reshape(0, 0)
     rows = row.reshape(-1, 1).expand(len(values), rest)
-    return flat.scatter_reduce(
-        0, rows, values, REDUCTIONS[reduction], include_self=True
-    ).reshape(x.shape)  # fmt: skip
+    return flat.scatter_reduce(0, rows, values, REDUCTIONS[reduction], include_self=True).reshape(
+        x.shape
+    )
 
 
 @operator("TensorScatter")

@@ -33,9 +33,7 @@ def batch_normalization(
         return (norms.batch_norm(x, mean, var, scale, bias, eps=epsilon),)
     dims = (0, *range(2, x.ndim))
     now, spread = x.mean(dims), x.var(dims, correction=0)
-    moved = [
-        old * momentum + new * (1 - momentum) for old, new in ((mean, now), (var, spread))
-    ]  # fmt: skip
+    moved = [old * momentum + new * (1 - momentum) for old, new in ((mean, now), (var, spread))]
     return (norms.batch_norm(x, now, spread, scale, bias, eps=epsilon), *moved)
 
 

@@ -99,9 +99,15 @@ def matmul_integer(
 
 @operator("QLinearMatMul")
 def quantized_matmul(
-    a: Tensor, a_scale: Option, a_zero: Option, b: Tensor, b_scale: Option, b_zero: Option,
-    y_scale: Option, y_zero: Option,
-) -> Tensor:  # fmt: skip
+    a: Tensor,
+    a_scale: Option,
+    a_zero: Option,
+    b: Tensor,
+    b_scale: Option,
+    b_zero: Option,
+    y_scale: Option,
+    y_zero: Option,
+) -> Tensor:
     product = _centred(a, a_zero, -2) @ _centred(b, b_zero, -1)
     rows = a_scale.double()
     rows = rows.unsqueeze(-1) if rows.ndim == 1 and len(rows) > 1 else rows
@@ -110,28 +116,61 @@ def quantized_matmul(
 
 @operator("ConvInteger")
 def conv_integer(
-    x: Tensor, w: Tensor, x_zero: Option | None = None, w_zero: Option | None = None, *,
-    auto_pad: str, dilations: Ints | None = None, group: int, kernel_shape: Ints | None = None,
-    pads: Ints | None = None, strides: Ints | None = None,
-) -> Tensor:  # fmt: skip
+    x: Tensor,
+    w: Tensor,
+    x_zero: Option | None = None,
+    w_zero: Option | None = None,
+    *,
+    auto_pad: str,
+    dilations: Ints | None = None,
+    group: int,
+    kernel_shape: Ints | None = None,
+    pads: Ints | None = None,
+    strides: Ints | None = None,
+) -> Tensor:
     y = conv(
-        _centred(x, x_zero), _centred(w, w_zero, 0), None, auto_pad=auto_pad, dilations=dilations,
-        group=group, kernel_shape=kernel_shape, pads=pads, strides=strides,
-    )  # fmt: skip
+        _centred(x, x_zero),
+        _centred(w, w_zero, 0),
+        None,
+        auto_pad=auto_pad,
+        dilations=dilations,
+        group=group,
+        kernel_shape=kernel_shape,
+        pads=pads,
+        strides=strides,
+    )
     return y.astype(np.int32)
 
 
 @operator("QLinearConv")
 def quantized_conv(
-    x: Tensor, x_scale: Option, x_zero: Option, w: Tensor, w_scale: Option, w_zero: Option,
-    y_scale: Option, y_zero: Option, b: Tensor | None = None, *, auto_pad: str,
-    dilations: Ints | None = None, group: int, kernel_shape: Ints | None = None,
-    pads: Ints | None = None, strides: Ints | None = None,
-) -> Tensor:  # fmt: skip
+    x: Tensor,
+    x_scale: Option,
+    x_zero: Option,
+    w: Tensor,
+    w_scale: Option,
+    w_zero: Option,
+    y_scale: Option,
+    y_zero: Option,
+    b: Tensor | None = None,
+    *,
+    auto_pad: str,
+    dilations: Ints | None = None,
+    group: int,
+    kernel_shape: Ints | None = None,
+    pads: Ints | None = None,
+    strides: Ints | None = None,
+) -> Tensor:
     y = conv(
-        _centred(x, x_zero), _centred(w, w_zero, 0), None if b is None else b.double(),
-        auto_pad=auto_pad, dilations=dilations, group=group, kernel_shape=kernel_shape, pads=pads,
+        _centred(x, x_zero),
+        _centred(w, w_zero, 0),
+        None if b is None else b.double(),
+        auto_pad=auto_pad,
+        dilations=dilations,
+        group=group,
+        kernel_shape=kernel_shape,
+        pads=pads,
         strides=strides,
-    )  # fmt: skip
+    )
     scale = x_scale.double() * spread(w_scale.double(), y, 1, 0)
     return quantized(y * scale, y_scale.double(), y_zero, y_zero.dtype)

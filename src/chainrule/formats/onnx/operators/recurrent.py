@@ -223,9 +223,8 @@ def gru(
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """hₜ = (1 − z)·g + z·hₜ₋₁, with the gates update z, reset and candidate g."""
     options = Options(
-        ("Sigmoid", "Tanh"), activations, activation_alpha, activation_beta, clip, direction,
-        layout,
-    )  # fmt: skip
+        ("Sigmoid", "Tanh"), activations, activation_alpha, activation_beta, clip, direction, layout
+    )
 
     def run(d: int, reverse: bool, x: Tensor, states: list[Tensor]) -> list[Tensor]:
         if linear_before_reset and options.is_usual(options.named(d), lengths, len(x)):
@@ -262,9 +261,14 @@ def lstm(
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """cₜ = f·cₜ₋₁ + i·g, hₜ = o·tanh(cₜ), with the gates i, o, f and the candidate g."""
     options = Options(
-        ("Sigmoid", "Tanh", "Tanh"), activations, activation_alpha, activation_beta, clip,
-        direction, layout,
-    )  # fmt: skip
+        ("Sigmoid", "Tanh", "Tanh"),
+        activations,
+        activation_alpha,
+        activation_beta,
+        clip,
+        direction,
+        layout,
+    )
 
     def run(d: int, reverse: bool, x: Tensor, states: list[Tensor]) -> list[Tensor]:
         plain = p is None and not input_forget

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 REASONS = {
     "it works on texts": (
-        "LabelEncoder", "RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit",
+        "LabelEncoder",
+        "RegexFullMatch",
+        "StringConcat",
+        "StringNormalizer",
+        "StringSplit",
         "TfIdfVectorizer",
     ),
     "it draws random numbers, which differ from program to program": (
-        "Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
         "RandomUniformLike",
     ),
     "it reads image files": ("ImageDecoder",),
     "its largest samples have no agreed meaning": ("MaxRoiPool",),
-}  # fmt: skip
+}
 DOMAINS = {
     "ai.onnx.ml": "it is of classic machine learning",
     "ai.onnx.preview.training": "it trains, which an optimizer of `chainrule.optim` does",

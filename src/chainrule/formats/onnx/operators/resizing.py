@@ -189,9 +189,13 @@ def resize(
 def resize_asymmetric(x: Tensor, scales: Array, *, mode: str) -> Tensor:
     """Opset 10: coordinates are divided by the scale, and cut."""
     return resize(
-        x, None, scales, mode=mode, coordinate_transformation_mode="asymmetric",
+        x,
+        None,
+        scales,
+        mode=mode,
+        coordinate_transformation_mode="asymmetric",
         nearest_mode="floor",
-    )  # fmt: skip
+    )
 
 
 @operator("Upsample")

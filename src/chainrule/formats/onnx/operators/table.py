@@ -76,9 +76,14 @@ def as_number(value: Any) -> float:
 
 
 CONVERSIONS: dict[Any, Callable[[Any], Any]] = {
-    Tensor: as_tensor, Statistic: as_tensor, Option: as_tensor, Ints: as_ints, float: as_number,
-    Array: as_array, Any: lambda value: value,
-}  # fmt: skip
+    Tensor: as_tensor,
+    Statistic: as_tensor,
+    Option: as_tensor,
+    Ints: as_ints,
+    float: as_number,
+    Array: as_array,
+    Any: lambda value: value,
+}
 
 
 @dataclass(frozen=True)

@@ -81,9 +81,14 @@ def conv(
 ) -> Tensor:
     _require_kernel(w, kernel_shape)
     moves = geometry(
-        x.shape[2:], w.shape[2:], auto_pad=auto_pad, strides=strides, pads=pads,
-        dilations=dilations, groups=group,
-    )  # fmt: skip
+        x.shape[2:],
+        w.shape[2:],
+        auto_pad=auto_pad,
+        strides=strides,
+        pads=pads,
+        dilations=dilations,
+        groups=group,
+    )
     bias = () if b is None else (b,)
     y: Tensor = convolutions.convolution(x, w, *bias, geometry=moves)
     return y
@@ -144,9 +149,13 @@ def columns_to_image(
     """The sums of columns at the places of their windows: a transposed convolution."""
     taps = math.prod(block_shape)
     moves = geometry(
-        image_shape, block_shape, auto_pad="NOTSET", strides=strides, pads=pads,
+        image_shape,
+        block_shape,
+        auto_pad="NOTSET",
+        strides=strides,
+        pads=pads,
         dilations=dilations,
-    )  # fmt: skip
+    )
     n, channels = x.shape[0], x.shape[1] // taps
     out = moves.positions(image_shape, block_shape)
     each = np.eye(taps, dtype=x.dtype).reshape(taps, 1, *block_shape)
@@ -179,9 +188,14 @@ def max_pool(
 ) -> tuple[Tensor, Tensor]:
     """The largest elements and their positions in the whole tensor."""
     moves = _pool_geometry(
-        x, kernel_shape, ceil_mode, auto_pad=auto_pad, strides=strides, pads=pads,
+        x,
+        kernel_shape,
+        ceil_mode,
+        auto_pad=auto_pad,
+        strides=strides,
+        pads=pads,
         dilations=dilations,
-    )  # fmt: skip
+    )
     y, places = pooling.max_pool(x, kernel=kernel_shape, geometry=moves)
     sizes = x.shape[2:]
     if storage_order:
@@ -212,8 +226,11 @@ def average_pool(
     strides: Ints | None = None,
 ) -> Tensor:
     moves: dict[str, Any] = {
-        "auto_pad": auto_pad, "strides": strides, "pads": pads, "dilations": dilations
-    }  # fmt: skip
+        "auto_pad": auto_pad,
+        "strides": strides,
+        "pads": pads,
+        "dilations": dilations,
+    }
     exact = geometry(x.shape[2:], kernel_shape, **moves)
     rounded = _pool_geometry(x, kernel_shape, ceil_mode, **moves)
     border = exact.padding if count_include_pad else ((0, 0),) * len(kernel_shape)
@@ -251,12 +268,15 @@ def lp_pool(
 ) -> Tensor:
     """(Σ |x|ᵖ)^(1/p) over each window."""
     moves = _pool_geometry(
-        x, kernel_shape, ceil_mode, auto_pad=auto_pad, strides=strides, pads=pads,
+        x,
+        kernel_shape,
+        ceil_mode,
+        auto_pad=auto_pad,
+        strides=strides,
+        pads=pads,
         dilations=dilations,
-    )  # fmt: skip
-    total: Tensor = pooling.avg_pool(
-        x.abs() ** p, kernel=kernel_shape, geometry=moves, divisor=1
-    )  # fmt: skip
+    )
+    total: Tensor = pooling.avg_pool(x.abs() ** p, kernel=kernel_shape, geometry=moves, divisor=1)
     return _root(total, p)
 
 
