@@ -111,6 +111,7 @@ def test_in_place_forms_assign_what_the_op_gives(name):
 
 
 @pytest.mark.parity
+@pytest.mark.filterwarnings("ignore:.* is in beta:UserWarning")  # PyTorch's of its own functions
 @pytest.mark.parametrize("name", CHECKED)
 def test_in_place_forms_are_those_of_pytorch(name):
     torch = pytest.importorskip("torch")

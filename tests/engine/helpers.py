@@ -1,13 +1,16 @@
 """What the engine's tests share."""
 
+import importlib
+import pkgutil
 from typing import Any
 
 import numpy as np
 
-import chainrule.ops.attention
-import chainrule.ops.update  # noqa: F401  (these register by the import)
-from chainrule import engine
+from chainrule import engine, ops
 from chainrule.primitive import registry
+
+for _module in pkgutil.iter_modules(ops.__path__):  # primitives register by the import
+    importlib.import_module(f"chainrule.ops.{_module.name}")
 
 THREADS = (1, 2, 3)
 

@@ -4,8 +4,6 @@ Which ops these are is found by lowering the samples of every record. So an op t
 tomorrow is tested tomorrow, and a kernel that no op reaches any more is found.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +16,6 @@ from chainrule import engine
 from chainrule.graph import as_tuple
 from chainrule.kinds import Elementwise
 from chainrule.primitive import registry
-
-for _module in pkgutil.iter_modules(cr.ops.__path__):
-    importlib.import_module(f"chainrule.ops.{_module.name}")
 
 DTYPES = ("float32", "float64", "int64", "bool")
 
