@@ -35,6 +35,7 @@ ELSEWHERE = {
         for cell in ("rnn", "lstm", "gru")
         for part in ("", "_gradient")
     },
+    "lu_packed": "test_parity_linalg.py, as lu_factor, against PyTorch",
     "attention": "test_attention.py, row by row",
     "attention_gradient": "test_attention.py, by finite differences",
     "gru_sequence": "test_recurrent.py, step by step",
