@@ -8,6 +8,7 @@ from tests.engine.helpers import same_bits
 
 import chainrule as cr
 from chainrule import engine
+from chainrule.engine import evaluate as evaluation
 from chainrule.engine import spares
 from chainrule.errors import OutOfRangeError
 from chainrule.primitive import lookup
@@ -42,6 +43,17 @@ def test_memory_that_is_not_aligned_is_read_all_the_same() -> None:
     raw = np.arange(41, dtype=np.uint8)[1:].view(np.float32)
     assert not raw.flags.aligned
     np.testing.assert_array_equal(engine.run(lookup("add"), (raw, raw), {}), raw + raw)
+
+
+@pytest.mark.parametrize("name", ["softmax", "matrix_exp"])  # with a kernel, and without
+@pytest.mark.parametrize("has_engine", [True, False])
+def test_no_bit_depends_on_a_layout(name, has_engine, monkeypatch) -> None:
+    monkeypatch.setattr(evaluation, "available", lambda: has_engine)
+    evaluate = evaluation.evaluator(lookup(name))
+    x = np.random.default_rng(0).normal(size=(5, 6, 6, 4)).astype(np.float32).transpose(3, 0, 2, 1)
+    params = {"dim": 1} if name == "softmax" else {}
+    found, ordered = evaluate(x, **params), evaluate(np.array(x, order="C"), **params)
+    assert found.flags.c_contiguous and same_bits(found, ordered)
 
 
 def test_d3_an_example_has_the_same_bits_in_any_batch() -> None:

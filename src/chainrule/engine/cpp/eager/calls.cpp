@@ -157,22 +157,13 @@ Ref view(const Window& window, PyObject* base) {
     return made;
 }
 
-// The NumPy reference. Without a kernel, an op runs on arrays in C order, so that no bit of a result
-// depends on the layout.
+// The NumPy reference, from and to arrays in C order.
 Outcome run_reference(const KnownCall& call, PyObject* primitive, PyObject* const* arrays, int count,
                       Refs& results) {
-    Refs ordered;
-    for (int i = 0; i < count; ++i) {
-        PyArrayObject* x = as_array(arrays[i]);
-        const bool ready = PyArray_IS_C_CONTIGUOUS(x) && PyArray_ISALIGNED(x);
-        Ref copy = ready ? Ref::borrow(arrays[i]) : Ref::steal(PyArray_NewCopy(x, NPY_CORDER));
-        if (!copy) return Outcome::error;
-        ordered.add(std::move(copy));
-    }
-    const Ref forward = attribute(primitive, "forward");
-    if (!forward) return Outcome::error;
+    const Ref reference = attribute(primitive, "reference");
+    if (!reference) return Outcome::error;
     Ref made = Ref::steal(
-        PyObject_VectorcallDict(forward.get(), ordered.at, count, call.params.get()));
+        PyObject_VectorcallDict(reference.get(), arrays, count, call.params.get()));
     if (!made) return Outcome::error;
     const Py_ssize_t n = PyTuple_Check(made.get()) ? PyTuple_GET_SIZE(made.get()) : 1;
     if (call.several != PyTuple_Check(made.get()) || n != std::ssize(call.results)) {
