@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 BENCH  := .venv-bench
 ENGINE := CMakeLists.txt $(wildcard src/chainrule/engine/cpp/*/*)
 
-.PHONY: train test check stubs parity lessons docs serve bench sanitize narrow clean
+.PHONY: train test check stubs parity lessons docs serve bench wheel sanitize narrow clean
 
 train: $(VENV)/.run
 	$(BIN)/chainrule train digits
@@ -74,6 +74,11 @@ $(BENCH)/.peers: pyproject.toml $(ENGINE)
 	$(BENCH)/bin/pip install --quiet -e ".[plot]" torch==2.13.0 "jax>=0.4.30" threadpoolctl
 	$(BENCH)/bin/python -m compileall -q src/chainrule
 	touch $@
+
+# The wheel that installs without a compiler, in dist/, tested in an environment of its own (Linux).
+wheel: $(VENV)/.python
+	$(BIN)/python tools/requirements.py wheel | $(BIN)/pip install --quiet -r /dev/stdin
+	$(BIN)/python tools/wheel.py
 
 # The engine's tests under address and undefined-behaviour sanitizers, then the thread sanitizer.
 sanitize: $(VENV)/.dev
