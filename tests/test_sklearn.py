@@ -12,6 +12,7 @@ from chainrule import nn
 
 pytest.importorskip("sklearn", reason="the extra `sklearn`")
 
+from sklearn import config_context
 from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
@@ -124,6 +125,101 @@ def test_estimators_in_files(tmp_path) -> None:
     own.save(path)
     again = NeuralRegressor.load(path, module=own.module)
     np.testing.assert_array_equal(again.predict(x), own.predict(x))
+
+
+def frame(rows=200):
+    """Text, categories with a rare one, bools, numbers of any size and gaps; and a label."""
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    color, shape = rng.choice(["red", "blue", "tan", None], rows), rng.choice([*"abcdef"], rows)
+    color[0], size = "gold", rng.normal(1e9, 1e3, rows)
+    label = (color == "red") ^ np.isin(shape, [*"abc"])
+    table = {"color": color, "size": size, "shape": shape, "hot": rng.random(rows) > 0.5}
+    x = pandas.DataFrame(table).astype({"shape": "category"})
+    x["gaps"] = pandas.array([1, None] * (rows // 2), "Int64")
+    return x, label
+
+
+@pytest.mark.parametrize("kind", [NeuralClassifier, NeuralRegressor])
+def test_tables_with_categories_and_gaps(kind, tmp_path) -> None:
+    x, label = frame()
+    options = {"missing": "median", "epochs": 40, "lr": 0.01, "early_stopping": True}
+    model = kind(random_state=0, **options).fit(x, label)
+    assert model.score(x, label) > 0.9 and [*model.feature_names_in_] == [*x.columns]
+    new = x.head(9).assign(color="violet", shape="z")
+    wanted = model.predict(new)
+    assert (wanted == model.predict(new.assign(color="gold"))).all()  # once in training
+    assert (pickle.loads(pickle.dumps(model)).predict(new) == wanted).all()
+    model.save(tmp_path / "model")
+    assert (kind.load(tmp_path / "model").predict(x) == model.predict(x)).all()
+    with pytest.raises(ValueError, match="embeds categories"):
+        model.to_onnx(tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(x.drop(columns="size"))
+    with pytest.raises(ValueError, match="NaN"):
+        kind(epochs=1).fit(x, label)
+
+
+def test_columns_that_are_named_categories() -> None:
+    x, label = frame()
+    x = x[["color", "size", "shape"]].assign(size=np.arange(len(x)) % 7)
+    grid = {"categorical_features": [[0, 1, 2], ["size", "shape", "color"], [True] * 3]}
+    search = GridSearchCV(NeuralClassifier(epochs=3, random_state=0), grid, cv=2).fit(x, label)
+    assert len({*search.cv_results_["mean_test_score"]}) == 1
+    model = NeuralClassifier(categorical_features=[1], epochs=2, random_state=0)
+    codes = np.stack([np.arange(60.0), np.arange(60) % 5], 1)
+    found = model.fit(codes, codes[:, 1] > 2).predict_proba(codes)
+    assert model.module_[0].categories == [(1, 7)]  # five, and the unknown one
+    assert (found == model.predict_proba(codes.astype(object))).all()
+    for wanted, message in (
+        ("all", "from_dtype"),
+        (["size"], "no column size"),
+        ([5], "below 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            NeuralClassifier(categorical_features=wanted).fit(codes, codes[:, 1])
+    with pytest.raises(ValueError, match="could not convert string"):
+        NeuralClassifier(categorical_features=None).fit(x, label)
+    with pytest.raises(ValueError, match="unknown missing 'mean'"):
+        NeuralClassifier(missing="mean").fit(codes, codes[:, 1])
+
+
+def test_weights_are_routed_through_pipelines_and_searches() -> None:
+    x, y = load_breast_cancer(return_X_y=True)
+    doubted = np.random.default_rng(0).random(len(y)) < 0.3
+    labels, weights = np.where(doubted, 1 - y, y), np.where(doubted, 0.0, 0.5)
+    with config_context(enable_metadata_routing=True):
+        network = NeuralClassifier((8,), epochs=3, random_state=0)
+        network.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        steps = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), network)
+        search = GridSearchCV(steps, {"neuralclassifier__lr": [0.01]}, cv=2)
+        search.fit(x, labels, sample_weight=weights)
+        assert search.best_score_ > 0.9  # the score without weights is about 0.7
+    scaler = search.best_estimator_[0]
+    again = NeuralClassifier((8,), epochs=3, random_state=0, lr=0.01)
+    again.fit(scaler.transform(x), labels, weights)
+    assert again.loss_curve_ == search.best_estimator_[1].loss_curve_
+
+
+def test_scikit_learns_own_callbacks_see_each_epoch(tmp_path) -> None:
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9")
+    x, label = frame()
+    options = {"epochs": 3, "random_state": 0, "missing": "median", "lr": 0.01}
+    model = NeuralClassifier(**options)
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    model.set_callbacks(monitor).fit(x, label)
+    whole, *epochs = [row["accuracy"] for row in monitor.get_logs().data]
+    assert len(epochs) == 3 and epochs[0] < epochs[2] == whole == model.score(x, label)
+    plain = NeuralClassifier(**options).fit(x, label)
+    assert plain.loss_curve_ == model.loss_curve_
+
+    class Stop(callback.ScoringMonitor):
+        def on_fit_task_end(self, estimator, context):
+            return context.task_name == "epoch" and context.task_id == 1
+
+    assert model.set_callbacks(Stop(scoring="accuracy")).fit(x, label).n_iter_ == 2
+    model.save(tmp_path / "model")
+    assert (NeuralClassifier.load(tmp_path / "model").predict(x) == model.predict(x)).all()
 
 
 @pytest.mark.parametrize("kind", [NeuralClassifier, NeuralRegressor])

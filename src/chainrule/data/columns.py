@@ -187,7 +187,7 @@ def _from_frame(frame: Any, source: str) -> Columns:
     roles = {
         str(name): role
         for name, kind in zip(names, kinds, strict=True)
-        if (role := _role(kind.lower())) is not None
+        if (role := role_of_type(kind)) is not None
     }
     return Columns(source, tuple(map(str, names)), texts, roles, lambda row: f"row {row}")
 
@@ -202,13 +202,13 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, date) else str(value).strip()
 
 
-def _role(kind: str) -> str | None:
+def role_of_type(kind: str) -> str | None:
     """The role that follows from the name of a type. For text, the cells decide: None."""
     for role, words in (
         (CATEGORY, ("categ", "dictionary", "enum")),
         (DATE, ("date", "timestamp")),
         (NUMBER, ("int", "float", "double", "decimal", "bool", "halffloat")),
     ):
-        if any(word in kind for word in words):
+        if any(word in kind.lower() for word in words):
             return role
     return None

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule import nn
 from chainrule.errors import ArgumentError
 from chainrule.ops.creation import spec
+from chainrule.sklearn.tables import TableCode
 from chainrule.train.io.files import load, save
 
 E = TypeVar("E", bound="InFiles")
@@ -25,23 +26,25 @@ class InFiles:
     get_params: Any
     _build: Any
     module_: nn.Module
+    _table: TableCode
     n_features_in_: int
 
     def save(self, path: PathLike) -> None:
         """Write the trained estimator as a safetensors file with JSON, which holds no code.
 
-        `module` and `callbacks` are not saved, nor a `random_state` that is no number.
+        Callbacks and `module` are not saved, nor a `random_state` that is no number.
         """
         self._require_fitted("save")
         parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in _CODE}
         if not isinstance(parameters["random_state"], int):
             parameters["random_state"] = None
-        learned = {k: v for k, v in vars(self).items() if k not in self.get_params(deep=False)}
-        del learned["module_"]
+        other = {*self.get_params(deep=False), "module_", "_table", "_skl_callbacks"}
+        learned = {k: v for k, v in vars(self).items() if k not in other}
         content = {
             "estimator": type(self).__name__,
             "parameters": _plain(parameters),
             "learned": {k: _plain(v) for k, v in learned.items()},
+            "table": self._table.to_config(),
             "weights": self.module_.state_dict(),
         }
         save(content, path)
@@ -59,7 +62,8 @@ class InFiles:
         estimator = cls(**{**content["parameters"], **parameters})
         for name, value in content["learned"].items():
             setattr(estimator, name, _unplain(value))
-        estimator.module_ = estimator._build(estimator.n_features_in_)
+        estimator._table = TableCode.from_config(content["table"])
+        estimator.module_ = estimator._build()
         estimator.module_.load_state_dict(content["weights"])
         estimator.module_.eval()
         return estimator
@@ -76,6 +80,13 @@ class InFiles:
 
     def _export(self, name: str, path: PathLike, options: dict[str, Any]) -> Any:
         self._require_fitted(f"to_{name}")
+        if self._table.encode is not None:
+            raise ArgumentError(
+                f"to_{name} writes networks whose inputs are plain numbers",
+                given="an estimator that embeds categories or fills missing numbers",
+                instead="Encode the table in a step of a Pipeline before the estimator, such as a "
+                "OneHotEncoder and a SimpleImputer, and export the estimator alone.",
+            )
         network = nn.Sequential(self.module_, self._answering()).eval()
         inputs = spec(1, self.n_features_in_, dtype=np.float32)
         written = import_module(f"chainrule.formats.{name}")  # each needs libraries of its own
