@@ -54,10 +54,12 @@ def as_called(signature: inspect.Signature) -> inspect.Signature:
 def of_tensor(name: str, function: F) -> F:
     """A function whose first parameter is a tensor, `input` or `x`, which refuses other values.
 
-    Raises DTypeError for a list, an array or a number in its place.
+    Raises DTypeError for a list, an array or a number in its place; a parameter that is declared to
+    be more than a tensor (`input: Any`) takes them.
     """
     first, *_ = (*parameters_of(function)[0], "")
-    if first not in ("input", "x"):
+    declared = getattr(function, "__annotations__", {}).get(first, "Tensor")
+    if first not in ("input", "x") or declared != "Tensor":
         return function
 
     @functools.wraps(function)
