@@ -26,6 +26,8 @@ import threading
 threading._start_new_thread = threading._start_joinable_thread = refused
 subprocess.Popen.__init__ = os.fork = os.posix_spawn = unsupported
 
+# Python's own finders are classes. That of an editable install, which comes before them, is not.
+sys.meta_path[:] = [finder for finder in sys.meta_path if isinstance(finder, type)]
 import chainrule as cr
 from chainrule import engine, nn, optim
 from chainrule.cli.doctor import examine
