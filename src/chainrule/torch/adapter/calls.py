@@ -19,6 +19,7 @@ from chainrule.gateway import apply
 from chainrule.methods import Methods
 from chainrule.primitive import Primitive, operations
 from chainrule.settings import use
+from chainrule.signatures import of_tensor
 from chainrule.tensor import Tensor
 from chainrule.torch.adapter.absent import KeywordError
 from chainrule.torch.adapter.dtypes import stored
@@ -128,7 +129,10 @@ def _typed(function: Function, result: tuple[Any, ...]) -> Any:
     return return_type(kind, f"{prefix}{name}")._make(result)
 
 
-_GATES = {__file__, *(inspect.getfile(x) for x in (Methods, Primitive, inspect.unwrap(apply)))}
+_GATES = {
+    __file__,
+    *(inspect.getfile(x) for x in (Methods, Primitive, inspect.unwrap(apply), of_tensor)),
+}
 """Files in which a call with wrong arguments raises its error."""
 _COPIED = ("__module__", "__name__", "__qualname__", "__doc__")
 
