@@ -84,7 +84,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_a_run_on_a_table_learns_and_reads_other_tables(run: Run, tmp_path: Path) -> None:
-    assert (run.config.model.kind, run.config.training.patience) == ("table", 80)
+    assert (run.config.model.kind, run.config.training.patience) == ("table", 20)
     assert run.evaluate(run.data[1])["r2"] > 0.9
     again = load_run(run.folder)
     (tmp_path / "new.csv").write_text("when,colour,size\n2019-05-05,c1,6\n2019-05-06,new,\n")
