@@ -13,6 +13,8 @@ for _module in pkgutil.iter_modules(ops.__path__):  # primitives register by the
     importlib.import_module(f"chainrule.ops.{_module.name}")
 
 THREADS = (1, 2, 3)
+INSTRUCTION_SETS: Any = engine.describe()["instruction_sets"]
+"""Those of this machine. The first is in use unless a test chooses another."""
 
 
 def native(name: str, *arrays: Any, **params: Any) -> Any:
