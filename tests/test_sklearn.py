@@ -144,12 +144,18 @@ def frame(rows=200):
 def test_tables_with_categories_and_gaps(kind, tmp_path) -> None:
     x, label = frame()
     options = {"missing": "median", "epochs": 40, "lr": 0.01, "early_stopping": True}
+    options["categorical_features"] = x.columns[[0, 2]]
     model = kind(random_state=0, **options).fit(x, label)
     assert model.score(x, label) > 0.9 and [*model.feature_names_in_] == [*x.columns]
     new = x.head(9).assign(color="violet", shape="z")
     wanted = model.predict(new)
     assert (wanted == model.predict(new.assign(color="gold"))).all()  # once in training
     assert (pickle.loads(pickle.dumps(model)).predict(new) == wanted).all()
+    counts = (np.arange(len(x)) + 1) % 3
+    weighted = kind(random_state=0, missing="median", epochs=2).fit(x, label, counts)
+    repeated = x.loc[x.index.repeat(counts)], label.repeat(counts)
+    again = kind(random_state=0, missing="median", epochs=2).fit(*repeated)
+    assert (weighted.predict(x) == again.predict(x)).all()  # statistics and categories too
     model.save(tmp_path / "model")
     assert (kind.load(tmp_path / "model").predict(x) == model.predict(x)).all()
     with pytest.raises(ValueError, match="embeds categories"):
@@ -175,6 +181,7 @@ def test_columns_that_are_named_categories() -> None:
         ("all", "from_dtype"),
         (["size"], "no column size"),
         ([5], "below 2"),
+        ([True], "no column True"),
     ):
         with pytest.raises(ValueError, match=message):
             NeuralClassifier(categorical_features=wanted).fit(codes, codes[:, 1])

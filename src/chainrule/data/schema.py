@@ -7,7 +7,7 @@ the training table. `print(schema)` shows it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -248,8 +248,12 @@ def _rewritten(column: Column, texts: Sequence[str], absent: frozenset[str]) -> 
 
 
 def _levels(texts: Sequence[str], rows: Array, absent: frozenset[str]) -> tuple[str, ...]:
-    counts = Counter("" if is_absent(texts[row], absent) else texts[row] for row in rows)
-    often = [level for level, count in counts.most_common(_MOST_LEVELS) if count > 1]
+    return frequent("" if is_absent(texts[row], absent) else texts[row] for row in rows)
+
+
+def frequent(levels: Iterable[str]) -> tuple[str, ...]:
+    """The categories that occur at least twice, and of them the 100 most frequent."""
+    often = [level for level, count in Counter(levels).most_common(_MOST_LEVELS) if count > 1]
     return tuple(sorted(often))
 
 

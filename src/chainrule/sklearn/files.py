@@ -42,7 +42,7 @@ class InFiles:
         learned = {k: v for k, v in vars(self).items() if k not in other}
         content = {
             "estimator": type(self).__name__,
-            "parameters": _plain(parameters),
+            "parameters": {k: _listed(v) for k, v in parameters.items()},
             "learned": {k: _plain(v) for k, v in learned.items()},
             "table": self._table.to_config(),
             "weights": self.module_.state_dict(),
@@ -70,7 +70,10 @@ class InFiles:
 
     def to_onnx(self, path: PathLike, **options: Any) -> None:
         """Write the network as an ONNX file: a classifier's gives probabilities, a regressor's
-        numbers in the units of y. The options are those of `chainrule.onnx.export`."""
+        numbers in the units of y. The options are those of `chainrule.onnx.export`.
+
+        Raises ArgumentError for an estimator that embeds categories or fills missing numbers.
+        """
         self._export("onnx", path, options)
 
     def to_c(self, path: PathLike, **options: Any) -> Any:
@@ -99,6 +102,11 @@ class InFiles:
     def _require_fitted(self, purpose: str) -> None:
         if not hasattr(self, "module_"):
             raise ArgumentError(f"{purpose} is of a trained estimator", instead="Call fit first.")
+
+
+def _listed(value: Any) -> Any:
+    """A parameter as JSON: an array, or an index of pandas, as a list."""
+    return value.tolist() if hasattr(value, "tolist") else _plain(value)
 
 
 def _plain(value: Any) -> Any:

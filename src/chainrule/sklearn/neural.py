@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_is_fitted, check_X_y, validate_data
+from sklearn.utils.validation import check_is_fitted, check_X_y, validate_data
 
 from chainrule import models, nn, optim
 from chainrule.errors import ArgumentError, listing
@@ -141,24 +140,25 @@ class Neural(InFiles, CallbackSupport, BaseEstimator):
         data: dict[str, Any],
     ) -> Any:
         """Train on x (N, n_in) and y (N, columns) for some epochs. data: see `given`."""
+        weighted = weights is not None
         if weights is not None:
             y = np.concatenate([y, weights[:, None].astype(y.dtype)], 1)
         with self._seeded():
-            steps, valid = -(-len(x) // min(self.batch_size, len(x))) * epochs, None
+            steps = -(-len(x) // min(self.batch_size, len(x))) * epochs
+            xs, ys = [x], [y]
             if self.early_stopping:
                 x, held_x, y, held_y = self._held_out(x, y)
+                xs, ys = [x, held_x], [y, held_y]
             if anew or not hasattr(self, "module_"):
                 if self._encodes():
-                    self._table.fit(x)
+                    self._table.fit(*xs)
                 self.module_ = self._build()
                 self.loss_curve_, self.validation_curve_, self.n_iter_ = [], [], 0
-            trainer = self._trainer(weights is not None, steps, self._tasks(epochs, data))
-            if self.early_stopping:
-                held_targets = self._targets(held_y, weights is not None)
-                valid = (self._table.inputs(held_x), held_targets)
-            size = min(self.batch_size, len(x))
-            targets = self._targets(y, weights is not None)
-            history = trainer.fit((self._table.inputs(x), targets), valid, epochs, size)
+            trainer = self._trainer(weighted, steps, self._tasks(epochs, data))
+            inputs, targets = map(self._table.inputs, xs), [self._targets(y, weighted) for y in ys]
+            pairs = [*zip(inputs, targets, strict=True)]
+            valid = pairs[1] if self.early_stopping else None
+            history = trainer.fit(pairs[0], valid, epochs, min(self.batch_size, len(x)))
         self.loss_curve_ += history["loss"]
         self.validation_curve_ += history["valid_loss"] if self.early_stopping else []
         self.n_iter_ = len(self.loss_curve_)
@@ -233,8 +233,7 @@ class Neural(InFiles, CallbackSupport, BaseEstimator):
         options["dtype"] = np.float64 if self._encodes() else np.float32
         if self._table.categories:
             validate_data(self, X, reset=reset, skip_check_array=True)
-            finite = options["ensure_all_finite"]
-            X = self._table.numbers(X, partial(check_array, ensure_all_finite=finite))
+            X = self._table.numbers(X, options["ensure_all_finite"])
             found = check_X_y(X, *y, **options) if y else X
         else:
             found = validate_data(self, X, *y, reset=reset, **options)

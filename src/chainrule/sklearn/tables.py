@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import _num_features, check_array
 
-from chainrule.data.columns import CATEGORY, NUMBER, Columns, read_columns, role_of_type
-from chainrule.data.dataset import CLASSIFICATION
+from chainrule.data.columns import CATEGORY, NUMBER, read_columns, role_of_type
 from chainrule.data.encoding import EncodeTable
-from chainrule.data.schema import Column, Schema
-from chainrule.errors import ArgumentError, ShapeError, listing
+from chainrule.data.schema import Column, frequent, is_absent
+from chainrule.errors import ArgumentError, listing
 from chainrule.primitive import Array
 from chainrule.train.runs.tabular import EmbedCategories, embedded
 
 FROM_DTYPE, MEDIAN, REFUSE = "from_dtype", "median", "refuse"
+NONE: frozenset[str] = frozenset()
+"""No words for a missing value but the usual ones."""
 
 
 class TableCode:
@@ -31,38 +33,40 @@ class TableCode:
 
     @classmethod
     def learn(cls, X: Any, wanted: Any) -> TableCode:
-        """The categories of the columns that `wanted`, or else the types of X, call categories."""
-        places = _places(X, wanted)
-        if not places:
-            return cls({})
-        names = [*map(str, getattr(X, "columns", ()))] or [f"x{n}" for n in range(_width(X))]
-        columns = tuple(Column(names[place], CATEGORY, "text or as asked") for place in places)
-        schema = Schema(columns, CLASSIFICATION, None)
-        table = _cells(X, places, [column.name for column in columns])
-        fitted = schema.fitted(table, np.arange(len(table)))
-        return cls(dict(zip(places, fitted.columns, strict=True)))
+        """All categories of the columns that `wanted`, or the types of X, call categories."""
+        categories = {}
+        if places := _places(X, wanted):
+            names = _names(X)
+            for place, texts in zip(places, _texts(X, places), strict=True):
+                levels = sorted({"" if is_absent(text, NONE) else text for text in texts})
+                categories[place] = Column(names[place], CATEGORY, "", levels=tuple(levels))
+        return cls(categories)
 
-    def numbers(self, X: Any, check: Callable[[Any], Array]) -> Array:
-        """The table as float64 (N, columns), with codes for categories: 0 for unknown ones.
-
-        `check` makes an array of the other columns."""
-        table = _cells(X, [*self.categories], [c.name for c in self.categories.values()])
-        codes = {
-            place: column.values(table.column(column.name), frozenset())[0]
-            for place, column in self.categories.items()
-        }
-        result = np.empty((len(table), _width(X)))
-        others = [place for place in range(result.shape[1]) if place not in codes]
+    def numbers(self, X: Any, finite: bool | str) -> Array:
+        """The table as float64 (N, columns), with codes for categories: 0 for unknown ones."""
+        table = _texts(X, [*self.categories])
+        result = np.empty((len(table[0]), len(_names(X))))
+        for (place, column), texts in zip(self.categories.items(), table, strict=True):
+            result[:, place] = column.values(texts, NONE)[0]
+        others = [place for place in range(result.shape[1]) if place not in self.categories]
         if others:
-            result[:, others] = check(_part(X, others))
-        for place, code in codes.items():
-            result[:, place] = code
+            part = _part(X, others)
+            result[:, others] = check_array(part, dtype=np.float64, ensure_all_finite=finite)
         return result
 
-    def fit(self, x: Array) -> None:
-        """Learn the statistics of the numbers of a table."""
-        number = [Column(f"x{place}", NUMBER, "") for place in range(x.shape[1])]
-        columns = [self.categories.get(place, number[place]) for place in range(x.shape[1])]
+    def fit(self, x: Array, *others: Array) -> None:
+        """Learn from the numbers of training rows: their statistics, and the frequent categories.
+
+        In x and `others`, the codes of frequent categories replace those of all, in place.
+        """
+        columns = [Column(f"x{place}", NUMBER, "") for place in range(x.shape[1])]
+        for place, column in self.categories.items():
+            kept = frequent(column.levels[code - 1] for code in x[:, place].astype(int))
+            columns[place] = replace(column, levels=kept)
+            codes = columns[place].values(column.levels, NONE)[0]
+            for rows in (x, *others):
+                rows[:, place] = codes[rows[:, place].astype(int) - 1]
+        self.categories = {place: columns[place] for place in self.categories}
         self.encode = EncodeTable.fit(x, columns)
 
     def inputs(self, x: Array) -> Array:
@@ -103,28 +107,27 @@ class TableCode:
 
 def _places(X: Any, wanted: Any) -> list[int]:
     """The places of the columns that are categories."""
+    if isinstance(wanted, str) and wanted != FROM_DTYPE:
+        raise ArgumentError(
+            "unknown categorical_features",
+            given=wanted,
+            expected=f"{FROM_DTYPE!r}, None, or a list of names, indices or bools",
+        )
+    if isinstance(wanted, str):
+        types = zip(X.columns, X.dtypes, strict=True) if hasattr(X, "columns") else ()
+        return [n for n, (name, dtype) in enumerate(types) if _is_category(X, name, dtype)]
     if wanted is None:
         return []
-    names = [*map(str, getattr(X, "columns", ()))]
-    if isinstance(wanted, str):
-        if wanted != FROM_DTYPE:
-            raise ArgumentError(
-                "unknown categorical_features",
-                given=wanted,
-                expected=f"{FROM_DTYPE!r}, None, or a list of names, indices or bools",
-            )
-        types = zip(X.columns, X.dtypes, strict=True) if names else ()
-        return [n for n, (name, dtype) in enumerate(types) if _is_category(X, name, dtype)]
-    asked = np.asarray(wanted)
-    if asked.dtype.kind == "b" and len(asked) == _width(X):
+    names, asked = _names(X), np.asarray(wanted)
+    if asked.dtype == bool and len(asked) == len(names):
         return np.flatnonzero(asked).tolist()
     places = [names.index(a) if a in names else a for a in asked.tolist()]
-    if strange := [p for p in places if not isinstance(p, int) or not 0 <= p < _width(X)]:
+    if strange := [p for p in places if type(p) is not int or not 0 <= p < len(names)]:
         raise ArgumentError(
             f"categorical_features has no column {listing(strange)}",
-            expected=listing(names) if names else f"indices below {_width(X)}",
+            expected=f"names of {listing(names)}, or indices below {len(names)}",
         )
-    return sorted(places)
+    return sorted({*places})
 
 
 def _is_category(X: Any, name: Any, dtype: Any) -> bool:
@@ -133,12 +136,11 @@ def _is_category(X: Any, name: Any, dtype: Any) -> bool:
     return role == CATEGORY or (role is None and any(isinstance(cell, str) for cell in X[name]))
 
 
-def _width(X: Any) -> int:
+def _names(X: Any) -> list[str]:
+    """The names of the columns, x0, x1, ... without names."""
     if hasattr(X, "columns"):
-        return len(X.columns)
-    if len(np.shape(X)) != 2:
-        raise ShapeError("X is no table", given=np.shape(X), expected="(N, columns)")
-    return int(np.shape(X)[1])
+        return [*map(str, X.columns)]
+    return [f"x{place}" for place in range(_num_features(X))]
 
 
 def _part(X: Any, places: Sequence[int]) -> Any:
@@ -148,6 +150,7 @@ def _part(X: Any, places: Sequence[int]) -> Any:
     return np.asarray(X.toarray() if hasattr(X, "toarray") else X, object)[:, places]
 
 
-def _cells(X: Any, places: Sequence[int], names: Sequence[str]) -> Columns:
+def _texts(X: Any, places: Sequence[int]) -> tuple[list[str], ...]:
     """The cells of some columns as text."""
-    return read_columns(np.asarray(_part(X, places), object), names=names)
+    cells = np.asarray(_part(X, places), object)
+    return read_columns(cells, names=[*map(str, places)]).texts
