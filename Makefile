@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 BENCH  := .venv-bench
 ENGINE := CMakeLists.txt $(wildcard src/chainrule/engine/cpp/*/*)
 
-.PHONY: train test check stubs parity lessons docs serve bench wheel sanitize narrow arm clean
+.PHONY: train test check stubs parity lessons docs serve bench wheel sanitize narrow clean
 
 train: $(VENV)/.run
 	$(BIN)/chainrule train digits
@@ -89,10 +89,6 @@ sanitize: $(VENV)/.dev
 # The sweep of ops where NumPy's index type has 32 bits, as in browsers (Debian, x86).
 narrow: $(VENV)/.dev
 	PYTHON=$(BIN)/python tests/emulate.sh i386 tests/ops/test_sweep.py tests/test_tiny.py
-
-# The engine, cross-compiled for 64-bit ARM, and tests of its kernels under an emulator (Debian).
-arm: $(VENV)/.python
-	PYTHON=$(BIN)/python tests/emulate.sh arm64 tests/engine/test_fused.py tests/engine/test_reduce.py
 
 clean:
 	rm -rf build dist site $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis
