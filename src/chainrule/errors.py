@@ -109,11 +109,11 @@ class UnknownNameError(ChainruleError, AttributeError):
     """A name that an object, such as a module, does not have."""
 
 
-class UninitializedError(ChainruleError, ValueError, RuntimeError):
+class UninitializedError(ChainruleError, ValueError):
     """A parameter whose shape is not known before the first call of its layer."""
 
 
-class LinAlgError(ChainruleError, RuntimeError):
+class LinAlgError(ChainruleError):
     """A matrix without the requested inverse, factor or solution, such as a singular one."""
 
 
@@ -121,7 +121,7 @@ class NestingError(ChainruleError, RecursionError):
     """Structures or modules nested more deeply than Python's recursion limit."""
 
 
-class GradientError(ChainruleError, RuntimeError):
+class GradientError(ChainruleError):
     """A gradient that cannot be computed: the graph was freed, a value was overwritten, a tensor is
     detached or not a scalar."""
 
@@ -134,15 +134,15 @@ class NotDefinedError(ChainruleError, NotImplementedError):
     """A quantity that a distribution, or a pair of distributions, does not have."""
 
 
-class CaptureError(ChainruleError, RuntimeError):
+class CaptureError(ChainruleError):
     """Code that cannot be captured by `cr.compile`, such as code that needs a tensor's numbers."""
 
 
-class LevelError(ChainruleError, RuntimeError):
+class LevelError(ChainruleError):
     """An operation that is not possible in a function that `vmap` or `jvp` runs."""
 
 
-class GraphError(ChainruleError, RuntimeError):
+class GraphError(ChainruleError):
     """A graph, record or program that is not valid."""
 
 
@@ -158,15 +158,15 @@ class DownloadError(ChainruleError, OSError):
     """A download that failed, or whose checksum is wrong."""
 
 
-class WorkerError(ChainruleError, RuntimeError):
+class WorkerError(ChainruleError):
     """A worker process of a loader ended, or took too long."""
 
 
-class RankError(ChainruleError, RuntimeError):
+class RankError(ChainruleError):
     """Ranks that differ from each other, or one that the others wait for in vain."""
 
 
-class CheckpointError(ChainruleError, RuntimeError):
+class CheckpointError(ChainruleError):
     """A checkpoint or run folder that cannot be written, resumed or shared."""
 
 

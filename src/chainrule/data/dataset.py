@@ -76,6 +76,16 @@ class Dataset:
         """One sample: a tuple such as (input, target)."""
         raise NotImplementedError(f"{type(self).__name__} has no __getitem__")
 
+    def place(self, index: int) -> int:
+        """The place of a sample, 0 to N − 1; a negative index counts from the end.
+
+        Raises OutOfRangeError for an index that no sample has.
+        """
+        n = len(self)
+        if not -n <= index < n:
+            raise OutOfRangeError(f"sample {index} of a dataset of {n}")
+        return index % n
+
     if TYPE_CHECKING:  # len() of a dataset that has no length raises TypeError
 
         def __len__(self) -> int: ...
@@ -219,10 +229,7 @@ class ConcatDataset(Dataset):
         return self.cumulative_sizes[-1]
 
     def __getitem__(self, index: Any) -> Any:
-        n = len(self)
-        if not -n <= index < n:
-            raise OutOfRangeError(f"sample {index} of a dataset of {n}")
-        index = index % n
+        index = self.place(index)
         part = bisect_right(self.cumulative_sizes, index)
         start = self.cumulative_sizes[part - 1] if part else 0
         return self.datasets[part][index - start]

@@ -26,7 +26,6 @@ from chainrule.data.transforms import Array, Generator, Rescale, Transform
 from chainrule.errors import (
     ArgumentError,
     FormatError,
-    OutOfRangeError,
     listing,
     missing_dependency,
 )
@@ -241,9 +240,7 @@ class ImageFolder(Dataset):
         return len(self.paths)
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
-        if not -len(self) <= index < len(self):
-            raise OutOfRangeError(f"sample {index} of a dataset of {len(self)}")
-        return tuple(field[0] for field in self.gather([index % len(self)]))
+        return tuple(field[0] for field in self.gather([self.place(index)]))
 
     def gather(
         self, indices: Sequence[int] | Array, generator: Generator | None = None

@@ -14,7 +14,7 @@ from chainrule.data.files import PathLike
 from chainrule.data.labels import encode_labels
 from chainrule.data.numbers import as_indices, to_float32
 from chainrule.data.transforms import Array, Generator, Transform
-from chainrule.errors import ArgumentError, DTypeError, FormatError, OutOfRangeError, listing
+from chainrule.errors import ArgumentError, DTypeError, FormatError, listing
 
 
 class TableDataset(Dataset):
@@ -117,9 +117,7 @@ class TableDataset(Dataset):
         return int(self._bounds[-1])
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
-        if not -len(self) <= index < len(self):
-            raise OutOfRangeError(f"sample {index} of a dataset of {len(self)}")
-        return tuple(field[0] for field in self.gather([index % len(self)]))
+        return tuple(field[0] for field in self.gather([self.place(index)]))
 
     def gather(
         self, indices: Sequence[int] | Array, generator: Generator | None = None

@@ -72,10 +72,9 @@ class _InMemory(VisionDataset):
         return len(self._pixels)
 
     def __getitem__(self, index: Any) -> Any:
-        if not -len(self) <= index < len(self):
-            raise OutOfRangeError(f"sample {index} of a dataset of {len(self)}")
-        picture = pictures.from_array(self._pixels[index].transpose(1, 2, 0))
-        return self.transforms(picture, int(self._labels[index]))
+        place = self.place(index)
+        picture = pictures.from_array(self._pixels[place].transpose(1, 2, 0))
+        return self.transforms(picture, int(self._labels[place]))
 
     def gather(self, indices: Any, generator: Any = None) -> tuple[Array, ...]:
         """The samples at `indices`, as one batch if the transforms can."""

@@ -5,14 +5,14 @@ Products of integers are computed in float64, which is exact below 2⁵³.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from chainrule.errors import FormatError
 from chainrule.formats.onnx.operators.elementwise import converted
-from chainrule.formats.onnx.operators.table import Ints, Option, as_tensor, operator
-from chainrule.formats.onnx.operators.windows import conv
+from chainrule.formats.onnx.operators.table import Option, as_tensor, operator
+from chainrule.formats.onnx.operators.windows import Convolution, conv
 from chainrule.formats.onnx.tensors import dtype_of
 from chainrule.primitive import DType
 from chainrule.tensor import Tensor
@@ -120,25 +120,9 @@ def conv_integer(
     w: Tensor,
     x_zero: Option | None = None,
     w_zero: Option | None = None,
-    *,
-    auto_pad: str,
-    dilations: Ints | None = None,
-    group: int,
-    kernel_shape: Ints | None = None,
-    pads: Ints | None = None,
-    strides: Ints | None = None,
+    **how: Unpack[Convolution],
 ) -> Tensor:
-    y = conv(
-        _centred(x, x_zero),
-        _centred(w, w_zero, 0),
-        None,
-        auto_pad=auto_pad,
-        dilations=dilations,
-        group=group,
-        kernel_shape=kernel_shape,
-        pads=pads,
-        strides=strides,
-    )
+    y = conv(_centred(x, x_zero), _centred(w, w_zero, 0), **how)
     return y.astype(np.int32)
 
 
@@ -153,24 +137,9 @@ def quantized_conv(
     y_scale: Option,
     y_zero: Option,
     b: Tensor | None = None,
-    *,
-    auto_pad: str,
-    dilations: Ints | None = None,
-    group: int,
-    kernel_shape: Ints | None = None,
-    pads: Ints | None = None,
-    strides: Ints | None = None,
+    **how: Unpack[Convolution],
 ) -> Tensor:
-    y = conv(
-        _centred(x, x_zero),
-        _centred(w, w_zero, 0),
-        None if b is None else b.double(),
-        auto_pad=auto_pad,
-        dilations=dilations,
-        group=group,
-        kernel_shape=kernel_shape,
-        pads=pads,
-        strides=strides,
-    )
+    bias = None if b is None else b.double()
+    y = conv(_centred(x, x_zero), _centred(w, w_zero, 0), bias, **how)
     scale = x_scale.double() * spread(w_scale.double(), y, 1, 0)
     return quantized(y * scale, y_scale.double(), y_zero, y_zero.dtype)

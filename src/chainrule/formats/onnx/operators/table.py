@@ -13,8 +13,9 @@ The annotation of an input says what the translation gets:
 - `Ints`, `float`, `Array`: numbers, which must be known before the model runs.
 - `Any`: a tensor, a NumPy array that is known before the model runs, or a sequence, as it is.
 
-The keyword `outputs` is no attribute: it says how many outputs are used. An attribute that is a
-graph arrives as a function of values.
+Attributes that several operators share are a TypedDict: `**moves: Unpack[Moves]`. The keyword
+`outputs` is no attribute: it says how many outputs are used. An attribute that
+is a graph arrives as a function of values.
 """
 
 from __future__ import annotations
@@ -125,8 +126,13 @@ def operator(
 
     def register(run: F) -> F:
         hints = get_type_hints(run, include_extras=True)
-        inputs, rest, keywords = {}, None, set()
+        inputs: dict[str, Any] = {}
+        rest, keywords = None, set[str]()
         for name, parameter in inspect.signature(run).parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                (shared,) = get_args(hints[name])
+                keywords |= get_type_hints(shared).keys()
+                continue
             kind = _plain(hints.get(name, Tensor))
             if parameter.kind is parameter.VAR_POSITIONAL:
                 rest = kind

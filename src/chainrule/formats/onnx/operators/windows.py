@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -20,14 +20,30 @@ from chainrule.primitive import Array
 from chainrule.tensor import Tensor
 
 
+class Moves(TypedDict, total=False):
+    """How a kernel moves: the attributes that convolutions and pools share."""
+
+    auto_pad: str
+    dilations: Ints | None
+    pads: Ints | None
+    strides: Ints | None
+
+
+class Convolution(Moves, total=False):
+    """The attributes of convolutions."""
+
+    group: int
+    kernel_shape: Ints | None
+
+
 def geometry(
     sizes: Ints,
     kernel: Ints,
     *,
-    auto_pad: str,
-    strides: Ints | None,
-    pads: Ints | None,
-    dilations: Ints | None,
+    auto_pad: str = "NOTSET",
+    strides: Ints | None = None,
+    pads: Ints | None = None,
+    dilations: Ints | None = None,
     groups: int = 1,
 ) -> Geometry:
     """How a kernel moves over an image of these sizes."""
@@ -72,25 +88,14 @@ def conv(
     w: Tensor,
     b: Tensor | None = None,
     *,
-    auto_pad: str,
-    dilations: Ints | None = None,
-    group: int,
+    group: int = 1,
     kernel_shape: Ints | None = None,
-    pads: Ints | None = None,
-    strides: Ints | None = None,
+    **moves: Unpack[Moves],
 ) -> Tensor:
     _require_kernel(w, kernel_shape)
-    moves = geometry(
-        x.shape[2:],
-        w.shape[2:],
-        auto_pad=auto_pad,
-        strides=strides,
-        pads=pads,
-        dilations=dilations,
-        groups=group,
-    )
+    way = geometry(x.shape[2:], w.shape[2:], groups=group, **moves)
     bias = () if b is None else (b,)
-    y: Tensor = convolutions.convolution(x, w, *bias, geometry=moves)
+    y: Tensor = convolutions.convolution(x, w, *bias, geometry=way)
     return y
 
 
@@ -148,14 +153,7 @@ def columns_to_image(
 ) -> Tensor:
     """The sums of columns at the places of their windows: a transposed convolution."""
     taps = math.prod(block_shape)
-    moves = geometry(
-        image_shape,
-        block_shape,
-        auto_pad="NOTSET",
-        strides=strides,
-        pads=pads,
-        dilations=dilations,
-    )
+    moves = geometry(image_shape, block_shape, strides=strides, pads=pads, dilations=dilations)
     n, channels = x.shape[0], x.shape[1] // taps
     out = moves.positions(image_shape, block_shape)
     each = np.eye(taps, dtype=x.dtype).reshape(taps, 1, *block_shape)
@@ -169,7 +167,7 @@ def columns_to_image(
 # -- pooling -------------------------------------------------------------------------------------
 
 
-def _pool_geometry(x: Tensor, kernel: Ints, ceil_mode: int, **moves: Any) -> Geometry:
+def _pool_geometry(x: Tensor, kernel: Ints, ceil_mode: int, **moves: Unpack[Moves]) -> Geometry:
     found = geometry(x.shape[2:], kernel, **moves)
     return found.rounded_up(x.shape, kernel) if ceil_mode else found
 
@@ -178,25 +176,14 @@ def _pool_geometry(x: Tensor, kernel: Ints, ceil_mode: int, **moves: Any) -> Geo
 def max_pool(
     x: Tensor,
     *,
-    auto_pad: str,
     ceil_mode: int = 0,
-    dilations: Ints | None = None,
     kernel_shape: Ints,
-    pads: Ints | None = None,
     storage_order: int = 0,
-    strides: Ints | None = None,
+    **moves: Unpack[Moves],
 ) -> tuple[Tensor, Tensor]:
     """The largest elements and their positions in the whole tensor."""
-    moves = _pool_geometry(
-        x,
-        kernel_shape,
-        ceil_mode,
-        auto_pad=auto_pad,
-        strides=strides,
-        pads=pads,
-        dilations=dilations,
-    )
-    y, places = pooling.max_pool(x, kernel=kernel_shape, geometry=moves)
+    way = _pool_geometry(x, kernel_shape, ceil_mode, **moves)
+    y, places = pooling.max_pool(x, kernel=kernel_shape, geometry=way)
     sizes = x.shape[2:]
     if storage_order:
         places = _by_columns(places, sizes)
@@ -217,20 +204,11 @@ def _by_columns(places: Tensor, sizes: Ints) -> Tensor:
 def average_pool(
     x: Tensor,
     *,
-    auto_pad: str,
     ceil_mode: int = 0,
     count_include_pad: int = 0,
-    dilations: Ints | None = None,
     kernel_shape: Ints,
-    pads: Ints | None = None,
-    strides: Ints | None = None,
+    **moves: Unpack[Moves],
 ) -> Tensor:
-    moves: dict[str, Any] = {
-        "auto_pad": auto_pad,
-        "strides": strides,
-        "pads": pads,
-        "dilations": dilations,
-    }
     exact = geometry(x.shape[2:], kernel_shape, **moves)
     rounded = _pool_geometry(x, kernel_shape, ceil_mode, **moves)
     border = exact.padding if count_include_pad else ((0, 0),) * len(kernel_shape)
@@ -258,25 +236,14 @@ def _counts(sizes: Ints, kernel: Ints, moves: Geometry, border: Any) -> Array:
 def lp_pool(
     x: Tensor,
     *,
-    auto_pad: str,
     ceil_mode: int = 0,
-    dilations: Ints | None = None,
     kernel_shape: Ints,
     p: int,
-    pads: Ints | None = None,
-    strides: Ints | None = None,
+    **moves: Unpack[Moves],
 ) -> Tensor:
     """(Σ |x|ᵖ)^(1/p) over each window."""
-    moves = _pool_geometry(
-        x,
-        kernel_shape,
-        ceil_mode,
-        auto_pad=auto_pad,
-        strides=strides,
-        pads=pads,
-        dilations=dilations,
-    )
-    total: Tensor = pooling.avg_pool(x.abs() ** p, kernel=kernel_shape, geometry=moves, divisor=1)
+    way = _pool_geometry(x, kernel_shape, ceil_mode, **moves)
+    total: Tensor = pooling.avg_pool(x.abs() ** p, kernel=kernel_shape, geometry=way, divisor=1)
     return _root(total, p)
 
 
@@ -316,9 +283,7 @@ def max_unpool(
     strides: Ints | None = None,
 ) -> Tensor:
     """Zeros, but x at its positions in the smallest tensor that pools to x; more zeros follow."""
-    moves = geometry(
-        x.shape[2:], kernel_shape, auto_pad="NOTSET", strides=strides, pads=pads, dilations=None
-    )
+    moves = geometry(x.shape[2:], kernel_shape, strides=strides, pads=pads)
     shape = (*x.shape[:2], *moves.sizes(x.shape, kernel_shape))
     flat = zeros(1, dtype=x.dtype).expand(math.prod(shape))
     y = flat.scatter(0, places.reshape(-1), x.reshape(-1)).reshape(shape)
