@@ -25,6 +25,11 @@ import chainrule as cr
 from chainrule import settings
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with JAX come last: it starts threads, after which a process must not fork."""
+    items.sort(key=lambda item: "jax" in item.nodeid)
+
+
 def pytest_collection_finish() -> None:
     """What was collected stays until the end. A capture, which asks the garbage collector what is
     alive, need not walk through thousands of tests each time."""
