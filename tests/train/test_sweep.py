@@ -120,7 +120,8 @@ def test_jobs_need_joblib(monkeypatch, tmp_path):
 
     monkeypatch.setattr(search, "import_module", missing)
     with pytest.raises(MissingDependencyError, match=r"chainrule\[sweep\]"):
-        cr.sweep(build, SPACE, epochs=1, jobs=2, out=tmp_path)
+        cr.sweep(build, SPACE, epochs=1, jobs=2, out=tmp_path / "sweep")
+    assert not (tmp_path / "sweep").exists()
 
 
 @pytest.mark.parametrize("survived", [0, 1, 4, 7])

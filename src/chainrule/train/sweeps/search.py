@@ -160,6 +160,8 @@ def _check(
     if len({*seeds}) < len(seeds):
         raise ArgumentError("a seed occurs twice", given=seeds)
     to_json([*settings])  # raises an error for values that cannot be stored
+    if jobs > 1:
+        _joblib()  # raises an error before a folder is made
 
 
 def _monitored(build: Build, setting: Setting, folds: int | None) -> str:
@@ -230,9 +232,13 @@ def _say_best(plan: Plan, trials: list[Trial], epochs: int) -> None:
 def _in_parallel(works: list[Work], jobs: int) -> list[Trial]:
     if jobs == 1 or len(works) < 2:
         return [run(work) for work in works]
-    try:
-        joblib = import_module("joblib")
-    except ImportError:
-        raise missing_dependency("joblib", "sweep", "training in several processes") from None
+    joblib = _joblib()
     found: list[Trial] = joblib.Parallel(n_jobs=jobs)(joblib.delayed(run)(work) for work in works)
     return found
+
+
+def _joblib() -> Any:
+    try:
+        return import_module("joblib")
+    except ImportError:
+        raise missing_dependency("joblib", "sweep", "training in several processes") from None
