@@ -193,7 +193,7 @@ class Tensor(Conversion, Methods):
     def _put(self, data: Array) -> None:
         """Replace the array; it is never changed in place."""
         if self._alias is None or self._alias.base is None:
-            data = np.ascontiguousarray(data).reshape(data.shape)
+            data = np.asarray(data, order="C")
             if data.base is not None and data.base.nbytes != data.nbytes:
                 data = data.copy()  # a small slice must not keep a large array alive
         self._data = data

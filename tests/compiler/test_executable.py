@@ -9,6 +9,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import engine, nn, optim
+from chainrule.compiler.native_executable import NativeExecutable
 from chainrule.nn import functional as F
 
 pytestmark = pytest.mark.skipif(not engine.available(), reason="needs the native engine")
@@ -248,6 +249,38 @@ def test_the_engine_does_the_whole_call(training, monkeypatch):
     step(*batch)
     monkeypatch.setattr("chainrule.compiler.compiled._signature", None)
     step(*batch)
+
+
+def test_a_repeated_call_leaves_every_check_to_the_engine(monkeypatch):
+    """Fresh weights, and arrays of the user's as arguments, cost no Python code in each call."""
+    calls = []
+    for name in ("_own", "is_apart"):
+
+        def counted(self, x, name=name, run=getattr(NativeExecutable, name)):
+            calls.append(name)
+            return run(self, x)
+
+        monkeypatch.setattr(NativeExecutable, name, counted)
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    x, y = cr.from_numpy(np.ones((2, 6), np.float32)), cr.from_numpy(np.array([0, 2]))
+
+    @cr.compile
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    predict = cr.compile(lambda x: model(x))
+    for run in (lambda: step(x, y), lambda: predict(x)):
+        for _ in range(3):
+            run()
+        calls.clear()
+        run()
+        assert calls == []
+    assert all(not executable.guards.checks for executable in step.executables)
 
 
 def test_zero_and_minus_zero_are_two_programs():

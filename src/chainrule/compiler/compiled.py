@@ -11,11 +11,13 @@ from copy import deepcopy
 from types import MethodType
 from typing import Any, TypeVar, overload
 
-from chainrule import tree
+from chainrule import engine, tree
 from chainrule.compiler.arguments import layout_if_other
-from chainrule.compiler.executable import MISSED, Executable, executable_of
+from chainrule.compiler.executable import MISSED, Executable, ReferenceExecutable
 from chainrule.compiler.guards import Unguarded
-from chainrule.compiler.repeat import FirstRunDiffers
+from chainrule.compiler.native_executable import NativeExecutable
+from chainrule.compiler.passes import optimize
+from chainrule.compiler.repeat import FirstRunDiffers, repeatable_capture
 from chainrule.errors import CaptureError
 from chainrule.nn.module import Module
 from chainrule.settings import Settings, current
@@ -152,6 +154,17 @@ class Compiled(Unguarded):
     def executables(self) -> list[Executable]:
         """All executables: for each signature, the newest first."""
         return [executable for found in self._executables.values() for executable in found]
+
+
+def executable_of(
+    function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]
+) -> Executable:
+    """Capture a function for these arguments, optimize the graph, and plan it."""
+    trace, guards = repeatable_capture(function, args, named)
+    graph = optimize(trace.graph)
+    native = engine.available() and current().engine == "native"
+    kind = NativeExecutable if native else ReferenceExecutable
+    return kind(trace, guards, graph, (*args, named) if named else args)
 
 
 def _as_method(owner: Any, kind: type, name: str) -> Compiled:

@@ -16,7 +16,7 @@ import functools
 import importlib.util
 import random
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Set
 from operator import attrgetter, methodcaller
 from types import (
@@ -78,9 +78,9 @@ _OPAQUE = (
 )
 """Types of values that have no parts which could change."""
 STATE = "the state of "
+_WITHOUT_KEYS = (set, frozenset, deque)
 _LARGEST_ARRAY, _LARGEST_CONTAINER = 2**16, 2**14
 """The largest array (in bytes) and container (in elements) that may be compared at each call."""
-
 
 _SETTINGS = {"decimal": "getcontext"}
 """Modules in C whose operations read a setting, and the functions that return it."""
@@ -185,10 +185,9 @@ class Guards:
         if isinstance(value, Tensor):
             self.tensors[id(value)] = value
         opaque = isinstance(value, _OPAQUE) and not type(value).__dictoffset__
-        if value is MISSING or opaque or type(value) is Tensor or id(value) in self._seen:
-            return
-        self._seen[id(value)] = value
-        self._waiting.append((value, name))
+        if not (value is MISSING or opaque or type(value) is Tensor or id(value) in self._seen):
+            self._seen[id(value)] = value
+            self._waiting.append((value, name))
 
     def _visit_parts(self, value: Any, name: str) -> None:
         """Guard the parts of a value: its elements, attributes or code."""
@@ -220,7 +219,7 @@ class Guards:
             self._visit_array(value, name)
         elif isinstance(value, (random.Random, np.random.Generator, np.random.RandomState)):
             self._visit_hidden(value, random_state, f"{STATE}{name}", name)
-        elif isinstance(value, (dict, list, tuple)):
+        elif isinstance(value, (dict, list, tuple)) or type(value) in _WITHOUT_KEYS:
             self._visit_container(value, name)
         else:
             self._visit_object(value, name)
@@ -297,6 +296,11 @@ class Guards:
     def _visit_container(self, value: Any, name: str) -> None:
         if len(value) > _LARGEST_CONTAINER:
             self._refuse(f"{name}, of {len(value)} elements")
+        if type(value) in _WITHOUT_KEYS:
+            self._add(value, None, tuple(value), f"the elements of {name}")
+            for item in value:
+                self._visit(item, f"an element of {name}")
+            return
         if isinstance(value, dict) and not isinstance(value, OrderedDict):
             self._add(value, None, tuple(value), f"the keys of {name}")
         else:

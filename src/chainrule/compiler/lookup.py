@@ -3,7 +3,8 @@
 An entry (container, key, value) states what a look-up gave. These are its forms:
 
 - (cell, None, value): the contents of a cell.
-- (container, None, n): the length. (dict, None, keys): the keys, in their order.
+- (container, None, n): the length. (dict, set or deque, None, elements): the keys or elements, in
+  their order.
 - (dict, list or tuple, key, value): an element. For other objects: an attribute.
 - (object, descriptor, value): what is in a slot.
 - (function, code, (defaults, keyword defaults)): what a function consists of.
@@ -70,13 +71,13 @@ def holds(entry: Entry) -> bool:
         return container.__code__ is key and all(map(is_, parts, value))
     if isinstance(key, type) and value.__class__ is list:
         return (container is key or type(container) is key) and _is_as_before(value)
-    if key is None and isinstance(container, dict) and isinstance(value, tuple):
-        return len(container) == len(value) and all(map(_same_key, container, value))
+    if key is None and isinstance(value, tuple) and not isinstance(container, CellType):
+        return len(container) == len(value) and all(map(_same_element, container, value))
     now = look(container, key)
     return now is value or equal(now, value)
 
 
-def _same_key(a: Any, b: Any) -> bool:
+def _same_element(a: Any, b: Any) -> bool:
     return a is b or (type(a) is type(b) and isinstance(a, PLAIN) and bool(a == b))
 
 

@@ -33,6 +33,13 @@ bool clean(PyObject* references) {
     return list && PyList_SetSlice(references, 0, PY_SSIZE_T_MAX, list.get()) == 0;
 }
 
+// Whether at most so many tensors of a list of references exist. False, perhaps with an error set.
+bool at_most(Py_ssize_t count, PyObject* references) {
+    if (PyList_GET_SIZE(references) <= count) return true;
+    const Ref kept = Ref::borrow(references);
+    return clean(references) && PyList_GET_SIZE(references) <= count;
+}
+
 bool add_view(PyObject* base, PyObject* view) {
     Ref alias = Ref::borrow(python.tensor.alias.get(base));
     if (alias.get() == Py_None) {
@@ -47,25 +54,23 @@ bool add_view(PyObject* base, PyObject* view) {
     return reference && PyList_Append(views.get(), reference.get()) == 0;
 }
 
-// Whether a group has no other living member than one tensor, and allows writes. False, perhaps with
-// an error set.
-bool is_alone_in(PyObject* group) {
-    const Ref members = Ref::borrow(python.group.members.get(group));
-    return python.group.why_not.get(group) == Py_None && clean(members.get()) &&
-           PyList_GET_SIZE(members.get()) <= 1;
-}
-
 }  // namespace
 
-bool is_apart(PyObject* tensor) {
+bool is_unshared(PyObject* tensor) {
     const Ref alias = Ref::borrow(python.tensor.alias.get(tensor));
     if (alias.get() == Py_None) return true;
     const AliasClass& as = python.alias;
     if (as.base.get(alias.get()) != Py_None) return false;
-    const Ref views = Ref::borrow(as.views.get(alias.get()));
     const Ref group = Ref::borrow(as.group.get(alias.get()));
-    return clean(views.get()) && !PyList_GET_SIZE(views.get()) &&
-           (group.get() == Py_None || is_alone_in(group.get()));
+    return at_most(0, as.views.get(alias.get())) &&
+           (group.get() == Py_None || at_most(1, python.group.members.get(group.get())));
+}
+
+bool is_apart(PyObject* tensor) {
+    if (!is_unshared(tensor)) return false;
+    PyObject* alias = python.tensor.alias.get(tensor);
+    PyObject* group = alias == Py_None ? Py_None : python.alias.group.get(alias);
+    return group == Py_None || python.group.why_not.get(group) == Py_None;
 }
 
 bool show(PyObject* view, PyObject* base, PyObject* primitive, const KnownCall& call,

@@ -21,8 +21,11 @@ Ref caller();
 
 // -- aliases.cpp -----------------------------------------------------------------------------------
 
-// Whether a write to a tensor is allowed and reaches no other: it is no view, and has no living views
-// and no others in its group. False, perhaps with an error set.
+// Whether no other tensor shares numbers with this one: it is no view, and has no living views and no
+// others in its group. False, perhaps with an error set.
+bool is_unshared(PyObject* tensor);
+
+// Whether a write to a tensor is allowed and reaches no other. False, perhaps with an error set.
 bool is_apart(PyObject* tensor);
 
 // Records that a tensor is a view of another. False with an error set.

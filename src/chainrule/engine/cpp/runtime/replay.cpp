@@ -1,42 +1,16 @@
 // One call of a compiled function without Python code: check the guards, find the arrays, bind them
 // to the slots, run the program.
 //
-// It reads and writes five attributes of Tensor by name (see tensor.py). It stores nothing between
-// calls: the caller owns all objects (see compiler/executable.py).
+// It stores nothing between calls: the caller owns all objects (see compiler/native_executable.py).
 #include <cstring>
 
+#include "eager/gateway.h"
 #include "runtime/doors.h"
 #include "runtime/program.h"
 
 namespace cr {
 
 namespace {
-
-struct Names {
-    PyObject* data = PyUnicode_InternFromString("_data");
-    PyObject* grad = PyUnicode_InternFromString("_grad");
-    PyObject* version = PyUnicode_InternFromString("_version");
-    PyObject* requires_grad = PyUnicode_InternFromString("_requires_grad");
-    PyObject* alias = PyUnicode_InternFromString("_alias");
-};
-
-const Names& names() {
-    static const Names interned;
-    return interned;
-}
-
-// An owned reference, which is released at the end of its scope.
-class Held {
-  public:
-    explicit Held(PyObject* object) : object_(object) {}
-    ~Held() { Py_XDECREF(object_); }
-    Held(const Held&) = delete;
-    Held& operator=(const Held&) = delete;
-    operator PyObject*() const { return object_; }
-
-  private:
-    PyObject* object_;
-};
 
 enum class Answer { yes, no, error };
 
@@ -67,6 +41,23 @@ Answer same_keys(PyObject* dict, PyObject* keys) {
     return Answer::yes;
 }
 
+// Whether a set or deque still has these elements, in this order.
+Answer same_elements(PyObject* container, PyObject* elements) {
+    const Py_ssize_t n = PyTuple_GET_SIZE(elements), size = PyObject_Size(container);
+    if (size < 0) return Answer::error;
+    if (size != n) return Answer::no;
+    if (!n) return Answer::yes;
+    const Ref iterator = Ref::steal(PyObject_GetIter(container));
+    if (!iterator) return Answer::error;
+    for (Py_ssize_t i = 0; i < n; ++i) {
+        const Ref element = Ref::steal(PyIter_Next(iterator.get()));
+        if (!element) return PyErr_Occurred() ? Answer::error : Answer::no;
+        const Answer answer = equal(element.get(), PyTuple_GET_ITEM(elements, i));
+        if (answer != Answer::yes) return answer;
+    }
+    return Answer::yes;
+}
+
 // Whether the code and the defaults of a function are still these.
 Answer same_function(PyObject* function, PyObject* code, PyObject* defaults) {
     const auto now = [](PyObject* found) { return found ? found : Py_None; };
@@ -87,10 +78,10 @@ Answer same_class(PyObject* object, PyObject* cls, PyObject* versions) {
 // Whether a slot of an object, which a descriptor reads, still has this value.
 Answer equal_slot(PyObject* object, PyObject* descriptor, PyObject* value) {
     PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(object));
-    const Held now(Py_TYPE(descriptor)->tp_descr_get(descriptor, object, type));
+    const Ref now = Ref::steal(Py_TYPE(descriptor)->tp_descr_get(descriptor, object, type));
     if (!now && !PyErr_ExceptionMatches(PyExc_AttributeError)) return Answer::error;
     if (!now) PyErr_Clear();
-    return equal(now, value);
+    return equal(now.get(), value);
 }
 
 // (container, key, value): whether an entry still holds. Its forms: see compiler/lookup.py.
@@ -102,7 +93,9 @@ Answer unchanged(PyObject* entry) {
     if (PyCode_Check(key) && PyFunction_Check(container))
         return same_function(container, key, value);
     if (key == Py_None) {
-        if (PyTuple_Check(value)) return same_keys(container, value);
+        if (PyTuple_Check(value))
+            return PyDict_Check(container) ? same_keys(container, value)
+                                           : same_elements(container, value);
         const Py_ssize_t n = PyObject_Size(container);
         if (n < 0) return Answer::error;
         return n == PyLong_AsSsize_t(value) ? Answer::yes : Answer::no;
@@ -113,11 +106,11 @@ Answer unchanged(PyObject* entry) {
         return !now && PyErr_Occurred() ? Answer::error : equal(now, value);
     }
     if (PyLong_CheckExact(key)) {
-        const Held now(PySequence_GetItem(container, PyLong_AsSsize_t(key)));
-        return now ? equal(now, value) : Answer::error;
+        const Ref now = Ref::steal(PySequence_GetItem(container, PyLong_AsSsize_t(key)));
+        return now ? equal(now.get(), value) : Answer::error;
     }
-    const Held now(PyObject_GetAttr(container, key));
-    return now ? equal(now, value) : Answer::error;
+    const Ref now = Ref::steal(PyObject_GetAttr(container, key));
+    return now ? equal(now.get(), value) : Answer::error;
 }
 
 // Compares the arguments with their pattern and their limits (see doors.h), and binds the array of
@@ -167,13 +160,11 @@ class Arguments {
 
     Answer bind_tensor(PyObject* value) {
         if (!PyObject_TypeCheck(value, reinterpret_cast<PyTypeObject*>(type_))) return Answer::no;
-        const Held wants(PyObject_GetAttr(value, names().requires_grad));
-        const Held array(PyObject_GetAttr(value, names().data));
-        if (!wants || !array) return Answer::error;
-        if (wants != Py_False || slot_ >= program_.slots()) return Answer::no;
+        const bool wants = python.tensor.requires_grad.get(value) != Py_False;
+        if (wants || slot_ >= program_.slots()) return Answer::no;
         const Answer allowed = within_limits(value);
         if (allowed != Answer::yes) return allowed;
-        return program_.bind(slot_++, array) ? Answer::yes : Answer::error;
+        return program_.bind(slot_++, python.tensor.data.get(value)) ? Answer::yes : Answer::error;
     }
 
     Answer within_limits(PyObject* tensor) {
@@ -184,12 +175,10 @@ class Arguments {
         if (first != PyLong_AsLongLong(PyTuple_GET_ITEM(firsts_, slot_))) return Answer::no;
         const int is_known = PySet_Contains(known_, tensor);
         if (is_known) return is_known < 0 ? Answer::error : Answer::no;
-        if (apart_ == Py_None) return Answer::yes;
-        const Held alias(PyObject_GetAttr(tensor, names().alias));
-        if (!alias) return Answer::error;
-        if (alias == Py_None) return Answer::yes;
-        const Held apart(PyObject_CallOneArg(apart_, tensor));
-        return !apart ? Answer::error : apart == Py_True ? Answer::yes : Answer::no;
+        if (apart_ == Py_None || is_unshared(tensor)) return Answer::yes;
+        if (PyErr_Occurred()) return Answer::error;
+        const Ref apart = Ref::steal(PyObject_CallOneArg(apart_, tensor));
+        return !apart ? Answer::error : apart.get() == Py_True ? Answer::yes : Answer::no;
     }
 
     Program& program_;
@@ -201,8 +190,7 @@ class Arguments {
 enum Role { GRADIENT = 1, WRITTEN = 2, KEPT = 4, PACKED = 8 };
 
 i64 version_of(PyObject* tensor) {
-    const Held version(PyObject_GetAttr(tensor, names().version));
-    return version ? PyLong_AsLongLong(version) : -1;
+    return PyLong_AsLongLong(python.tensor.version.get(tensor));
 }
 
 // (slot, tensor, role): bind the array of the tensor, or of its gradient. If the program writes it,
@@ -213,39 +201,37 @@ Answer bind_state(Program& program, PyObject* entry, PyObject* own, Py_ssize_t n
     const i64 slot = PyLong_AsLongLong(PyTuple_GET_ITEM(entry, 0));
     PyObject* tensor = PyTuple_GET_ITEM(entry, 1);
     const long role = PyLong_AsLong(PyTuple_GET_ITEM(entry, 2));
-    {
-        const bool gradient = role & GRADIENT;
-        const Held holder(gradient ? PyObject_GetAttr(tensor, names().grad) : Py_NewRef(tensor));
-        if (!holder) return Answer::error;
-        const Held array(holder == Py_None ? nullptr : PyObject_GetAttr(holder, names().data));
-        if (!array && holder != Py_None) return Answer::error;
-        if (!(role & (WRITTEN | PACKED))) {
-            if (!array) return Answer::no;
-            if (program.bind(slot, array)) return Answer::yes;
-            PyErr_Clear();
-        } else {
-            // References to the array: its tensor, the program, this function, and the executable
-            // if it keeps the memory. References to the gradient: its tensor and this function.
-            const int holders = 3 + (role & KEPT ? 1 : 0);
-            const bool alone = array && program.bound(slot) == array &&
-                               Py_REFCNT(array) == holders && (!gradient || Py_REFCNT(holder) == 2);
-            const bool same = !(role & PACKED) || program.version(slot) == version_of(tensor);
-            if (alone && same) return Answer::yes;
-        }
+    const bool gradient = role & GRADIENT;
+    PyObject* holder = gradient ? python.tensor.grad.get(tensor) : tensor;
+    PyObject* array = holder == Py_None ? nullptr : python.tensor.data.get(holder);
+    if (!(role & (WRITTEN | PACKED))) {
+        if (!array) return Answer::no;
+        if (program.bind(slot, array)) return Answer::yes;
+        PyErr_Clear();
+    } else {
+        // References to the array: its tensor, the program, and the executable if it keeps the
+        // memory. Reference to a gradient: its tensor.
+        const int holders = 2 + (role & KEPT ? 1 : 0);
+        const bool alone = array && program.bound(slot) == array && Py_REFCNT(array) == holders &&
+                           (!gradient || Py_REFCNT(holder) == 1);
+        const bool same = !(role & PACKED) || program.version(slot) == version_of(tensor);
+        if (alone && same) return Answer::yes;
     }
     program.release(slot);
-    const Held index(PyLong_FromSsize_t(number));
-    const Held array(index ? PyObject_CallOneArg(own, index) : nullptr);
-    if (array == Py_None) return Answer::no;
+    const Ref index = Ref::steal(PyLong_FromSsize_t(number));
+    const Ref owned = Ref::steal(index ? PyObject_CallOneArg(own, index.get()) : nullptr);
+    if (owned.get() == Py_None) return Answer::no;
     if (role & PACKED) program.version(slot) = version_of(tensor);
-    return array && program.bind(slot, array) ? Answer::yes : Answer::error;
+    return owned && program.bind(slot, owned.get()) ? Answer::yes : Answer::error;
 }
 
 bool raise_version(PyObject* entry) {
     if (PyLong_AsLong(PyTuple_GET_ITEM(entry, 2)) != WRITTEN) return true;
     PyObject* tensor = PyTuple_GET_ITEM(entry, 1);
-    const Held next(PyLong_FromLongLong(version_of(tensor) + 1));
-    return next && PyObject_SetAttr(tensor, names().version, next) == 0;
+    Ref next = Ref::steal(PyLong_FromLongLong(version_of(tensor) + 1));
+    if (!next) return false;
+    python.tensor.version.set(tensor, std::move(next));
+    return true;
 }
 
 // None for a guard that does not hold. Errors from unsuitable arguments also give None: the Python
@@ -312,7 +298,7 @@ PyObject* replay(Program& program, PyObject* record, PyObject* arguments) {
 i64 class_version(PyObject* cls) {
     PyTypeObject* type = reinterpret_cast<PyTypeObject*>(cls);
     if (!type->tp_version_tag) {  // a look-up of an attribute assigns one
-        const Held found(PyObject_GetAttrString(cls, "__init__"));
+        const Ref found = Ref::steal(PyObject_GetAttrString(cls, "__init__"));
         if (!found) PyErr_Clear();
     }
     return type->tp_version_tag;

@@ -1,0 +1,243 @@
+"""The executable that runs a program of the engine.
+
+The engine checks the guards, finds the arrays, runs the plan and writes new state, in one call (see
+engine/cpp/runtime/replay.cpp). The code here prepares that call once, provides other arrays for
+state where the engine cannot use the present ones, and returns the results.
+
+The engine writes state in place only into an array to which no other reference exists. If there is
+one (from `.numpy()`, a view or a saved value), that array keeps its numbers, and the tensor gets a
+copy.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from chainrule import aliases, engine, tree
+from chainrule.compiler.arguments import layout_if_other
+from chainrule.compiler.capture import Slot
+from chainrule.compiler.executable import MISSED, Executable
+from chainrule.compiler.guards import Guards
+from chainrule.compiler.lookup import Entry
+from chainrule.compiler.plan import NativePlan, Place
+from chainrule.compiler.pullback import Backward
+from chainrule.compiler.shared import Shared
+from chainrule.compiler.trace import Trace
+from chainrule.errors import GraphError
+from chainrule.graph import Graph
+from chainrule.primitive import Array
+from chainrule.tensor import Tensor, wrap
+
+GRADIENT, WRITTEN, KEPT, PACKED = 1, 2, 4, 8
+"""Flags of an array of state. GRADIENT: it is the gradient of a tensor. WRITTEN: the plan writes
+it. KEPT: the executable keeps its memory. PACKED: the plan reads a transposed copy, which is
+updated when the tensor has changed."""
+
+
+class NativeExecutable(Executable):
+    """Runs a program of the engine, which reads and writes the state."""
+
+    plan: NativePlan
+
+    def __init__(self, trace: Trace, guards: Guards, graph: Graph, args: Any) -> None:
+        super().__init__(trace, guards, args)
+        self.plan = plan = native_plan(graph, trace)
+        if trace.pullback is not None:
+            self.backward = Backward(trace.pullback, NativePlan)
+        given = len(trace.given)
+        self._first_result = first_result = len(graph.inputs)
+        self._state: list[tuple[int, Tensor, int]] = [
+            (at, s.tensor, self._role(at, s)) for at, s in enumerate(trace.reads, given)
+        ]
+        written = {slot.key for slot in trace.writes if slot.in_place}
+        self._in_place = {i for i, slot in enumerate(trace.reads) if slot.key in written}
+        answers = len(plan.places) - len(trace.writes)
+        self._answers = plan.places[:answers]
+        self._stores: list[tuple[Slot, Place]] = []
+        self._bind_writes(plan.places[answers:])
+        self._fixed = not (trace.swaps or isinstance(trace.structure, Shared | tuple | list | dict))
+        carries = trace.needs_leaves or any(swap.value for swap in trace.swaps)
+        self._needs_leaves = bool(trace.arguments) or trace.pullback is not None or carries
+        self._has_effects = bool(self._stores or trace.cleared or trace.separated)
+        plain = self.backward is None and not (trace.swaps or trace.arguments)
+        self._only = self._answers[0] if plain and trace.is_one else None
+        self._kept: dict[int, Array] = {}
+        self._shown: list[Tensor] = []
+        bound = {at for at, _, _ in self._state}
+        spares = [
+            None if first_result + i in bound else engine.Spares(v.shape, v.dtype)
+            for i, v in enumerate(plan.slots[first_result:])
+        ]
+        memory = tuple([s and (s.arrays, s.make) for s in spares])
+        checked, state = (*guards.entries, *self._watched()), tuple(self._state)
+        free: tuple[Any, ...] = tuple(range(given)), frozenset(), None
+        replayed = plan.program.replayed
+        self._record = replayed(Tensor, *self._arguments(args), checked, state, self._own, memory)
+        self._plain = replayed(Tensor, [Tensor] * given, free, (), state, self._own, memory)
+
+    def _arguments(self, args: Any) -> tuple[Any, Any]:
+        """The pattern of the arguments, in which Tensor stands for any tensor, and their limits;
+        see engine/cpp/runtime/doors.h."""
+        trace, leaves = self.trace, [x for x in tree.flatten(args) if isinstance(x, Tensor)]
+        given = [leaves[number] for number in trace.given]
+        ids, state = list(map(id, given)), set(map(id, self._leaves.values()))
+        pattern = tree.map_leaves(
+            lambda x: Tensor if isinstance(x, Tensor) and id(x) not in state else x, args
+        )
+        if any(x._requires_grad or layout_if_other(x._data) for x in given):
+            pattern = MISSED  # the engine takes arrays in order only, without gradients
+        writes = any(not slot.is_grad for slot in trace.writes)
+        firsts = tuple([ids.index(key) for key in ids])
+        return pattern, (firsts, frozenset(self.known.values()), self.is_apart if writes else None)
+
+    def _watched(self) -> list[Entry]:
+        """Entries of what the engine checks of the tensors that are state."""
+        entries: list[Entry] = [(t, "_requires_grad", r) for t, r, _, _ in self._specs]
+        entries += [(t, "_grad", None) for t in self.trace.without_grad]
+        entries += [(t, "_hooks", t._hooks) for t, r, _, _ in self._specs if r]
+        hooked = [t._hooks for t, *_ in self._specs if t._hooks is not None]
+        return entries + [(hooks, None, len(hooks)) for hooks in hooked]
+
+    def _role(self, at: int, slot: Slot) -> int:
+        written, packed = at in self.plan.in_place, at in self.plan.packed
+        return slot.is_grad * GRADIENT | written * WRITTEN | packed * PACKED
+
+    def _bind_writes(self, places: list[Place]) -> None:
+        """Decide how each new value of state is stored. A new gradient gets memory that this
+        executable keeps. Other values are stored after a run, unless the plan writes in place."""
+        known = {slot.key for slot in self.trace.reads}
+        slots = [at for kind, at in self.plan.places if kind == "slot"]
+        for slot, place in zip(self.trace.writes, places, strict=True):
+            kind, at = place
+            own = kind == "slot" and at >= self._first_result and slots.count(at) == 1
+            if own and slot.is_grad and slot.key not in known:
+                self._state.append((at, slot.tensor, GRADIENT | WRITTEN | KEPT))
+            elif not (kind == "slot" and at in self.plan.in_place):
+                self._stores.append((slot, place))
+
+    def __call__(self, args: Any) -> Any:
+        if self.trace.swaps and self._unfit_swap() is not None:
+            return MISSED
+        shared = any(slot.tensor._alias is not None for slot, _ in self._stores)
+        if shared and self._now_sharing() != self._sharing:
+            return MISSED
+        return self._run(self._record, args, None)
+
+    def on(self, leaves: list[Tensor]) -> Any:
+        given = [leaves[number]._data for number in self.trace.given]
+        arrays = [np.require(x, requirements=["C", "ALIGNED"]) for x in given]
+        result = self._run(self._plain, [wrap(x) for x in arrays], leaves)
+        if result is MISSED:
+            raise GraphError("the state of a compiled function does not fit its plan")
+        return result
+
+    def _run(self, record: tuple[Any, ...], args: Any, leaves: list[Tensor] | None) -> Any:
+        if leaves is None and self._needs_leaves:
+            leaves = [x for x in tree.flatten(args) if isinstance(x, Tensor)]
+            if self.trace.arguments and self.shares(leaves):
+                return MISSED
+        try:
+            results = engine.native_replay(record, args)
+            if results is None:
+                return MISSED
+            if results.__class__ is not list:
+                self.plan.program.refuse(results)
+        except engine.Unmet as unmet:
+            raise self.trace.requirements[unmet.number] from None
+        except BaseException:
+            for _, tensor, role in self._state:
+                if role & KEPT:
+                    tensor._grad = None  # it may be partially written
+            raise
+        if self._has_effects or self._shown:
+            self._finish(results)
+        if self._only is not None:
+            return wrap(self._array(self._only, results))
+        if not self._answers and self._fixed:
+            return self.trace.structure
+        return self.answer([self._array(p, results) for p in self._answers], leaves or ())
+
+    def _finish(self, results: list[Any]) -> None:
+        """Write the state that the plan does not write in place."""
+        self.trace.leave_others()
+        while self._shown:
+            if (shown := self._shown.pop())._alias is not None:
+                aliases.spread(shown)
+        for slot, place in self._stores:
+            slot.store(self._array(place, results))
+        for slot in self.trace.cleared:
+            slot.tensor._grad = None
+
+    def _array(self, place: Place, results: list[Any]) -> Array:
+        kind, at = place
+        if kind == "constant":
+            return at
+        array = results[at - self._first_result] if at >= self._first_result else None
+        return self.plan.program.bound(at) if array is None else array
+
+    def _own(self, number: int) -> Array | None:
+        """An array for the state of this number, to which no other reference exists, or None.
+
+        The engine calls this. It holds no reference to the previous array.
+        """
+        at, tensor, role = self._state[number]
+        if role & KEPT:
+            return self._gradient(at, tensor)
+        holder = tensor._grad if role & GRADIENT else tensor
+        if holder is None:
+            return None
+        in_place = number in self._in_place
+        if role & GRADIENT and not in_place and sys.getrefcount(holder) > 3:
+            # There is another reference than its tensor, this name and the argument.
+            tensor._grad = holder = wrap(holder._data)
+        array = holder._data
+        flags = array.flags
+        plain = flags.owndata and flags.c_contiguous and flags.aligned and flags.writeable
+        if not plain or sys.getrefcount(array) > 3:
+            written = role & WRITTEN and not role & GRADIENT
+            if written and holder._alias is not None and self._now_sharing() != self._sharing:
+                return None  # the guards that `broken` checks do not hold
+            is_private = flags.owndata or _is_private(array)
+            array = array.copy()
+            if is_private or role & WRITTEN:
+                holder._data = array
+            if role & WRITTEN and (in_place or not role & GRADIENT):
+                self._shown.append(holder)  # it may have aliases, which are updated after the run
+            # Otherwise another object owns the memory and may change it: it is copied at each call.
+        if role & PACKED:
+            engine.copy(array.T, self.plan.packed[at])
+        return array
+
+    def _gradient(self, at: int, tensor: Tensor) -> Array:
+        """Memory for a new gradient: that of the last call if no other reference to it exists."""
+        array, g = self._kept.pop(at, None), tensor._grad
+        mine = g is not None and g._data is array
+        shared = mine and sys.getrefcount(g) > 3  # its tensor, this name, the argument
+        if array is None or shared or sys.getrefcount(array) > 2 + mine:
+            value = self.plan.slots[at]
+            array, mine = np.empty(value.shape, value.dtype), False
+        if not mine:
+            tensor._grad = wrap(array)
+        self._kept[at] = array
+        return array
+
+
+def native_plan(graph: Graph, trace: Trace) -> NativePlan:
+    """The engine's plan of a graph that was captured as `trace`."""
+    first = len(graph.inputs) - len(trace.reads)
+    numbers = {slot.key: first + i for i, slot in enumerate(trace.reads)}
+    updates = [numbers.get(slot.key) for slot in trace.writes]
+    changed = {slot.key for slot in trace.writes}
+    weights = zip(graph.inputs[first:], trace.reads, strict=True)
+    frozen = {v for v, slot in weights if not slot.is_grad and slot.key not in changed}
+    return NativePlan(graph, updates, len(trace.requirements), frozen)
+
+
+def _is_private(view: Array) -> bool:
+    """Whether only this array refers to the array whose memory it shows."""
+    base = view.base
+    # The references are those of the view, of this name, and of the argument of getrefcount.
+    return isinstance(base, np.ndarray) and base.flags.owndata and sys.getrefcount(base) == 3
