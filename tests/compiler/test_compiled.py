@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import cProfile
 import pickle
 import sys
 import threading
@@ -325,6 +326,34 @@ def test_the_users_own_error_is_the_users():
 
     with pytest.raises(ValueError, match="mine"):
         cr.compile(f)(cr.ones(1))
+
+
+def test_shapes_that_alternate_are_told_apart_by_the_engine(monkeypatch):
+    model, mode = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5)), cr.ones(1)
+    step = cr.compile(lambda x: model(x).sum() * mode)
+    model.eval()
+    batches = [cr.ones(n, 3) for n in (4, 1, 4, 2)]
+    before = [bits(step(x)) for x in batches]
+    assert step.captures == 3
+    monkeypatch.setattr(type(step), "_find", None)
+    assert [bits(step(x)) for x in batches] == before
+    model.train()
+    with pytest.raises(TypeError, match="not callable"):
+        step(batches[0])
+
+
+def test_a_capture_inside_a_profile():
+    step, profile = cr.compile(lambda x: (x * 2).sum()), cProfile.Profile()
+
+    def later():
+        return step(cr.ones(3))
+
+    profile.enable()
+    before = step(cr.ones(3))
+    assert later().item() == before.item() == 6 and step.captures == 1
+    profile.disable()
+    names = {getattr(entry.code, "co_name", "") for entry in profile.getstats()}
+    assert "later" in names
 
 
 def test_a_generator_of_batches_outside():

@@ -40,20 +40,23 @@ class Compiled(Unguarded):
         self.function = function
         self.captures = 0
         self._executables: dict[Any, list[Executable]] = {}
-        self._last: dict[bool, Executable] = {}
+        self._recent: dict[bool, tuple[Executable, ...]] = {False: (), True: ()}
         self._has_warned = False
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         settings = current()
-        last = self._last.get(bool(named))
         given: Any = args
         if named:
             named = dict(sorted(named.items()))
             given = (*args, named)
-        if last is not None and last.suits(settings) and last.guards.checks_hold():
-            result = last(given)
-            if result is not MISSED:
-                return result
+        recent = self._recent[bool(named)]
+        for executable in recent:
+            if executable.suits(settings) and executable.guards.checks_hold():
+                result = executable(given)
+                if result is not MISSED:
+                    if executable is not recent[0]:
+                        self._put_first(executable, bool(named))
+                    return result
         if settings.interpreter is not None:
             return self.function(*args, **named)  # inside a capture or another interpreter
         leaves = [x for x in tree.flatten(given) if isinstance(x, Tensor)]
@@ -67,10 +70,15 @@ class Compiled(Unguarded):
             if os.environ.get("CHAINRULE_STRICT", "0") != "0":
                 raise
             return self._eagerly(error, args, named)
-        self._last[bool(named)] = executable
+        self._put_first(executable, bool(named))
         if executable.shares(leaves):
             return self.function(*args, **named)
         return executable.on(leaves)
+
+    def _put_first(self, executable: Executable, named: bool) -> None:
+        """Let the next call, with or without keywords, try this executable first."""
+        others = [x for x in self._recent[named] if x is not executable]
+        self._recent[named] = (executable, *others)
 
     def _find(
         self,
@@ -137,7 +145,9 @@ class Compiled(Unguarded):
         self.captures += 1
         if len(self.executables) == MOST_EXECUTABLES:
             oldest = next(iter(self._executables))
-            self._executables[oldest].pop()
+            dropped = self._executables[oldest].pop()
+            for named_too, recent in self._recent.items():
+                self._recent[named_too] = tuple([x for x in recent if x is not dropped])
             if not self._executables[oldest]:
                 del self._executables[oldest]
         self._executables[key] = [executable, *self._executables.pop(key, [])]

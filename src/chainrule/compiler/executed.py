@@ -102,17 +102,19 @@ class Executed:
         self._held: dict[int, Any] = {}
         self._functions: list[FunctionType] | None = None
         self._output: FrameType | None = None
+        self._quiet: dict[int, CodeType] = {}
         self._called_back = {f.__code__ for f in gc.callbacks if isinstance(f, FunctionType)}
 
     def __enter__(self) -> Executed:
         self._outer, self._collects = sys.getprofile(), gc.isenabled()
         self.outside = []
+        self._forward = self._outer if callable(self._outer) else None
         gc.disable()
         sys.setprofile(self._note)
         return self
 
     def __exit__(self, *error: object) -> None:
-        sys.setprofile(self._outer)
+        profile_by(self._outer)
         self._output = None
         if self._collects:
             gc.enable()
@@ -122,11 +124,15 @@ class Executed:
             if frame is self._output and event in ("return", "c_return", "c_exception"):
                 self._output = None
         elif event == "call":
-            self._note_call(frame, frame.f_code)
+            if id(frame.f_code) not in self._quiet:
+                self._note_call(frame, frame.f_code)
         elif event == "c_call":
-            self._note_c_call(frame, argument)
-        if self._outer is not None:
-            self._outer(frame, event, argument)
+            if argument in _OUTPUT:
+                self._output = frame
+            elif id(frame.f_code) not in self._quiet:
+                self._note_c_call(frame, argument)
+        if self._forward is not None:
+            self._forward(frame, event, argument)
 
     def _note_call(self, frame: FrameType, code: CodeType) -> None:
         if code.co_name in _LOGS and frame.f_globals.get("__name__") == "logging":
@@ -135,6 +141,8 @@ class Executed:
         of_user = not is_library(code, frame.f_globals)
         if of_user:
             self._note_arguments(code, frame)
+        elif not _is_below(code.co_filename):
+            self._quiet[id(code)] = code  # of this package: what it calls needs no note
         self.codes.add(code)
         if code in self.own or code in self._called_back:
             return
@@ -146,9 +154,7 @@ class Executed:
             self._functions = None
 
     def _note_c_call(self, frame: FrameType, function: Any) -> None:
-        if function in _OUTPUT:
-            self._output = frame
-        elif _reads_outside(function):
+        if _reads_outside(function):
             if _is_of_user(frame):
                 place = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
                 self.outside.append(f"{function.__qualname__} (at {place})")
@@ -223,6 +229,14 @@ class Executed:
                 f for f in found if isinstance(f, FunctionType) and f.__code__ in codes
             ]
         return self._functions
+
+
+def profile_by(profiler: Any) -> None:
+    """Let a profile function observe the calls again, or a profiler in C: that of `cProfile`."""
+    if hasattr(profiler, "enable"):
+        profiler.enable()
+    else:
+        sys.setprofile(profiler)
 
 
 def _is_inner(code: CodeType) -> bool:

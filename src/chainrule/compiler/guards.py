@@ -106,8 +106,8 @@ class Guards:
         ignored: Set[tuple[int, str]] = frozenset(),
     ) -> None:
         self._executed, self._ignored = executed, ignored
-        self._own = functools.reduce(Names.__or__, map(names_of, executed.own), Names())
-        every = functools.reduce(Names.__or__, map(names_of, executed.codes), self._own)
+        self._own = Names.union(map(names_of, executed.own))
+        every = Names.union(map(names_of, executed.codes | executed.own.keys()))
         self._readable, self._given = every.attributes | every.strings, set[str]()
         self._walk(function)
         while self._given - self._readable:

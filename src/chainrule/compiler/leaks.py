@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import CellType, FrameType
 from typing import Any
 
+from chainrule.compiler.executed import profile_by
 from chainrule.errors import CaptureError
 from chainrule.graph import Equation, Value
 from chainrule.tensor import Tensor
@@ -29,7 +30,7 @@ def refuse_leaks(interpreter: Any, outputs: Sequence[Value], written: Sequence[A
     profile = sys.getprofile()
     sys.setprofile(None)  # code that the garbage collector runs is not part of the function
     gc.collect()
-    sys.setprofile(profile)
+    profile_by(profile)
     known = _own_references(interpreter, outputs, written)
     with _no_other_thread():
         for equation, value in list(_suspects(interpreter.graph.equations, known)):

@@ -37,8 +37,12 @@ class Names(NamedTuple):
     computes: bool = False
     all_globals: bool = False
 
-    def __or__(self, other: Any) -> Names:
-        return Names(*[a | b for a, b in zip(self, other, strict=True)])
+    @classmethod
+    def union(cls, found: Iterable[Names]) -> Names:
+        """The names that any of the code looks up."""
+        *names, computes, all_globals = zip(cls(), *found, strict=True)
+        merged: Any = [frozenset().union(*column) for column in names]
+        return cls._make([*merged, any(computes), any(all_globals)])
 
 
 @lru_cache(maxsize=4096)
@@ -66,18 +70,8 @@ def names_of(code: CodeType) -> Names:
         computes,
         "globals" in called,
     )
-    for inner in code.co_consts:
-        if isinstance(inner, CodeType):
-            found |= names_of(inner)
-    return found
-
-
-def all_names(codes: Iterable[CodeType]) -> Names:
-    """The names that any of the code looks up."""
-    found = Names()
-    for code in codes:
-        found |= names_of(code)
-    return found
+    inner = [names_of(x) for x in code.co_consts if isinstance(x, CodeType)]
+    return Names.union([found, *inner]) if inner else found
 
 
 def _is_global(step: dis.Instruction) -> bool:

@@ -52,7 +52,7 @@ def repeatable_capture(
 def _captured(
     function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any], before: Snapshot
 ) -> tuple[Trace, Guards]:
-    chance = random.getstate(), np.random.get_state()
+    chance = random.getstate(), np.random.get_state(legacy=False)
     executed = Executed()
     executed.add_objects(leaves := tree.flatten((args, named)))
     state: set[int] = set()
@@ -131,7 +131,7 @@ def _refuse_chance(python: Any, numpy: Any) -> None:
     if random.getstate() != python:
         drawn = "random"
         random.setstate(python)
-    if repr(np.random.get_state()) != repr(numpy):
+    if not _same_state(np.random.get_state(legacy=False), numpy):
         drawn = "np.random"
         np.random.set_state(numpy)
     if drawn is not None:
@@ -140,6 +140,13 @@ def _refuse_chance(python: Any, numpy: Any) -> None:
             "call",
             instead="Draw with cr.rand, cr.randn or a cr.Generator, or pass the numbers in.",
         )
+
+
+def _same_state(a: Any, b: Any) -> bool:
+    """Whether two states of a generator of NumPy, nested dicts, are equal."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_same_state(a[key], b[key]) for key in a)
+    return np.array_equal(a, b)
 
 
 def difference_of(a: Trace, b: Trace) -> str | None:
