@@ -13,6 +13,7 @@ from chainrule import nn
 pytest.importorskip("sklearn", reason="the extra `sklearn`")
 
 from sklearn import config_context
+from sklearn.base import clone
 from sklearn.datasets import (
     load_breast_cancer,
     load_diabetes,
@@ -92,6 +93,28 @@ def test_weights_stop_resume_and_copies() -> None:
     assert stopped.n_iter_ < 200 and len(stopped.validation_curve_) == stopped.n_iter_
     warm = NeuralClassifier(epochs=2, warm_start=True, random_state=0).fit(x, y).fit(x, y)
     assert warm.n_iter_ == 4 and warm.loss_curve_[2] < warm.loss_curve_[0]
+
+
+def test_fits_of_one_kind_share_a_compiled_step_and_nothing_else(monkeypatch) -> None:
+    x, y = load_digits(return_X_y=True)
+    model = NeuralClassifier(
+        epochs=3, early_stopping=True, dropout=0.1, batch_norm=True, batch_size=100
+    )
+    alone, together = [], []
+    for fits, fresh in ((alone, True), (together, False), (together, False)):
+        for seed, rows in ((0, 500), (1, 500), (0, 400)):
+            if fresh:
+                monkeypatch.setattr("chainrule.sklearn.kept._kept", {})
+            fits.append(clone(model).set_params(random_state=seed).fit(x[:rows], y[:rows]))
+        if not fresh:
+            monkeypatch.setattr("chainrule.compiler.compiled.executable_of", None)
+    for one, *others in zip(alone, together[:3], together[3:], strict=True):
+        for other in others:
+            assert other.loss_curve_ == one.loss_curve_
+            assert other.validation_curve_ == one.validation_curve_
+            assert (other.predict_proba(x) == one.predict_proba(x)).all()
+    with pytest.raises(TypeError, match="not callable"):
+        clone(model).set_params(lr=0.1).fit(x, y)
 
 
 def test_a_module_of_ones_own_and_options_that_do_not_exist() -> None:

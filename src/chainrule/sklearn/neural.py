@@ -17,6 +17,7 @@ from chainrule.errors import ArgumentError, listing
 from chainrule.ops.random import default_generator
 from chainrule.primitive import Array
 from chainrule.sklearn.files import InFiles
+from chainrule.sklearn.kept import borrowed
 from chainrule.sklearn.tables import FROM_DTYPE, MEDIAN, REFUSE, TableCode
 from chainrule.sklearn.tasks import CallbackSupport, EpochTasks
 from chainrule.train.callbacks import EarlyStopping
@@ -38,6 +39,12 @@ OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = {
     "sgd": optim.SGD,
     "rmsprop": optim.RMSprop,
 }
+OUTSIDE = {
+    *("hidden", "epochs", "batch_size", "random_state", "verbose", "callbacks", "warm_start"),
+    *("early_stopping", "validation_fraction", "patience", "class_weight", "missing"),
+    *("categorical_features", "module"),
+}
+"""Parameters on which the training step depends not at all, or by the specs of the weights."""
 
 
 def known(name: str, value: Any, known: Any) -> None:
@@ -154,11 +161,11 @@ class Neural(InFiles, CallbackSupport, BaseEstimator):
                     self._table.fit(*xs)
                 self.module_ = self._build()
                 self.loss_curve_, self.validation_curve_, self.n_iter_ = [], [], 0
-            trainer = self._trainer(weighted, steps, self._tasks(epochs, data))
             inputs, targets = map(self._table.inputs, xs), [self._targets(y, weighted) for y in ys]
             pairs = [*zip(inputs, targets, strict=True)]
             valid = pairs[1] if self.early_stopping else None
-            history = trainer.fit(pairs[0], valid, epochs, min(self.batch_size, len(x)))
+            with self._training(weighted, steps, self._tasks(epochs, data)) as trainer:
+                history = trainer.fit(pairs[0], valid, epochs, min(self.batch_size, len(x)))
         self.loss_curve_ += history["loss"]
         self.validation_curve_ += history["valid_loss"] if self.early_stopping else []
         self.n_iter_ = len(self.loss_curve_)
@@ -197,20 +204,54 @@ class Neural(InFiles, CallbackSupport, BaseEstimator):
             dropout=self.dropout,
         )
 
-    def _trainer(self, weighted: bool, steps: int, tasks: Sequence[Callback]) -> Trainer:
+    @contextmanager
+    def _training(self, weighted: bool, steps: int, tasks: Sequence[Callback]) -> Iterator[Trainer]:
+        """A trainer of the network, whose compiled steps other estimators of its kind use too,
+        unless the user's code could see that."""
         known("optimizer", self.optimizer, OPTIMIZERS)
         known("schedule", self.schedule, ("constant", "onecycle"))
+        own = self.module is not None or self.callbacks or self._table.categories
+        if own or self.schedule != "constant" or not self.compiled:
+            loss, optimizer = self._loss(weighted), self._optimizer(self.module_)
+            yield self._trainer(self.module_, loss, optimizer, steps, tasks)
+            return
+
+        def make(module: nn.Module) -> tuple[nn.Module, optim.Optimizer]:
+            return self._loss(weighted), self._optimizer(module)
+
+        with borrowed(self._kind(weighted), self.module_, make) as kept:
+            trainer = self._trainer(kept.module, kept.loss, kept.optimizer, steps, tasks)
+            kept.lend(trainer)
+            yield trainer
+
+    def _kind(self, weighted: bool) -> tuple[Any, ...]:
+        """What the training step depends on: parameters, the targets and the weights' specs."""
+        parameters = {k: v for k, v in self.get_params(False).items() if k not in OUTSIDE}
+        specs = [(name, str(x.spec)) for name, x in self.module_.state_dict().items()]
+        targets = weighted, getattr(self, "_several", None)
+        return type(self), targets, repr(parameters), repr(specs)
+
+    def _optimizer(self, module: nn.Module) -> optim.Optimizer:
         options = {"lr": self.lr, "weight_decay": self.weight_decay}
         if self.optimizer == "sgd":
             options["momentum"] = 0.9
-        optimizer = OPTIMIZERS[self.optimizer](self.module_.parameters(), **options)
+        return OPTIMIZERS[self.optimizer](module.parameters(), **options)
+
+    def _trainer(
+        self,
+        module: nn.Module,
+        loss: nn.Module,
+        optimizer: optim.Optimizer,
+        steps: int,
+        tasks: Sequence[Callback],
+    ) -> Trainer:
         scheduler = None
         if self.schedule == "onecycle":
             scheduler = optim.OneCycleLR(optimizer, self.lr, max(steps, 1), cycle_momentum=False)
         stop = [EarlyStopping(self.patience)] if self.early_stopping else []
         return Trainer(
-            self.module_,
-            self._loss(weighted),
+            module,
+            loss,
             optimizer,
             metrics=[],
             callbacks=[*self.callbacks, *stop, *tasks],
