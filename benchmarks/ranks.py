@@ -1,9 +1,19 @@
 """Training on ranks: weak efficiency, the cost of shards, and how soon a failing rank ends a job.
 
-    python benchmarks/ranks.py [--ranks 2] [--steps 60]
+    python benchmarks/ranks.py [--ranks 2] [--rounds 25] [mlp cnn gpt]
 
-Each rank has one thread. The weak efficiency compares a step of one process with a step of N ranks
-on N times as many samples. Figures are medians over steps, with the reading of the data.
+One job of N ranks with one thread each, where four trainings take turns:
+
+- one process, without shards, while the other ranks sleep;
+- as many such processes as ranks at once, which exchange nothing: the limit of the machine, whose
+  cores share memory bandwidth, caches and clock;
+- N ranks on N times as many samples a step;
+- one process with 4 shards, on the samples of the first.
+
+A turn is one epoch, and its time the mean of its steps, with all that the Trainer does: it reads the
+data, and compares the states of ranks. Each figure is a ratio of two turns of one round: the median
+over rounds, and its quartiles. For ranks it is the weak efficiency, the time of a step of one
+process divided by theirs; for shards, the additional time.
 """
 
 from __future__ import annotations
@@ -15,6 +25,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -23,8 +35,7 @@ import chainrule as cr
 from chainrule import distributed, nn, optim
 from chainrule.cli.ranks import mpiexec
 from chainrule.models import GPT
-
-WARM_UP = 10
+from chainrule.world import alone, world
 
 
 class TokenLoss(nn.CrossEntropyLoss):
@@ -59,7 +70,8 @@ def gpt(n: int) -> tuple[Any, ...]:
     return GPT(65, 64, width=128, layers=4, heads=4), TokenLoss(), tokens[:, :-1], tokens[:, 1:]
 
 
-WORKLOADS = {"mlp": (mlp, 64), "cnn": (cnn, 32), "gpt": (gpt, 8)}
+WORKLOADS = {"mlp": (mlp, 64, 200), "cnn": (cnn, 32, 20), "gpt": (gpt, 8, 6)}
+"""By name: the model and its data, the samples of a rank, and the steps of a turn."""
 
 
 class Clock(cr.train.Callback):
@@ -72,18 +84,49 @@ class Clock(cr.train.Callback):
         self.times.append(time.perf_counter())
 
 
-def work(name: str, shards: int | None, steps: int) -> None:
-    """Time steps of this job, and print the median on rank 0."""
-    build, batch = WORKLOADS[name]
-    size = batch * distributed.world_size()
-    cr.manual_seed(0)
-    model, loss, x, y = build(size * (steps + WARM_UP))
-    clock, optimizer = Clock(), optim.Adam(model.parameters(), lr=1e-3)
-    options: dict[str, Any] = {"callbacks": [clock], "metrics": [], "progress": False}
-    trainer = cr.Trainer(model, loss, optimizer, shards=shards, **options)
-    trainer.fit((x, y), batch_size=size)
-    if not distributed.rank():
-        print(json.dumps(statistics.median(np.diff(clock.times[WARM_UP:]).tolist())))
+class Candidate:
+    """A training that takes turns.
+
+    shards: those of the Trainer. ranks: the number of ranks that take part in a turn; the others
+    wait. together: whether they are the ranks of one training, with as many times more samples.
+    """
+
+    def __init__(self, name: str, shards: int | None, ranks: int, together: bool = False) -> None:
+        build, batch, steps = WORKLOADS[name]
+        self.takes_part = distributed.rank() < ranks
+        self.place: Callable[[], AbstractContextManager[None]] = nullcontext if together else alone
+        self.size = batch * ranks if together else batch
+        cr.manual_seed(0)
+        model, loss, *self.data = build(self.size * steps)
+        self.clock, optimizer = Clock(), optim.Adam(model.parameters(), lr=1e-3)
+        options: dict[str, Any] = {"callbacks": [self.clock], "metrics": [], "progress": False}
+        with self.place():
+            self.trainer = cr.Trainer(model, loss, optimizer, shards=shards, **options)
+
+    def turn(self) -> float:
+        """The seconds of a step, on the slowest rank."""
+        cr.manual_seed(0)  # the ranks of a training agree, whoever took the turns before
+        self.clock.times.clear()
+        distributed.barrier()
+        if self.takes_part:
+            with self.place():
+                self.trainer.fit(tuple(self.data), batch_size=self.size)
+        own = np.diff(self.clock.times).mean() if self.takes_part else 0.0
+        return max(x.item() for x in distributed.all_gather(cr.tensor([own])))
+
+
+def work(name: str, rounds: int) -> None:
+    """Let the trainings take turns, and print the seconds of all turns on rank 0."""
+    ranks = distributed.world_size()
+    candidates = {
+        "one": Candidate(name, None, 1),
+        "apart": Candidate(name, None, ranks),
+        "ranks": Candidate(name, ranks, ranks, together=True),
+        "shards": Candidate(name, 4, 1),
+    }
+    turns = [{key: c.turn() for key, c in candidates.items()} for _ in range(rounds + 1)]
+    if not world().rank:
+        print(json.dumps(turns[1:]))
 
 
 def fail() -> None:
@@ -94,34 +137,39 @@ def fail() -> None:
     distributed.barrier()
 
 
-def started(ranks: int, *arguments: str) -> tuple[float, float]:
+def started(ranks: int, *arguments: str) -> tuple[Any, float]:
     """What a job prints, and when it ended."""
-    launcher = [mpiexec(), "-n", str(ranks)] if ranks > 1 else []
-    command = [*launcher, sys.executable, __file__, "--work", *arguments]
+    command = [mpiexec(), "-n", str(ranks), sys.executable, __file__, "--work", *arguments]
     own = os.environ | {"CHAINRULE_NUM_THREADS": "1"}
     done = subprocess.run(command, env=own, capture_output=True, text=True)
-    return float(json.loads(done.stdout.splitlines()[0])), time.time()
+    if not done.stdout:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[0]), time.time()
+
+
+def shown(turns: list[dict[str, float]], ratio: Callable[[dict[str, float]], float]) -> str:
+    """The median of a ratio over rounds, with its quartiles."""
+    low, middle, high = statistics.quantiles([ratio(turn) for turn in turns])
+    return f"{middle:.0%} ({low:.0%} … {high:.0%})"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("workloads", nargs="*", default=[*WORKLOADS])
     parser.add_argument("--ranks", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--work", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
-        name, *numbers = given.work
-        fail() if name == "fail" else work(name, int(numbers[0]) or None, int(numbers[1]))
-        return
-    steps = str(given.steps)
-    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, medians of {steps} steps")
-    for name in WORKLOADS:
-        alone, four = (started(1, name, shards, steps)[0] for shards in ("0", "4"))
-        several = started(given.ranks, name, str(given.ranks), steps)[0]
-        print(
-            f"{name}: {alone * 1e6:.0f} µs a step, {given.ranks} ranks {several * 1e6:.0f} µs "
-            f"(weak efficiency {alone / several:.0%}), 4 shards on one rank {four / alone - 1:+.0%}"
-        )
+        name, *rounds = given.work
+        return work(name, int(rounds[0])) if rounds else fail()
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, {given.rounds} rounds")
+    for name in given.workloads:
+        turns, _ = started(given.ranks, name, str(given.rounds))
+        print(f"{name}: {statistics.median(turn['one'] for turn in turns) * 1e6:.0f} µs a step")
+        print(f"  {given.ranks} ranks: {shown(turns, lambda t: t['one'] / t['ranks'])}")
+        print(f"  processes apart: {shown(turns, lambda t: t['one'] / t['apart'])}")
+        print(f"  4 shards on one rank: {shown(turns, lambda t: t['shards'] / t['one'] - 1)}")
     raised, ended = started(given.ranks, "fail")
     print(f"a rank that raises ends the job after {ended - raised:.2f} s")
 

@@ -114,10 +114,12 @@ class World:
         received = self._spare("received", parts.shape, out.dtype)
         self._wait(self._comm.Ialltoall(_bytes(parts), _bytes(received)))
         known = {n: received[r, i] for r in range(self.size) for i, n in enumerate(table[r])}
-        total = tree_sum(0, shards, known, _add_into)
+        halves = ((0, shards // 2), (shards // 2, shards))
+        left, right = (tree_sum(*half, known, _add_into) for half in halves)
         whole = share * self.size == count and out.flags.c_contiguous
         target = out if whole else self._spare("total", (share * self.size,), out.dtype)
-        self._wait(self._comm.Iallgather(_bytes(total), _bytes(target)))
+        np.add(left, right, out=target.reshape(self.size, share)[self.rank])
+        self._wait(self._comm.Iallgather(sys.modules["mpi4py.MPI"].IN_PLACE, _bytes(target)))
         if not whole:
             out[...] = target[:count].reshape(out.shape)
         return out

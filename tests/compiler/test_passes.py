@@ -16,8 +16,10 @@ from chainrule.compiler.passes.epilogue import fuse_epilogues
 from chainrule.compiler.passes.fusion import fuse_elementwise
 from chainrule.compiler.passes.join import join_slices
 from chainrule.compiler.passes.reductions import fuse_reductions
+from chainrule.compiler.passes.weights import sum_weight_gradients
 from chainrule.compiler.plan import NativePlan
 from chainrule.graph import Graph
+from chainrule.ops.contract import linear_weight
 
 on_the_engine = pytest.mark.skipif(not engine.available(), reason="the native engine is not built")
 
@@ -196,6 +198,58 @@ def test_an_activation_of_its_own_stays(function, shapes):
     after = fuse_epilogues(graph)
     assert {"relu", "convolution"} <= set(names(after))
     same_numbers(graph, after)
+
+
+def tree_of(parts, middle):
+    """A sum as a tree: `middle` says where a list of terms is cut."""
+    if len(parts) == 1:
+        return parts[0]
+    cut = middle(len(parts))
+    return tree_of(parts[:cut], middle) + tree_of(parts[cut:], middle)
+
+
+@on_the_engine
+@pytest.mark.parametrize(
+    "middle", [lambda n: n // 2, lambda n: n - 1, lambda n: 1], ids=["balanced", "left", "right"]
+)
+@pytest.mark.parametrize(("out", "features"), [(17, 70), (40, 9), (3, 32)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_of_weight_gradients_are_one_op_with_the_same_bits(middle, out, features, dtype):
+    shapes = [(n, size) for n in (1, 2, 1, 2, 2, 1) for size in (out, features)]
+
+    def function(*pairs):
+        parts = [linear_weight(g, x) for g, x in zip(pairs[::2], pairs[1::2], strict=True)]
+        return tree_of(parts, middle)
+
+    specs = [cr.spec(*shape, dtype=dtype) for shape in shapes]
+    graph = cr.trace(function)(*specs).graph
+    after = sum_weight_gradients(graph)
+    assert names(after) == ["linear_weight_sum"]
+    same_numbers(graph, after)
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(shape).astype(dtype) for shape in shapes]
+    fused, plain = NativePlan(after), NativePlan(graph)
+    assert "references" not in fused.describe()
+    assert fused.run(arrays)[0].tobytes() == plain.run(arrays)[0].tobytes()
+
+
+@on_the_engine
+def test_weight_gradients_are_summed_apart_where_that_takes_less_memory():
+    """Or if one of them is a result, too."""
+
+    def function(a, x, b, y):
+        return linear_weight(a, x) + linear_weight(b, y)
+
+    def read_twice(a, x, b, y):
+        first = linear_weight(a, x)
+        return first + linear_weight(b, y), first
+
+    def names_of(function, rows):
+        return names(sum_weight_gradients(graph_of(function, *[(rows, 6), (rows, 8)] * 2)))
+
+    assert names_of(function, 3) == ["linear_weight_sum"]
+    assert "linear_weight_sum" not in names_of(function, 4)  # 4·(6 + 8) numbers, and not 6·8
+    assert "linear_weight_sum" not in names_of(read_twice, 3)
 
 
 def test_the_gradients_of_a_split_are_written_side_by_side():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import json
 import math
 from collections.abc import Sequence
 from itertools import groupby
@@ -34,7 +34,7 @@ def of_all_ranks(measured: Sequence[Measured]) -> list[Measured]:
     Only the first of the parts with a weight counts as the loss of the batch. Outputs and targets
     are nested arrays, of a structure that this rank has seen, or single arrays.
     """
-    packed = world().gather(b"".join(map(_packed, measured)))
+    packed = world().gather(_packed(measured))
     found = sorted((m for data in packed for m in _unpacked(data)), key=lambda m: m.place)
     form = next((m for m in measured if m.outputs is not None), Measured(0, 0.0, None, None))
     batches = []
@@ -47,27 +47,33 @@ def of_all_ranks(measured: Sequence[Measured]) -> list[Measured]:
     return batches
 
 
-def _packed(measured: Measured) -> bytes:
-    """As bytes: numbers, then each array by NumPy's format, which runs no code when it is read."""
-    buffer = io.BytesIO()
-    found = [] if measured.outputs is None else tree.flatten(measured.outputs)
-    wanted = [] if measured.outputs is None else tree.flatten(measured.targets)
-    weight = math.nan if measured.weight is None else measured.weight
-    numbers = [measured.place, measured.loss, weight, len(found), len(wanted)]
-    for array in (np.array(numbers, np.float64), *found, *wanted):
-        np.save(buffer, getattr(array, "_data", array), allow_pickle=False)
-    return buffer.getvalue()
+def _packed(measured: Sequence[Measured]) -> bytes:
+    """As bytes: a head in JSON with the numbers, dtypes and shapes, and then all arrays."""
+    head, data = [], []
+    for place, loss, outputs, targets, weight in measured:
+        parts = [] if outputs is None else [tree.flatten(outputs), tree.flatten(targets)]
+        arrays = [[np.asarray(getattr(x, "_data", x)) for x in part] for part in parts]
+        forms = [[(x.dtype.str, x.shape) for x in part] for part in arrays]
+        head.append((place, loss, weight, *(forms or ([], []))))
+        data += [x.tobytes() for part in arrays for x in part]
+    text = json.dumps(head).encode()
+    return b"".join([len(text).to_bytes(8, "little"), text, *data])
 
 
 def _unpacked(data: bytes) -> list[Measured]:
-    buffer, found = io.BytesIO(data), []
-    while buffer.tell() < len(data):
-        place, loss, weight, outputs, targets = np.load(buffer, allow_pickle=False).tolist()
-        arrays = [np.load(buffer, allow_pickle=False) for _ in range(int(outputs + targets))]
-        cut = int(outputs)
-        divisor = None if math.isnan(weight) else weight
-        found.append(Measured(int(place), loss, arrays[:cut], arrays[cut:], divisor))
-    return found
+    end = 8 + int.from_bytes(data[:8], "little")
+
+    def read(dtype: str, shape: Sequence[int]) -> Array:
+        nonlocal end
+        count = math.prod(shape)
+        array = np.frombuffer(data, dtype, count, end).reshape(shape)
+        end += array.nbytes
+        return array
+
+    return [
+        Measured(place, loss, [read(*f) for f in outputs], [read(*f) for f in targets], weight)
+        for place, loss, weight, outputs, targets in json.loads(data[8:end])
+    ]
 
 
 def _joined(parts: Sequence[list[Array]], form: Any) -> Any:

@@ -1,8 +1,8 @@
 """Passes: small pure functions from graph to graph. The graph is checked after each.
 
 `optimize` runs them in this order: remove dead code, fold constants, remove identities, merge equal
-equations, join slices, fuse activations into products and convolutions, fuse elementwise chains,
-fuse reductions into chains, and remove dead code again.
+equations, join slices, join sums of weight gradients, fuse activations into products and
+convolutions, fuse elementwise chains, fuse reductions into chains, and remove dead code again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from chainrule.compiler.passes.epilogue import fuse_epilogues
 from chainrule.compiler.passes.fusion import fuse_elementwise
 from chainrule.compiler.passes.join import join_slices
 from chainrule.compiler.passes.reductions import fuse_reductions
+from chainrule.compiler.passes.weights import sum_weight_gradients
 from chainrule.graph import Graph
 
 Pass = Callable[[Graph], Graph]
@@ -27,6 +28,7 @@ PASSES: tuple[Pass, ...] = (
     simplify,
     merge_common,
     join_slices,
+    sum_weight_gradients,
     fuse_epilogues,
     fuse_elementwise,
     fuse_reductions,

@@ -1,8 +1,9 @@
 """Matrix products, linear layers, and the gradients of linear layers.
 
     matmul(a, b[, bias][, gate]) → activation(a·b + bias), or (a·b)·[gate > 0]
+    linear_weight_sum(g₀, x₀, g₁, x₁, ...) → Σ gᵢᵀ·xᵢ
 
-The numbers of the kernel are the activation, whether there is a bias, and whether there is a gate.
+The numbers of `matmul` are the activation, whether there is a bias, and whether there is a gate.
 """
 
 from chainrule.engine.layout import Layout
@@ -11,7 +12,9 @@ from chainrule.engine.lowering.conditions import (
     as_rows,
     choice,
     one_float_dtype,
+    results_in_order,
     seen,
+    whole_elements,
 )
 from chainrule.engine.lowering.table import Case, row
 
@@ -55,6 +58,17 @@ def as_weight_gradient(case: Case) -> Case | None:
     return seen(case, [g and transposed(g), x], case.outputs)
 
 
+def as_pairs(case: Case) -> Case | None:
+    """Pairs of matrices. The dimensions before the features are merged."""
+    return seen(case, [as_rows(x) for x in case.inputs], case.outputs)
+
+
+def few_rows(case: Case) -> bool:
+    """Each matrix has at most K_BLOCK rows, and whole elements as strides."""
+    return all(x.shape[0] <= K_BLOCK and whole_elements(x) for x in case.inputs)
+
+
+K_BLOCK = 256  # see engine/cpp/kernels/gemm_tile.h
 PLAIN = (one_float_dtype, gives_rows)
 ACTIVATIONS = ("none", "relu", "gate")
 NONE, RELU, GATE = range(3)
@@ -66,6 +80,12 @@ weight is already transposed."""
 row("matmul", needs=PLAIN, ints=(NONE, 0, 0))
 row("matmul_gate", kernel="matmul", needs=(*PLAIN, gate_fits), ints=(GATE, 0, 1))
 row("linear_weight", kernel="matmul", sees=as_weight_gradient, needs=PLAIN, ints=(NONE, 0, 0))
+row(
+    "linear_weight_sum",
+    sees=as_pairs,
+    needs=(one_float_dtype, results_in_order, few_rows),
+    ints=("sums",),
+)
 row(
     "product",
     kernel="matmul",
