@@ -2,17 +2,18 @@
 
     python benchmarks/ranks.py [--ranks 2] [--rounds 25] [mlp cnn gpt]
 
-One job of N ranks with one thread each, where four trainings take turns:
+One job of N ranks with one thread each, where trainings take turns:
 
 - one process, without shards, while the other ranks sleep;
-- as many such processes as ranks at once, which exchange nothing: the limit of the machine, whose
-  cores share memory bandwidth, caches and clock;
 - N ranks on N times as many samples a step;
+- N processes without shards at the same time, apart or in step: after each step they wait for each
+  other. They exchange nothing, so this is the limit of the machine, whose cores share memory,
+  caches and clock, and are not equally fast at all times;
 - one process with 4 shards, on the samples of the first.
 
-A turn is one epoch, and its time the mean of its steps, with all that the Trainer does: it reads the
+A turn is one epoch, and its time the mean of its steps, with all that the Trainer does: it reads
 data, and compares the states of ranks. Each figure is a ratio of two turns of one round: the median
-over rounds, and its quartiles. For ranks it is the weak efficiency, the time of a step of one
+over rounds, and its quartiles. For N processes it is the weak efficiency, the time of a step of one
 process divided by theirs; for shards, the additional time.
 """
 
@@ -74,13 +75,18 @@ WORKLOADS = {"mlp": (mlp, 64, 200), "cnn": (cnn, 32, 20), "gpt": (gpt, 8, 6)}
 """By name: the model and its data, the samples of a rank, and the steps of a turn."""
 
 
-class Clock(cr.train.Callback):
-    """Records the time of each step."""
+LABELS = {"ranks": "ranks", "in step": "processes in step", "apart": "processes apart"}
 
-    def __init__(self) -> None:
+
+class Clock(cr.train.Callback):
+    """Records when each step ended, and calls `wait` after it."""
+
+    def __init__(self, wait: Callable[[], None]) -> None:
         self.times: list[float] = []
+        self.wait = wait
 
     def on_step_end(self, trainer: Any) -> None:
+        self.wait()
         self.times.append(time.perf_counter())
 
 
@@ -89,16 +95,24 @@ class Candidate:
 
     shards: those of the Trainer. ranks: the number of ranks that take part in a turn; the others
     wait. together: whether they are the ranks of one training, with as many times more samples.
+    wait: what they do after each step.
     """
 
-    def __init__(self, name: str, shards: int | None, ranks: int, together: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        shards: int | None,
+        ranks: int,
+        together: bool = False,
+        wait: Callable[[], None] = lambda: None,
+    ) -> None:
         build, batch, steps = WORKLOADS[name]
         self.takes_part = distributed.rank() < ranks
         self.place: Callable[[], AbstractContextManager[None]] = nullcontext if together else alone
         self.size = batch * ranks if together else batch
         cr.manual_seed(0)
         model, loss, *self.data = build(self.size * steps)
-        self.clock, optimizer = Clock(), optim.Adam(model.parameters(), lr=1e-3)
+        self.clock, optimizer = Clock(wait), optim.Adam(model.parameters(), lr=1e-3)
         options: dict[str, Any] = {"callbacks": [self.clock], "metrics": [], "progress": False}
         with self.place():
             self.trainer = cr.Trainer(model, loss, optimizer, shards=shards, **options)
@@ -111,7 +125,7 @@ class Candidate:
         if self.takes_part:
             with self.place():
                 self.trainer.fit(tuple(self.data), batch_size=self.size)
-        own = np.diff(self.clock.times).mean() if self.takes_part else 0.0
+        own = float(np.diff(self.clock.times).mean()) if self.takes_part else 0.0
         return max(x.item() for x in distributed.all_gather(cr.tensor([own])))
 
 
@@ -120,8 +134,9 @@ def work(name: str, rounds: int) -> None:
     ranks = distributed.world_size()
     candidates = {
         "one": Candidate(name, None, 1),
-        "apart": Candidate(name, None, ranks),
         "ranks": Candidate(name, ranks, ranks, together=True),
+        "in step": Candidate(name, None, ranks, wait=world().barrier),
+        "apart": Candidate(name, None, ranks),
         "shards": Candidate(name, 4, 1),
     }
     turns = [{key: c.turn() for key, c in candidates.items()} for _ in range(rounds + 1)]
@@ -167,8 +182,9 @@ def main() -> None:
     for name in given.workloads:
         turns, _ = started(given.ranks, name, str(given.rounds))
         print(f"{name}: {statistics.median(turn['one'] for turn in turns) * 1e6:.0f} µs a step")
-        print(f"  {given.ranks} ranks: {shown(turns, lambda t: t['one'] / t['ranks'])}")
-        print(f"  processes apart: {shown(turns, lambda t: t['one'] / t['apart'])}")
+        for key in ("ranks", "in step", "apart"):
+            efficiency = shown(turns, lambda turn, key=key: turn["one"] / turn[key])
+            print(f"  {given.ranks} {LABELS[key]}: {efficiency}")
         print(f"  4 shards on one rank: {shown(turns, lambda t: t['shards'] / t['one'] - 1)}")
     raised, ended = started(given.ranks, "fail")
     print(f"a rank that raises ends the job after {ended - raised:.2f} s")

@@ -369,3 +369,25 @@ def test_a_value_used_very_often_makes_no_chain_without_end():
     run()
     np.testing.assert_allclose(run().numpy(), expected, rtol=1e-5)
     np.testing.assert_allclose(w.grad.numpy(), gradient, rtol=1e-5)
+
+
+@on_the_engine
+def test_parts_of_a_concatenation_are_computed_where_they_lie_in_it():
+    """But not inputs, a part that comes twice, or one that is apart in memory."""
+
+    def function(x, y):
+        a, b = x.exp(), (x * 2 - y).sin()
+        inner = cr.cat([a.reshape(-1), y.reshape(-1)])
+        whole = cr.cat([inner, b.reshape(-1), a.reshape(-1)])
+        beside = cr.cat([b.cos(), y], 1)
+        return whole, a + 1, cr.stack([whole * 2, whole.sqrt()]), beside
+
+    shapes = [(3, 5), (3, 5)]
+    graph = cr.trace(function)(*[cr.spec(*shape) for shape in shapes]).graph
+    plan = NativePlan(graph)
+    steps = [step.op if isinstance(step.op, str) else step.op.name for step in plan.steps]
+    assert steps.count("cat") == 1 and steps.count("copy") == 2
+    arrays = [np.random.default_rng(i).random(s).astype("f4") for i, s in enumerate(shapes)]
+    wanted = function(*map(cr.from_numpy, arrays))
+    for found, expected in zip(plan.run(arrays), wanted, strict=True):
+        assert found.tobytes() == expected.numpy().tobytes()

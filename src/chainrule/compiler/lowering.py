@@ -1,9 +1,10 @@
 """Lowering: from the equations of a graph to steps over memory.
 
 A view (reshape, permute, expand, a slice) becomes a layout of memory that already exists, and costs
-nothing. Every other equation becomes a step. A native kernel runs it if the engine has one for
-these layouts, else its NumPy reference. Operands are copied into C order if a kernel exists only
-for that order.
+nothing. The parts of a concatenation are computed where they lie in the result, if they are
+adjacent there. Every other equation becomes a step. A native kernel runs it if the engine has one
+for these layouts, else its NumPy reference. Operands are copied into C order if a kernel exists
+only for that order.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from chainrule.engine import Layout, in_order
 from chainrule.graph import Equation, Graph, Value
 from chainrule.ops.elementwise import clone
 from chainrule.ops.reduce import all as every
+from chainrule.ops.shape import cat
 from chainrule.primitive import Array, Primitive, Spec
 
 FEW_ROWS = 256
@@ -67,6 +69,7 @@ class Lowering:
         self.constants: dict[Value, Array] = dict(graph.constants)
         self.packed: dict[Value, Value] = {}
         self._frozen = frozen
+        self._computed: set[Value] = set()
         for value in [*graph.inputs, *graph.constants]:
             self._own(value)
         for equation in graph.equations:
@@ -102,7 +105,7 @@ class Lowering:
                     self._own(value)
             for part in body.equations:
                 self._lower(part)
-        elif not self._multiply_packed(equation):
+        elif not self._multiply_packed(equation) and not self._adjoin(equation):
             inputs = self._readable(equation)
             self._emit(equation.primitive, inputs, equation.outputs, equation.params, equation)
 
@@ -123,6 +126,40 @@ class Lowering:
         params = {"activation": activation}
         self._emit("product", (x, self.packed[w], *bias), equation.outputs, params, equation)
         return True
+
+    def _adjoin(self, equation: Equation) -> bool:
+        """Lower a concatenation of adjacent parts. Steps that compute a part write it into the
+        result; other parts are copied. Returns whether that is possible, and saves a copy."""
+        if equation.primitive is not cat:
+            return False
+        (whole,), parts = equation.outputs, equation.inputs
+        apart = any(n != 1 for n in whole.shape[: equation.params["dim"]])
+        if apart or not any(self._is_computed(part) for part in parts):
+            return False
+        self._own(whole)
+        offset = 0
+        for part in parts:
+            if self._is_computed(part):
+                self._move(self.seen[part].root, whole, offset)
+            else:
+                place = Value(part)
+                self.seen[place] = Seen(whole, offset, in_order(part.shape, part.dtype))
+                self.steps.append(Step("copy", (part,), (place,), {}, equation, native=True))
+            offset += part.spec.nbytes
+        self._computed.add(whole)
+        return True
+
+    def _is_computed(self, value: Value) -> bool:
+        """Whether a value is all that the steps before wrote into memory of its own."""
+        root, _, layout = self.seen[value]
+        return root in self._computed and layout.in_order() and root.spec.size == layout.size
+
+    def _move(self, root: Value, whole: Value, offset: int) -> None:
+        """Let a value, and all views of it, be a part of other memory."""
+        self._computed.remove(root)
+        for value, seen in self.seen.items():
+            if seen.root is root:
+                self.seen[value] = Seen(whole, seen.offset + offset, seen.layout)
 
     def _readable(self, equation: Equation) -> Sequence[Value]:
         """The inputs, copied into C order if a kernel exists only for that order."""
@@ -156,6 +193,7 @@ class Lowering:
     ) -> None:
         for value in outputs:
             self._own(value)
+        self._computed.update(outputs)
         read = replace(equation, inputs=tuple(inputs))
         native = isinstance(op, str) or self._has_kernel(read)
         self.steps.append(Step(op, read.inputs, tuple(outputs), params, equation, native))

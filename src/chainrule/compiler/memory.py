@@ -75,15 +75,17 @@ def arena_offsets(
         heirs: dict[Value, Value] = {}
         for value, source in overlay(step):
             root = _whole(seen[source])
-            if root in alone and value not in elsewhere and value not in heirs:
+            own = seen[value].root is value and value not in elsewhere
+            if root in alone and own and value not in heirs:
                 heirs[value] = root
                 alone.remove(root)
         for value in step.outputs:
+            root = seen[value].root
             if value in heirs:
                 memory.hand_over(heirs[value], value)
                 offsets[value] = offsets[heirs[value]]
-            elif value not in elsewhere:
-                offsets[value] = memory.take(value, value.spec.nbytes)
+            elif root not in elsewhere and root not in offsets:
+                offsets[root] = memory.take(root, root.spec.nbytes)
         for root in dict.fromkeys(roots):
             if last[root] == i and root in offsets and root not in heirs.values():
                 memory.give_back(root)
