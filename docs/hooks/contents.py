@@ -21,6 +21,7 @@ FACES = {
     "chainrule.train": "train",
     "chainrule.distributed": "distributed",
     "chainrule.formats.c": "export",
+    "chainrule.formats.keras": "export",
     "chainrule.formats.onnx": "export",
     "chainrule.sklearn": "sklearn",
     "chainrule.errors": "errors",

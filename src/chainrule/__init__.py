@@ -65,7 +65,7 @@ if _TYPE_CHECKING:
     from chainrule import data as data, distributed as distributed, distributions as distributions
     from chainrule import linalg as linalg, models as models, nn as nn, optim as optim
     from chainrule import train as train
-    from chainrule.formats import c as c, onnx as onnx
+    from chainrule.formats import c as c, keras as keras, onnx as onnx
     from chainrule.formats.jax import to_jax as to_jax
     from chainrule.compiler import Compiled as Compiled, Trace as Trace
     from chainrule.compiler import compile as compile, trace as trace
@@ -87,7 +87,7 @@ _PARTS = (
     "compiler", "data", "distributed", "distributions", "linalg", "models", "nn", "optim", "train",
     "transforms",
 )
-_FORMATS = ("c", "onnx")
+_FORMATS = ("c", "keras", "onnx")
 
 
 if not _TYPE_CHECKING:  # a type checker knows which names there are
