@@ -16,7 +16,7 @@ import numpy as np
 import chainrule as cr
 from chainrule import optim
 from chainrule.nn import functional as F
-from peer_chainrule import model_of
+from models import model_of
 from workloads import WORKLOADS, Workload
 
 STEPS = 100
@@ -41,7 +41,7 @@ def nudge(model: cr.nn.Module) -> None:
 def training(w: Workload, wrap: Callable[[Any], Any], nudged: bool = False) -> Trained:
     """The losses of the steps, and all weights afterwards as one vector."""
     cr.manual_seed(0)
-    model = model_of(w)
+    model = model_of(w, cr)
     if nudged:
         nudge(model)
     x, y = (cr.from_numpy(a) for a in w.data())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -57,20 +58,20 @@ def scale_shift(*shape: int) -> dict[str, jax.Array]:
     return {"g": jnp.ones(shape), "b": jnp.zeros(shape)}
 
 
-def attention(p: Params, x: jax.Array) -> jax.Array:
+def attention(p: Params, x: jax.Array, heads: int) -> jax.Array:
     n, length, width = x.shape
     q, k, v = jnp.split(apply_layer(p["qkv"], x), 3, -1)
-    q, k, v = (t.reshape(n, length, 4, -1).transpose(0, 2, 1, 3) for t in (q, k, v))
-    scores = q @ k.transpose(0, 1, 3, 2) / np.sqrt(width // 4)
+    q, k, v = (t.reshape(n, length, heads, -1).transpose(0, 2, 1, 3) for t in (q, k, v))
+    scores = q @ k.transpose(0, 1, 3, 2) / np.sqrt(width // heads)
     scores = jnp.where(jnp.tril(jnp.ones((length, length), bool)), scores, -jnp.inf)
     mixed = jax.nn.softmax(scores) @ v
     return apply_layer(p["out"], mixed.transpose(0, 2, 1, 3).reshape(n, length, width))
 
 
-def gpt(p: Params, tokens: jax.Array) -> jax.Array:
+def gpt(p: Params, tokens: jax.Array, heads: int) -> jax.Array:
     x = p["tokens"][tokens] + p["places"]
     for b in p["blocks"]:
-        x = x + attention(b, layer_norm(b["n1"], x))
+        x = x + attention(b, layer_norm(b["n1"], x), heads)
         x = x + apply_layer(
             b["down"], jax.nn.gelu(apply_layer(b["up"], layer_norm(b["n2"], x)), approximate=False)
         )
@@ -94,7 +95,7 @@ def lstm(p: Params, x: jax.Array) -> jax.Array:
 
 def model_of(w: Workload) -> tuple[Params, Callable[[Params, jax.Array], jax.Array]]:
     rng = np.random.default_rng(0)
-    if w.kind in ("mlp", "binary", "inference"):
+    if w.kind in ("mlp", "binary", "regression", "inference"):
         params = [layer(rng, a, b) for a, b in zip(w.sizes[:-1], w.sizes[1:], strict=True)]
 
         def mlp(p: Params, x: jax.Array) -> jax.Array:
@@ -133,26 +134,27 @@ def model_of(w: Workload) -> tuple[Params, Callable[[Params, jax.Array], jax.Arr
             return apply_layer(p["l2"], x)
 
         return params, large
-    if w.kind == "gpt":
+    if w.kind in ("gpt", "tokens"):
+        width, count, heads = w.sizes
         blocks = [
             {
-                "n1": scale_shift(128),
-                "n2": scale_shift(128),
-                "qkv": layer(rng, 128, 384),
-                "out": layer(rng, 128, 128),
-                "up": layer(rng, 128, 512),
-                "down": layer(rng, 512, 128),
+                "n1": scale_shift(width),
+                "n2": scale_shift(width),
+                "qkv": layer(rng, width, 3 * width),
+                "out": layer(rng, width, width),
+                "up": layer(rng, width, 4 * width),
+                "down": layer(rng, 4 * width, width),
             }
-            for _ in range(4)
+            for _ in range(count)
         ]
         return {
-            "tokens": uniform(rng, 1, w.classes, 128),
-            "places": uniform(rng, 1, 64, 128),
+            "tokens": uniform(rng, 1, w.classes, width),
+            "places": uniform(rng, 1, w.inputs[0], width),
             "blocks": blocks,
-            "norm": scale_shift(128),
-            "head": layer(rng, 128, w.classes),
-        }, gpt
-    a, b = w.sizes
+            "norm": scale_shift(width),
+            "head": layer(rng, width, w.classes),
+        }, partial(gpt, heads=heads)
+    a, b, _ = w.sizes
     return {
         "x": layer(rng, a, 4 * b),
         "h": uniform(rng, b, b, 4 * b),
@@ -163,6 +165,8 @@ def model_of(w: Workload) -> tuple[Params, Callable[[Params, jax.Array], jax.Arr
 def loss_of(w: Workload, logits: jax.Array, y: jax.Array) -> jax.Array:
     if w.kind == "binary":
         return jnp.mean(jax.nn.softplus(logits) - y * logits)
+    if w.kind == "regression":
+        return jnp.mean((logits - y) ** 2)
     rows = jax.nn.log_softmax(logits)
     return -jnp.mean(jnp.take_along_axis(rows, y[:, None], 1))
 
@@ -191,6 +195,8 @@ def build(w: Workload, mode: str) -> Callable[[], Any]:
     if w.kind == "inference":
         forward = jax.jit(model)
         return lambda: forward(params, x).block_until_ready()
+    if w.kind == "tokens":
+        return generation(params, model, x)
     target = y.reshape(-1) if w.kind == "gpt" else y
     zeros = jax.tree_util.tree_map(jnp.zeros_like, params)
     state: Any = ()
@@ -213,3 +219,18 @@ def build(w: Workload, mode: str) -> Callable[[], Any]:
         jax.block_until_ready(held[0])
 
     return step
+
+
+def generation(params: Params, model: Any, x: jax.Array) -> Callable[[], Any]:
+    @jax.jit
+    def next_token(params: Params, tokens: jax.Array) -> jax.Array:
+        likely = model(params, tokens)[-1:].argmax(1, keepdims=True)
+        return jnp.concatenate([tokens[:, 1:], likely.astype(tokens.dtype)], 1)
+
+    held = [x]
+
+    def infer() -> None:
+        held[0] = next_token(params, held[0])
+        held[0].block_until_ready()
+
+    return infer

@@ -92,6 +92,8 @@ def measure(
     """
     workers = []
     for framework, mode, *threads in candidates:
+        if framework in workload.without:
+            continue
         worker = Worker(framework, mode, workload.name, *threads)
         if worker.failed:
             print(f"  {worker.name} does not run here: {worker.stop()}")

@@ -25,16 +25,20 @@ class Workload:
     """Floating-point operations of one step, products and convolutions only."""
     warmup: int = 4
     """Steps after the first that are not timed."""
+    without: tuple[str, ...] = ()
+    """Frameworks that do not run it: the model is not written for them."""
 
     def data(self) -> tuple[Any, Any]:
         """Inputs and targets, the same in every process."""
         rng = np.random.default_rng(0)
-        if self.kind == "gpt":
+        if self.kind in ("gpt", "tokens"):
             tokens = rng.integers(0, self.classes, (self.batch, self.inputs[0] + 1))
             return tokens[:, :-1].copy(), tokens[:, 1:].copy()
         x = rng.random((self.batch, *self.inputs), dtype=np.float32)
         if self.kind == "binary":
             return x, rng.integers(0, 2, (self.batch, 1)).astype(np.float32)
+        if self.kind == "regression":
+            return x, rng.random((self.batch, 1), dtype=np.float32)
         return x, rng.integers(0, self.classes, self.batch)
 
 
@@ -49,11 +53,28 @@ def conv(positions: int, channels: int, taps: int, out: int, batch: int, first: 
     return (2 if first else 3) * 2.0 * positions * channels * taps * out * batch
 
 
+def transformer(width: int, blocks: int, length: int, batch: int) -> float:
+    """Operations of a GPT's forward pass: the linear layers, attention, and the 65 scores."""
+    block = 12 * width * width + 2 * length * width
+    return 2.0 * batch * length * (blocks * block + 65 * width)
+
+
+def residual(batch: int) -> float:
+    """Operations of a training step of ResNet-20 on images of 32 × 32 × 3."""
+    total = conv(1024, 3, 9, 16, batch, True)
+    for pixels, before, channels in ((1024, 16, 16), (256, 16, 32), (64, 32, 64)):
+        total += conv(pixels, before, 9, channels, batch, False)
+        total += 5 * conv(pixels, channels, 9, channels, batch, False)
+        total += conv(pixels, before, 1, channels, batch, False) * (before != channels)
+    return total
+
+
 ADAM = (("lr", 1e-3),)
 SGD = (("lr", 0.1),)
 MLP, SMALL = (784, 128, 64, 10), (784, 64, 10)
-GPT_FLOPS = 3 * 2.0 * 12 * 64 * (4 * (12 * 128 * 128 + 2 * 64 * 128) + 65 * 128)
+TABULAR, DEEP = (64, 256, 256, 1), (16,) * 501
 LSTM_FLOPS = 3 * 2.0 * 64 * 28 * 4 * 64 * (28 + 64)
+LSTM_LARGE_FLOPS = 3 * 2.0 * 32 * 64 * 4 * 256 * (128 + 256 + 256 + 256)
 
 WORKLOADS = {
     w.name: w
@@ -89,15 +110,79 @@ WORKLOADS = {
             + dense((1600, 128, 10), 64)
             + 2.0 * 1600 * 128 * 64,
         ),
-        Workload("gpt", "gpt", 12, "AdamW", ADAM, (), (64,), 65, GPT_FLOPS),
-        Workload("lstm", "lstm", 64, "Adam", ADAM, (28, 64), (28, 28), flops=LSTM_FLOPS),
+        Workload(
+            "gpt",
+            "gpt",
+            12,
+            "AdamW",
+            ADAM,
+            (128, 4, 4),
+            (64,),
+            65,
+            3 * transformer(128, 4, 64, 12),
+        ),
+        Workload("lstm", "lstm", 64, "Adam", ADAM, (28, 64, 1), (28, 28), flops=LSTM_FLOPS),
         Workload(
             "inference", "inference", 1, "", (), MLP, (784,), flops=dense(MLP, 1, training=False)
+        ),
+        Workload(
+            "tabular", "regression", 1024, "Adam", ADAM, TABULAR, (64,), 1, dense(TABULAR, 1024)
+        ),
+        Workload(
+            "resnet",
+            "resnet",
+            128,
+            "SGD",
+            SGD,
+            (),
+            (3, 32, 32),
+            flops=residual(128),
+            warmup=2,
+            without=("jax",),
+        ),
+        Workload(
+            "gpt-large",
+            "gpt",
+            4,
+            "AdamW",
+            ADAM,
+            (384, 6, 6),
+            (256,),
+            65,
+            3 * transformer(384, 6, 256, 4),
+            warmup=2,
+        ),
+        Workload("deep", "mlp", 8, "Adam", ADAM, DEEP, (16,), 16, dense(DEEP, 8), without=("jax",)),
+        Workload(
+            "lstm-large",
+            "lstm",
+            32,
+            "Adam",
+            ADAM,
+            (128, 256, 2),
+            (64, 128),
+            flops=LSTM_LARGE_FLOPS,
+            without=("jax",),
+        ),
+        Workload("tokens", "tokens", 1, "", (), (128, 4, 4), (64,), 65, transformer(128, 4, 64, 1)),
+        Workload(
+            "conv-wide",
+            "conv-wide",
+            16,
+            "SGD",
+            SGD,
+            (),
+            (64, 56, 56),
+            flops=conv(3136, 64, 9, 64, 16, True),
+            without=("jax",),
         ),
     )
 }
 """`conv` is 32 and 64 channels, 3×3 without padding, each with ReLU and 2×2 pooling, then
-1600-128-10; `conv-small` 1-4-8 channels, 3×3 padded, each with batch norm, ReLU and pooling."""
+1600-128-10; `conv-small` 1-4-8 channels, 3×3 padded, each with batch norm, ReLU and pooling;
+`conv-wide` one convolution 64→64 on 56 × 56 pixels. `tokens` generates text: in each step a GPT
+reads the last 64 tokens, and the most likely next token is appended. `deep` has 500 layers of 16.
+JAX does not run those whose model is not written for it (`without`)."""
 
 EPOCH = Workload("mnist-epoch", "epoch", 32, "Adam", ADAM, SMALL, (784,), warmup=0)
 """An epoch of MNIST with validation: 33,600 and 8,400 images."""
