@@ -63,7 +63,7 @@ class NativeExecutable(Executable):
         self._needs_leaves = bool(trace.arguments) or trace.pullback is not None or carries
         self._has_effects = bool(self._stores or trace.cleared or trace.separated)
         plain = self.backward is None and not (trace.swaps or trace.arguments)
-        self._only = self._answers[0] if plain and trace.is_one else None
+        self._is_plain = plain and (trace.is_one or trace.is_flat)
         self._kept: dict[int, Array] = {}
         self._shown: list[Tensor] = []
         bound = {at for at, _, _ in self._state}
@@ -95,9 +95,10 @@ class NativeExecutable(Executable):
 
     def _watched(self) -> list[Entry]:
         """Entries of what the engine checks of the tensors that are state."""
-        entries: list[Entry] = [(t, "_requires_grad", r) for t, r, _, _ in self._specs]
-        entries += [(t, "_grad", None) for t in self.trace.without_grad]
-        entries += [(t, "_hooks", t._hooks) for t, r, _, _ in self._specs if r]
+        requires_grad, grad, hooks = map(vars(Tensor).get, ("_requires_grad", "_grad", "_hooks"))
+        entries: list[Entry] = [(t, requires_grad, r) for t, r, _, _ in self._specs]
+        entries += [(t, grad, None) for t in self.trace.without_grad]
+        entries += [(t, hooks, t._hooks) for t, r, _, _ in self._specs if r]
         hooked = [t._hooks for t, *_ in self._specs if t._hooks is not None]
         return entries + [(hooks, None, len(hooks)) for hooks in hooked]
 
@@ -154,8 +155,9 @@ class NativeExecutable(Executable):
             raise
         if self._has_effects or self._shown:
             self._finish(results)
-        if self._only is not None:
-            return wrap(self._array(self._only, results))
+        if self._is_plain:
+            tensors = [wrap(self._array(place, results)) for place in self._answers]
+            return tensors[0] if self.trace.is_one else tuple(tensors)
         if not self._answers and self._fixed:
             return self.trace.structure
         return self.answer([self._array(p, results) for p in self._answers], leaves or ())

@@ -75,7 +75,7 @@ class Trace:
         roots = [x.root if isinstance(x, Shared) else x for x in places]
         self.results = len({x for x in roots if isinstance(x, Result)})
         flat = tuple([Result(i) for i in range(self.results)])
-        self.is_one, self._is_flat = self.structure == Result(0), self.structure == flat
+        self.is_one, self.is_flat = self.structure == Result(0), self.structure == flat
         self.needs_leaves = any(isinstance(x, Shared) for x in places)
 
     def __call__(self, *args: Any) -> Any:
@@ -113,7 +113,7 @@ class Trace:
         record(tensors)
         if self.is_one:
             return tensors[0]
-        if self._is_flat:
+        if self.is_flat:
             return tuple(tensors)
 
         def result(y: Any) -> Any:

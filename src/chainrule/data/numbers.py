@@ -97,6 +97,8 @@ def as_indices(indices: Any) -> Array:
     (True, (0,))
     """
     places = np.asarray(indices)
+    if places.dtype == np.intp:
+        return places
     if places.dtype.kind not in "iu" and places.size:
         raise DTypeError("indices are integers", given=places.dtype, expected="int64")
     result = places.astype(np.intp, copy=False)
@@ -127,7 +129,7 @@ def rows_of(array: Array, places: Array) -> Array:
     """A copy of these rows. `take` would first copy an array that is not contiguous as a whole."""
     if is_in_file(array):
         return native(array[places])
-    return array.take(places.astype(np.intp, copy=False), axis=0)
+    return array.take(as_indices(places), axis=0)
 
 
 def chunk_bounds(arrays: Sequence[Array]) -> Array:

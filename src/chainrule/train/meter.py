@@ -79,7 +79,7 @@ class Meter:
         self._count += 1
         number = self._count if place is None else place
         self._waiting.append(Measured(number, loss, outputs, targets, weight))
-        self._numbers += np.size(outputs)
+        self._numbers += outputs.size if isinstance(outputs, np.ndarray) else np.size(outputs)
         if self._numbers >= _TOGETHER and not self._shared:
             self.flush()
 

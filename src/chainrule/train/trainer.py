@@ -100,7 +100,9 @@ class Trainer(Training):
         self.resume_hint = "call fit again with resume=True"
         check_parts(self)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    _watched = Training._watched | {*_FIXED, "on_nonfinite"}
+
+    def _checked(self, name: str, value: Any) -> Any:
         if name in _FIXED:
             raise ArgumentError(
                 f"{name} is fixed when the Trainer is made",
@@ -109,7 +111,7 @@ class Trainer(Training):
             )
         if name == "on_nonfinite":
             check_choice(name, value, _NONFINITE)
-        super().__setattr__(name, value)
+        return super()._checked(name, value)
 
     def _with_defaults(
         self, callbacks: Sequence[Callback], every: int | None, progress: bool

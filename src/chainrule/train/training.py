@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, ClassVar, NamedTuple, NoReturn
 
 from chainrule import tree
 from chainrule.data.files import PathLike
@@ -93,7 +93,13 @@ class Training:
         self._last: tuple[Any, Any] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute. Objects that were built from a part are built again on next use."""
+        super().__setattr__(name, self._checked(name, value) if name in self._watched else value)
+
+    _watched: ClassVar[frozenset[str]] = frozenset({*Parts._fields, "metrics"})
+    """The attributes for which `_checked` is called."""
+
+    def _checked(self, name: str, value: Any) -> Any:
+        """A new value of a watched attribute. What was built from the old one is built again."""
         if name in Parts._fields:
             value = as_loss(value) if name == "loss" else value
             check_part(name, value)
@@ -102,7 +108,7 @@ class Training:
             self._forget("meter")
         if name == "optimizer":
             self.options = [group.options() for group in value.param_groups]
-        super().__setattr__(name, value)
+        return value
 
     def _forget(self, *names: str) -> None:
         for name in names:
