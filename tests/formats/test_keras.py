@@ -204,6 +204,15 @@ def test_what_does_not_fit_is_named_and_leaves_the_model_alone(tmp_path):
     )
     with pytest.raises(ArgumentError, match="other weights than a layer of the kind gru"):
         cr.keras.load_weights(nn.GRU(2, 3), path)
+    arrays = {"kernel": drawn(3, 12), "recurrent_kernel": drawn(3, 12), "bias": drawn(12)}
+    names = ("bidirectional/backward_layer", "bidirectional/forward_layer")
+    weights_h5(path, [(name, arrays) for name in names])
+    with pytest.raises(
+        ArgumentError, match=r"missing: weight_ih_l0, .*unexpected: layers/bidirect"
+    ):
+        cr.keras.load_weights(nn.LSTM(3, 3, num_layers=2), path)
+    with pytest.raises(ArgumentError, match="both directions"):
+        cr.keras.load_weights(nn.LSTM(3, 3, bidirectional=True), path)
 
 
 def outside(file):

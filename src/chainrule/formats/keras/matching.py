@@ -86,6 +86,8 @@ def load_weights(
     order = _Order()
     for name, module in model.named_modules():
         order.pass_by(module)
+        if getattr(module, "bidirectional", False):
+            raise ArgumentError(f"{name or 'the model'} runs in both directions, which is not read")
         kinds = [kind for kind, types in _KINDS.items() if type(module) in types]
         found = waiting.get(kinds[0], []) if kinds else []
         for number in range(min(getattr(module, "num_layers", 1), len(found))):
@@ -105,6 +107,8 @@ def kind_of(layer: Layer) -> str:
     where several kinds have these. An empty text for a layer of another kind."""
     arrays = [*layer.arrays.values()]
     ranks = tuple(array.ndim for array in arrays)
+    if re.search(r"/(forward|backward)_layer/", layer.path):
+        return ""  # of a Bidirectional
     if ranks[:2] == (2, 2) and arrays[1].shape[0]:
         return _BY_GATES.get(arrays[1].shape[1] // arrays[1].shape[0], "")
     told = {re.sub(r"_\d+$", "", part) for part in layer.path.split("/")}
@@ -176,8 +180,6 @@ class _Order:
 
 def _entries(module: nn.Module, kind: str, layer: Layer, number: int) -> dict[str, Array]:
     """The entries of a module's state for the arrays of a layer. number: of a recurrent layer."""
-    if getattr(module, "bidirectional", False):
-        raise ArgumentError("layers in both directions are not read", given=layer.path)
     arrays = [*layer.arrays.values()]
     try:
         entries = _TABLE[kind](arrays)
@@ -219,6 +221,8 @@ def _recurrent(arrays: Sequence[Array]) -> dict[str, Array]:
     others have one in Keras, and the second here is 0.
     """
     kernel, recurrent, *biases = arrays
+    if len(biases) > 1:
+        raise ValueError("a kernel, a recurrent kernel and a bias")
     units = len(recurrent)
     gates = [*range(recurrent.shape[1] // units)]
     if len(gates) == 3:

@@ -64,7 +64,9 @@ def opened(path: str | os.PathLike[str]) -> File:
         if zipfile.is_zipfile(io.BytesIO(data)):
             data, text = _unpacked(data)
         with h5py.File(io.BytesIO(data), "r") as root:
-            layers = _legacy(root, len(data)) if _is_legacy(root) else _layers(root, len(data))
+            home = _inside(root, "model_weights") if "model_weights" in root else root
+            is_legacy = {"layer_names", "layer_names0"} & home.attrs.keys()
+            layers = _legacy(home, len(data)) if is_legacy else _layers(root, len(data))
             configs = _configs(text or root.attrs.get("model_config", "{}"))
     except FormatError:
         raise
@@ -131,18 +133,14 @@ def _layers(root: h5py.File, limit: int) -> list[Layer]:
 # -- Keras 2 ---------------------------------------------------------------------------------
 
 
-def _is_legacy(root: h5py.File) -> bool:
-    home = root.get("model_weights", root)
-    return "layer_names" in home.attrs or "layer_names0" in home.attrs
-
-
-def _legacy(root: h5py.File, limit: int) -> list[Layer]:
+def _legacy(home: Any, limit: int) -> list[Layer]:
     """The layers that the attributes `layer_names` and `weight_names` list."""
-    home, found = root.get("model_weights", root), []
+    found = []
     for name in _names(home, "layer_names"):
         group = _inside(home, name)
         weights = _names(group, "weight_names")
-        names = [weight.rpartition("/")[2].partition(":")[0] for weight in weights]
+        short = [weight.rpartition("/")[2].partition(":")[0] for weight in weights]
+        names = short if len({*short}) == len(short) else weights
         arrays = [_inside(group, weight) for weight in weights]
         found.append((name, dict(zip(names, arrays, strict=True))))
     return _with_arrays(found, limit)
