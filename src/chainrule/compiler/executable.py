@@ -49,6 +49,7 @@ class Executable(ABC):
         self._leaves = {i: x for i, x in enumerate(leaves) if i not in trace.given}
         self._specs = [(t, t._requires_grad, t.shape, t.dtype) for t in state.values()]
         self._sharing = self._now_sharing()
+        self._some_share = self._sharing != [*range(len(self._sharing))]
         self._with_grad = [slot.tensor for slot in trace.reads if slot.is_grad]
         self._hooks = [(t, tuple(t._hooks or ())) for t in state.values()]
 
@@ -106,6 +107,11 @@ class Executable(ABC):
         first: dict[int, int] = {}
         homes = [id(aliases.storage(tensor)) for tensor, *_ in self._specs]
         return [first.setdefault(home, number) for number, home in enumerate(homes)]
+
+    def _may_share(self, tensor: Tensor) -> bool:
+        """Whether a tensor of state shares numbers, or some of them did in the capture."""
+        shares = self._some_share or aliases.is_shared(tensor)
+        return tensor._alias is not None and shares
 
     def _unfit_swap(self) -> str | None:
         """Read the present tensors of attributes that the program sets to others. Returns the name

@@ -200,7 +200,7 @@ class NativeExecutable(Executable):
         plain = flags.owndata and flags.c_contiguous and flags.aligned and flags.writeable
         if not plain or sys.getrefcount(array) > 3:
             written = role & WRITTEN and not role & GRADIENT
-            if written and holder._alias is not None and self._now_sharing() != self._sharing:
+            if written and self._may_share(holder) and self._now_sharing() != self._sharing:
                 return None  # the guards that `broken` checks do not hold
             is_private = flags.owndata or _is_private(array)
             array = array.copy()
