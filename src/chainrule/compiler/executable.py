@@ -110,8 +110,7 @@ class Executable(ABC):
 
     def _may_share(self, tensor: Tensor) -> bool:
         """Whether a tensor of state shares numbers, or some of them did in the capture."""
-        shares = self._some_share or aliases.is_shared(tensor)
-        return tensor._alias is not None and shares
+        return tensor._alias is not None and (self._some_share or aliases.is_shared(tensor))
 
     def _unfit_swap(self) -> str | None:
         """Read the present tensors of attributes that the program sets to others. Returns the name
