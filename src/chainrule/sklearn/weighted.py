@@ -46,7 +46,7 @@ def arranged(x: Array, y: Array, weights: Array | None) -> tuple[Array, Array, A
 
 def _hashes(rows: Array) -> Array:
     """A 64-bit number for each row, from the bits of its elements."""
-    bits = np.ascontiguousarray(rows).view(f"u{rows.dtype.itemsize}").astype(np.uint64)
+    bits = np.ascontiguousarray(rows).view(f"u{rows.dtype.itemsize}")
     odd = np.random.Philox(0).random_raw(rows.shape[1]) | np.uint64(1)
-    sums: Array = ((bits ^ (bits >> np.uint64(15))) * odd).sum(1, dtype=np.uint64)
+    sums: Array = (bits ^ (bits >> bits.dtype.type(15))) @ odd
     return sums ^ (sums >> np.uint64(29))
