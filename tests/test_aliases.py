@@ -204,3 +204,28 @@ def test_a_deep_copy_of_a_view_of_a_computed_tensor_is_its_own():
     with cr.no_grad():
         row = y[:1]
     assert deepcopy(row).add_(1.0).tolist() == [3] and y.tolist() == [2, 2]
+
+
+WRITTEN_IN_ANOTHER_ORDER = {
+    "transposed": lambda lib: lib.zeros(4, 6).T,
+    "a copy, transposed": lambda lib: lib.zeros(4, 6).T.contiguous().T,
+    "columns": lambda lib: lib.zeros(4, 6)[:, :4],
+    "in order": lambda lib: lib.zeros(4, 6)[1:],
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN_IN_ANOTHER_ORDER)
+def test_a_write_keeps_which_reshapes_are_views(name):
+    def written(x):
+        x[0, 0] = 9.0
+        x.T.reshape(-1)[1] = 8.0
+        x.reshape(-1)[3:7].fill_(1.5)
+        return x
+
+    torch = pytest.importorskip("torch")
+    make = WRITTEN_IN_ANOTHER_ORDER[name]
+    expected = written(make(torch)).tolist()
+    assert written(make(cr)).tolist() == expected
+    given = make(cr)
+    cr.compile(written)(given)
+    assert given.tolist() == expected

@@ -254,9 +254,15 @@ def _layout(x: Tensor) -> Layout:
     if alias is None or alias.base is None:
         given = x._data.layout if isinstance(x._data, Value) else None
         return given or in_order(x.shape, x.dtype)
-    base = _layout(alias.base)
+    return _layout_of_view(alias.base, alias)
+
+
+def _layout_of_view(x: Tensor, alias: Alias) -> Layout:
+    """The layout of the view of a tensor that an alias describes."""
+    base = _layout(x)
     if alias.primitive.view.keeps_order:
-        return base.reshaped(x.shape) or in_order(x.shape, x.dtype)
+        shape = alias.params["shape"]
+        return base.reshaped(shape) or in_order(shape, x.dtype)
     phantom = as_strided(np.zeros((), base.dtype), base.shape, base.strides)
     return layout_of(alias.primitive.forward(phantom, **alias.params))
 
@@ -298,7 +304,7 @@ def spread(written: Tensor) -> None:
         if alias is None:
             continue
         if alias.base is not None and id(alias.base) not in done:
-            if _is_only_base_of(alias.base, x):
+            if _is_only_view(x, alias):
                 alias.base = None
             else:
                 done.add(id(alias.base))
@@ -311,12 +317,16 @@ def spread(written: Tensor) -> None:
                 waiting.append(other)
 
 
-def _is_only_base_of(base: Tensor, view: Tensor) -> bool:
-    """Whether nothing can reach a base but one view of it, so that no write to it can be seen."""
-    alias = base._alias
-    if alias is None or alias.base is not None or sys.getrefcount(base) > 3:
-        return False  # references: the alias of the view, this argument, that of getrefcount
-    return all(other is view or other is base for other in _sharing(alias))
+def _is_only_view(view: Tensor, shown: Alias) -> bool:
+    """Whether nothing can reach the base of a view but that view, so that no write to it can be
+    seen. A view whose elements are not in order in memory keeps its base, and so its layout."""
+    base = shown.base
+    alias = None if base is None else base._alias
+    if base is None or alias is None or alias.base is not None or sys.getrefcount(base) > 3:
+        return False  # references: the alias of the view, this name, that of getrefcount
+    if any(other is not view and other is not base for other in _sharing(alias)):
+        return False
+    return _layout_of_view(base, shown).in_order()
 
 
 def _sharing(alias: Alias) -> list[Tensor]:

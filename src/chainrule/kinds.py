@@ -31,9 +31,13 @@ class Kind:
         follows from the op itself.
     trailing: whether the op works on the last dimensions of its inputs only. Inputs and outputs may
         then have the same further dimensions in front, and each position of these is independent.
+    total: whether the op has a result for all numbers of its inputs. If not, it raises an error for
+        some, and compiled functions run it even if nothing uses its result. An elementwise op need
+        not say so: it is total where the engine's machine computes it.
     """
 
     trailing: bool = field(default=False, kw_only=True)
+    total: bool = field(default=True, kw_only=True)
 
     @property
     def linear(self) -> Linearity | None:
@@ -111,8 +115,12 @@ class Window(Kind):
     """A kernel or a pooling window slides over the spatial dimensions of (N, C, ...)."""
 
 
+@dataclass(frozen=True)
 class Indexing(_JointlyLinear, Kind):
-    """Elements are read or written at positions that are given by another input."""
+    """Elements are read or written at positions that are given by another input. A position may be
+    out of range."""
+
+    total: bool = field(default=False, kw_only=True)
 
 
 class Update(Kind):
@@ -128,8 +136,11 @@ class Collective(_JointlyLinear, Kind):
     never computed in advance."""
 
 
+@dataclass(frozen=True)
 class Other(Kind):
     """No facts are known beyond the record itself."""
+
+    total: bool = field(default=False, kw_only=True)
 
 
 elementwise, other = Elementwise(), Other()

@@ -128,6 +128,17 @@ def record(
             y._node, y._output, y._requires_grad = node, position, True
 
 
+def freed_node(primitive: Primitive, inputs: Sequence[Tensor], spec: Spec) -> Node:
+    """A node of one output whose graph is freed already: a derivative through it raises."""
+    node = Node()
+    node.primitive, node.params = primitive, {}
+    node.edges = [(x._node or x, x._output) if x._requires_grad else None for x in inputs]
+    node.saved, node.outputs, node.specs, node.input_specs = None, (), [spec], ()
+    node.hooks = node.recall = node.place = None
+    node.order = tick()
+    return node
+
+
 def _is_leaf(edge: Edge) -> bool:
     return edge is not None and edge[0].__class__ is not Node
 

@@ -191,9 +191,15 @@ class Tensor(Conversion, Methods):
             self._requires_grad = new._requires_grad
 
     def _put(self, data: Array) -> None:
-        """Replace the array; it is never changed in place."""
+        """Replace the array, which is never changed in place. The order of dimensions in memory
+        stays, since it decides which reshapes are views."""
         if self._alias is None or self._alias.base is None:
-            data = np.asarray(data, order="C")
+            if self._data.flags.c_contiguous:
+                data = np.asarray(data, order="C")
+            else:
+                kept = np.empty_like(self._data)
+                kept[...] = data
+                data = kept
             if data.base is not None and data.base.nbytes != data.nbytes:
                 data = data.copy()  # a small slice must not keep a large array alive
         self._data = data

@@ -80,6 +80,7 @@ READ, WRITE = counted()
 @cr.compile
 def nested(t):
     return (t * G).tanh()
+POS, DIV, MAT = cr.tensor([1, 0, 3, 2]), cr.ones(4, dtype="int64"), cr.eye(3)
 STORE = cr.linspace(-1, 1, 36).reshape(6, 6)
 W2 = (cr.arange(36.0).reshape(6, 6).T / 70 - 0.2).detach().clone().requires_grad_()
 OPT = optim.OPTIMIZER
@@ -117,7 +118,8 @@ UNARY = (
     "cr.stack([r * {n} for r in {t}])", "cr.cat([{t}[2:], {t}[:2]])", "(lambda v: v * {n})({t})",
     "cr.checkpoint(helper, {t})", "{t} @ W2.T", "F.linear({t}, W, W2[0])", "{t}.sort(1)[0]",
     "cr.vmap(lambda r: r * {n} - r.sum())({t})", "F.normalize({t}, dim=1)", "{t}.detach()",
-    "{t}.clone()", "F.elu({t})", "{t}.masked_fill({t} > {n}, 0.5)", "{t}.round()", "{t}.log1p()",
+    "{t}.clone()", "{t}.detach().clone().requires_grad_()", "F.elu({t})", "{t}.round()",
+    "{t}.masked_fill({t} > {n}, 0.5)", "{t}.log1p()",
 )
 BINARY = (
     "{t} + {u}", "{t} - {u}", "{t} * {u}", "cr.maximum({t}, {u})", "{t} + {n}", "{n} * {t}",
@@ -159,6 +161,14 @@ EFFECTS = (
     "{t}.mul_(next(STREAM))", "{t}.add_(float(np.random.normal()))",
     "{t}.add_(float(RNG.normal()))", "OBJ.kept = {t} * 2", "SET.add(len(SET))",
 )
+CHECKED = (
+    "{t}[POS]", "{t}[:, POS]", "F.cross_entropy({t}, POS)", "F.one_hot(POS, 6)", "POS // DIV",
+    "POS ** (DIV - 1)", "F.embedding(POS, {t})", "cr.linalg.cholesky(MAT)", "MAT.inverse()",
+    "({t} * COUNT).long()", "(1e19 * DIV).long()", "{t}.index_select(0, POS)", "POS % DIV",
+    "F.binary_cross_entropy({t}.sigmoid(), MAT[:1, :1].expand(4, 6))", "cr.bernoulli(MAT)",
+    "cr.multinomial(MAT, 1)", "{t}.index_add(0, POS, {t})", "cr.repeat_interleave({t}, DIV, dim=0)",
+    "F.nll_loss({t}, POS)", "{t}.gather(1, (POS - 1).unsqueeze(1))", "cr.linalg.solve(MAT, MAT)",
+)
 STATE = (
     "BUF.add_({t}.detach())", "BUF[2] = {t}.detach()[0]", "COUNT.add_(1)", "ROW.mul_({n})",
     "NET.b = NET.b * 0.5 + {t}.detach()[0]", "NET.b += 1", "FLAT[:6].copy_({t}.detach()[3])",
@@ -187,7 +197,9 @@ CHANGES = (
     "GEN.manual_seed(5)", "NET.b = cr.ones(6)",
     "NET.register_forward_hook(lambda m, a, o: o * {v})",
     "W.register_hook(lambda g: g * {v})", "nested = helper", "KEPT = STORE[2:4]",
-    "G = int(2 * {v})",  "NET.fc.weight.requires_grad_(False)", "COUNT.fill_({v})", "pass",
+    "POS[1] = 6", "POS[0] = -7", "DIV[2] = 0", "DIV.neg_()", "MAT[0] = -{v}", "MAT.zero_()",
+    "OUT[-1].sum().backward()", "OUT[0].requires_grad_(False)", "G = int(2 * {v})",
+    "NET.fc.weight.requires_grad_(False)", "COUNT.fill_({v})", "pass",
 )
 TESTS = (
     "CFG.flag", "G > 1", "'b' in SET", "hasattr(OBJ, 'late')", "len(LIST) > 2", "MODEL.training",

@@ -15,7 +15,7 @@ import pytest
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.compiler import compiled as compiled_module
-from chainrule.errors import CaptureError, NotDifferentiableError
+from chainrule.errors import CaptureError, GradientError, NotDifferentiableError
 
 
 def bits(*tensors):
@@ -137,6 +137,32 @@ def test_gradients_of_arguments():
             (g(x, y) * 3).sum().backward()
             found.append(x.grad)
         assert bits(found[0]) == bits(found[1])
+
+
+def test_results_without_a_common_history_have_backward_passes_of_their_own():
+    w = cr.ones(2, requires_grad=True)
+
+    def losses(x):
+        return (x * w).exp().sum(), (x * w * w).sin().sum(), (x * w).sum()
+
+    found = []
+    for function in (losses, cr.compile(losses)):
+        for x in (cr.ones(2), cr.tensor([1.0, 2.0])):
+            w.grad = None
+            first, second, third = function(x)
+            first.backward()
+            (second + third).backward()
+            with pytest.raises(GradientError, match="freed"):
+                third.backward()
+            found.append(w.grad.tolist())
+    assert found[:2] == found[2:]
+
+
+def test_hooks_of_leaves_run_once():
+    w = cr.ones(2, requires_grad=True)
+    w.register_hook(lambda g: g * 3)
+    cr.compile(lambda x: (x * w).sum())(cr.ones(2)).backward()
+    assert w.grad.tolist() == [3, 3]
 
 
 def test_a_second_derivative_from_outside_is_refused():

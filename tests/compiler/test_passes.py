@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import engine
+from chainrule import engine, settings
 from chainrule.compiler.passes import PASSES, optimize
 from chainrule.compiler.passes.algebra import simplify
 from chainrule.compiler.passes.common import merge_common
@@ -18,7 +18,9 @@ from chainrule.compiler.passes.join import join_slices
 from chainrule.compiler.passes.reductions import fuse_reductions
 from chainrule.compiler.passes.weights import sum_weight_gradients
 from chainrule.compiler.plan import NativePlan
+from chainrule.errors import ChainruleError
 from chainrule.graph import Graph
+from chainrule.nn import functional as F
 from chainrule.ops.contract import linear_weight
 
 on_the_engine = pytest.mark.skipif(not engine.available(), reason="the native engine is not built")
@@ -51,6 +53,33 @@ def test_dead_code_goes_and_inputs_stay():
     assert names(after) == ["add"]
     assert len(after.inputs) == 2
     same_numbers(graph, after)
+
+
+CHECKED = {
+    "positions": lambda x, i: x[i],
+    "rows": lambda x, i: F.embedding(i, x),
+    "classes": lambda x, i: F.one_hot(i, 3),
+    "labels": lambda x, i: F.cross_entropy(x, i),
+    "divisors": lambda x, i: i // (i - i),
+    "exponents": lambda x, i: i**-i,
+    "range": lambda x, i: (x * 1e30).long(),
+    "matrices": lambda x, i: cr.linalg.cholesky(-x),
+    "probabilities": lambda x, i: F.binary_cross_entropy(x + 2, x),
+}
+
+
+@pytest.mark.parametrize("kind", ["numpy", *(["native"] if engine.available() else [])])
+@pytest.mark.parametrize("name", CHECKED)
+def test_numbers_are_checked_where_nothing_uses_the_result(name, kind):
+    def function(x, i):
+        CHECKED[name](x, i)
+        return x + 1
+
+    given = cr.ones(3, 3), cr.tensor([1, 2, 3])
+    with pytest.raises(ChainruleError) as eager:
+        function(*given)
+    with settings.use(engine=kind), pytest.raises(type(eager.value)):
+        cr.compile(function)(*given)
 
 
 def test_common_subexpressions_are_merged_but_not_other_parameters():
@@ -157,7 +186,6 @@ def test_random_programs_keep_their_bits_through_every_pass():
         same_numbers(graph, optimize(graph))
 
 
-F = cr.nn.functional
 IMAGES, KERNELS = (2, 3, 6, 5), (4, 3, 3, 3)
 
 

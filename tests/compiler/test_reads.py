@@ -192,6 +192,21 @@ EQUAL = {
         "def f(x): return x * t.z",
         "t.z = 3.0",
     ),
+    **{
+        f"{name} of a tensor that no op reads": (
+            f"t = cr.ones(3)\nc.t, L[0] = t, t\ndef f(x): return x * (2 if {test} else 3)",
+            "t.add_(1)",
+            change,
+        )
+        for name, test, change in (
+            ("requires_grad", "t.requires_grad", "t.requires_grad_()"),
+            ("requires_grad, as an attribute,", "c.t.requires_grad", "t.requires_grad_()"),
+            ("requires_grad, as an element,", "L[0].requires_grad", "t.requires_grad_()"),
+            ("the shape", "len(t) == 3", "t.data = cr.ones(4)"),
+            ("the dtype", "t.dtype == cr.float32", "t.data = cr.ones(3, dtype='float64')"),
+            ("is_leaf", "t.is_leaf", "t.mul_(cr.ones(3, requires_grad=True))"),
+        )
+    },
     "__getattr__ that raises KeyError": (
         "class E:\n    def __getattr__(self, name): return D[name]\nc = E()\n"
         "def f(x): return x * c.k",

@@ -164,6 +164,14 @@ REFUSED = {
     "data of an argument": ("def f(x):\n    x.data = x * 2\n    return x", "separate"),
     "gradients in an argument": ("def f(x):\n    x.add_(w)\n    return x * 2", "carry gradients"),
     "gradients in state": ("def f(x):\n    T.add_(w)\n    return x * 2", "carry gradients"),
+    "a freed history in state": (
+        "def f(x):\n    y = w * x\n    y.sum().backward()\n    T.copy_(y)\n    return x",
+        "carry gradients",
+    ),
+    "a leaf made inside": (
+        "def f(x):\n    t = cr.zeros(3, requires_grad=True)\n    return (t * x).sum(), t[1:]",
+        "that it made",
+    ),
     "gradients in a buffer": ("def f(x):\n    m.h = m.h + w\n    return x * 2", "carry gradients"),
     "a buffer that is reached in two ways": (
         "K = m.h\ndef f(x):\n    m.h = m.h * 0.5 + K\n    return x",
@@ -205,6 +213,40 @@ def test_writes_are_seen_as_in_eager_code(name, kind):
                     exec(change, vars(program))
             assert bits(eager.OUT) == bits(compiled.OUT), change
             assert tensors(eager) == tensors(compiled), change
+
+
+FREED = {
+    "a loss": "def f(x):\n    y = (w * x).sum()\n    y.backward()\n    return y",
+    "of an argument alone": (
+        "def ARG(): return (cr.ones(3, requires_grad=True),)\n"
+        "def f(x):\n    y = (x * x).sum()\n    y.backward()\n    return y"
+    ),
+    "of a leaf made inside": (
+        "def f(x):\n    t = (x * 2).requires_grad_()\n    y = (t * t).sum()\n    y.backward()\n"
+        "    return y"
+    ),
+    "a view of state": "def f(x):\n    y = w[1:]\n    y.sum().backward()\n    return y",
+    "a view of a result": (
+        "def f(x):\n    t = w * x\n    y = t[1:]\n    y.sum().backward()\n    return y, t.detach()"
+    ),
+    "one that depends on it": (
+        "def f(x):\n    t = w.exp()\n    t.sum().backward()\n    return t * x"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FREED)
+@pytest.mark.parametrize("kind", ENGINES)
+def test_a_result_whose_graph_was_freed_inside_raises_as_in_eager_code(name, kind):
+    program = load(HEADER + FREED[name], "program")
+    with settings.use(engine=kind):
+        step = cr.compile(program.f)
+        for function in (program.f, step, step):
+            result = function(*program.ARG())
+            y = result[0] if isinstance(result, tuple) else result
+            assert y.requires_grad and not y.is_leaf
+            with pytest.raises(GradientError, match="freed"):
+                (y.sum() + program.w.sum()).backward()
 
 
 def test_a_write_into_an_argument_that_repeats_its_elements_is_refused():

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 from chainrule import aliases
-from chainrule.compiler.shared import carries
+from chainrule.compiler.shared import refuse_new_leaf
 from chainrule.errors import CaptureError
 from chainrule.graph import Equation, Graph, Value, as_tuple
 from chainrule.interpreters import Evaluate
+from chainrule.ops.elementwise import clone
 from chainrule.primitive import Array, Primitive
 from chainrule.settings import current
 from chainrule.tape import caller, describe
@@ -86,12 +87,12 @@ class Gradient:
 
 
 def refuse_history(tensor: Tensor) -> None:
-    """Refuse values that carry gradients in a tensor that exists outside, and outlives the call."""
-    if carries(tensor):
+    """Refuse values with a history in a tensor that exists outside, and outlives the call."""
+    if tensor._node is not None:
         raise CaptureError(
             f"a captured function writes values that carry gradients into a tensor {tensor.spec} "
             "that exists outside of it",
-            instead="Write them detached: x.copy_(value.detach()).",
+            instead="Write them detached, x.copy_(value.detach()), or end with x.detach_().",
         )
 
 
@@ -147,7 +148,12 @@ class Capture(Evaluate):
 
     def write(self, tensor: Tensor, value: Tensor) -> None:
         if isinstance(tensor._data, Value):  # made inside
+            layout = tensor._data.layout
             tensor._data = self.read(value)
+            if layout is not None:
+                written = Value(tensor._data, layout=layout)
+                self.graph.equations.append(Equation(clone, (tensor._data,), {}, (written,)))
+                tensor._data = written
             return
         self.places.setdefault(
             id(tensor), (tensor, (tensor._node, tensor._output, tensor._requires_grad))
@@ -204,6 +210,7 @@ class Capture(Evaluate):
             if not isinstance(new, Tensor) or not isinstance(new._data, Value):
                 continue
             refuse_history(new)
+            refuse_new_leaf(new)
             if new.spec == old.spec:
                 self.places.setdefault(id(old), (old, (old._node, old._output, old._requires_grad)))
                 self.writes[id(old)] = (Slot(old), self.read(new))

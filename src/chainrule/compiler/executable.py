@@ -34,11 +34,11 @@ class Executable(ABC):
     trace: the result of the capture.
     known: tensors that the function reaches by itself, by id. They are no other arguments.
     plan: the steps, after the passes.
-    backward: the program of the derivative, where results carry gradients.
+    backwards: the programs of derivatives, where results carry gradients.
     """
 
     plan: Plan
-    backward: Backward | None = None
+    backwards: Sequence[Backward] = ()
 
     def __init__(self, trace: Trace, guards: Guards, args: Any) -> None:
         self.settings, self.default_dtype = current(), current().default_dtype
@@ -47,11 +47,13 @@ class Executable(ABC):
         self.known = {**state, **guards.tensors}
         leaves = [x for x in tree.flatten(args) if isinstance(x, Tensor)]
         self._leaves = {i: x for i, x in enumerate(leaves) if i not in trace.given}
-        self._specs = [(t, t._requires_grad, t.shape, t.dtype) for t in state.values()]
+        self._tensors = list(state.values())
+        self._specs = [(t, t._requires_grad, t.shape, t.dtype) for t in self.known.values()]
         self._sharing = self._now_sharing()
         self._some_share = self._sharing != [*range(len(self._sharing))]
         self._with_grad = [slot.tensor for slot in trace.reads if slot.is_grad]
-        self._hooks = [(t, tuple(t._hooks or ())) for t in state.values()]
+        self._hooks = [(t, tuple(t._hooks or ())) for t in self._tensors]
+        self._unread = [t for key, t in guards.tensors.items() if key not in state]
 
     @abstractmethod
     def __call__(self, args: Any) -> Any:
@@ -59,12 +61,16 @@ class Executable(ABC):
 
     def answer(self, arrays: Sequence[Array], leaves: Sequence[Tensor]) -> Any:
         """The result of the function, recorded on the tape where it carries gradients."""
-        trace, backward = self.trace, self.backward
-        if backward is None:
-            value = trace.answer(arrays, leaves)
-        else:
-            saved = arrays[trace.results + len(trace.arguments) :]
-            value = trace.answer(arrays, leaves, lambda ys: backward.record(ys, saved, leaves))
+        trace = self.trace
+
+        def record(results: Sequence[Tensor]) -> None:
+            first = trace.results + len(trace.arguments)
+            for backward in self.backwards:
+                saved = arrays[first : first + backward.saved]
+                backward.record(results, saved, leaves)
+                first += backward.saved
+
+        value = trace.answer(arrays, leaves, record)
         for swap in trace.swaps:
             if swap.value is None:
                 swap.attributes[swap.name] = wrap(swap.state._data)
@@ -105,7 +111,7 @@ class Executable(ABC):
     def _now_sharing(self) -> list[int]:
         """For each tensor of state, the number of the first with which it shares numbers."""
         first: dict[int, int] = {}
-        homes = [id(aliases.storage(tensor)) for tensor, *_ in self._specs]
+        homes = [id(aliases.storage(tensor)) for tensor in self._tensors]
         return [first.setdefault(home, number) for number, home in enumerate(homes)]
 
     def _may_share(self, tensor: Tensor) -> bool:
@@ -148,7 +154,7 @@ class Executable(ABC):
         given = {id(leaves[number]): leaves[number] for number in self.trace.given}.values()
         homes = [id(aliases.storage(x)) for x in given]
         own = {id(aliases.storage(leaves[number])) for number in self.trace.arguments}
-        state = [t for t, *_ in self._specs] if own else written
+        state = self._tensors if own else written
         others = {id(aliases.storage(x)) for x in state}
         return any(home in others or (home in own and homes.count(home) > 1) for home in homes)
 
@@ -174,8 +180,7 @@ class ReferenceExecutable(Executable):
     def __init__(self, trace: Trace, guards: Guards, graph: Graph, args: Any) -> None:
         super().__init__(trace, guards, args)
         self.plan = ReferencePlan(graph)
-        if trace.pullback is not None:
-            self.backward = Backward(trace.pullback, ReferencePlan)
+        self.backwards = [Backward(pullback, ReferencePlan) for pullback in trace.pullbacks]
 
     def __call__(self, args: Any) -> Any:
         return MISSED  # guards are checked by `Compiled`; only the engine checks them in a call

@@ -45,8 +45,7 @@ class NativeExecutable(Executable):
     def __init__(self, trace: Trace, guards: Guards, graph: Graph, args: Any) -> None:
         super().__init__(trace, guards, args)
         self.plan = plan = native_plan(graph, trace)
-        if trace.pullback is not None:
-            self.backward = Backward(trace.pullback, NativePlan)
+        self.backwards = [Backward(pullback, NativePlan) for pullback in trace.pullbacks]
         given = len(trace.given)
         self._first_result = first_result = len(graph.inputs)
         self._state: list[tuple[int, Tensor, int]] = [
@@ -59,10 +58,9 @@ class NativeExecutable(Executable):
         self._stores: list[tuple[Slot, Place]] = []
         self._bind_writes(plan.places[answers:])
         self._fixed = not (trace.swaps or isinstance(trace.structure, Shared | tuple | list | dict))
-        carries = trace.needs_leaves or any(swap.value for swap in trace.swaps)
-        self._needs_leaves = bool(trace.arguments) or trace.pullback is not None or carries
+        self._needs_leaves = trace.needs_leaves
         self._has_effects = bool(self._stores or trace.cleared or trace.separated)
-        plain = self.backward is None and not (trace.swaps or trace.arguments)
+        plain = not (self.backwards or trace.swaps or trace.arguments)
         self._is_plain = plain and (trace.is_one or trace.is_flat)
         self._kept: dict[int, Array] = {}
         self._shown: list[Tensor] = []
@@ -72,10 +70,15 @@ class NativeExecutable(Executable):
             for i, v in enumerate(plan.slots[first_result:])
         ]
         memory = tuple([s and (s.arrays, s.make) for s in spares])
-        checked, state = (*guards.entries, *self._watched()), tuple(self._state)
+        fitting, state = self._arguments(args), tuple(self._state)
         free: tuple[Any, ...] = tuple(range(given)), frozenset(), None
         replayed = plan.program.replayed
-        self._record = replayed(Tensor, *self._arguments(args), checked, state, self._own, memory)
+
+        def record() -> tuple[Any, ...]:
+            checked = (*guards.entries, *self._watched())
+            return replayed(Tensor, *fitting, checked, state, self._own, memory)
+
+        self._make_record, self._record = record, record()
         self._plain = replayed(Tensor, [Tensor] * given, free, (), state, self._own, memory)
 
     def _arguments(self, args: Any) -> tuple[Any, Any]:
@@ -94,10 +97,14 @@ class NativeExecutable(Executable):
         return pattern, (firsts, frozenset(self.known.values()), self.is_apart if writes else None)
 
     def _watched(self) -> list[Entry]:
-        """Entries of what the engine checks of the tensors that are state."""
-        requires_grad, grad, hooks = map(vars(Tensor).get, ("_requires_grad", "_grad", "_hooks"))
+        """Entries of what the engine checks of tensors. The engine sees the specs of state. Those
+        of other tensors change only with their versions."""
+        slots = map(vars(Tensor).get, ("_requires_grad", "_grad", "_hooks", "_version"))
+        requires_grad, grad, hooks, version = slots
+        self._versions = [t._version for t in self._unread]
         entries: list[Entry] = [(t, requires_grad, r) for t, r, _, _ in self._specs]
         entries += [(t, grad, None) for t in self.trace.without_grad]
+        entries += [(t, version, t._version) for t in self._unread]
         entries += [(t, hooks, t._hooks) for t, r, _, _ in self._specs if r]
         hooked = [t._hooks for t, *_ in self._specs if t._hooks is not None]
         return entries + [(hooks, None, len(hooks)) for hooks in hooked]
@@ -128,6 +135,8 @@ class NativeExecutable(Executable):
         return self._run(self._record, args, None)
 
     def on(self, leaves: list[Tensor]) -> Any:
+        if [t._version for t in self._unread] != self._versions:
+            self._record = self._make_record()  # they were written, and have the same specs
         given = [leaves[number]._data for number in self.trace.given]
         arrays = [np.require(x, requirements=["C", "ALIGNED"]) for x in given]
         result = self._run(self._plain, [wrap(x) for x in arrays], leaves)
@@ -157,6 +166,8 @@ class NativeExecutable(Executable):
             self._finish(results)
         if self._is_plain:
             tensors = [wrap(self._array(place, results)) for place in self._answers]
+            for freed in self.trace.freed:
+                freed.record(tensors[freed.result], leaves or ())
             return tensors[0] if self.trace.is_one else tuple(tensors)
         if not self._answers and self._fixed:
             return self.trace.structure

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from chainrule import tape
+from chainrule.compiler.histories import Pullback
 from chainrule.compiler.passes import optimize
-from chainrule.compiler.trace import Pullback
 from chainrule.errors import NotDifferentiableError
 from chainrule.graph import Graph
 from chainrule.primitive import Array, Primitive
@@ -44,10 +44,11 @@ CALL = Primitive(_Call)
 
 
 class Backward:
-    """The backward program of a trace."""
+    """The backward program of a pullback. `saved` is the number of values that it needs."""
 
     def __init__(self, pullback: Pullback, plan: Callable[[Graph], Any]) -> None:
         self.results, self.targets = pullback.results, pullback.targets
+        self.saved = len(pullback.saved)
         self.plan = plan(optimize(pullback.graph))
 
     def record(

@@ -8,17 +8,21 @@ results that share numbers with each other.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from chainrule import aliases, tape
+from chainrule.errors import CaptureError
 from chainrule.graph import Value
 from chainrule.primitive import Primitive
 from chainrule.settings import use
 from chainrule.tensor import Tensor
 
 Views = tuple[tuple[Primitive, dict[str, Any]], ...]
+History = Literal["none", "alive", "freed"]
+"""Whether a tensor was computed from tensors that require gradients, and whether `backward` has
+freed a part of that computation's graph."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,12 @@ class Shared:
 
     root: the tensor of state, or the number of the argument, or the result.
     views: the ops, with their parameters, that make it from the root. None: it is the root itself.
-    carries: whether gradients flow from it to the root.
+    history: that of the tensor.
     """
 
     root: Tensor | int | Result
     views: Views | None
-    carries: bool = False
+    history: History = "none"
 
     def tensor(self, leaves: Sequence[Tensor], results: Sequence[Tensor]) -> Tensor:
         """The tensor, for these arguments and results."""
@@ -50,15 +54,18 @@ class Shared:
             x = leaves[root] if isinstance(root, int) else root
         if self.views is None:
             return x
-        with use(gradients=self.carries):
-            x = x if self.carries else x.detach()
+        records = self.history != "none"
+        with use(gradients=records):
+            x = x if records else x.detach()
             for primitive, params in self.views:
                 x = primitive.gateway(primitive, x, **params)
+        if self.history == "freed" and x._node is not None:
+            x._node.saved = None
         return x
 
     def __repr__(self) -> str:
         root = f"a tensor at {id(self.root)}" if isinstance(self.root, Tensor) else self.root
-        return f"Shared({root}, {self.views}, {self.carries})"
+        return f"Shared({root}, {self.views}, {self.history})"
 
 
 def shared(y: Tensor, numbers: Mapping[int, int]) -> Shared | None:
@@ -69,11 +76,23 @@ def shared(y: Tensor, numbers: Mapping[int, int]) -> Shared | None:
     base, views = _origin(y)
     for root in aliases.group(base):
         if id(root) in numbers or not isinstance(root._data, Value):
-            if carries(root) or (carries(y) and root is not base):
+            if carries(root) or (y._node is not None and root is not base):
                 return None
             place = numbers.get(id(root), root)
-            return Shared(place, None if root is y else views, carries(y))
+            return Shared(place, None if root is y else views, history(y))
     return None
+
+
+def refuse_new_leaf(tensor: Tensor, known: Container[int] = ()) -> None:
+    """Refuse a leaf that requires gradients, was made inside, and outlives the call: a gradient
+    would have to reach it. `known` are the ids of what stands for arguments."""
+    made_inside = isinstance(tensor._data, Value) and id(tensor) not in known
+    if made_inside and tensor._requires_grad and tensor._node is None:
+        raise CaptureError(
+            f"a captured function returns or keeps a leaf {tensor.spec} that it made, and that "
+            "requires gradients",
+            instead="Make it outside and pass it as an argument, or return x.detach() and x.grad.",
+        )
 
 
 def placed(
@@ -96,22 +115,29 @@ def placed(
     places: list[Result | Shared] = []
     for y in found:
         base, views = _origin(y)
+        refuse_new_leaf(base, numbers)
         members = aliases.group(base)
-        root = next(filter(carries, members), members[0])
+        root = max(members, key=lambda x: ("none", "freed", "alive").index(history(x)))
         is_alone = times[id(aliases.storage(y))] == 1 and aliases.is_in_order(y)
         if (place := shared(y, numbers)) is not None:
             places.append(place)
-        elif y is root or is_alone or (carries(y) and not views):
+        elif y is root or is_alone or (y._node is not None and not views):
             places.append(output(y))
         else:
-            places.append(Shared(output(root), views, carries(y)))
+            places.append(Shared(output(root), views, history(y)))
     return places, outputs
 
 
+def history(x: Tensor) -> History:
+    """The history of a tensor."""
+    if x._node is None:
+        return "none"
+    return "freed" if any(n.saved is None for n in tape.reachable([x._node])) else "alive"
+
+
 def carries(x: Tensor) -> bool:
-    """Whether a computed tensor carries gradients: no part of its graph has been freed."""
-    nodes = [] if x._node is None else tape.reachable([x._node])
-    return x._node is not None and all(node.saved is not None for node in nodes)
+    """Whether gradients flow back from a tensor."""
+    return history(x) == "alive"
 
 
 def _origin(y: Tensor) -> tuple[Tensor, Views]:

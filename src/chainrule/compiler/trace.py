@@ -5,32 +5,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from chainrule import aliases, tape, tree
+from chainrule import aliases, tree
 from chainrule.compiler.arguments import Symbols, contents, labels_of, refuse_changes
 from chainrule.compiler.capture import Capture, Slot, refuse_history
+from chainrule.compiler.histories import Freed, Pullback, freed_results, pull_back
 from chainrule.compiler.leaks import refuse_leaks
-from chainrule.compiler.shared import Result, Shared, carries, placed, shared
+from chainrule.compiler.shared import Result, Shared, placed, shared
 from chainrule.graph import Graph, Value
 from chainrule.nn.module import Module
 from chainrule.primitive import Array
 from chainrule.settings import use
-from chainrule.tensor import Tensor, differentiate, wrap
-
-
-class Pullback(NamedTuple):
-    """The derivative of a trace whose results carry gradients, as a second graph.
-
-    graph: its inputs are the values that the forward graph saved, then a gradient for each of
-        `results`. Its outputs are the gradients by `targets`.
-    results: the numbers of the results that carry gradients.
-    targets: tensors of state, or numbers of tensor arguments.
-    """
-
-    graph: Graph
-    results: list[int]
-    targets: list[Tensor | int]
+from chainrule.tensor import Tensor, wrap
 
 
 @dataclass(eq=False)
@@ -42,7 +29,7 @@ class Trace:
 
     graph: its inputs are the arguments, then the state that is read. Its outputs are, in this
         order: the results, the new values of arguments that are written, the values that the
-        pullback needs, the conditions of `cr.require`, the new values of the state.
+        pullbacks need, the conditions of `cr.require`, the new values of the state.
     reads, writes, cleared: the state that is read, that is written, and gradients set to None.
     without_grad: tensors that had no gradient when the function read it.
     requirements: the error of each condition.
@@ -51,9 +38,10 @@ class Trace:
     with_grad: the numbers of those whose gradients are read or written.
     structure: the value that the function returned. In place of its tensors it has Result, or
         Shared for those that share numbers with others.
-    pullback: the derivative, if results carry gradients and it was asked for.
+    pullbacks: the derivatives, if results carry gradients and they were asked for.
     swaps: attributes of modules that are set to other tensors.
     separated: tensors of state that are set by `x.data = value`.
+    freed: results with a history that is freed.
     """
 
     graph: Graph
@@ -66,9 +54,10 @@ class Trace:
     arguments: list[int]
     with_grad: set[int]
     structure: Any
-    pullback: Pullback | None = None
+    pullbacks: list[Pullback] = field(default_factory=list)
     swaps: list[Swap] = field(default_factory=list)
     separated: list[Tensor] = field(default_factory=list)
+    freed: list[Freed] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         places = tree.flatten(self.structure)
@@ -76,7 +65,14 @@ class Trace:
         self.results = len({x for x in roots if isinstance(x, Result)})
         flat = tuple([Result(i) for i in range(self.results)])
         self.is_one, self.is_flat = self.structure == Result(0), self.structure == flat
-        self.needs_leaves = any(isinstance(x, Shared) for x in places)
+        self._has_shared = any(isinstance(x, Shared) for x in places)
+
+    @property
+    def needs_leaves(self) -> bool:
+        """Whether the answer depends on the tensor arguments."""
+        freed = any(freed.depends_on_arguments for freed in self.freed)
+        shared = self._has_shared or any(swap.value for swap in self.swaps)
+        return bool(self.arguments or self.pullbacks) or shared or freed
 
     def __call__(self, *args: Any) -> Any:
         tensors = [leaf for leaf in tree.flatten(args) if isinstance(leaf, Tensor)]
@@ -111,6 +107,8 @@ class Trace:
             Slot(leaves[number]).store(array)
         tensors = [wrap(array) for array in arrays[: self.results]]
         record(tensors)
+        for freed in self.freed:
+            freed.record(tensors[freed.result], leaves)
         if self.is_one:
             return tensors[0]
         if self.is_flat:
@@ -209,17 +207,14 @@ def capture(
         refuse_changes(before, arguments)
         structure, found = _returned(result, interpreter.arguments if with_pullback else None)
         outputs = [interpreter.read(y) for y in found]
+        freed = freed_results(interpreter, found) if with_pullback else []
         changed = symbols.changed()
         for i in changed:
             refuse_history(symbols.tensors[i])
         outputs += [symbols.tensors[i]._data for i in changed]
-        swaps = [
-            Swap(attributes, name, old, shared(new, interpreter.arguments))
-            for attributes, name, old, new in interpreter.put_back()
-        ]
-        pullback = _pull_back(interpreter, found) if with_pullback else None
-    if pullback is not None:
-        outputs += pullback.graph.inputs[: len(pullback.graph.inputs) - len(pullback.results)]
+        swaps = _swaps(interpreter)
+        pullbacks = pull_back(interpreter, found) if with_pullback else []
+    outputs += [value for pullback in pullbacks for value in pullback.saved]
     given = [*symbols.given]
     del result, arguments, symbols, found
     written = interpreter.written()
@@ -227,7 +222,8 @@ def capture(
     at_end()
     refuse_leaks(interpreter, outputs, written)
     trace = _assemble(interpreter, outputs, written, given, changed, structure)
-    trace.pullback, trace.swaps, trace.separated = pullback, swaps, interpreter.separated
+    trace.pullbacks, trace.freed = pullbacks, freed
+    trace.swaps, trace.separated = swaps, interpreter.separated
     return trace
 
 
@@ -241,34 +237,12 @@ def _returned(result: Any, numbers: dict[int, int] | None) -> tuple[Any, list[Te
     return tree.map_leaves(lambda y: next(supply) if isinstance(y, Tensor) else y, result), found
 
 
-def _pull_back(interpreter: Capture, found: Sequence[Tensor]) -> Pullback | None:
-    """Capture the derivative of results that carry gradients, as a graph of its own; or None."""
-    results = [i for i, y in enumerate(found) if carries(y)]
-    if not results:
-        return None
-    graph, forward = interpreter.graph, len(interpreter.graph.equations)
-    leaves = tape.leaves([found[i] for i in results])
-    upstream = [wrap(Value(found[i].spec, "g")) for i in results]
-    seeds = list(zip([found[i] for i in results], upstream, strict=True))
-    pairs = differentiate(seeds, retain_graph=False, targets=leaves)
-    gradients = [None if g is None else interpreter.read(g) for _, g in pairs]
-    interpreter.settle()
-    backward = graph.equations[forward:]
-    del graph.equations[forward:]
-    made = {v for e in backward for v in e.outputs} | {y._data for y in upstream}
-    used = [v for e in backward for v in e.inputs] + [v for v in gradients if v is not None]
-    saved = [v for v in dict.fromkeys(used) if v not in made and v not in graph.constants]
-    reached = [i for i, v in enumerate(gradients) if v is not None]
-    return Pullback(
-        Graph(
-            [*saved, *[y._data for y in upstream]],
-            {v: graph.constants[v] for v in dict.fromkeys(used) if v in graph.constants},
-            backward,
-            [v for v in gradients if v is not None],
-        ).check(),
-        results,
-        [interpreter.arguments.get(id(leaves[i]), leaves[i]) for i in reached],
-    )
+def _swaps(interpreter: Capture) -> list[Swap]:
+    """The attributes of modules that the function has set to other tensors."""
+    return [
+        Swap(attributes, name, old, shared(new, interpreter.arguments))
+        for attributes, name, old, new in interpreter.put_back()
+    ]
 
 
 def _assemble(

@@ -106,6 +106,7 @@ class put_into:
     )
     def infer(x, *indices, shape, index): return Spec(shape, x.dtype)
     def forward(x, *indices, shape, index):
+        check_all(shape, index, indices)
         y = np.zeros(shape, x.dtype)
         np.add.at(y, assembled(index, indices), x)
         return y

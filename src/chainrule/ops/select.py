@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.ops.compare import where as choose
 from chainrule.ops.index import gather, getitem, index_put, nonzero, put_into
-from chainrule.ops.positions import HERE
+from chainrule.ops.positions import HERE, check_all
 from chainrule.ops.rules import normalized_dim
 from chainrule.primitive import Spec, array_of, composition, in_place_form, primitive
 from chainrule.samples import cases
@@ -293,6 +293,7 @@ class fold_into:
             raise ArgumentError("unknown reduction", given=how, expected=f"sum, mean, {_FOLDS}")
         return Spec(x.shape, x.dtype)
     def forward(x, v, *at, how):
+        check_all(x.shape, (HERE,) * len(at), at)
         y = x.copy()
         _FOLDS[how].at(y, at, v)
         return y

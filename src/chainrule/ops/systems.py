@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import LinAlgError, NotDifferentiableError, ShapeError
+from chainrule.errors import LinAlgError, NotDifferentiableError, OutOfRangeError, ShapeError
 from chainrule.ops import decompose, matrices
 from chainrule.ops.compare import where
 from chainrule.ops.contract import matmul
@@ -113,6 +113,8 @@ class permutation:
     def infer(pivots, *, rows, dtype):
         return Spec((*pivots.shape[:-1], rows, rows), np.dtype(dtype))
     def forward(pivots, *, rows, dtype):
+        if not np.all((pivots >= 1) & (pivots <= rows)):
+            raise OutOfRangeError("pivots are rows, counted from 1", expected=f"1 … {rows}")
         flat = pivots.reshape(-1, pivots.shape[-1])
         every = np.arange(len(flat))
         order = np.tile(np.arange(rows), (len(flat), 1))

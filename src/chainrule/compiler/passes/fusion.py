@@ -16,13 +16,14 @@ from chainrule import engine
 from chainrule.compiler.passes.dead import remove_dead
 from chainrule.errors import GraphError
 from chainrule.graph import Equation, Graph, Value
+from chainrule.kinds import Other
 from chainrule.primitive import Primitive, Spec, SpecLike
 
 
 class _Chain:
     """y = the outputs of `body`, a graph of elementwise ops of one shape and of reductions."""
 
-    name = "chain"
+    name, kind = "chain", Other(total=True)
 
     def infer(*xs: SpecLike, body: Graph) -> Any:
         if [Spec(x.shape, x.dtype) for x in xs] != [v.spec for v in body.inputs]:

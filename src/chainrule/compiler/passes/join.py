@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.graph import Equation, Graph, Value
+from chainrule.kinds import Other
 from chainrule.primitive import Primitive, Shape, Spec, SpecLike
 
 Index = tuple[Any, ...]
@@ -20,7 +21,7 @@ class _Joined:
     An input whose shape is not that of its slice is reshaped.
     """
 
-    name = "joined_slices"
+    name, kind = "joined_slices", Other(total=True)
 
     def infer(*xs: SpecLike, shape: Shape, indices: tuple[Index, ...]) -> Spec:
         return Spec(shape, xs[0].dtype)

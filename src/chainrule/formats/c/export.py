@@ -14,7 +14,7 @@ from chainrule.compiler.passes import optimize
 from chainrule.compiler.passes.algebra import simplify
 from chainrule.compiler.passes.common import merge_common
 from chainrule.compiler.passes.constants import fold_constants
-from chainrule.compiler.passes.dead import remove_dead
+from chainrule.compiler.passes.dead import remove_unused
 from chainrule.compiler.passes.fusion import CHAIN, fuse_elementwise
 from chainrule.compiler.trace import Trace, capture
 from chainrule.errors import ArgumentError
@@ -31,13 +31,13 @@ from chainrule.train.io.atomic import write_atomic
 
 PASSES = (
     lambda graph: decomposed(graph, has_translation),
-    remove_dead,
+    remove_unused,
     fold_constants,
     simplify,
     merge_common,
     fold_affine,
     fuse_elementwise,
-    remove_dead,
+    remove_unused,
 )
 QUANTIZED = {"linear": 1, "convolution": 1, "embedding": 1}
 """Ops whose weights may be stored as int8, and which input they are."""

@@ -13,7 +13,7 @@ from chainrule import tree
 from chainrule.compiler.capture import Slot
 from chainrule.compiler.compiled import Compiled
 from chainrule.compiler.guards import Guards
-from chainrule.compiler.passes.dead import remove_dead
+from chainrule.compiler.passes.dead import remove_unused
 from chainrule.compiler.repeat import FirstRunDiffers, repeatable_capture
 from chainrule.compiler.shared import Result, Shared
 from chainrule.compiler.trace import Trace
@@ -147,7 +147,7 @@ def _fitted(array: Any, value: Value) -> Any:
 def _lowered(graph: Graph, outputs: Sequence[Value]) -> Graph:
     """The graph with what these outputs need, without ops that only others express."""
     needed = Graph(graph.inputs, graph.constants, graph.equations, list(outputs))
-    return remove_dead(needed)
+    return remove_unused(needed)
 
 
 def to_jax(step: Callable[..., Any], *inputs: Any) -> JaxStep:

@@ -14,7 +14,7 @@ from chainrule.compiler.passes import optimize
 from chainrule.compiler.passes.algebra import simplify
 from chainrule.compiler.passes.common import merge_common
 from chainrule.compiler.passes.constants import fold_constants, is_left
-from chainrule.compiler.passes.dead import remove_dead
+from chainrule.compiler.passes.dead import remove_unused
 from chainrule.compiler.trace import capture
 from chainrule.errors import ArgumentError
 from chainrule.formats.decompose import decomposed
@@ -34,14 +34,14 @@ TRANSLATIONS = nodes, writes
 OPSETS = range(17, 22)
 PASSES = (
     lambda graph: decomposed(graph, has_translation),
-    remove_dead,
+    remove_unused,
     merge_common,
     lambda graph: _named_after_weights(graph),
     lambda graph: fold_constants(graph, lambda e: is_left(e) or _transposes_a_weight(e)),
     simplify,
     merge_common,
     fold_affine,
-    remove_dead,
+    remove_unused,
 )
 
 
