@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,16 @@ def test_exports_again(pair: Any, tmp_path: Path) -> None:
     assert cr.allclose(again(x), loaded(x), rtol=1e-5, atol=1e-6)
 
 
+def test_pickles(pair: Any) -> None:
+    _, loaded, x = pair
+    first = next(iter(loaded.parameters())).requires_grad_(False)
+    again = pickle.loads(pickle.dumps(loaded))
+    assert (
+        not next(iter(again.parameters())).requires_grad and again(x).tolist() == loaded(x).tolist()
+    )
+    assert repr(again) == repr(loaded) and next(iter(again.parameters())) is not first
+
+
 # -- models of other programs --------------------------------------------------------------------
 
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
@@ -142,6 +154,15 @@ def test_shapes_from_shapes_are_captured(tmp_path: Path) -> None:
         cr.compile(loaded)(cr.ones(4, 2, 3)).shape == loaded(cr.ones(5, 2, 3))[:4].shape == (4, 6)
     )
     assert "x: float32[n, 2, 3]" in str(loaded) and "Reshape(x, sizes)" in str(loaded)
+
+
+def test_a_function_that_depends_on_types_pickles(tmp_path: Path) -> None:
+    node = make("SoftmaxCrossEntropyLoss", ["x", "labels"], ["y"])
+    path = written(tmp_path / "m.onnx", [node], {"x": ["n", 3]}, {"labels": np.array([2, 0])})
+    loaded, x = cr.onnx.load(path), cr.randn(2, 3)
+    expected = nn.functional.cross_entropy(x, cr.tensor([2, 0]))
+    for model in (pickle.loads(pickle.dumps(loaded)), copy.deepcopy(loaded)):
+        assert cr.allclose(model(x), expected)  # sums in another order
 
 
 def test_attributes_and_inputs_mean_the_same(tmp_path: Path) -> None:

@@ -59,6 +59,9 @@ class Function(Unguarded):
         self.graph = graph
         self.typed = None if typed is None else functools.lru_cache(RECENT)(typed)
 
+    def __reduce__(self) -> Any:
+        return Function, (self.graph, None if self.typed is None else self.typed.__wrapped__)
+
     def kinds(self) -> Iterator[Any]:
         """The annotations of inputs: all are tensors."""
         return itertools.repeat(Tensor)

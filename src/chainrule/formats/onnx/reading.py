@@ -8,7 +8,7 @@ functions may not call themselves.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -319,6 +319,34 @@ def called(
     return Graph(inputs, nodes, outputs)
 
 
+@dataclass(frozen=True)
+class Expansion:
+    """A call of an operator that ONNX defines as a function of others.
+
+    key: the domain, name and opset of the operator. versions: those of the others.
+    outputs: the names that the call gives to the outputs.
+    node, version: the node and the version of the function, if that depends on types.
+    """
+
+    key: tuple[str, str, int]
+    attributes: dict[str, Any]
+    versions: dict[str, int]
+    outputs: tuple[str, ...]
+    node: bytes = b""
+    version: int = 0
+
+    def __call__(self, types: Sequence[bytes]) -> Graph:
+        """The graph for inputs of these types."""
+        schema = schema_of(*self.key, self.key[1])
+        written = schema.get_context_dependent_function_with_opset_version
+        return self.graph(written(self.version, self.node, types), [0])
+
+    def graph(self, body: bytes, count: list[int]) -> Graph:
+        """The graph that a function stands for."""
+        function, own = onnx.FunctionProto.FromString(body), Source(self.versions, {}, None, count)
+        return called(function, self.attributes, own, MAX_DEPTH // 2, self.outputs)
+
+
 def _expansion(
     schema: Any,
     proto: onnx.NodeProto,
@@ -331,14 +359,11 @@ def _expansion(
     fixed = [v for v in schema.function_opset_versions if v <= opset]
     typed = [v for v in schema.context_dependent_function_opset_versions if v <= opset]
     versions = {"": OPSETS[-1], **source.opsets}
-
-    def written_out(body: bytes, count: list[int]) -> Graph:
-        function, own = onnx.FunctionProto.FromString(body), Source(versions, {}, None, count)
-        return called(function, attributes, own, MAX_DEPTH // 2, proto.output)
-
+    key = _domain(proto.domain), proto.op_type, opset
+    expansion = Expansion(key, attributes, versions, tuple(proto.output))
     if fixed:
         body = schema.get_function_with_opset_version(max(fixed))
-        return Function(written_out(body, source.count))
+        return Function(expansion.graph(body, source.count))
     if not typed:
         raise table.refused(f"{label} is not supported (opset {opset})")
     node = onnx.NodeProto()
@@ -350,10 +375,5 @@ def _expansion(
         elif attribute.name in attributes:
             value = helper.make_attribute(attribute.name, attributes[attribute.name])
             node.attribute.append(value)
-    data, version = node.SerializeToString(), max(typed)
-
-    def typed_function(types: Sequence[bytes]) -> Graph:
-        body = schema.get_context_dependent_function_with_opset_version(version, data, types)
-        return written_out(body, [0])
-
-    return Function(None, typed_function)
+    data = node.SerializeToString()
+    return Function(None, replace(expansion, node=data, version=max(typed)))

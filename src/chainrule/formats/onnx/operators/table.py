@@ -107,6 +107,11 @@ class Operator:
     known: bool
     weights: bool
 
+    def __reduce__(self) -> Any:
+        """Pickle by the place in the table, as functions are pickled by their names."""
+        key = next(key for key, found in _table.items() if any(x is self for x in found))
+        return find, (*key, self.since)
+
     def kinds(self) -> Iterator[Any]:
         """The annotations of inputs, of as many as are asked for."""
         return itertools.chain(self.inputs.values(), itertools.repeat(self.rest))
