@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -137,12 +138,20 @@ def report(workload: Workload, result: dict[str, dict[str, float]], limit: float
     best = min(peers, key=peers.__getitem__) if peers else ""
     share = workload.flops / ours / 1e3 / limit
     cells = "  ".join(f"{name} {row['us']:.0f}" for name, row in result.items())
-    ratio = peers[best] / ours if peers else float("nan")
+    ratio = peers[best] / ours if peers else math.nan
+    both = [result.get(name, {}).get("us") for name in ("torch eager", "chainrule eager")]
+    eager = both[0] / both[1] if all(both) else math.nan
     print(
-        f"{workload.name:11s} {ratio:5.2f}x the best peer ({best}); {share:.0%} of the limit | "
-        f"{cells} us"
+        f"{workload.name:11s} {ratio:5.2f}x the best peer ({best}), eager {eager:.2f}x PyTorch's; "
+        f"{share:.0%} of the limit | {cells} us"
     )
-    return {"candidates": result, "best_peer": best, "ratio": ratio, "share_of_limit": share}
+    return {
+        "candidates": result,
+        "best_peer": best,
+        "ratio": ratio,
+        "eager_ratio": eager,
+        "share_of_limit": share,
+    }
 
 
 def table(title: str, rows: dict[str, Any], cell: Callable[[dict[str, float]], str]) -> None:

@@ -20,6 +20,13 @@ TITLES = {
     "gpt": "GPT, 4 layers, 128 wide, 64 long, batch 12, AdamW",
     "lstm": "LSTM 28→64, 28 steps, batch 64, Adam",
     "inference": "inference 784-128-64-10, batch 1",
+    "tabular": "tabular 64-256-256-1, batch 1,024, MSE, Adam",
+    "resnet": "ResNet-20, 32 × 32 × 3, batch 128, SGD",
+    "gpt-large": "GPT, 6 layers, 384 wide, 256 long, batch 4, AdamW",
+    "deep": "500 layers of 16, batch 8, Adam",
+    "lstm-large": "LSTM 128→256, 2 layers, 64 steps, batch 32, Adam",
+    "tokens": "the first GPT, a token of text, 64 long",
+    "conv-wide": "conv 64→64 on 56 × 56, batch 16, SGD",
 }
 COLUMNS = {
     "chainrule compile": "Chainrule compiled",
