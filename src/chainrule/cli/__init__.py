@@ -1,5 +1,5 @@
 """`chainrule`: train, sweep, evaluate, predict, generate, summary, report, export, run, check,
-lessons, doctor.
+lessons, doctor, tune.
 
 Exit codes: 0 success, 1 error, 2 wrong usage, 130 stopped by Ctrl-C, 143 stopped by SIGTERM.
 Results go to standard output (with --json, only JSON), progress and errors to standard error. The
@@ -12,7 +12,7 @@ import sys
 
 import click
 
-from chainrule.cli import doctor, export, generate, lessons, runs, scripts, sweep, train
+from chainrule.cli import doctor, export, generate, lessons, runs, scripts, sweep, train, tune
 from chainrule.cli.group import Commands, debug_option
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -41,5 +41,6 @@ for command in (
     scripts.check,
     lessons.lessons,
     doctor.doctor,
+    tune.tune,
 ):
     main.add_command(command)

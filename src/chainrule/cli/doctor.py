@@ -43,9 +43,11 @@ def _engine() -> dict[str, Any]:
     if not facts["available"]:
         return _no_engine(str(facts["reason"]))
     sets = ", ".join(facts["instruction_sets"])
+    source = "measured by chainrule tune" if engine.tuning.stored() else "as the processor states"
     return {
         "native": f"yes, {facts['instruction_set']} (this machine runs {sets})",
         "threads": facts["threads"],
+        "L2 cache": f"{facts['second_cache'] // 1024:,} kB, {source}; results do not depend on it",
     }
 
 

@@ -24,6 +24,7 @@ Kernels that an instruction can name besides primitives:
 
 from __future__ import annotations
 
+from chainrule.engine import tuning
 from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
 from chainrule.engine.evaluate import copy, evaluator, forget_calls, run, run_native
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
@@ -85,6 +86,7 @@ __all__ = [
     "set_num_threads",
     "shortcut",
     "steps_of",
+    "tuning",
     "usable_cpus",
     "use_instruction_set",
     "why_not",
@@ -94,8 +96,10 @@ __all__ = [
 def describe() -> dict[str, object]:
     """Facts about the engine on this machine, for `chainrule doctor` and for reports.
 
-    >>> sorted(describe())
-    ['available', 'instruction_set', 'instruction_sets', 'kernels', 'reason', 'threads']
+    >>> sorted(describe())[:4]
+    ['available', 'instruction_set', 'instruction_sets', 'kernels']
+    >>> sorted(describe())[4:]
+    ['reason', 'second_cache', 'threads']
     """
     if not available():
         return {
@@ -104,6 +108,7 @@ def describe() -> dict[str, object]:
             "instruction_set": "NumPy",
             "instruction_sets": [],
             "kernels": [],
+            "second_cache": 0,
             "threads": 1,
         }
     native = module()
@@ -113,6 +118,7 @@ def describe() -> dict[str, object]:
         "instruction_set": native.instruction_set(),
         "instruction_sets": native.instruction_sets(),
         "kernels": native.kernels(),
+        "second_cache": native.second_cache(),
         "threads": native.thread_count(),
     }
 

@@ -7,6 +7,7 @@
 #include "runtime/doors.h"
 #include "runtime/pool.h"
 #include "runtime/prepared.h"
+#include "runtime/processor.h"
 #include "runtime/program.h"
 #include "runtime/selection.h"
 
@@ -85,6 +86,8 @@ NB_MODULE(_native, m) {
     bind_eager(m);
     m.def("thread_count", &thread_count);
     m.def("set_thread_count", &set_thread_count);
+    m.def("second_cache", &second_cache);
+    m.def("use_second_cache", &use_second_cache);
     m.def("instruction_set", [] { return chosen_set().name; });
     m.def("use_instruction_set", [](const std::string& name) { return choose_set(name.c_str()); });
     m.def("instruction_sets", [] {
