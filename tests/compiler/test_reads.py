@@ -207,6 +207,18 @@ EQUAL = {
             ("is_leaf", "t.is_leaf", "t.mul_(cr.ones(3, requires_grad=True))"),
         )
     },
+    "an attribute of the compiled function": (
+        "@cr.compile\ndef g(x): return x\ng.k = 2.0\n"
+        "def f(x): return g(x) * g.k * getattr(g, 'late', 1.0)",
+        "g.k = 3.0",
+        "g.late = 2.0",
+    ),
+    "an attribute of a layer in the place of another": (
+        "m = nn.Linear(3, 3); m.weight.data.fill_(1.0); m.bias.data.fill_(0.5); m.k = 1\n"
+        "def f(x): return m(x) * getattr(m, 'late', 2.0)",
+        "del m.k; m.late = 3.0",
+        "del m.late; m.k = 1",
+    ),
     "__getattr__ that raises KeyError": (
         "class E:\n    def __getattr__(self, name): return D[name]\nc = E()\n"
         "def f(x): return x * c.k",

@@ -31,7 +31,7 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Any
+from typing import Any, ClassVar
 from weakref import ref
 
 import numpy as np
@@ -87,7 +87,9 @@ _SETTINGS = {"decimal": "getcontext"}
 
 
 class Unguarded:
-    """Base class of wrappers of functions whose own attributes are not guarded."""
+    """Base class of objects with attributes that are not guarded: those named in `unguarded`."""
+
+    unguarded: ClassVar[frozenset[str]]
 
 
 class Guards:
@@ -194,7 +196,7 @@ class Guards:
         home = (value if isinstance(value, type) else type(value)).__module__
         if home in _SETTINGS:
             self._visit_setting(getattr(sys.modules[home], _SETTINGS[home]))
-        if not isinstance(value, (type, ModuleType, Unguarded)):
+        if not isinstance(value, (type, ModuleType)):
             self._visit_attributes(value, name)
         if isinstance(value, FunctionType):
             self._visit_function(value)
@@ -373,12 +375,10 @@ class Guards:
             attributes.setdefault("_hooks", {})
             self._visit(EVERYWHERE, "the hooks of all modules")
         if type(value).__dictoffset__:
-            of_library = isinstance(value, Module) and is_library_class(cls)
-            every = id(value) in self._open or self._own.computes or not of_library
-            keys = tuple(attributes) if every else len(attributes)
-            self._add(attributes, None, keys, f"the attributes of {name}")
+            self._add(attributes, None, tuple(attributes), f"the attributes of {name}")
+        unguarded = value.unguarded if isinstance(value, Unguarded) else ()
         for key, item in list(attributes.items()):
-            if (id(attributes), key) in self._ignored:
+            if (id(attributes), key) in self._ignored or key in unguarded:
                 continue
             if isinstance(item, Module) or self._is_read_of(value, key):
                 self._guard(attributes, key, f"{name}.{key}")

@@ -52,6 +52,7 @@ class Function(Unguarded):
     """
 
     known = weights = False
+    unguarded = frozenset({"graph", "typed"})
 
     def __init__(
         self, graph: Graph | None, typed: Callable[[tuple[bytes, ...]], Graph] | None = None
@@ -109,6 +110,8 @@ class Graph(Unguarded):
     weights: the arrays of a graph that is an attribute; those of the file are state of the module.
     last: for each node, the names that no later node reads.
     """
+
+    unguarded = frozenset({"inputs", "nodes", "outputs", "weights", "last"})
 
     inputs: tuple[str, ...]
     nodes: tuple[Node, ...]
