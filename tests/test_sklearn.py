@@ -117,6 +117,17 @@ def test_fits_of_one_kind_share_a_compiled_step_and_nothing_else(monkeypatch) ->
         clone(model).set_params(lr=0.1).fit(x, y)
 
 
+def test_a_network_whose_steps_run_eagerly_is_not_kept(monkeypatch) -> None:
+    monkeypatch.setattr("chainrule.sklearn.kept._kept", kept := {})
+    x, y = load_digits(return_X_y=True)
+    NeuralClassifier(epochs=1).fit(x, y)
+    (lent,) = kept.values()
+    step = lent.steps["training_step"]
+    monkeypatch.setattr(step, "run", step.eager)
+    NeuralClassifier(epochs=1).fit(x, y)
+    assert not kept
+
+
 def test_a_module_of_ones_own_and_options_that_do_not_exist() -> None:
     x, y = load_digits(return_X_y=True)
     own = NeuralClassifier(epochs=2, module=lambda n, k: nn.Sequential(nn.Linear(n, k)))

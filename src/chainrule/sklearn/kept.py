@@ -46,7 +46,8 @@ def borrowed(
     """A network of this kind with the weights of `module`, which has its weights after the block.
 
     kind: equal for networks whose training steps are the same. make: makes loss and optimizer of a
-    network. Nobody else has the network during the block, and after an error it is not kept.
+    network. Nobody else has the network during the block. It is not kept after an error, or if its
+    steps could not be compiled.
     """
     kept = _kept.pop(kind, None)
     if kept is None:
@@ -60,6 +61,7 @@ def borrowed(
         yield kept
     finally:
         module.load_state_dict(kept.module.state_dict())
-    _kept[kind] = kept
-    while len(_kept) > MOST:
-        _kept.pop(next(iter(_kept)), None)
+    if all(step.is_compiled for step in kept.steps.values()):
+        _kept[kind] = kept
+    for old in [*_kept][:-MOST]:
+        _kept.pop(old, None)

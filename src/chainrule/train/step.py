@@ -97,6 +97,11 @@ class CompiledStep:
         self.eager = step
         self.run: Step = compile(step)
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether no capture has failed so far."""
+        return self.run is not self.eager
+
     def __call__(self, *arguments: Any) -> Any:
         try:
             return self.run(*arguments)
