@@ -83,7 +83,7 @@ def tune(reset: bool, as_json: bool) -> None:
         )
     if reset:
         tuning.forget()
-    facts = {"used": tuning.second_cache()} if reset else tuned()
+    facts: dict[str, Any] = {"used": tuning.second_cache()} if reset else tuned()
     facts["file"] = tuning.tuning_file()
     if as_json:
         print_json(facts)
