@@ -52,7 +52,8 @@ class Compiled(Unguarded):
             given = (*args, named)
         recent = self._recent[bool(named)]
         for executable in recent:
-            if executable.suits(settings) and executable.guards.checks_hold():
+            guards = executable.guards
+            if executable.suits(settings) and (not guards.checks or guards.checks_hold()):
                 result = executable(given)
                 if result is not MISSED:
                     if executable is not recent[0]:

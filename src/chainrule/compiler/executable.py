@@ -135,7 +135,9 @@ class Executable(ABC):
 
     def suits(self, settings: Settings) -> bool:
         """Whether the function was captured under these settings."""
-        return self.settings == settings and self.default_dtype == settings.default_dtype
+        if self.settings is not settings and self.settings != settings:
+            return False
+        return self.default_dtype is settings.default_dtype
 
     def takes(self, leaves: Sequence[Tensor]) -> bool:
         """Whether tensors can be arguments: those that were state are the same, and no others are

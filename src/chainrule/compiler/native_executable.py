@@ -129,10 +129,12 @@ class NativeExecutable(Executable):
     def __call__(self, args: Any) -> Any:
         if self.trace.swaps and self._unfit_swap() is not None:
             return MISSED
-        shared = any(slot.tensor._alias is not None for slot, _ in self._stores)
-        if shared and self._now_sharing() != self._sharing:
+        if self._stores and self._shares_what_is_stored() and self._now_sharing() != self._sharing:
             return MISSED
         return self._run(self._record, args, None)
+
+    def _shares_what_is_stored(self) -> bool:
+        return any(slot.tensor._alias is not None for slot, _ in self._stores)
 
     def on(self, leaves: list[Tensor]) -> Any:
         if [t._version for t in self._unread] != self._versions:
@@ -165,10 +167,11 @@ class NativeExecutable(Executable):
         if self._has_effects or self._shown:
             self._finish(results)
         if self._is_plain:
+            trace = self.trace
             tensors = [wrap(self._array(place, results)) for place in self._answers]
-            for freed in self.trace.freed:
+            for freed in trace.freed:
                 freed.record(tensors[freed.result], leaves or ())
-            return tensors[0] if self.trace.is_one else tuple(tensors)
+            return tensors[0] if trace.is_one else tuple(tensors)
         if not self._answers and self._fixed:
             return self.trace.structure
         return self.answer([self._array(p, results) for p in self._answers], leaves or ())
