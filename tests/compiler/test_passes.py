@@ -419,3 +419,18 @@ def test_parts_of_a_concatenation_are_computed_where_they_lie_in_it():
     wanted = function(*map(cr.from_numpy, arrays))
     for found, expected in zip(plan.run(arrays), wanted, strict=True):
         assert found.tobytes() == expected.numpy().tobytes()
+
+
+@on_the_engine
+def test_weights_that_several_layers_of_few_rows_read_are_transposed_once():
+    def function(x, w, b):
+        return F.linear(x[:3], w, b), F.linear(x[3:], w).relu(), F.linear(x, w[:4], b[:4])
+
+    shapes = [(8, 40), (19, 40), (19,)]
+    plan = NativePlan(optimize(graph_of(function, *shapes)))
+    steps = [step.op if isinstance(step.op, str) else step.op.name for step in plan.steps]
+    assert steps.count("copy") == 1 and steps.count("product") == 2
+    arrays = [np.random.default_rng(i).normal(size=s).astype("f4") for i, s in enumerate(shapes)]
+    wanted = function(*map(cr.from_numpy, arrays))
+    for found, expected in zip(plan.run(arrays), wanted, strict=True):
+        assert found.tobytes() == expected.numpy().tobytes()

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chainrule import nn, world
+from chainrule import nn, optim, world
 from chainrule.cli.ranks import mpiexec
 from chainrule.engine.threads import usable_cpus
 from chainrule.errors import ArgumentError, MissingDependencyError, RankError
 from chainrule.ops.creation import tensor
+from chainrule.train import Trainer
 
 pytest.importorskip("mpi4py", reason="the extra `mpi` is not installed")
 JOB = Path(__file__).parent / "job.py"
@@ -90,6 +91,14 @@ def test_sync_batch_norm_is_batch_norm_of_the_whole_batch(results):
         for found, expected in zip(results[ranks]["synchronized"], wanted, strict=True):
             # Sums of 48 float32 numbers, in another order.
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_sync_batch_norm_needs_one_shard_a_rank():
+    model = nn.Sequential(nn.Linear(3, 2), nn.SyncBatchNorm(2))
+    parts = model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1)
+    assert Trainer(*parts, shards=1).shards == 1
+    with pytest.raises(ArgumentError, match="layer 1, 2 shards on 1 ranks.*Use shards=1"):
+        Trainer(*parts, shards=2)
 
 
 @pytest.mark.parametrize(

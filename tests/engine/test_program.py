@@ -192,6 +192,21 @@ def test_an_error_in_a_reference_comes_out() -> None:
     program.run([x, i, y])
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "i8", "u1", "?"])
+@pytest.mark.parametrize(("rows", "columns"), [(17, 35), (32, 16), (3, 100), (100, 3), (1, 5)])
+def test_a_transposing_copy_moves_all_bits(dtype: str, rows: int, columns: int) -> None:
+    """Of rows that are apart in memory, too, and of numbers that are NaN as floats."""
+    source = np.frombuffer(np.random.default_rng(0).bytes(2 * rows * columns * 8), dtype)
+    source = source[: 2 * rows * columns].reshape(rows, 2 * columns)
+    size = source.dtype.itemsize
+    seen = external(0, (columns, rows), dtype, (size, 2 * columns * size))
+    specs = [Spec(source.shape, source.dtype), Spec((columns, rows), source.dtype)]
+    copied = np.zeros((columns, rows), dtype)
+    step = Instruction("copy", (0,), (1,))
+    Program([step], [seen, external(1, (columns, rows), dtype)], specs).run([source, copied])
+    assert copied.tobytes() == source[:, :columns].T.tobytes()
+
+
 def copy_program(buffer: Any, slots: list[Spec], arena_bytes: int = 0) -> Program:
     return Program([Instruction("copy", (0,), (0,))], [buffer], slots, arena_bytes)
 

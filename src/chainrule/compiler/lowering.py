@@ -9,6 +9,7 @@ only for that order.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ from chainrule.ops.shape import cat
 from chainrule.primitive import Array, Primitive, Spec
 
 FEW_ROWS = 256
-"""Up to this many rows, a product reads weights that were transposed in advance. With more rows,
+"""Up to this many rows, a product reads weights that were transposed once. With more rows,
 transposing them at each call is a small part of its cost."""
 
 
@@ -70,6 +71,8 @@ class Lowering:
         self.packed: dict[Value, Value] = {}
         self._frozen = frozen
         self._computed: set[Value] = set()
+        self._layers = Counter(map(_few_rows_weight, graph.equations))
+        self._turned: dict[Value, Value] = {}
         for value in [*graph.inputs, *graph.constants]:
             self._own(value)
         for equation in graph.equations:
@@ -110,22 +113,39 @@ class Lowering:
             self._emit(equation.primitive, inputs, equation.outputs, equation.params, equation)
 
     def _multiply_packed(self, equation: Equation) -> bool:
-        """Lower a linear layer with few rows and frozen weights to a product with their transpose.
-        Returns whether that is possible."""
-        activation = engine.LAYERS.get(equation.primitive.name)
-        if activation is None:
+        """Lower a linear layer with few rows to a product with its transposed weights, if these are
+        frozen, or if several such layers read them. Returns whether that is possible."""
+        w = _few_rows_weight(equation)
+        if w is None:
             return False
-        x, w, *bias = equation.inputs
-        plain = len(x.shape) == 2 and self.seen[x].layout.in_order()
-        if w not in self._frozen or not plain or x.shape[0] > FEW_ROWS:
+        x, _, *bias = equation.inputs
+        if not self.seen[x].layout.in_order():
             return False
+        if w in self._frozen:
+            packed = self._kept_transposed(w)
+        elif self._layers[w] > 1:
+            packed = self._transposed(w, equation)
+        else:
+            return False
+        params = {"activation": engine.LAYERS[equation.primitive.name]}
+        self._emit("product", (x, packed, *bias), equation.outputs, params, equation)
+        return True
+
+    def _kept_transposed(self, w: Value) -> Value:
+        """A constant for the transpose of frozen weights."""
         if w not in self.packed:
             packed = self.packed[w] = Value(Spec(w.shape[::-1], w.dtype))
             self.constants[packed] = np.empty(packed.shape, packed.dtype)
             self._own(packed)
-        params = {"activation": activation}
-        self._emit("product", (x, self.packed[w], *bias), equation.outputs, params, equation)
-        return True
+        return self.packed[w]
+
+    def _transposed(self, w: Value, reader: Equation) -> Value:
+        """The transpose of weights in C order, which a step computes once."""
+        if w not in self._turned:
+            view, seen = Value(Spec(w.shape[::-1], w.dtype)), self.seen[w]
+            self.seen[view] = seen._replace(layout=seen.layout.permuted((1, 0)))
+            self._turned[w] = self._copied(view, reader)
+        return self._turned[w]
 
     def _adjoin(self, equation: Equation) -> bool:
         """Lower a concatenation of adjacent parts. Steps that compute a part write it into the
@@ -216,6 +236,14 @@ class Lowering:
         result = equation.primitive.forward(phantom, **equation.params)
         offset += result.ctypes.data - phantom.ctypes.data
         self.seen[output] = Seen(root, offset, Layout(result.shape, result.dtype, result.strides))
+
+
+def _few_rows_weight(equation: Equation) -> Value | None:
+    """The weights of a linear layer that is applied to a matrix of few rows; else None."""
+    if equation.primitive.name not in engine.LAYERS:
+        return None
+    x, w, *_ = equation.inputs
+    return w if len(x.shape) == 2 and x.shape[0] <= FEW_ROWS else None
 
 
 def _required(value: Value) -> Equation:

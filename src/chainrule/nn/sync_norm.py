@@ -23,14 +23,15 @@ class SyncBatchNorm(_ChannelNorm):
     for one process, it is BatchNorm. Raises ShapeError for another number of channels, and
     ArgumentError for a channel with fewer than two values.
 
-    A Trainer with more shards than ranks computes the shards of a rank one after the other, and the
-    statistics are those of the shards that all ranks compute at the same time. So results depend on
-    the number of ranks, unless each has one shard.
+    A Trainer computes the shards of a rank one after the other, and their statistics together would
+    need all of them at once. So it takes this layer with one shard a rank only.
 
     >>> import chainrule as cr
     >>> SyncBatchNorm(3)(cr.zeros(8, 3, 5)).shape
     (8, 3, 5)
     """
+
+    over_ranks = True
 
     def forward(self, input: Tensor) -> Tensor:
         check_tensors("SyncBatchNorm", input=input)

@@ -344,3 +344,11 @@ def check_parts(training: Training) -> None:
             "the scheduler moves the learning rates of another optimizer",
             instead="Make it from this one: scheduler = ...(trainer.optimizer, ...).",
         )
+    ranks = world().size
+    joint = [n for n, m in training.model.named_modules() if getattr(m, "over_ranks", False)]
+    if joint and training.shards not in (None, ranks):
+        raise ArgumentError(
+            "a layer over all ranks needs one shard a rank",
+            given=f"layer {listing(joint)}, {training.shards} shards on {ranks} ranks",
+            instead=f"Use shards={ranks}, or BatchNorm, whose statistics are those of a shard.",
+        )

@@ -1,8 +1,13 @@
 // `copy`: copies any view into any other of the same shape and dtype, with broadcasting.
 //
 // A transposing copy is slow if one side accesses another cache line at each step. Looping over the
-// two conflicting dimensions in blocks of 32 by 32 keeps both sides in the L1 cache.
+// two conflicting dimensions in blocks of 32 by 32 keeps both sides in the L1 cache. Where numbers
+// are adjacent along one of them in the source and along the other in the result, vectors of them
+// are transposed in registers.
+#include <type_traits>
+
 #include "kernels/operands.h"
+#include "kernels/pack.h"
 
 namespace cr::CR_ISA {
 
@@ -28,6 +33,13 @@ template <class T> void copy_plane(const Job& job, char* to, const char* from) {
     if (across < 0 && to_n == sizeof(T) && from_n == sizeof(T)) {
         __builtin_memcpy(to, from, n * sizeof(T));
         return;
+    }
+    if constexpr (sizeof(T) > 1) {
+        using Number = std::conditional_t<sizeof(T) == 4, float, double>;  // moved as it is
+        constexpr i64 size = sizeof(T);
+        if (to_n == size && from_m == size && from_n % size == 0 && to_m % size == 0)
+            return pack_strip(reinterpret_cast<const Number*>(from), 1, from_n / size, m, n, n,
+                              to_m / size, reinterpret_cast<Number*>(to));
     }
     for (i64 i = 0; i < m; i += BLOCK)
         for (i64 j = 0; j < n; j += BLOCK)
