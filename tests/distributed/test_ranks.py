@@ -97,7 +97,7 @@ def test_sync_batch_norm_needs_one_shard_a_rank():
     model = nn.Sequential(nn.Linear(3, 2), nn.SyncBatchNorm(2))
     parts = model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1)
     assert Trainer(*parts, shards=1).shards == 1
-    with pytest.raises(ArgumentError, match="layer 1, 2 shards on 1 ranks.*Use shards=1"):
+    with pytest.raises(ArgumentError, match=r"layer 1, 2 shards on 1 ranks.*Use shards=1"):
         Trainer(*parts, shards=2)
 
 
