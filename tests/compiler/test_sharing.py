@@ -168,6 +168,14 @@ REFUSED = {
         "def f(x):\n    y = w * x\n    y.sum().backward()\n    T.copy_(y)\n    return x",
         "carry gradients",
     ),
+    "a gradient that is written under another name": (
+        "start()\nK = w.grad\ndef f(x):\n    K.add_(x)\n    (w * x).sum().backward()\n    return x",
+        "tensor of its own",
+    ),
+    "a gradient that is cleared and read under another name": (
+        "start()\nK = w.grad.detach()\ndef f(x):\n    w.grad.zero_()\n    return x + K",
+        "tensor of its own",
+    ),
     "a leaf made inside": (
         "def f(x):\n    t = cr.zeros(3, requires_grad=True)\n    return (t * x).sum(), t[1:]",
         "that it made",

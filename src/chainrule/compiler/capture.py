@@ -195,7 +195,24 @@ class Capture(Evaluate):
             if not g.was_read or after is not g.before:
                 in_place = g.now is not None and g.now is g.first
                 changed.append((replace(g.slot, in_place=in_place), after))
+        self._refuse_kept_gradients([slot for slot, _ in changed])
         return changed
+
+    def _refuse_kept_gradients(self, changed: Sequence[Slot]) -> None:
+        """Refuse a gradient that the function also uses as a tensor of its own (`kept = p.grad`),
+        if it writes to it: each of both would have to see the writes to the other."""
+        read = [read.tensor() for (_, is_grad), read in self.reads.items() if not is_grad]
+        used = {id(aliases.storage(x)) for x in read if x is not None}
+        written = {id(aliases.storage(slot.tensor)) for slot, _ in self.writes.values()}
+        in_place = {id(slot.tensor) for slot in changed if slot.in_place}
+        for owner in (g.slot.tensor for g in self.gradients.values()):
+            home = None if owner._grad is None else id(aliases.storage(owner._grad))
+            if home in written or (home in used and id(owner) in in_place):
+                raise CaptureError(
+                    f"a captured function writes to a gradient {owner.spec}, and uses it as a "
+                    "tensor of its own, too",
+                    instead="Keep a copy: p.grad.clone().",
+                )
 
     def replace(self, attributes: dict[str, Any], name: str, old: Tensor) -> None:
         if not isinstance(old._data, Value):
