@@ -117,6 +117,15 @@ def test_fits_of_one_kind_share_a_compiled_step_and_nothing_else(monkeypatch) ->
         clone(model).set_params(lr=0.1).fit(x, y)
 
 
+def test_a_network_that_the_user_has_changed_is_trained_itself() -> None:
+    x, y = load_digits(return_X_y=True)
+    model = NeuralClassifier(hidden=(4,), epochs=1, warm_start=True, random_state=0).fit(x, y)
+    weight = next(model.module_.parameters()).requires_grad_(False)
+    before = weight.tolist()
+    assert next(model.fit(x, y).module_.parameters()).tolist() == before
+    assert next(clone(model).fit(x, y).fit(x, y).module_.parameters()).tolist() != before
+
+
 def test_a_network_whose_steps_run_eagerly_is_not_kept(monkeypatch) -> None:
     monkeypatch.setattr("chainrule.sklearn.kept._kept", kept := {})
     x, y = load_digits(return_X_y=True)

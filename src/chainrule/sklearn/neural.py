@@ -156,7 +156,7 @@ class Neural(InFiles, CallbackSupport, BaseEstimator):
             if self.early_stopping:
                 x, held_x, y, held_y = self._held_out(x, y)
                 xs, ys = [x, held_x], [y, held_y]
-            if anew or not hasattr(self, "module_"):
+            if is_new := anew or not hasattr(self, "module_"):
                 if self._encodes():
                     self._table.fit(*xs)
                 self.module_ = self._build()
@@ -164,7 +164,8 @@ class Neural(InFiles, CallbackSupport, BaseEstimator):
             inputs, targets = map(self._table.inputs, xs), [self._targets(y, weighted) for y in ys]
             pairs = [*zip(inputs, targets, strict=True)]
             valid = pairs[1] if self.early_stopping else None
-            with self._training(weighted, steps, self._tasks(epochs, data)) as trainer:
+            tasks = self._tasks(epochs, data)
+            with self._training(is_new, weighted, steps, tasks) as trainer:
                 history = trainer.fit(pairs[0], valid, epochs, min(self.batch_size, len(x)))
         self.loss_curve_ += history["loss"]
         self.validation_curve_ += history["valid_loss"] if self.early_stopping else []
@@ -205,12 +206,14 @@ class Neural(InFiles, CallbackSupport, BaseEstimator):
         )
 
     @contextmanager
-    def _training(self, weighted: bool, steps: int, tasks: Sequence[Callback]) -> Iterator[Trainer]:
+    def _training(
+        self, is_new: bool, weighted: bool, steps: int, tasks: Sequence[Callback]
+    ) -> Iterator[Trainer]:
         """A trainer of the network, whose compiled steps other estimators of its kind use too,
-        unless the user's code could see that."""
+        unless the user's code could see that, or has changed the network since it was made."""
         known("optimizer", self.optimizer, OPTIMIZERS)
         known("schedule", self.schedule, ("constant", "onecycle"))
-        own = self.module is not None or self.callbacks or self._table.categories
+        own = not is_new or self.module is not None or self.callbacks or self._table.categories
         if own or self.schedule != "constant" or not self.compiled:
             loss, optimizer = self._loss(weighted), self._optimizer(self.module_)
             yield self._trainer(self.module_, loss, optimizer, steps, tasks)
