@@ -139,6 +139,24 @@ def test_training_steps() -> None:
         assert all(same_bits(a, b) for a, b in zip(finals[0], other, strict=True))
 
 
+def test_runs_try_threads() -> None:
+    """The first runs share all instructions, or none, or some. All give the same bits."""
+    expected: list[list[Any]] = []
+    for threads in THREADS:
+        engine.set_num_threads(threads)
+        program, arrays = step_program(512), start(512)
+        ways = []
+        for run in range(60):
+            program.run(arrays)
+            ways.append(program.shared())
+            state = [a.copy() for a in arrays[2:]]
+            if threads == 1:
+                expected.append(state)
+            assert all(same_bits(a, b) for a, b in zip(state, expected[run], strict=True))
+        assert any(map(all, ways)) == (threads > 1)
+        assert not all(map(any, ways))
+
+
 def test_times() -> None:
     program, arrays = step_program(8), start(8)
     times = program.times(arrays)

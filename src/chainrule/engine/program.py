@@ -165,6 +165,14 @@ class Program:
         """As `run`. Returns the seconds of each instruction."""
         return list(self._run(arrays, timed=True))
 
+    def shared(self) -> list[bool]:
+        """Whether each instruction shared its work with other threads in the last run.
+
+        Results do not depend on it. The program measures which is faster in its first runs, and
+        again from time to time; see engine/cpp/runtime/trials.h.
+        """
+        return list(self._native.shared())
+
     def replayed(self, *parts: Any) -> tuple[Any, ...]:
         """The record that `native_replay` takes. The caller passes its parts: tensor type, pattern,
         limits, watched, state, own, spares; see engine/cpp/runtime/doors.h."""

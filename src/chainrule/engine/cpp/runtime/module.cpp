@@ -167,5 +167,10 @@ NB_MODULE(_native, m) {
             PyObject* array = slot >= 0 && slot < p.slots() ? p.bound(slot) : nullptr;
             return array ? nb::borrow(array) : nb::none();
         })
+        .def("shared", [](const Program& p) {
+            nb::list shared;
+            for (i64 i = 0; i < p.instructions(); ++i) shared.append(p.shares(i));
+            return shared;
+        })
         .def("seal", &Program::seal);
 }

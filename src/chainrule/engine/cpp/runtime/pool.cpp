@@ -2,10 +2,13 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -14,8 +17,13 @@
 namespace cr {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr int MAX_THREADS = 256;
-constexpr int SPINS = 4000;  // a helper looks for work for about 50-100 µs before it sleeps
+// A helper looks for work for this long before it sleeps. To wake one took 15 µs of the caller, and
+// 50 µs until it came, on a virtual machine: so long it pays to look.
+constexpr std::chrono::microseconds PATIENCE{100};
+constexpr int SPINS = 64;  // between two looks at the clock
 
 void relax() {
 #if defined(__x86_64__)
@@ -25,13 +33,23 @@ void relax() {
 #endif
 }
 
-// The number of the job and the number of unclaimed pieces share one 64-bit word. A claim is a
-// compare-exchange of both, so a late helper cannot claim a piece of a newer job by mistake.
+// The pieces of a job form a range for each thread. A thread claims those of its own range first,
+// then those that others have left. So in job after job it works on the same part of the arrays,
+// which its core has in its cache. To fetch it from another core takes several times as long.
+//
+// The number of the job and the number of unclaimed pieces of a range share one 64-bit word. A claim
+// is a compare-exchange of both, so a late helper cannot claim a piece of a newer job by mistake.
 constexpr std::uint64_t LEFT = 0xffffffffu;
 
-struct Pool {
+struct alignas(64) Range {  // each on a cache line of its own
     std::atomic<std::uint64_t> tickets{0};  // number of the job << 32 | unclaimed pieces
-    std::atomic<i64> done{0};
+};
+
+struct Pool {
+    Range ranges[MAX_THREADS];
+    alignas(64) std::atomic<i64> done{0};
+    alignas(64) std::atomic<int> parts{0};  // ranges of the present job
+    std::uint32_t job = 0;
     std::atomic<std::uint32_t> alarm{0};  // helpers sleep until this changes
     std::atomic<int> sleepers{0};
     PieceFn run = nullptr;
@@ -41,17 +59,49 @@ struct Pool {
     int helpers = 0;
     std::atomic<int> wanted{0};  // helpers beyond this number exit
 
-    bool work_on_one() {
-        std::uint64_t seen = tickets.load(std::memory_order_acquire);
+    i64 end_of(int range) const { return pieces * (range + 1) / parts.load(); }
+
+    void publish() {
+        ++job;
+        for (int range = 0; range < parts.load(); ++range) {
+            const i64 own = end_of(range) - (range ? end_of(range - 1) : 0);
+            ranges[range].tickets.store(std::uint64_t{job} << 32 | static_cast<std::uint64_t>(own));
+        }
+    }
+
+    bool claim_from(int range) {
+        std::atomic<std::uint64_t>& tickets = ranges[range].tickets;
+        std::uint64_t seen = tickets.load();
         while (seen & LEFT) {
-            if (!tickets.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel)) continue;
+            if (!tickets.compare_exchange_weak(seen, seen - 1)) continue;
             // The job does not end before `done` counts this piece, so its fields can be read.
-            run(context, pieces - static_cast<i64>(seen & LEFT));
+            run(context, end_of(range) - static_cast<i64>(seen & LEFT));
             done.fetch_add(1, std::memory_order_release);
             return true;
         }
         return false;
     }
+
+    bool work_on_one(int thread) {
+        const int count = parts.load();
+        for (int i = 0; i < count; ++i)
+            if (claim_from((thread + i) % count)) return true;
+        return false;
+    }
+
+    bool has_work() const {
+        for (int range = 0; range < parts.load(); ++range)
+            if (ranges[range].tickets.load() & LEFT) return true;
+        return false;
+    }
+
+    void wake() {
+        alarm.fetch_add(1);
+        alarm.notify_all();
+    }
+
+    // With `owner` held: runs a job on all threads.
+    void share(i64 count, PieceFn piece, void* its_context);
 };
 
 std::atomic<Pool*> the_pool{nullptr};
@@ -74,33 +124,47 @@ struct Scratch {
 };
 thread_local Scratch shared_memory, sums_memory, own_memory;
 thread_local bool inside_piece = false;
+thread_local bool shares = true;
+
+void Pool::share(i64 count, PieceFn piece, void* its_context) {
+    run = piece;
+    context = its_context;
+    pieces = count;
+    done.store(0, std::memory_order_relaxed);
+    parts.store(helpers + 1);
+    publish();
+    if (sleepers.load() > 0) wake();
+    inside_piece = true;
+    while (work_on_one(0)) {
+    }
+    inside_piece = false;
+    for (int spins = 0; done.load(std::memory_order_acquire) < count; ++spins) {
+        if (spins < 1000 * SPINS) relax();
+        else std::this_thread::yield();
+    }
+}
 
 void help(Pool* pool, int number) {
     if (!own_memory.at_least(OWN_SCRATCH)) return;  // a helper needs work space
     inside_piece = true;
     int idle = 0;
+    Clock::time_point end;  // of its patience
     while (number < pool->wanted.load(std::memory_order_relaxed)) {
-        if (pool->work_on_one()) {
+        if (pool->work_on_one(number + 1)) {
             idle = 0;
             continue;
         }
-        if (++idle < SPINS) {
-            relax();
-            continue;
-        }
+        relax();
+        if (idle++ % SPINS > 0) continue;
+        const Clock::time_point now = Clock::now();
+        if (idle == 1) end = now + PATIENCE;
+        if (now < end) continue;
         const std::uint32_t before = pool->alarm.load();
         pool->sleepers.fetch_add(1);
-        if (!(pool->tickets.load() & LEFT) && number < pool->wanted.load()) {
-            pool->alarm.wait(before);
-        }
+        if (!pool->has_work() && number < pool->wanted.load()) pool->alarm.wait(before);
         pool->sleepers.fetch_sub(1);
         idle = 0;
     }
-}
-
-void wake(Pool* pool) {
-    pool->alarm.fetch_add(1);
-    pool->alarm.notify_all();
 }
 
 // In a forked child only the forking thread exists, so it starts with a new pool. The old pool is
@@ -129,7 +193,7 @@ void adjust_helpers(Pool* pool) {
         if (!fresh) return;
         the_pool.store(fresh);
         pool->wanted.store(0);
-        wake(pool);
+        pool->wake();
         return;
     }
     pool->wanted.store(wanted);
@@ -142,6 +206,38 @@ void adjust_helpers(Pool* pool) {
             return;
         }
     }
+}
+
+// -- the cost of a hand-over ----------------------------------------------------------------------
+
+// Nanoseconds from the start of a job until a helper that is awake has begun a piece of it, and the
+// caller knows. It is measured when helpers first start; until then, what several machines took.
+std::atomic<double> handover{350.0};
+
+struct Meeting {
+    Clock::time_point end;
+    std::atomic<int> threads{0};
+};
+
+void meet(void* context, i64) {  // ends when another thread is here too
+    Meeting& meeting = *static_cast<Meeting*>(context);
+    ++meeting.threads;
+    while (meeting.threads.load() < 2 && Clock::now() < meeting.end) relax();
+}
+
+// With `owner` held. The best of several meetings, since others may find no free core.
+void measure_handover(Pool* pool) {
+    constexpr int MEETINGS = 32;
+    constexpr double MOST = 1500.0;
+    const Clock::time_point end = Clock::now() + std::chrono::milliseconds(1);
+    double best = MOST;
+    for (int i = 0; i < MEETINGS && Clock::now() < end; ++i) {
+        Meeting meeting{end};
+        const Clock::time_point start = Clock::now();
+        pool->share(2, meet, &meeting);
+        best = std::min(best, std::chrono::duration<double, std::nano>(Clock::now() - start).count());
+    }
+    handover.store(best);
 }
 
 }  // namespace
@@ -157,16 +253,19 @@ void set_thread_count(int threads) {
     threads_wanted.store(threads < 1 ? 1 : threads > MAX_THREADS ? MAX_THREADS : threads);
 }
 
+bool share_work(bool yes) { return std::exchange(shares, yes); }
+
+// With work for four hand-overs at least, a thread spends a fifth of its time on one at most.
 int useful_threads(double nanoseconds) {
-    // Passing a piece to a helper that is awake, and waiting for it, takes about a microsecond.
-    const double most = nanoseconds / 1500.0;
+    const double most = shares ? nanoseconds / (4 * handover.load(std::memory_order_relaxed)) : 1;
     const int threads = thread_count();
     return most >= threads ? threads : most < 1 ? 1 : static_cast<int>(most);
 }
 
 void run_pieces(i64 pieces, PieceFn run, void* context) {
     // A nested job, one thread, or a pool that another thread uses: run all pieces here.
-    Pool* pool = pieces > 1 && !inside_piece && thread_count() > 1 ? current_pool() : nullptr;
+    const bool here = pieces < 2 || inside_piece || !shares || thread_count() == 1;
+    Pool* pool = here ? nullptr : current_pool();
     std::unique_lock<std::mutex> lock;
     if (pool) lock = std::unique_lock<std::mutex>(pool->owner, std::try_to_lock);
     if (lock.owns_lock()) {
@@ -177,21 +276,9 @@ void run_pieces(i64 pieces, PieceFn run, void* context) {
         for (i64 piece = 0; piece < pieces; ++piece) run(context, piece);
         return;
     }
-    pool->run = run;
-    pool->context = context;
-    pool->pieces = pieces;
-    pool->done.store(0, std::memory_order_relaxed);
-    const std::uint64_t generation = (pool->tickets.load() >> 32) + 1;
-    pool->tickets.store(generation << 32 | static_cast<std::uint64_t>(pieces));
-    if (pool->sleepers.load() > 0) wake(pool);
-    inside_piece = true;
-    while (pool->work_on_one()) {
-    }
-    inside_piece = false;
-    for (int spins = 0; pool->done.load(std::memory_order_acquire) < pieces; ++spins) {
-        if (spins < SPINS) relax();
-        else std::this_thread::yield();
-    }
+    static std::atomic<bool> measured{false};
+    if (!measured.exchange(true)) measure_handover(pool);
+    pool->share(pieces, run, context);
 }
 
 }  // namespace cr

@@ -10,8 +10,13 @@ namespace cr {
 using PieceFn = void (*)(void* context, i64 piece);
 void run_pieces(i64 pieces, PieceFn run, void* context);
 
-// The number of threads that pays for work that takes about this long on one thread.
+// The number of threads that pays for work that takes about this long on one thread, by the time
+// that a hand-over of work takes on this machine.
 int useful_threads(double nanoseconds);
+
+// Whether the kernels that this thread calls share their work with other threads. Returns what was
+// true before.
+bool share_work(bool yes);
 
 int thread_count();
 void set_thread_count(int threads);

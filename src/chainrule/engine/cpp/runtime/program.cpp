@@ -6,6 +6,8 @@
 #include <atomic>
 #include <chrono>
 
+#include "runtime/pool.h"
+
 namespace cr {
 
 namespace {
@@ -68,6 +70,7 @@ void Program::add_call(KernelFn kernel, std::vector<int> in, std::vector<int> ou
 void Program::add_callback() { calls_.push_back({nullptr, 0, 0, 0, {}, {}, Call{}}); }
 
 void Program::seal() {
+    trials_.prepare(calls_.size());
     views_.resize(view_buffers_.size());
     for (Instruction& c : calls_)
         c.call = {views_.data() + c.first_view, views_.data() + c.first_view + c.n_in,
@@ -159,11 +162,22 @@ bool interrupted() {
     return raised;
 }
 
+class Sharing {  // of the kernels of a run; what was before it holds again after it
+  public:
+    ~Sharing() { share_work(before_); }
+
+  private:
+    const bool before_ = share_work(true);
+};
+
 }  // namespace
 
 Program::Outcome Program::run(PyObject* callback, double* times) {
     using Clock = std::chrono::steady_clock;
+    const bool trial = trials_.begin(thread_count());
+    const Sharing sharing;
     Outcome outcome;
+    if (trial && !times) times = trials_.times();
     auto before = times ? Clock::now() : Clock::time_point{};
     i64 looked = coarse_milliseconds();
     for (std::size_t i = 0; i < calls_.size(); ++i) {
@@ -172,6 +186,7 @@ Program::Outcome Program::run(PyObject* callback, double* times) {
             looked = coarse_milliseconds();
             if (interrupted()) return {OK, static_cast<int>(i), true};
         }
+        share_work(trials_.shares(i));
         if (c.kernel) {
             outcome.status = c.kernel(c.call);
         } else {
@@ -188,9 +203,10 @@ Program::Outcome Program::run(PyObject* callback, double* times) {
         }
         if (outcome.python_error || outcome.status.code != Code::ok) {
             outcome.instruction = static_cast<int>(i);
-            break;
+            return outcome;
         }
     }
+    if (trial) trials_.note(times);
     return outcome;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "runtime/buffers.h"
+#include "runtime/trials.h"
 
 namespace cr {
 
@@ -55,6 +56,9 @@ class Program {
     // With the lock released; it is acquired only for `callback`. `times`, unless null, in seconds.
     Outcome run(PyObject* callback, double* times);
 
+    // Whether an instruction shared its work with other threads in the last run.
+    bool shares(i64 instruction) const { return trials_.shares(instruction); }
+
     i64 instructions() const { return static_cast<i64>(calls_.size()); }
     i64 slots() const { return static_cast<i64>(slots_.size()); }
     // From this instruction on, Ctrl-C does not interrupt a run.
@@ -95,6 +99,7 @@ class Program {
     std::vector<int> view_buffers_;  // the buffer of each view of an instruction
     std::vector<View> views_;
     std::vector<Instruction> calls_;
+    Trials trials_;
 };
 
 }  // namespace cr
