@@ -37,8 +37,9 @@ void relax() {
 // then those that others have left. So in job after job it works on the same part of the arrays,
 // which its core has in its cache. To fetch it from another core takes several times as long.
 //
-// The number of the job and the number of unclaimed pieces of a range share one 64-bit word. A claim
-// is a compare-exchange of both, so a late helper cannot claim a piece of a newer job by mistake.
+// The number of the job and the number of unclaimed pieces of a range share one 64-bit word. A
+// claim is a compare-exchange of both, so a late helper cannot claim a piece of a newer job by
+// mistake.
 constexpr std::uint64_t LEFT = 0xffffffffu;
 
 struct alignas(64) Range {  // each on a cache line of its own
@@ -139,7 +140,7 @@ void Pool::share(i64 count, PieceFn piece, void* its_context) {
     }
     inside_piece = false;
     for (int spins = 0; done.load(std::memory_order_acquire) < count; ++spins) {
-        if (spins < 1000 * SPINS) relax();
+        if (spins < 64 * SPINS) relax();
         else std::this_thread::yield();
     }
 }
@@ -235,7 +236,8 @@ void measure_handover(Pool* pool) {
         Meeting meeting{end};
         const Clock::time_point start = Clock::now();
         pool->share(2, meet, &meeting);
-        best = std::min(best, std::chrono::duration<double, std::nano>(Clock::now() - start).count());
+        const std::chrono::duration<double, std::nano> took = Clock::now() - start;
+        best = std::min(best, took.count());
     }
     handover.store(best);
 }

@@ -3,9 +3,9 @@
 // Results have the same bits either way, but not the same time: a hand-over takes time, and so does
 // fetching what another core has in its cache (3-7 ns for 64 bytes, where the own cache takes 1).
 // How much depends on the machine, on the program and on what else runs. So it is measured: the
-// first runs take turns on three ways, and the fastest one stays. In one way all instructions share,
-// in one none does, and in one each does what took it less time in the other two. Later, trials are
-// repeated from time to time.
+// first runs go in three ways by turns, and the fastest way stays. In one way all instructions
+// share, in one none does, and in one each does what took it less time in the other two. Later,
+// trials are repeated from time to time.
 #pragma once
 #include <algorithm>
 #include <limits>
@@ -68,7 +68,7 @@ class Trials {
             std::fill(best->begin(), best->end(), NEVER);
     }
 
-    // The mean of a turn counts, as some runs on more threads take longer; and of the turns the best.
+    // The mean of a turn counts, as with threads some runs take longer, and of the turns the best.
     void end_turn() {
         totals_[way_] = std::min(totals_[way_], sum(sums_.data()));
         if (way_ != MIXED)
