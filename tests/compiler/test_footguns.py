@@ -382,6 +382,26 @@ def test_hooks_run_inside_the_program():
     agree(make, [data(seed=i) for i in range(3)])
 
 
+@pytest.mark.parametrize("between", [True, False])
+def test_a_hook_in_the_place_of_another(between):
+    w = cr.tensor([1.0], requires_grad=True)
+
+    @cr.compile
+    def step():
+        w.grad = None
+        (w * 3).sum().backward()
+        return w.grad
+
+    found = []
+    for factor in (10, 100):
+        remove = w.register_hook(lambda g, factor=factor: g * factor)
+        found.append(step().item())
+        remove()
+        if between:
+            assert step().item() == 3
+    assert found == [30, 300]
+
+
 def test_clipping_and_a_schedule_inside_the_step():
     def make():
         model = mlp()

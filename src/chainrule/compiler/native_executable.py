@@ -107,7 +107,8 @@ class NativeExecutable(Executable):
         entries += [(t, version, t._version) for t in self._unread]
         entries += [(t, hooks, t._hooks) for t, r, _, _ in self._specs if r]
         hooked = [t._hooks for t, *_ in self._specs if t._hooks is not None]
-        return entries + [(hooks, None, len(hooks)) for hooks in hooked]
+        entries += [(own, None, len(own)) for own in hooked]
+        return entries + [(own, i, hook) for own in hooked for i, hook in enumerate(own)]
 
     def _role(self, at: int, slot: Slot) -> int:
         written, packed = at in self.plan.in_place, at in self.plan.packed
