@@ -1,11 +1,11 @@
-// The matrix product: C is divided into pieces for threads, pieces into blocks of k, blocks into
-// tiles that fit the registers (gemm_tile.h).
+// The matrix product: C is divided into pieces for threads, a piece is computed from blocks of B and
+// chunks of A, and these with tiles that fit the registers (gemm_tile.h).
 //
-// A piece multiplies a block of A, rows × K_BLOCK, with a block of B, K_BLOCK × columns. The block
-// of B is read once for each chunk of MAX_ROWS rows, so it must stay in the L2 cache, and takes at
-// most half of it. The chunk of A is read for each panel of B; it takes 14 of the 32 kB that every
-// L1 cache has, or less. Panels of B pass through the L1 cache from the L2 cache, whose bandwidth
-// is several times what a tile asks for.
+// A block of B, K_BLOCK × columns, is read once for each chunk of MAX_ROWS rows, so it must stay in
+// the L2 cache, and takes at most half of it. The chunk of A is read for each panel of B; it takes 14
+// of the 32 kB that every L1 cache has, or less. Panels of B pass through the L1 cache from the L2
+// cache, whose bandwidth is several times what a tile asks for. A block has several K_BLOCKs where C
+// is large and B is not: a chunk's part of C stays in the L1 cache while all of them are added to it.
 //
 // Long sums are divided: PART terms are added up block after block, and the sums of parts are added
 // in order. Where C is small, parts are computed at the same time by several threads. All depends
@@ -21,6 +21,7 @@ namespace cr::CR_ISA {
 namespace {
 
 template <class T> constexpr i64 PANEL = WIDE * WIDTH<T>;
+template <class T> constexpr i64 LINE = 64 / sizeof(T);
 constexpr i64 PART = 16 * K_BLOCK;
 
 i64 least(i64 a, i64 b) { return a < b ? a : b; }
@@ -28,108 +29,129 @@ i64 most(i64 a, i64 b) { return a > b ? a : b; }
 i64 parts(i64 whole, i64 part) { return (whole + part - 1) / part; }
 i64 rounded(i64 n, i64 unit) { return parts(n, unit) * unit; }
 
-// Columns of B in a piece: K_BLOCK rows of them take half of the L2 cache, and fit the work space.
-template <class T> i64 most_columns() {
-    const i64 room = least(second_cache() / 2, i64(OWN_SCRATCH) * 3 / 4);
-    return most(room / (K_BLOCK * i64(sizeof(T))) / PANEL<T>, 1) * PANEL<T>;
+// Work space of a thread for copies of B and of A, in numbers.
+template <class T> i64 room_for_b() {
+    return least(second_cache() / 2, i64(OWN_SCRATCH) * 3 / 4) / i64(sizeof(T));
 }
-// Chunks of A that are copied at a time: as much as fits the rest of the work space.
-template <class T> constexpr i64 COPIED_CHUNKS =
-    i64(OWN_SCRATCH) / 5 / (K_BLOCK * i64(sizeof(T)) * (MAX_ROWS + WIDTH<T> - 1));
+template <class T> constexpr i64 ROOM_FOR_A = i64(OWN_SCRATCH) / 5 / i64(sizeof(T));
+
+// Numbers of a copied panel or chunk. One line more than they have, since with distances of powers
+// of two, rows of panels would compete for the same lines of the cache.
+template <class T> constexpr i64 PANEL_SIZE = K_BLOCK * PANEL<T> + LINE<T>;
+
+// The depth of a block of B with so many panels: as many K_BLOCKs as there is room for, where C,
+// of so many rows, would not stay in the L2 cache.
+template <class T> i64 block_depth(i64 rows, i64 panels) {
+    if (rows * panels * PANEL<T> * i64(sizeof(T)) <= second_cache() / 4) return K_BLOCK;
+    return most(1, room_for_b<T>() / (panels * PANEL_SIZE<T>)) * K_BLOCK;
+}
 
 // -- one piece -----------------------------------------------------------------------------------
 
-// A part of C, and how its operands are read. For a block of k, `enter` copies what is to be
-// copied, and `multiply` computes all tiles.
+// A part of C, and how its operands are read.
 template <class T> struct Piece {
-    static constexpr i64 W = WIDTH<T>, P = PANEL<T>, LINE = 64 / sizeof(T);
+    static constexpr i64 W = WIDTH<T>, P = PANEL<T>;
     const Product<T>& p;
     i64 row, rows, column, columns;
     i64 chunks, height, panels;  // of rows; rows of a chunk; of columns
-    i64 stride;                  // from k to k in a copied chunk
-    bool far, copies_a, copies_b;
+    i64 deep;                    // k of a block of B
+    i64 stride, chunk_size;      // of a copied chunk: from k to k, and to the next
+    i64 band;                    // rows whose chunks are copied at a time
+    bool copies_a, copies_b;
     T *packed_b, *packed_a;
-    const T *a, *b;              // of this block of k
-    i64 depth;
-    bool first, last;
 
     Piece(const Product<T>& product, i64 row, i64 rows, i64 column, i64 columns, T* memory)
         : p(product), row(row), rows(rows), column(column), columns(columns),
           chunks(parts(rows, MAX_ROWS)), height(parts(rows, chunks)), panels(parts(columns, P)),
-          stride(rounded(height, W)), packed_b(memory),
-          packed_a(memory + panels * (P * K_BLOCK + LINE)) {
-        // Rows of B that lie in different pages each need an entry of the TLB, and compete for the
-        // same lines of a cache where their distance is a power of two. A copy takes a sixth of
-        // the time of one chunk. It pays for few chunks only where B would not stay in the L2 cache.
-        constexpr i64 FAR = 2048, FEW = 4, MANY = 16;
-        const i64 depth = least(p.k, K_BLOCK), size = sizeof(T);
-        far = p.b_column == 1 && p.b_k * size >= FAR;
-        const bool spread = p.b_k * depth * size > second_cache() / 2;
-        copies_b = p.b_column != 1 || (far && chunks >= (spread ? FEW : MANY));
-        // A is read once for each panel. Where it is stored along its rows, a chunk has a part of a
-        // line at each k.
-        copies_a = p.a_row == 1 && p.a_k != 1 && p.a_k * size >= FAR / 2 && panels >= FEW &&
-                   depth > K_BLOCK / 2;
+          deep(block_depth<T>(rows, panels)), packed_b(memory),
+          packed_a(memory + deep / K_BLOCK * panels * PANEL_SIZE<T>) {
+        // Rows that lie in different pages each need an entry of the TLB, and where the distance is a
+        // power of two they compete for the same lines of a cache. A copy of B takes a sixth of
+        // the time of one chunk, and one of A, where k is far apart, a quarter of that of one panel.
+        constexpr i64 FAR = 2048, NEAR = 512;
+        const i64 size = sizeof(T), apart = p.a_k * size;
+        copies_b = p.b_column != 1 || (p.b_k * size >= FAR && chunks >= 16);
+        copies_a = p.a_row == 1 && apart >= NEAR && panels >= (apart >= FAR ? 4 : 8);
+        stride = rounded(height, W);
+        chunk_size = K_BLOCK * stride + LINE<T>;
+        band = copies_a ? most(1, ROOM_FOR_A<T> / chunk_size) * height : height;
     }
 
+    // A panel of so few columns that one vector holds them has no others.
+    i64 width(i64 j) const { return columns - j * P > W ? P : W; }
     bool copies_panel(i64 j) const { return copies_b || least(P, columns - j * P) % W != 0; }
-
-    void enter(i64 k, i64 in_block) {
-        depth = in_block, first = k == 0, last = k + depth >= p.k;
-        a = p.a + row * p.a_row + k * p.a_k;
-        b = p.b + column * p.b_column + k * p.b_k;
-        if (far && copies_b)
-            return pack_rows(b, p.b_k, depth, columns, P, P, panel_size(), packed_b);
-        for (i64 j = 0; j < panels; ++j)
-            if (copies_panel(j))
-                pack_panel(b + j * P * p.b_column, p.b_k, p.b_column, depth,
-                           least(P, columns - j * P), P, packed_b + j * panel_size());
+    T* panel(i64 run, i64 j) const {
+        return packed_b + (run / K_BLOCK * panels + j) * PANEL_SIZE<T>;
+    }
+    const T* b_at(i64 k, i64 j) const {
+        return p.b + k * p.b_k + (column + j * P) * p.b_column;
     }
 
-    // Numbers from one copied panel or chunk to the next. One line more than they have, since with
-    // distances of powers of two, rows of panels would compete for the same lines of the cache.
-    i64 panel_size() const { return depth * P + LINE; }
-    i64 chunk_size() const { return depth * stride + LINE; }
+    // Copies what is to be copied of B, for k from `first` on.
+    void copy_b(i64 first, i64 depth) const {
+        for (i64 run = 0; run < depth; run += K_BLOCK) {
+            const i64 here = least(K_BLOCK, depth - run);
+            const T* b = b_at(first + run, 0);
+            i64 j = 0;
+            if (copies_b && p.b_column == 1) {
+                j = columns / P;
+                pack_rows(b, p.b_k, here, j * P, P, P, PANEL_SIZE<T>, panel(run, 0));
+            }
+            for (; j < panels; ++j)
+                if (copies_panel(j))
+                    pack_panel(b + j * P * p.b_column, p.b_k, p.b_column, here,
+                               least(P, columns - j * P), width(j), panel(run, j));
+        }
+    }
 
-    // The tile at these rows and columns, counted from those of the piece.
-    Tile<T> tile(i64 at, i64 from, const T* panel, i64 panel_row) const {
+    // The tiles of a chunk, whose A is at `a`, for `depth` k, the first of which is k, and is number
+    // `run` of the block.
+    void multiply_chunk(const T* a, i64 at, i64 k, i64 run, i64 depth) const {
+        const i64 here = least(height, rows - at);
         Tile<T> t{};
-        t.a = copies_a ? packed_a + at / height % COPIED_CHUNKS<T> * chunk_size() : a + at * p.a_row;
-        t.a_row = copies_a ? 1 : p.a_row, t.a_k = copies_a ? stride : p.a_k;
-        t.b = panel, t.b_k = panel_row;
-        t.b_ahead = panel_row == P ? 8 * P : P;  // the copy's rows to come, or the panel beside
-        t.c = p.c + (row + at) * p.c_row + column + from, t.c_row = p.c_row;
-        t.depth = depth, t.first = first, t.last = last, t.columns = columns - from;
-        t.end = p.end;
-        if (t.end.bias) t.end.bias += column + from;
-        if (t.end.residual) t.end.residual += (row + at) * t.end.residual_stride + column + from;
-        return t;
+        t.a = a, t.a_row = copies_a ? 1 : p.a_row, t.a_k = copies_a ? stride : p.a_k;
+        t.c_row = p.c_row;
+        t.depth = depth, t.first = k == 0, t.last = k + depth >= p.k;
+        for (i64 j = 0; j < panels; ++j) {
+            const i64 from = column + j * P;
+            const bool copied = copies_panel(j);
+            t.b = copied ? panel(run, j) : b_at(k, j), t.b_k = copied ? width(j) : p.b_k;
+            t.b_ahead = copied ? 8 * P : P;  // the copy's rows to come, or the panel beside
+            t.c = p.c + (row + at) * p.c_row + from;
+            t.columns = columns - j * P;
+            if (t.last) {
+                t.end = p.end;
+                if (t.end.bias) t.end.bias += from;
+                if (t.end.residual) t.end.residual += (row + at) * t.end.residual_stride + from;
+            }
+            const bool narrow = t.columns <= W;
+            (t.a_row == 1 ? choose_tile<T, true>(here, narrow) : choose_tile<T>(here, narrow))(t);
+        }
     }
 
-    void multiply() const {
-        const i64 band = COPIED_CHUNKS<T> * height;
-        for (i64 at = 0; at < rows; at += height) {
-            if (copies_a && at % band == 0)
-                pack_rows(a + at * p.a_row, p.a_k, depth, least(band, rows - at), height, stride,
-                          chunk_size(), packed_a);
-            for (i64 j = 0; j < panels; ++j) {
-                const bool copied = copies_panel(j);
-                const Tile<T> t = tile(at, j * P, copied ? packed_b + j * panel_size() : b + j * P,
-                                       copied ? P : p.b_k);
-                choose_tile<T>(least(height, rows - at), t.columns <= W)(t);
+    // A block of B, with all rows of A. Bands of rows pass through its K_BLOCKs one after the
+    // other, so that their part of C stays in the cache.
+    void multiply_block(i64 first, i64 depth) const {
+        copy_b(first, depth);
+        for (i64 at = 0; at < rows; at += band) {
+            const i64 end = least(at + band, rows);
+            for (i64 run = 0; run == 0 || run < depth; run += K_BLOCK) {
+                const i64 here = least(K_BLOCK, depth - run);
+                const T* a = p.a + (row + at) * p.a_row + (first + run) * p.a_k;
+                const i64 step = copies_a ? chunk_size : height * p.a_row;
+                if (copies_a) {
+                    pack_rows(a, p.a_k, here, end - at, height, stride, chunk_size, packed_a);
+                    a = packed_a;
+                }
+                for (i64 i = at; i < end; i += height, a += step)
+                    multiply_chunk(a, i, first + run, run, here);
             }
         }
     }
 
-    // Few rows, with wider tiles, so that enough additions overlap.
-    template <int M, int N> i64 wide_tiles(i64 from) const {
-        for (; columns - from >= N * W; from += N * W) {
-            if (p.b_column != 1)
-                pack_panel(b + from * p.b_column, p.b_k, p.b_column, depth, N * W, N * W, packed_b);
-            multiply_tile<T, M, N>(tile(0, from, p.b_column == 1 ? b + from : packed_b,
-                                        p.b_column == 1 ? p.b_k : N * W));
-        }
-        return from;
+    void multiply() const {
+        for (i64 k = 0; k == 0 || k < p.k; k += deep)  // at least once, so that C is written
+            multiply_block(k, least(deep, p.k - k));
     }
 };
 
@@ -137,14 +159,7 @@ template <class T> struct Piece {
 template <class T>
 void multiply_piece(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns, T* memory) {
     if (p.n == 1 && p.a_k == 1 && p.b_k == 1) return multiply_column(p, row, rows);
-    Piece<T> piece(p, row, rows, column, columns, memory);
-    i64 k = 0;
-    do {  // at least once, so that C is written when k = 0
-        const i64 depth = least(K_BLOCK, p.k - k);
-        piece.enter(k, depth);
-        piece.multiply();
-        k += depth;
-    } while (k < p.k);
+    Piece<T>(p, row, rows, column, columns, memory).multiply();
 }
 
 // -- all pieces ----------------------------------------------------------------------------------
@@ -152,7 +167,6 @@ void multiply_piece(const Product<T>& p, i64 row, i64 rows, i64 column, i64 colu
 template <class T> struct Job {
     Product<T> product;
     const Batch* batch;
-    i64 rows, columns;            // of a piece
     i64 row_parts, column_parts;  // pieces in one matrix
     i64 part, group, parts;       // of k: the first one and the number computed now, and all
     T* sums;                      // of each part of the group: m × n. Those of part 0 are C itself
@@ -183,12 +197,16 @@ template <class T> Product<T> part_of(const Job<T>& job, i64 index) {
 
 template <class T> void run_piece(void* context, i64 piece) {
     const Job<T>& job = *static_cast<Job<T>*>(context);
-    const i64 column = piece % job.column_parts * job.columns;
-    const i64 row = piece / job.column_parts % job.row_parts * job.rows;
+    const i64 panels = parts(job.product.n, PANEL<T>);
+    const auto column = [&](i64 i) {
+        return least(job.product.n, panels * i / job.column_parts * PANEL<T>);
+    };
+    const auto row = [&](i64 i) { return job.product.m * i / job.row_parts; };
+    const i64 j = piece % job.column_parts, i = piece / job.column_parts % job.row_parts;
     const i64 index = piece / job.column_parts / job.row_parts;
     const Product<T> p =
         job.parts > 1 ? part_of(job, index) : product_at(job.product, *job.batch, index);
-    multiply_piece(p, row, least(job.rows, p.m - row), column, least(job.columns, p.n - column),
+    multiply_piece(p, row(i), row(i + 1) - row(i), column(j), column(j + 1) - column(j),
                    static_cast<T*>(own_scratch()));
 }
 
@@ -216,25 +234,24 @@ template <class T> void add_piece(void* context, i64 piece) {
         }
 }
 
-// The size of pieces: large enough to be worth a thread, small enough that threads end together.
+// The number of pieces: large enough to be worth a thread, small enough that threads end together.
+// A cut through the columns has A read once more, and one through the rows B.
 template <class T> void cut(Job<T>& job, int threads, double work) {
     const Product<T>& p = job.product;
-    job.rows = p.m;
-    job.columns = least(p.n, most_columns<T>());
-    const bool ragged = p.n < PANEL<T> && p.n % WIDTH<T>;  // every piece copies all of B
-    const i64 most = threads * (ragged ? 2 : 4);
-    const double wanted = threads == 1 ? 1 : least(most, i64(work / 2000) + 1);
-    auto pieces = [&] {
-        return job.batch->count() * job.group * parts(p.m, job.rows) * parts(p.n, job.columns);
-    };
-    while (pieces() < wanted && job.columns > PANEL<T>)
-        job.columns = rounded(parts(job.columns, 2), PANEL<T>);
-    while (pieces() < wanted && job.rows > 2 * MAX_ROWS)
-        job.rows = rounded(parts(job.rows, 2), MAX_ROWS);
-    if (threads > 1 && pieces() < 2 * threads)  // few: as many rows for each thread
-        job.rows = parts(p.m, threads);
-    job.row_parts = parts(p.m, job.rows);
-    job.column_parts = parts(p.n, job.columns);
+    const i64 panels = parts(p.n, PANEL<T>), transposed = p.b_column == 1 ? 1 : 4;
+    job.row_parts = 1;
+    job.column_parts = parts(panels, room_for_b<T>() / PANEL_SIZE<T>);
+    if (threads == 1) return;
+    const i64 wanted = most(threads, least(4 * threads, i64(work / 8000)));
+    while (job.pieces() < (job.parts > 1 ? 8 * threads : wanted)) {
+        const bool rows = 2 * MAX_ROWS * job.row_parts <= p.m;
+        const bool columns = 2 * job.column_parts <= panels;
+        if (!rows && !columns) break;
+        if (!rows || (columns && job.column_parts * p.m < job.row_parts * p.n * transposed))
+            job.column_parts *= 2;
+        else
+            job.row_parts *= 2;
+    }
 }
 
 // All parts of k, group by group.
@@ -273,7 +290,9 @@ template <class T> Status multiply(const Product<T>& p, const Batch& batch) {
     }
     cut(job, threads, work);
     if (job.parts > 1) return multiply_deep(job);
-    run_pieces(job.pieces(), run_piece<T>, &job);
+    if (job.pieces() == 1)
+        multiply_piece(product_at(p, batch, 0), 0, p.m, 0, p.n, static_cast<T*>(own_scratch()));
+    else run_pieces(job.pieces(), run_piece<T>, &job);
     return OK;
 }
 

@@ -42,6 +42,8 @@ template <class T> struct Tile {
 
 template <class T> using TileFn = void (*)(const Tile<T>&);
 
+template <class T> CR_INLINE Vec<T> relu(Vec<T> x) { return x <= T(0) ? Vec<T>{} : x; }  // NaN stays
+
 // Bias, residual and activation for one vector of C. `count` is less than WIDTH at the right edge.
 template <class T> CR_INLINE Vec<T> finish(Vec<T> sum, const Epilogue<T>& end, i64 row, i64 column,
                                            i64 count) {
@@ -56,33 +58,53 @@ template <class T> CR_INLINE Vec<T> finish(Vec<T> sum, const Epilogue<T>& end, i
         if (end.activation == Activation::gate) return x > T(0) ? sum : Vec<T>{};
         sum = sum + x;
     }
-    if (end.activation == Activation::relu) sum = larger(sum, Vec<T>{});
-    return sum;
+    return end.activation == Activation::relu ? relu<T>(sum) : sum;
 }
 
-// Stores the sums of a tile where more is to be done than to add and store whole vectors. The code
-// is not repeated in each tile, since it would be most of it.
-template <class T> __attribute__((noinline)) void store_tile(const Tile<T>& t, const Vec<T>* sum,
-                                                             int rows, int vectors) {
+// Stores the sums of a tile with a residual, or at the right edge. It stands once for all tiles,
+// since it would be most of their code. It has a copy of the tile: no store can change that, so it
+// is not read again after each.
+template <class T> __attribute__((noinline)) void store_tile(const Tile<T>& tile,
+                                                             const Vec<T>* sum, int rows,
+                                                             int vectors) {
     constexpr i64 W = WIDTH<T>;
+    const Tile<T> t = tile;
+    const Epilogue<T> end = t.last ? t.end : Epilogue<T>{};
     for (int j = 0; j < vectors; ++j) {
         const i64 count = t.columns - j * W;
         for (int i = 0; i < rows && count > 0; ++i) {
             T* c = t.c + i * t.c_row + j * W;
             Vec<T> v = sum[i * vectors + j];
             if (!t.first) v = (count >= W ? load(c) : load_some(c, count, T(0))) + v;
-            if (t.last) v = finish(v, t.end, i, j * W, count);
+            v = finish(v, end, i, j * W, count);
             if (count >= W) store(c, v);
             else store_some(c, v, count);
         }
     }
 }
 
-// One in three rows of A has a pointer; the others are one and two strides away, which x86 adds as
-// it loads. Pointers to all 14 rows would not fit the registers, and to read them from memory costs
-// a tenth of the speed.
-template <class T, int M, int N> void multiply_tile(const Tile<T>& t) {
-    constexpr int W = WIDTH<T>, GROUP = 3, GROUPS = (M + GROUP - 1) / GROUP;
+// x·b + c for all lanes of b and c. AVX-512 spreads the number as part of the multiply-add.
+template <class T> CR_INLINE Vec<T> fma_spread(const T* x, Vec<T> b, Vec<T> c) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) asm("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(c) : "v"(b), "m"(*x));
+    else asm("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(c) : "v"(b), "m"(*x));
+    return c;
+#else
+    return fma(splat(*x), b, c);
+#endif
+}
+
+// Where the rows of A are not ADJACENT, one in three has a pointer; the others are one and two
+// strides away, which x86 adds as it loads. Pointers to all 14 rows would not fit the registers,
+// and to read them from memory costs a tenth of the speed.
+//
+// Half of the rows are spread by an instruction of their own, a load for N multiply-adds, and half
+// by the multiply-adds: no instruction more, and N loads. So of the three limits of a processor
+// none is reached before that of arithmetic: 14×2 rows and vectors take 14 cycles of multiply-adds,
+// 23 loads of 28 possible, and 38 instructions of 84. What is left over matters where two threads
+// share a core.
+template <class T, int M, int N, bool ADJACENT> void multiply_tile(const Tile<T>& t) {
+    constexpr int W = WIDTH<T>, GROUP = ADJACENT ? M : 3, GROUPS = (M + GROUP - 1) / GROUP;
     Vec<T> sum[M][N];
 #pragma GCC unroll 16
     for (int i = 0; i < M; ++i)
@@ -97,72 +119,73 @@ template <class T, int M, int N> void multiply_tile(const Tile<T>& t) {
 #pragma GCC unroll 8
             for (int j = 0; j < N; ++j) __builtin_prefetch(t.c + i * t.c_row + j * W, 1);
 
-    const i64 row_bytes = t.a_row * i64(sizeof(T));
+    const i64 row_bytes = ADJACENT ? i64(sizeof(T)) : t.a_row * i64(sizeof(T));
+    const i64 a_bytes = t.a_k * i64(sizeof(T)), b_k = t.b_k, ahead = t.b_ahead;
     const char* a[GROUPS];
 #pragma GCC unroll 8
     for (int g = 0; g < GROUPS; ++g)
         a[g] = reinterpret_cast<const char*>(t.a) + GROUP * g * row_bytes;
     const T* b = t.b;
-    for (i64 k = 0; k < t.depth; ++k) {
+    const auto step = [&]() __attribute__((always_inline)) {
         Vec<T> row[N];
 #pragma GCC unroll 8
         for (int j = 0; j < N; ++j) row[j] = load(b + j * W);
         if constexpr (M > 2)  // fewer rows leave no time for it
 #pragma GCC unroll 8
-            for (int j = 0; j < N; ++j) __builtin_prefetch(b + t.b_ahead + j * W);
+            for (int j = 0; j < N; ++j) __builtin_prefetch(b + ahead + j * W);
 #pragma GCC unroll 16
         for (int i = 0; i < M; ++i) {
-            const char* at = a[i / GROUP] + i % GROUP * row_bytes;
-            const Vec<T> x = splat(*reinterpret_cast<const T*>(at));
+            const T* at = reinterpret_cast<const T*>(a[i / GROUP] + i % GROUP * row_bytes);
+            if (i % 2) {
 #pragma GCC unroll 8
-            for (int j = 0; j < N; ++j) sum[i][j] = fma(x, row[j], sum[i][j]);
+                for (int j = 0; j < N; ++j) sum[i][j] = fma_spread(at, row[j], sum[i][j]);
+            } else {
+                const Vec<T> x = splat(*at);
+#pragma GCC unroll 8
+                for (int j = 0; j < N; ++j) sum[i][j] = fma(x, row[j], sum[i][j]);
+            }
         }
 #pragma GCC unroll 8
         for (int g = 0; g < GROUPS; ++g) {
-            a[g] += t.a_k * i64(sizeof(T));
+            a[g] += a_bytes;
             asm("" : "+r"(a[g]));  // not to be replaced by one pointer and many distances
         }
-        b += t.b_k;
-    }
-    const bool plain = !t.last || (!t.end.bias && !t.end.residual &&
-                                   t.end.activation == Activation::none);
-    if (!plain || t.columns < N * W) return store_tile(t, &sum[0][0], M, N);
+        b += b_k;
+    };
+    for (i64 k = t.depth / 2; k > 0; --k) step(), step();
+    if (t.depth % 2) step();
+
+    const auto each = [&](auto change) __attribute__((always_inline)) {
 #pragma GCC unroll 16
-    for (int i = 0; i < M; ++i)
+        for (int i = 0; i < M; ++i)
 #pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) {
-            T* c = t.c + i * t.c_row + j * W;
-            store(c, t.first ? sum[i][j] : load(c) + sum[i][j]);
-        }
+            for (int j = 0; j < N; ++j) change(sum[i][j], i, j);
+    };
+    if (t.columns < N * W || (t.last && t.end.residual)) {
+        Vec<T> kept[M * N];  // else all sums would have a place in memory, and be stored there too
+        each([&](Vec<T> v, int i, int j) { kept[i * N + j] = v; });
+        return store_tile(t, kept, M, N);
+    }
+    T* c = t.c;
+    const i64 c_row = t.c_row;
+    const T* bias = t.last ? t.end.bias : nullptr;
+    const bool rectified = t.last && t.end.activation == Activation::relu;
+    if (!t.first) each([=](Vec<T>& v, int i, int j) { v = load(c + i * c_row + j * W) + v; });
+    if (bias) each([=](Vec<T>& v, int, int j) { v = v + load(bias + j * W); });
+    if (rectified) each([](Vec<T>& v, int, int) { v = relu<T>(v); });
+    each([=](Vec<T> v, int i, int j) { store(c + i * c_row + j * W, v); });
 }
 
 // Tile shapes: as many accumulators as there are registers, less a few for A and B.
 constexpr int MAX_ROWS = CR_REGISTERS == 32 ? 14 : 6;
 constexpr int WIDE = 2;
 
-template <class T, int M> constexpr TileFn<T> tile_of(bool narrow) {
-    return narrow ? &multiply_tile<T, M, 1> : &multiply_tile<T, M, WIDE>;
-}
-template <class T> TileFn<T> choose_tile(i64 rows, bool narrow) {
-    switch (rows) {
-        case 1: return tile_of<T, 1>(narrow);
-        case 2: return tile_of<T, 2>(narrow);
-        case 3: return tile_of<T, 3>(narrow);
-        case 4: return tile_of<T, 4>(narrow);
-        case 5: return tile_of<T, 5>(narrow);
-        case 6: return tile_of<T, 6>(narrow);
-#if CR_REGISTERS == 32
-        case 7: return tile_of<T, 7>(narrow);
-        case 8: return tile_of<T, 8>(narrow);
-        case 9: return tile_of<T, 9>(narrow);
-        case 10: return tile_of<T, 10>(narrow);
-        case 11: return tile_of<T, 11>(narrow);
-        case 12: return tile_of<T, 12>(narrow);
-        case 13: return tile_of<T, 13>(narrow);
-        case 14: return tile_of<T, 14>(narrow);
-#endif
-        default: return nullptr;
-    }
+// The tile of so many rows; `narrow`: of one vector of columns, and not of two.
+template <class T, bool ADJACENT = false, int M = 1>
+TileFn<T> choose_tile(i64 rows, bool narrow) {
+    if constexpr (M < MAX_ROWS)
+        if (rows > M) return choose_tile<T, ADJACENT, M + 1>(rows, narrow);
+    return narrow ? &multiply_tile<T, M, 1, ADJACENT> : &multiply_tile<T, M, WIDE, ADJACENT>;
 }
 
 }  // namespace cr::CR_ISA
