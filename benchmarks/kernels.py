@@ -40,15 +40,23 @@ TURN = 0.002
 """Seconds of one turn of a candidate."""
 QUIET = 0.03
 """Seconds after which the threads of MKL and OpenBLAS no longer wait for work on a core."""
+SPREAD = 0.008
+"""Seconds in which the system moves a thread, woken on its caller's core, to one of its own."""
 
 
-def best_times(candidates: Candidates, rounds: int, pause: float = 0.0) -> dict[str, float]:
-    """Seconds of the fastest call of each candidate. They take turns, after a pause each."""
+def best_times(
+    candidates: Candidates, rounds: int, pause: float = 0.0, warm: float = 0.0
+) -> dict[str, float]:
+    """Seconds of the fastest call of each candidate. They take turns, after a pause and calls that
+    are not timed."""
     best = dict.fromkeys(candidates, float("inf"))
     for _ in range(rounds):
         for name, call in candidates.items():
             time.sleep(pause)
             call()
+            ready = time.perf_counter() + warm
+            while time.perf_counter() < ready:
+                call()
             spent = 0.0
             while spent < TURN:
                 start = time.perf_counter()
@@ -164,7 +172,8 @@ def products(rounds: int, threads: int) -> dict[str, dict[str, float]]:
     print(f"\nGFLOP/s, {threads} threads")
     for product in dict.fromkeys([*products_of_workloads(), *SWEEP]):
         enough = max(3, min(rounds, int(1e11 / product.flops)))
-        times = best_times(product.candidates(), enough, QUIET if threads > 1 else 0.0)
+        waits = (QUIET, SPREAD) if threads > 1 else (0.0, 0.0)
+        times = best_times(product.candidates(), enough, *waits)
         rates = {name: product.flops / seconds / 1e9 for name, seconds in times.items()}
         share = rates["engine"] / max(rate for name, rate in rates.items() if name != "engine")
         shares.append(share)
