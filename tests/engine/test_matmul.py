@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.engine.helpers import THREADS, native, same_bits
+from tests.engine.helpers import INSTRUCTION_SETS, THREADS, native, same_bits
 
 from chainrule import engine
 from chainrule.engine import Instruction, Program, external
@@ -32,6 +32,9 @@ SIZES = [
     (10, 64, 1000),
     (64, 28, 1500),
     (96, 1, 700),
+    (1100, 130, 300),
+    (300, 520, 40),
+    (130, 520, 300),
 ]
 LAYOUTS = {
     "plain": lambda x: x,
@@ -64,6 +67,20 @@ def test_sizes_and_layouts(size: Any, dtype: Any) -> None:
             np.testing.assert_allclose(c, truth, atol=4 * tolerance(k, dtype), rtol=0)
             first = c if first is None else first
             assert same_bits(c, first), "the layout of an operand shows in the result"
+
+
+@pytest.mark.parametrize("name", INSTRUCTION_SETS[1:])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_other_instruction_sets(dtype: Any, name: str) -> None:
+    engine.use_instruction_set(name)
+    for size in SIZES:
+        a, b = matrices(*size, dtype)
+        results = [native("matmul", of_a(a), b) for of_a in LAYOUTS.values()]
+        truth = a.astype(np.float64) @ b.astype(np.float64)
+        # Without fused multiply-add each product is rounded, too: twice the error.
+        bound = 8 * tolerance(size[2], dtype)
+        np.testing.assert_allclose(results[0], truth, atol=bound, rtol=0)
+        assert all(same_bits(c, results[0]) for c in results)
 
 
 @pytest.mark.parametrize("m, n, k", [(0, 4, 3), (3, 0, 4), (3, 4, 0), (0, 0, 0)])
