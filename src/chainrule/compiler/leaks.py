@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from types import CellType, FrameType
+from types import CellType, FrameType, FunctionType
 from typing import Any
 
 from chainrule.compiler.executed import profile_by
@@ -15,7 +15,7 @@ from chainrule.errors import CaptureError
 from chainrule.graph import Equation, Value
 from chainrule.tensor import Tensor
 
-_CONTAINERS = (dict, list, tuple, CellType)
+_CONTAINERS = (dict, list, tuple, CellType, FunctionType)
 
 
 def refuse_leaks(interpreter: Any, outputs: Sequence[Value], written: Sequence[Any]) -> None:
@@ -79,8 +79,8 @@ def _suspects(equations: Iterable[Equation], known: Counter[int]) -> Iterable[An
 
 
 def _is_held(tensor: Tensor, found: list[Any]) -> bool:
-    """Whether anything references a tensor other than frames, containers that only frames hold, and
-    the list in which it was found."""
+    """Whether anything references a tensor other than frames, the list in which it was found, and
+    containers and functions that only frames hold: a frame holds the function that it runs."""
     running = [frame for top in sys._current_frames().values() for frame in _frames(top)]
     # The garbage collector does not know frames that run, nor what a debugger made by looking at
     # them: copies of their variables.
