@@ -499,14 +499,15 @@ for k in range(300):
 assert np.allclose(tile, A @ B)
 
 NO_SOURCES = "(The C++ is not beside this package; a clone has it, in src/chainrule/engine/cpp.)"
-text = sources.cpp("kernels/gemm_tile.h", "    for (i64 k = 0; k < t.depth", "    }")
+text = sources.cpp("kernels/gemm_tile.h", "    const auto step = [&]()", "    };")
 print(text or NO_SOURCES)
 
 # %% [markdown]
 # The three lines of Python are the middle of this. `sum[M][N]` is the tile; `M` and `N` are known
 # to the compiler, so the loops over them are unrolled and every `sum[i][j]` is a register. `splat`
-# puts one number of $A$ into all lanes of a vector; `fma` multiplies and adds in one instruction.
-# Each `a[g]` points to one row of three; the prefetch asks early for the next rows of $B$.
+# puts one number of $A$ into all lanes of a vector; `fma` multiplies and adds in one instruction,
+# and `fma_spread` does all three. Each `a[g]` points to one row of three; the prefetch asks early
+# for the next rows of $B$.
 #
 # How large a tile? A step does $2MNW$ operations on $M + NW$ loaded numbers: the larger, the better
 # that ratio, until the registers are full. With AVX-512 there are 32 of them with $W = 16$ floats:

@@ -111,9 +111,16 @@ def test_every_kernel_is_reached() -> None:
         cr.require((x > 0).all(), ValueError("not positive"))
         return cr.grad(lambda x: (x[:, :2].exp() * x[:, 2:].sin()).sum())(x)
 
+    @cr.compile
+    def sum_of_shards(x: Any, y: Any) -> Any:
+        product = registry["linear_weight"]
+        return product(x, x) + product(y, y)
+
     step(cr.ones(3, 4))
+    sum_of_shards(cr.ones(1, 4), cr.ones(1, 4))
     calls = [lowered(name, inputs, params) for name, _, inputs, params in CASES]
-    calls += step.executables[0].plan.program.calls
+    for function in (step, sum_of_shards):
+        calls += function.executables[0].plan.program.calls
     assert {call.kernel for call in calls if call} == set(engine.describe()["kernels"])
 
 

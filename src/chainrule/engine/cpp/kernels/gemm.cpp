@@ -29,15 +29,18 @@ i64 most(i64 a, i64 b) { return a > b ? a : b; }
 i64 parts(i64 whole, i64 part) { return (whole + part - 1) / part; }
 i64 rounded(i64 n, i64 unit) { return parts(n, unit) * unit; }
 
-// Work space of a thread for copies of B and of A, in numbers.
-template <class T> i64 room_for_b() {
-    return least(second_cache() / 2, i64(OWN_SCRATCH) * 3 / 4) / i64(sizeof(T));
-}
+// Work space of a thread for copies of A, in numbers.
 template <class T> constexpr i64 ROOM_FOR_A = i64(OWN_SCRATCH) / 5 / i64(sizeof(T));
 
 // Numbers of a copied panel or chunk. One line more than they have, since with distances of powers
 // of two, rows of panels would compete for the same lines of the cache.
 template <class T> constexpr i64 PANEL_SIZE = K_BLOCK * PANEL<T> + LINE<T>;
+
+// Work space of a thread for copies of B, in numbers: at least for a panel.
+template <class T> i64 room_for_b() {
+    const i64 bytes = least(second_cache() / 2, i64(OWN_SCRATCH) * 3 / 4);
+    return most(bytes / i64(sizeof(T)), PANEL_SIZE<T>);
+}
 
 // The depth of a block of B with so many panels: as many K_BLOCKs as there is room for, where C,
 // of so many rows, would not stay in the L2 cache.
