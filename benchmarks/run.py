@@ -72,7 +72,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
         axes.bar(places, times, width, label=candidate)
     axes.set_yscale("log")
     axes.set_ylabel("microseconds a step")
-    axes.set_xticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
     figure.legend(frameon=False, ncols=len(candidates), loc="outside upper center")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=120)
