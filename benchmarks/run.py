@@ -30,23 +30,13 @@ from chainrule import engine
 RESULTS = Path(__file__).parent / "results"
 
 
-def processor() -> str:
-    """The processor as Linux names it, with its family and model, or as Python does."""
-    source = Path("/proc/cpuinfo")
-    lines = source.read_text().splitlines() if source.exists() else []
-    facts = dict(map(str.strip, line.split(":", 1)) for line in lines if ":" in line)
-    if "model name" not in facts:
-        return platform.processor()
-    return f"{facts['model name']}, family {facts['cpu family']}, model {facts['model']}"
-
-
 def machine() -> dict[str, Any]:
     """The machine and the versions of the measurement."""
     facts = engine.describe()
     return {
         "date": time.strftime("%Y-%m-%d"),
         "machine": platform.machine(),
-        "processor": processor(),
+        "processor": engine.tuning.processor(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "instruction_set": facts["instruction_set"],

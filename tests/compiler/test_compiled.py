@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import cProfile
+import functools
 import pickle
 import sys
 import threading
@@ -399,3 +400,13 @@ def test_arrays_that_could_change():
     assert step(cr.zeros(())).item() == 8
     with pytest.raises(CaptureError, match="argument"):
         cr.compile(lambda x: x + cr.tensor(large).sum())(cr.zeros(()))
+
+
+def test_guards_leave_out_what_a_compiled_function_keeps_for_itself():
+    """And nothing else: not what the user has set on the function."""
+    plain = lambda x: x + 1  # noqa: E731
+    plain.k = 2.0
+    compiled = cr.compile(plain)
+    compiled(cr.ones(2))
+    taken_over = {*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "k"}
+    assert vars(compiled).keys() - taken_over == type(compiled).unguarded

@@ -15,13 +15,10 @@ from chainrule.nn import functional as F
 pytestmark = pytest.mark.skipif(not engine.available(), reason="needs the native engine")
 
 
-@pytest.fixture
-def training():
-    """(model, optimizer, a compiled step, its batch)."""
-    cr.manual_seed(0)
+def trained():
+    """(model, optimizer, a compiled step)."""
     model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
     optimizer = optim.Adam(model.parameters(), lr=0.01)
-    x, y = cr.randn(8, 6), cr.tensor([0, 1, 2, 0, 1, 2, 0, 1])
 
     @cr.compile
     def step(x, y):
@@ -31,6 +28,15 @@ def training():
         optimizer.step()
         return loss
 
+    return model, optimizer, step
+
+
+@pytest.fixture
+def training():
+    """(model, optimizer, a compiled step, its batch)."""
+    cr.manual_seed(0)
+    model, optimizer, step = trained()
+    x, y = cr.randn(8, 6), cr.tensor([0, 1, 2, 0, 1, 2, 0, 1])
     step(x, y), step(x, y)
     return model, optimizer, step, (x, y)
 
@@ -260,18 +266,8 @@ def test_a_repeated_call_leaves_every_check_to_the_engine(monkeypatch):
 
     for name in ("_own", "is_apart"):
         monkeypatch.setattr(NativeExecutable, name, counted(getattr(NativeExecutable, name)))
-    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
-    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    model, _, step = trained()
     x, y = cr.from_numpy(np.ones((2, 6), np.float32)), cr.from_numpy(np.array([0, 2]))
-
-    @cr.compile
-    def step(x, y):
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
     predict = cr.compile(lambda x: model(x))
     for run in (lambda: step(x, y), lambda: predict(x)):
         for _ in range(3):

@@ -15,7 +15,7 @@ SHARES = (0.25, 0.5, 1.0, 2.0)
 """The sizes that are tried, as shares of what the processor states."""
 SHAPES = ((2048, 2048, 2048), (1024, 1024, 512), (784, 512, 128), (768, 128, 384), (256, 4096, 256))
 """Products that are timed: rows, terms and columns."""
-ROUNDS, GAIN = 7, 0.03
+ROUNDS, GAIN = 7, 0.05
 """The sizes take turns in each round. The size that the processor states is kept unless another is
 faster by this share."""
 

@@ -34,7 +34,7 @@ class Compiled(Unguarded):
 
     __name__: str
     __qualname__: str
-    unguarded = frozenset({"function", "captures", "_executables", "_last", "_has_warned"})
+    unguarded = frozenset({"function", "captures", "_executables", "_recent", "_has_warned"})
 
     def __init__(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)

@@ -15,10 +15,6 @@
 
 namespace cr::CR_ISA {
 
-inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
-inline i64 most(i64 a, i64 b) { return a > b ? a : b; }
-inline i64 parts(i64 whole, i64 part) { return (whole + part - 1) / part; }
-
 // The parameters of a convolution: stride, padding before the image, dilation, groups. The padding
 // after the image follows from the size of the output.
 struct Geometry {

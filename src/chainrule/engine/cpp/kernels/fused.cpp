@@ -210,8 +210,6 @@ template <class T> void columns_piece(void* context, i64 piece) {
         for (i64 i = 0; i < n; ++i) f.keep(r, block, from + i, sums[r][i]);
 }
 
-i64 parts(i64 whole, i64 part) { return (whole + part - 1) / part; }
-
 // Folds the blocks of all results, in order, into the first one.
 template <class T> void add_blocks(const Fused<T>& f, i64 reduction, double* first, i64 results) {
     for (i64 b = 1; b < f.blocks; ++b) {

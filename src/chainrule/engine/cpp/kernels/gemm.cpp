@@ -24,9 +24,6 @@ template <class T> constexpr i64 PANEL = WIDE * WIDTH<T>;
 template <class T> constexpr i64 LINE = 64 / sizeof(T);
 constexpr i64 PART = 16 * K_BLOCK;
 
-i64 least(i64 a, i64 b) { return a < b ? a : b; }
-i64 most(i64 a, i64 b) { return a > b ? a : b; }
-i64 parts(i64 whole, i64 part) { return (whole + part - 1) / part; }
 i64 rounded(i64 n, i64 unit) { return parts(n, unit) * unit; }
 
 // Work space of a thread for copies of A, in numbers.

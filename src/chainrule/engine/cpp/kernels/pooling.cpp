@@ -27,9 +27,6 @@ template <class T> struct Job {
     }
 };
 
-i64 least(i64 a, i64 b) { return a < b ? a : b; }
-i64 most(i64 a, i64 b) { return a > b ? a : b; }
-
 template <int W, class V> CR_INLINE V every_second(V a, V b) {
     if constexpr (W == 16)
         return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,

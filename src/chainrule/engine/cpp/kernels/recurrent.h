@@ -15,9 +15,6 @@
 
 namespace cr::CR_ISA {
 
-inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
-inline i64 parts(i64 whole, i64 part) { return (whole + part - 1) / part; }
-
 // (T, N, features) or (N, features), with adjacent features.
 template <class T> struct Rows {
     T* data;

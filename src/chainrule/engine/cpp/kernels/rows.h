@@ -53,8 +53,6 @@ template <class T, class F> CR_INLINE void map_row(const T* x, T* y, i64 n, F f)
     if (i < n) store_some(y + i, f(load_some(x + i, n - i, T(0))), n - i);
 }
 
-inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
-
 template <class T> T logarithm(T x) { return log<T>(splat(x))[0]; }
 
 template <class T> const T* row_of(const View& v, i64 row) {

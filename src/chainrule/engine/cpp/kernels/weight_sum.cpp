@@ -13,9 +13,6 @@ namespace {
 
 constexpr int MAX_PAIRS = MAX_OPERANDS / 2;
 
-i64 least(i64 a, i64 b) { return a < b ? a : b; }
-i64 parts(i64 whole, i64 part) { return (whole + part - 1) / part; }
-
 template <class T> struct Sum {
     static constexpr i64 W = WIDTH<T>, P = WIDE * WIDTH<T>;
     const Call& call;

@@ -53,6 +53,7 @@ class Trials {
     enum Way { SHARED, ALONE, MIXED };
     static constexpr Way WAYS[] = {SHARED, ALONE, SHARED, ALONE, MIXED, SHARED, ALONE, MIXED};
     static constexpr int RUNS = 5, TRIAL = RUNS * 8, BEFORE_MIXED = RUNS * 4, BETWEEN = 500;
+    static constexpr int COUNTED = RUNS - 1;  // runs of a turn
     static constexpr double NEVER = std::numeric_limits<double>::infinity();
     static constexpr double LONG = 3e-3;  // seconds alone: hand-overs take no share worth measuring
     static constexpr double SHORT = 20e-6;  // seconds alone: there is nothing to win
@@ -75,7 +76,7 @@ class Trials {
         if (way_ != MIXED)
             for (std::size_t i = 0; i < sums_.size(); ++i)
                 best_[way_][i] = std::min(best_[way_][i], sums_[i]);
-        if (totals_[ALONE] < SHORT) return settle(ALONE);
+        if (totals_[ALONE] < SHORT * COUNTED) return settle(ALONE);
         if (run_ == BEFORE_MIXED)
             for (std::size_t i = 0; i < sums_.size(); ++i)
                 alone_[i] = best_[ALONE][i] < best_[SHARED][i] * GAIN;
