@@ -234,7 +234,7 @@ def compiled_module(
     kind = type(module)
     forward = compiler(MethodType(kind.forward, module))
     own = {
-        "forward": lambda self, *args, **named: forward(*args, **named),
+        "forward": staticmethod(forward),
         "__deepcopy__": lambda self, memo: compiled_module(deepcopy(module, memo), compiler),
         "__reduce__": lambda self: (compiled_module, (module, compiler)),
         "__module__": kind.__module__,
