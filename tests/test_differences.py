@@ -22,9 +22,12 @@ def test_the_tables_are_what_the_programs_give():
 def test_each_row_is_a_difference(row):
     ours, theirs = libraries()
     given = outcome(row.code, theirs)
-    assert outcome(row.code, ours) != given
-    # What is described in words is a result; an error has words of its own.
-    assert not row.varies or not re.match(r"`\w+`: ", given)
+    if row.varies:
+        # By chance it can be ours: memory that was not written is often zeros. An error has words
+        # of its own.
+        assert not re.match(r"`\w+`: ", given)
+    else:
+        assert outcome(row.code, ours) != given
 
 
 @pytest.mark.parametrize(("theirs", "ours"), NAMES)
