@@ -211,12 +211,14 @@ WRITTEN_IN_ANOTHER_ORDER = {
     "a copy, transposed": lambda lib: lib.zeros(4, 6).T.contiguous().T,
     "columns": lambda lib: lib.zeros(4, 6)[:, :4],
     "in order": lambda lib: lib.zeros(4, 6)[1:],
+    "of another shape": lambda lib: lib.zeros(24).reshape(4, 6),
 }
 
 
 @pytest.mark.parametrize("name", WRITTEN_IN_ANOTHER_ORDER)
 def test_a_write_keeps_which_reshapes_are_views(name):
     def written(x):
+        x.T[0].add_(0.5)
         x[0, 0] = 9.0
         x.T.reshape(-1)[1] = 8.0
         x.reshape(-1)[3:7].fill_(1.5)

@@ -306,6 +306,8 @@ def spread(written: Tensor) -> None:
         if alias.base is not None and id(alias.base) not in done:
             if _is_only_view(x, alias):
                 alias.base = None
+                if isinstance(x._data, np.ndarray):  # as it was in the memory of the base
+                    x._data = np.asarray(x._data, order="C")
             else:
                 done.add(id(alias.base))
                 _write_back(alias.base, x, alias)

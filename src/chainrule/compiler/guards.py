@@ -60,7 +60,7 @@ from chainrule.compiler.lookup import (
     random_state,
     slots_of,
 )
-from chainrule.compiler.names import Names, names_of
+from chainrule.compiler.names import Names, names_of, words_of
 from chainrule.errors import CaptureError
 from chainrule.nn.hooks import EVERYWHERE
 from chainrule.nn.module import Module
@@ -109,8 +109,8 @@ class Guards:
     ) -> None:
         self._executed, self._ignored = executed, ignored
         self._own = Names.union(map(names_of, executed.own))
-        every = Names.union(map(names_of, executed.codes | executed.own.keys()))
-        self._readable, self._given = every.attributes | every.strings, set[str]()
+        codes = executed.codes | executed.own.keys()
+        self._readable, self._given = frozenset[str]().union(*map(words_of, codes)), set[str]()
         self._walk(function)
         while self._given - self._readable:
             self._readable |= self._given

@@ -15,7 +15,7 @@ from chainrule.errors import CaptureError
 from chainrule.graph import Equation, Value
 from chainrule.tensor import Tensor
 
-_CONTAINERS = (dict, list, tuple, CellType, FunctionType)
+_CONTAINERS = (dict, list, tuple, CellType, FunctionType, Iterator)
 
 
 def refuse_leaks(interpreter: Any, outputs: Sequence[Value], written: Sequence[Any]) -> None:
@@ -24,25 +24,39 @@ def refuse_leaks(interpreter: Any, outputs: Sequence[Value], written: Sequence[A
     The count of references finds the values that may be. A value leaks if it belongs to a tensor
     that anything but frames holds: a profiler or debugger holds frames.
     """
-    known = _own_references(interpreter, outputs, written)
-    if not any(_suspects(interpreter.graph.equations, known)):
+    if _leak_of(interpreter, outputs, written) is None:
         return
     profile = sys.getprofile()
     sys.setprofile(None)  # code that the garbage collector runs is not part of the function
     gc.collect()
     profile_by(profile)
+    leak = _leak_of(interpreter, outputs, written)
+    # A thread that waited already may run once more, and disturb the first search.
+    leak = leak and _leak_of(interpreter, outputs, written)
+    if leak is None:
+        return
+    raise CaptureError(
+        f"the result of `{leak.primitive.name}` at {leak.place} is kept outside of the captured "
+        "function, where it would never have numbers",
+        instead="Return it, or write it into a tensor with assign.",
+    )
+
+
+def _leak_of(interpreter: Any, outputs: Sequence[Value], written: Sequence[Any]) -> Equation | None:
+    """The first equation found whose result leaks, if any."""
     known = _own_references(interpreter, outputs, written)
+    suspects = {id(v): (e, v) for e, v in _suspects(interpreter.graph.equations, known)}
+    if not suspects:
+        return None
     with _no_other_thread():
-        for equation, value in list(_suspects(interpreter.graph.equations, known)):
-            holders = gc.get_referrers(value)
-            for x in holders:
-                # A thread that waited already may run once more, and disturb the first search.
-                if isinstance(x, Tensor) and _is_held(x, holders) and _is_held(x, holders):
-                    raise CaptureError(
-                        f"the result of `{equation.primitive.name}` at {equation.place} is kept "
-                        "outside of the captured function, where it would never have numbers",
-                        instead="Return it, or write it into a tensor with assign.",
-                    )
+        # One search for all of them: each goes through all of Python's objects.
+        found = gc.get_referrers(*(value for _, value in suspects.values()))
+        tensors = [x for x in found if isinstance(x, Tensor)]
+        lists = [found, tensors]
+        if not tensors or not _are_held(tensors, lists):
+            return None
+        leaking = [x for x in tensors if _are_held([x], lists)]
+    return suspects[id(leaking[0]._data)][0] if leaking else None
 
 
 @contextmanager
@@ -78,17 +92,18 @@ def _suspects(equations: Iterable[Equation], known: Counter[int]) -> Iterable[An
                 yield equation, value
 
 
-def _is_held(tensor: Tensor, found: list[Any]) -> bool:
-    """Whether anything references a tensor other than frames, the list in which it was found, and
-    containers and functions that only frames hold: a frame holds the function that it runs."""
+def _are_held(tensors: list[Tensor], lists: list[list[Any]]) -> bool:
+    """Whether anything references one of the tensors other than frames, the lists in which they
+    were found, and containers, iterators and functions that only frames hold: a frame holds the
+    function that it runs, and the iterator of a loop its last element."""
     running = [frame for top in sys._current_frames().values() for frame in _frames(top)]
     # The garbage collector does not know frames that run, nor what a debugger made by looking at
     # them: copies of their variables.
-    passed = {id(found), *(id(frame.f_locals) for frame in running)}
+    passed = {*map(id, lists), *(id(frame.f_locals) for frame in running)}
     kept_by_callers = {
         id(x) for frame in _frames(sys._getframe(2)) for x in frame.f_locals.values()
     }
-    layer: list[Any] = [tensor]
+    layer: list[Any] = tensors
     while layer:
         holders = gc.get_referrers(*layer)
         passed.update((id(layer), id(holders)))

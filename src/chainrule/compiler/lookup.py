@@ -196,12 +196,18 @@ def alike(now: Any, value: Any) -> bool:
 
 def slots_of(cls: type, reads: Callable[[str], bool]) -> dict[str, MemberDescriptorType]:
     """The slots of a class that `reads` accepts, and those that a class in C reads itself."""
-    return {
-        key: item
+    return {key: slot for key, slot, in_c in _slots(cls) if in_c or reads(key)}
+
+
+@lru_cache(maxsize=4096)
+def _slots(cls: type) -> list[tuple[str, MemberDescriptorType, bool]]:
+    """The name of each slot of a class, the slot, and whether the class that has it is one in C."""
+    return [
+        (key, item, not can_change(base))
         for base in cls.__mro__
         for key, item in vars(base).items()
-        if isinstance(item, MemberDescriptorType) and (reads(key) or not can_change(base))
-    }
+        if isinstance(item, MemberDescriptorType)
+    ]
 
 
 def random_state(generator: Any) -> str:

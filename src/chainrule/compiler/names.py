@@ -74,6 +74,15 @@ def names_of(code: CodeType) -> Names:
     return Names.union([found, *inner]) if inner else found
 
 
+@lru_cache(maxsize=4096)
+def words_of(code: CodeType) -> frozenset[str]:
+    """All names and strings in code, and in that of functions defined in it: more than the names
+    of the attributes that it reads, and found at once."""
+    inner = (words_of(x) for x in code.co_consts if isinstance(x, CodeType))
+    strings = (x for x in code.co_consts if isinstance(x, str))
+    return frozenset(code.co_names).union(strings, *inner)
+
+
 def _is_global(step: dis.Instruction) -> bool:
     return "GLOBAL" in step.opname or step.opname == "LOAD_NAME"
 
