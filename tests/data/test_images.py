@@ -232,7 +232,7 @@ def test_image_folder_in_memory_is_the_same(folder):
 def test_image_folder_options(folder):
     assert ImageFolder(folder, size=(4, 4), mode="RGB").input_shape == (3, 4, 4)
     known = ImageFolder(folder, classes=("bird", "cat", "dog"))
-    assert known.labels.tolist() == [1, 1, 1, 2, 2]
+    assert known.targets.tolist() == [1, 1, 1, 2, 2]
     with pytest.raises(FormatError, match="'dog' is no class of training"):
         ImageFolder(folder, classes=("bird", "cat"))
     assert ImageFolder(folder, transform=RandomShift(1)).random

@@ -43,7 +43,7 @@ def _onnx(run: Any, path: str) -> None:
     from chainrule.formats import onnx
     from chainrule.primitive import Spec
 
-    x, _ = run.prepared(run.data[1])[:1]
+    x, _ = run.prepared(run.data[1]).gather([0])
     onnx.export(run.model.eval(), Spec(x.shape, x.dtype), path)
     click.echo(f"{path}: {os.path.getsize(path):,} bytes")
 
@@ -52,7 +52,7 @@ def _model(run: Any, path: str, int8: bool) -> Any:
     from chainrule.formats import c
     from chainrule.tensor import Tensor
 
-    x, _ = run.prepared(run.data[1])[:3]
+    x, _ = run.prepared(run.data[1]).gather(range(3))
     samples = [Tensor(x[i : i + 1]) for i in range(len(x))]
     return c.export(run.model.eval(), samples[0], path, int8=int8, examples=samples)
 
@@ -75,5 +75,5 @@ def _step(run: Any, path: str, int8: bool) -> Any:
         optimizer.step()
         return loss
 
-    batches = [tuple(map(Tensor, data[i * size : (i + 1) * size])) for i in range(3)]
+    batches = [tuple(map(Tensor, data.gather(range(i * size, (i + 1) * size)))) for i in range(3)]
     return c.export(step, batches[0], path, int8=int8, examples=batches[1:])

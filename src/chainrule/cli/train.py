@@ -233,8 +233,9 @@ def train(ctx: click.Context, /, **options: Any) -> None:
     """Train on DATASET and write a run.
 
     DATASET is a name (digits, breast_cancer, mnist, fashion_mnist, moons, spirals, ...), a .csv,
-    .tsv, .parquet or .npz file, a folder of IDX files, a folder with one subfolder of images per
-    class, or a text (.txt). Default: digits.
+    .tsv, .parquet, .feather, .npy or .npz file, a folder with x.npy and y.npy, a folder of IDX
+    files, a folder with one subfolder of images per class, or a text (.txt). Data in .parquet,
+    .feather and .npy files and in folders may be larger than memory. Default: digits.
     """
     from chainrule.cli.ranks import join_ranks
     from chainrule.train.runs.page import write_report

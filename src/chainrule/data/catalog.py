@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from chainrule.data.arrow_files import ARROW
 from chainrule.data.cells import open_cells
@@ -13,14 +17,24 @@ from chainrule.data.dataset import CLASSIFICATION, ArrayDataset
 from chainrule.data.files import PathLike
 from chainrule.data.idx import find_idx
 from chainrule.data.images import ImageFolder, class_folders
+from chainrule.data.memory import fits
 from chainrule.data.mnist import MNIST, FashionMNIST
 from chainrule.data.schema import Schema
 from chainrule.data.shipped import breast_cancer, digits
-from chainrule.data.sources import csv_dataset, idx_datasets, npz_datasets, pixel_order
-from chainrule.data.splits import train_test_split
+from chainrule.data.sources import (
+    csv_dataset,
+    idx_datasets,
+    npy_datasets,
+    npy_files,
+    npz_datasets,
+    pixel_order,
+)
+from chainrule.data.splits import Subset, train_test_split
+from chainrule.data.stored import StoredDataset
 from chainrule.data.synthetic import blobs, circles, moons, rings, sine, spirals, xor
 from chainrule.data.table import table, table_like
 from chainrule.data.transforms import (
+    Array,
     Compose,
     Flatten,
     Rescale,
@@ -30,7 +44,9 @@ from chainrule.data.transforms import (
 )
 from chainrule.errors import ArgumentError, DTypeError, FormatError, ShapeError, shortened
 
-Pair = tuple[ArrayDataset, ArrayDataset]
+Samples = ArrayDataset | StoredDataset | Subset
+"""Raw samples, in memory or in files, with the transform that a model needs."""
+Pair = tuple[Samples, Samples]
 _SYNTHETIC: dict[str, Callable[..., ArrayDataset]] = {
     "moons": moons,
     "circles": circles,
@@ -40,6 +56,7 @@ _SYNTHETIC: dict[str, Callable[..., ArrayDataset]] = {
     "xor": xor,
     "sine": sine,
 }
+_BLOCK = 10_000
 NAMES = ("digits", "breast_cancer", "mnist", "fashion_mnist", *_SYNTHETIC)
 
 
@@ -56,7 +73,9 @@ def open_dataset(
 
     source: digits, breast_cancer, mnist, fashion_mnist, moons, circles, rings, spirals, blobs,
         xor, sine; a table in a `.csv`, `.tsv`, Parquet or Feather file; an `.npz` file; a folder of
-        IDX files, or of class folders of images.
+        IDX files, or of class folders of images; a folder with x.npy and y.npy, or one `.npy` file
+        (N, columns) with `label` 0 or -1. Arrays in `.npy` files stay there, and so do Parquet and
+        Feather files and images that would take more than half of the memory.
     size: (height, width) for image folders, see :class:`ImageFolder`. reading: for tables, see
         :func:`table`.
     flat: images as rows (n, C·H·W) or as (n, C, H, W); by default as the named set gives them,
@@ -76,13 +95,15 @@ def open_dataset(
     name = os.fspath(source)
     if name in NAMES:
         return _open_name(name, flat, test_size, seed)
+    train: Samples
+    test: Samples | None
     if _is_table(name):
         if not _holds_pixels(name, reading):
             return table(name, test_size=test_size, seed=seed, **reading)
         strict = {k: v for k, v in reading.items() if k in ("label", "task", "delimiter", "header")}
         train, test = csv_dataset(name, **strict), None
     else:
-        train, test = _open_path(name, size, reading.get("task"), None)
+        train, test = _open_path(name, size, reading.get("task"), None, reading.get("label"))
     if train.task == CLASSIFICATION and len(train.classes or ()) == 1:
         raise ArgumentError(
             f"{name}: every sample is of the class {shortened((train.classes or ('',))[0])!r}",
@@ -103,7 +124,7 @@ def open_like(
     header: bool | None = None,
     seed: int = 0,
     test_size: float = 0.2,
-) -> ArrayDataset:
+) -> Samples:
     """Samples to evaluate a trained model on, read in the same way as its training data.
 
     source: as in :func:`open_dataset`, or a DataFrame with the columns of the training table.
@@ -121,7 +142,7 @@ def open_like(
     elif not is_path or _is_table(name):
         data = _table_like(source, description, label=label, delimiter=delimiter, header=header)
     else:
-        whole, test = _open_path(name, None, description.get("task"), description)
+        whole, test = _open_path(name, None, description.get("task"), description, label)
         data = whole if test is None else test
     if data.classes != _tuple(description.get("classes")):
         raise FormatError(
@@ -140,7 +161,7 @@ def open_like(
     return data
 
 
-def _table_like(source: Any, description: Mapping[str, Any], **reading: Any) -> ArrayDataset:
+def _table_like(source: Any, description: Mapping[str, Any], **reading: Any) -> Samples:
     """All labelled rows of a table, without transform, read with the schema of training."""
     if description.get("schema") is not None:
         return table_like(source, Schema.from_config(description["schema"]), **reading)
@@ -188,17 +209,24 @@ def _holds_pixels(name: str, reading: Mapping[str, Any]) -> bool:
 
 
 def _open_path(
-    name: str, size: tuple[int, int] | None, task: str | None, like: Mapping[str, Any] | None
-) -> tuple[ArrayDataset, ArrayDataset | None]:
+    name: str,
+    size: tuple[int, int] | None,
+    task: str | None,
+    like: Mapping[str, Any] | None,
+    label: str | int | None,
+) -> tuple[Samples, Samples | None]:
     classes = _tuple(like.get("classes")) if like else None
+    ending = os.path.splitext(name)[1].lower()
+    if ending == ".npy" or (os.path.isdir(name) and npy_files(name)):
+        return npy_datasets(name, label, task, classes)
     if os.path.isdir(name):
         return _open_folder(name, size, like, classes)
-    if os.path.splitext(name)[1].lower() == ".npz":
+    if ending == ".npz":
         return npz_datasets(name, task, classes)
     raise ArgumentError(
         f"cannot tell what {name} holds",
-        expected="a table (.csv, .tsv, .parquet), an .npz file, a folder of IDX files or of class "
-        "folders",
+        expected="a table (.csv, .tsv, .parquet), an .npy or .npz file, a folder of .npy or IDX "
+        "files, or of class folders",
     )
 
 
@@ -207,7 +235,7 @@ def _open_folder(
     size: tuple[int, int] | None,
     like: Mapping[str, Any] | None,
     classes: tuple[str, ...] | None,
-) -> tuple[ArrayDataset, ArrayDataset | None]:
+) -> tuple[Samples, Samples | None]:
     if find_idx(name, "train", "images") or find_idx(name, "train", "labels"):
         return idx_datasets(name, classes)
     mode = None
@@ -216,12 +244,18 @@ def _open_folder(
         mode, size = "L" if image["channels"] == 1 else "RGB", (image["height"], image["width"])
     train_part, test_part = os.path.join(name, "train"), os.path.join(name, "test")
     if not (os.path.isdir(train_part) and os.path.isdir(test_part) and _nested(train_part)):
-        return ImageFolder(name, size, mode, classes=classes).to_memory(), None
+        return _held(ImageFolder(name, size, mode, classes=classes)), None
     train = ImageFolder(train_part, size, mode, classes=classes)
     if train.image is not None:
         size, mode = train.image.shape[1:], "L" if train.image.channels == 1 else "RGB"
     test = ImageFolder(test_part, size, mode, classes=train.classes)
-    return train.to_memory(), test.to_memory()
+    return _held(train), _held(test)
+
+
+def _held(data: ImageFolder) -> Samples:
+    """The images in memory, if they fit."""
+    pixels = len(data) * math.prod(data.input_shape)
+    return data.to_memory() if fits(2 * pixels) else data
 
 
 def _nested(folder: str) -> bool:
@@ -231,12 +265,22 @@ def _nested(folder: str) -> bool:
         return False
 
 
-def _preprocessing(train: ArrayDataset, flat: bool) -> Transform:
-    x = train.arrays[0]
-    if x.dtype.kind == "u" and x.ndim == 4:
+def _preprocessing(train: Samples, flat: bool) -> Transform:
+    first = train.take([0]).arrays[0]
+    if first.dtype.kind == "u" and first.ndim == 4:
         return Compose([Rescale(255), Flatten()]) if flat else Rescale(255)
-    standardize = Standardize.fit(x, dtype="float32")
-    return Compose([standardize, Flatten()]) if flat and x.ndim > 2 else standardize
+    standardize = Standardize.of_blocks(_blocks(train), dtype="float32")
+    return Compose([standardize, Flatten()]) if flat and first.ndim > 2 else standardize
+
+
+def _blocks(data: Samples) -> Iterator[Array]:
+    """The raw inputs: of a dataset in memory at once, of one in files chunk by chunk."""
+    if isinstance(data, ArrayDataset) and data.chunks is None:
+        yield data.arrays[0]
+        return
+    bounds = data.chunks if data.chunks is not None else np.arange(0, len(data) + _BLOCK, _BLOCK)
+    for first, last in pairwise(bounds.tolist()):
+        yield data.take(np.arange(first, min(last, len(data)))).arrays[0]
 
 
 def _unknown(name: str) -> ArgumentError:

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from chainrule.data.files import PathLike, looks_like_html, open_regular
+from chainrule.data.memory import check_text
 from chainrule.errors import ArgumentError, FormatError, listing
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
@@ -27,6 +28,8 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NONFINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"\d{1,18}", re.ASCII)
 _PEEK = 20
+_COPIES = 3
+"""The file as bytes, as text, and as numbers."""
 Row = tuple[int, list[str]]
 
 
@@ -133,6 +136,7 @@ def _can_separate(sign: str) -> bool:
 
 def _read_text(path: PathLike) -> str:
     """The file as text with LF line ends."""
+    check_text(path, _COPIES)
     with open_regular(path) as (file, _):
         data = file.read()
     name = os.fspath(path)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from chainrule.data.arrow_files import ARROW, read_whole
 from chainrule.data.cells import Cells, open_cells
+from chainrule.data.memory import CHARACTER, check_text
 from chainrule.errors import FormatError, ShapeError, listing, shortened
 
 NUMBER, CATEGORY, DATE = "number", "category", "date"
@@ -65,9 +66,10 @@ def read_columns(
     that are missing or duplicate; see :func:`open_cells`.
     """
     if not isinstance(source, (str, os.PathLike)):
-        return _from_frame(_by_column(source, names), type(source).__name__)
+        return from_frame(_by_column(source, names), type(source).__name__)
     if os.fspath(source).lower().endswith(ARROW):
-        return _from_frame(read_whole(source), os.fspath(source))
+        return from_frame(read_whole(source), os.fspath(source))
+    check_text(source, CHARACTER)
     cells = open_cells(source, delimiter=delimiter, header=header, wanted=wanted)
     return from_cells(cells)
 
@@ -167,7 +169,7 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, float) and value.is_integer()
 
 
-def _from_frame(frame: Any, source: str) -> Columns:
+def from_frame(frame: Any, source: str) -> Columns:
     """The columns of a DataFrame of pandas, Polars or Arrow, with the roles that follow from its
     types. Values become the text that a CSV file would contain."""
     names = getattr(frame, "column_names", None) or list(getattr(frame, "columns", frame))
@@ -182,7 +184,7 @@ def _from_frame(frame: Any, source: str) -> Columns:
     ]
     if not values[0]:
         raise FormatError(f"{source} has no rows", expected="one row per sample")
-    texts = tuple([_text(value) for value in column] for column in values)
+    texts = tuple([cell_text(value) for value in column] for column in values)
     kinds = [str(getattr(column, "dtype", getattr(column, "type", ""))) for column in series]
     roles = {
         str(name): role
@@ -192,7 +194,7 @@ def _from_frame(frame: Any, source: str) -> Columns:
     return Columns(source, tuple(map(str, names)), texts, roles, lambda row: f"row {row}")
 
 
-def _text(value: Any) -> str:
+def cell_text(value: Any) -> str:
     try:
         missing = value is None or bool(value != value)  # NaN and NaT are not equal to themselves.
     except TypeError:  # pandas' NA has no truth value.

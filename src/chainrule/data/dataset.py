@@ -369,6 +369,15 @@ class ArrayDataset(Dataset):
         """A dataset of the same raw arrays with another `transform`."""
         return self._like(*self.arrays, transform=transform)
 
+    @property
+    def targets(self) -> Array:
+        """The last array, as it is before the transforms."""
+        return self.arrays[-1]
+
+    def with_targets(self, targets: Array) -> ArrayDataset:
+        """A dataset of the same inputs with other targets."""
+        return self._like(*self.arrays[:-1], targets, target_transform=None)
+
     def _like(self, *arrays: Array, **changes: Any) -> ArrayDataset:
         facts: dict[str, Any] = {
             "classes": self.classes,

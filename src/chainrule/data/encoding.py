@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,7 +57,12 @@ class EncodeTable(Transform):
     @classmethod
     def fit(cls, x: Array, columns: Sequence[Column]) -> EncodeTable:
         """The statistics of the training part; `x` (N, features) as :meth:`Schema.inputs` gives."""
-        return cls([_fit(x[:, place], column) for place, column in enumerate(columns)])
+        return cls.of_columns(x.T, columns)
+
+    @classmethod
+    def of_columns(cls, values: Iterable[Array], columns: Sequence[Column]) -> EncodeTable:
+        """The same from the values (N,) of one column after the other."""
+        return cls([_fit(own, column) for own, column in zip(values, columns, strict=True)])
 
     def __call__(self, x: Array, generator: Generator | None = None) -> Array:
         if x.ndim != 2 or x.shape[1] != len(self.features):

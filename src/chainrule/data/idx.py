@@ -23,6 +23,7 @@ from chainrule.data.files import (
     too_large,
     unpacking_limit,
 )
+from chainrule.data.memory import fits
 from chainrule.data.numpy_files import mapped
 from chainrule.data.transforms import Array
 from chainrule.errors import ArgumentError, FormatError
@@ -127,8 +128,11 @@ def _check_magic(head: bytes, path: PathLike) -> tuple[np.dtype[np.generic], int
 
 
 def read_idx_pair(images: PathLike, labels: PathLike) -> tuple[Array, Array]:
-    """Images (N, H, W) as (N, 1, H, W), and as many labels (N,) as int64."""
-    x, y = read_idx(images), read_idx(labels)
+    """Images (N, H, W) as (N, 1, H, W), and as many labels (N,) as int64. Images that are not
+    packed, and take more than half of the memory, stay in their file."""
+    packed = os.fspath(images).endswith(".gz")
+    is_large = not packed and not fits(2 * os.path.getsize(images))
+    x, y = read_idx(images, mmap=is_large), read_idx(labels)
     if x.ndim != 3 or y.ndim != 1 or y.dtype.kind not in "iu":
         raise FormatError(
             f"{os.fspath(images)} and {os.fspath(labels)} are not images with labels",

@@ -14,15 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.data.dataset import (
-    CLASSIFICATION,
-    ArrayDataset,
-    Dataset,
-    ImageFormat,
-)
+from chainrule.data.dataset import CLASSIFICATION, ImageFormat
 from chainrule.data.files import PathLike, looks_like_html, open_regular
-from chainrule.data.numbers import as_indices
-from chainrule.data.transforms import Array, Generator, Rescale, Transform
+from chainrule.data.stored import StoredDataset
+from chainrule.data.transforms import Array, Rescale, Transform
 from chainrule.errors import (
     ArgumentError,
     FormatError,
@@ -183,7 +178,7 @@ def _survey(paths: Sequence[str]) -> tuple[set[tuple[int, int]], bool]:
     return sizes, grey
 
 
-class ImageFolder(Dataset):
+class ImageFolder(StoredDataset):
     """Images in one subfolder per class: `root/cat/1.png`, `root/dog/7.jpg`, ...
 
     Sample i is (image, label): float32 (C, H, W) in [0, 1] and an integer. Classes are the sorted
@@ -203,8 +198,6 @@ class ImageFolder(Dataset):
     beside the class folders.
     """
 
-    waits = True
-
     def __init__(
         self,
         root: PathLike,
@@ -215,15 +208,14 @@ class ImageFolder(Dataset):
     ) -> None:
         self.root = os.fspath(root)
         found = class_folders(root)
-        self.classes = tuple(found) if classes is None else tuple(classes)
-        if unknown := sorted(set(found) - set(self.classes)):
+        names = tuple(found) if classes is None else tuple(classes)
+        if unknown := sorted(set(found) - set(names)):
             raise FormatError(
                 f"{self.root}: folder {unknown[0]!r} is no class of training",
-                expected=f"{', '.join(self.classes)}",
+                expected=f"{', '.join(names)}",
             )
         self.paths = [path for paths in found.values() for path in paths]
-        places = [self.classes.index(name) for name, paths in found.items() for _ in paths]
-        self.labels = np.array(places, np.int64)
+        places = [names.index(name) for name, paths in found.items() for _ in paths]
         if size is None or mode is None:
             sizes, grey = _survey(self.paths)
             mode = mode or ("L" if grey else "RGB")
@@ -231,41 +223,25 @@ class ImageFolder(Dataset):
                 size = _DEFAULT
             size = size or sizes.pop()
         self._size, self._mode = size, mode
-        self.image = ImageFormat(1 if mode == "L" else 3, *size)
-        self.task = CLASSIFICATION
-        self.transform = Rescale(255) if transform is None else transform
-        self.random = self.transform.random
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: Any) -> tuple[Any, ...]:
-        return tuple(field[0] for field in self.gather([self.place(index)]))
-
-    def gather(
-        self, indices: Sequence[int] | Array, generator: Generator | None = None
-    ) -> tuple[Array, ...]:
-        raw, labels = self._read(indices)
-        transform = self.transform
-        return (raw if transform is None else transform(raw, generator)), labels
-
-    def _read(self, indices: Sequence[int] | Array) -> tuple[Array, Array]:
-        channels = 1 if self._mode == "L" else 3
-        raw = np.empty((len(indices), channels, *self._size), np.uint8)
-        for place, index in enumerate(indices):
-            try:
-                raw[place] = read_image(self.paths[int(index)], self._mode, self._size)
-            except Exception as error:
-                error.add_note(f"while reading sample {int(index)} of ImageFolder")
-                raise
-        return raw, self.labels[as_indices(indices)]
-
-    def to_memory(self) -> ArrayDataset:
-        """The same dataset with all images in memory as uint8."""
-        raw, labels = self._read(range(len(self)))
-        return ArrayDataset(
-            raw, labels, classes=self.classes, transform=self.transform, image=self.image
+        super().__init__(
+            np.array(places, np.int64),
+            classes=names,
+            task=CLASSIFICATION,
+            image=ImageFormat(1 if mode == "L" else 3, *size),
+            transform=Rescale(255) if transform is None else transform,
         )
+
+    def read(self, places: Array) -> Array:
+        """The images at these places, uint8 (N, C, H, W)."""
+        channels = 1 if self._mode == "L" else 3
+        raw = np.empty((len(places), channels, *self._size), np.uint8)
+        for place, index in enumerate(places.tolist()):
+            try:
+                raw[place] = read_image(self.paths[index], self._mode, self._size)
+            except Exception as error:
+                error.add_note(f"while reading sample {index} of ImageFolder")
+                raise
+        return raw
 
 
 def class_folders(root: PathLike) -> dict[str, list[str]]:

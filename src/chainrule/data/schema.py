@@ -251,8 +251,11 @@ def _levels(texts: Sequence[str], rows: Array, absent: frozenset[str]) -> tuple[
     return frequent("" if is_absent(texts[row], absent) else texts[row] for row in rows)
 
 
-def frequent(levels: Iterable[str]) -> tuple[str, ...]:
-    """The categories that occur at least twice, and of them the 100 most frequent."""
+def frequent(levels: Iterable[str] | Mapping[str, int]) -> tuple[str, ...]:
+    """The categories that occur at least twice, and of them the 100 most frequent.
+
+    levels: the category of each row, or the number of rows of each category.
+    """
     often = [level for level, count in Counter(levels).most_common(_MOST_LEVELS) if count > 1]
     return tuple(sorted(often))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from chainrule.data.files import PathLike
 from chainrule.data.idx import read_idx_folder
 from chainrule.data.labels import LABEL_NAMES, are_classes, encode_labels, label_text
 from chainrule.data.numbers import to_float32
-from chainrule.data.numpy_files import read_npz
+from chainrule.data.numpy_files import read_npy, read_npz
 from chainrule.data.tables import Table, label_numbers, read_table
 from chainrule.data.transforms import Array
 from chainrule.errors import ArgumentError, FormatError, NonFiniteError, listing
@@ -189,19 +189,61 @@ def npz_datasets(
 ) -> tuple[ArrayDataset, ArrayDataset | None]:
     """(train, test) of an `.npz` file with x_train, y_train, x_test, y_test; (all, None) of a file
     with x, y (or X, y; or data, target). uint8 arrays (N, H, W[, C]) are images."""
-    arrays = read_npz(path)
+    return _named_datasets(read_npz(path), os.fspath(path), task, classes)
+
+
+def npy_datasets(
+    path: PathLike,
+    label: str | int | None = None,
+    task: str | None = None,
+    classes: Sequence[str] | None = None,
+) -> tuple[ArrayDataset, ArrayDataset | None]:
+    """(train, test) of a folder of `.npy` files, named as the arrays of :func:`npz_datasets`; or
+    (all, None) of one file (N, columns). The numbers of the inputs stay in the files.
+
+    label: the column of the targets in one file: the first (0) or the last one (-1).
+    """
+    name = os.fspath(path)
+    if os.path.isdir(path):
+        found = npy_files(path)
+        arrays = {stem: read_npy(file, mmap=True) for stem, file in found.items()}
+        return _named_datasets(arrays, name, task, classes)
+    table = read_npy(path, mmap=True)
+    last = table.shape[1] - 1 if table.ndim == 2 else 0
+    column = {"0": 0, "-1": last, str(last): last}.get(str(label))
+    if last < 1 or column is None:
+        raise ArgumentError(
+            f"{name}: which column is the label?",
+            given=f"an array {table.shape}, label {label}",
+            expected="rows (N, columns), whose first or last column is the label",
+            instead="Pass --label=0 or --label=-1, or put x.npy and y.npy into a folder.",
+        )
+    x = table[:, 1:] if column == 0 else table[:, :-1]
+    return _arrays_dataset(x, np.array(table[:, column]), task, classes, name), None
+
+
+def npy_files(folder: PathLike) -> dict[str, str]:
+    """The `.npy` files of a folder by the names of their arrays."""
+    paths = {e.name: e.path for e in os.scandir(folder) if e.name.endswith(".npy")}
+    return {name.removesuffix(".npy"): path for name, path in sorted(paths.items())}
+
+
+def _named_datasets(
+    arrays: Mapping[str, Array], where: str, task: str | None, classes: Sequence[str] | None
+) -> tuple[ArrayDataset, ArrayDataset | None]:
+    """The datasets of arrays with the names of :data:`_NPZ_NAMES`."""
     for train, test in _NPZ_NAMES:
         if not all(name in arrays for name in train):
             continue
-        where = f"{os.fspath(path)}: {train[1]}"
-        first = _arrays_dataset(arrays[train[0]], arrays[train[1]], task, classes, where)
+        x, y = (arrays[name] for name in train)
+        first = _arrays_dataset(x, y, task, classes, f"{where}: {train[1]}")
         if test is None or not all(name in arrays for name in test):
             return first, None
-        where = f"{os.fspath(path)}: {test[1]}"
-        known = first.classes
-        return first, _arrays_dataset(arrays[test[0]], arrays[test[1]], first.task, known, where)
+        x, y = (arrays[name] for name in test)
+        second = _arrays_dataset(x, y, first.task, first.classes, f"{where}: {test[1]}")
+        return first, second
     raise FormatError(
-        f"{os.fspath(path)} lacks the arrays of a dataset",
+        f"{where} lacks the arrays of a dataset",
         given=listing(sorted(arrays)),
         expected="x_train, y_train, x_test, y_test; or x, y",
     )
@@ -229,7 +271,7 @@ def _as_images(x: Array) -> Array | None:
     if x.ndim == 3:
         return x[:, None]
     if x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
-        return np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+        return x.transpose(0, 3, 1, 2)
     return x if x.shape[1] in (1, 3) else None
 
 

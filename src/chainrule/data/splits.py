@@ -70,6 +70,20 @@ class Subset(Dataset):
         own = self.dataset if isinstance(self.dataset, Dataset) else ConcatDataset([self.dataset])
         return own.gather(places) if generator is None else own.gather(places, generator)
 
+    def take(self, indices: Sequence[int] | Array) -> ArrayDataset:
+        """A dataset in memory of the raw samples at `indices`, for one whose dataset has `take`."""
+        taken: ArrayDataset = self.dataset.take(as_indices(self.indices)[as_indices(indices)])
+        return taken
+
+    def with_transform(self, transform: Any) -> Subset:
+        """The same samples with another transform, for one whose dataset has `with_transform`."""
+        return Subset(self.dataset.with_transform(transform), self.indices)
+
+    @property
+    def targets(self) -> Array:
+        """The targets of these samples, as they are before the transforms."""
+        return np.asarray(self.dataset.targets)[as_indices(self.indices)]
+
     @property
     def at_once(self) -> bool:
         """Whether the dataset reads a batch at once."""
@@ -155,17 +169,12 @@ def train_test_split(*arrays: Any, test_size: float = 0.2, seed: int = 0) -> tup
     """
     if not 0 < test_size < 1:
         raise ArgumentError("test_size is a fraction", given=test_size, expected="0 < x < 1")
-    if len(arrays) == 1 and isinstance(arrays[0], ArrayDataset):
-        dataset = arrays[0]
-        y = dataset.arrays[-1]
-        stratify = dataset.task == CLASSIFICATION and len(dataset.arrays) > 1 and y[0].size == 1
-        parts = _split(y.reshape(len(y)) if stratify else None, len(y), test_size, seed)
-        if dataset.chunks is not None:  # it lies in a file, and may be larger than memory
-            return tuple(Subset(dataset, part) for part in parts)
-        return tuple(dataset.take(part) for part in parts)
     if len(arrays) == 1 and isinstance(arrays[0], Dataset):
-        parts = _split(None, len(arrays[0]), test_size, seed)
-        return Subset(arrays[0], parts[0]), Subset(arrays[0], parts[1])
+        dataset: Any = arrays[0]
+        parts = _split(_classes_of(dataset), len(dataset), test_size, seed)
+        if isinstance(dataset, ArrayDataset) and dataset.chunks is None:
+            return tuple(dataset.take(part) for part in parts)
+        return tuple(Subset(dataset, part) for part in parts)  # it may be larger than memory
     lengths = [_length(array) for array in arrays]
     if len(set(lengths)) != 1:
         raise ShapeError("the arrays differ in length", given=lengths, expected="one length")
@@ -187,6 +196,12 @@ def _split(labels: Array | None, n: int, test_size: float, seed: int) -> tuple[A
     if not test.size:
         raise ArgumentError("too few samples to split", given=n, expected=">= 2")
     return np.setdiff1d(np.arange(n), test, assume_unique=True), test
+
+
+def _classes_of(dataset: Any) -> Array | None:
+    """The class labels of a dataset (N,); None for other targets, and for unknown ones."""
+    y = getattr(dataset, "targets", None) if dataset.task == CLASSIFICATION else None
+    return None if y is None or np.size(y) != len(y) else np.reshape(y, len(y))
 
 
 def _length(array: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,9 +11,10 @@ import numpy as np
 from chainrule.data.columns import Columns, read_columns
 from chainrule.data.dataset import ArrayDataset
 from chainrule.data.encoding import EncodeTable
+from chainrule.data.large_table import is_large, large_table, large_table_like
 from chainrule.data.roles import Reading, decide
 from chainrule.data.schema import Schema
-from chainrule.data.splits import train_test_split
+from chainrule.data.splits import Subset, train_test_split
 from chainrule.data.transforms import Transform
 from chainrule.errors import ArgumentError
 
@@ -20,13 +22,14 @@ from chainrule.errors import ArgumentError
 class Parts(NamedTuple):
     """The training and the test part of a table."""
 
-    train: ArrayDataset
-    test: ArrayDataset
+    train: ArrayDataset | Subset
+    test: ArrayDataset | Subset
 
     @property
     def schema(self) -> Schema:
         """The role of each column, with the reason."""
-        return self.train.schema
+        schema: Schema = self.train.schema
+        return schema
 
 
 def table(
@@ -54,6 +57,9 @@ def table(
     median, with an indicator column. Dates become the year and cyclic features. Categories become
     one-hot codes. All statistics and categories come from the training part. Identifiers, free
     text, constants, and rows without a label are left out.
+
+    A Parquet or Feather file that would take more than half of the memory stays in its file. Then
+    100,000 of its rows decide the roles, and both parts are subsets that read it group by group.
 
     Parameters
     ----------
@@ -83,9 +89,11 @@ def table(
 
     Raises FormatError with all problems of the file and their rows, and ArgumentError for options.
     """
+    reading = Reading(label, task, columns or {}, drop, decimal, missing)
+    if is_large(source):
+        return Parts(*large_table(os.fspath(source), reading, test_size, seed))
     named = [label] if isinstance(label, str) else []
     found = read_columns(source, delimiter=delimiter, header=header, wanted=named)
-    reading = Reading(label, task, columns or {}, drop, decimal, missing)
     schema = decide(found, reading)
     rows = schema.labelled_rows(found)
     targets = schema.targets(found, rows)
@@ -123,13 +131,15 @@ def table_like(
     label: str | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
-) -> ArrayDataset:
+) -> ArrayDataset | Subset:
     """All labelled rows of another table, read with a schema, without a transform.
 
     label: the name of the label column, if it differs from training.
     """
     if label is not None:
         schema = schema.renamed(label)
+    if is_large(source):
+        return large_table_like(os.fspath(source), schema)
     wanted = [column.name for column in schema.features]
     found = read_columns(source, delimiter=delimiter, header=header, wanted=wanted)
     return _dataset(found, schema, schema.labelled_rows(found), None)

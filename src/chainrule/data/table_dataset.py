@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.data.arrow_files import describe, read_group
+from chainrule.data.arrow_files import RowGroups
 from chainrule.data.dataset import CLASSIFICATION, REGRESSION, Dataset
 from chainrule.data.files import PathLike
 from chainrule.data.labels import encode_labels
@@ -60,27 +60,16 @@ class TableDataset(Dataset):
         transform: Transform | None = None,
     ) -> None:
         several = [paths] if isinstance(paths, (str, os.PathLike)) else paths
-        self.paths = [os.fspath(path) for path in several]
         self.label, self.transform = label, transform
         self.random = transform is not None and transform.random
-        found = [describe(path) for path in self.paths]
-        if not found or not sum(map(sum, (sizes for _, sizes in found))):
-            raise ArgumentError("a dataset of length 0", given=listing(self.paths))
-        groups = [
-            (size, file, place)
-            for file, (_, sizes) in enumerate(found)
-            for place, size in enumerate(sizes)
-            if size
-        ]
-        self._groups = [(file, place) for _, file, place in groups]
-        self._bounds = self.chunks = np.cumsum([0, *(size for size, *_ in groups)])
-        names = found[0][0].names
+        self._groups = groups = RowGroups(several)
+        self.chunks = groups.bounds
+        names = groups.schemas[0].names
         self.columns = [n for n in names if n != label] if columns is None else [*columns]
-        for path, (schema, _) in zip(self.paths, found, strict=True):
+        for path, schema in zip(groups.paths, groups.schemas, strict=True):
             self._check(path, schema)
         self.feature_names = tuple(self.columns)
-        self._read: tuple[int, tuple[Array, ...]] | None = None
-        kind = None if label is None else str(found[0][0].field(label).type)
+        kind = None if label is None else str(groups.schemas[0].field(label).type)
         self._describe_label(kind, task, classes)
 
     def _check(self, path: str, schema: Any) -> None:
@@ -114,7 +103,7 @@ class TableDataset(Dataset):
             self.classes = tuple(classes)
 
     def __len__(self) -> int:
-        return int(self._bounds[-1])
+        return int(self._groups.bounds[-1])
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         return tuple(field[0] for field in self.gather([self.place(index)]))
@@ -123,56 +112,40 @@ class TableDataset(Dataset):
         self, indices: Sequence[int] | Array, generator: Generator | None = None
     ) -> tuple[Array, ...]:
         """The rows at `indices`. Each group that has some of them is read once."""
-        places, bounds = as_indices(indices), self._bounds
-        groups = np.searchsorted(bounds, places, side="right") - 1
-        fields: list[Array] = []
-        for group in np.unique(groups):
-            rows = np.flatnonzero(groups == group)
-            own = self._group(int(group))
-            fields = fields or [np.empty((len(places), *a.shape[1:]), a.dtype) for a in own]
-            for field, array in zip(fields, own, strict=True):
-                field[rows] = array[places[rows] - bounds[group]]
+        fields = self._groups.gather(as_indices(indices), self._fields)
         if self.transform is not None and fields:
             fields[0] = self.transform(fields[0], generator)
         return tuple(fields)
 
-    def _group(self, group: int) -> tuple[Array, ...]:
-        """The fields of a group. The last one is kept, for batches that follow each other."""
-        kept = self._read
-        if kept is None or kept[0] != group:
-            x = np.stack(self._columns(group, self.columns), axis=1)
-            fields: tuple[Array, ...] = (x,)
-            if self.task == CLASSIFICATION:
-                where = f"{self.paths[self._groups[group][0]]}: the labels in column {self.label}"
-                fields = x, encode_labels(self._label(group), self.classes, where)[0]
-            elif self.label is not None:
-                fields = x, np.stack(self._columns(group, [self.label]), axis=1)
-            kept = self._read = group, fields
-        return kept[1]
+    def _fields(self, group: int) -> tuple[Array, ...]:
+        x = np.stack(self._columns(group, self.columns), axis=1)
+        if self.task == CLASSIFICATION:
+            where = f"{self._groups.where(group)}: the labels in column {self.label}"
+            return x, encode_labels(self._label(group), self.classes, where)[0]
+        if self.label is not None:
+            return x, np.stack(self._columns(group, [self.label]), axis=1)
+        return (x,)
 
     def _columns(self, group: int, names: Sequence[str]) -> list[Array]:
         """Columns of a group as float32."""
-        file, place = self._groups[group]
-        table = read_group(self.paths[file], place, names)
-        self._refuse_missing(table, names, file, place)
+        table, where = self._complete(group, names), self._groups.where(group)
         return [
-            to_float32(np.asarray(table.column(name)), f"{self.paths[file]}: column {name}")
-            for name in names
+            to_float32(np.asarray(table.column(name)), f"{where}: column {name}") for name in names
         ]
 
     def _label(self, group: int) -> Array:
-        file, place = self._groups[group]
-        names = [self.label or ""]
-        table = read_group(self.paths[file], place, names)
-        self._refuse_missing(table, names, file, place)
-        values = np.array(table.column(names[0]).to_pylist())
+        name = self.label or ""
+        values = np.array(self._complete(group, [name]).column(name).to_pylist())
         return values.astype(str) if values.dtype.kind in "Ob" else values
 
-    def _refuse_missing(self, table: Any, names: Sequence[str], file: int, place: int) -> None:
+    def _complete(self, group: int, names: Sequence[str]) -> Any:
+        """These columns of a group; FormatError if one lacks values."""
+        table = self._groups.read(group, names)
         for name in names:
             if table.column(name).null_count:
                 raise FormatError(
-                    f"{self.paths[file]}, group {place}: column {name} lacks values",
+                    f"{self._groups.where(group)}: column {name} lacks values",
                     given=f"{table.column(name).null_count} of {table.num_rows} rows",
                     instead="Fill them, or leave the column out by columns=[...].",
                 )
+        return table

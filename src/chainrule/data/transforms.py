@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -258,17 +258,28 @@ class Standardize(Transform):
     @classmethod
     def fit(cls, x: Array, dtype: str | None = None) -> Standardize:
         """Standardize with the mean and the population standard deviation of each feature."""
-        values = check_numbers(x, "the training part")
-        if values.ndim < 1 or len(values) == 0:
-            raise ArgumentError("statistics of no samples", given=values.shape)
-        # Scaling by a power of two is exact, and keeps all squares in the range of float64.
-        largest = np.abs(values).max(axis=0, initial=0.0)
-        scale = np.exp2(np.frexp(largest)[1] - 1.0)
-        scaled = values / scale
-        mean, std = scaled.mean(axis=0), scaled.std(axis=0)
+        return cls.of_blocks([x], dtype)
+
+    @classmethod
+    def of_blocks(cls, blocks: Iterable[Array], dtype: str | None = None) -> Standardize:
+        """The same from the samples of one block after the other.
+
+        Source: T. F. Chan, G. H. Golub and R. J. LeVeque (1983), Algorithms for computing the
+        sample variance, The American Statistician 37.
+        """
+        count, mean, std, largest = 0, np.zeros(()), np.zeros(()), np.zeros(())
+        for block in blocks:
+            values = check_numbers(block, "the training part")
+            if values.ndim < 1 or len(values) == 0:
+                raise ArgumentError("statistics of no samples", given=values.shape)
+            own_mean, own_std, own_largest = _moments(values)
+            count += len(values)
+            share, apart = len(values) / count, own_mean - mean
+            within = np.hypot(np.sqrt(1 - share) * std, np.sqrt(share) * own_std)
+            std = np.hypot(within, np.sqrt(share * (1 - share)) * apart)
+            mean, largest = mean + share * apart, np.maximum(largest, own_largest)
         # The computed deviation of a constant column is only the rounding error of its mean.
-        std = np.where(std * scale > 1e-12 * largest, std * scale, 1.0)
-        return cls(mean * scale, std, dtype)
+        return cls(mean, np.where(std > 1e-12 * largest, std, 1.0), dtype)
 
     def __call__(self, x: Array, generator: Generator | None = None) -> Array:
         if x.shape[1:] != self.mean.shape:
@@ -281,6 +292,15 @@ class Standardize(Transform):
 
     def parameters(self) -> dict[str, Any]:
         return {"mean": self.mean.tolist(), "std": self.std.tolist(), "dtype": self.dtype}
+
+
+def _moments(values: Array) -> tuple[Array, Array, Array]:
+    """The mean, the population standard deviation, and the largest size of each feature."""
+    # Scaling by a power of two is exact, and keeps all squares in the range of float64.
+    largest = np.abs(values).max(axis=0, initial=0.0)
+    scale = np.exp2(np.frexp(largest)[1] - 1.0)
+    scaled = values / scale
+    return scaled.mean(axis=0) * scale, scaled.std(axis=0) * scale, largest
 
 
 @register

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.data.catalog import open_dataset
-from chainrule.data.dataset import REGRESSION, ArrayDataset
+from chainrule.data.catalog import Samples, open_dataset
+from chainrule.data.dataset import REGRESSION
 from chainrule.data.encoding import EncodeTable
 from chainrule.data.framing import Framing
 from chainrule.errors import ArgumentError
@@ -103,7 +103,7 @@ def _configure_text(
     )
 
 
-def open_data(data: DataConfig) -> tuple[ArrayDataset, ArrayDataset]:
+def open_data(data: DataConfig) -> tuple[Samples, Samples]:
     """(train, test) of a config."""
     return open_dataset(
         data.source,
@@ -122,21 +122,22 @@ def open_data(data: DataConfig) -> tuple[ArrayDataset, ArrayDataset]:
     )
 
 
-def _framing(train: ArrayDataset) -> Framing | None:
+def _framing(train: Samples) -> Framing | None:
     """How grey training images show one figure each; None for other data."""
     if train.image is None or train.image.channels != 1:
         return None
-    images = train.arrays[0][:_ENOUGH].reshape(-1, train.image.height, train.image.width)
+    first = train.take(np.arange(min(_ENOUGH, len(train)))).arrays[0]
+    images = first.reshape(-1, train.image.height, train.image.width)
     return Framing.fit(images / train.image.maximum)
 
 
-def _task(train: ArrayDataset) -> tuple[str, int, TargetConfig | None]:
+def _task(train: Samples) -> tuple[str, int, TargetConfig | None]:
     """(loss, number of outputs, scaling of the targets) for a dataset."""
     if train.task == REGRESSION:
-        y = train.arrays[-1].reshape(len(train), -1).astype(np.float64)
+        y = train.targets.reshape(len(train), -1).astype(np.float64)
         std = np.where(y.std(axis=0) > 0, y.std(axis=0), 1.0)
         return "MSELoss", y.shape[1], TargetConfig(y.mean(axis=0).tolist(), std.tolist())
-    classes = len(train.classes or np.unique(train.arrays[-1]))
+    classes = len(train.classes or np.unique(train.targets))
     return ("BCEWithLogitsLoss", 1, None) if classes == 2 else ("CrossEntropyLoss", classes, None)
 
 
@@ -157,7 +158,7 @@ def _model(
     return ModelConfig("file", path=path, function=function, sha256=digest)
 
 
-def _tabular(train: ArrayDataset, outputs: int) -> ModelConfig:
+def _tabular(train: Samples, outputs: int) -> ModelConfig:
     if not isinstance(train.transform, EncodeTable):
         raise ArgumentError("the model `table` takes tables", given=f"inputs {train.input_shape}")
     blocks = train.transform.blocks

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from chainrule import nn
+from chainrule.data.catalog import Samples
 from chainrule.data.dataset import ArrayDataset
 from chainrule.data.files import PathLike
 from chainrule.data.schema import Schema
+from chainrule.data.splits import Subset
 from chainrule.data.transforms import Transform, transform_from_config
 from chainrule.errors import CheckpointError, FormatError, listing
 from chainrule.nn.losses import Loss
@@ -29,6 +31,8 @@ from chainrule.train.runs.texts import build_text, open_text
 LOSSES: dict[str, type[Loss]] = {
     loss.__name__: loss for loss in (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss, nn.MSELoss)
 }
+
+_JUDGED = 10_000
 
 
 class RunFolder:
@@ -48,7 +52,7 @@ class RunFolder:
     # -- data ----------------------------------------------------------------------------------
 
     @cached_property
-    def data(self) -> tuple[ArrayDataset, ArrayDataset]:
+    def data(self) -> tuple[Samples, Samples]:
         """(train, test), read and split as the config says."""
         if self.config.inputs.tokenizer is not None:
             return open_text(self.config.data, self.config.inputs)
@@ -61,24 +65,26 @@ class RunFolder:
         valid = round(train * self.config.data.valid_fraction)
         return train - valid, valid, test
 
-    def prepared(self, data: ArrayDataset) -> ArrayDataset:
+    @property
+    def judged(self) -> ArrayDataset:
+        """The test part in memory; of one that lies in files, at most 10,000 samples, evenly
+        spread."""
+        test = self.data[1]
+        if isinstance(test, ArrayDataset) and not test.waits:
+            return test
+        return test.take(np.unique(np.linspace(0, len(test) - 1, _JUDGED).astype(int)))
+
+    def prepared(self, data: Samples) -> Samples:
         """The same samples with targets in the form that the loss expects."""
-        x, y = data.arrays[0], data.arrays[-1]
+        if isinstance(data, Subset):
+            return Subset(self.prepared(data.dataset), data.indices)
+        y = data.targets
         if isinstance(self.predicts, YesOrNo):
             y = y.reshape(len(y), 1).astype(np.float32)
         elif self.config.target is not None:
             target = self.config.target
             y = ((y.reshape(len(y), -1) - target.mean) / target.std).astype(np.float32)
-        return ArrayDataset(
-            x,
-            y,
-            classes=data.classes,
-            transform=data.transform,
-            task=data.task,
-            feature_names=data.feature_names,
-            image=data.image,
-            schema=data.schema,
-        )
+        return data.with_targets(y)
 
     @cached_property
     def schema(self) -> Schema | None:

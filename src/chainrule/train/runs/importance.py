@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chainrule.data.dataset import ArrayDataset
+from chainrule.data.catalog import Samples
 from chainrule.data.seeds import stream
 from chainrule.nn.module import Module
 from chainrule.nn.predictions import Prediction
@@ -29,19 +29,19 @@ class Importance(NamedTuple):
 
 
 def permutation_importance(
-    model: Module, predicts: Prediction, data: ArrayDataset, repeats: int = 10, seed: int = 0
+    model: Module, predicts: Prediction, data: Samples, repeats: int = 10, seed: int = 0
 ) -> list[Importance]:
     """The importance of each column of `data` for a model, the largest first.
 
     The score is accuracy for classes and R² for numbers. Columns that say the same share their
     importance: each can take the place of the other. Of more than 2,000 rows the first are used.
     """
-    data = data.take(np.arange(min(len(data), _MOST_ROWS)))
-    x, y = data.arrays[0], data.arrays[-1]
-    names = data.feature_names or tuple(f"column{i}" for i in range(x.shape[1]))
+    rows = data.take(np.arange(min(len(data), _MOST_ROWS)))
+    x, y = rows.arrays[0], rows.arrays[-1]
+    names = rows.feature_names or tuple(f"column{i}" for i in range(x.shape[1]))
 
     def score(raw: Array) -> float:
-        encoded = raw if data.transform is None else data.transform(raw)
+        encoded = raw if rows.transform is None else rows.transform(raw)
         return _score(outputs_of(model, encoded.astype(np.float32)), y, predicts)
 
     whole, draw, found = score(x), stream(seed, 0), []

@@ -44,9 +44,9 @@ def write_report(run: RunFolder) -> str:
 
     Without matplotlib, the page has only tables and names the missing library.
     """
-    data = run.data[1]
+    data = run.judged
     drawn = drawn_if_possible(lambda: _drawn(run, data))
-    parts = [_header(run, data), *drawn, _layers(run), _settings(run), _config(run), _footer(run)]
+    parts = [_header(run), *drawn, _layers(run), _settings(run), _config(run), _footer(run)]
     path = run.path("report.html")
     write_atomic(path, [whole_page(run.config.name, parts)])
     return path
@@ -84,7 +84,7 @@ def _kind(module: nn.Module) -> str:
     return f"{name}({options})" if options else name
 
 
-def _header(run: RunFolder, data: ArrayDataset) -> str:
+def _header(run: RunFolder) -> str:
     config, results = run.config, run.results
     test = results.get("test", {})
     test = test if isinstance(test, dict) else {}
@@ -98,9 +98,9 @@ def _header(run: RunFolder, data: ArrayDataset) -> str:
     if isinstance(results.get("seconds"), (int, float)):
         facts.append(("trained in", f"{results['seconds']:.1f}<small> s</small>"))
     source = os.path.basename(os.path.normpath(config.data.source))
-    learn, validate, _ = run.sizes
+    learn, validate, test_size = run.sizes
     about = (
-        f"{source}: {learn:,} samples to learn from, {validate:,} to validate on, {len(data):,} to "
+        f"{source}: {learn:,} samples to learn from, {validate:,} to validate on, {test_size:,} to "
         f"test on ({config.model.kind})"
     )
     return header("Chainrule run", config.name, about, facts)

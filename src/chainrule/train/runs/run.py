@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from chainrule import optim
-from chainrule.data.catalog import open_like
+from chainrule.data.catalog import Samples, open_like
 from chainrule.data.dataset import CLASSIFICATION, ArrayDataset, Dataset
 from chainrule.data.files import PathLike
 from chainrule.data.framing import Framed
 from chainrule.data.inputs import read_inputs, read_picture
 from chainrule.data.labels import encode_labels, label_text
 from chainrule.data.loader import DataLoader
-from chainrule.data.splits import random_split
+from chainrule.data.splits import Subset, random_split
 from chainrule.errors import ArgumentError, CheckpointError, listing
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor
@@ -110,8 +110,10 @@ class Run(RunFolder):
             raise ArgumentError("valid_fraction leaves nothing to train on", given=fraction)
         if validate == 0:
             return train, None, test
-        kept, valid = random_split(train, [learn, validate], seed=self.config.data.seed)
-        return kept, valid, test
+        parts = random_split(train, [learn, validate], seed=self.config.data.seed)
+        if train.chunks is not None:  # neighbours in a file are read together
+            parts = [Subset(train, np.sort(part.indices)) for part in parts]
+        return parts[0], parts[1], test
 
     def trainer(
         self,
@@ -223,12 +225,13 @@ class Run(RunFolder):
         """
         if isinstance(data, tuple) and y is None and len(data) == 2:
             data, y = data
+        found: Any
         if y is not None:
             found = self._labelled(self.inputs(data), np.asarray(_plain(y)))
         elif data is None:
             found = self.data[1]
         else:
-            found = data if isinstance(data, ArrayDataset) else self.open_like(data, **reading)
+            found = data if isinstance(data, Dataset) else self.open_like(data, **reading)
         optimizer = optim.SGD(self.model.parameters(), lr=0.0)
         trainer = Trainer(self.model, self.loss, optimizer, progress=False)
         return trainer.evaluate(self.prepared(found))
@@ -328,7 +331,7 @@ class Run(RunFolder):
         label: str | None = None,
         delimiter: str | None = None,
         header: bool | None = None,
-    ) -> ArrayDataset:
+    ) -> Samples:
         """Data to evaluate on, read and preprocessed like the training data.
 
         label, delimiter, header: options of a table, if they differ from training.

@@ -176,8 +176,8 @@ def fold_of(data: Any, fold: int, folds: int) -> tuple[Array, Array]:
     if not 2 <= folds <= n:
         raise ArgumentError("folds is out of range", given=folds, expected=f"2 to {n}")
     order = stream(0, SPLIT).permutation(n)
-    if isinstance(data, ArrayDataset) and data.task == CLASSIFICATION:
-        labels = data.arrays[-1].reshape(n, -1)[:, 0]
+    if getattr(data, "task", None) == CLASSIFICATION and hasattr(data, "targets"):
+        labels = np.reshape(data.targets, (n, -1))[:, 0]
         order = order[np.argsort(labels[order], kind="stable")]
     part = np.empty(n, np.int64)
     part[order] = np.arange(n) % folds
