@@ -189,9 +189,16 @@ def products(rounds: int, threads: int) -> dict[str, dict[str, float]]:
 
 # -- elementwise ops and reductions ---------------------------------------------------------------
 
-ARITHMETIC = {"exp": 13, "tanh": 24, "sigmoid": 24, "erf": 27, "gelu": 30, "gelu_slope": 33}
-"""Instructions of one vector in the formulas of engine/cpp/math, of which a core runs two at a
-time. Ops that are not here only move their numbers."""
+FORMULAS = {"exp": 13, "tanh": 24, "sigmoid": 24, "erf": 27, "gelu": 30, "gelu_slope": 33}
+IN_PIECES = {"tanh": 17, "erf": 17, "gelu": 21, "gelu_slope": 22}
+"""Instructions of one vector in the formulas of engine/cpp/math, and with AVX-512 in its functions
+in pieces. A core runs two at a time. Ops that are not here only move their numbers."""
+
+
+def arithmetic(op: str) -> int:
+    """Vector instructions of an op with today's instruction set."""
+    known = IN_PIECES if engine.describe()["instruction_set"] == "avx512" else {}
+    return known.get(op, FORMULAS.get(op, 0))
 
 
 def arrays(*shape: int, count: int = 1) -> list[Any]:
@@ -232,16 +239,16 @@ def rows_of_ops(n: int) -> dict[str, Row]:
     x, y = arrays(n // 512, 512, count=2)
     out, wide = np.zeros_like(x), x.reshape(-1)
     rows = {
-        name: Row(program(lookup(name), [x], [out]), n, 2, ARITHMETIC.get(name, 0))
+        name: Row(program(lookup(name), [x], [out]), n, 2, arithmetic(name))
         for name in ("neg", "relu", "square", "exp", "tanh", "sigmoid", "erf", "gelu")
     }
     rows |= {
         name: Row(program(lookup(name), [x, y], [out]), n, 3) for name in ("add", "mul", "maximum")
     }
     slope = (("gelu_slope", 0), ("mul", 1, 2))
-    rows["gelu gradient"] = Row(chain(slope, [x, y]), n, 3, ARITHMETIC["gelu_slope"])
+    rows["gelu gradient"] = Row(chain(slope, [x, y]), n, 3, arithmetic("gelu_slope"))
     rows["gelu gradient and sums"] = Row(
-        chain(slope, [x, y], kept=True), n, 3, ARITHMETIC["gelu_slope"] + 3
+        chain(slope, [x, y], kept=True), n, 3, arithmetic("gelu_slope") + 3
     )
     for name, value, dims in (
         ("sum of rows", x, (1,)),

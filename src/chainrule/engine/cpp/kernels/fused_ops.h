@@ -33,7 +33,7 @@
     X(sigmoid, 1, sigmoid<T>(a))                                                          \
     X(softplus, 1, softplus<T>(a))                                                        \
     X(silu, 1, a * sigmoid<T>(a))                                                         \
-    X(erf, 1, erf(a))                                                                     \
+    X(erf, 1, erf<T>(a))                                                                  \
     X(normal_cdf, 1, normal_cdf<T>(a))                                                    \
     X(gelu, 1, gelu<T>(a))                                                                \
     X(gelu_slope, 1, gelu_slope<T>(a))                                                    \

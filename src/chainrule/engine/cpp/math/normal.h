@@ -84,8 +84,6 @@ inline ErrorFunction error_function(Vec<double> x, Vec<double> bell) {
     return {x == x ? erf : x, x == x ? erfc : x};
 }
 
-CR_INLINE Vec<double> erf64(Vec<double> x) { return error_function(x, gauss(x, 1.0)).erf; }
-
 // A float64 function on a float32 vector, half by half.
 template <Vec<double> (*F)(Vec<double>)> CR_INLINE Vec<float> through_double(Vec<float> x) {
     typedef float Half __attribute__((vector_size(CR_VECTOR_BYTES / 2)));
@@ -96,8 +94,12 @@ template <Vec<double> (*F)(Vec<double>)> CR_INLINE Vec<float> through_double(Vec
     return x;
 }
 
+CR_INLINE Vec<double> erf_formula(Vec<double> x) {
+    return error_function(x, gauss(x, 1.0)).erf;
+}
+
 // erf |x| = 1 − e^(|x|·q(|x|)), where q varies slowly. It is 1 in float32 from |x| = 3.92 on.
-CR_INLINE Vec<float> erf32(Vec<float> x) {
+CR_INLINE Vec<float> erf_formula(Vec<float> x) {
     static constexpr float q[] = {
         -3.714135164045729e-05f, 0.0003568351094145328f, -0.0011899338569492102f,
         -0.00028080891934223473f, 0.019366472959518433f, -0.10282659530639648f,
@@ -105,6 +107,12 @@ CR_INLINE Vec<float> erf32(Vec<float> x) {
     const Vec<float> size = at_most(magnitude<float>(x), 4.0f);
     const Vec<float> p = polynomial<float>(q, size, size * size);
     return with_sign<float>(moderate_expm1<float>(size * p), x);
+}
+
+template <class T> CR_INLINE Vec<T> erf(Vec<T> x) {
+    if constexpr (IN_PIECES<T>)
+        return with_sign<T>(piecewise(ERF, at_most(magnitude<T>(x), ERF.end())), x);
+    else return erf_formula(x);
 }
 
 // What Φ and its derivatives are computed from: Φ(−|x|), and e^(−x²/2), which is the density except
@@ -153,20 +161,34 @@ CR_INLINE Normal<double> normal(Vec<double> x) {
     return {error_function(size * 0.70710678118654752440, bell).erfc * 0.5, bell};
 }
 
-CR_INLINE Vec<double> erf(Vec<double> x) { return erf64(x); }
-CR_INLINE Vec<float> erf(Vec<float> x) { return erf32(x); }
-
 template <class T> CR_INLINE Vec<T> normal_cdf(Vec<T> x) {
     const Vec<T> tail = normal(x).tail;
     return x > T(0) ? T(1) - tail : tail;
 }
-template <class T> CR_INLINE Vec<T> gelu(Vec<T> x) { return x * normal_cdf<T>(x); }
+
+// x·Φ(x), in pieces max(x, 0) − t·Φ(−t) with t = |x|.
+template <class T> CR_INLINE Vec<T> gelu(Vec<T> x) {
+    const auto formula = [&] { return x * normal_cdf<T>(x); };
+    if constexpr (IN_PIECES<T>) {
+        const Vec<T> t = magnitude_at_most(x, GELU.end());
+        const Vec<T> y = at_least(x, T(0)) - piecewise(GELU, t);
+        return above(-GELU.end(), x, y, formula);
+    } else return formula();
+}
 
 // Φ(x) + x·φ(x), the slope of gelu; the sum of those at x and −x is 1.
 template <class T> CR_INLINE Vec<T> gelu_slope(Vec<T> x) {
-    const Normal<T> n = normal(x);
-    const Vec<T> left = fma(magnitude<T>(x) * n.bell, splat(T(-0.39894228040143267794)), n.tail);
-    return x > T(0) ? T(1) - left : left;
+    const auto either_side = [x](Vec<T> left) { return x > T(0) ? T(1) - left : left; };
+    const auto formula = [&] {
+        const Normal<T> n = normal(x);
+        const Vec<T> bell = magnitude<T>(x) * n.bell;
+        return either_side(fma(bell, splat(T(-0.39894228040143267794)), n.tail));
+    };
+    if constexpr (IN_PIECES<T>) {
+        const Vec<T> t = magnitude_at_most(x, GELU_SLOPE.end());
+        const Vec<T> y = either_side(piecewise(GELU_SLOPE, t));
+        return above(-GELU_SLOPE.end(), x, fma(x, splat(T(0)), y), formula);  // ∞·0 is NaN
+    } else return formula();
 }
 
 }  // namespace cr::CR_ISA

@@ -4,7 +4,7 @@
 // evaluates a polynomial, and multiplies by the power of two. There are no branches, since lanes
 // differ; special values are selected at the end. NaN gives NaN.
 #pragma once
-#include "math/vec.h"
+#include "math/pieces.h"
 
 namespace cr::CR_ISA {
 
@@ -197,6 +197,10 @@ template <class T> CR_INLINE Vec<T> log1p(Vec<T> x) {
 
 // tanh |x| = E/(E + 2) with E = e^2|x| − 1, which is also accurate near 0.
 template <class T> CR_INLINE Vec<T> tanh(Vec<T> x) {
+    if constexpr (IN_PIECES<T>) {
+        const Vec<T> t = at_most(magnitude<T>(x), TANH.end());
+        return with_sign<T>(piecewise(TANH, t), x);
+    }
     const Vec<T> size = at_most(magnitude<T>(x), Format<T>::tanh_limit);
     const Vec<T> e = moderate_expm1<T>(size + size);
     return with_sign<T>(quotient<T>(e, e + T(2)), x);
