@@ -18,7 +18,7 @@ import chainrule as cr
 from chainrule import distributed, nn, optim
 from chainrule.errors import ArgumentError, NonFiniteError, RankError
 from chainrule.models import GPT
-from chainrule.train import Callback, Trainer
+from chainrule.train import Callback, Trainer, agreement
 from chainrule.tree import flatten
 from chainrule.world import world
 
@@ -103,7 +103,7 @@ def same_bits():
         ),
     }
     if 6 % world().size == 0:
-        found["six shards"] = fitted(mlp, (X, Y), shards=6, compiled=False)
+        found["six shards"] = six_shards()
     return found
 
 
@@ -118,12 +118,29 @@ class At(Callback):
             self.action(trainer)
 
 
+def nudge(trainer):
+    """Change a weight, as a fault of the memory would."""
+    with cr.no_grad():
+        trainer.model[0].weight += 1
+
+
 def interrupted(folder):
     """A training that a signal to one rank stops in mid-epoch, on all ranks."""
     signalled = At(4, 1, lambda trainer: os.kill(os.getpid(), signal.SIGTERM))
     trainer = trainer_of(with_dropout, out=folder, callbacks=[signalled])
     trainer.fit((X, Y), epochs=4, batch_size=10)
     return [trainer.interrupted, trainer.step, len(os.listdir(folder / "checkpoints"))]
+
+
+def files_of_rank_0(folder):
+    """Each rank has a folder of its own, and only the first one writes."""
+    trainer_of(mlp, out=folder / f"{distributed.rank()}").fit((X, Y), batch_size=10)
+    distributed.barrier()
+    assert os.listdir(folder) == ["0"]
+
+
+def six_shards():
+    return fitted(mlp, (X, Y), shards=6, compiled=False)
 
 
 def unbroken():
@@ -232,6 +249,22 @@ def refusals():
         trainer_of(mlp).fit((X + (rank == 1), Y), batch_size=10)
     with pytest.raises(RankError, match="in the epochs; given: 2; expected: 1"):
         trainer_of(mlp).fit((X, Y), epochs=1 + (rank > 0), batch_size=10)
+    with pytest.raises(RankError, match="in the names and shapes of parameters"):
+        trainer_of(mlp if rank == 1 else with_dropout).fit((X, Y), batch_size=10)
+    with pytest.raises(RankError, match="in the random state"):
+        trainer = trainer_of(mlp)
+        cr.manual_seed(rank)
+        trainer.fit((X, Y), batch_size=10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(agreement, "code_digest", lambda: bytes([rank]))
+        with pytest.raises(RankError, match="in the code of chainrule"):
+            trainer_of(mlp).fit((X, Y), batch_size=10)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chainrule.train.trainer.EVERY", 2)
+        trainer = trainer_of(mlp, callbacks=[At(1, 1, nudge)])
+        with pytest.raises(RankError, match="rank 1 differs from rank 0 in the weights"):
+            trainer.fit((X, Y), epochs=4, batch_size=10)
+        assert trainer.step == 2
     with pytest.raises(ArgumentError, match=f"{size} ranks cannot share {size + 1} shards"):
         trainer_of(mlp, shards=size + 1)
     broken = X[8:].copy()
@@ -256,10 +289,11 @@ def raises():
     distributed.barrier()
 
 
-def killed():
-    if distributed.rank() == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    distributed.barrier()
+def killed(folder):
+    """A training whose rank 1 dies in the middle of an epoch."""
+    dies = At(4, 1, lambda trainer: os.kill(os.getpid(), signal.SIGKILL))
+    trainer = trainer_of(with_dropout, out=folder, checkpoint_every=2, callbacks=[dies])
+    trainer.fit((X, Y), epochs=4, batch_size=10)
 
 
 def stalls():
@@ -268,15 +302,22 @@ def stalls():
     distributed.barrier()
 
 
+def refused(*args, **kwargs):
+    raise AssertionError("a message was pickled")
+
+
 def main():
     task, folder = sys.argv[1], Path(sys.argv[2])
+    if "mpi4py.MPI" in sys.modules:  # only buffers travel
+        sys.modules["mpi4py.MPI"].pickle.__init__(dumps=refused, loads=refused)
     if task != "all":
-        return globals()[task]()
+        return globals()[task](*[folder][: task == "killed"])
     exchanges()
     refusals()
     result = {"bits": same_bits(), "synchronized": synchronized()}
     size = distributed.world_size()
     result["interrupted"] = interrupted(folder / f"own-{size}") if size > 1 else None
+    files_of_rank_0(folder / f"files-{size}")
     result["unbroken"] = unbroken()
     result["resumed"] = resumed(folder / "broken") if (folder / "broken").exists() else None
     result["gradients"] = gradients()

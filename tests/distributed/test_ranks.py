@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -21,6 +22,9 @@ from chainrule.train import Trainer
 
 pytest.importorskip("mpi4py", reason="the extra `mpi` is not installed")
 JOB = Path(__file__).parent / "job.py"
+SPEC = importlib.util.spec_from_file_location("job", JOB)
+tasks = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(tasks)
 
 
 def job(
@@ -72,6 +76,10 @@ def test_a_signal_to_one_rank_stops_all_and_the_run_resumes_on_fewer(results):
     assert results[4]["unbroken"] == results[1]["resumed"] == results[2]["resumed"] == wanted
 
 
+def test_an_odd_number_of_ranks_gives_the_same_bits(results, tmp_path):
+    assert result_of(job(3, "six_shards", tmp_path)) == results[1]["bits"]["six shards"]
+
+
 def test_a_loop_of_ones_own_gives_the_mean_over_the_batch(results):
     wrapped, compiled, replicated = results[1]["gradients"]
     assert wrapped == compiled == replicated
@@ -115,6 +123,8 @@ def test_a_fault_of_one_rank_ends_the_job(task, said, tmp_path):
     assert any(text in done.stdout + done.stderr for text in said.split("|")), done
     if task == "raises":
         assert "ValueError: a fault of rank 1" in done.stderr
+    if task == "killed":  # the last checkpoint is whole, and one rank goes on
+        assert tasks.resumed(tmp_path) == tasks.unbroken()
 
 
 def train(folder: Path, *options: str) -> subprocess.Popen[str]:
