@@ -24,6 +24,9 @@ CASES = [
     ((1, 1, 2, 3), (4, 4), Geometry.of(2, 4, 2)),
     ((0, 3, 4, 4), (2, 2), Geometry.of(2, 2)),
     ((1, 5, 64, 64), (4, 4), Geometry.of(2, 4)),
+    ((2, 3, 40, 37), (40, 37), Geometry.of(2)),
+    ((2, 3, 40, 41), (9, 20), Geometry.of(2, (4, 7), (2, 5))),
+    ((2, 3, 40, 41), (9, 12), Geometry.of(2, (4, 7), 1, (1, 3))),
     ((2, 2, 17, 40), (3, 2), Geometry.of(2, (2, 1), 1, (2, 3))),
     ((2, 2, 17, 40), (2, 3), Geometry.of(2, (2, 2), (1, 1), (5, 7))),
     ((2, 2, 18, 41), (3, 2), Geometry.of(2, (2, 3), 1).rounded_up((18, 41), (3, 2))),
@@ -78,8 +81,11 @@ def test_mean_and_its_gradient(case: Any, dtype: Any) -> None:
     x = np.random.default_rng(2).normal(size=case[0]).astype(dtype)
     for isa in engine.describe()["instruction_sets"]:  # type: ignore[attr-defined]
         engine.use_instruction_set(isa)
-        y = native("avg_pool", x, **mean(case))
-        assert same_bits(y, reference("avg_pool", x, **mean(case)))
+        y, truth = native("avg_pool", x, **mean(case)), reference("avg_pool", x, **mean(case))
+        # Rows of windows that are longer than the result's are added in another order. Each pixel
+        # is one rounding of a sum below 100, and the sum is divided by their number.
+        far = 100 * np.finfo(dtype).eps if case[1][-1] > y.shape[-1] else 0.0
+        assert y.shape == truth.shape and np.abs(y - truth).max(initial=0.0) <= far
         result = native("avg_pool_input", y, shape=x.shape, **mean(case))
         truth = reference("avg_pool_input", y, shape=x.shape, **mean(case))
         assert same_bits(result, truth)

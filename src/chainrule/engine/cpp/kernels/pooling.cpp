@@ -2,9 +2,10 @@
 //
 // Planes are independent, and are divided among threads. Inside the image, WIDTH adjacent windows
 // are processed at once; for stride 2, a vector of every second pixel needs two loads. Windows that
-// extend over the border are processed one by one.
+// extend over the border are processed one by one, and so are those with longer rows than the result
+// has, as one that covers the image.
 #include "kernels/operands.h"
-#include "math/vecmath.h"
+#include "kernels/rows.h"
 
 namespace cr::CR_ISA {
 
@@ -17,6 +18,7 @@ template <class T> struct Job {
     i64 planes, step;
     i64 height, width, out_height, out_width;
     i64 kernel[2], stride[2], padding[2], dilation[2];
+    bool wide;  // whether a row of a window is longer than one of the result
     T scale;
     const T* end;   // of all images
     Mask<T> lanes;  // where neighbouring windows begin: 0, stride, 2·stride, …
@@ -99,10 +101,16 @@ template <class T> struct Maximum {
 template <class T> struct Mean {
     static void one(const Job<T>& job, const T* x, i64 top, i64 left, Part rows, T* y, i64*) {
         const Part columns = inside(job, 1, left, job.width);
+        const bool adjacent = job.wide && job.dilation[1] == 1;
+        Vec<T> sums{};
         T sum = T(0);
-        for (i64 i = rows.from; i < rows.to; ++i)
-            for (i64 j = columns.from; j < columns.to; ++j) sum += x[job.place(top, i, left, j)];
-        *y = sum * job.scale;
+        for (i64 i = rows.from; i < rows.to; ++i) {
+            i64 j = columns.from;
+            for (; adjacent && j + WIDTH<T> <= columns.to; j += WIDTH<T>)
+                sums += load(x + job.place(top, i, left, j));
+            for (; j < columns.to; ++j) sum += x[job.place(top, i, left, j)];
+        }
+        *y = (adjacent ? fold_lanes_sum<T>(sums) + sum : sum) * job.scale;
     }
     static CR_INLINE void many(const Job<T>& job, const T* x, i64 top, i64 left, Part rows, T* y,
                                i64*, i64 n) {
@@ -120,7 +128,8 @@ template <class T, class Pool> void pool_piece(void* context, i64 piece) {
     const Job<T>& job = *static_cast<Job<T>*>(context);
     const i64 end = least((piece + 1) * job.step, job.planes);
     const i64 s = job.stride[1], p = job.padding[1];
-    const i64 first = least(job.out_width, (p + s - 1) / s);  // windows from here on …
+    const i64 border = job.wide ? job.out_width : (p + s - 1) / s;
+    const i64 first = least(job.out_width, border);  // windows from here on …
     const i64 room = job.width - 1 - (job.kernel[1] - 1) * job.dilation[1] + p;
     const i64 last = room < 0 ? first : most(first, least(job.out_width, room / s + 1));
     for (i64 plane = piece * job.step; plane < end; ++plane) {
@@ -143,29 +152,50 @@ template <class T, class Pool> void pool_piece(void* context, i64 piece) {
     }
 }
 
-// y[pixels of the window] += u·scale, tap after tap.
+// y[pixels of the window] += u·scale, window after window.
+template <class T> void spread_windows(const Job<T>& job, const T* u, T* y) {
+    const i64 apart = job.dilation[1];
+    for (i64 row = job.out_height - 1; row >= 0; --row)
+        for (i64 c = job.out_width - 1; c >= 0; --c) {
+            const i64 top = row * job.stride[0] - job.padding[0];
+            const i64 left = c * job.stride[1] - job.padding[1];
+            const Part rows = inside(job, 0, top, job.height);
+            const Part columns = inside(job, 1, left, job.width);
+            const T value = u[row * job.out_width + c] * job.scale;
+            for (i64 i = rows.from; i < rows.to; ++i) {
+                T* to = y + job.place(top, i, left, 0);
+                for (i64 j = columns.from; j < columns.to; ++j) to[j * apart] += value;
+            }
+        }
+}
+
+// The same, tap after tap: a pixel's windows are added from the last to the first, too.
+template <class T> void spread_taps(const Job<T>& job, const T* u, T* y) {
+    const i64 s = job.stride[1];
+    for (i64 i = 0; i < job.kernel[0]; ++i)
+        for (i64 j = 0; j < job.kernel[1]; ++j) {
+            const i64 left = j * job.dilation[1] - job.padding[1];
+            const i64 first = left >= 0 ? 0 : (-left + s - 1) / s;
+            const i64 last =
+                left >= job.width ? 0 : least(job.out_width, (job.width - left - 1) / s + 1);
+            for (i64 row = 0; row < job.out_height; ++row) {
+                const i64 at = row * job.stride[0] - job.padding[0] + i * job.dilation[0];
+                if (at < 0 || at >= job.height) continue;
+                T* to = y + at * job.width + left;
+                const T* from = u + row * job.out_width;
+                for (i64 c = first; c < last; ++c) to[c * s] += from[c] * job.scale;
+            }
+        }
+}
+
 template <class T> void spread_piece(void* context, i64 piece) {
     const Job<T>& job = *static_cast<Job<T>*>(context);
-    const i64 end = least((piece + 1) * job.step, job.planes), s = job.stride[1];
+    const i64 end = least((piece + 1) * job.step, job.planes), size = job.height * job.width;
     for (i64 plane = piece * job.step; plane < end; ++plane) {
-        T* y = job.y + plane * job.height * job.width;
+        T* y = job.y + plane * size;
         const T* u = job.x + plane * job.out_height * job.out_width;
-        for (i64 i = 0; i < job.height * job.width; ++i) y[i] = T(0);
-        for (i64 i = 0; i < job.kernel[0]; ++i)
-            for (i64 j = 0; j < job.kernel[1]; ++j) {
-                const i64 left = j * job.dilation[1] - job.padding[1];
-                const i64 first = left >= 0 ? 0 : (-left + s - 1) / s;
-                const i64 last =
-                    left >= job.width ? 0 : least(job.out_width, (job.width - left - 1) / s + 1);
-                for (i64 row = 0; row < job.out_height; ++row) {
-                    const i64 at =
-                        row * job.stride[0] - job.padding[0] + i * job.dilation[0];
-                    if (at < 0 || at >= job.height) continue;
-                    T* to = y + at * job.width + left;
-                    const T* from = u + row * job.out_width;
-                    for (i64 c = first; c < last; ++c) to[c * s] += from[c] * job.scale;
-                }
-            }
+        for (i64 i = 0; i < size; ++i) y[i] = T(0);
+        (job.wide ? spread_windows<T> : spread_taps<T>)(job, u, y);
     }
 }
 
@@ -185,6 +215,7 @@ Status plan(const Call& call, const View& x, const View& y, Job<T>& job) {
         if (job.kernel[d] < 1 || job.stride[d] < 1 || job.padding[d] < 0 || job.dilation[d] < 1)
             return bad_call("pool: the window makes no sense");
     }
+    job.wide = job.kernel[1] > job.out_width;
     if (job.height * job.width > 0x7fffffff) return bad_call("pool: too large an image");
     job.scale = T(1.0 / double(call.ints[8]));
     const double taps = double(job.kernel[0] * job.kernel[1]);
