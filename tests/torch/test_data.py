@@ -278,6 +278,13 @@ LOOSER = {"None in a batch", "unequal lists", "unequal tensors"}
 """PyTorch raises RuntimeError; here it is a ShapeError (ValueError) or DTypeError (TypeError)."""
 
 
+@pytest.fixture
+def pytorch(pytorch, monkeypatch):
+    """PyTorch, which waits for less than its 5 seconds for a worker that does not end by itself."""
+    monkeypatch.setattr(pytorch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
+    return pytorch
+
+
 def run(library: ModuleType, name: str):
     namespace = {"__name__": "client", "torch": library}
     exec(PREAMBLE.format(root=library.__name__) + PROGRAMS[name], namespace)
