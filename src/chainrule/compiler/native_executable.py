@@ -59,6 +59,7 @@ class NativeExecutable(Executable):
         self._bind_writes(plan.places[answers:])
         self._fixed = not (trace.swaps or isinstance(trace.structure, Shared | tuple | list | dict))
         self._needs_leaves = trace.needs_leaves
+        self._has_checks = bool(trace.swaps or self._stores)
         self._has_effects = bool(self._stores or trace.cleared or trace.separated)
         plain = not (self.backwards or trace.swaps or trace.arguments)
         self._is_plain = plain and (trace.is_one or trace.is_flat)
@@ -70,16 +71,25 @@ class NativeExecutable(Executable):
             for i, v in enumerate(plan.slots[first_result:])
         ]
         memory = tuple([s and (s.arrays, s.make) for s in spares])
+        made = {at for at, spare in enumerate(spares, first_result) if spare is not None}
+        answer = self._only_answer(made)
         fitting, state = self._arguments(args), tuple(self._state)
         free: tuple[Any, ...] = tuple(range(given)), frozenset(), None
         replayed = plan.program.replayed
 
         def record() -> tuple[Any, ...]:
             checked = (*guards.entries, *self._watched())
-            return replayed(Tensor, *fitting, checked, state, self._own, memory)
+            return replayed(Tensor, *fitting, checked, state, self._own, memory, answer)
 
         self._make_record, self._record = record, record()
-        self._plain = replayed(Tensor, [Tensor] * given, free, (), state, self._own, memory)
+        self._plain = replayed(Tensor, [Tensor] * given, free, (), state, self._own, memory, answer)
+
+    def _only_answer(self, made: set[int]) -> int:
+        """The number of the one result that a call returns, which the engine then makes a tensor;
+        −1 if the code here arranges what is returned. `made`: the slots that get new arrays."""
+        is_one = self._is_plain and self.trace.is_one and not self._stores
+        kind, at = self._answers[0] if is_one else ("none", -1)
+        return at - self._first_result if kind == "slot" and at in made else -1
 
     def _arguments(self, args: Any) -> tuple[Any, Any]:
         """The pattern of the arguments, in which Tensor stands for any tensor, and their limits;
@@ -128,11 +138,14 @@ class NativeExecutable(Executable):
                 self._stores.append((slot, place))
 
     def __call__(self, args: Any) -> Any:
-        if self.trace.swaps and self._unfit_swap() is not None:
-            return MISSED
-        if self._stores and self._shares_what_is_stored() and self._now_sharing() != self._sharing:
+        if self._has_checks and self._is_unfit():
             return MISSED
         return self._run(self._record, args, None)
+
+    def _is_unfit(self) -> bool:
+        if self.trace.swaps and self._unfit_swap() is not None:
+            return True
+        return self._shares_what_is_stored() and self._now_sharing() != self._sharing
 
     def _shares_what_is_stored(self) -> bool:
         return any(slot.tensor._alias is not None for slot, _ in self._stores)
@@ -156,7 +169,8 @@ class NativeExecutable(Executable):
             results = engine.native_replay(record, args)
             if results is None:
                 return MISSED
-            if results.__class__ is not list:
+            is_tensor = results.__class__ is Tensor
+            if not is_tensor and results.__class__ is not list:
                 self.plan.program.refuse(results)
         except engine.Unmet as unmet:
             raise self.trace.requirements[unmet.number] from None
@@ -168,11 +182,12 @@ class NativeExecutable(Executable):
         if self._has_effects or self._shown:
             self._finish(results)
         if self._is_plain:
-            trace = self.trace
-            tensors = [wrap(self._array(place, results)) for place in self._answers]
+            trace, made = self.trace, [results]
+            if not is_tensor:
+                made = [wrap(self._array(place, results)) for place in self._answers]
             for freed in trace.freed:
-                freed.record(tensors[freed.result], leaves or ())
-            return tensors[0] if trace.is_one else tuple(tensors)
+                freed.record(made[freed.result], leaves or ())
+            return made[0] if trace.is_one else tuple(made)
         if not self._answers and self._fixed:
             return self.trace.structure
         return self.answer([self._array(p, results) for p in self._answers], leaves or ())

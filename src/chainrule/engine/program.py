@@ -175,9 +175,9 @@ class Program:
 
     def replayed(self, *parts: Any) -> tuple[Any, ...]:
         """The record that `native_replay` takes. The caller passes its parts: tensor type, pattern,
-        limits, watched, state, own, spares; see engine/cpp/runtime/doors.h."""
-        *found, spares = parts
-        return (self._native, *found, self._reference, spares)
+        limits, watched, state, own, spares, answer; see engine/cpp/runtime/doors.h."""
+        *found, spares, answer = parts
+        return (self._native, *found, self._reference, spares, answer)
 
     def refuse(self, outcome: Any) -> NoReturn:
         """Raise the error for the outcome of a run that failed."""

@@ -19,14 +19,15 @@ PyObject* run_program(Program& program, PyObject* arrays, PyObject* callback, bo
 // As `run_program`, on the arrays that are already bound to the slots.
 PyObject* run_bound(Program& program, PyObject* callback, bool timed = false);
 
-// replay(record, arguments) → the list of results; None if a guard does not hold or the arguments
-// do not fit, which changes nothing; or the report of an error. The record is (program, tensor
-// type, pattern, limits, watched, state, own, callback, spares). `limits` is (firsts, known, apart):
+// replay(record, arguments) → the results; None if a guard does not hold or the arguments do not
+// fit, which changes nothing; or the report of an error. The record is (program, tensor type,
+// pattern, limits, watched, state, own, callback, spares, answer). `limits` is (firsts, known, apart):
 // for each tensor of the arguments the number of the first that is the same one; tensors that are
 // no arguments; and a function that says whether an argument shares no numbers with written state,
 // or None. `spares` has for each result None, or a list of arrays to reuse and a function that
-// makes one.
-constexpr Py_ssize_t REPLAY_RECORD = 9;
+// makes one. The results are a list of arrays, or one of them as a tensor: that of number `answer` if
+// it is not negative.
+constexpr Py_ssize_t REPLAY_RECORD = 10;
 PyObject* replay_program(Program& program, PyObject* record, PyObject* arguments);
 
 // The version of a class, which changes with any attribute of the class or of its bases. 0 if Python

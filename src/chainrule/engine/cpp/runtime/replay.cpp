@@ -290,7 +290,10 @@ PyObject* replay(Program& program, PyObject* record, PyObject* arguments) {
     Py_DECREF(failure);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(state); ++i)
         if (results && !raise_version(PyTuple_GET_ITEM(state, i))) Py_CLEAR(results);
-    return results;
+    const Py_ssize_t answer = PyLong_AsSsize_t(PyTuple_GET_ITEM(record, 9));
+    if (!results || answer < 0) return results;
+    const Ref all = Ref::steal(results);
+    return make_tensor(Ref::borrow(PyList_GET_ITEM(results, answer))).release();
 }
 
 }  // namespace
