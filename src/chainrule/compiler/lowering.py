@@ -135,7 +135,7 @@ class Lowering:
         """A constant for the transpose of frozen weights."""
         if w not in self.packed:
             packed = self.packed[w] = Value(Spec(w.shape[::-1], w.dtype))
-            self.constants[packed] = np.empty(packed.shape, packed.dtype)
+            self.constants[packed] = engine.aligned_zeros(packed.shape, packed.dtype)
             self._own(packed)
         return self.packed[w]
 

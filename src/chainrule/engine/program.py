@@ -13,6 +13,7 @@ costs nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
@@ -138,7 +139,7 @@ class Program:
         self.arena_bytes = arena_bytes
         self.calls: list[NativeCall | None] = []
         self._native = module().Program()
-        self._arena = aligned_bytes(arena_bytes)
+        self._arena = aligned_zeros((arena_bytes,), np.dtype(np.uint8))
         self._check_numbers()
         try:
             self._place_buffers()
@@ -299,11 +300,12 @@ class Program:
             self._native.add_call(call.kernel, seen, made, list(call.ints), list(call.floats))
 
 
-def aligned_bytes(size: int) -> Array:
-    """Zeroed memory that starts at a multiple of 64 bytes."""
+def aligned_zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Zeros in memory that starts at a multiple of 64 bytes: no vector crosses a cache line."""
+    size = math.prod(shape) * dtype.itemsize
     raw = np.zeros(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size]
+    return raw[start : start + size].view(dtype).reshape(shape)
 
 
 def described(array: Any) -> str:
