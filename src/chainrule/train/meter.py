@@ -30,7 +30,7 @@ class Meter:
     A step only appends to a buffer, since one call of a metric for many small batches costs hardly
     more than for one. The loss is that of all samples together, for any batch size. The mean of a
     batch is weighted by its divisor, as the loss defines it (`Loss.divisor`), or by the number of
-    samples. Sums are added.
+    samples. Sums are added. Without metrics, outputs and targets are neither kept nor sent.
 
     With several ranks, each measures its own batches or parts of batches, and `flush`, `results`
     and `state_dict` are called by all of them: the metrics are those of one process.
@@ -78,6 +78,9 @@ class Meter:
         """
         self._count += 1
         number = self._count if place is None else place
+        if not self.metrics:
+            weight = self._divisor(targets) if weight is None else weight
+            outputs = targets = None
         self._waiting.append(Measured(number, loss, outputs, targets, weight))
         self._numbers += outputs.size if isinstance(outputs, np.ndarray) else np.size(outputs)
         if self._numbers >= _TOGETHER and not self._shared:
