@@ -47,18 +47,18 @@ template <class T> double sum_run(const T* x, i64 n) {
 // The least or the greatest of n numbers, some vectors at a time.
 template <class T> double extreme_run(Fold fold, const T* x, i64 n) {
     constexpr int V = 4, W = WIDTH<T>;
+    const auto better = [fold](Vec<T> a, Vec<T> b) {
+        return fold == Fold::maximum ? larger(a, b) : smaller(a, b);
+    };
     Vec<T> best[V];
     for (Vec<T>& b : best) b = splat(T(identity(fold)));
     i64 i = 0;
     for (; i + V * W <= n; i += V * W)
 #pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) {
-            const Vec<T> more = load(x + i + v * W);
-            best[v] = fold == Fold::maximum ? larger(best[v], more) : smaller(best[v], more);
-        }
+        for (int v = 0; v < V; ++v) best[v] = better(best[v], load(x + i + v * W));
+    const Vec<T> all = better(better(best[0], best[1]), better(best[2], best[3]));
     double result = identity(fold);
-    for (const Vec<T>& b : best)
-        for (int l = 0; l < W; ++l) result = combine(fold, result, double(b[l]));
+    for (int l = 0; l < W; ++l) result = combine(fold, result, double(all[l]));
     for (; i < n; ++i) result = combine(fold, result, double(x[i]));
     return result;
 }
