@@ -15,6 +15,7 @@ import pytest
 
 import chainrule as cr
 import chainrule.ops
+from chainrule import nn, settings
 from chainrule.graph import as_tuple
 from chainrule.primitive import Primitive, registry
 
@@ -392,3 +393,27 @@ def test_value(name, number):
         assert y.shape == np.shape(expected)
         # Both in float64; the formulas differ in the order of a few operations.
         np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-12)
+
+
+BATCHES = {
+    "linear": (lambda: nn.Linear(64, 10), (33, 64)),
+    "one output": (lambda: nn.Linear(128, 1), (7, 128)),
+    "sequences": (lambda: nn.Linear(30, 64), (3, 5, 30)),
+    "matrix": (lambda: lambda x: x @ cr.randn(64, 12), (70, 64)),
+    "convolution": (lambda: nn.Conv2d(3, 8, 3), (5, 3, 9, 9)),
+    "lstm": (lambda: lambda x: nn.LSTM(8, 16, batch_first=True)(x)[0], (9, 5, 8)),
+    "gru": (lambda: lambda x: nn.GRU(8, 16, batch_first=True)(x)[0], (9, 5, 8)),
+    "softmax": (lambda: nn.Softmax(1), (6, 42, 5)),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_an_example_has_the_same_bits_in_any_batch(name):
+    make, shape = BATCHES[name]
+    x = cr.randn(*shape)
+    with settings.use(engine="numpy", gradients=False):
+        cr.manual_seed(0)
+        whole = make()(x)
+        for i in range(len(x)):
+            cr.manual_seed(0)
+            assert make()(x[i : i + 1]).numpy().tobytes() == whole[i : i + 1].numpy().tobytes()

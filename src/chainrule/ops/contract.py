@@ -22,6 +22,9 @@ from chainrule.tensor import Tensor
 
 __all__ = ["einsum", "matmul"]
 
+ROWS = 32
+"""Rows of a product of the references, a multiple of what libraries compute at once."""
+
 
 def added(parts: list[Any]) -> Any:
     """The sum of one tensor or more."""
@@ -43,6 +46,21 @@ def same_float(name: str, *inputs: SpecLike) -> None:
         instead=f"Convert the input with x.to(cr.{wanted})"
         + (f", or the model with model.to(cr.{first})." if first.kind == "f" else "."),
     )
+
+
+def by_rows(x: Any, w: Any) -> Any:
+    """x·w: (..., k)·(k, m) → (..., m), as products of 32 rows each, the last filled with zeros.
+
+    So a row has the same bits in any batch: for another number of rows, a library of products adds
+    in another order.
+    """
+    lead, (k, m) = x.shape[:-1], w.shape
+    n = math.prod(lead)
+    rows = x.reshape(n, k)
+    if missing := -n % ROWS:
+        rows = np.concatenate([rows, np.zeros((missing, k), x.dtype)])
+    products = np.matmul(rows.reshape(len(rows) // ROWS, ROWS, k), w)
+    return products.reshape(len(rows), m)[:n].reshape(*lead, m)
 
 
 @primitive
@@ -67,7 +85,7 @@ class matrix_product:
         return Spec((*batch, a.shape[-2], b.shape[-1]), a.dtype)
 
     def flops(a, b): return 2 * matrix_product.infer(a, b).size * a.shape[-1]
-    def forward(a, b): return np.matmul(a, b)
+    def forward(a, b): return by_rows(a, b) if b.ndim == 2 else np.matmul(a, b)
 
     def batch(xs, batched, params):
         ndim = max(x.ndim - is_batched for x, is_batched in zip(xs, batched, strict=True))
@@ -123,7 +141,7 @@ class linear:
 
     def flops(x, w, *b):
         return (2 * math.prod(x.shape) + len(b) * math.prod(x.shape[:-1])) * w.shape[0]
-    def forward(x, w, *b): return x @ w.T + b[0] if b else x @ w.T
+    def forward(x, w, *b): return by_rows(x, w.T) + b[0] if b else by_rows(x, w.T)
 
     def vjp(g, x, w, needs):
         rows = tuple(range(g.ndim - 1))

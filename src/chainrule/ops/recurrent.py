@@ -20,7 +20,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.ops import step_by_step
 from chainrule.ops.batched import apart, everywhere, examples, merged
-from chainrule.ops.contract import same_float
+from chainrule.ops.contract import by_rows, same_float
 from chainrule.ops.rules import zeros_if_none
 from chainrule.primitive import Array, Sample, Spec, SpecLike, floating, primitive
 
@@ -131,7 +131,7 @@ class lstm_sequence:
     def forward(p, w, h0, c0, *, reverse):
         h, c, steps = h0, c0, []
         for p_t in in_time(p, reverse):
-            i, f, g, o = np.split(p_t + h @ w.T, 4, -1)
+            i, f, g, o = np.split(p_t + by_rows(h, w.T), 4, -1)
             i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
             c = f * c + i * g
             h = o * np.tanh(c)
@@ -217,7 +217,8 @@ class gru_sequence:
     def forward(p, w, b, h0, *, reverse):
         h, steps = h0, []
         for p_t in in_time(p, reverse):
-            (p_r, p_z, p_n), (u_r, u_z, u_n) = np.split(p_t, 3, -1), np.split(h @ w.T + b, 3, -1)
+            p_r, p_z, p_n = np.split(p_t, 3, -1)
+            u_r, u_z, u_n = np.split(by_rows(h, w.T) + b, 3, -1)
             r, z = sigmoid(p_r + u_r), sigmoid(p_z + u_z)
             n = np.tanh(p_n + r * u_n)
             h = (1 - z) * n + z * h
@@ -304,7 +305,7 @@ class rnn_sequence:
     def forward(p, w, h0, *, nonlinearity, reverse):
         h, states = h0, []
         for p_t in in_time(p, reverse):
-            a = p_t + h @ w.T
+            a = p_t + by_rows(h, w.T)
             h = np.tanh(a) if nonlinearity == "tanh" else np.maximum(a, 0)
             states.append(h)
         return np.stack(in_time(states, reverse))

@@ -17,7 +17,7 @@ from chainrule.formats.jax import convolutions, recurrences
 from chainrule.formats.jax.philox import raw_words
 from chainrule.formats.jax.references import REPLACED, reference
 from chainrule.kinds import Collective, Update
-from chainrule.ops import gamma, random, reduce
+from chainrule.ops import contract, gamma, random, reduce
 from chainrule.primitive import Primitive
 
 _REFUSED = {
@@ -44,6 +44,7 @@ REPLACED.update(
         reduce.accumulator: _accumulator,
         random.raw_words: raw_words,
         gamma.log_gamma: special.gammaln,
+        contract.by_rows: jnp.matmul,
     }
 )
 
