@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 BENCH  := .venv-bench
 ENGINE := CMakeLists.txt $(wildcard src/chainrule/engine/cpp/*/*)
 
-.PHONY: train test check stubs parity lessons docs serve bench wheel sanitize narrow clean
+.PHONY: train test check stubs parity lessons docs serve bench wheel sanitize narrow arm clean
 
 train: $(VENV)/.run
 	$(BIN)/chainrule train digits
@@ -89,6 +89,14 @@ sanitize: $(VENV)/.dev
 # The sweep of ops where NumPy's index type has 32 bits, as in browsers (Debian, x86).
 narrow: $(VENV)/.dev
 	PYTHON=$(BIN)/python tests/emulate.sh i386 tests/ops/test_sweep.py tests/test_tiny.py
+
+# The engine, cross-compiled for 64-bit ARM, and tests of it under an emulator (Debian): the sweep reaches
+# every kernel, the others products, reductions, chains, programs and threads. Under an emulator arithmetic
+# is slow, so large sizes are left out. A forked process cannot start threads under qemu 7.
+FORK := tests/engine/test_threads.py::test_a_forked_child_computes
+arm: $(VENV)/.python
+	PYTHON=$(BIN)/python tests/emulate.sh arm64 $(patsubst %,tests/engine/test_%.py,sweep matmul \
+		reduce fused program threads) tests/test_tiny.py --deselect $(FORK)
 
 clean:
 	rm -rf build dist site $(VENV) $(BENCH) .pytest_cache .mypy_cache .ruff_cache .hypothesis
