@@ -71,8 +71,7 @@ class NativeExecutable(Executable):
             for i, v in enumerate(plan.slots[first_result:])
         ]
         memory = tuple([s and (s.arrays, s.make) for s in spares])
-        made = {at for at, spare in enumerate(spares, first_result) if spare is not None}
-        answer = self._only_answer(made)
+        answer = self._only_answer(bound)
         fitting, state = self._arguments(args), tuple(self._state)
         free: tuple[Any, ...] = tuple(range(given)), frozenset(), None
         replayed = plan.program.replayed
@@ -84,12 +83,12 @@ class NativeExecutable(Executable):
         self._make_record, self._record = record, record()
         self._plain = replayed(Tensor, [Tensor] * given, free, (), state, self._own, memory, answer)
 
-    def _only_answer(self, made: set[int]) -> int:
+    def _only_answer(self, bound: set[int]) -> int:
         """The number of the one result that a call returns, which the engine then makes a tensor;
-        −1 if the code here arranges what is returned. `made`: the slots that get new arrays."""
+        −1 if the code here arranges what is returned. `bound`: the slots of state."""
         is_one = self._is_plain and self.trace.is_one and not self._stores
         kind, at = self._answers[0] if is_one else ("none", -1)
-        return at - self._first_result if kind == "slot" and at in made else -1
+        return at - self._first_result if kind == "slot" and at not in bound else -1
 
     def _arguments(self, args: Any) -> tuple[Any, Any]:
         """The pattern of the arguments, in which Tensor stands for any tensor, and their limits;
