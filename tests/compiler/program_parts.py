@@ -230,4 +230,5 @@ TRAINING = (
 RESULTS = (
     "{0}.detach().clone(), {1}.detach().clone()", "{0}, {1}", "{0}, {0}", "{0}[0], {1}.detach()",
     "{0}.T, BUF", "[{0}, {1}[1:]]", "{0}.detach(), STORE[1]", "{0}.sum(), W", "{0}.data, x",
+    "{0} * 0.5, {0}.relu().sqrt() @ W.T",
 )

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import nn, optim
+from chainrule import nn, optim, settings
 from chainrule.compiler import compiled as compiled_module
 from chainrule.errors import CaptureError, GradientError, NotDifferentiableError
 
@@ -124,6 +124,42 @@ def test_several_calls_before_backward():
 
     cr.manual_seed(1)
     assert bits(gradient(f)) == bits(gradient(cr.compile(f)))
+
+
+PARTLY_USED = {
+    "a derivative that is infinite": lambda x: (x.sqrt(), x * 2),
+    "weights of one result": lambda x: (x * A, x * 3 * B),
+    "a difference": lambda x: (x - A, A - x * B),
+    "parts of one tensor": lambda x: (*x.flatten().split(3), x.sum() * A),
+    "joined": lambda x: (cr.cat([x, x * A]), x.T @ B),
+    "recurrence": lambda x: nn.functional.gelu(LSTM(x)[0]).unbind(0),
+    "rounded": lambda x: (x, x.round() @ -B.T + x.relu().sum(0)),
+}
+A, B = cr.randn(3, 3).requires_grad_(), cr.randn(3, 3).requires_grad_()
+LSTM = nn.LSTM(3, 3)
+
+
+@pytest.mark.parametrize("engine", ["native", "numpy"])
+@pytest.mark.parametrize("name", PARTLY_USED)
+def test_gradients_of_some_results(name, engine):
+    """Results that are not used contribute nothing, not zeros: no gradient, and no 0·∞."""
+
+    def f(x):
+        return PARTLY_USED[name](x * 1.0)
+
+    with settings.use(engine=engine):
+        step = cr.compile(f)
+        for used in [(0,), (1,), (0, 1), (1,)]:
+            found = []
+            for g in (f, step):
+                x = cr.tensor([[0, 0, -0.0], [1, 2, 3], [1, 2, 4]], requires_grad=True)
+                leaves = [x, A, B, *LSTM.parameters()]
+                for leaf in leaves:
+                    leaf.grad = None
+                results = g(x)
+                sum(results[i].sum() for i in used).backward()
+                found.append([p.grad is not None and p.grad.numpy().tobytes() for p in leaves])
+            assert found[0] == found[1]
 
 
 def test_gradients_of_arguments():

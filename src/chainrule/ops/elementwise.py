@@ -31,6 +31,7 @@ __all__ = [
 class add:
     """y = a + b; called, a + α·b.   ∂y/∂a = 1, ∂y/∂b = 1."""
     kind, infer, samples, promote = elementwise, broadcast, pairs(), "common"
+    neutral = (-0.0, -0.0)
     def arguments(a, b, *, alpha=1): return (a, b if alpha == 1 else b * alpha), {}
     def forward(a, b): return a + b
     def vjp(g): return g, g
