@@ -21,7 +21,7 @@ from chainrule.data.dataset import CLASSIFICATION
 from chainrule.data.encoding import EncodeTable
 from chainrule.data.labels import encode_labels, label_text
 from chainrule.data.memory import CELL, fits
-from chainrule.data.numbers import to_float32
+from chainrule.data.numbers import as_indices, to_float32
 from chainrule.data.roles import Reading, decide
 from chainrule.data.schema import LABEL, Column, Schema, frequent, is_absent
 from chainrule.data.splits import Subset, train_test_split
@@ -153,7 +153,7 @@ def _fitted(groups: RowGroups, schema: Schema, rows: Array) -> Schema:
         counts: Counter[str] = Counter()
         for group, _, own in groups.split(rows):
             texts, codes = _coded(groups.read(group, [column.name]).column(column.name))
-            found = np.bincount(codes[own], minlength=len(texts)).tolist()
+            found = np.bincount(as_indices(codes[own]), minlength=len(texts)).tolist()
             for text, count in zip(texts, found, strict=True):
                 counts["" if is_absent(text, absent) else text] += count
         columns[place] = replace(column, levels=frequent(counts))
