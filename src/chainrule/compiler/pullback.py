@@ -53,8 +53,10 @@ class Backward:
         self.results, self.targets = pullback.results, pullback.targets
         self.saved = len(pullback.saved)
         self._graph, self._plan = pullback.graph, plan
-        self._plans = {frozenset[int](): plan(optimize(pullback.graph))}
-        self._reached = {frozenset[int](): [True] * len(self.targets)}
+        # For each set of absent gradients: the plan, and which targets still get a gradient.
+        self._plans = {
+            frozenset[int](): (plan(optimize(pullback.graph)), [True] * len(self.targets))
+        }
 
     def record(
         self, tensors: Sequence[Tensor], saved: Sequence[Array], leaves: Sequence[Tensor]
@@ -73,12 +75,13 @@ class Backward:
             )
         absent = frozenset([i for i, g in enumerate(gs) if g is None])
         if absent not in self._plans:
-            graph, self._reached[absent] = without(self._graph, self.saved, absent)
-            self._plans[absent] = self._plan(optimize(graph))
+            graph, reached = without(self._graph, self.saved, absent)
+            self._plans[absent] = self._plan(optimize(graph)), reached
+        plan, reached = self._plans[absent]
         given = [*saved, *[g._data for g in gs if g is not None]]
         arrays = [np.require(x, requirements=["C", "ALIGNED"]) for x in given]
-        results = iter(self._plans[absent].run(arrays))
-        return [wrap(next(results)) if reached else None for reached in self._reached[absent]]
+        results = iter(plan.run(arrays))
+        return [wrap(next(results)) if is_reached else None for is_reached in reached]
 
 
 def without(graph: Graph, saved: int, absent: Collection[int]) -> tuple[Graph, list[bool]]:
