@@ -96,6 +96,23 @@ def test_changing_the_number_of_threads_while_working() -> None:
         assert same_bits(native("matmul", A, A.T), expected)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system has no affinities")
+@pytest.mark.skipif(threads.usable_cpus() < 2, reason="needs two cores")
+def test_helpers_keep_off_the_core_of_the_caller() -> None:
+    """Where the system wakes a thread on the core of its waker, they would take turns."""
+    engine.set_num_threads(1)
+    native("matmul", A, A.T)
+    before = set(os.listdir("/proc/self/task"))
+    engine.set_num_threads(3)
+    for _ in range(3):
+        native("matmul", A, A.T)
+    own = os.sched_getaffinity(0)
+    helpers = set(os.listdir("/proc/self/task")) - before
+    allowed = [os.sched_getaffinity(int(helper)) for helper in helpers]
+    assert len(allowed) == 2
+    assert all(cores < own and len(cores) == len(own) - 1 for cores in allowed)
+
+
 @pytest.mark.parametrize("value", [0, -1, 257, 10**6, "2", 1.5, True, None])
 def test_nonsense_numbers_of_threads(value: object) -> None:
     with pytest.raises(ArgumentError):

@@ -14,6 +14,8 @@
 #include <immintrin.h>
 #endif
 
+#include "runtime/cores.h"
+
 namespace cr {
 namespace {
 
@@ -58,6 +60,8 @@ struct Pool {
     i64 pieces = 0;
     std::mutex owner;  // held by the thread whose job it is
     int helpers = 0;
+    std::thread::native_handle_type threads[MAX_THREADS];  // of the helpers
+    int avoided = -1;            // the core that helpers keep off
     std::atomic<int> wanted{0};  // helpers beyond this number exit
 
     i64 end_of(int range) const { return pieces * (range + 1) / parts.load(); }
@@ -101,6 +105,16 @@ struct Pool {
         alarm.notify_all();
     }
 
+    // A system may run a thread that is woken on the core of its waker, though another is idle, and
+    // there it waits for the waker, or the waker for it: 4 ms on a virtual machine, where the time
+    // until it came is 50 µs.
+    void make_room() {
+        const int core = current_core();
+        if (core == avoided) return;
+        for (int i = 0; i < helpers; ++i) keep_off(core, threads[i]);
+        avoided = core;
+    }
+
     // With `owner` held: runs a job on all threads.
     void share(i64 count, PieceFn piece, void* its_context);
 };
@@ -133,6 +147,7 @@ void Pool::share(i64 count, PieceFn piece, void* its_context) {
     pieces = count;
     done.store(0, std::memory_order_relaxed);
     parts.store(helpers + 1);
+    make_room();
     publish();
     if (sleepers.load() > 0) wake();
     inside_piece = true;
@@ -146,12 +161,12 @@ void Pool::share(i64 count, PieceFn piece, void* its_context) {
 }
 
 void help(Pool* pool, int number) {
-    if (!own_memory.at_least(OWN_SCRATCH)) return;  // a helper needs work space
+    const bool able = own_memory.at_least(OWN_SCRATCH);  // a helper needs work space
     inside_piece = true;
     int idle = 0;
     Clock::time_point end;  // of its patience
     while (number < pool->wanted.load(std::memory_order_relaxed)) {
-        if (pool->work_on_one(number + 1)) {
+        if (able && pool->work_on_one(number + 1)) {
             idle = 0;
             continue;
         }
@@ -198,9 +213,12 @@ void adjust_helpers(Pool* pool) {
         return;
     }
     pool->wanted.store(wanted);
+    pool->avoided = -1;
     for (; pool->helpers < wanted; ++pool->helpers) {
         try {
-            std::thread(help, pool, pool->helpers).detach();
+            std::thread helper(help, pool, pool->helpers);
+            pool->threads[pool->helpers] = helper.native_handle();
+            helper.detach();
         } catch (...) {
             threads_wanted.store(pool->helpers + 1);
             pool->wanted.store(pool->helpers);

@@ -174,11 +174,12 @@ class Sharing {  // of the kernels of a run; what was before it holds again afte
 
 Program::Outcome Program::run(PyObject* callback, double* times) {
     using Clock = std::chrono::steady_clock;
-    const bool trial = trials_.begin(thread_count());
+    trials_.begin(thread_count());
     const Sharing sharing;
     Outcome outcome;
-    if (trial && !times) times = trials_.times();
-    auto before = times ? Clock::now() : Clock::time_point{};
+    if (trials_.in_trial() && !times) times = trials_.times();
+    const auto start = times || trials_.is_timed() ? Clock::now() : Clock::time_point{};
+    auto before = start;
     i64 looked = coarse_milliseconds();
     for (std::size_t i = 0; i < calls_.size(); ++i) {
         const Instruction& c = calls_[i];
@@ -206,7 +207,9 @@ Program::Outcome Program::run(PyObject* callback, double* times) {
             return outcome;
         }
     }
-    if (trial) trials_.note(times);
+    if (trials_.in_trial()) trials_.note(times);
+    else if (trials_.is_timed())
+        trials_.watch(std::chrono::duration<double>(Clock::now() - start).count());
     return outcome;
 }
 

@@ -4,8 +4,12 @@
 // fetching what another core has in its cache (3-7 ns for 64 bytes, where the own cache takes 1).
 // How much depends on the machine, on the program and on what else runs. So it is measured: the
 // first runs go in three ways by turns, and the fastest way stays. In one way all instructions
-// share, in one none does, and in one each does what took it less time in the other two. Later,
-// trials are repeated from time to time.
+// share, in one none does, and in one each does what took it less time in the other two. Trials are
+// repeated, the more seldom the longer they have the same outcome.
+//
+// Where other programs or virtual machines use the cores too, a helper is suspended from time to
+// time, for longer than a trial takes. So runs that share are timed after the trial as well, and if
+// they take longer than a run alone, the program runs alone until the next trial.
 #pragma once
 #include <algorithm>
 #include <limits>
@@ -24,15 +28,16 @@ class Trials {
         alone_.resize(instructions);
     }
 
-    // Chooses the way of a run on this many threads. True if its times are wanted.
-    bool begin(int threads) {
+    // Chooses the way of a run on this many threads.
+    void begin(int threads) {
         if (run_ >= TRIAL) ++run_;
-        if (threads != threads_ || run_ > TRIAL + BETWEEN) restart();
-        threads_ = threads;
-        const bool trial = threads > 1 && run_ < TRIAL;
-        way_ = threads == 1 ? ALONE : trial ? WAYS[run_ / RUNS] : fastest_;
-        return trial;
+        if (threads != threads_ || run_ > TRIAL + between_) restart(threads);
+        in_trial_ = threads > 1 && run_ < TRIAL;
+        way_ = threads == 1 ? ALONE : in_trial_ ? WAYS[run_ / RUNS] : fastest_;
     }
+
+    bool in_trial() const { return in_trial_; }             // the times of all instructions are wanted
+    bool is_timed() const { return in_trial_ || way_ != ALONE; }  // at least that of the whole run
 
     // In the last run that began.
     bool shares(std::size_t instruction) const {
@@ -41,7 +46,7 @@ class Trials {
 
     double* times() { return times_.data(); }  // room for the times of a run
 
-    void note(const double* seconds) {  // of all instructions in this run
+    void note(const double* seconds) {  // of all instructions, in a run of a trial
         if (way_ == ALONE && sum(seconds) > LONG) return settle(SHARED);
         // After a change of the way the caches have other contents: the first run does not count.
         const bool first = run_++ % RUNS == 0;
@@ -49,11 +54,21 @@ class Trials {
         if (run_ % RUNS == 0) end_turn();
     }
 
+    void watch(double seconds) {  // of a run that shares, after a trial
+        watched_ += seconds;
+        if (++runs_ < WINDOW) return;
+        if (watched_ * COUNTED > totals_[ALONE] * WINDOW) fastest_ = ALONE;
+        watched_ = runs_ = 0;
+    }
+
   private:
     enum Way { SHARED, ALONE, MIXED };
-    static constexpr Way WAYS[] = {SHARED, ALONE, SHARED, ALONE, MIXED, SHARED, ALONE, MIXED};
-    static constexpr int RUNS = 5, TRIAL = RUNS * 8, BEFORE_MIXED = RUNS * 4, BETWEEN = 500;
+    // Alone first: a short program does not wake a helper.
+    static constexpr Way WAYS[] = {ALONE, SHARED, ALONE, SHARED, MIXED, ALONE, SHARED, MIXED};
+    static constexpr int RUNS = 5, TRIAL = RUNS * 8, BEFORE_MIXED = RUNS * 4;
     static constexpr int COUNTED = RUNS - 1;  // runs of a turn
+    static constexpr int LEAST = 500, MOST = 16'000;  // runs between two trials
+    static constexpr int WINDOW = 64;  // runs whose mean is compared with that of runs alone
     static constexpr double NEVER = std::numeric_limits<double>::infinity();
     static constexpr double LONG = 3e-3;  // seconds alone: hand-overs take no share worth measuring
     static constexpr double SHORT = 20e-6;  // seconds alone: there is nothing to win
@@ -63,8 +78,11 @@ class Trials {
         return std::accumulate(seconds, seconds + sums_.size(), 0.0);
     }
 
-    void restart() {
-        run_ = 0;
+    void restart(int threads) {
+        const bool same = threads == threads_ && fastest_ == before_;
+        between_ = same ? std::min(2 * between_, MOST) : LEAST;
+        before_ = fastest_, threads_ = threads;
+        watched_ = runs_ = run_ = 0;
         for (double& total : totals_) total = NEVER;
         for (std::vector<double>* best : {&best_[SHARED], &best_[ALONE]})
             std::fill(best->begin(), best->end(), NEVER);
@@ -90,8 +108,11 @@ class Trials {
         run_ = TRIAL;
     }
 
-    int threads_ = 0, run_ = 0;
-    Way way_ = SHARED, fastest_ = SHARED;
+    int threads_ = 0, run_ = 0, between_ = LEAST;
+    bool in_trial_ = false;
+    Way way_ = ALONE, fastest_ = ALONE, before_ = ALONE;  // now; of this trial; of the one before
+    double watched_ = 0;  // seconds of the last `runs_` runs
+    int runs_ = 0;
     std::vector<double> times_, sums_, best_[2];
     double totals_[3];
     std::vector<char> alone_;
