@@ -3,11 +3,17 @@
 Each row is a program that defines `f(x)`, and changes that are made between its calls.
 """
 
+import gc
+import weakref
+from unittest import mock
+
 import numpy as np
 import pytest
 from tests.compiler.random_programs import load
 
 import chainrule as cr
+from chainrule import nn, optim
+from chainrule.compiler.native_executable import NativeExecutable as Executable
 from chainrule.errors import CaptureError
 
 HEADER = """
@@ -239,6 +245,22 @@ EQUAL = {
         "decimal.getcontext().prec = 3",
         "decimal.setcontext(decimal.Context(prec=28))",
     ),
+    "a closure beside another of the same code": (
+        "def maker(o):\n    def g(x): return x * o.k\n    return g\n"
+        "first, second = maker(c), maker(C())\ndef f(x): return L[-1](x)\nL.append(first)",
+        "c.k = 3.0",
+        "L[-1] = second",
+        "L[-1] = first; c.k = 4.0",
+    ),
+    "a closure that is assigned in the call, beside one with the values of before": (
+        "def maker(o):\n    def g(x):\n        nonlocal o\n        o = last\n"
+        "        return x * o.k\n    return g\n"
+        "last = C()\nfirst, second = maker(c), maker(c)\ndef f(x): return L[-1](x)\n"
+        "L.append(first)",
+        "last.k = 3.0",
+        "L[-1] = second",
+        "c.k = 5.0",
+    ),
     "a limit of Python": (
         "def f(x): return x * sys.getrecursionlimit()",
         "sys.setrecursionlimit(sys.getrecursionlimit() + 1)",
@@ -336,3 +358,36 @@ def test_what_cannot_be_watched_is_refused(name):
         exec(change, vars(program))
     with pytest.raises(CaptureError, match=words):
         step(cr.ones(3))
+
+
+def test_functions_of_the_same_code_do_not_depend_on_each_other():
+    """A function that makes steps of training can be used again and again: a step neither keeps
+    the models of the others alive, nor is it checked anew after theirs."""
+
+    def step_of(model):
+        optimizer = optim.Adam(model.parameters())
+
+        def step(x):
+            loss = model(x).sum()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return cr.compile(step)
+
+    x, model = cr.ones(2, 3), nn.Linear(3, 1)
+    first, kept = step_of(model), weakref.ref(model)
+    first(x), first(x)
+    del model
+    second = step_of(nn.Linear(3, 1))
+    second(x)
+    executable = second.executables[0]
+    assert kept() is not None
+    assert not first.executables[0].known.keys() & executable.known.keys()
+    first(x)
+    with mock.patch.object(Executable, "on", side_effect=AssertionError("checked anew")):
+        second(x)
+    del first
+    gc.collect()
+    assert kept() is None

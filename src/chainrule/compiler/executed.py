@@ -23,7 +23,7 @@ from weakref import ref
 import numpy as np
 
 from chainrule.compiler.lookup import attributes_of
-from chainrule.compiler.names import names_of
+from chainrule.compiler.names import Names, names_of
 from chainrule.tensor import Tensor
 
 _PACKAGE, _NUMPY = str(Path(__file__).parents[1]), str(Path(np.__file__).parent)
@@ -100,6 +100,7 @@ class Executed:
         self.settings: dict[Callable[[], Any], None] = {}
         self._objects: dict[int, ref[Any]] = {}
         self._held: dict[int, Any] = {}
+        self._closures: dict[CodeType, set[tuple[int, ...]]] = {}
         self._functions: list[FunctionType] | None = None
         self._output: FrameType | None = None
         self._quiet: dict[int, CodeType] = {}
@@ -164,6 +165,8 @@ class Executed:
     def _note_arguments(self, code: CodeType, frame: FrameType) -> None:
         count = code.co_argcount + code.co_kwonlyargcount
         local = frame.f_locals
+        closure = tuple([id(local.get(name)) for name in code.co_freevars])
+        self._closures.setdefault(code, set()).add(closure)
         self.add_objects(local.get(name) for name in code.co_varnames[:count])
 
     def add_objects(self, values: Iterable[Any]) -> None:
@@ -217,7 +220,7 @@ class Executed:
         return executed
 
     def functions(self) -> list[FunctionType]:
-        """The user functions that were defined in functions and ran, and others of the same code.
+        """The user functions that were defined in functions and ran.
 
         Guards read their closures and defaults. They reach all other functions by names. The search
         goes through all of Python's objects, so its result is kept.
@@ -225,10 +228,30 @@ class Executed:
         if self._functions is None:
             codes = {c for c in self.own if ".<locals>." in c.co_qualname and not _is_inner(c)}
             found = gc.get_referrers(*codes) if codes else []
-            self._functions = [
-                f for f in found if isinstance(f, FunctionType) and f.__code__ in codes
-            ]
+            functions = [f for f in found if isinstance(f, FunctionType) and f.__code__ in codes]
+            assigned = Names.union(map(names_of, self.own)).assigned
+            self._functions = [f for f in functions if self._may_have_run(f, functions, assigned)]
         return self._functions
+
+    def _may_have_run(
+        self, function: FunctionType, others: list[FunctionType], assigned: frozenset[str]
+    ) -> bool:
+        """Whether a function may be one of those that ran with its code. Another one that `def` has
+        made, such as the step of another model, has other values in its closure: then each call had
+        the values of one of the `others`. `assigned` variables may have had others in the call."""
+        code = function.__code__
+        calls = self._closures.get(code, set())
+        return (
+            not assigned.isdisjoint(code.co_freevars)
+            or _closure(function) in calls
+            or not calls <= {_closure(f) for f in others if f.__code__ is code}
+        )
+
+
+def _closure(function: FunctionType) -> tuple[int, ...]:
+    """The identities of the values in a closure; of None where a variable has none."""
+    cells = function.__closure__ or ()
+    return tuple([id(c.cell_contents if _is_filled(c) else None) for c in cells])
 
 
 def profile_by(profiler: Any) -> None:

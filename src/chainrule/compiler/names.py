@@ -24,6 +24,7 @@ class Names(NamedTuple):
     imports: (level, name) of modules.
     chains: a global name with the attributes that follow: ("np", "random", "rand").
     open_globals: global names of objects of which code may read any attribute: `vars(thing)`.
+    assigned: variables that code assigns and that functions around it or in it see, too.
     computes: whether code reads attributes of other objects by names that it computes.
     all_globals: whether code reads globals by names that it computes.
     """
@@ -34,6 +35,7 @@ class Names(NamedTuple):
     imports: frozenset[tuple[int, str]] = frozenset()
     chains: frozenset[tuple[str, ...]] = frozenset()
     open_globals: frozenset[str] = _NO_NAMES
+    assigned: frozenset[str] = _NO_NAMES
     computes: bool = False
     all_globals: bool = False
 
@@ -67,6 +69,7 @@ def names_of(code: CodeType) -> Names:
         frozenset(imports),
         frozenset(_chains(steps)),
         opened,
+        frozenset(x.argval for x in steps if x.opname in ("STORE_DEREF", "DELETE_DEREF")),
         computes,
         "globals" in called,
     )
