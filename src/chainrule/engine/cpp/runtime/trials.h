@@ -56,9 +56,9 @@ class Trials {
 
     void watch(double seconds) {  // of a run that shares, after a trial
         watched_ += seconds;
-        if (++runs_ < WINDOW) return;
-        if (watched_ * COUNTED > totals_[ALONE] * WINDOW) fastest_ = ALONE;
-        watched_ = runs_ = 0;
+        const bool slower = watched_ * COUNTED > totals_[ALONE] * WINDOW;  // perhaps after few runs
+        if (slower) fastest_ = ALONE;
+        if (slower || ++runs_ == WINDOW) watched_ = runs_ = 0;
     }
 
   private:
