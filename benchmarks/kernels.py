@@ -23,8 +23,10 @@ import numpy as np
 
 import chainrule as cr
 from chainrule import engine
+from chainrule.compiler.passes.epilogue import MATMUL_GATE
 from chainrule.engine import Instruction, Program, external
 from chainrule.engine.layout import Layout
+from chainrule.engine.lowering.contract import GATE
 from chainrule.primitive import Spec, lookup
 from peer_chainrule import step_of
 from workloads import WORKLOADS
@@ -82,7 +84,11 @@ def program(op: Any, inputs: list[Any], outputs: list[Any], **params: Any) -> Ca
 
 
 class Product(NamedTuple):
-    """C = A·B, of `batch` matrices: m × k times k × n. An operand may be stored transposed."""
+    """C = A·B, of `batch` matrices: m × k times k × n. An operand may be stored transposed.
+
+    With a gate, an element of C becomes 0 where that of another matrix is not positive. The
+    libraries do that after the product.
+    """
 
     m: int
     n: int
@@ -90,11 +96,13 @@ class Product(NamedTuple):
     a_transposed: bool = False
     b_transposed: bool = False
     batch: int = 1
+    gate: bool = False
 
     def __str__(self) -> str:
         a, b = ("T" if t else " " for t in self[3:5])
         many = f"{self.batch} × " if self.batch > 1 else ""
-        return f"{many}{self.m}×{self.k}{a}· {self.k}×{self.n}{b}"
+        gate = "gate" if self.gate else ""
+        return f"{many}{self.m}×{self.k}{a}· {self.k}×{self.n}{b}{gate}"
 
     @property
     def flops(self) -> float:
@@ -111,11 +119,26 @@ class Product(NamedTuple):
         a = matrix(self.m, self.k, self.a_transposed)
         b = matrix(self.k, self.n, self.b_transposed)
         c = matrix(self.m, self.n, False)
-        found: Candidates = {"engine": program(lookup("matmul"), [a, b], [c])}
+        x = rng.normal(size=c.shape).astype(np.float32)
+        shut = x <= 0
+        op, inputs = (MATMUL_GATE, [a, b, x]) if self.gate else (lookup("matmul"), [a, b])
+        found: Candidates = {"engine": program(op, inputs, [c])}
         if torch is not None:
-            x, y, z = (torch.from_numpy(v) for v in (a, b, c))
-            found["MKL"] = lambda: torch.matmul(x, y, out=z)
-        found["OpenBLAS"] = lambda: np.matmul(a, b, out=c)
+            u, v, w, where = map(torch.from_numpy, (a, b, c, shut))
+
+            def mkl() -> None:
+                torch.matmul(u, v, out=w)
+                if self.gate:
+                    w.masked_fill_(where, 0)
+
+            found["MKL"] = mkl
+
+        def openblas() -> None:
+            np.matmul(a, b, out=c)
+            if self.gate:
+                np.copyto(c, 0, where=shut)
+
+        found["OpenBLAS"] = openblas
         return found
 
 
@@ -127,7 +150,10 @@ SWEEP = [
     Product(64, 2048, 2048),
     Product(2048, 64, 2048),
     Product(4096, 16, 4096),
-    Product(1024, 1, 256),
+    *(Product(m, 1, k) for m, k in ((1024, 256), (455, 64), (2048, 2048))),
+    *(Product(m, n, 1, gate=g) for m, n in ((1024, 256), (455, 64)) for g in (False, True)),
+    *(Product(*s, gate=True) for s in ((64, 64, 10), (64, 128, 64), (1024, 256, 256))),
+    Product(200, 100, 50, gate=True),
     *(Product(m, n, 60_000, a_transposed=True) for m, n in ((10, 64), (64, 128), (128, 784))),
     *(Product(60_000, n, k, b_transposed=True) for n, k in ((128, 784), (64, 128), (10, 64))),
     Product(32, 32, 32_768, a_transposed=True),
@@ -139,16 +165,16 @@ SWEEP = [
     *(Product(64, 64, 32, b_transposed=t, batch=48) for t in (False, True)),
     *(Product(256, 256, 64, b_transposed=t, batch=24) for t in (False, True)),
 ]
-"""Small and large, skinny, with long sums, in batches, and the layers of wider models."""
+"""Small and large, skinny, deep, with a gate, in batches, and the layers of wider models."""
 
 
-def product_of(a: Layout, b: Layout) -> Product:
+def product_of(a: Layout, b: Layout, gate: bool) -> Product:
     """The product of operands with these layouts."""
     (*batch, m, k), n = a.shape, b.shape[-1]
     if len(b.shape) == 2:  # the matrices of the batch are rows of one
         m, batch = m * int(np.prod(batch)), []
     a_transposed, b_transposed = (x.strides[-1] > x.strides[-2] for x in (a, b))
-    return Product(m, n, k, a_transposed, b_transposed, int(np.prod(batch)))
+    return Product(m, n, k, a_transposed, b_transposed, int(np.prod(batch)), gate)
 
 
 def products_of_workloads() -> Iterable[Product]:
@@ -161,7 +187,8 @@ def products_of_workloads() -> Iterable[Product]:
         step(*arguments)
         for call in step.executables[0].plan.program.calls:
             if call is not None and call.kernel == "matmul":
-                yield product_of(call.inputs[0][1], call.inputs[1][1])
+                (_, a), (_, b), *_ = call.inputs
+                yield product_of(a, b, gate=call.ints[0] == GATE)
 
 
 def products(rounds: int, threads: int) -> dict[str, dict[str, float]]:

@@ -7,6 +7,7 @@ import pytest
 from tests.engine.helpers import INSTRUCTION_SETS, THREADS, native, same_bits
 
 from chainrule import engine
+from chainrule.compiler.passes.epilogue import MATMUL_GATE
 from chainrule.engine import Instruction, Program, external
 from chainrule.primitive import Spec
 
@@ -32,6 +33,10 @@ SIZES = [
     (10, 64, 1000),
     (64, 28, 1500),
     (96, 1, 700),
+    (37, 1, 260),
+    (450, 1, 30),
+    (9, 1, 75),
+    (70, 1, 7),
     (1100, 130, 300),
     (300, 520, 40),
     (130, 520, 300),
@@ -181,6 +186,34 @@ def test_epilogue(size: Any, activation: str) -> None:
     program.run(arrays)
     expected = native("matmul", a, b) + bias
     assert same_bits(arrays[3], np.maximum(expected, 0) if activation == "relu" else expected)
+
+
+GATED = [
+    (28, 64, 50),
+    (29, 70, 50),
+    (100, 64, 1),
+    (20, 40, 600),
+    (33, 1, 40),
+    (1, 33, 40),
+    (5, 7, 0),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", INSTRUCTION_SETS)
+def test_gate(name: str, dtype: Any) -> None:
+    """(a·b)·[x > 0] is +0 where x is not positive, or NaN, even if the product is NaN there."""
+    engine.use_instruction_set(name)
+    for m, n, k in GATED:
+        a, b = matrices(m, n, k, dtype)
+        a[0], b = np.nan, np.asfortranarray(b) if m == 1 else b
+        x = np.random.default_rng(k).normal(size=(m, n)).astype(dtype)
+        for i, value in enumerate((np.nan, -0.0, 0.0, np.inf, -np.inf)):
+            x.flat[i::11] = value
+        c = engine.run_native(MATMUL_GATE, (a, b, x), {})
+        assert same_bits(c, np.where(x > 0, native("matmul", a, b), dtype(0)))
+        truth = np.where(x > 0, product(a, b), 0)
+        np.testing.assert_allclose(c, truth, atol=8 * tolerance(k, dtype), rtol=0)
 
 
 def test_nan_and_infinity_pass_through() -> None:

@@ -6,6 +6,8 @@
 // of the 32 kB that every L1 cache has, or less. Panels of B pass through the L1 cache from the L2
 // cache, whose bandwidth is several times what a tile asks for. A block has several K_BLOCKs where C
 // is large and B is not: a chunk's part of C stays in the L1 cache while all of them are added to it.
+// Where A has few rows, they stay in the L2 cache, and a panel of B that must be copied in the L1
+// cache: it is used with all rows right after the copy, and the next one takes its place.
 //
 // Long sums are divided: PART terms are added up block after block, and the sums of parts are added
 // in order. Where C is small, parts are computed at the same time by several threads. All depends
@@ -58,6 +60,7 @@ template <class T> struct Piece {
     i64 stride, chunk_size;      // of a copied chunk: from k to k, and to the next
     i64 band;                    // rows whose chunks are copied at a time
     bool copies_a, copies_b;
+    bool by_panels;              // a panel of B is copied just before it is used
     T *packed_b, *packed_a;
 
     Piece(const Product<T>& product, i64 row, i64 rows, i64 column, i64 columns, T* memory)
@@ -74,6 +77,8 @@ template <class T> struct Piece {
         copies_a = p.a_row == 1 && apart >= NEAR && panels >= (apart >= FAR ? 4 : 8);
         stride = rounded(height, W);
         chunk_size = K_BLOCK * stride + LINE<T>;
+        by_panels = p.b_column != 1 && !copies_a && rows * K_BLOCK * size <= second_cache() / 4;
+        if (by_panels) deep = K_BLOCK;
         band = copies_a ? most(1, ROOM_FOR_A<T> / chunk_size) * height : height;
     }
 
@@ -104,34 +109,46 @@ template <class T> struct Piece {
         }
     }
 
-    // The tiles of a chunk, whose A is at `a`, for `depth` k, the first of which is k, and is number
-    // `run` of the block.
-    void multiply_chunk(const T* a, i64 at, i64 k, i64 run, i64 depth) const {
-        const i64 here = least(height, rows - at);
+    // The tile of a chunk, whose A is at `a`, and panel j, of which there may be a copy, for `depth`
+    // k, the first of which is k.
+    void compute_tile(const T* a, i64 at, i64 k, i64 depth, i64 j, const T* copy) const {
+        const i64 here = least(height, rows - at), from = column + j * P;
         Tile<T> t{};
         t.a = a, t.a_row = copies_a ? 1 : p.a_row, t.a_k = copies_a ? stride : p.a_k;
-        t.c_row = p.c_row;
+        t.b = copy ? copy : b_at(k, j), t.b_k = copy ? width(j) : p.b_k;
+        // The rows to come; or the panel beside, which pays where a panel is read more than twice.
+        t.b_ahead = copy || chunks <= 2 ? 8 * t.b_k : P;
+        t.c = p.c + (row + at) * p.c_row + from, t.c_row = p.c_row;
+        t.columns = columns - j * P;
         t.depth = depth, t.first = k == 0, t.last = k + depth >= p.k;
+        if (t.last) {
+            t.end = p.end;
+            if (t.end.bias) t.end.bias += from;
+            if (t.end.residual) t.end.residual += (row + at) * t.end.residual_stride + from;
+        }
+        const bool narrow = t.columns <= W;
+        (t.a_row == 1 ? choose_tile<T, true>(here, narrow) : choose_tile<T>(here, narrow))(t);
+    }
+
+    void multiply_chunk(const T* a, i64 at, i64 k, i64 run, i64 depth) const {
+        for (i64 j = 0; j < panels; ++j)
+            compute_tile(a, at, k, depth, j, copies_panel(j) ? panel(run, j) : nullptr);
+    }
+
+    // One panel of B after the other, each with all rows of A.
+    void multiply_panels(i64 k, i64 depth) const {
         for (i64 j = 0; j < panels; ++j) {
-            const i64 from = column + j * P;
-            const bool copied = copies_panel(j);
-            t.b = copied ? panel(run, j) : b_at(k, j), t.b_k = copied ? width(j) : p.b_k;
-            t.b_ahead = copied ? 8 * P : P;  // the copy's rows to come, or the panel beside
-            t.c = p.c + (row + at) * p.c_row + from;
-            t.columns = columns - j * P;
-            if (t.last) {
-                t.end = p.end;
-                if (t.end.bias) t.end.bias += from;
-                if (t.end.residual) t.end.residual += (row + at) * t.end.residual_stride + from;
-            }
-            const bool narrow = t.columns <= W;
-            (t.a_row == 1 ? choose_tile<T, true>(here, narrow) : choose_tile<T>(here, narrow))(t);
+            pack_panel(b_at(k, j), p.b_k, p.b_column, depth, least(P, columns - j * P), width(j),
+                       packed_b);
+            for (i64 at = 0; at < rows; at += height)
+                compute_tile(p.a + (row + at) * p.a_row + k * p.a_k, at, k, depth, j, packed_b);
         }
     }
 
     // A block of B, with all rows of A. Bands of rows pass through its K_BLOCKs one after the
     // other, so that their part of C stays in the cache.
     void multiply_block(i64 first, i64 depth) const {
+        if (by_panels) return multiply_panels(first, depth);
         copy_b(first, depth);
         for (i64 at = 0; at < rows; at += band) {
             const i64 end = least(at + band, rows);

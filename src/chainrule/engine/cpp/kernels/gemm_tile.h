@@ -61,9 +61,9 @@ template <class T> CR_INLINE Vec<T> finish(Vec<T> sum, const Epilogue<T>& end, i
     return end.activation == Activation::relu ? relu<T>(sum) : sum;
 }
 
-// Stores the sums of a tile with a residual, or at the right edge. It stands once for all tiles,
-// since it would be most of their code. It has a copy of the tile: no store can change that, so it
-// is not read again after each.
+// Stores the sums of a tile at the right edge. It stands once for all tiles, since it would be most
+// of their code. It has a copy of the tile: no store can change that, so it is not read again after
+// each.
 template <class T> __attribute__((noinline)) void store_tile(const Tile<T>& tile,
                                                              const Vec<T>* sum, int rows,
                                                              int vectors) {
@@ -94,6 +94,14 @@ template <class T> CR_INLINE Vec<T> fma_spread(const T* x, Vec<T> b, Vec<T> c) {
 #endif
 }
 
+// Asks the caches for M rows of N vectors.
+template <int M, int N, class T> CR_INLINE void ask(const T* p, i64 row) {
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i)
+#pragma GCC unroll 8
+        for (int j = 0; j < N; ++j) __builtin_prefetch(p + i * row + j * WIDTH<T>);
+}
+
 // Where the rows of A are not ADJACENT, one in three has a pointer; the others are one and two
 // strides away, which x86 adds as it loads. Pointers to all 14 rows would not fit the registers,
 // and to read them from memory costs a tenth of the speed.
@@ -111,13 +119,13 @@ template <class T, int M, int N, bool ADJACENT> void multiply_tile(const Tile<T>
 #pragma GCC unroll 8
         for (int j = 0; j < N; ++j) sum[i][j] = Vec<T>{};
 
-    // The first store to a line waits for it. Few products leave no time for that at the end.
+    // The first store to a line waits for it. Few products leave no time for that at the end, nor
+    // does a residual, for which the end waits, too.
     constexpr i64 FEW = 64;
-    if (t.depth <= FEW)
-#pragma GCC unroll 16
-        for (int i = 0; i < M; ++i)
-#pragma GCC unroll 8
-            for (int j = 0; j < N; ++j) __builtin_prefetch(t.c + i * t.c_row + j * W, 1);
+    const T* residual = t.last ? t.end.residual : nullptr;
+    const i64 residual_row = t.end.residual_stride;
+    if (t.depth <= FEW || residual) ask<M, N>(t.c, t.c_row);
+    if (residual) ask<M, N>(residual, residual_row);
 
     const i64 row_bytes = ADJACENT ? i64(sizeof(T)) : t.a_row * i64(sizeof(T));
     const i64 a_bytes = t.a_k * i64(sizeof(T)), b_k = t.b_k, ahead = t.b_ahead;
@@ -161,7 +169,7 @@ template <class T, int M, int N, bool ADJACENT> void multiply_tile(const Tile<T>
 #pragma GCC unroll 8
             for (int j = 0; j < N; ++j) change(sum[i][j], i, j);
     };
-    if (t.columns < N * W || (t.last && t.end.residual)) {
+    if (t.columns < N * W) {
         Vec<T> kept[M * N];  // else all sums would have a place in memory, and be stored there too
         each([&](Vec<T> v, int i, int j) { kept[i * N + j] = v; });
         return store_tile(t, kept, M, N);
@@ -170,8 +178,15 @@ template <class T, int M, int N, bool ADJACENT> void multiply_tile(const Tile<T>
     const i64 c_row = t.c_row;
     const T* bias = t.last ? t.end.bias : nullptr;
     const bool rectified = t.last && t.end.activation == Activation::relu;
+    const bool gate = t.end.activation == Activation::gate;
     if (!t.first) each([=](Vec<T>& v, int i, int j) { v = load(c + i * c_row + j * W) + v; });
     if (bias) each([=](Vec<T>& v, int, int j) { v = v + load(bias + j * W); });
+    if (residual && gate)
+        each([=](Vec<T>& v, int i, int j) {
+            v = load(residual + i * residual_row + j * W) > T(0) ? v : Vec<T>{};
+        });
+    if (residual && !gate)
+        each([=](Vec<T>& v, int i, int j) { v = v + load(residual + i * residual_row + j * W); });
     if (rectified) each([](Vec<T>& v, int, int) { v = relu<T>(v); });
     each([=](Vec<T> v, int i, int j) { store(c + i * c_row + j * W, v); });
 }

@@ -47,30 +47,36 @@ template <int W, int S, class V> CR_INLINE void transpose_round(V (&rows)[W]) {
     if constexpr (S > 1) transpose_round<W, S / 2>(rows);
 }
 
-// Sixteen bytes each from WIDTH·sizeof(T)/16 places `step` elements apart, side by side.
-template <class T> CR_INLINE Vec<T> load_apart(const T* p, [[maybe_unused]] i64 step) {
+// A vector of two halves that are loaded from p and q, where x86 has an instruction for that.
+#if defined(__AVX2__)
+constexpr int HALVES = 2;
+#else
+constexpr int HALVES = 1;  // a vector from p
+#endif
+template <class T> CR_INLINE Vec<T> load_halves(const T* p, [[maybe_unused]] const T* q) {
 #if defined(__AVX512F__)
-    const auto at = [&](i64 i) { return _mm_loadu_ps(reinterpret_cast<const float*>(p + i * step)); };
-    __m512 v = _mm512_castps128_ps512(at(0));
-    v = _mm512_insertf32x4(v, at(1), 1);
-    v = _mm512_insertf32x4(v, at(2), 2);
-    return (Vec<T>)_mm512_insertf32x4(v, at(3), 3);
+    const __m256 low = _mm256_loadu_ps(reinterpret_cast<const float*>(p));
+    const __m256 high = _mm256_loadu_ps(reinterpret_cast<const float*>(q));
+    return (Vec<T>)_mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
 #elif defined(__AVX2__)
-    const auto at = [&](i64 i) { return _mm_loadu_ps(reinterpret_cast<const float*>(p + i * step)); };
-    return (Vec<T>)_mm256_insertf128_ps(_mm256_castps128_ps256(at(0)), at(1), 1);
+    const __m128 low = _mm_loadu_ps(reinterpret_cast<const float*>(p));
+    const __m128 high = _mm_loadu_ps(reinterpret_cast<const float*>(q));
+    return (Vec<T>)_mm256_insertf128_ps(_mm256_castps128_ps256(low), high, 1);
 #else
     return load(p);
 #endif
 }
 
-// The transpose of WIDTH × WIDTH numbers: rows[k] = b[k + j · b_column] for all lanes j. Groups of
-// sixteen bytes are loaded where they belong, so only the rounds within them are left.
+// The transpose of WIDTH × WIDTH numbers: rows[k] = b[k + j · b_column] for all lanes j. Halves of
+// vectors are loaded where they belong, so only the rounds within them are left.
 template <class T> CR_INLINE void load_transposed(const T* b, i64 b_column, Vec<T> (&rows)[WIDTH<T>]) {
-    constexpr int W = WIDTH<T>, G = 16 / sizeof(T);
+    constexpr int W = WIDTH<T>, H = W / HALVES;
 #pragma GCC unroll 16
-    for (int i = 0; i < W; ++i)
-        rows[i] = load_apart(b + i / G * G + i % G * b_column, G * b_column);
-    transpose_round<W, G / 2>(rows);
+    for (int i = 0; i < W; ++i) {
+        const T* from = b + i / H * H + i % H * b_column;
+        rows[i] = load_halves(from, from + H * b_column);
+    }
+    transpose_round<W, H / 2>(rows);
 }
 
 // packed[k · stride + j] = b[k + j · b_column] for k and j below WIDTH. Where fewer columns are
