@@ -216,8 +216,8 @@ def products(rounds: int, threads: int) -> dict[str, dict[str, float]]:
 
 # -- elementwise ops and reductions ---------------------------------------------------------------
 
-FORMULAS = {"exp": 13, "tanh": 24, "sigmoid": 24, "erf": 27, "gelu": 30, "gelu_slope": 33}
-IN_PIECES = {"tanh": 17, "erf": 17, "gelu": 21, "gelu_slope": 22}
+FORMULAS = {"exp": 13, "tanh": 24, "sigmoid": 24, "erf": 27, "gelu": 30, "gelu_gradient": 34}
+IN_PIECES = {"tanh": 17, "erf": 17, "gelu": 21, "gelu_gradient": 23}
 """Instructions of one vector in the formulas of engine/cpp/math, and with AVX-512 in its functions
 in pieces. A core runs two at a time. Ops that are not here only move their numbers."""
 
@@ -272,11 +272,9 @@ def rows_of_ops(n: int) -> dict[str, Row]:
     rows |= {
         name: Row(program(lookup(name), [x, y], [out]), n, 3) for name in ("add", "mul", "maximum")
     }
-    slope = (("gelu_slope", 0), ("mul", 1, 2))
-    rows["gelu gradient"] = Row(chain(slope, [x, y]), n, 3, arithmetic("gelu_slope"))
-    rows["gelu gradient and sums"] = Row(
-        chain(slope, [x, y], kept=True), n, 3, arithmetic("gelu_slope") + 3
-    )
+    gradient, instructions = (("gelu_gradient", 0, 1),), arithmetic("gelu_gradient")
+    rows["gelu gradient"] = Row(chain(gradient, [x, y]), n, 3, instructions)
+    rows["gelu gradient and sums"] = Row(chain(gradient, [x, y], kept=True), n, 3, instructions + 4)
     for name, value, dims in (
         ("sum of rows", x, (1,)),
         ("sum of columns", x, (0,)),
@@ -284,7 +282,7 @@ def rows_of_ops(n: int) -> dict[str, Row]:
     ):
         total = np.zeros([s for d, s in enumerate(value.shape) if d not in dims], np.float32)
         rows[name] = Row(
-            program(lookup("sum"), [value], [total], dims=dims, keepdim=False), n, 1, 2
+            program(lookup("sum"), [value], [total], dims=dims, keepdim=False), n, 1, 4
         )
     rows["max of rows"] = Row(
         program(lookup("amax"), [x], [np.zeros(len(x), "f4")], dims=(1,), keepdim=False), n, 1

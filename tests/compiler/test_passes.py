@@ -326,13 +326,27 @@ def test_joined_slices_add_to_zeros():
     assert native.tobytes() == before.tobytes()
 
 
-@on_the_engine
-def test_reductions_are_found_in_the_sweep_of_their_chain():
-    def function(x, y):
-        z = (x * y).exp()
-        return z + 1, z.sum(1), z.sum(-1, keepdim=True), (x - y).amax(0), (x + y).mean((0, 1))
+def reduced_at_the_ends(x, y):
+    z = (x * y).exp()
+    return z + 1, z.sum(1), z.sum(-1, keepdim=True), (x - y).amax(0), (x + y).mean((0, 1))
 
-    graph = graph_of(function, (5, 700), (5, 700))
+
+def reduced_around_channels(x, y):
+    z = x * y
+    return z, z.sum((0, 2)), (x - y).amax((0, 2), keepdim=True), (x + y).mean((0, 2))
+
+
+@on_the_engine
+@pytest.mark.parametrize(
+    "function, shape",
+    [
+        (reduced_at_the_ends, (5, 700)),
+        (reduced_around_channels, (6, 5, 700)),
+        (reduced_around_channels, (70, 3, 9)),
+    ],
+)
+def test_reductions_are_found_in_the_sweep_of_their_chain(function, shape):
+    graph = graph_of(function, shape, shape)
     after = fuse_reductions(fuse_elementwise(graph))
     assert set(names(after)) == {"chain"}
     assert len(names(after)) < len(names(fuse_elementwise(graph)))

@@ -30,7 +30,7 @@ def random(*shape: int) -> Any:
 CHAIN = (("mul", 0, 1), ("add", 3, 2), ("tanh", 4), ("sub", 5, 0.5), ("mul", 6, 5), ("exp", 7))
 
 
-@pytest.mark.parametrize("shape", [(1,), (511,), (64, 128), (7, 100, 3), (0, 4)])
+@pytest.mark.parametrize("shape", [(1,), (511,), (64, 128), (7, 100, 3), (3, 3000), (0, 4)])
 def test_a_chain_has_the_bits_of_its_ops(shape: Any) -> None:
     a, b, c = random(*shape), random(*shape), random(shape[-1])
     y, middle = np.zeros(shape, "f4"), np.zeros(shape, "f4")
@@ -61,8 +61,17 @@ def test_other_overlaps_are_refused() -> None:
         program.run([memory])
 
 
-@pytest.mark.parametrize("dims", [(0,), (1,), (0, 1)])
-@pytest.mark.parametrize("shape", [(64, 10), (300, 130), (5, 2000), (1, 1)])
+TABLES = [(64, 10), (300, 130), (5, 2000), (1, 1)]
+IMAGES = [(9, 4, 676), (3, 5, 20_000), (70, 3, 5)]
+
+
+@pytest.mark.parametrize(
+    "shape, dims",
+    [
+        *((shape, dims) for shape in TABLES for dims in ((0,), (1,), (0, 1))),
+        *((shape, (0, 2)) for shape in IMAGES),
+    ],
+)
 def test_chain_with_reductions(shape: Any, dims: Any) -> None:
     """Σ (x − m)² and max x in the sweep that writes (x − m)."""
     x, m = random(*shape), random(shape[-1])

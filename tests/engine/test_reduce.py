@@ -85,12 +85,20 @@ def test_batch_does_not_matter() -> None:
 
 
 def test_nan_wins() -> None:
-    x = np.random.default_rng(1).normal(size=(40, 50)).astype(np.float32)
+    """Infinities do not, nor do they hide it."""
+    x = np.random.default_rng(1).normal(size=(40, 150)).astype(np.float32)
     x[3, 7] = np.nan
+    for place, infinity in (((3, 8), np.inf), ((4, 9), np.inf), ((5, 9), -np.inf)):
+        x[place] = infinity
     for name in ("amax", "amin", "sum"):
         for dims, bad in (((0,), 7), ((1,), 3)):
             y = native(name, x, dims=dims, keepdim=False)
-            assert np.flatnonzero(np.isnan(y)).tolist() == [bad]
+            with np.errstate(invalid="ignore"):
+                truth = reference(name, x, dims=dims, keepdim=False)
+            np.testing.assert_array_equal(np.isnan(y), np.isnan(truth))
+            assert np.isnan(y[bad])
+            if name != "sum":
+                np.testing.assert_array_equal(y, truth)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 10), (70, 16), (7, 17), (2, 3, 33), (5, 1000)])

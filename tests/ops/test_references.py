@@ -287,10 +287,10 @@ PLAIN = {
     "elu": each(lambda x, alpha: x if x > 0 else alpha * math.expm1(x)),
     "erf": each(math.erf),
     "gelu": each(lambda x: x * 0.5 * (1 + math.erf(x / math.sqrt(2)))),
-    "gelu_slope": each(
-        lambda x: (
-            0.5 * (1 + math.erf(x / math.sqrt(2)))
-            + x * math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+    "gelu_gradient": each(
+        lambda g, x: (
+            g * 0.5 * (1 + math.erf(x / math.sqrt(2)))
+            + g * x * math.exp(-x * x / 2) / math.sqrt(2 * math.pi)
         )
     ),
     "gelu_tanh": each(

@@ -25,7 +25,7 @@ Kernels that an instruction can name besides primitives:
 from __future__ import annotations
 
 from chainrule.engine import tuning
-from chainrule.engine.chain import Reduction, Step, fused_call, machine_code
+from chainrule.engine.chain import Reduction, Step, fused_call, machine_code, walks_in_order
 from chainrule.engine.evaluate import copy, evaluator, forget_calls, run, run_native
 from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
 from chainrule.engine.lowering import LAYERS, is_fusible, is_sweep, lower, steps_of
@@ -91,6 +91,7 @@ __all__ = [
     "tuning",
     "usable_cpus",
     "use_instruction_set",
+    "walks_in_order",
     "why_not",
 ]
 

@@ -31,7 +31,6 @@ from chainrule.primitive import DType, Shape
 
 Step = tuple[str | int | float, ...]
 FOLDS = {"sum": 0, "max": 1, "min": 2}
-MODES = {"none": 0, "rows": 1, "columns": 2}
 MAX_SLOTS = 128
 
 
@@ -129,6 +128,42 @@ def machine_code(
     )
 
 
+class Walk(NamedTuple):
+    """The order in which a chain walks over its dimensions: `lead` reduced ones, then `kept` ones,
+    then other reduced ones."""
+
+    order: tuple[int, ...]
+    lead: int
+    kept: int
+
+
+def walks_in_order(shape: Shape, dims: Sequence[int]) -> bool:
+    """Whether a chain of this shape that reduces `dims` walks over the elements in their order in
+    memory. Only then can it write whole results, too."""
+    walked = [d for d in _walk_of(shape, dims).order if shape[d] != 1]
+    return walked == sorted(walked)
+
+
+def _walk_of(shape: Shape, dims: Sequence[int]) -> Walk:
+    """The walk of a chain of this shape that reduces `dims`.
+
+    The last dimensions, if reduced, make up rows, and each row is reduced by itself. If the last
+    dimension is kept, the chain adds rows to each other as vectors. Kept dimensions of size 1 at
+    the end do not count.
+    """
+    ndim = len(shape)
+    end = ndim
+    while end and shape[end - 1] == 1 and end - 1 not in dims:
+        end -= 1
+    start = end
+    while start and start - 1 in dims:
+        start -= 1
+    lead = tuple(d for d in range(start) if d in dims)
+    kept = tuple(d for d in range(ndim) if d not in dims)
+    row = tuple(range(start, end))
+    return Walk((*lead, *kept, *row), len(lead), len(kept))
+
+
 def fused_call(
     inputs: Sequence[Layout],
     outputs: Sequence[Layout],
@@ -149,11 +184,10 @@ def fused_call(
         shape = np.broadcast_shapes(*[x.shape for x in inputs])
     if any(x.dtype.str not in KNOWN for x in (*inputs, *outputs)):
         raise GraphError("the elementwise machine does not know one of the dtypes")
-    flat_rest = all(shape[d] == 1 for d in range(len(shape)) if d not in dims)
-    mode, order, kept = _iteration(len(shape), tuple(sorted(dims)), bool(reductions), flat_rest)
-    if results and (walked := [d for d in order if shape[d] != 1]) != sorted(walked):
-        raise GraphError("a chain writes whole results only when it reduces leading or last dims")
-    seen = [broadcast_to(x, shape).permuted(order) for x in inputs]
+    walk = _walk_of(shape, dims)
+    if results and not walks_in_order(shape, dims):
+        raise GraphError("a chain that writes whole results walks over them in their own order")
+    seen = [broadcast_to(x, shape).permuted(walk.order) for x in inputs]
     flat = [in_order(x.shape, x.dtype) for x in outputs]
     code = machine_code(
         len(inputs),
@@ -163,8 +197,8 @@ def fused_call(
         tuple(x.dtype == BOOL for x in inputs),
     )
     folds = [n for r, s in zip(reductions, code.slots, strict=True) for n in (FOLDS[r.fold], s)]
-    sizes = [shape[d] for d in order]
-    ints = (MODES[mode], kept, len(reductions), len(sizes), *sizes, *folds, *code.ints)
+    sizes = [shape[d] for d in walk.order]
+    ints = (walk.lead, walk.kept, len(reductions), len(sizes), *sizes, *folds, *code.ints)
     floats = (*code.constants, *(float(r.divisor) for r in reductions))
     if dtype is None:  # tested first, since NumPy treats None as float64 in comparisons
         wide = any(x.dtype == FLOAT64 for x in (*inputs, *outputs))
@@ -173,18 +207,3 @@ def fused_call(
     else:
         raise GraphError("the elementwise machine computes in float32 or float64", given=dtype)
     return native_call("fused64" if wide else "fused", seen, flat, ints, floats)
-
-
-def _iteration(
-    ndim: int, dims: tuple[int, ...], reduces: bool, flat_rest: bool
-) -> tuple[str, tuple[int, ...], int]:
-    """The mode, the order of dimensions, and the number of them in the outer index.
-
-    `flat_rest`: the dimensions that are kept have size 1, so that there is a single row.
-    """
-    if not reduces:
-        return "none", tuple(range(ndim)), ndim
-    rest = tuple(d for d in range(ndim) if d not in dims)
-    if rest and rest[-1] == ndim - 1 and not flat_rest:  # add rows to each other, as vectors
-        return "columns", (*dims, *rest), len(dims)
-    return "rows", (*rest, *dims), len(rest)

@@ -12,11 +12,13 @@ from chainrule.kinds import Elementwise, elementwise
 from chainrule.ops.compare import where
 from chainrule.ops.elementwise import exp, tanh
 from chainrule.ops.rules import numeric
-from chainrule.primitive import Array, floating, primitive, same_spec
+from chainrule.primitive import Array, SpecLike, floating, primitive, same_spec
 from chainrule.samples import cases, uniform
 from chainrule.tensor import Tensor
 
 __all__ = ["erf", "normal_cdf", "relu", "sigmoid"]
+
+TWO_ALIKE = cases(lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(3, 4))))
 
 
 @primitive
@@ -29,15 +31,17 @@ class relu:
     def vjp(g, y): return gate(g, y),
 
 
+def spec_of_gradient(g: SpecLike, x: SpecLike) -> SpecLike:
+    """The spec rule of g·f′(x), where g is the gradient of f(x)."""
+    if g.shape != x.shape or g.dtype != x.dtype:
+        raise ShapeError("a gradient has the spec of what it belongs to", given=f"{g} and {x}")
+    return g
+
+
 @primitive
 class gate:
     """y = g·[x > 0]: the gradient of relu.   ∂y/∂g = 1 where x > 0, else 0."""
-    kind = Elementwise(alike=True)
-    samples = cases(lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(3, 4))))
-    def infer(g, x):
-        if g.shape != x.shape or g.dtype != x.dtype:
-            raise ShapeError("a gate has the spec of what passes", given=f"{g} and {x}")
-        return g
+    kind, infer, samples = Elementwise(alike=True), spec_of_gradient, TWO_ALIKE
     def forward(g, x): return np.where(x > 0, g, g.dtype.type(0))
     def steps(m, g, x): return m.gate(g, x)
     def vjp(u, x): return gate(u, x), None
@@ -113,18 +117,18 @@ class gelu:
     kind, infer, samples = elementwise, floating, uniform(-3, 3)
     def forward(x): return (x * normal_cdf_reference(x)).astype(x.dtype)
     def steps(m, x): return m.gelu(x)
-    def vjp(g, x): return g * gelu_slope(x),
+    def vjp(g, x): return gelu_gradient(g, x),
 
 
 @primitive
-class gelu_slope:
-    """y = Φ(x) + x·φ(x), the derivative of gelu.   ∂y/∂x = φ(x)·(2 − x²)."""
-    kind, infer, samples, promote = elementwise, same_spec, uniform(-3, 3), "float"
-    def forward(x):
+class gelu_gradient:
+    """y = g·(Φ(x) + x·φ(x)): the gradient of gelu.   ∂y/∂x = g·φ(x)·(2 − x²)."""
+    kind, infer, samples = Elementwise(alike=True), spec_of_gradient, TWO_ALIKE
+    def forward(g, x):
         density = gaussian(x, 0.5) / math.sqrt(2 * math.pi)
-        return (normal_cdf_reference(x) + x * density).astype(x.dtype)
-    def steps(m, x): return m.gelu_slope(x)
-    def vjp(g, x): return g * (normal_pdf(x) * (2 - x * x)),
+        return (g * (normal_cdf_reference(x) + x * density)).astype(x.dtype)
+    def steps(m, g, x): return m.gelu_gradient(g, x)
+    def vjp(u, g, x): return gelu_gradient(u, x), u * g * (normal_pdf(x) * (2 - x * x))
 
 
 @primitive

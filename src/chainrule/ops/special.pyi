@@ -1,15 +1,21 @@
 # Written by tools/stubs.py, from the records.
 
-from chainrule.primitive import Array, Primitive
+from typing import Any
+
+from chainrule.primitive import Array, Primitive, SpecLike
 from chainrule.tensor import Tensor
 
 __all__ = ["erf", "normal_cdf", "relu", "sigmoid"]
+TWO_ALIKE: Any
 
 class _relu(Primitive):
     def __call__(self, input: Tensor | float) -> Tensor:
         """y = max(x, 0); NaN stays.   ∂y/∂x = 1 where x > 0, else 0."""
 
 relu: _relu
+
+def spec_of_gradient(g: SpecLike, x: SpecLike) -> SpecLike:
+    """The spec rule of g·f′(x), where g is the gradient of f(x)."""
 
 class _gate(Primitive):
     def __call__(self, g: Tensor | float, input: Tensor | float) -> Tensor:
@@ -59,11 +65,11 @@ class _gelu(Primitive):
 
 gelu: _gelu
 
-class _gelu_slope(Primitive):
-    def __call__(self, input: Tensor | float) -> Tensor:
-        """y = Φ(x) + x·φ(x), the derivative of gelu.   ∂y/∂x = φ(x)·(2 − x²)."""
+class _gelu_gradient(Primitive):
+    def __call__(self, g: Tensor | float, input: Tensor | float) -> Tensor:
+        """y = g·(Φ(x) + x·φ(x)): the gradient of gelu.   ∂y/∂x = g·φ(x)·(2 − x²)."""
 
-gelu_slope: _gelu_slope
+gelu_gradient: _gelu_gradient
 
 class _gelu_tanh(Primitive):
     def __call__(self, input: Tensor | float) -> Tensor:

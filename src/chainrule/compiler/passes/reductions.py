@@ -16,8 +16,8 @@ MOST = 4
 
 
 def fuse_reductions(graph: Graph) -> Graph:
-    """Fuse reductions over the first or the last dimensions into the chain whose result they read.
-    A result that only they read is not written to memory."""
+    """Fuse reductions into the chain whose result they read, if it walks over the elements in their
+    order. A result that only they read is not written to memory."""
     made_by = {v: e for e in graph.equations for v in e.outputs if _is_sweep(e)}
     taken: dict[Equation, list[Equation]] = {}
     for equation in graph.equations:
@@ -46,14 +46,13 @@ def _is_sweep(equation: Equation) -> bool:
 
 
 def _is_reduction(equation: Equation) -> bool:
-    """Whether an equation reduces the first or the last dimensions of floats that are not empty."""
+    """Whether an equation reduces floats that are not empty, in their order in memory."""
     kind = equation.primitive.kind
     if not isinstance(kind, Reduction) or kind.fold is None:
         return False
     x, dims = equation.inputs[0], _dims(equation)
-    first, last = tuple(range(len(dims))), tuple(range(x.ndim - len(dims), x.ndim))
     floats = x.dtype.kind == "f" and equation.outputs[0].dtype == x.dtype
-    return floats and bool(dims) and 0 not in x.shape and dims in (first, last)
+    return floats and bool(dims) and 0 not in x.shape and engine.walks_in_order(x.shape, dims)
 
 
 def _with_reductions(

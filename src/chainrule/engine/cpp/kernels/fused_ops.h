@@ -36,7 +36,7 @@
     X(erf, 1, erf<T>(a))                                                                  \
     X(normal_cdf, 1, normal_cdf<T>(a))                                                    \
     X(gelu, 1, gelu<T>(a))                                                                \
-    X(gelu_slope, 1, gelu_slope<T>(a))                                                    \
+    X(gelu_gradient, 2, a * gelu_slope<T>(b))                                             \
     X(eq, 2, truth<T>(a == b))                                                            \
     X(ne, 2, truth<T>(a != b))                                                            \
     X(lt, 2, truth<T>(a < b))                                                             \

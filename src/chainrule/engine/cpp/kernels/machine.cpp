@@ -32,44 +32,45 @@ template <class T> constexpr DType own_type() {
     return sizeof(T) == 4 ? DType::f32 : DType::f64;
 }
 
-template <class T, class S> T converted(S x, bool as_truth) {
+template <class T, class S, bool TRUTH> CR_INLINE T converted(S x) {
     using Int = typename Format<T>::Int;
-    if (!as_truth) return T(x);
+    if constexpr (!TRUTH) return T(x);
     const Int mask = x != S(0) ? Int(-1) : Int(0);
     T y;
     __builtin_memcpy(&y, &mask, sizeof y);
     return y;
 }
 
-template <class T, class S>
-void copy_run(const char* from, i64 stride, T* to, i64 n, bool as_truth) {
+template <class T, class S, bool TRUTH = false>
+void copy_run(const char* from, i64 stride, T* to, i64 n) {
     if (stride == 0) {
-        const T value = converted<T, S>(*reinterpret_cast<const S*>(from), as_truth);
+        const T value = converted<T, S, TRUTH>(*reinterpret_cast<const S*>(from));
         for (i64 i = 0; i < n; ++i) to[i] = value;
     } else if (stride == sizeof(S)) {
         const S* source = reinterpret_cast<const S*>(from);
-        for (i64 i = 0; i < n; ++i) to[i] = converted<T, S>(source[i], as_truth);
+        for (i64 i = 0; i < n; ++i) to[i] = converted<T, S, TRUTH>(source[i]);
     } else {
         for (i64 i = 0; i < n; ++i)
-            to[i] = converted<T, S>(*reinterpret_cast<const S*>(from + i * stride), as_truth);
+            to[i] = converted<T, S, TRUTH>(*reinterpret_cast<const S*>(from + i * stride));
     }
 }
 
 template <class T>
 void copy_typed(const Walk& w, const char* from, i64 stride, T* to, i64 n) {
+    if (w.as_truth) return copy_run<T, std::uint8_t, true>(from, stride, to, n);
     switch (w.dtype) {
-        case DType::f32: return copy_run<T, float>(from, stride, to, n, w.as_truth);
-        case DType::f64: return copy_run<T, double>(from, stride, to, n, w.as_truth);
-        case DType::i64: return copy_run<T, std::int64_t>(from, stride, to, n, w.as_truth);
-        case DType::i32: return copy_run<T, std::int32_t>(from, stride, to, n, w.as_truth);
-        default: return copy_run<T, std::uint8_t>(from, stride, to, n, w.as_truth);
+        case DType::f32: return copy_run<T, float>(from, stride, to, n);
+        case DType::f64: return copy_run<T, double>(from, stride, to, n);
+        case DType::i64: return copy_run<T, std::int64_t>(from, stride, to, n);
+        case DType::i32: return copy_run<T, std::int32_t>(from, stride, to, n);
+        default: return copy_run<T, std::uint8_t>(from, stride, to, n);
     }
 }
 
-// Elements [first, first + n) of an input, in the order of the iteration space, into a tile.
-template <class T> void gather(const Walk& w, i64 first, i64 n, T* to) {
-    if (w.ndim == 0) return copy_typed(w, w.data, 0, to, n);
-    i64 at[MAX_DIMS];
+// Elements [first, first + n) of an input, in the order of the iteration space: in place if they lie
+// in one run and `in_place` allows it, else copied into a tile.
+template <class T> const T* gather(const Walk& w, i64 first, i64 n, T* tile, bool in_place) {
+    i64 at[MAX_DIMS] = {};
     const char* from = w.data;
     for (int d = w.ndim - 1; d >= 0; --d) {
         at[d] = first % w.shape[d];
@@ -77,8 +78,9 @@ template <class T> void gather(const Walk& w, i64 first, i64 n, T* to) {
         from += at[d] * w.strides[d];
     }
     const int last = w.ndim - 1;
-    while (n > 0) {
-        const i64 in_row = w.shape[last] - at[last], run = in_row < n ? in_row : n;
+    if (in_place && n <= w.run() - at[last]) return reinterpret_cast<const T*>(from);
+    for (T* to = tile; n > 0;) {
+        const i64 run = least(w.run() - at[last], n);
         copy_typed(w, from, w.strides[last], to, run);
         to += run;
         n -= run;
@@ -90,20 +92,33 @@ template <class T> void gather(const Walk& w, i64 first, i64 n, T* to) {
             ++at[d - 1];
         }
     }
+    return tile;
+}
+
+template <class T> Walk::Kind kind_of(const Walk& w, i64 room) {
+    const i64 stride = w.ndim ? w.strides[w.ndim - 1] : 0;
+    if (w.ndim == 0 || (w.ndim == 1 && stride == 0)) return Walk::one_number;
+    if (w.ndim == 2 && w.strides[0] == 0 && w.run() <= room) return Walk::periodic;
+    if (w.dtype != own_type<T>() || stride != sizeof(T)) return Walk::gathered;
+    return w.ndim == 1 ? Walk::in_order : Walk::in_runs;
 }
 
 template <class T>
 void interpret(Op op, T* to, const T* pa, const T* pb, const T* pc, i64 n) {
     constexpr i64 W = WIDTH<T>;
+    const auto each = [=](auto result) __attribute__((always_inline)) {
+#pragma GCC unroll 2
+        for (i64 i = 0; i < n; i += W) store(to + i, result(i));
+    };
     switch (op) {
-#define X(name, operands, value)                                          \
-    case Op::name:                                                        \
-        for (i64 i = 0; i < n; i += W) {                                  \
-            [[maybe_unused]] const Vec<T> a = load(pa + i);               \
+#define X(name, operands, value)                                               \
+    case Op::name:                                                             \
+        each([=](i64 i) __attribute__((always_inline)) {                       \
+            [[maybe_unused]] const Vec<T> a = load(pa + i);                    \
             [[maybe_unused]] const Vec<T> b = operands > 1 ? load(pb + i) : a; \
             [[maybe_unused]] const Vec<T> c = operands > 2 ? load(pc + i) : a; \
-            store(to + i, value);                                         \
-        }                                                                 \
+            return value;                                                      \
+        });                                                                    \
         break;
         CR_FUSED_OPS(X)
 #undef X
@@ -155,32 +170,31 @@ Status Machine<T>::prepare(const Call& c, const i64* ints, i64 left, const i64* 
     if (left != 4 + 5 * n_instructions + n_outputs + c.n_in)
         return bad_call("fused: the program has another length than it says");
     if (c.n_in > MAX_OPERANDS || c.n_out > MAX_OPERANDS || n_outputs > c.n_out ||
-        slots() > MAX_SLOTS || n_constants > c.n_floats)
+        n_slots() > MAX_SLOTS || n_constants > c.n_floats)
         return bad_call("fused: too many operands or slots");
     const i64 constants = c.n_in, registers = constants + n_constants;
     for (i64 i = 0; i < n_instructions; ++i) {
         const i64* x = code + 5 * i;
-        bool fine = x[0] >= 0 && x[0] < i64(Op::count) && x[1] >= registers && x[1] < slots();
-        for (int k = 2; k < 5; ++k) fine = fine && x[k] >= 0 && x[k] < slots();
+        bool fine = x[0] >= 0 && x[0] < i64(Op::count) && x[1] >= registers && x[1] < n_slots();
+        for (int k = 2; k < 5; ++k) fine = fine && x[k] >= 0 && x[k] < n_slots();
         if (!fine) return bad_call("fused: an instruction names what does not exist");
     }
     size = 1;
     for (int d = 0; d < ndim; ++d) size *= shape[d];
+    const i64 share = CACHED / (i64(sizeof(T)) * most(n_slots(), 1));
+    room = least(LONGEST_TILE, most(SHORTEST_TILE, share / SHORTEST_TILE * SHORTEST_TILE));
     const i64* truths = outputs + n_outputs;
     for (int i = 0; i < c.n_in; ++i) {
         Walk& w = walks[i];
         if (!lay_over(c.in[i], shape, ndim, w))
             return bad_call("fused: an input does not broadcast over the iteration space");
         w.as_truth = truths[i] != 0;
-        const bool plain = w.dtype == own_type<T>() && !w.as_truth;
-        const bool adjacent = w.ndim == 1 && w.strides[0] == i64(sizeof(T));
-        w.kind = w.ndim == 0 || (w.ndim == 1 && w.strides[0] == 0) ? Walk::one_number
-                 : plain && adjacent                               ? Walk::in_order
-                                                                   : Walk::gathered;
+        if (w.as_truth && item_size(w.dtype) != 1) return bad_call("fused: numbers as booleans");
+        w.kind = kind_of<T>(w, room);
     }
     for (i64 o = 0; o < n_outputs; ++o) {
         const View& out = c.out[o];
-        if (outputs[o] < 0 || outputs[o] >= slots()) return bad_call("fused: no such output slot");
+        if (outputs[o] < 0 || outputs[o] >= n_slots()) return bad_call("fused: no such output slot");
         if (count(out) != size || !contiguous(out) || out.dtype == DType::i64 ||
             out.dtype == DType::i32)
             return bad_call("fused: an output is not laid out in order");
@@ -202,34 +216,57 @@ Status Machine<T>::prepare(const Call& c, const i64* ints, i64 left, const i64* 
     return OK;
 }
 
-template <class T> void Machine<T>::begin(T** at) const {
-    T* memory = static_cast<T*>(own_scratch());
-    for (int s = 0; s < slots(); ++s) at[s] = memory + s * TILE;
-    for (i64 k = 0; k < n_constants; ++k) {
-        const T value = T(call->floats[k]);
-        for (i64 i = 0; i < TILE; ++i) at[call->n_in + k][i] = value;
-    }
-    for (int i = 0; i < call->n_in && size; ++i)
-        if (walks[i].kind == Walk::one_number)
-            copy_typed(walks[i], walks[i].data, 0, at[i], TILE);
+template <class T> i64 Machine<T>::rows_of_tile(i64 n) const {
+    i64 unit = 1;
+    while (unit * n % WIDTH<T>) ++unit;
+    const i64 rows = room / n;
+    return rows < unit ? rows : rows / unit * unit;
 }
 
-template <class T> void Machine<T>::run(T** at, i64 first, i64 n) const {
+template <class T> i64 Machine<T>::tile() const {
+    i64 period = 1;
+    for (int i = 0; i < call->n_in; ++i)
+        if (walks[i].kind == Walk::periodic) period = most(period, walks[i].run());
+    return rows_of_tile(period) * period;
+}
+
+template <class T> void Machine<T>::begin(Slots<T>& slots) const {
     T* memory = static_cast<T*>(own_scratch());
-    const bool whole = n % WIDTH<T> == 0;  // else a vector would reach past the end of an array
+    const i64 filled = least(room, parts(size, WIDTH<T>) * WIDTH<T>);
+    for (int s = 0; s < n_slots(); ++s) slots.at[s] = memory + s * room;
+    for (i64 k = 0; k < n_constants; ++k) {
+        const T value = T(call->floats[k]);
+        for (i64 i = 0; i < filled; ++i) slots.at[call->n_in + k][i] = value;
+    }
+    for (int i = 0; i < call->n_in; ++i) {
+        slots.begins[i] = -1;
+        if (walks[i].kind == Walk::one_number && size)
+            copy_typed(walks[i], walks[i].data, 0, slots.at[i], filled);
+    }
+}
+
+template <class T> void Machine<T>::run(Slots<T>& slots, i64 first, i64 n) const {
+    T* memory = static_cast<T*>(own_scratch());
+    T** at = slots.at;
+    // Else a vector would reach past the end of an array.
+    const bool whole = n % WIDTH<T> == 0 || n_instructions == 0;
     for (int i = 0; i < call->n_in; ++i) {
         const Walk& w = walks[i];
         if (w.kind == Walk::one_number) continue;
-        if (w.kind == Walk::in_order && whole) {
+        if (w.kind == Walk::periodic) {
+            const i64 begin = first % w.run();
+            if (slots.begins[i] != begin) gather(w, begin, least(room, size), at[i], false);
+            slots.begins[i] = begin;
+        } else if (w.kind == Walk::in_order && whole) {
             at[i] = reinterpret_cast<T*>(const_cast<char*>(w.data)) + first;
-            continue;
+        } else {
+            const bool in_place = whole && w.kind == Walk::in_runs;
+            at[i] = const_cast<T*>(gather(w, first, n, memory + i * room, in_place));
         }
-        at[i] = memory + i * TILE;
-        gather(w, first, n, at[i]);
     }
     for (i64 o = 0; o < n_outputs; ++o)
         if (direct[o])
-            at[outputs[o]] = whole ? data<T>(call->out[o]) + first : memory + outputs[o] * TILE;
+            at[outputs[o]] = whole ? data<T>(call->out[o]) + first : memory + outputs[o] * room;
     for (i64 i = 0; i < n_instructions; ++i) {
         const i64* x = code + 5 * i;
         interpret(Op(x[0]), at[x[1]], at[x[2]], at[x[3]], at[x[4]], n);

@@ -185,9 +185,10 @@ template <class T> CR_INLINE Vec<T> gelu_slope(Vec<T> x) {
         return either_side(fma(bell, splat(T(-0.39894228040143267794)), n.tail));
     };
     if constexpr (IN_PIECES<T>) {
-        const Vec<T> t = magnitude_at_most(x, GELU_SLOPE.end());
-        const Vec<T> y = either_side(piecewise(GELU_SLOPE, t));
-        return above(-GELU_SLOPE.end(), x, fma(x, splat(T(0)), y), formula);  // ∞·0 is NaN
+        constexpr T end = GELU_SLOPE.end();
+        const Vec<T> t = magnitude_at_most(x, end), y = either_side(piecewise(GELU_SLOPE, t));
+        const auto outside = [&] { return above(-end, x, fma(x, splat(T(0)), y), formula); };
+        return below(end, t, y, outside);  // ∞·0 is NaN
     } else return formula();
 }
 

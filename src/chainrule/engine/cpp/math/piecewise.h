@@ -45,6 +45,13 @@ CR_INLINE Vec<float> magnitude_at_most(Vec<float> x, float limit) {
                                        LESSER_MAGNITUDE | WITHOUT_SIGN);
 }
 
+// y where t < high. Elsewhere `more`, which is computed only if a lane needs it.
+template <class F> CR_INLINE Vec<float> below(float high, Vec<float> t, Vec<float> y, F more) {
+    const __mmask16 fine = _mm512_cmp_ps_mask((__m512)t, (__m512)splat(high), _CMP_LT_OQ);
+    if (__builtin_expect(fine == 0xffff, true)) return y;
+    return (Vec<float>)_mm512_mask_mov_ps((__m512)more(), fine, (__m512)y);
+}
+
 // y where x > low. Elsewhere `formula`, which is computed only if a lane needs it.
 template <class F> CR_INLINE Vec<float> above(float low, Vec<float> x, Vec<float> y, F formula) {
     const __mmask16 fine = _mm512_cmp_ps_mask((__m512)x, (__m512)splat(low), _CMP_GT_OQ);

@@ -131,25 +131,29 @@ template <class V> CR_INLINE V smaller(V a, V b) { return ((a < b) | (a != a)) ?
 
 // The same for a limit that is not NaN. x86 has one instruction for it, which returns its second
 // operand where the comparison is false.
-CR_INLINE Vec<float> at_most(Vec<float> x, float limit) {
+CR_INLINE Vec<float> at_most(Vec<float> x, Vec<float> limit) {
 #if defined(__AVX512F__)
-    return (Vec<float>)_mm512_min_ps((__m512)splat(limit), (__m512)x);
+    return (Vec<float>)_mm512_min_ps((__m512)limit, (__m512)x);
 #elif defined(__AVX2__)
-    return (Vec<float>)_mm256_min_ps((__m256)splat(limit), (__m256)x);
+    return (Vec<float>)_mm256_min_ps((__m256)limit, (__m256)x);
 #else
-    return x > limit ? splat(limit) : x;
+    return x > limit ? limit : x;
 #endif
 }
-CR_INLINE Vec<float> at_least(Vec<float> x, float limit) {
+CR_INLINE Vec<float> at_least(Vec<float> x, Vec<float> limit) {
 #if defined(__AVX512F__)
-    return (Vec<float>)_mm512_max_ps((__m512)splat(limit), (__m512)x);
+    return (Vec<float>)_mm512_max_ps((__m512)limit, (__m512)x);
 #elif defined(__AVX2__)
-    return (Vec<float>)_mm256_max_ps((__m256)splat(limit), (__m256)x);
+    return (Vec<float>)_mm256_max_ps((__m256)limit, (__m256)x);
 #else
-    return x < limit ? splat(limit) : x;
+    return x < limit ? limit : x;
 #endif
 }
-CR_INLINE Vec<double> at_most(Vec<double> x, double limit) { return x > limit ? splat(limit) : x; }
-CR_INLINE Vec<double> at_least(Vec<double> x, double limit) { return x < limit ? splat(limit) : x; }
+CR_INLINE Vec<double> at_most(Vec<double> x, Vec<double> limit) { return x > limit ? limit : x; }
+CR_INLINE Vec<double> at_least(Vec<double> x, Vec<double> limit) { return x < limit ? limit : x; }
+CR_INLINE Vec<float> at_most(Vec<float> x, float limit) { return at_most(x, splat(limit)); }
+CR_INLINE Vec<float> at_least(Vec<float> x, float limit) { return at_least(x, splat(limit)); }
+CR_INLINE Vec<double> at_most(Vec<double> x, double limit) { return at_most(x, splat(limit)); }
+CR_INLINE Vec<double> at_least(Vec<double> x, double limit) { return at_least(x, splat(limit)); }
 
 }  // namespace cr::CR_ISA
