@@ -11,7 +11,7 @@ from chainrule import engine
 from chainrule.errors import OutOfRangeError
 
 ALL_DIMS = [dims for n in range(4) for dims in combinations(range(3), n)]
-SHAPES = [(3, 4, 5), (1, 1, 1), (70, 3, 33), (2, 600, 7), (5, 1, 1030)]
+SHAPES = [(3, 4, 5), (1, 1, 1), (70, 3, 33), (2, 600, 7), (5, 1, 1030), (40, 3, 1)]
 
 
 @pytest.mark.parametrize("dims", ALL_DIMS)

@@ -148,20 +148,19 @@ def _walk_of(shape: Shape, dims: Sequence[int]) -> Walk:
     """The walk of a chain of this shape that reduces `dims`.
 
     The last dimensions, if reduced, make up rows, and each row is reduced by itself. If the last
-    dimension is kept, the chain adds rows to each other as vectors. Kept dimensions of size 1 at
-    the end do not count.
+    dimension is kept, the chain adds rows to each other as vectors. Dimensions of size 1 at the end
+    do not count.
     """
     ndim = len(shape)
     end = ndim
-    while end and shape[end - 1] == 1 and end - 1 not in dims:
+    while end and shape[end - 1] == 1:
         end -= 1
     start = end
     while start and start - 1 in dims:
         start -= 1
-    lead = tuple(d for d in range(start) if d in dims)
+    lead = tuple(d for d in range(ndim) if d in dims and not start <= d < end)
     kept = tuple(d for d in range(ndim) if d not in dims)
-    row = tuple(range(start, end))
-    return Walk((*lead, *kept, *row), len(lead), len(kept))
+    return Walk((*lead, *kept, *range(start, end)), len(lead), len(kept))
 
 
 def fused_call(
