@@ -1,4 +1,4 @@
-"""Convolution, pooling and normalization against their references, over many geometries."""
+"""Convolution and pooling against their references, over many geometries."""
 
 from itertools import product
 from typing import Any
@@ -118,43 +118,3 @@ def test_max_pool(shape: Any, kernel: Any, stride: Any, padding: Any, dtype: Any
             strict=True,
         ):
             np.testing.assert_array_equal(result, expected)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(
-    "shape, dims",
-    [
-        ((6, 5), (0,)),
-        ((6, 5), (1,)),
-        ((300, 130), (0,)),
-        ((4, 3, 5, 7), (0, 2, 3)),
-        ((70, 100), (1,)),
-        ((100, 4, 28, 28), (0, 2, 3)),
-        ((4, 6, 5), (1, 2)),
-        ((1, 9), (0,)),
-        ((40,), (0,)),
-        ((2, 3), (0, 1)),
-    ],
-)
-def test_normalize(shape: Any, dims: Any, dtype: Any) -> None:
-    x = (np.random.default_rng(0).normal(size=shape) * 3 + 7).astype(dtype)
-    results = []
-    for threads in THREADS:
-        engine.set_num_threads(threads)
-        results.append(native("normalize", x, dims=dims, eps=1e-5))
-    truth = reference("normalize", x.astype(np.longdouble).astype(np.float64), dims=dims, eps=1e-5)
-    eps = np.finfo(dtype).eps
-    for result, expected in zip(results[0], truth, strict=True):
-        assert result.shape == expected.shape
-        np.testing.assert_allclose(result, expected, rtol=50 * eps, atol=50 * eps)
-    for other in results[1:]:
-        assert all(same_bits(a, b) for a, b in zip(results[0], other, strict=True))
-
-
-@pytest.mark.parametrize("value", [1e4, 1e8, -3e30, 1e-30])
-def test_constants_normalize_to_zero(value: float) -> None:
-    x = np.full((8, 5, 6), value, np.float32)
-    for dims in ((0,), (1, 2), (0, 2)):
-        if dims != (0, 2):
-            y, m, v = native("normalize", x, dims=dims, eps=1e-5)
-            assert not y.any() and not v.any() and (m == np.float32(value)).all()

@@ -224,9 +224,19 @@ def avg_pool(x, kernel, geometry, divisor):
     return pooled(np.sum, x, kernel, geometry, 0) / divisor
 
 
-def normalized(x, dims, eps):
+def normalized(x, w=1, b=0, *, dims, eps):
     mean, var = x.mean(dims, keepdims=True), x.var(dims, keepdims=True)
-    return (x - mean) / np.sqrt(var + eps), mean, var
+    return (x - mean) / np.sqrt(var + eps) * w + b, mean, var
+
+
+def normalized_gradient(g, x, m, v, w, dims, eps):
+    def change(d):  # of the normalized numbers, as x changes by d
+        spread = (z * d).mean(dims, keepdims=True)
+        return (d - d.mean(dims, keepdims=True) - z * spread) / np.sqrt(v + eps)
+
+    z = (x - m) / np.sqrt(v + eps)
+    by_w, by_b = (adjoint(lambda d, f=f: f * d, w.shape, g) for f in (z, np.ones(x.shape)))
+    return adjoint(lambda d: change(d) * w, x.shape, g), by_w, by_b
 
 
 PLAIN = {
@@ -351,6 +361,7 @@ PLAIN = {
     "binary_cross_entropy": each(lambda p, t: -t * math.log(p) - (1 - t) * math.log(1 - p)),
     "binary_cross_entropy_with_logits": each(lambda x, t: math.log(1 + math.exp(x)) - t * x),
     "normalize": normalized,
+    "normalize_gradient": normalized_gradient,
     "convolution": convolution,
     "convolution_input": transposed_convolution,
     "convolution_weight": lambda x, u, shape, geometry: adjoint(

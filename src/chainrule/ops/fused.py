@@ -10,15 +10,10 @@ from chainrule.errors import ArgumentError, ShapeError
 from chainrule.kinds import Along, Elementwise, Reduction
 from chainrule.ops.batched import apart, everywhere, examples, merged
 from chainrule.ops.compare import where
-from chainrule.ops.elementwise import exp, log, log1p, rsqrt
+from chainrule.ops.elementwise import exp, log, log1p
 from chainrule.ops.labels import check_labels
-from chainrule.ops.reduce import accumulator, count, mean_rule, over_dims, reductions
-from chainrule.ops.rules import (
-    keep_dims,
-    normalized_dim,
-    normalized_dims,
-    reduced_shape,
-)
+from chainrule.ops.reduce import mean_rule, over_dims, reductions
+from chainrule.ops.rules import keep_dims, normalized_dim
 from chainrule.ops.special import sigmoid
 from chainrule.primitive import Array, Spec, SpecLike, floating, primitive
 from chainrule.samples import cases
@@ -259,45 +254,3 @@ class binary_cross_entropy_with_logits:
         return np.maximum(x, 0) - t * x + np.log1p(np.exp(-np.abs(x)))
     def vjp(g, x, t, needs):
         return g * (sigmoid(x) - t), -g * x if needs[1] else None
-
-
-# -- normalization -------------------------------------------------------------------------------
-
-
-@primitive
-class normalize:
-    """y = (x − m)/√(v + ε), with mean m and variance v over the dimensions; → (y, m, v).
-
-    ∂L/∂x = (g − mean g − y·mean(g·y))/√(v + ε); through m: g/n, through v: 2(x − m)·g/n.
-    Computed from x − x₀ (x₀ the first element), so that a constant gives 0 at any size.
-    """
-    kind = Along()
-    samples = cases(
-        lambda rng: (rng.normal(size=(4, 3)), {"dims": (0,), "eps": 1e-5}),
-        lambda rng: (rng.normal(size=(2, 3, 4)), {"dims": (0, 2), "eps": 1e-3}),
-    )
-
-    def arguments(x: Tensor, dim: Any, eps: float = 1e-5) -> Any:
-        return (x,), {"dims": normalized_dims(dim, x.ndim), "eps": eps}
-
-    def infer(x, *, dims, eps):
-        small = mean_rule(x, dims=dims, keepdim=True)
-        return x, small, small
-
-    def forward(x, *, dims, eps):
-        n, wide = max(count(x, dims), 1), accumulator(x, dims)
-        first = tuple(slice(0, 1) if d in dims else slice(None) for d in range(x.ndim))
-        origin = x[first] if x.size else np.zeros(reduced_shape(x.shape, dims, True), x.dtype)
-        shift = (np.sum(x - origin, dims, dtype=wide, keepdims=True) / n).astype(x.dtype)
-        z = x - origin - shift
-        v = (np.sum(z * z, dims, dtype=wide, keepdims=True) / n).astype(x.dtype)
-        return z / np.sqrt(v + eps), origin + shift, v
-
-    def vjp(gs, x_spec, ys, dims, eps):
-        g, by_mean, by_var = gs
-        y, _, v = ys
-        n = max(count(x_spec, dims), 1)
-        scale = rsqrt(v + eps)
-        slope = (g * y).sum(dims, True) * scale * (-1 / n) + by_var / scale * (2 / n)
-        level = g.sum(dims, True) * scale * (-1 / n) + by_mean * (1 / n)
-        return g * scale + y * slope + level,

@@ -90,11 +90,3 @@ class _binary_cross_entropy_with_logits(Primitive):
         """l = −t·ln σ(x) − (1 − t)·ln(1 − σ(x)) = max(x, 0) − t·x + ln(1 + e^−|x|).   ∂l/∂x = σ(x) − t."""
 
 binary_cross_entropy_with_logits: _binary_cross_entropy_with_logits
-
-class _normalize(Primitive):
-    def __call__(
-        self, input: Tensor, dim: Any, eps: float = 1e-05
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """y = (x − m)/√(v + ε), with mean m and variance v over the dimensions; → (y, m, v)."""
-
-normalize: _normalize

@@ -13,6 +13,7 @@ from chainrule.engine.lowering import elementwise as elementwise
 from chainrule.engine.lowering import fused as fused
 from chainrule.engine.lowering import index as index
 from chainrule.engine.lowering import labels as labels
+from chainrule.engine.lowering import normalization as normalization
 from chainrule.engine.lowering import pooling as pooling
 from chainrule.engine.lowering import random as random
 from chainrule.engine.lowering import recurrent as recurrent

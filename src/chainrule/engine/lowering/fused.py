@@ -1,8 +1,6 @@
-"""Softmax, ln Σ eˣ, losses and normalization."""
+"""Softmax, ln Σ eˣ and losses."""
 
-from collections.abc import Iterable
-
-from chainrule.engine.layout import grouped, in_order
+from chainrule.engine.layout import in_order
 from chainrule.engine.lowering.conditions import (
     all_in_order,
     as_rows,
@@ -35,20 +33,10 @@ def rows_over(case: Case) -> Case | None:
     return seen(case, [in_order((outer, n), x.dtype)], [in_order((outer,), y.dtype)])
 
 
-def around_kept(case: Case) -> Iterable[int] | None:
-    """(outer, kept, inner), if the dimensions that are not normalized are adjacent."""
-    x, dims = case.inputs[0], case.params["dims"]
-    if not x.size or not dims:
-        return None
-    kept = [d for d in range(len(x.shape)) if d not in dims]
-    return grouped(x.shape, kept) if kept else (1, 1, x.size)
-
-
 REDUCTION = choice("reduction", "none", "sum", "mean")
 
 row("softmax", "log_softmax", sees=rows_along, needs=(floats, rows_adjacent(0, 1)))
 row("logsumexp", sees=rows_over, needs=(floats,))
-row("normalize", needs=(floats, all_in_order), ints=(around_kept,), floats=("eps",))
 row("binary_cross_entropy_with_logits", needs=(floats, all_in_order))
 row(
     "softmax_cross_entropy",

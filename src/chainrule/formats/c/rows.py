@@ -142,25 +142,26 @@ def cross_entropy_gradient(call: Call, ignore_index: int, reduction: str) -> Non
 
 @translation("normalize", optional=(1, 2))
 def normalize(call: Call, dims: Shape, eps: float) -> None:
-    (x,), (y, m, v) = call.inputs, call.outputs
+    (x, *affine), (y, m, v) = call.inputs, call.outputs
     write, kind = call.write, c_type(x.dtype)
     count = math.prod(x.shape[d] for d in dims)
     inside = [n if d in dims else 1 for d, n in enumerate(x.shape)]
     with write.loops(kept_shape(x.shape, dims)) as at:
 
-        def over(line: Callable[[str, str], str]) -> None:
+        def over(line: Callable[..., str]) -> None:
             with write.loops(inside, "uvwxyz") as inner:
                 where = [inner[d] if d in dims else at[d] for d in range(len(x.shape))]
-                write.line(line(x.at(where), y.at(where)))
+                write.line(line(x.at(where), y.at(where), *[z.at(where) for z in affine]))
 
         write.line(f"{kind} mean = 0, variance = 0;")
-        over(lambda ex, _: f"mean += {ex};")
+        over(lambda ex, *_: f"mean += {ex};")
         write.line(f"mean /= {count};")
-        over(lambda ex, _: f"variance += ({ex} - mean) * ({ex} - mean);")
+        over(lambda ex, *_: f"variance += ({ex} - mean) * ({ex} - mean);")
         write.line(f"variance /= {count};")
         root = "sqrtf" if kind == "float" else "sqrt"
         write.line(f"const {kind} scale = 1 / {root}(variance + {literal(eps, x.dtype)});")
-        over(lambda ex, ey: f"{ey} = ({ex} - mean) * scale;")
+        change = " * {} + {}" if affine else ""
+        over(lambda ex, ey, *wb: f"{ey} = ({ex} - mean) * scale{change.format(*wb)};")
         call.store(m, at, "mean")
         call.store(v, at, "variance")
 

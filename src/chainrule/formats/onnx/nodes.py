@@ -297,12 +297,15 @@ def softmax(call: Call, dim: int) -> str:
 
 @translation("normalize")
 def normalize(call: Call, dims: Shape, eps: float) -> list[str]:
-    build, x = call.build, call.inputs[0]
+    build, (x, *affine) = call.build, call.inputs
     mean = _reduced(call, "ReduceMean", x, dims, True)
     centred = build.node("Sub", x, mean)
     variance = _reduced(call, "ReduceMean", build.node("Mul", centred, centred), dims, True)
     shifted = build.node("Add", variance, build.constant(eps, call.spec.dtype))
-    return [build.node("Div", centred, build.node("Sqrt", shifted)), mean, variance]
+    y = build.node("Div", centred, build.node("Sqrt", shifted))
+    for kind, number in zip(("Mul", "Add"), affine, strict=False):
+        y = build.node(kind, y, number)
+    return [y, mean, variance]
 
 
 @translation("cumsum")

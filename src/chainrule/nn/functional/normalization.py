@@ -12,7 +12,8 @@ from chainrule.gateway import apply
 from chainrule.nn.functional.checks import check_counts, check_tensors, sizes_of
 from chainrule.nn.functional.padding import pad
 from chainrule.nn.functional.pooling import avg_pool2d
-from chainrule.ops import fused, norms
+from chainrule.ops import norms
+from chainrule.ops.normalization import normalize as normalized
 from chainrule.settings import use
 from chainrule.tensor import Tensor
 
@@ -40,11 +41,13 @@ def batch_norm(
     """
     check_tensors("batch_norm", input=input)
     dims = (0, *range(2, input.ndim))
-    if training:
-        y = _normalized("batch_norm", input, dims, running_mean, running_var, momentum, eps)
-    else:
-        y = _by_running("batch_norm", input, running_mean, running_var, eps)
-    return _scaled(y, weight, bias)
+    if not training:
+        return _scaled(
+            _by_running("batch_norm", input, running_mean, running_var, eps), weight, bias
+        )
+    affine = [x if x is None else x.reshape(_per_channel(input)) for x in (weight, bias)]
+    running = running_mean, running_var
+    return _normalized("batch_norm", input, dims, *running, momentum, eps, *affine)
 
 
 def instance_norm(
@@ -85,6 +88,8 @@ def _normalized(
     running_var: Tensor | None,
     momentum: float | Tensor,
     eps: float,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Normalize by the mean and variance of the input, and update the running statistics."""
     if input.ndim < 2 or not dims:
@@ -96,7 +101,7 @@ def _normalized(
             given=f"input {input.shape}",
             instead="Use a larger batch (drop_last=True in the loader), or model.eval().",
         )
-    y, mean, var = _standardized(input, dims, eps)
+    y, mean, var = _standardized(input, dims, eps, weight, bias)
     if running_mean is not None and running_var is not None:
         with use(gradients=False):
             _move(running_mean, mean, momentum)
@@ -104,10 +109,20 @@ def _normalized(
     return y
 
 
-def _standardized(x: Tensor, dims: tuple[int, ...], eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """(x − m)/√(v + ε), m and v."""
-    y, mean, var = apply(fused.normalize, _wide(x), dims=dims, eps=eps)
-    return y.to(x.dtype), mean, var
+def _standardized(
+    x: Tensor,
+    dims: tuple[int, ...],
+    eps: float,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(x − m)/√(v + ε)·w + b, m and v; w and b have the dimensions of x."""
+    z = _wide(x)
+    if z is x and weight is not None and bias is not None and weight.dtype == bias.dtype == x.dtype:
+        return apply(normalized, x, weight, bias, dims=dims, eps=eps)
+    y, mean, var = apply(normalized, z, dims=dims, eps=eps)
+    y = y.to(x.dtype) if weight is None else y.to(x.dtype) * weight
+    return y if bias is None else y + bias, mean, var
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -207,10 +222,10 @@ def layer_norm(
     >>> layer_norm(cr.tensor([[1.0, 3.0]]), 2)
     tensor([[-1.,  1.]])
     """
-    y = _standardized(input, _last_dims("layer_norm", input, normalized_shape), eps)[0]
-    if weight is not None:
-        y = y * weight
-    return y if bias is None else y + bias
+    dims = _last_dims("layer_norm", input, normalized_shape)
+    front = (1,) * (input.ndim - len(dims))
+    affine = [x if x is None else x.reshape(front + x.shape) for x in (weight, bias)]
+    return _standardized(input, dims, eps, *affine)[0]
 
 
 def rms_norm(

@@ -1,137 +1,149 @@
-// Normalization: y = (x − m)/√(v + ε) with mean and variance over some dimensions, as batch, layer
-// and group normalization need it.
+// Normalization: y = (x − m)/√(v + ε)·w + b with mean and variance over some dimensions, as batch,
+// layer and group normalization need it.
 //
-// The kept dimensions are adjacent: x is (outer, kept, inner), reduced over outer and inner. Mean
-// and variance are computed in float64 from x − x₀, where x₀ is the first element, so the variance
-// of a constant is exactly 0. One thread sums each kept index, in memory order.
-#include "kernels/operands.h"
-#include "math/vec.h"
+// Moments are computed in float64 from d = x − x₀, where x₀ is the first element, so the variance of
+// a constant is exactly 0. As x₀ is one of the n numbers, (x₀ − m)² ≤ n·v: so v = Σd²/n − (Σd/n)²
+// loses a factor of n at most, and float64 has 2²⁹ to spare for a result in float32. For float64,
+// a second pass adds up (d − mean d)².
+#include "kernels/normalize.h"
 
 namespace cr::CR_ISA {
 
 namespace {
 
-struct Job {
-    const Call* call;
-    i64 outer, kept, inner, step;
-    double epsilon;
-};
-
-constexpr int LANES = 16;
-
-// Σ f(x[i] − origin) over n neighbours, in LANES interleaved chains added up at the end.
-template <class T, class F>
-double sum_of(const T* x, i64 n, T origin, F f) {
-    double lane[LANES] = {};
-    i64 i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; ++l) lane[l] += f(double(x[i + l] - origin));
-    for (int l = 0; i < n; ++i, ++l) lane[l] += f(double(x[i] - origin));
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; ++l) lane[l] += lane[l + half];
-    return lane[0];
-}
-
+// x − mean is ((x − mean) − rest): the mean is rounded to T, and `rest` is what that cut off.
 template <class T> struct Moments {
-    T origin, shift, variance, root;
+    T mean, rest, variance, scale;
+    Moments() = default;
+    Moments(T origin, double shift, double v, double epsilon)
+        : mean(T(double(origin) + shift)), rest(T(shift - (double(mean) - double(origin)))),
+          variance(T(v)), scale(T(1 / __builtin_sqrt(double(variance) + epsilon))) {}
 };
 
-template <class T> Moments<T> finished(T origin, double shift, double variance, double epsilon) {
-    const T v = T(variance), sum = v + T(epsilon);
-    return {origin, T(shift), v, sizeof(T) == 4 ? T(__builtin_sqrtf(float(sum)))
-                                                : T(__builtin_sqrt(double(sum)))};
+// Σ (d − shift)² over a run of d = x − origin, and perhaps Σ d.
+template <class T>
+CR_INLINE void add_run(const T* x, i64 n, double origin, double shift, Sum* total, Sum& squares) {
+    const auto add = [&](auto number, auto& sum, auto& square) {
+        const auto d = number - origin, e = d - shift;
+        if (total) sum = sum + d;
+        square = square + e * e;
+    };
+    along_run(n, [&](i64 i, int v) { add(widened(x + i), total->chain[v], squares.chain[v]); },
+              [&](i64 i) { add(double(x[i]), total->rest, squares.rest); });
 }
 
-template <class T> void write_moments(const Job& job, i64 k, const Moments<T>& m) {
-    data<T>(job.call->out[1])[k] = m.origin + m.shift;
+template <class T> Moments<T> moments_of(const Normalization& job, const T* x) {
+    const double origin = double(*x), n = job.size();
+    Sum total, squares;
+    for (i64 o = 0; o < job.outer; ++o)
+        add_run(x + o * job.stride(), job.inner, origin, 0, &total, squares);
+    const double shift = total.total() / n;
+    if constexpr (sizeof(T) == 4)
+        return {*x, shift, squares.total() / n - shift * shift, job.epsilon};
+    Sum rest;
+    for (i64 o = 0; o < job.outer; ++o)
+        add_run<T>(x + o * job.stride(), job.inner, origin, shift, nullptr, rest);
+    return {*x, shift, rest.total() / n, job.epsilon};
+}
+
+template <class T> void write_moments(const Normalization& job, i64 k, const Moments<T>& m) {
+    data<T>(job.call->out[1])[k] = m.mean;
     data<T>(job.call->out[2])[k] = m.variance;
 }
 
-// inner > 1: runs of neighbours.
+// The numbers of w and b that belong to a kept index, or to all positions of inner.
+template <class T> struct Affine {
+    const T *w = nullptr, *b = nullptr;
+    explicit Affine(const Call& call) {
+        if (call.n_in == 3) w = data<T>(call.in[1]), b = data<T>(call.in[2]);
+    }
+    T scale(i64 k) const { return w ? w[k] : T(1); }
+    T shift(i64 k) const { return b ? b[k] : T(0); }
+};
+
+// y = f(x, position): whole vectors, then what is left.
+template <class T, class F> CR_INLINE void map_positions(const T* x, T* y, i64 n, F f) {
+    constexpr i64 W = WIDTH<T>;
+    i64 i = 0;
+    for (; i + W <= n; i += W) store(y + i, f(load(x + i), [=](const T* p) { return load(p + i); }));
+    if (i < n)
+        store_some(y + i, f(load_some(x + i, n - i, T(0)),
+                            [=](const T* p) { return load_some(p + i, n - i, T(0)); }), n - i);
+}
+
+// Runs of neighbours.
 template <class T> void run_piece(void* context, i64 piece) {
-    const Job& job = *static_cast<Job*>(context);
+    const Normalization& job = *static_cast<Normalization*>(context);
     const T* x = data<T>(job.call->in[0]);
     T* y = data<T>(job.call->out[0]);
-    const double n = double(job.outer) * double(job.inner);
-    const i64 stride = job.kept * job.inner;
-    const i64 end = (piece + 1) * job.step < job.kept ? (piece + 1) * job.step : job.kept;
-    for (i64 k = piece * job.step; k < end; ++k) {
-        const T* from = x + k * job.inner;
-        const T origin = *from;
-        double total = 0, squares = 0;
-        for (i64 o = 0; o < job.outer; ++o)
-            total += sum_of(from + o * stride, job.inner, origin, [](double d) { return d; });
-        const double shift = total / n;
-        for (i64 o = 0; o < job.outer; ++o)
-            squares += sum_of(from + o * stride, job.inner, origin,
-                              [=](double d) { return (d - shift) * (d - shift); });
-        const Moments<T> m = finished(origin, shift, squares / n, job.epsilon);
-        for (i64 o = 0; o < job.outer; ++o) {
-            const T* row = from + o * stride;
-            T* to = y + k * job.inner + o * stride;
-            for (i64 i = 0; i < job.inner; ++i) to[i] = ((row[i] - m.origin) - m.shift) / m.root;
-        }
+    const Affine<T> affine(*job.call);
+    for (i64 k = piece * job.step; k < job.end(piece); ++k) {
+        const Moments<T> m = moments_of(job, x + k * job.inner);
         write_moments(job, k, m);
+        const auto normal = [m](Vec<T> v) { return ((v - m.mean) - m.rest) * m.scale; };
+        const i64 at = k * job.inner;
+        if (job.along) {
+            const T *w = affine.w, *b = affine.b;
+            map_positions(x + at, y + at, job.inner, [=](Vec<T> v, auto there) {
+                return normal(v) * there(w) + there(b);
+            });
+            continue;
+        }
+        const T w = affine.scale(k), b = affine.shift(k);
+        for (i64 o = job.outer - 1; o >= 0; --o)  // the last runs are still in the cache
+            map_positions(x + at + o * job.stride(), y + at + o * job.stride(), job.inner,
+                          [=](Vec<T> v, auto) { return normal(v) * w + b; });
     }
 }
 
-// inner = 1: columns side by side, WIDE_COLUMNS of them at once.
-constexpr i64 WIDE_COLUMNS = 64;
+// inner = 1: columns side by side.
 template <class T> void column_piece(void* context, i64 piece) {
-    const Job& job = *static_cast<Job*>(context);
-    const i64 from = piece * WIDE_COLUMNS;
-    const i64 n = job.kept - from < WIDE_COLUMNS ? job.kept - from : WIDE_COLUMNS;
+    const Normalization& job = *static_cast<Normalization*>(context);
+    const i64 from = piece * WIDE_COLUMNS, n = job.end(piece) - from, kept = job.kept;
     const T* x = data<T>(job.call->in[0]) + from;
     T* y = data<T>(job.call->out[0]) + from;
-    double total[WIDE_COLUMNS] = {}, squares[WIDE_COLUMNS] = {};
-    Moments<T> m[WIDE_COLUMNS];
+    double origin[WIDE_COLUMNS], total[WIDE_COLUMNS] = {}, squares[WIDE_COLUMNS] = {};
+    for (i64 c = 0; c < n; ++c) origin[c] = double(x[c]);
     for (i64 o = 0; o < job.outer; ++o)
-        for (i64 c = 0; c < n; ++c) total[c] += double(x[o * job.kept + c] - x[c]);
+        for (i64 c = 0; c < n; ++c) total[c] += double(x[o * kept + c]) - origin[c];
     for (i64 c = 0; c < n; ++c) total[c] /= double(job.outer);
     for (i64 o = 0; o < job.outer; ++o)
         for (i64 c = 0; c < n; ++c) {
-            const double d = double(x[o * job.kept + c] - x[c]) - total[c];
+            const double d = (double(x[o * kept + c]) - origin[c]) - total[c];
             squares[c] += d * d;
         }
-    for (i64 c = 0; c < n; ++c)
-        m[c] = finished(x[c], total[c], squares[c] / double(job.outer), job.epsilon);
-    T origin[WIDE_COLUMNS], shift[WIDE_COLUMNS], root[WIDE_COLUMNS];
-    for (i64 c = 0; c < n; ++c) origin[c] = m[c].origin, shift[c] = m[c].shift, root[c] = m[c].root;
+    const Affine<T> affine(*job.call);
+    T mean[WIDE_COLUMNS], rest[WIDE_COLUMNS], scale[WIDE_COLUMNS], w[WIDE_COLUMNS], b[WIDE_COLUMNS];
+    for (i64 c = 0; c < n; ++c) {
+        const Moments<T> m(x[c], total[c], squares[c] / double(job.outer), job.epsilon);
+        write_moments(job, from + c, m);
+        mean[c] = m.mean, rest[c] = m.rest, scale[c] = m.scale;
+        w[c] = affine.scale(from + c), b[c] = affine.shift(from + c);
+    }
     for (i64 o = 0; o < job.outer; ++o)
         for (i64 c = 0; c < n; ++c)
-            y[o * job.kept + c] = ((x[o * job.kept + c] - origin[c]) - shift[c]) / root[c];
-    for (i64 c = 0; c < n; ++c) write_moments(job, from + c, m[c]);
+            y[o * kept + c] = (((x[o * kept + c] - mean[c]) - rest[c]) * scale[c]) * w[c] + b[c];
 }
 
-template <class T> void normalize_all(Job& job) {
-    const double work = 1.5 * job.outer * job.kept * job.inner;
-    if (job.inner == 1 && job.outer > 1) {
-        job.step = WIDE_COLUMNS;
-        const i64 pieces = (job.kept + WIDE_COLUMNS - 1) / WIDE_COLUMNS;
-        run_pieces(pieces, column_piece<T>, &job);
-        return;
-    }
-    const i64 pieces = useful_threads(work) == 1 ? 1 : 16;
-    job.step = (job.kept + pieces - 1) / pieces;
-    run_pieces((job.kept + job.step - 1) / job.step, run_piece<T>, &job);
+template <class T> void normalize_all(Normalization& job) {
+    const double nanoseconds = 0.25 * job.size() * double(job.kept);
+    run_kept(job, nanoseconds, job.columns() ? column_piece<T> : run_piece<T>);
 }
 
 }  // namespace
 
-// normalize(x) → y, mean, variance;  ints: outer, kept, inner; floats: ε
+// normalize(x[, w, b]) → y, mean, variance;  ints: outer, kept, inner, along; floats: ε
 CR_KERNEL(normalize) {
-    if (call.n_in != 1 || call.n_out != 3 || call.n_ints != 3 || call.n_floats != 1)
-        return bad_call("normalize: takes x, gives y, mean and variance");
-    Job job{&call, call.ints[0], call.ints[1], call.ints[2], 1, call.floats[0]};
+    if ((call.n_in != 1 && call.n_in != 3) || call.n_out != 3 || call.n_ints != 4 ||
+        call.n_floats != 1)
+        return bad_call("normalize: takes x and perhaps w and b, gives y, mean and variance");
+    Normalization job{&call, call.ints[0], call.ints[1], call.ints[2], call.ints[3] != 0,
+                      call.floats[0]};
     const DType type = call.in[0].dtype;
-    bool right = contiguous(call.in[0]) && same_shape(call.in[0], call.out[0]);
-    for (int i = 0; i < 3; ++i)
-        right = right && contiguous(call.out[i]) && call.out[i].dtype == type;
-    right = right && job.outer > 0 && job.kept > 0 && job.inner > 0 &&
-            count(call.in[0]) / job.outer / job.kept == job.inner &&
-            count(call.in[0]) == job.outer * job.kept * job.inner &&
-            count(call.out[1]) == job.kept && count(call.out[2]) == job.kept;
-    if (!right) return bad_call("normalize: sizes or layouts do not fit");
+    if (!sound(job) || !fit(call.in, 1, job.total(), type) ||
+        !fit(call.out, 1, job.total(), type) || !fit(call.out + 1, 2, job.kept, type) ||
+        !fit(call.in + 1, call.n_in - 1, job.numbers(), type))
+        return bad_call("normalize: sizes or layouts do not fit");
     if (type == DType::f32) normalize_all<float>(job);
     else if (type == DType::f64) normalize_all<double>(job);
     else return bad_call("normalize: float32 or float64");
