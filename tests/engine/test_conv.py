@@ -41,6 +41,29 @@ ODD = [
     ((2, 3, 9, 8), (18, 3, 3, 2), Geometry((2, 1), ((0, 1), (0, 3)), (1, 2))),
     ((2, 3, 9, 8), (4, 3, 3, 3), Geometry((1, 2), ((1, -1), (0, -2)), (1, 1))),
 ]
+PHASES = [
+    ((2, 16, 9, 10), (20, 16, 3, 3), Geometry.of(2, stride=(3, 2), padding=(1, 0))),
+    ((2, 20, 11, 35), (6, 20, 4, 5), Geometry.of(2, stride=(2, 3), padding=(2, 3))),
+    (
+        (2, 17, 13, 12),
+        (4, 17, 3, 3),
+        Geometry.of(2, stride=(2, 2), padding=(2, 1), dilation=(2, 3)),
+    ),
+    ((1, 5, 30, 29), (3, 5, 4, 3), Geometry.of(2, stride=(4, 6), padding=(1, 8), dilation=(6, 4))),
+    ((2, 40, 8, 9), (6, 20, 2, 2), Geometry.of(2, stride=(3, 3), groups=2)),
+    ((2, 6, 8, 35), (6, 1, 3, 3), Geometry.of(2, stride=(2, 2), padding=(1, 1), groups=6)),
+    ((2, 18, 7, 5), (3, 18, 1, 1), Geometry.of(2, stride=(9, 2))),
+    ((1, 18, 3, 300), (3, 18, 2, 3), Geometry.of(2, stride=(1, 2), padding=(1, 1))),
+    ((1, 70, 4, 9), (100, 70, 3, 4), Geometry.of(2, stride=(2, 2), padding=(1, 1))),
+    ((2, 17, 9, 12), (3, 17, 3, 3), Geometry((2, 3), ((1, -1), (0, 4)), (1, 2))),
+]
+"""Strides whose gradient by the input has phases: larger than the kernel or the image, with common
+divisors of the dilation, in groups, across blocks of channels."""
+BORDERS = [
+    ((1, 3, 4, width), (17, 3, 3, 3), Geometry((1, 1), ((1, 2), (left, right)), (1, 1)))
+    for width, left, right in [(1, 1, 1), (2, 2, 0), (16, 1, 1), (17, 0, 2), (33, 2, 2), (5, 3, 3)]
+]
+"""Rows that are read in place, whose border is skipped."""
 ROWS = [
     ((2, 3, 40), (5, 3, 4), Geometry.of(1, stride=2, padding=1, dilation=2)),
     ((2, 4, 30), (18, 2, 3), Geometry.of(1, padding=1, groups=2)),
@@ -79,7 +102,7 @@ def close(results: Any, truths: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("case", PLAIN + ODD + ROWS)
+@pytest.mark.parametrize("case", PLAIN + ODD + PHASES + BORDERS + ROWS)
 def test_equals_reference(case: Any, dtype: Any) -> None:
     x, w, u, geometry = operands(case, dtype)
     wide = [a.astype(np.float64) for a in (x, w, u)]
@@ -87,7 +110,7 @@ def test_equals_reference(case: Any, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("isa", INSTRUCTION_SETS[1:])
-@pytest.mark.parametrize("case", PLAIN + ODD + ROWS)
+@pytest.mark.parametrize("case", PLAIN + ODD + PHASES + BORDERS + ROWS)
 def test_other_instruction_sets(case: Any, isa: str) -> None:
     engine.use_instruction_set(isa)
     x, w, u, geometry = operands(case, np.float32)
@@ -95,7 +118,7 @@ def test_other_instruction_sets(case: Any, isa: str) -> None:
     close(all_three(x, w, u, geometry), all_three(*wide, geometry, run=reference))
 
 
-@pytest.mark.parametrize("case", [*PLAIN[:4], ODD[1], ODD[4]])
+@pytest.mark.parametrize("case", [*PLAIN[:4], ODD[1], ODD[4], PHASES[0]])
 def test_threads_do_not_matter(case: Any) -> None:
     image, kernel, geometry = case
     x, w, u, geometry = operands(((21, *image[1:]), kernel, geometry), np.float32)
@@ -107,7 +130,7 @@ def test_threads_do_not_matter(case: Any) -> None:
         assert all(same_bits(a, b) for a, b in zip(other, results[0], strict=True))
 
 
-@pytest.mark.parametrize("case", [*PLAIN[:4], ODD[0], ODD[4]])
+@pytest.mark.parametrize("case", [*PLAIN[:4], ODD[0], ODD[4], PHASES[2]])
 def test_the_rest_of_the_batch_does_not_matter(case: Any) -> None:
     image, kernel, geometry = case
     x, w, u, geometry = operands(((9, *image[1:]), kernel, geometry), np.float32)
@@ -151,7 +174,9 @@ def test_pixels_that_no_window_sees_do_not_count() -> None:
     assert same_bits(results[0], plain[0]) and same_bits(results[2], plain[2])
 
 
-@pytest.mark.parametrize("case", [PLAIN[1], PLAIN[6], ODD[0], ODD[4], ROWS[0], ROWS[1]])
+@pytest.mark.parametrize(
+    "case", [PLAIN[1], PLAIN[6], ODD[0], ODD[4], *PHASES[6:9], ROWS[0], ROWS[1]]
+)
 def test_bias(case: Any) -> None:
     """The bits of the convolution, or its adjoint, and then of the sum."""
     x, w, u, geometry = operands(case, np.float32)

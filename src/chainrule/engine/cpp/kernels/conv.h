@@ -7,8 +7,9 @@
 // loops need only a table of offsets, one per tap (conv_tile.h).
 //
 // The gradient by the input is such a product, too: of the pixels u of the output, with zeros
-// between them if the stride is not 1, and of the kernels rotated by 180°. So both use one loop,
-// with another copy of the image (Frame) and another packing of the weights.
+// between them if the stride is not 1, and of the kernels rotated by 180°. The zeros are not
+// multiplied: results that are a stride apart see the same taps of the kernel, and they are the
+// convolution of u with these taps alone. So both use one loop (conv.cpp).
 #pragma once
 #include "kernels/conv_tile.h"
 #include "kernels/operands.h"
@@ -41,12 +42,10 @@ template <class T> Images<T> images_of(const View& v) {
             v.strides[0] / size, v.strides[1] / size, v.strides[2] / size, v.strides[3] / size};
 }
 
-// An image in a larger one: moved by (top, left), which may be negative, and its pixels `gap`
-// apart; zero elsewhere.
+// An image in a larger one: moved by (top, left), which may be negative; zero elsewhere.
 struct Frame {
     i64 height, width;  // of the larger image
     i64 top, left;
-    i64 gap[2];
 };
 
 template <class T> CR_INLINE void copy_row(const T* from, i64 n, T* to) {
@@ -60,21 +59,21 @@ template <class T> CR_INLINE void copy_row(const T* from, i64 n, T* to) {
 template <class T>
 void lay_out(const Images<T>& x, const T* planes, i64 channels, const Frame& f, i64 first, i64 rows,
              T* to) {
-    __builtin_memset(static_cast<void*>(to), 0, channels * rows * f.width * sizeof(T));
-    const i64 gap = f.gap[1];
-    const i64 begin = f.left >= 0 ? 0 : parts(-f.left, gap);  // columns of x inside the frame
-    const i64 end = f.left < f.width ? least(x.width, (f.width - f.left - 1) / gap + 1) : 0;
-    if (begin >= end) return;
-    for (i64 c = 0; c < channels; ++c)
-        for (i64 r = 0; r < rows; ++r) {
-            const i64 at = first + r - f.top;
-            if (at < 0 || at % f.gap[0] != 0 || at / f.gap[0] >= x.height) continue;
-            const T* from = planes + c * x.channel + at / f.gap[0] * x.row;
-            T* row = to + (c * rows + r) * f.width + f.left;
-            if (x.column == 1 && gap == 1) copy_row(from + begin, end - begin, row + begin);
+    const i64 begin = most(0, -f.left);  // columns of x inside the frame
+    const i64 columns = least(x.width, f.width - f.left) - begin;
+    const i64 top = most(0, f.top - first), bottom = least(rows, x.height + f.top - first);
+    for (i64 c = 0; c < channels; ++c, to += rows * f.width) {
+        if (columns < f.width || bottom - top < rows)  // one plane, which the cache then holds
+            __builtin_memset(static_cast<void*>(to), 0, rows * f.width * sizeof(T));
+        const T* from =
+            planes + c * x.channel + (first + top - f.top) * x.row + begin * x.column;
+        T* row = to + top * f.width + f.left + begin;
+        for (i64 r = top; r < bottom; ++r, from += x.row, row += f.width) {
+            if (x.column == 1) copy_row(from, columns, row);
             else
-                for (i64 i = begin; i < end; ++i) row[i * gap] = from[i * x.column];
+                for (i64 i = 0; i < columns; ++i) row[i] = from[i * x.column];
         }
+    }
 }
 
 // offset[k] = the place of tap k in a laid-out image, against its first pixel; taps in the order

@@ -3,8 +3,8 @@
 // There are two kinds of tiles. With pixels in the lanes, a vector holds adjacent pixels of a row,
 // and each weight is broadcast: this is good for few channels and wide rows. With channels in the
 // lanes, a vector holds the weights of adjacent output channels, and each pixel is broadcast: no
-// lanes are unused at the end of short rows, and any stride is possible, but results are
-// transposed.
+// lanes are unused at the end of short rows, any stride is possible, and the border needs no copy.
+// But results are transposed.
 //
 // Both add the taps of an output in the same order, each with a fused multiply-add, so they give
 // the same bits. The faster one is used.
@@ -14,13 +14,15 @@
 
 namespace cr::CR_ISA {
 
+constexpr int least_of(int a, int b) { return a < b ? a : b; }
+
 template <class T> constexpr i64 PANEL = WIDE * WIDTH<T>;  // output channels packed side by side
 
 // The common part of tiles: a block of taps, and the bias and activation of results.
 template <class T> struct Taps {
-    const i64* offset;  // of each tap
+    const i64* offset;  // of each run of adjacent taps
     const T* weights;   // PANEL channels for each tap
-    i64 depth;          // taps in this block
+    i64 depth;          // runs in this block
     bool first, last;   // the first block starts the output, the last one finishes it
     const T* bias;      // one number a channel, or null
     bool relu;
@@ -73,125 +75,99 @@ void pixels_in_lanes(const Strips<T>& s, const Taps<T>& t, i64 channels, i64 y_p
                 put_pixels(s.y[j] + i * y_plane, sum[i][j], s.count[j], t, i);
 }
 
-// Vector j of `pixels` pixels holds channels; pixels of one channel belong side by side.
-template <class T>
-__attribute__((noinline)) void put_transposed(const Vec<T> (&sums)[MAX_ROWS][WIDE], int pixels,
-                                              int j, const Taps<T>& t, i64 channels, T* y,
-                                              i64 y_plane) {
-    constexpr int W = WIDTH<T>;
-    for (int p = 0; p < pixels; p += W) {
-        Vec<T> rows[W];
-        for (int i = 0; i < W; ++i) rows[i] = p + i < pixels ? sums[p + i][j] : Vec<T>{};
-        transpose_round<W, W / 2>(rows);
-        for (int i = 0; i < W && j * W + i < channels; ++i)
-            put_pixels(y + (j * W + i) * y_plane + p, rows[i], i64(pixels - p), t, j * W + i);
-    }
+// The same for results that are `apart` numbers from each other: as vectors first.
+template <class T, int M, int N>
+void pixels_apart(const Strips<T>& s, const Taps<T>& t, i64 channels, i64 y_plane, i64 apart) {
+    constexpr i64 W = WIDTH<T>;
+    T sums[M][N * W], last[W] = {};
+    Strips<T> whole = s;
+    for (int j = 0; j < N; ++j) whole.y[j] = sums[0] + j * W, whole.count[j] = W;
+    Taps<T> plain = t;
+    plain.first = true, plain.last = false;
+    pixels_in_lanes<T, M, N>(whole, plain, M, N * W);
+    for (i64 i = 0; i < M && i < channels; ++i)
+        for (int j = 0; j < N; ++j) {
+            T* y = s.y[j] + i * y_plane;
+            const i64 n = s.count[j] < W ? s.count[j] : W;
+            for (i64 l = 0; l < n && !t.first; ++l) last[l] = y[l * apart];
+            put_pixels(last, load(sums[i] + j * W), W, t, i);
+            for (i64 l = 0; l < n; ++l) y[l * apart] = last[l];
+        }
 }
 
-// P pixels `step` apart in a row × N vectors of channels. STEP = 1 when the step is known to be.
-template <class T, int P, int N, int STEP>
-void channels_in_lanes(const T* x, i64 step, const Taps<T>& t, i64 channels, T* y, i64 y_plane) {
+// P pixels of a row, `step` apart in the image. A pixel of the border is zero and is not read: the
+// first `left` pixels that the tile sees and the last `right` ones, fewer than the taps of a run.
+template <class T> struct Segment {
+    const T* x;
+    i64 step, left, right;
+    T* sums;  // the channels of each pixel, `apart` numbers from pixel to pixel
+    i64 apart;
+};
+
+// P pixels × N vectors of channels, with K adjacent taps in a run. Each pixel is spread over a
+// vector once for all taps of a run that see it. STEP = 1 when the step is known to be.
+template <class T, int K, int N, int P, int STEP>
+void channels_in_lanes(const Segment<T>& s, const Taps<T>& t) {
     constexpr int W = WIDTH<T>;
-    const i64 apart = STEP ? STEP : step;
+    const i64 step = STEP ? STEP : s.step;
     Vec<T> sum[P][N];
 #pragma GCC unroll 16
-    for (int i = 0; i < P; ++i)
-#pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) sum[i][j] = Vec<T>{};
+    for (int p = 0; p < P; ++p)
+#pragma GCC unroll 2
+        for (int v = 0; v < N; ++v) sum[p][v] = Vec<T>{};
     const T* w = t.weights;
-    for (i64 k = 0; k < t.depth; ++k, w += PANEL<T>) {
-        const T* at = x + t.offset[k];
-        Vec<T> weight[N];
-#pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) weight[j] = load(w + j * W);
-#pragma GCC unroll 16
-        for (int i = 0; i < P; ++i) {
-            const Vec<T> pixel = splat(at[i * apart]);
-#pragma GCC unroll 8
-            for (int j = 0; j < N; ++j) sum[i][j] = fma(pixel, weight[j], sum[i][j]);
-        }
-    }
-    Vec<T> kept[MAX_ROWS][WIDE];
-#pragma GCC unroll 16
-    for (int i = 0; i < P; ++i)
-#pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) kept[i][j] = sum[i][j];
-    for (int j = 0; j < N; ++j) put_transposed(kept, P, j, t, channels, y, y_plane);
-}
-
-// A whole row of the output, for kernels three taps wide with a border of two pixels: P pixels in,
-// P + 2 out. Tap j of pixel p contributes to output p + 2 − j, so the border, which is zero, is not
-// multiplied. Each output adds its taps in the order of the tile above.
-constexpr int BORDER = 2;
-template <class T, int P, int N>
-void row_with_border(const T* x, i64, const Taps<T>& t, i64 channels, T* y, i64 y_plane) {
-    constexpr int W = WIDTH<T>;
-    Vec<T> sum[P + BORDER][N];
-#pragma GCC unroll 16
-    for (int i = 0; i < P + BORDER; ++i)
-#pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) sum[i][j] = Vec<T>{};
-    const T* w = t.weights;
-    for (i64 k = 0; k < t.depth; k += BORDER + 1) {
-        const T* at = x + t.offset[k] + BORDER;
+    const i64 left = s.left, right = P + K - 1 - s.right;
+    for (i64 k = 0; k < t.depth; ++k, w += K * PANEL<T>) {
+        const T* x = s.x + t.offset[k];
+        Vec<T> weight[K][N];
 #pragma GCC unroll 4
-        for (int tap = 0; tap <= BORDER; ++tap, w += PANEL<T>) {
-            Vec<T> weight[N];
-#pragma GCC unroll 8
-            for (int j = 0; j < N; ++j) weight[j] = load(w + j * W);
-#pragma GCC unroll 16
-            for (int p = 0; p < P; ++p) {
-                const Vec<T> pixel = splat(at[p]);
-#pragma GCC unroll 8
-                for (int j = 0; j < N; ++j)
-                    sum[p + BORDER - tap][j] = fma(pixel, weight[j], sum[p + BORDER - tap][j]);
-            }
+        for (int j = 0; j < K; ++j)
+#pragma GCC unroll 2
+            for (int v = 0; v < N; ++v) weight[j][v] = load(w + j * PANEL<T> + v * W);
+#pragma GCC unroll 32
+        for (int q = 0; q < P + K - 1; ++q) {
+            if ((q < K - 1 && q < left) || (q >= P && q >= right)) continue;
+            const Vec<T> pixel = splat(x[q * step]);
+#pragma GCC unroll 4
+            for (int j = 0; j < K; ++j)
+                if (q >= j && q - j < P)
+#pragma GCC unroll 2
+                    for (int v = 0; v < N; ++v)
+                        sum[q - j][v] = fma(pixel, weight[j][v], sum[q - j][v]);
         }
     }
-    Vec<T> kept[MAX_ROWS][WIDE];
 #pragma GCC unroll 16
-    for (int i = 0; i < P + BORDER; ++i)
-#pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) kept[i][j] = sum[i][j];
-    for (int j = 0; j < N; ++j) put_transposed(kept, P + BORDER, j, t, channels, y, y_plane);
+    for (int p = 0; p < P; ++p)
+#pragma GCC unroll 2
+        for (int v = 0; v < N; ++v) store(s.sums + p * s.apart + v * W, sum[p][v]);
 }
 
-template <class T>
-using ChannelTile = void (*)(const T*, i64, const Taps<T>&, i64, T*, i64);
+template <class T> using ChannelTile = void (*)(const Segment<T>&, const Taps<T>&);
 
-template <class T, int P> ChannelTile<T> channel_tile_of(bool narrow, bool dense) {
-    if (dense) return narrow ? &channels_in_lanes<T, P, 1, 1> : &channels_in_lanes<T, P, 2, 1>;
-    return narrow ? &channels_in_lanes<T, P, 1, 0> : &channels_in_lanes<T, P, 2, 0>;
-}
+// Pixels of a tile, at most: registers hold its sums, the weights of a run, and one pixel.
+template <int K, int N> constexpr int MAX_PIXELS = least_of(16, (CR_REGISTERS - 1 - K * N) / N);
 
-template <class T, int P = MAX_ROWS - BORDER>
-ChannelTile<T> choose_row_with_border(i64 pixels, bool narrow) {
+// The tile of so many pixels (at most MAX_PIXELS).
+template <class T, int K, int N, int P = MAX_PIXELS<K, N>>
+ChannelTile<T> choose_channel_tile(i64 pixels, bool dense) {
     if constexpr (P > 1)
-        if (pixels < P) return choose_row_with_border<T, P - 1>(pixels, narrow);
-    return narrow ? &row_with_border<T, P, 1> : &row_with_border<T, P, 2>;
+        if (pixels < P) return choose_channel_tile<T, K, N, P - 1>(pixels, dense);
+    if constexpr (K > 1) return &channels_in_lanes<T, K, N, P, 1>;
+    else return dense ? &channels_in_lanes<T, K, N, P, 1> : &channels_in_lanes<T, K, N, P, 0>;
 }
 
-// The tile for so many pixels (at most MAX_ROWS), one vector of channels or two, step 1 or any.
-template <class T> ChannelTile<T> choose_channel_tile(i64 pixels, bool narrow, bool dense) {
-    switch (pixels) {
-        case 1: return channel_tile_of<T, 1>(narrow, dense);
-        case 2: return channel_tile_of<T, 2>(narrow, dense);
-        case 3: return channel_tile_of<T, 3>(narrow, dense);
-        case 4: return channel_tile_of<T, 4>(narrow, dense);
-        case 5: return channel_tile_of<T, 5>(narrow, dense);
-        case 6: return channel_tile_of<T, 6>(narrow, dense);
-#if CR_REGISTERS == 32
-        case 7: return channel_tile_of<T, 7>(narrow, dense);
-        case 8: return channel_tile_of<T, 8>(narrow, dense);
-        case 9: return channel_tile_of<T, 9>(narrow, dense);
-        case 10: return channel_tile_of<T, 10>(narrow, dense);
-        case 11: return channel_tile_of<T, 11>(narrow, dense);
-        case 12: return channel_tile_of<T, 12>(narrow, dense);
-        case 13: return channel_tile_of<T, 13>(narrow, dense);
-        case 14: return channel_tile_of<T, 14>(narrow, dense);
-#endif
-        default: return nullptr;
-    }
+// The sums of pixels that lie side by side in each plane of y; `apart` numbers from pixel to pixel.
+template <class T>
+void put_channels(const T* sums, i64 apart, i64 pixels, const Taps<T>& t, i64 channels, T* y,
+                  i64 y_plane) {
+    constexpr i64 W = WIDTH<T>;
+    for (i64 c = 0; c < channels; c += W)
+        for (i64 p = 0; p < pixels; p += W) {
+            Vec<T> rows[W];
+            load_transposed(sums + p * apart + c, apart, rows);
+            for (i64 i = 0; i < W && c + i < channels; ++i)
+                put_pixels(y + (c + i) * y_plane + p, rows[i], pixels - p, t, c + i);
+        }
 }
 
 }  // namespace cr::CR_ISA

@@ -8,6 +8,7 @@
 // bits do not depend on the number of threads.
 #include "kernels/conv.h"
 #include "kernels/conv_weight_tile.h"
+#include "runtime/processor.h"
 
 namespace cr::CR_ISA {
 
@@ -23,6 +24,7 @@ template <class T> struct Job {
     Images<T> x, u;
     Frame frame;
     bool framed;
+    bool ahead;           // whether to ask for the next image while one is multiplied
     i64 groups, in, out;  // channels of a group
     i64 kh, kw, dilation[2], stride[2];
     i64 run;              // adjacent taps that a tile takes together: kw or 1
@@ -47,33 +49,32 @@ struct Band {
     i64 row, rows, column, columns;
 };
 
-// u for a panel of channels and a band that begins at `from`, channels side by side.
+// u for a panel of channels and a band that begins at `from`: `width` channels side by side.
 template <class T>
-void pack_pixels(const Images<T>& u, const T* from, const Band& band, i64 channels, T* to) {
-    constexpr i64 P = PANEL<T>;
+void pack_pixels(const Images<T>& u, const T* from, const Band& band, i64 channels, i64 width,
+                 T* to) {
     if (u.column == 1 && u.row == band.columns)
-        return pack_panel(from, 1, u.channel, band.rows * band.columns, channels, P, to);
+        return pack_panel(from, 1, u.channel, band.rows * band.columns, channels, width, to);
     for (i64 row = 0; row < band.rows; ++row)
-        pack_panel(from + row * u.row, u.column, u.channel, band.columns, channels, P,
-                   to + row * band.columns * P);
+        pack_panel(from + row * u.row, u.column, u.channel, band.columns, channels, width,
+                   to + row * band.columns * width);
 }
 
-// All taps of a block of channels, for a panel of output channels.
-template <class T>
-void run_taps(const Job<T>& job, TapTile<T> t, i64 channels, i64 out_channels, T* sums) {
-    const i64 rows = channels * job.kh * job.kw / job.run, largest = MAX_TILE_TAPS / job.run;
-    const i64 chunks = parts(rows, most(1, largest));
-    const bool narrow = out_channels <= WIDTH<T>;
-    const i64* offset = t.offset;
+// All taps of a block of channels, for N vectors of output channels.
+template <class T, int K, int N> void run_taps(TapTile<T> t, i64 rows, T* sums) {
+    const i64 chunks = parts(rows, MAX_TAP_ROWS<K, N>), *offset = t.offset;
     for (i64 i = 0, done = 0; i < chunks; ++i) {
         const i64 n = parts(rows - done, chunks - i);
         t.offset = offset + done;
-        t.sums = sums + done * job.run * PANEL<T>;
-        (job.run == 3   ? choose_taps<T, 3>(n, narrow)
-         : job.run == 5 ? choose_taps<T, 5>(n, narrow)
-                        : choose_taps<T, 1>(n, narrow))(t);
+        t.sums = sums + done * K * PANEL<T>;
+        choose_taps<T, K, N>(n, t.step == 1)(t);
         done += n;
     }
+}
+template <class T, int N> void run_taps(i64 run, const TapTile<T>& t, i64 rows, T* sums) {
+    if (run == 3) run_taps<T, 3, N>(t, rows, sums);
+    else if (run == 5) run_taps<T, 5, N>(t, rows, sums);
+    else run_taps<T, 1, N>(t, rows, sums);
 }
 
 // The same with pixels in the lanes, for all output channels of the group.
@@ -99,7 +100,8 @@ void run_pixels(const Job<T>& job, PixelTile<T> t, i64 channels, T* sums) {
 }
 
 template <class T>
-void add_band(const Job<T>& job, i64 image, i64 group, const Band& band, T* sums, i64* offset) {
+void add_band(const Job<T>& job, i64 image, i64 group, const Band& band, T* sums, i64* offset,
+              Ahead* ahead) {
     constexpr i64 P = PANEL<T>;
     T* packed = reinterpret_cast<T*>(offset + MAX_TAPS);
     T* laid = packed + BAND_PIXELS * P;
@@ -121,7 +123,7 @@ void add_band(const Job<T>& job, i64 image, i64 group, const Band& band, T* sums
         const i64 row_step = job.stride[0] * row;
         if (job.pixels) {
             const T* from = job.u.data + image * job.u.image + group * job.out * job.u.channel;
-            const Frame whole{job.u.height, job.pitch, 0, -band.column, {1, 1}};
+            const Frame whole{job.u.height, job.pitch, 0, -band.column};
             lay_out(job.u, from, job.out, whole, band.row, band.rows, packed);
             const i64 across = job.pitch / WIDTH<T>, taps = c * job.kh * job.kw;
             run_pixels(job, PixelTile<T>{x, offset, band.rows, across, row_step, packed,
@@ -130,26 +132,38 @@ void add_band(const Job<T>& job, i64 image, i64 group, const Band& band, T* sums
                        channels, sums + taps * WIDTH<T>);
             continue;
         }
-        const TapTile<T> t{x,        offset,        band.rows, band.columns,
-                           row_step, job.stride[1], packed,    nullptr};
+        // Taps above each other: rows without a gap between them are one row.
+        const i64 across = band.columns * job.stride[1];
+        const i64 rows_together = job.kw == 1 && row_step == across ? band.rows : 1;
+        const TapTile<T> t{x,        offset,         band.rows / rows_together,
+                           band.columns * rows_together,
+                           row_step, job.stride[1],  packed, ahead, nullptr};
         for (i64 panel = 0; panel < job.panels(); ++panel) {
             const i64 channel = group * job.out + panel * P;
             const i64 n = least(P, job.out - panel * P);
-            pack_pixels(job.u, job.u.data + image * job.u.image + channel * job.u.channel +
-                        band.row * job.u.row + band.column * job.u.column, band, n, packed);
-            run_taps(job, t, channels, n,
-                     sums + (panel * job.taps() + c * job.kh * job.kw) * P);
+            const T* u = job.u.data + image * job.u.image + channel * job.u.channel +
+                         band.row * job.u.row + band.column * job.u.column;
+            const bool narrow = n <= WIDTH<T>;
+            pack_pixels(job.u, u, band, n, narrow ? WIDTH<T> : P, packed);
+            (narrow ? run_taps<T, 1> : run_taps<T, 2>)(
+                job.run, t, channels * job.kh * runs,
+                sums + (panel * job.taps() + c * job.kh * job.kw) * P);
         }
     }
 }
 
 template <class T> void add_image(const Job<T>& job, i64 image, i64 group, T* sums, i64* offset) {
+    const i64 next = image + 1, tiles = job.u.height * job.taps() * job.out / (SUMS * WIDTH<T>);
+    const T* x = job.x.data + next * job.x.image + group * job.in * job.x.channel;
+    const T* u = job.u.data + next * job.u.image + group * job.out * job.u.channel;
+    Ahead ahead[2] = {ahead_of(x, job.in * job.x.channel, tiles, job.across / 2),
+                      ahead_of(u, job.out * job.u.channel, tiles, job.across / 2)};
     for (i64 row = 0; row < job.u.height; row += job.band)
         for (i64 column = 0; column < job.u.width; column += job.across)
             add_band(job, image, group,
                      Band{row, least(job.band, job.u.height - row), column,
                           least(job.across, job.u.width - column)},
-                     sums, offset);
+                     sums, offset, job.ahead && next < job.u.n ? ahead : nullptr);
 }
 
 template <class T> void weight_piece(void* context, i64 piece) {
@@ -226,6 +240,10 @@ template <class T> Status run(Job<T>& job) {
     job.across = least(job.u.width, BAND_PIXELS);
     job.frame.width -= (job.u.width - job.across) * job.stride[1];
     job.framed = choose_lanes(job, ended) || job.x.column != 1 || !inside;
+    const i64 x_size = job.in * job.x.height * job.x.width;
+    const i64 u_size = job.out * job.u.height * job.u.width;
+    const i64 bytes = job.u.n * job.groups * (x_size + u_size) * i64(sizeof(T));
+    job.ahead = job.framed && bytes > second_cache();
     const i64 room = IMAGE_BYTES / i64(sizeof(T));
     job.band = least(job.u.height, BAND_PIXELS / job.across);
     job.block = least(job.in, MAX_TAPS / (job.kh * job.kw));
@@ -238,10 +256,10 @@ template <class T> Status run(Job<T>& job) {
         job.band = parts(job.band, 2);
     while (job.pixels && job.out * job.band * job.pitch > BAND_PIXELS * PANEL<T>)
         job.band = parts(job.band, 2);
-    const i64 bytes = job.size() * i64(sizeof(T));
-    job.blocks = most(1, least(least(job.u.n, BLOCKS), PARTIAL_BYTES / bytes));
+    const i64 partial = job.size() * i64(sizeof(T));
+    job.blocks = most(1, least(least(job.u.n, BLOCKS), PARTIAL_BYTES / partial));
     job.images = parts(job.u.n, job.blocks);
-    job.partial = static_cast<T*>(shared_scratch(job.blocks * bytes));
+    job.partial = static_cast<T*>(shared_scratch(job.blocks * partial));
     if (!job.partial || !own_scratch()) return NO_MEMORY;
     const bool alone = useful_threads(work) == 1;
     const i64 pieces = job.blocks * job.groups;
@@ -266,7 +284,7 @@ template <class T> Status weight_of(const Call& call, const Geometry& g) {
     for (int d = 0; d < 2; ++d) job.dilation[d] = g.dilation[d], job.stride[d] = g.stride[d];
     job.frame = {job.rows_for(job.u.height),
                  (job.u.width - 1) * g.stride[1] + (job.kw - 1) * g.dilation[1] + 1,
-                 g.padding[0], g.padding[1], {1, 1}};
+                 g.padding[0], g.padding[1]};
     if (job.x.n != job.u.n || job.x.channels != job.in * g.groups ||
         job.u.channels != y.shape[0] || y.shape[0] % g.groups)
         return bad_call("conv2d_weight: sizes do not fit");

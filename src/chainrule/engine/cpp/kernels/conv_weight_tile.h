@@ -7,24 +7,26 @@
 //
 // Adjacent taps (K of them, a row of a kernel) share one pointer.
 #pragma once
+#include "kernels/ahead.h"
 #include "kernels/conv_tile.h"
 
 namespace cr::CR_ISA {
-
-constexpr int MAX_TILE_TAPS = CR_REGISTERS == 32 ? 12 : 6;
 
 template <class T> struct TapTile {
     const T* x;
     const i64* offset;        // of each row of taps
     i64 rows, width;          // pixels of the band
     i64 row_step, step;       // of x, from row to row and from pixel to pixel of u
-    const T* u;               // PANEL channels for each pixel
+    const T* u;               // one or two vectors of channels for each pixel
+    Ahead* ahead;             // the next images of x and u, or null
     T* sums;                  // PANEL numbers for each tap
 };
 
-// R rows of K adjacent taps × N vectors of channels.
-template <class T, int R, int K, int N> void add_taps(const TapTile<T>& t) {
-    constexpr int W = WIDTH<T>;
+// R rows of K adjacent taps × N vectors of channels. Where the stride is 1 (STEP = 1), a few pixels
+// of u are taken together: a pixel of x that they see is spread over a vector only once.
+template <class T, int R, int K, int N, int STEP> void add_taps(const TapTile<T>& t) {
+    constexpr int W = WIDTH<T>, FREE = CR_REGISTERS - 2 - R * K * N;  // registers for u
+    constexpr int TOGETHER = STEP != 1 || K == 1 || FREE < 2 * N ? 1 : FREE < 4 * N ? 2 : 4;
     Vec<T> sum[R][K][N];
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
@@ -32,25 +34,38 @@ template <class T, int R, int K, int N> void add_taps(const TapTile<T>& t) {
         for (int k = 0; k < K; ++k)
 #pragma GCC unroll 8
             for (int j = 0; j < N; ++j) sum[r][k][j] = Vec<T>{};
+    const i64 step = STEP ? STEP : t.step;
     const T* u = t.u;
     const T* taps[R];
+    const auto add = [&]<int P>(i64 at) __attribute__((always_inline)) {
+        Vec<T> channels[P][N];
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p)
+#pragma GCC unroll 2
+            for (int j = 0; j < N; ++j) channels[p][j] = load(u + (p * N + j) * W);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 16
+            for (int q = 0; q < P + K - 1; ++q) {
+                const Vec<T> pixel = splat(taps[r][at + q]);
+#pragma GCC unroll 8
+                for (int k = 0; k < K; ++k)
+                    if (q >= k && q - k < P)
+#pragma GCC unroll 2
+                        for (int j = 0; j < N; ++j)
+                            sum[r][k][j] = fma(pixel, channels[q - k][j], sum[r][k][j]);
+            }
+        u += P * N * W;
+    };
     for (i64 row = 0; row < t.rows; ++row) {
+        if (t.ahead) fetch<0>(t.ahead[0]), fetch<0>(t.ahead[1]);
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) taps[r] = t.x + row * t.row_step + t.offset[r];
-        for (i64 p = 0, at = 0; p < t.width; ++p, at += t.step, u += PANEL<T>) {
-            Vec<T> channels[N];
-#pragma GCC unroll 8
-            for (int j = 0; j < N; ++j) channels[j] = load(u + j * W);
-#pragma GCC unroll 16
-            for (int r = 0; r < R; ++r)
-#pragma GCC unroll 8
-                for (int k = 0; k < K; ++k) {
-                    const Vec<T> pixel = splat(taps[r][at + k]);
-#pragma GCC unroll 8
-                    for (int j = 0; j < N; ++j)
-                        sum[r][k][j] = fma(pixel, channels[j], sum[r][k][j]);
-                }
-        }
+        i64 p = 0, at = 0;
+        for (; p + TOGETHER <= t.width; p += TOGETHER, at += TOGETHER * step)
+            add.template operator()<TOGETHER>(at);
+        if constexpr (TOGETHER > 1)
+            for (; p < t.width; ++p, at += step) add.template operator()<1>(at);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r)
@@ -65,10 +80,16 @@ template <class T, int R, int K, int N> void add_taps(const TapTile<T>& t) {
 
 template <class T> using TapFn = void (*)(const TapTile<T>&);
 
-template <class T, int K, int R = MAX_TILE_TAPS / K> TapFn<T> choose_taps(i64 rows, bool narrow) {
-    if constexpr (R <= 1) return narrow ? &add_taps<T, 1, K, 1> : &add_taps<T, 1, K, 2>;
-    else if (rows == R) return narrow ? &add_taps<T, R, K, 1> : &add_taps<T, R, K, 2>;
-    else return choose_taps<T, K, R - 1>(rows, narrow);
+// Rows of K taps in a tile of N vectors of channels, at most. Each has a pointer, so single taps
+// are never more than 12.
+constexpr int SUMS = CR_REGISTERS == 32 ? 24 : 12;  // of a tile, at most
+template <int K, int N> constexpr int MAX_TAP_ROWS = least_of(K == 1 ? 12 : SUMS, SUMS / N / K);
+
+template <class T, int K, int N, int R = MAX_TAP_ROWS<K, N>>
+TapFn<T> choose_taps(i64 rows, bool dense) {
+    if constexpr (R > 1)
+        if (rows < R) return choose_taps<T, K, N, R - 1>(rows, dense);
+    return dense ? &add_taps<T, R, K, N, 1> : &add_taps<T, R, K, N, 0>;
 }
 
 template <class T> struct PixelTile {

@@ -1,0 +1,34 @@
+// Memory that is wanted soon.
+//
+// Images in a batch are larger than a core's cache, and to copy one that is not there takes a
+// quarter of the time of its convolution. So tiles ask for a part of the next image each, and
+// multiply while it comes.
+#pragma once
+#include "math/vec.h"
+
+namespace cr::CR_ISA {
+
+struct Ahead {
+    const char *next, *end;
+    i64 bytes;  // of a part
+};
+
+constexpr i64 LINE = 64;  // bytes of a cache line
+
+// `count` numbers in as many parts as there are tiles, of at most so many lines: more at once than
+// memory delivers while a tile multiplies would only keep it waiting.
+template <class T> Ahead ahead_of(const T* from, i64 count, i64 tiles, i64 lines) {
+    const char* next = reinterpret_cast<const char*>(from);
+    const i64 bytes = count * i64(sizeof(T)), part = bytes / (tiles + 1) / LINE + 1;
+    return {next, next + bytes, LINE * (part < lines ? part : lines)};
+}
+
+// Asks for the next part, to write to it if WRITE.
+template <int WRITE> CR_INLINE void fetch(Ahead& ahead) {
+    const char *from = ahead.next, *to = from + ahead.bytes;
+    if (from >= ahead.end) return;
+    for (; from < to; from += LINE) __builtin_prefetch(from, WRITE, 2);
+    ahead.next = to;
+}
+
+}  // namespace cr::CR_ISA
