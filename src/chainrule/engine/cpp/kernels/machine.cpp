@@ -248,31 +248,50 @@ template <class T> void Machine<T>::begin(Slots<T>& slots) const {
 template <class T> void Machine<T>::run(Slots<T>& slots, i64 first, i64 n) const {
     T* memory = static_cast<T*>(own_scratch());
     T** at = slots.at;
-    // Else a vector would reach past the end of an array.
-    const bool whole = n % WIDTH<T> == 0 || n_instructions == 0;
     for (int i = 0; i < call->n_in; ++i) {
         const Walk& w = walks[i];
-        if (w.kind == Walk::one_number) continue;
+        T* slot = memory + i * room;
         if (w.kind == Walk::periodic) {
             const i64 begin = first % w.run();
-            if (slots.begins[i] != begin) gather(w, begin, least(room, size), at[i], false);
+            if (slots.begins[i] != begin) gather(w, begin, least(room, size), slot, false);
             slots.begins[i] = begin;
-        } else if (w.kind == Walk::in_order && whole) {
+        } else if (w.kind == Walk::in_order) {
             at[i] = reinterpret_cast<T*>(const_cast<char*>(w.data)) + first;
-        } else {
-            const bool in_place = whole && w.kind == Walk::in_runs;
-            at[i] = const_cast<T*>(gather(w, first, n, memory + i * room, in_place));
+        } else if (w.kind != Walk::one_number) {
+            at[i] = const_cast<T*>(gather(w, first, n, slot, w.kind == Walk::in_runs));
         }
     }
     for (i64 o = 0; o < n_outputs; ++o)
-        if (direct[o])
-            at[outputs[o]] = whole ? data<T>(call->out[o]) + first : memory + outputs[o] * room;
+        if (direct[o]) at[outputs[o]] = data<T>(call->out[o]) + first;
+    const i64 whole = n / WIDTH<T> * WIDTH<T>;
+    interpret_all(at, whole);
+    if (whole < n && n_instructions) run_rest(slots, whole, n - whole);
+    for (i64 o = 0; o < n_outputs; ++o)
+        if (!direct[o]) put(call->out[o], first, n, at[outputs[o]]);
+}
+
+template <class T> void Machine<T>::interpret_all(T* const* at, i64 n) const {
     for (i64 i = 0; i < n_instructions; ++i) {
         const i64* x = code + 5 * i;
         interpret(Op(x[0]), at[x[1]], at[x[2]], at[x[3]], at[x[4]], n);
     }
+}
+
+template <class T> void Machine<T>::run_rest(const Slots<T>& slots, i64 whole, i64 rest) const {
+    T* memory = static_cast<T*>(own_scratch());
+    T* last[MAX_SLOTS];
+    for (int s = 0; s < n_slots(); ++s) {
+        last[s] = slots.at[s] + whole;
+        if (slots.at[s] == memory + s * room) continue;
+        T* own = memory + n_slots() * room + s * WIDTH<T>;
+        __builtin_memcpy(own, last[s], std::size_t(rest) * sizeof(T));
+        last[s] = own;
+    }
+    interpret_all(last, rest);
     for (i64 o = 0; o < n_outputs; ++o)
-        if (!(direct[o] && whole)) put(call->out[o], first, n, at[outputs[o]]);
+        if (direct[o])
+            __builtin_memcpy(slots.at[outputs[o]] + whole, last[outputs[o]],
+                             std::size_t(rest) * sizeof(T));
 }
 
 template struct Machine<float>;

@@ -83,6 +83,11 @@ template <class T> struct Machine {
     // Runs the chain on elements [first, first + n) of the iteration space, n ≤ room. Afterwards
     // at[slot] holds each slot's numbers, and the outputs are in memory.
     void run(Slots<T>& slots, i64 first, i64 n) const;
+    // Runs all instructions on the first n numbers of the slots, in whole vectors.
+    void interpret_all(T* const* at, i64 n) const;
+    // Runs them on the `rest` numbers after those, less than a vector. Slots in the arrays themselves
+    // have nothing behind these, so they are replaced by copies.
+    void run_rest(const Slots<T>& slots, i64 whole, i64 rest) const;
     double cost() const { return 0.02 * n_instructions + 0.05 * (call->n_in + n_outputs); }
 };
 
