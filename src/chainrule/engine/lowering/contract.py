@@ -1,9 +1,9 @@
 """Matrix products, linear layers, and the gradients of linear layers.
 
-    matmul(a, b[, bias][, gate]) → activation(a·b + bias), or (a·b)·[gate > 0]
+    matmul(a, b[, bias][, z]) → activation(a·b + bias + z), or (a·b + bias)·[z > 0]: a gate
     linear_weight_sum(g₀, x₀, g₁, x₁, ...) → Σ gᵢᵀ·xᵢ
 
-The numbers of `matmul` are the activation, whether there is a bias, and whether there is a gate.
+The numbers of `matmul` are the activation, whether there is a bias, and whether there is a z.
 """
 
 from chainrule.engine.layout import Layout
@@ -25,7 +25,7 @@ def gives_rows(case: Case) -> bool:
     return len(y.shape) > 1 and adjacent(y)
 
 
-def gate_fits(case: Case) -> bool:
+def last_fits(case: Case) -> bool:
     """The last input has the shape of the result, and adjacent columns."""
     return case.inputs[-1].shape == case.outputs[0].shape and adjacent(case.inputs[-1])
 
@@ -40,6 +40,14 @@ def as_layer(case: Case) -> Case | None:
     """x·wᵀ + b, or without b. The dimensions of x before its features are merged."""
     x, w, *b = case.inputs
     return seen(case, [as_rows(x), transposed(w), *b], [as_rows(case.outputs[0])])
+
+
+def as_layer_and_sum(case: Case) -> Case | None:
+    """x·wᵀ + b + z, or without b. The dimensions of x and z before the features are merged."""
+    x, w, *b, z = case.inputs
+    if z.shape != (*x.shape[:-1], w.shape[0]):
+        return None
+    return seen(case, [as_rows(x), transposed(w), *b, as_rows(z)], [as_rows(case.outputs[0])])
 
 
 def bias_fits(case: Case) -> bool:
@@ -78,7 +86,7 @@ LAYERS = {"linear": "none", "linear_relu": "relu"}
 weight is already transposed."""
 
 row("matmul", needs=PLAIN, ints=(NONE, 0, 0))
-row("matmul_gate", kernel="matmul", needs=(*PLAIN, gate_fits), ints=(GATE, 0, 1))
+row("matmul_gate", kernel="matmul", needs=(*PLAIN, last_fits), ints=(GATE, 0, 1))
 row("linear_weight", kernel="matmul", sees=as_weight_gradient, needs=PLAIN, ints=(NONE, 0, 0))
 row(
     "linear_weight_sum",
@@ -91,6 +99,13 @@ row(
     kernel="matmul",
     needs=PLAIN,
     ints=(choice("activation", *ACTIVATIONS), has_bias, 0),
+)
+row(
+    "linear_add",
+    kernel="matmul",
+    sees=as_layer_and_sum,
+    needs=(*PLAIN, bias_fits, last_fits),
+    ints=(NONE, lambda case: (len(case.inputs) - 3,), 1),
 )
 for layer, activation in LAYERS.items():
     row(
