@@ -20,30 +20,41 @@ template <class T> struct Moments {
           variance(T(v)), scale(T(1 / __builtin_sqrt(double(variance) + epsilon))) {}
 };
 
-// Σ (d − shift)² over a run of d = x − origin, and perhaps Σ d.
+// Adds (d − shift) and its square for each d = x − origin of a run.
 template <class T>
-CR_INLINE void add_run(const T* x, i64 n, double origin, double shift, Sum* total, Sum& squares) {
-    const auto add = [&](auto number, auto& sum, auto& square) {
-        const auto d = number - origin, e = d - shift;
-        if (total) sum = sum + d;
-        square = square + e * e;
+CR_INLINE void add_run(const T* x, i64 n, double origin, double shift, Sum& total, Sum& squares) {
+    const auto add = [=](auto number, auto& sum, auto& square) {
+        const auto d = (number - origin) - shift;
+        sum = sum + d;
+        square = square + d * d;
     };
-    along_run(n, [&](i64 i, int v) { add(widened(x + i), total->chain[v], squares.chain[v]); },
-              [&](i64 i) { add(double(x[i]), total->rest, squares.rest); });
+    along_run(n, [&](i64 i, int v) { add(widened(x + i), total.chain[v], squares.chain[v]); },
+              [&](i64 i) { add(double(x[i]), total.rest, squares.rest); });
 }
 
-template <class T> Moments<T> moments_of(const Normalization& job, const T* x) {
-    const double origin = double(*x), n = job.size();
-    Sum total, squares;
-    for (i64 o = 0; o < job.outer; ++o)
-        add_run(x + o * job.stride(), job.inner, origin, 0, &total, squares);
-    const double shift = total.total() / n;
-    if constexpr (sizeof(T) == 4)
-        return {*x, shift, squares.total() / n - shift * shift, job.epsilon};
-    Sum rest;
-    for (i64 o = 0; o < job.outer; ++o)
-        add_run<T>(x + o * job.stride(), job.inner, origin, shift, nullptr, rest);
-    return {*x, shift, rest.total() / n, job.epsilon};
+// The moments of n kept indices, of which x is the first element.
+template <class T>
+CR_INLINE void find_moments(const Normalization& job, const T* x, i64 n, Moments<T>* moments) {
+    Sum total[MOST_GROUPED], squares[MOST_GROUPED];
+    double shift[MOST_GROUPED];
+    for (i64 j = 0; j < n; ++j) shift[j] = 0;
+    for (int pass = 0; pass < (sizeof(T) == 4 ? 1 : 2); ++pass) {
+        for (i64 j = 0; j < n; ++j) total[j] = squares[j] = Sum{};
+        for (i64 o = 0; o < job.outer; ++o)
+            for (i64 j = 0; j < n; ++j) {
+                const T* run = x + o * job.stride() + j * job.inner;
+                Sum sum = total[j], square = squares[j];
+                add_run(run, job.inner, double(x[j * job.inner]), shift[j], sum, square);
+                total[j] = sum, squares[j] = square;
+            }
+        if (pass == 0)
+            for (i64 j = 0; j < n; ++j) shift[j] = total[j].total() / job.size();
+    }
+    for (i64 j = 0; j < n; ++j) {
+        const double known = sizeof(T) == 4 ? shift[j] * shift[j] : 0;
+        const double v = squares[j].total() / job.size() - known;
+        moments[j] = {x[j * job.inner], shift[j], v, job.epsilon};
+    }
 }
 
 template <class T> void write_moments(const Normalization& job, i64 k, const Moments<T>& m) {
@@ -71,28 +82,37 @@ template <class T, class F> CR_INLINE void map_positions(const T* x, T* y, i64 n
                             [=](const T* p) { return load_some(p + i, n - i, T(0)); }), n - i);
 }
 
+template <class T>
+CR_INLINE void write_run(const Normalization& job, const Affine<T>& affine, i64 k,
+                         const Moments<T>& moments, const T* x, T* y) {
+    const Moments<T> m = moments;
+    const auto normal = [=](Vec<T> v) { return ((v - m.mean) - m.rest) * m.scale; };
+    if (job.along) {
+        const T *w = affine.w, *b = affine.b;
+        map_positions(x, y, job.inner,
+                      [=](Vec<T> v, auto there) { return normal(v) * there(w) + there(b); });
+    } else {
+        const T w = affine.scale(k), b = affine.shift(k);
+        map_positions(x, y, job.inner, [=](Vec<T> v, auto) { return normal(v) * w + b; });
+    }
+}
+
 // Runs of neighbours.
 template <class T> void run_piece(void* context, i64 piece) {
     const Normalization& job = *static_cast<Normalization*>(context);
     const T* x = data<T>(job.call->in[0]);
     T* y = data<T>(job.call->out[0]);
     const Affine<T> affine(*job.call);
-    for (i64 k = piece * job.step; k < job.end(piece); ++k) {
-        const Moments<T> m = moments_of(job, x + k * job.inner);
-        write_moments(job, k, m);
-        const auto normal = [m](Vec<T> v) { return ((v - m.mean) - m.rest) * m.scale; };
-        const i64 at = k * job.inner;
-        if (job.along) {
-            const T *w = affine.w, *b = affine.b;
-            map_positions(x + at, y + at, job.inner, [=](Vec<T> v, auto there) {
-                return normal(v) * there(w) + there(b);
-            });
-            continue;
-        }
-        const T w = affine.scale(k), b = affine.shift(k);
+    for (i64 k = piece * job.step; k < job.end(piece); k += job.group) {
+        const i64 n = least(job.group, job.end(piece) - k);
+        Moments<T> m[MOST_GROUPED];
+        find_moments(job, x + k * job.inner, n, m);
+        for (i64 j = 0; j < n; ++j) write_moments(job, k + j, m[j]);
         for (i64 o = job.outer - 1; o >= 0; --o)  // the last runs are still in the cache
-            map_positions(x + at + o * job.stride(), y + at + o * job.stride(), job.inner,
-                          [=](Vec<T> v, auto) { return normal(v) * w + b; });
+            for (i64 j = 0; j < n; ++j) {
+                const i64 at = o * job.stride() + (k + j) * job.inner;
+                write_run(job, affine, k + j, m[j], x + at, y + at);
+            }
     }
 }
 

@@ -26,6 +26,7 @@ template <class T> struct Operands {
 // What a kept index has: its mean, 1/√(v + ε), and the means of h and of h·x̂/√(v + ε).
 struct Slope {
     double mean, scale, level, tilt;
+    Slope() = default;
     Slope(double m, double v, double epsilon) : mean(m), scale(1 / __builtin_sqrt(v + epsilon)) {}
     void set(double total, double dot, double n) {  // Σ h and Σ h·(x − m)
         level = total / n, tilt = dot * scale * scale / n;
@@ -72,21 +73,31 @@ CR_INLINE void write_run(const T* g, const T* x, const T* w, T* dx, i64 n, const
 // w has a number for each kept index.
 template <class T> void run_piece(void* context, i64 piece) {
     const Normalization& job = *static_cast<Normalization*>(context);
-    const Operands<T> o(*job.call);
-    for (i64 k = piece * job.step; k < job.end(piece); ++k) {
-        Slope s(o.mean[k], o.variance[k], job.epsilon);
-        Sum total, dot;
-        i64 at = k * job.inner;
-        for (i64 r = 0; r < job.outer; ++r, at += job.stride())
-            add_run<false, T>(o.g + at, o.x + at, nullptr, job.inner, s.mean, total, dot);
-        const double sum = total.total(), product = dot.total();
-        s.set(sum, product, job.size());
-        o.db[k] = T(sum), o.dw[k] = T(product * s.scale);
-        const T scale = T(s.scale) * o.w[k];
-        for (i64 r = 0; r < job.outer; ++r) {  // backwards: the last runs are still in the cache
-            at -= job.stride();
-            write_run<false, T>(o.g + at, o.x + at, nullptr, o.dx + at, job.inner, s, scale);
+    const Operands<T> all(*job.call);
+    for (i64 k = piece * job.step; k < job.end(piece); k += job.group) {
+        const i64 n = least(job.group, job.end(piece) - k);
+        Sum total[MOST_GROUPED], dot[MOST_GROUPED];
+        for (i64 j = 0; j < n; ++j) total[j] = dot[j] = Sum{};
+        for (i64 o = 0; o < job.outer; ++o)
+            for (i64 j = 0; j < n; ++j) {
+                const i64 at = o * job.stride() + (k + j) * job.inner;
+                Sum sum = total[j], product = dot[j];
+                add_run<false, T>(all.g + at, all.x + at, nullptr, job.inner,
+                                  double(all.mean[k + j]), sum, product);
+                total[j] = sum, dot[j] = product;
+            }
+        Slope s[MOST_GROUPED];
+        for (i64 j = 0; j < n; ++j) {
+            s[j] = Slope(all.mean[k + j], all.variance[k + j], job.epsilon);
+            s[j].set(total[j].total(), dot[j].total(), job.size());
+            all.db[k + j] = T(total[j].total()), all.dw[k + j] = T(dot[j].total() * s[j].scale);
         }
+        for (i64 o = job.outer - 1; o >= 0; --o)  // the last runs are still in the cache
+            for (i64 j = 0; j < n; ++j) {
+                const i64 at = o * job.stride() + (k + j) * job.inner;
+                write_run<false, T>(all.g + at, all.x + at, nullptr, all.dx + at, job.inner, s[j],
+                                    T(s[j].scale) * all.w[k + j]);
+            }
     }
 }
 
@@ -147,7 +158,7 @@ template <class T> void row_piece(void* context, i64 piece) {
     for (i64 k = piece * job.step; k < job.end(piece); ++k) {
         const T *g = o.g + k * n, *x = o.x + k * n;
         Slope s(o.mean[k], o.variance[k], job.epsilon);
-        Sum total, dot;
+        Sum total{}, dot{};
         add_run<true>(g, x, o.w, n, s.mean, total, dot);
         s.set(total.total(), dot.total(), double(n));
         write_run<true>(g, x, o.w, o.dx + k * n, n, s, T(s.scale));
