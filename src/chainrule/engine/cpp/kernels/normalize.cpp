@@ -20,16 +20,22 @@ template <class T> struct Moments {
           variance(T(v)), scale(T(1 / __builtin_sqrt(double(variance) + epsilon))) {}
 };
 
-// Adds (d − shift) and its square for each d = x − origin of a run.
+// Adds (d − shift) and its square for each d = x − origin of a run; `next` is the next run.
 template <class T>
-CR_INLINE void add_run(const T* x, i64 n, double origin, double shift, Sum& total, Sum& squares) {
+CR_INLINE void add_run(const T* x, const T* next, i64 n, double origin, double shift, Sum& total,
+                       Sum& squares) {
     const auto add = [=](auto number, auto& sum, auto& square) {
         const auto d = (number - origin) - shift;
         sum = sum + d;
         square = square + d * d;
     };
-    along_run(n, [&](i64 i, int v) { add(widened(x + i), total.chain[v], squares.chain[v]); },
-              [&](i64 i) { add(double(x[i]), total.rest, squares.rest); });
+    along_run(
+        n,
+        [&](i64 i, int v) {
+            fetch_line(next + i, v);
+            add(widened(x + i), total.chain[v], squares.chain[v]);
+        },
+        [&](i64 i) { add(double(x[i]), total.rest, squares.rest); });
 }
 
 // The moments of n kept indices, of which x is the first element.
@@ -44,7 +50,8 @@ CR_INLINE void find_moments(const Normalization& job, const T* x, i64 n, Moments
             for (i64 j = 0; j < n; ++j) {
                 const T* run = x + o * job.stride() + j * job.inner;
                 Sum sum = total[j], square = squares[j];
-                add_run(run, job.inner, double(x[j * job.inner]), shift[j], sum, square);
+                add_run(run, run + job.stride(), job.inner, double(x[j * job.inner]), shift[j], sum,
+                        square);
                 total[j] = sum, squares[j] = square;
             }
         if (pass == 0)

@@ -85,6 +85,13 @@ template <class F, class G> CR_INLINE void along_run(i64 n, F vectors, G single)
     for (; i < n; ++i) single(i);
 }
 
+// Fetches the line of the cache that begins here, if a vector of chains with this number is the first
+// in it. So the next run, which is in another page, comes as this one is added up.
+template <class T> CR_INLINE void fetch_line(const T* next, int v) {
+    constexpr int LINE = 64 / sizeof(T);
+    if (v * Sum::W % LINE == 0) __builtin_prefetch(next);
+}
+
 // Whether the first n operands are contiguous, of this dtype, with so many elements.
 inline bool fit(const View* views, int n, i64 size, DType type) {
     for (int i = 0; i < n; ++i)

@@ -33,12 +33,14 @@ struct Slope {
     }
 };
 
-// Adds a run to Σ h and Σ h·(x − m), where h = g, or g·w if there is w.
+// Adds a run to Σ h and Σ h·(x − m), where h = g, or g·w if there is w. The next run is `ahead`.
 template <bool weighted, class T>
-CR_INLINE void add_run(const T* g, const T* x, const T* w, i64 n, double m, Sum& total, Sum& dot) {
+CR_INLINE void add_run(const T* g, const T* x, const T* w, i64 n, i64 ahead, double m, Sum& total,
+                       Sum& dot) {
     along_run(
         n,
         [&](i64 i, int v) {
+            fetch_line(g + i + ahead, v), fetch_line(x + i + ahead, v);
             Vec<double> h = widened(g + i);
             if constexpr (weighted) h = h * widened(w + i);
             total.chain[v] = total.chain[v] + h;
@@ -82,7 +84,7 @@ template <class T> void run_piece(void* context, i64 piece) {
             for (i64 j = 0; j < n; ++j) {
                 const i64 at = o * job.stride() + (k + j) * job.inner;
                 Sum sum = total[j], product = dot[j];
-                add_run<false, T>(all.g + at, all.x + at, nullptr, job.inner,
+                add_run<false, T>(all.g + at, all.x + at, nullptr, job.inner, job.stride(),
                                   double(all.mean[k + j]), sum, product);
                 total[j] = sum, dot[j] = product;
             }
@@ -159,7 +161,7 @@ template <class T> void row_piece(void* context, i64 piece) {
         const T *g = o.g + k * n, *x = o.x + k * n;
         Slope s(o.mean[k], o.variance[k], job.epsilon);
         Sum total{}, dot{};
-        add_run<true>(g, x, o.w, n, s.mean, total, dot);
+        add_run<true>(g, x, o.w, n, n, s.mean, total, dot);
         s.set(total.total(), dot.total(), double(n));
         write_run<true>(g, x, o.w, o.dx + k * n, n, s, T(s.scale));
         add_row(g, x, n, s, dw, db);
