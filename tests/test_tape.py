@@ -13,6 +13,7 @@ import pytest
 import chainrule as cr
 from chainrule import settings
 from chainrule.errors import NotDifferentiableError
+from chainrule.gateway import apply
 from chainrule.primitive import operations, registry, same_spec
 
 
@@ -305,6 +306,17 @@ def test_add_keeps_nothing(numpy_engine):
     y = hidden + 1.0
     del hidden
     assert array() is None and y.requires_grad
+
+
+def test_only_outputs_that_the_derivative_names_are_kept(numpy_engine):
+    """By `y1`, `y2`, ...: batch norm keeps its moments, and not its result."""
+    x = cr.ones(4, 3, requires_grad=True) * 2.0
+    y, mean, var = apply("normalize", x, dims=(0,), eps=1e-5)
+    arrays = [weakref.ref(z._data) for z in (y, mean, var)]
+    total = y.sum()
+    del y, mean, var
+    assert [array() is not None for array in arrays] == [False, True, True]
+    total.backward()
 
 
 def test_d10_memory_is_flat_over_1000_steps():

@@ -14,7 +14,7 @@ that test it. ::
 The derivative is written with differentiable ops, so higher orders need no further code. The tape
 saves only what the names of its parameters ask for:
 
-- `y` is the output; `ys` are all outputs of an op with several;
+- `y` is the output; of an op with several, `ys` are all outputs, and `y0`, `y1`, ... single ones;
 - the name of an input is that input; `x_spec` is only the shape and dtype of input `x`;
 - the name of a parameter of the op is that parameter;
 - `needs` is a tuple of booleans: which inputs need a gradient.
@@ -246,15 +246,17 @@ class Primitive:
         self.saved_specs = [n for n in asked if n.removesuffix("_spec") in self.inputs]
         self.saved_specs = [n for n in self.saved_specs if n not in self.inputs]
         self.spec_positions = [self.inputs.index(n.removesuffix("_spec")) for n in self.saved_specs]
-        self.saved_outputs = [n for n in asked if n in ("y", "ys")]
+        outputs = {n: _output(n) for n in asked if n not in (*self.inputs, *own)}
+        self.saved_outputs = [n for n, at in outputs.items() if at is not None]
+        self.output_positions = [at for at in outputs.values() if at is not None]
         self.saved_params = [n for n in asked if n in own]
         self.asks_needs = "needs" in asked
         known = {*self.saved_inputs, *self.saved_specs, *self.saved_outputs, *self.saved_params}
         if strangers := [n for n in asked if n not in known | {"needs"}]:
             raise GraphError(
                 f"the derivative of `{self.name}` asks for {listing(strangers)}",
-                expected=f"inputs {self.inputs}, parameters {sorted(own)}, y, ys, needs, "
-                "or an input's name with _spec",
+                expected=f"inputs {self.inputs}, parameters {sorted(own)}, y, ys, y0, y1, ..., "
+                "needs, or an input's name with _spec",
             )
 
     def flops(self, inputs: Sequence[SpecLike], outputs: Sequence[SpecLike], params: Any) -> int:
@@ -314,6 +316,13 @@ _FIELDS = {
     "in_place", "in_place_form", "infer", "involution", "kind", "merged", "name", "neutral",
     "partial", "promote", "samples", "steps", "tangent", "unchanged", "vjp", "write_back",
 }  # fmt: skip
+
+
+def _output(name: str) -> int | None:
+    """The number of the output that a name means, -1 for all, None if it means none."""
+    if name in ("y", "ys"):
+        return 0 if name == "y" else -1
+    return int(name[1:]) if name[0] == "y" and name[1:].isdecimal() else None
 
 
 def _in_order(x: Array) -> Array:

@@ -61,8 +61,8 @@ class Node:
 
     primitive, params: the op's record, and its parameters.
     edges: for each input, where its gradient goes.
-    saved, outputs: the inputs and the outputs that the derivative needs; `saved` is None once the
-        graph is freed.
+    saved, outputs: the inputs and the outputs that the derivative needs, None for other outputs;
+        `saved` is None once the graph is freed.
     specs, input_specs: the specs of the outputs, and of the inputs where the derivative asks.
     hooks: the hooks on the gradients of outputs, by the number of the output.
     recall: computes what the node did not save, before its derivative runs, or None; see
@@ -118,7 +118,7 @@ def record(
     node.saved = [(inputs[i], read(inputs[i]), node.edges[i]) for i in positions]
     node.place = caller(3) if any([_is_leaf(edge) for _, _, edge in node.saved]) else None
     node.input_specs = [x.spec for x in inputs] if primitive.spec_positions else ()
-    node.outputs = [y._data for y in outputs] if primitive.saved_outputs else ()
+    node.outputs = _kept_outputs(primitive.output_positions, outputs)
     node.specs = [y.spec for y in outputs]
     node.hooks = None
     node.recall = None
@@ -126,6 +126,13 @@ def record(
     for position, y in enumerate(outputs):
         if y._data.dtype.kind == "f":
             y._node, y._output, y._requires_grad = node, position, True
+
+
+def _kept_outputs(positions: Sequence[int], outputs: Sequence[Tensor]) -> Sequence[Any]:
+    """The data of the outputs at these positions (-1: of all), None for others; () for none."""
+    if not positions:
+        return ()
+    return [y._data if {i, -1} & {*positions} else None for i, y in enumerate(outputs)]
 
 
 def freed_node(primitive: Primitive, inputs: Sequence[Tensor], spec: Spec) -> Node:
@@ -325,9 +332,9 @@ def derive(
         )
     kept = [as_saved(node, *saved, wrap) for saved in node.saved]
     named = named_values(primitive, node.params, kept, node.input_specs)
-    for name in primitive.saved_outputs:
-        ys = tuple([wrap(data, node, i) for i, data in enumerate(node.outputs)])
-        named[name] = ys if name == "ys" else ys[0]
+    for name, at in zip(primitive.saved_outputs, primitive.output_positions, strict=True):
+        ys = [wrap(x, node, i) for i, x in enumerate(node.outputs) if at in (-1, i)]
+        named[name] = tuple(ys) if at == -1 else ys[0]
     if primitive.asks_needs:
         named["needs"] = needs
     if len(gradients) == 1:

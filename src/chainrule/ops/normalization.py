@@ -11,9 +11,10 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.kinds import Along
+from chainrule.ops.batched import everywhere, examples
 from chainrule.ops.elementwise import rsqrt
 from chainrule.ops.reduce import accumulator, count, mean_rule
-from chainrule.ops.rules import normalized_dims, reduced_shape, zeros_if_none
+from chainrule.ops.rules import reduced_shape, zeros_if_none
 from chainrule.primitive import Spec, SpecLike, floating, primitive
 from chainrule.tensor import Tensor
 
@@ -67,9 +68,6 @@ class normalize:
     """
     kind, partial, samples = Along(), True, affine_samples()
 
-    def arguments(x: Tensor, dim: Any, eps: float = 1e-5) -> Any:
-        return (x,), {"dims": normalized_dims(dim, x.ndim), "eps": eps}
-
     def infer(x, *affine, dims, eps):
         small = mean_rule(x, dims=dims, keepdim=True)
         return affine_rule(x, *affine), small, small
@@ -84,8 +82,8 @@ class normalize:
         y = z / np.sqrt(v + eps)
         return y * affine[0] + affine[1] if affine else y, origin + shift, v
 
-    def vjp(gs, x, affine, ys, dims, eps, needs):
-        (g, by_mean, by_var), (_, m, v), by_affine = gs, ys, (None, None)
+    def vjp(gs, x, affine, y1, y2, dims, eps, needs):
+        (g, by_mean, by_var), m, v, by_affine = gs, y1, y2, (None, None)
         n, parts = max(count(x, dims), 1), []
         if g is not None:
             w = affine[0] if affine else Tensor(np.ones(v.shape, v.dtype))
@@ -96,6 +94,15 @@ class normalize:
         if needs[0] and by_var is not None:
             parts.append((x - m) * (by_var * (2 / n)))
         return functools.reduce(operator.add, parts) if parts else None, *by_affine[: len(affine)]
+
+    def batch(xs, batched, params):
+        size, dims = examples(xs, batched), tuple([d + 1 for d in params["dims"]])
+        x, *affine = everywhere(xs[:1], batched[:1], size) + xs[1:]
+        if any(batched[1:]):
+            affine = everywhere(affine, batched[1:], size)
+        else:  # the same numbers for all examples
+            affine = [z.unsqueeze(0) for z in affine]
+        return normalize(x, *affine, dims=dims, eps=params["eps"])
 
 
 @primitive
@@ -139,6 +146,16 @@ class normalize_gradient:
         by_m = -by_x.sum(dims, True)
         by_w = (by_h * g).sum_to_size(w.shape)
         return by_h * w + p * z + q, by_x, by_m, by_r * r * r * r * -0.5, by_w
+
+    def batch(xs, batched, params):
+        size, dims = examples(xs, batched), tuple([d + 1 for d in params["dims"]])
+        (g, x, m, v), w = everywhere(xs[:4], batched[:4], size), xs[4]
+        params = {**params, "dims": dims}
+        if batched[4]:
+            return normalize_gradient(g, x, m, v, w, **params)
+        dx, _, _ = normalize_gradient(g, x, m, v, w.unsqueeze(0), **params)
+        z, shape = (x - m) * rsqrt(v + params["eps"]), (size, *w.shape)
+        return dx, (g * z).sum_to_size(shape), g.sum_to_size(shape)
 
     def composed(g, x, m, v, w, *, dims, eps):
         r, mean = rsqrt(v + eps), mean_over(dims, x)

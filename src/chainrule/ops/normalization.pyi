@@ -14,7 +14,7 @@ def affine_samples(gradient: bool = False) -> Any:
 
 class _normalize(Primitive):
     def __call__(
-        self, input: Tensor, dim: Any, eps: float = 1e-05
+        self, input: Tensor | float, *affine: Tensor | float, dims: Any, eps: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
         """y = (x − m)/√(v + ε)·w + b, with mean m and variance v over the dimensions; → (y, m, v)."""
 

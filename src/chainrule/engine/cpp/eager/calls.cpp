@@ -54,17 +54,13 @@ bool append(PyObject* list, PyObject* object, const char* name) {
 
 bool Facts::read(PyObject* primitive) {
     const Ref names = Ref::steal(PyList_New(0)), how = attribute(primitive, "promote");
-    const Ref outputs = attribute(primitive, "saved_outputs");
     const Ref start = attribute(primitive, "variadic_from"), needs = Ref::steal(PyList_New(0));
     const Ref word = Ref::steal(PyUnicode_InternFromString("needs"));
-    if (!names || !how || !outputs || !start || !needs || !word) return false;
+    if (!names || !how || !start || !needs || !word) return false;
     promote = PyUnicode_CompareWithASCIIString(how.get(), "none") == 0    ? Promote::none
               : PyUnicode_CompareWithASCIIString(how.get(), "float") == 0 ? Promote::floating
                                                                          : Promote::common;
     variadic_from = static_cast<int>(PyLong_AsLong(start.get()));
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outputs.get()); ++i)
-        saved_outputs.push_back(
-            PyUnicode_CompareWithASCIIString(PyList_GET_ITEM(outputs.get(), i), "ys") == 0);
     PyObject* list = names.get();
     const bool found = is_given(primitive, "arguments", has_arguments) &&
                        is_given(primitive, "view", is_view) &&
@@ -72,6 +68,7 @@ bool Facts::read(PyObject* primitive) {
                        is_true(primitive, "asks_needs", asks_needs) &&
                        numbers(primitive, "saved_positions", saved_positions) &&
                        numbers(primitive, "spec_positions", spec_positions) &&
+                       numbers(primitive, "output_positions", output_positions) &&
                        append(list, primitive, "saved_params");
     if (!found) return false;
     saved_params = Ref::steal(PyList_AsTuple(list));

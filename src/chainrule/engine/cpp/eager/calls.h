@@ -58,7 +58,7 @@ struct Facts {
     bool has_arguments, partial, asks_needs, is_view;
     int variadic_from;
     std::vector<int> saved_positions, spec_positions;
-    std::vector<bool> saved_outputs;  // one of the output alone, or of all (true)
+    std::vector<int> output_positions;  // -1: all outputs
     Ref saved_params;                 // the names
     Ref asked;  // the names of the derivative's parameters: params, inputs, specs, outputs, needs
 };

@@ -60,13 +60,19 @@ bool name(PyObject* node, const Facts& facts, std::vector<Ref>& kept, PyObject* 
     std::vector<Ref> outputs;
     PyObject* arrays = as.outputs.get(node);
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(arrays); ++i) {
+        PyObject* array = PySequence_Fast_GET_ITEM(arrays, i);
         const Ref position = Ref::steal(PyLong_FromSsize_t(i));
-        outputs.push_back(make_tensor(Ref::borrow(PySequence_Fast_GET_ITEM(arrays, i)), node,
-                                      position.get()));
+        outputs.push_back(array == Py_None ? Ref::borrow(Py_None)
+                                           : make_tensor(Ref::borrow(array), node, position.get()));
         if (!outputs.back()) return false;
     }
-    for (const bool all : facts.saved_outputs)
-        values.push_back(all ? rest(outputs, 0) : Ref::borrow(outputs[0].get()));
+    for (const int at : facts.output_positions) {
+        if (at >= static_cast<int>(outputs.size())) {
+            PyErr_Format(PyExc_IndexError, "the derivative asks for y%d, which is no output", at);
+            return false;
+        }
+        values.push_back(at == -1 ? rest(outputs, 0) : Ref::borrow(outputs[at].get()));
+    }
     if (facts.asks_needs) values.push_back(Ref::borrow(needs));
     return std::all_of(values.begin() + 1, values.end(), [](const Ref& v) { return bool(v); });
 }

@@ -57,10 +57,15 @@ Ref saved_of(const Facts& facts, const Refs& tensors, const Refs& arrays, PyObje
     return saved;
 }
 
-Ref arrays_of(PyObject* const* outputs, int count) {
+// The arrays of the outputs that the derivative asks for, and None for the others.
+Ref arrays_of(const Facts& facts, PyObject* const* outputs, int count) {
     Ref arrays = Ref::steal(PyTuple_New(count));
-    for (int i = 0; arrays && i < count; ++i)
-        PyTuple_SET_ITEM(arrays.get(), i, Py_NewRef(python.tensor.data.get(outputs[i])));
+    for (int i = 0; arrays && i < count; ++i) {
+        bool kept = false;
+        for (int at : facts.output_positions) kept = kept || at == -1 || at == i;
+        PyObject* data = kept ? python.tensor.data.get(outputs[i]) : Py_None;
+        PyTuple_SET_ITEM(arrays.get(), i, Py_NewRef(data));
+    }
     return arrays;
 }
 
@@ -91,8 +96,8 @@ bool record(const Facts& facts, PyObject* primitive, const KnownCall& call, cons
     bool leaf = false;
     Ref saved = saved_of(facts, tensors, arrays, edges.get(), leaf);
     Ref place = leaf ? caller() : Ref::borrow(Py_None);
-    Ref kept = facts.saved_outputs.empty() ? Ref::borrow(python.nothing)
-                                           : arrays_of(outputs, count);
+    Ref kept = facts.output_positions.empty() ? Ref::borrow(python.nothing)
+                                              : arrays_of(facts, outputs, count);
     if (!saved || !place || !kept) return false;
     PyObject* made = node.get();
     as.primitive.set(made, primitive);
