@@ -39,7 +39,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, DTypeError, GraphError, listing
 from chainrule.kinds import Elementwise, Kind, Moving, View, other
 from chainrule.settings import current
-from chainrule.signatures import as_called, of_tensor, parameters_of
+from chainrule.signatures import as_called, of_tensor, output_position, parameters_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 DType = np.dtype[Any]
@@ -232,8 +232,7 @@ class Primitive:
         self.unchanged: Callable[..., bool] | None = fields.get("unchanged")
         self.write_back: Callable[..., Any] | None = fields.get("write_back")
         self.merged: Callable[..., dict[str, Any]] | None = fields.get("merged")
-        elementwise = isinstance(self.kind, Elementwise)
-        self.in_place_form: bool = fields.get("in_place_form", elementwise)
+        self.in_place_form: bool = fields.get("in_place_form", isinstance(self.kind, Elementwise))
 
     def _read_signatures(self) -> None:
         """Find out which inputs, outputs, specs and parameters the derivative needs."""
@@ -243,12 +242,11 @@ class Primitive:
         asked = [name for part in parameters_of(self.vjp) for name in part][1:] if self.vjp else []
         self.saved_inputs = [n for n in asked if n in self.inputs]
         self.saved_positions = [self.inputs.index(n) for n in self.saved_inputs]
-        self.saved_specs = [n for n in asked if n.removesuffix("_spec") in self.inputs]
-        self.saved_specs = [n for n in self.saved_specs if n not in self.inputs]
+        others = [n for n in asked if n not in (*self.inputs, *own)]
+        self.saved_specs = [n for n in others if n.removesuffix("_spec") in self.inputs]
         self.spec_positions = [self.inputs.index(n.removesuffix("_spec")) for n in self.saved_specs]
-        outputs = {n: _output(n) for n in asked if n not in (*self.inputs, *own)}
-        self.saved_outputs = [n for n, at in outputs.items() if at is not None]
-        self.output_positions = [at for at in outputs.values() if at is not None]
+        outputs = {n: at for n in others if (at := output_position(n)) is not None}
+        self.saved_outputs, self.output_positions = [*outputs], [*outputs.values()]
         self.saved_params = [n for n in asked if n in own]
         self.asks_needs = "needs" in asked
         known = {*self.saved_inputs, *self.saved_specs, *self.saved_outputs, *self.saved_params}
@@ -316,13 +314,6 @@ _FIELDS = {
     "in_place", "in_place_form", "infer", "involution", "kind", "merged", "name", "neutral",
     "partial", "promote", "samples", "steps", "tangent", "unchanged", "vjp", "write_back",
 }  # fmt: skip
-
-
-def _output(name: str) -> int | None:
-    """The number of the output that a name means, -1 for all, None if it means none."""
-    if name in ("y", "ys"):
-        return 0 if name == "y" else -1
-    return int(name[1:]) if name[0] == "y" and name[1:].isdecimal() else None
 
 
 def _in_order(x: Array) -> Array:

@@ -35,6 +35,18 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Sequence[str], ...]:
     )
 
 
+def output_position(name: str) -> int | None:
+    """The output that a parameter of a derivative means: 0 for `y`, -1 (all of them) for `ys`, i
+    for `yi`; None if it means none.
+
+    >>> output_position("ys"), output_position("y2"), output_position("x")
+    (-1, 2, None)
+    """
+    if name in ("y", "ys"):
+        return 0 if name == "y" else -1
+    return int(name[1:]) if name[0] == "y" and name[1:].isdecimal() else None
+
+
 def called_names(names: Container[str]) -> dict[str, str]:
     """From the names of a record's inputs to those of its callers, which are PyTorch's."""
     return {"a": "input", "b": "other"} if "a" in names else {"x": "input"}
