@@ -3,8 +3,7 @@
 //
 // Sums are computed in float64, in an order that depends only on the position in x.
 #pragma once
-#include "kernels/operands.h"
-#include "math/vec.h"
+#include "kernels/folds.h"
 
 namespace cr::CR_ISA {
 
@@ -37,18 +36,6 @@ inline bool sound(const Normalization& job) {
 
 constexpr i64 WIDE_COLUMNS = 64;  // columns that are reduced side by side
 constexpr i64 MOST_GROUPED = 16;
-
-// As many neighbours as fit a vector in float64. GCC converts 8 floats by halves, so AVX-512 is told.
-template <class T> CR_INLINE Vec<double> widened(const T* p) {
-#if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4) return (Vec<double>)_mm512_cvtps_pd(_mm256_loadu_ps(p));
-    else return load(p);
-#else
-    typedef T Some
-        __attribute__((vector_size(sizeof(T) * WIDTH<double>), aligned(sizeof(T)), may_alias));
-    return __builtin_convertvector(*reinterpret_cast<const Some*>(p), Vec<double>);
-#endif
-}
 
 // A sum of runs, in sixteen interleaved chains, so that additions overlap, and one of the numbers at
 // the end of each run that fill no vector.
