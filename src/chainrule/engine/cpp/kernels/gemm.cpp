@@ -252,7 +252,8 @@ template <class T> void add_piece(void* context, i64 piece) {
 }
 
 // The number of pieces: large enough to be worth a thread, small enough that threads end together.
-// A cut through the columns has A read once more, and one through the rows B.
+// A cut through the columns has A read once more, and one through the rows B; where B is copied, that
+// takes as long as several rows, so pieces have many.
 template <class T> void cut(Job<T>& job, int threads, double work) {
     const Product<T>& p = job.product;
     const i64 panels = parts(p.n, PANEL<T>), transposed = p.b_column == 1 ? 1 : 4;
@@ -261,7 +262,8 @@ template <class T> void cut(Job<T>& job, int threads, double work) {
     if (threads == 1) return;
     const i64 wanted = most(threads, least(4 * threads, i64(work / 8000)));
     while (job.pieces() < (job.parts > 1 ? 8 * threads : wanted)) {
-        const bool rows = 2 * MAX_ROWS * job.row_parts <= p.m;
+        const bool any = job.pieces() < threads || p.b_column == 1;
+        const bool rows = 2 * (any ? 1 : 4) * MAX_ROWS * job.row_parts <= p.m;
         const bool columns = 2 * job.column_parts <= panels;
         if (!rows && !columns) break;
         if (!rows || (columns && job.column_parts * p.m < job.row_parts * p.n * transposed))
