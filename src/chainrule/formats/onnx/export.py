@@ -25,6 +25,7 @@ from chainrule.formats.onnx.elementwise import elementwise
 from chainrule.formats.onnx.table import Call, has_translation, translation_of, unknown
 from chainrule.graph import Equation, Graph, Value
 from chainrule.kinds import Elementwise
+from chainrule.ops.normalization import normalize
 from chainrule.primitive import Spec
 from chainrule.settings import use
 from chainrule.train.io.atomic import write_atomic
@@ -37,7 +38,7 @@ PASSES = (
     remove_unused,
     merge_common,
     lambda graph: _named_after_weights(graph),
-    lambda graph: fold_constants(graph, lambda e: is_left(e) or _transposes_a_weight(e)),
+    lambda graph: fold_constants(graph, _arranges_a_weight(graph)),
     simplify,
     merge_common,
     fold_affine,
@@ -133,11 +134,17 @@ def _named_after_weights(graph: Graph) -> Graph:
     return graph
 
 
-def _transposes_a_weight(equation: Equation) -> bool:
-    """Whether an equation only moves the elements of a weight, which keeps its name in the file."""
-    view, x = equation.primitive.view, equation.inputs[0]
-    moves = view is not None and not view.keeps_order and not view.repeats
-    return moves and bool(x.label) and x.spec.size == equation.outputs[0].spec.size
+def _arranges_a_weight(graph: Graph) -> Callable[[Equation], bool]:
+    """A function: whether an equation is not folded, since it only moves the elements of a weight,
+    or gives it the dimensions of what is normalized. The weight keeps its name and shape."""
+    affine = {v for e in graph.equations if e.primitive is normalize for v in e.inputs[1:]}
+
+    def arranges(equation: Equation) -> bool:
+        view, x, y = equation.primitive.view, equation.inputs[0], equation.outputs[0]
+        moves = view is not None and (not view.keeps_order or y in affine) and not view.repeats
+        return is_left(equation) or (moves and bool(x.label) and x.spec.size == y.spec.size)
+
+    return arranges
 
 
 class _Export:
