@@ -140,6 +140,7 @@ struct Scratch {
 thread_local Scratch shared_memory, sums_memory, own_memory;
 thread_local bool inside_piece = false;
 thread_local bool shares = true;
+thread_local long jobs = 0;
 
 void Pool::share(i64 count, PieceFn piece, void* its_context) {
     run = piece;
@@ -266,6 +267,7 @@ void* shared_scratch(std::size_t bytes) { return shared_memory.at_least(bytes ? 
 void* sums_scratch(std::size_t bytes) { return sums_memory.at_least(bytes ? bytes : 64); }
 void* own_scratch() { return own_memory.at_least(OWN_SCRATCH); }
 
+long shared_jobs() { return jobs; }
 int thread_count() { return threads_wanted.load(); }
 
 // Helpers are started or ended when the next job begins.
@@ -298,6 +300,7 @@ void run_pieces(i64 pieces, PieceFn run, void* context) {
     }
     static std::atomic<bool> measured{false};
     if (!measured.exchange(true)) measure_handover(pool);
+    ++jobs;
     pool->share(pieces, run, context);
 }
 

@@ -18,6 +18,8 @@ int useful_threads(double nanoseconds);
 // true before.
 bool share_work(bool yes);
 
+long shared_jobs();  // that the calling thread has shared with others so far
+
 int thread_count();
 void set_thread_count(int threads);
 

@@ -180,6 +180,7 @@ Program::Outcome Program::run(PyObject* callback, double* times) {
     if (trials_.in_trial() && !times) times = trials_.times();
     const auto start = times || trials_.is_timed() ? Clock::now() : Clock::time_point{};
     auto before = start;
+    const long jobs = shared_jobs();
     i64 looked = coarse_milliseconds();
     for (std::size_t i = 0; i < calls_.size(); ++i) {
         const Instruction& c = calls_[i];
@@ -207,7 +208,7 @@ Program::Outcome Program::run(PyObject* callback, double* times) {
             return outcome;
         }
     }
-    if (trials_.in_trial()) trials_.note(times);
+    if (trials_.in_trial()) trials_.note(times, shared_jobs() > jobs);
     else if (trials_.is_timed())
         trials_.watch(std::chrono::duration<double>(Clock::now() - start).count());
     return outcome;

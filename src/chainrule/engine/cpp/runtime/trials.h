@@ -46,7 +46,9 @@ class Trials {
 
     double* times() { return times_.data(); }  // room for the times of a run
 
-    void note(const double* seconds) {  // of all instructions, in a run of a trial
+    // The times of all instructions in a run of a trial, and whether any had work to share.
+    void note(const double* seconds, bool any) {
+        if (way_ == SHARED && !any) return settle(ALONE);
         if (way_ == ALONE && sum(seconds) > LONG) return settle(SHARED);
         // After a change of the way the caches have other contents: the first run does not count.
         const bool first = run_++ % RUNS == 0;
@@ -65,9 +67,9 @@ class Trials {
     enum Way { SHARED, ALONE, MIXED };
     // Alone first: a short program does not wake a helper.
     static constexpr Way WAYS[] = {ALONE, SHARED, ALONE, SHARED, MIXED, ALONE, SHARED, MIXED};
-    static constexpr int RUNS = 5, TRIAL = RUNS * 8, BEFORE_MIXED = RUNS * 4;
+    static constexpr int RUNS = 16, TRIAL = RUNS * 8, BEFORE_MIXED = RUNS * 4;
     static constexpr int COUNTED = RUNS - 1;  // runs of a turn
-    static constexpr int LEAST = 500, MOST = 16'000;  // runs between two trials
+    static constexpr int LEAST = 1000, MOST = 16'000;  // runs between two trials
     static constexpr int WINDOW = 64;  // runs whose mean is compared with that of runs alone
     static constexpr double NEVER = std::numeric_limits<double>::infinity();
     static constexpr double LONG = 3e-3;  // seconds alone: hand-overs take no share worth measuring
