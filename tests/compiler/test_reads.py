@@ -4,6 +4,7 @@ Each row is a program that defines `f(x)`, and changes that are made between its
 """
 
 import gc
+import sys
 import weakref
 from unittest import mock
 
@@ -391,3 +392,24 @@ def test_functions_of_the_same_code_do_not_depend_on_each_other():
     del first
     gc.collect()
     assert kept() is None
+
+
+def test_hooks_of_imports_are_not_part_of_the_function(monkeypatch):
+    """A module that is imported for the first time in a capture, under a hook with state."""
+
+    class Hook:
+        state = (i for i in range(3))
+
+        def find_spec(self, name, path, target=None):
+            return self.state and None
+
+    @cr.compile
+    def twice(x):
+        import colorsys
+
+        return x * len(colorsys.__name__[:2])
+
+    monkeypatch.setattr(sys, "meta_path", [Hook(), *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    assert twice(cr.ones(2)).tolist() == [2, 2]
+    assert len(twice.executables) == 1

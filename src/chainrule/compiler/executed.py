@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dis
 import gc
+import importlib
 import sys
 import sysconfig
 import warnings
@@ -38,6 +39,10 @@ _CLOCKS = {"date.today", "datetime.now", "datetime.today", "datetime.utcnow"}
 _OUTPUT = (print, warnings.warn)
 _LOGS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 """Functions of `logging`. They only write, as `print`: what they read affects no result."""
+
+_IMPORT = importlib._bootstrap._find_and_load.__code__  # type: ignore[attr-defined]
+"""The code that imports a module for the first time. Hooks of other programs that it calls, such as
+those of pytest, are not part of the function."""
 
 
 def is_library(code: CodeType, scope: dict[str, Any]) -> bool:
@@ -102,7 +107,7 @@ class Executed:
         self._held: dict[int, Any] = {}
         self._closures: dict[CodeType, set[tuple[int, ...]]] = {}
         self._functions: list[FunctionType] | None = None
-        self._output: FrameType | None = None
+        self._skipped: tuple[FrameType, tuple[str, ...]] | None = None  # until these events of it
         self._quiet: dict[int, CodeType] = {}
         self._called_back = {f.__code__ for f in gc.callbacks if isinstance(f, FunctionType)}
 
@@ -116,28 +121,30 @@ class Executed:
 
     def __exit__(self, *error: object) -> None:
         profile_by(self._outer)
-        self._output = None
+        self._skipped = None
         if self._collects:
             gc.enable()
 
     def _note(self, frame: FrameType, event: Any, argument: Any) -> None:
-        if self._output is not None:
-            if frame is self._output and event in ("return", "c_return", "c_exception"):
-                self._output = None
+        if self._skipped is not None:
+            skipped, ends = self._skipped
+            if frame is skipped and event in ends:
+                self._skipped = None
         elif event == "call":
             if id(frame.f_code) not in self._quiet:
                 self._note_call(frame, frame.f_code)
         elif event == "c_call":
             if argument in _OUTPUT:
-                self._output = frame
+                self._skipped = frame, ("c_return", "c_exception")
             elif id(frame.f_code) not in self._quiet:
                 self._note_c_call(frame, argument)
         if self._forward is not None:
             self._forward(frame, event, argument)
 
     def _note_call(self, frame: FrameType, code: CodeType) -> None:
-        if code.co_name in _LOGS and frame.f_globals.get("__name__") == "logging":
-            self._output = frame
+        is_log = code.co_name in _LOGS and frame.f_globals.get("__name__") == "logging"
+        if is_log or code is _IMPORT:
+            self._skipped = frame, ("return",)
             return
         of_user = not is_library(code, frame.f_globals)
         if of_user:
@@ -228,24 +235,24 @@ class Executed:
         if self._functions is None:
             codes = {c for c in self.own if ".<locals>." in c.co_qualname and not _is_inner(c)}
             found = gc.get_referrers(*codes) if codes else []
-            functions = [f for f in found if isinstance(f, FunctionType) and f.__code__ in codes]
+            made: dict[CodeType, list[FunctionType]] = {}
+            for f in found:
+                if isinstance(f, FunctionType) and f.__code__ in codes:
+                    made.setdefault(f.__code__, []).append(f)
             assigned = Names.union(map(names_of, self.own)).assigned
-            self._functions = [f for f in functions if self._may_have_run(f, functions, assigned)]
+            self._functions = [f for same in made.values() for f in self._ran(same, assigned)]
         return self._functions
 
-    def _may_have_run(
-        self, function: FunctionType, others: list[FunctionType], assigned: frozenset[str]
-    ) -> bool:
-        """Whether a function may be one of those that ran with its code. Another one that `def` has
-        made, such as the step of another model, has other values in its closure: then each call had
-        the values of one of the `others`. `assigned` variables may have had others in the call."""
-        code = function.__code__
-        calls = self._closures.get(code, set())
-        return (
-            not assigned.isdisjoint(code.co_freevars)
-            or _closure(function) in calls
-            or not calls <= {_closure(f) for f in others if f.__code__ is code}
-        )
+    def _ran(self, same: list[FunctionType], assigned: frozenset[str]) -> list[FunctionType]:
+        """The functions of the same code that ran; all, where that is not sure.
+
+        Others that `def` has made, such as the step of another model, have other values in their
+        closures than the calls had. Variables that are `assigned` may have changed since."""
+        code, closures = same[0].__code__, [_closure(f) for f in same]
+        calls = self._closures.get(code)
+        if not calls or assigned.intersection(code.co_freevars) or not calls <= {*closures}:
+            return same
+        return [f for f, closure in zip(same, closures, strict=True) if closure in calls]
 
 
 def _closure(function: FunctionType) -> tuple[int, ...]:
