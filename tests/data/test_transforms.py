@@ -43,6 +43,9 @@ def test_rescale_divides_exactly_and_keeps_floats():
     np.testing.assert_array_equal(y, pixels.astype(np.float32) / np.float32(255))
     assert Rescale(2)(np.ones(3)).dtype == np.float64
     assert Rescale(2, dtype="float16")(pixels).dtype == np.float16
+    for dtype in ("bool", "int8", "uint8", "uint16", "int64", ">i2", ">f4"):
+        x = np.array([[0, 1, 3], [1, 0, 1]]).astype(dtype)[:, ::2]
+        np.testing.assert_array_equal(Rescale(3)(x), x.astype("f4") / np.float32(3))
 
 
 def test_normalize_is_per_channel():

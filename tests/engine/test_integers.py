@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.engine.helpers import THREADS, native, reference, same_bits
+from tests.engine.helpers import INSTRUCTION_SETS, THREADS, native, reference, same_bits
 
 from chainrule import engine
 from chainrule.primitive import registry
@@ -76,3 +76,24 @@ def test_a_sum_over_separate_dimensions_is_left_to_the_reference() -> None:
     assert engine.run_native(registry["sum"], (np.ones((2, 3, 4), int),), params) is None
     one = np.ones((2, 1, 4), int)  # nothing stands between them here
     assert same_bits(native("sum", one, **params), reference("sum", one, **params))
+
+
+DIVISORS = [1e-300, 1e-44, 1e-38, 1e30, 1e38, 1e300, 127.5, -255.0, *map(float, range(1, 1000))]
+
+
+@pytest.mark.parametrize("name", INSTRUCTION_SETS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bytes_are_divided_exactly(name: str, dtype: Any) -> None:
+    """The kernel multiplies by the inverse where that gives the quotients of all bytes."""
+    engine.use_instruction_set(name)
+    x = np.tile(np.arange(256, dtype=np.uint8), 10)[3:]
+    for divisor in DIVISORS:
+        params = {"divisor": divisor, "dtype": np.dtype(dtype)}
+        assert same_bits(native("rescale", x, **params), reference("rescale", x, **params)), divisor
+
+
+@pytest.mark.parametrize("threads", THREADS)
+def test_many_bytes_are_divided_by_several_threads(threads: int) -> None:
+    engine.set_num_threads(threads)
+    x, params = whole((1001, 1003), np.uint8), {"divisor": 255.0, "dtype": np.dtype(np.float32)}
+    assert same_bits(native("rescale", x, **params), reference("rescale", x, **params))

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import engine
 from chainrule.errors import (
     ArgumentError,
     DTypeError,
@@ -29,6 +30,7 @@ from chainrule.errors import (
     ShapeError,
     listing,
 )
+from chainrule.ops.elementwise import rescale
 
 Array = np.ndarray[Any, Any]
 Generator = np.random.Generator
@@ -191,9 +193,8 @@ class Rescale(Transform):
         self.dtype = _checked_dtype(dtype)
 
     def __call__(self, x: Array, generator: Generator | None = None) -> Array:
-        y = x.astype(_float_dtype(x, self.dtype))
-        y /= self.divisor
-        return y
+        params = {"divisor": self.divisor, "dtype": _float_dtype(x, self.dtype)}
+        return engine.run(rescale, (x,), params)
 
     def parameters(self) -> dict[str, Any]:
         return {"divisor": self.divisor, "dtype": self.dtype}

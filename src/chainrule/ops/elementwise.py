@@ -14,7 +14,7 @@ from chainrule.errors import ArgumentError, DTypeError
 from chainrule.kinds import elementwise
 from chainrule.ops.compare import where
 from chainrule.ops.rules import arithmetic, broadcast, nonzero_divisor, numeric, position
-from chainrule.primitive import composition, in_place_form, primitive, same_spec
+from chainrule.primitive import Spec, composition, in_place_form, primitive, same_spec
 from chainrule.samples import cases, pairs, uniform
 from chainrule.tensor import Tensor
 
@@ -65,6 +65,21 @@ class div:
     def vjp(g, b, y, needs):
         scaled = g / b
         return scaled, -scaled * y if needs[1] else None
+
+
+@primitive
+class rescale:
+    """y = x / divisor, as floats of `dtype`: the pixels of images.   ∂y/∂x = 1/divisor."""
+    kind, in_place_form = elementwise, False
+    samples = cases(
+        lambda rng: (
+            rng.integers(0, 256, (3, 70), np.uint8), {"divisor": 255.0, "dtype": np.dtype("f4")},
+        ),
+        lambda rng: (rng.normal(size=(3, 4)), {"divisor": -16.0, "dtype": np.dtype("f8")}),
+    )
+    def infer(x, *, divisor, dtype): return Spec(x.shape, dtype)
+    def forward(x, *, divisor, dtype): return x.astype(dtype) / divisor
+    def vjp(g, x_spec, divisor): return (g / divisor).astype(x_spec.dtype),
 
 
 @primitive

@@ -62,6 +62,12 @@ class _div(Primitive):
 
 div: _div
 
+class _rescale(Primitive):
+    def __call__(self, input: Tensor | float, *, divisor: Any, dtype: Any) -> Tensor:
+        """y = x / divisor, as floats of `dtype`: the pixels of images.   ∂y/∂x = 1/divisor."""
+
+rescale: _rescale
+
 class _power(Primitive):
     def __call__(self, input: Tensor | float, *, exponent: Any) -> Tensor:
         """y = xⁿ for a number n.   ∂y/∂x = n·xⁿ⁻¹."""

@@ -18,7 +18,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from chainrule.engine.chain import Step, fused_call
 from chainrule.engine.layout import BOOL, FLOATS, KNOWN, NativeCall, native_call
-from chainrule.engine.lowering.table import Layouts, lowering_of_kind, row
+from chainrule.engine.lowering.conditions import all_in_order, gives_floats
+from chainrule.engine.lowering.table import Case, Layouts, lowering_of_kind, row
 from chainrule.graph import Equation
 from chainrule.kinds import Elementwise
 from chainrule.primitive import DType, Primitive
@@ -302,4 +303,10 @@ def _integers(steps: Sequence[Step], inputs: Layouts, outputs: Layouts) -> Nativ
     return native_call("integers", inputs, outputs, (OF_INTEGERS[steps[0][0]],))
 
 
+def bytes_to_floats(case: Case) -> bool:
+    """The input has 8-bit numbers, and the result floats."""
+    return case.inputs[0].dtype == np.uint8 and gives_floats(case)
+
+
 row("clone", kernel="copy")
+row("rescale", needs=(bytes_to_floats, all_in_order), floats=("divisor",))

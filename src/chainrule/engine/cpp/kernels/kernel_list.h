@@ -11,4 +11,4 @@
     X(gru_sequence_gradient) X(rnn_sequence_gradient) X(cat) X(attention)                   \
     X(attention_gradient) X(join_slices) X(integers) X(integer_sum) X(position)             \
     X(variance) X(logsumexp) X(amsgrad_update) X(rmsprop_update) X(adagrad_update)          \
-    X(linear_weight_sum) X(normalize_gradient)
+    X(linear_weight_sum) X(normalize_gradient) X(rescale)
