@@ -94,12 +94,10 @@ template <class T> CR_INLINE Vec<T> fma_spread(const T* x, Vec<T> b, Vec<T> c) {
 #endif
 }
 
-// Asks the caches for M rows of N vectors.
-template <int M, int N, class T> CR_INLINE void ask(const T* p, i64 row) {
-#pragma GCC unroll 16
-    for (int i = 0; i < M; ++i)
+// Asks the caches for N vectors.
+template <int N, class T> CR_INLINE void ask(const T* p) {
 #pragma GCC unroll 8
-        for (int j = 0; j < N; ++j) __builtin_prefetch(p + i * row + j * WIDTH<T>);
+    for (int j = 0; j < N; ++j) __builtin_prefetch(p + j * WIDTH<T>);
 }
 
 // Where the rows of A are not ADJACENT, one in three has a pointer; the others are one and two
@@ -119,14 +117,8 @@ template <class T, int M, int N, bool ADJACENT> void multiply_tile(const Tile<T>
 #pragma GCC unroll 8
         for (int j = 0; j < N; ++j) sum[i][j] = Vec<T>{};
 
-    // The first store to a line waits for it. Few products leave no time for that at the end, nor
-    // does a residual, for which the end waits, too.
-    constexpr i64 FEW = 64;
     const T* residual = t.last ? t.end.residual : nullptr;
     const i64 residual_row = t.end.residual_stride;
-    if (t.depth <= FEW || residual) ask<M, N>(t.c, t.c_row);
-    if (residual) ask<M, N>(residual, residual_row);
-
     const i64 row_bytes = ADJACENT ? i64(sizeof(T)) : t.a_row * i64(sizeof(T));
     const i64 a_bytes = t.a_k * i64(sizeof(T)), b_k = t.b_k, ahead = t.b_ahead;
     const char* a[GROUPS];
@@ -160,7 +152,14 @@ template <class T, int M, int N, bool ADJACENT> void multiply_tile(const Tile<T>
         }
         b += b_k;
     };
-    for (i64 k = t.depth / 2; k > 0; --k) step(), step();
+    // The end waits for the lines of C and of the residual, unless they are asked for before: one
+    // row after the other, since a core waits for few lines at a time.
+    const i64 pairs = t.depth / 2, part = pairs / M;
+    for (int i = 0; i <= M; ++i) {
+        if (i < M) ask<N>(t.c + i * t.c_row);
+        if (i < M && residual) ask<N>(residual + i * residual_row);
+        for (i64 k = i < M ? part : pairs - M * part; k > 0; --k) step(), step();
+    }
     if (t.depth % 2) step();
 
     const auto each = [&](auto change) __attribute__((always_inline)) {
