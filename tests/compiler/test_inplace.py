@@ -59,6 +59,19 @@ def test_not_over_what_the_same_sweep_reads_in_another_order() -> None:
     assert arena(compiled) == 2 * BYTES
 
 
+def test_a_chain_lies_over_its_input_while_its_results_are_summed_up() -> None:
+    x, w = weights()
+
+    def f(x: cr.Tensor) -> Any:
+        y = (x @ w).tanh() * 2.0
+        return y @ w, y.sum(0)
+
+    compiled = cr.compile(f)
+    for ours, plain in zip(compiled(x), f(x), strict=True):
+        np.testing.assert_array_equal(ours.numpy(), plain.numpy())
+    assert arena(compiled) == BYTES
+
+
 def test_not_over_what_the_same_sweep_sums_up() -> None:
     x, w = weights()
 

@@ -61,7 +61,7 @@ def test_other_overlaps_are_refused() -> None:
         program.run([memory])
 
 
-TABLES = [(64, 10), (300, 130), (5, 2000), (1, 1)]
+TABLES = [(64, 10), (300, 130), (5, 2100), (1, 1)]
 IMAGES = [(9, 4, 676), (3, 5, 20_000), (70, 3, 5)]
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from chainrule import engine
 from chainrule.compiler.lowering import Seen, Step
 from chainrule.graph import Value
-from chainrule.kinds import Update
+from chainrule.kinds import Reduction, Update
 from chainrule.primitive import Primitive
 
 ALIGNMENT = 64
@@ -103,19 +103,27 @@ def overlay(step: Step) -> list[tuple[Value, Value]]:
     """The pairs (output, input) where the output may reuse the memory of the input, if this step is
     the input's last use.
 
-    An elementwise sweep reads each tile before it writes it. A chain with a sum is left out, since
-    the sum may read the tile again.
+    An elementwise sweep reads each tile before it writes it. But the reductions of a chain read
+    theirs after that, so an input that one of them reads is left out.
     """
     if not isinstance(step.op, Primitive) or not step.native:
         return []
     if step.op.in_place:
         return [(step.outputs[at], step.inputs[over]) for at, over in step.op.in_place]
-    body = step.params.get("body")
-    equations = [step.equation] if body is None else body.equations
-    if not all(engine.is_sweep(e.primitive) for e in equations):
+    whole = step.params.get("body", step.equation)
+    equations = [whole] if whole is step.equation else whole.equations
+    folds = [e for e in equations if isinstance(e.primitive.kind, Reduction)]
+    if not all(e in folds or engine.is_sweep(e.primitive) for e in equations):
         return []
-    floats = [x for x in step.inputs if x.dtype.kind == "f"]
-    return [(y, x) for y in step.outputs for x in floats if x.spec == y.spec]
+    read = {v for e in folds for v in e.inputs}
+    made = {v for e in folds for v in e.outputs}
+    floats = [
+        x
+        for x, own in zip(step.inputs, whole.inputs, strict=True)
+        if x.dtype.kind == "f" and own not in read
+    ]
+    swept = [y for y, own in zip(step.outputs, whole.outputs, strict=True) if own not in made]
+    return [(y, x) for y in swept for x in floats if x.spec == y.spec]
 
 
 def updates_last(

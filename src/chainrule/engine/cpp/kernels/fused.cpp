@@ -18,7 +18,7 @@ namespace cr::CR_ISA {
 
 namespace {
 
-constexpr i64 ROW_BLOCK = 16384, COLUMNS = 512;
+constexpr i64 ROW_BLOCK = 16384, COLUMNS = 512, MOST_COLUMNS = 2048;
 i64 column_block(i64 rows) { return rows > 4096 ? 256 : 64; }  // short columns: enough pieces
 constexpr int MAX_REDUCTIONS = 4;
 
@@ -35,7 +35,7 @@ template <class T> struct Fused {
     i64 block, blocks;           // each row or column is cut into so many parts of this length
     i64 step;                    // elements, rows or column chunks of a piece
     i64 tile;                    // elements of a tile, or whole rows where several fit one
-    i64 column_chunks;
+    i64 chunk, column_chunks;    // columns of a piece, and into how many such parts rows are cut
 
     i64 folded() const { return in_rows ? rows : results; }  // what the machine's run leaves
     double* part(i64 reduction, i64 block) const {
@@ -109,21 +109,24 @@ template <class T> void long_rows_piece(void* context, i64 piece) {
     }
 }
 
-// A block of rows by a chunk of columns, added up row after row.
+// A block of rows by a chunk of columns, added up row after row. Long rows have several tiles.
 template <class T> void columns_piece(void* context, i64 piece) {
     const Fused<T>& f = *static_cast<Fused<T>*>(context);
     Slots<T> slots;
     f.machine.begin(slots);
-    const i64 block = piece / f.column_chunks, from = piece % f.column_chunks * COLUMNS;
-    const i64 n = least(COLUMNS, f.columns - from), end = least((block + 1) * f.block, f.rows);
-    double values[MAX_REDUCTIONS][COLUMNS];
+    const i64 block = piece / f.column_chunks, from = piece % f.column_chunks * f.chunk;
+    const i64 n = least(f.chunk, f.columns - from), end = least((block + 1) * f.block, f.rows);
+    double values[MAX_REDUCTIONS][MOST_COLUMNS];
     for (i64 r = 0; r < f.n_reductions; ++r)
         for (i64 i = 0; i < n; ++i) values[r][i] = identity(f.folds[r]);
     for (i64 row = block * f.block; row < end; row += f.tile) {
         const i64 height = least(f.tile, end - row);
-        f.machine.run(slots, row * f.columns + from, height * n);
-        for (i64 r = 0; r < f.n_reductions; ++r)
-            fold_rows(f.folds[r], slots.at[f.slots[r]], height, n, values[r]);
+        for (i64 at = 0; at < n; at += f.machine.room) {
+            const i64 width = least(f.machine.room, n - at);
+            f.machine.run(slots, row * f.columns + from + at, height * width);
+            for (i64 r = 0; r < f.n_reductions; ++r)
+                fold_rows(f.folds[r], slots.at[f.slots[r]], height, width, values[r] + at);
+        }
     }
     for (i64 r = 0; r < f.n_reductions; ++r) f.keep(r, block, from, values[r], n);
 }
@@ -150,7 +153,9 @@ template <class T> void run_rows(Fused<T>& f, bool alone) {
 template <class T> void run_columns(Fused<T>& f, bool alone) {
     f.tile = f.columns > COLUMNS ? 1 : f.machine.reads() ? f.block
              : f.machine.rows_of_tile(f.columns);
-    f.column_chunks = parts(f.columns, COLUMNS);
+    // Memory delivers whole rows faster than parts of them, where these are enough for all threads.
+    f.chunk = alone || f.blocks >= 8 ? MOST_COLUMNS : COLUMNS;
+    f.column_chunks = parts(f.columns, f.chunk);
     const i64 pieces = f.blocks * f.column_chunks;
     if (!alone) return run_pieces(pieces, columns_piece<T>, &f);
     for (i64 piece = 0; piece < pieces; ++piece) columns_piece<T>(&f, piece);

@@ -205,8 +205,9 @@ Status Machine<T>::prepare(const Call& c, const i64* ints, i64 left, const i64* 
         for (int i = 0; i < c.n_in; ++i) {
             const Extent read = extent(c.in[i]);
             if (written.end <= read.begin || read.end <= written.begin || size == 0) continue;
-            // In place is possible if it is read in the same order: a tile is read before written.
-            direct[o] = false;
+            // In place is possible if it is read in the same order: a tile is read before written,
+            // which the last instruction may do, since no other one reads the tile after it.
+            direct[o] = direct[o] && code[5 * n_instructions - 4] == outputs[o];
             if (walks[i].kind == Walk::one_number ? size > 1 :
                 c.in[i].data != out.data || c.in[i].dtype != out.dtype || !contiguous(c.in[i]) ||
                 count(c.in[i]) != size)
