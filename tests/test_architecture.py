@@ -29,6 +29,7 @@ FLOORS = [
     ["graph"],
     ["engine"],
     ["interpreters"],
+    ["placed"],
     ["tape"],
     ["op_methods"],
     ["aliases", "methods", "conversion"],
@@ -57,7 +58,7 @@ MAY_KNOW = {
 COMPILED = ("engine", "_native")
 """The module that is not Python."""
 
-TYPE_CIRCLE = {"interpreters", "tape", "aliases", "methods", "conversion", "tensor"}
+TYPE_CIRCLE = {"interpreters", "placed", "tape", "aliases", "methods", "conversion", "tensor"}
 """The files that make up the tensor name each other in type hints."""
 
 FILE_LINES, FUNCTION_LINES = 400, 40

@@ -15,6 +15,7 @@ from chainrule import aliases, engine, tape
 from chainrule.errors import DTypeError
 from chainrule.graph import as_tuple
 from chainrule.interpreters import top
+from chainrule.placed import Placed
 from chainrule.primitive import (
     SCALARS,
     DType,
@@ -74,6 +75,7 @@ engine.connect(
     derive=tape.derive,
     as_saved=tape.as_saved,
     expect_each=tape.expect_each,
+    Placed=Placed,
     package=tape.PACKAGE,
 )
 apply = engine.shortcut("apply", apply)

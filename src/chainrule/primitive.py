@@ -148,7 +148,7 @@ class Primitive:
 
     Calling a record runs the op on tensors. `forward` and `infer` are required. Optional fields:
 
-    vjp: `vjp(g, ...)`, the gradients of the inputs, given the gradient `g` of the output.
+    vjp: `vjp(g, ...)`, the gradients of the inputs (see placed.py), given `g`, the output's.
     samples: `samples(rng)`, inputs and parameters that test the op; see samples.py.
     name: the name of the op, if it is not that of the class.
     kind: the kind of the op (see kinds.py). Generic code reads the kind, not the name.

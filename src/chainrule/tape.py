@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.engine import shortcut
 from chainrule.errors import DTypeError, GradientError, NotDifferentiableError, ShapeError
 from chainrule.interpreters import top
+from chainrule.placed import Placed
 from chainrule.primitive import Primitive, Spec
 from chainrule.settings import current
 
@@ -206,12 +207,16 @@ class _Totals:
         self.sums: dict[tuple[int, int], Tensor] = {}
         self.leaves: dict[int, Tensor] = {}
 
-    def add(self, edge: tuple[Any, int], g: Tensor) -> None:
+    def add(self, edge: tuple[Any, int], g: Tensor | Placed) -> None:
         """Add `g` to the gradient of the edge's target."""
         target, position = edge
-        g = fitted(target, position, g)
         key = (id(target), position)
-        self.sums[key] = self.sums[key] + g if key in self.sums else g
+        total = self.sums.get(key)
+        if total is not None and isinstance(g, Placed) and g.dtype == total.dtype:
+            self.sums[key] = g.added_to(total)
+        else:
+            g = fitted(target, position, g.alone() if isinstance(g, Placed) else g)
+            self.sums[key] = g if total is None else total + g
         if target.__class__ is not Node:
             self.leaves[id(target)] = target
 
@@ -317,7 +322,7 @@ def derive(
     gradients: list[Tensor | None],
     needs: tuple[bool, ...],
     wrap: Callable[..., Tensor],
-) -> Sequence[Tensor | None]:
+) -> Sequence[Tensor | Placed | None]:
     """Call the derivative of one node with the arguments that it names."""
     primitive = node.primitive
     if primitive.vjp is None:
@@ -338,7 +343,7 @@ def derive(
     if primitive.asks_needs:
         named["needs"] = needs
     if len(gradients) == 1:
-        results: Sequence[Tensor | None] = primitive.vjp(gradients[0], **named)
+        results: Sequence[Tensor | Placed | None] = primitive.vjp(gradients[0], **named)
     else:
         if not primitive.partial:
             pairs = zip(gradients, node.specs, strict=True)
@@ -347,7 +352,9 @@ def derive(
     return expect_each(node, results)
 
 
-def expect_each(node: Node, results: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+def expect_each(
+    node: Node, results: Sequence[Tensor | Placed | None]
+) -> Sequence[Tensor | Placed | None]:
     """What a derivative returned, if that is one gradient for each input."""
     if len(results) != len(node.edges):
         raise DTypeError(

@@ -379,3 +379,11 @@ def test_a_step_writes_in_place_where_nothing_else_knows_the_array() -> None:
     w = cr.from_numpy(user).requires_grad_()
     optimizer = optim.SGD([w], lr=0.5)
     assert not step() and user.tolist() == [1] * 5
+
+
+def test_a_reshape_that_must_copy_takes_memory_that_is_kept() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 4, 5)).astype("f4")
+    for dtype in ("f4", "f2", "i8", "?"):
+        a = x.astype(dtype)
+        for _ in range(3):
+            assert same_bits(cr.tensor(a).mT.reshape(12, 5).numpy(), a.mT.reshape(12, 5))

@@ -337,6 +337,7 @@ PLAIN = {
     "take": lambda x, *i, index: x[index_of(index, i)],
     "put_into": lambda x, *i, shape, index: scattered(shape, index_of(index, i), x),
     "overwrite": put,
+    "add_at": lambda x, v, *i, index: x + scattered(x.shape, index_of(index, i), v),
     "gather": gathered,
     "scatter_add": scatter_added,
     "one_hot": lambda t, num_classes, dtype: np.eye(num_classes, dtype=dtype)[t],

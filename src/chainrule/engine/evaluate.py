@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engine.layout import Layout, NativeCall, in_order, layout_of
+from chainrule.engine.layout import KNOWN, Layout, NativeCall, in_order, layout_of
 from chainrule.engine.lowering import kernel_call, lower
+from chainrule.engine.lowering.table import MAX_DIMS
 from chainrule.engine.native import available, module
 from chainrule.engine.program import OUT_OF_RANGE, REFUSED, raise_status
 from chainrule.graph import as_tuple
@@ -87,6 +88,8 @@ def _note(primitive: Primitive, arrays: tuple[Array, ...], params: dict[str, Any
     if (view := primitive.view) is not None:
         shown = primitive.forward(*arrays, **params)
         followed = not view.keeps_order or layout_of(arrays[0]).reshaped(shown.shape) is not None
+        if not followed:
+            shown, call = None, _copied(arrays[0])
     noted: bool = module().add_call(
         primitive,
         arrays,
@@ -117,6 +120,13 @@ def _kernel(
         return call, False
     copies = [in_order(x.shape, x.dtype) for x in layouts]
     return None, lower(primitive, params, copies, outputs) is not None
+
+
+def _copied(x: Array) -> NativeCall | None:
+    """The call that copies an array into C order: what a view gives that its strides forbid."""
+    source = layout_of(x)
+    fits = x.flags.aligned and source.dtype.str in KNOWN and len(source.shape) <= MAX_DIMS
+    return kernel_call("copy", {}, [source], [in_order(*source[:2])]) if fits else None
 
 
 _NO_CALL = NativeCall("", (), (), (), ())

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.kinds import View
 from chainrule.op_methods import method
-from chainrule.ops.index import index_put, put_into
+from chainrule.ops.index import index_put, placed, put_into
 from chainrule.ops.positions import HERE
 from chainrule.ops.rearrange import select
 from chainrule.ops.rules import normalized_dim
@@ -48,7 +48,7 @@ class diagonal_of_matrix:
     def forward(x, *, offset): return np.diagonal(x, offset, -2, -1)
     def vjp(g, x_spec, offset):
         rows, columns = map(from_numpy, places(offset, *x_spec.shape[-2:]))
-        return put_into(g, rows, columns, shape=x_spec.shape, index=(..., HERE, HERE)),
+        return placed(g, x_spec.shape, (..., HERE, HERE), rows, columns),
     def write_back(base, y, *, offset):
         rows, columns = map(from_numpy, places(offset, *base.shape[-2:]))
         return index_put(base, (..., rows, columns), y)

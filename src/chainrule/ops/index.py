@@ -24,7 +24,8 @@ from chainrule.ops.positions import (
 )
 from chainrule.ops.reduce import sum_to_size
 from chainrule.ops.rules import broadcast_shapes, normalized_dim
-from chainrule.primitive import Spec, array_of, composition, in_place_form, primitive
+from chainrule.placed import Placed
+from chainrule.primitive import Shape, Spec, array_of, composition, in_place_form, primitive
 from chainrule.samples import cases
 from chainrule.tensor import Tensor, from_numpy
 
@@ -43,13 +44,13 @@ class slice_:
     )
     def infer(x, *, index): return Spec(indexed_shape(x.shape, index), x.dtype)
     def forward(x, *, index): return x[index] if Ellipsis in index else x[(*index, ...)]
-    def vjp(g, x_spec, index): return slice_into(g, shape=x_spec.shape, index=index),
+    def vjp(g, x_spec, index): return placed(g, x_spec.shape, index),
     def write_back(base, y, *, index): return overwrite(base, y, index=index)
 
 
 @primitive
 class slice_into:
-    """y = zeros of a shape, with y[index] = x: the adjoint of `slice`.   ∂y/∂x = 1."""
+    """y = zeros of a shape, with y[index] += x: the adjoint of `slice`.   ∂y/∂x = 1."""
     kind = Moving()
     samples = cases(
         lambda rng: (rng.normal(size=(2,)), {"shape": (3, 4), "index": (slice(0, 2), 1)})
@@ -57,7 +58,7 @@ class slice_into:
     def infer(x, *, shape, index): return Spec(shape, x.dtype)
     def forward(x, *, shape, index):
         y = np.zeros(shape, x.dtype)
-        y[index] = x
+        y[index] += x
         return y
     def vjp(g, index): return slice_(g, index=index),
 
@@ -84,8 +85,7 @@ class take:
         check_all(x.shape, index, indices)
         return x[assembled(index, indices)]
     def vjp(g, x_spec, indices, index):
-        g = put_into(g, *indices, shape=x_spec.shape, index=index)
-        return (g, *[None] * len(indices))
+        return (placed(g, x_spec.shape, index, *indices), *[None] * len(indices))
     def batch(xs, batched, params):
         (x, *tensors), by_tensors, index = xs, batched[1:], params["index"]
         if not batched[0]:
@@ -117,6 +117,61 @@ class put_into:
         index, tensors, order = lifted(shape, params["index"], xs[1:], batched[1:], size)
         x = in_order(xs[0], batched[0], size, order)
         return put_into(x, *tensors, shape=(size, *shape), index=index)
+
+
+@primitive
+class add_at:
+    """y = x, with y[index] += v, repeats added.   ∂y/∂x = 1, ∂y/∂v = 1 on its part."""
+    kind, in_place = Indexing(), ((0, 0),)
+    samples = cases(
+        lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=4), {"index": (1,)}),
+        lambda rng: (
+            rng.normal(size=(3, 4)), rng.normal(size=(3, 2)),
+            {"index": (slice(None), slice(1, 3))},
+        ),
+        lambda rng: (
+            rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), np.array([0, 2, 0]),
+            {"index": (HERE,)},
+        ),
+    )
+    def infer(x, v, *indices, index): return written_spec(x, v, indices, index)
+    def forward(x, v, *indices, index):
+        check_all(x.shape, index, indices)
+        y = x.copy()
+        np.add.at(y, assembled(index, indices), v)
+        return y
+    def vjp(g, v_spec, indices, index):
+        at_part = apply(take if indices else slice_, g, *indices, index=index)
+        return (g, sum_to_size(at_part, v_spec.shape), *[None] * len(indices))
+    def batch(xs, batched, params): return batched_write(add_at, xs, batched, params)
+
+
+def written_spec(x: Spec, v: Spec, indices: tuple[Spec, ...], index: tuple[Any, ...]) -> Spec:
+    """The spec of x, where v may be written at an index."""
+    part = indexed_shape(x.shape, index, indices)
+    if v.dtype != x.dtype:
+        raise DTypeError(
+            "the value has another dtype", given=v.dtype, expected=x.dtype,
+            instead=f"Convert it with .to(cr.{x.dtype}).",
+        )
+    if broadcast_shapes(v.shape, part) != part:
+        raise ShapeError("the value does not fit", given=v.shape, expected=part)
+    return Spec(x.shape, x.dtype)
+
+
+def batched_write(op: Any, xs: Any, batched: Any, params: Any) -> Tensor:
+    """What `op` writes at an index into each example."""
+    size = examples(xs, batched)
+    (x,) = everywhere(xs[:1], batched[:1], size)
+    index, tensors, order = lifted(x.shape[1:], params["index"], xs[2:], batched[2:], size)
+    v = in_order(xs[1], batched[1], size, order)
+    return op(x, v, *tensors, index=index)
+
+
+def placed(g: Tensor, shape: Shape, index: tuple[Any, ...], *indices: Tensor) -> Placed:
+    """The gradient of x[index] by x, of this shape."""
+    into = put_into if indices else slice_into
+    return Placed(into, add_at, (g, *indices), shape, {"index": index})
 
 
 @composition
@@ -252,16 +307,7 @@ class overwrite:
             {"index": (HERE,)},
         ),
     )
-    def infer(x, v, *indices, index):
-        part = indexed_shape(x.shape, index, indices)
-        if v.dtype != x.dtype:
-            raise DTypeError(
-                "the value has another dtype", given=v.dtype, expected=x.dtype,
-                instead=f"Convert it with .to(cr.{x.dtype}).",
-            )
-        if broadcast_shapes(v.shape, part) != part:
-            raise ShapeError("the value does not fit", given=v.shape, expected=part)
-        return x
+    def infer(x, v, *indices, index): return written_spec(x, v, indices, index)
     def forward(x, v, *indices, index):
         check_all(x.shape, index, indices)
         y = x.copy()
@@ -277,12 +323,7 @@ class overwrite:
             at_part = at_part * (take(writer, *indices, index=index) == number)
         rest = overwrite(g, zero, *indices, index=index)
         return (rest, sum_to_size(at_part, v_spec.shape), *[None] * len(indices))
-    def batch(xs, batched, params):
-        size = examples(xs, batched)
-        (x,) = everywhere(xs[:1], batched[:1], size)
-        index, tensors, order = lifted(x.shape[1:], params["index"], xs[2:], batched[2:], size)
-        v = in_order(xs[1], batched[1], size, order)
-        return overwrite(x, v, *tensors, index=index)
+    def batch(xs, batched, params): return batched_write(overwrite, xs, batched, params)
 
 
 @primitive

@@ -2,7 +2,8 @@
 
 from typing import Any, Literal, overload
 
-from chainrule.primitive import Primitive
+from chainrule.placed import Placed
+from chainrule.primitive import Primitive, Shape, Spec
 from chainrule.tensor import Tensor
 
 __all__ = ["gather", "index_put", "nonzero"]
@@ -15,7 +16,7 @@ slice_: _slice_
 
 class _slice_into(Primitive):
     def __call__(self, input: Tensor | float, *, shape: Any, index: Any) -> Tensor:
-        """y = zeros of a shape, with y[index] = x: the adjoint of `slice`.   ∂y/∂x = 1."""
+        """y = zeros of a shape, with y[index] += x: the adjoint of `slice`.   ∂y/∂x = 1."""
 
 slice_into: _slice_into
 
@@ -32,6 +33,23 @@ class _put_into(Primitive):
         """y = zeros of a shape, with y[index] += x, repeats added: the adjoint of `take`."""
 
 put_into: _put_into
+
+class _add_at(Primitive):
+    def __call__(
+        self, input: Tensor | float, v: Tensor | float, *indices: Tensor | float, index: Any
+    ) -> Tensor:
+        """y = x, with y[index] += v, repeats added.   ∂y/∂x = 1, ∂y/∂v = 1 on its part."""
+
+add_at: _add_at
+
+def written_spec(x: Spec, v: Spec, indices: tuple[Spec, ...], index: tuple[Any, ...]) -> Spec:
+    """The spec of x, where v may be written at an index."""
+
+def batched_write(op: Any, xs: Any, batched: Any, params: Any) -> Tensor:
+    """What `op` writes at an index into each example."""
+
+def placed(g: Tensor, shape: Shape, index: tuple[Any, ...], *indices: Tensor) -> Placed:
+    """The gradient of x[index] by x, of this shape."""
 
 def getitem(x: Tensor, index: Any) -> Tensor:
     """`x[index]`, as in PyTorch: integers, slices, None, `...`, integer and boolean arrays."""

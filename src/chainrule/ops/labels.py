@@ -7,7 +7,7 @@ import numpy as np
 from chainrule.errors import DTypeError, OutOfRangeError, ShapeError
 from chainrule.kinds import Along, Indexing, elementwise
 from chainrule.ops.compare import where
-from chainrule.ops.index import put_into
+from chainrule.ops.index import placed
 from chainrule.ops.positions import HERE
 from chainrule.ops.rules import allocatable
 from chainrule.primitive import Array, Spec, primitive
@@ -80,7 +80,7 @@ class embedding:
     def vjp(g, i, w_spec, padding):
         if padding is not None:
             g = where((i != padding).unsqueeze(-1), g, 0.0)
-        return None, put_into(g, i, shape=w_spec.shape, index=(HERE,))
+        return None, placed(g, w_spec.shape, (HERE,), i)
     def tangent(xs, ys, ts, params):
         t, padding = embedding(xs[0], ts[1], **params), params["padding"]
         return t if padding is None else where((xs[0] != padding).unsqueeze(-1), t, 0.0)

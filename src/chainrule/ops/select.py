@@ -8,7 +8,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, DTypeError, ShapeError
 from chainrule.ops.compare import where as choose
-from chainrule.ops.index import gather, getitem, index_put, nonzero, put_into
+from chainrule.ops.index import add_at, gather, getitem, index_put, nonzero, put_into
 from chainrule.ops.positions import HERE, check_all
 from chainrule.ops.rules import normalized_dim
 from chainrule.primitive import Spec, array_of, composition, in_place_form, primitive
@@ -80,8 +80,7 @@ def index_add(
     if source.shape != shape:
         raise ShapeError("a part for each position", given=source.shape, expected=shape)
     scaled = source if alpha == 1 else source * alpha
-    added = put_into(scaled, index.long(), shape=input.shape, index=(*at, HERE))
-    return input + added
+    return add_at(input, scaled, index.long(), index=(*at, HERE))
 
 
 @in_place_form

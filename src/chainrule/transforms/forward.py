@@ -24,6 +24,7 @@ from chainrule.gateway import apply
 from chainrule.grad_mode import enable_grad, is_grad_enabled
 from chainrule.graph import as_tuple
 from chainrule.kinds import Elementwise
+from chainrule.placed import plain
 from chainrule.primitive import Primitive
 from chainrule.settings import current, use
 from chainrule.tape import named_values, positions_saved
@@ -169,8 +170,7 @@ def _derivatives(
     named |= {name: (y,) if name == "ys" else y for name in primitive.saved_outputs}
     if primitive.asks_needs:
         named["needs"] = needs
-    found: Sequence[Tensor | None] = primitive.vjp(g, **named) if primitive.vjp else ()
-    return found
+    return [plain(part) for part in primitive.vjp(g, **named)] if primitive.vjp else []
 
 
 def _transposed(

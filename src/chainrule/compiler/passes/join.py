@@ -43,40 +43,50 @@ class _Parts(NamedTuple):
     indices: tuple[Index, ...]
 
 
+MOST = 16
+"""The most slices that are joined. Further ones are added in place."""
+
+
 def join_slices(graph: Graph) -> Graph:
-    """Replace sums of arrays that are zero except for one slice, where the slices do not
-    overlap."""
+    """Replace sums of slices of one array that do not overlap."""
     made_by: dict[Value, Equation] = {v: e for e in graph.equations for v in e.outputs}
     parts: dict[Value, _Parts] = {}
     equations = []
     for equation in graph.equations:
-        (output, *_) = equation.outputs
-        name = equation.primitive.name
-        if name == "slice_into" and _is_plain(equation, output):
-            x = equation.inputs[0]
+        output, x = equation.outputs[0], equation.inputs[-1] if equation.inputs else None
+        before = _before(equation, parts)
+        if x is not None and before is not None and _is_plain(equation, x):
             source = made_by.get(x)
             if source is not None and source.primitive.name == "reshape":
                 x = source.inputs[0]
-            parts[output] = _Parts((x,), (equation.params["index"],))
-        elif name == "add" and all(v in parts for v in equation.inputs):
-            a, b = (parts[v] for v in equation.inputs)
-            both = _Parts(a.inputs + b.inputs, a.indices + b.indices)
-            if equation.inputs[0].shape == output.shape and _apart(both.indices, output.shape):
+            both = _Parts((*before.inputs, x), (*before.indices, equation.params["index"]))
+            if len(both.inputs) <= MOST and _apart(both.indices, output.shape):
                 parts[output] = both
-                params = {"shape": output.shape, "indices": both.indices}
-                equation = replace(equation, primitive=JOINED, inputs=both.inputs, params=params)
+                if before.inputs:
+                    params = {"shape": output.shape, "indices": both.indices}
+                    equation = replace(
+                        equation, primitive=JOINED, inputs=both.inputs, params=params
+                    )
         equations.append(equation)
     return replace(graph, equations=equations)
 
 
-def _is_plain(equation: Equation, output: Value) -> bool:
-    """Whether the index has only slices with step 1, and the input is not broadcast."""
-    index = equation.params["index"]
+def _before(equation: Equation, parts: dict[Value, _Parts]) -> _Parts | None:
+    """The parts to which an equation adds a slice: none, or those that were joined before."""
+    name = equation.primitive.name
+    if name == "slice_into":
+        return _Parts((), ())
+    return parts.get(equation.inputs[0]) if name == "add_at" else None
+
+
+def _is_plain(equation: Equation, x: Value) -> bool:
+    """Whether the index has only slices with step 1, and `x` is not broadcast to its slice."""
+    index, (output,) = equation.params["index"], equation.outputs
     if output.dtype.kind != "f" or not all(isinstance(i, slice) for i in index):
         return False
     runs = _runs(index, output.shape)
     sizes = tuple(max(end - start, 0) for start, end, _ in runs)
-    return all(step == 1 for _, _, step in runs) and sizes == equation.inputs[0].shape
+    return all(step == 1 for _, _, step in runs) and sizes == x.shape
 
 
 def _runs(index: Index, shape: Shape) -> list[tuple[int, int, int]]:

@@ -30,41 +30,67 @@ def along_rows(case: Case) -> bool:
     return fits and case.params["dim"] == len(x.shape) - 1 and index.dtype == np.int64
 
 
+def added_along_the_first(case: Case) -> bool:
+    """An entry for each index of one array is added to the first operand."""
+    parts = case.inputs[1:]
+    return by_one_array(case._replace(inputs=parts)) and an_entry_each(case._replace(inputs=parts))
+
+
 row("take", needs=(by_one_array, all_in_order))
 row("put_into", needs=(floats, by_one_array, an_entry_each, all_in_order))
+row(
+    "add_at",
+    kernel="put_into",
+    needs=(floats, added_along_the_first, all_in_order),
+    order=(1, 2, 0),
+)
 row("scatter_add", needs=(floats, along_rows, all_in_order))
 
 
 @lowering("slice_into")
 def _slice_into(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    x, y = inputs[0], outputs[0]
-    if not y.in_order():
-        return None
-    start, part = _place(y, params["index"])
-    if part.shape != x.shape:  # it broadcasts
-        return None
-    return native_call("slice_into", inputs, outputs, (start, *part.strides))
+    return _joined(inputs, outputs, [params["index"]])
 
 
 @lowering("joined_slices")
 def _joined_slices(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
-    """Each slice in the shape of its input, or the input in the shape of its slice."""
-    y, seen, ints = outputs[0], [], []
-    if not y.in_order() or y.dtype not in FLOATS or len(inputs) >= MAX_OPERANDS:
+    return _joined(inputs, outputs, params["indices"])
+
+
+def _joined(inputs: Layouts, outputs: Layouts, indices: Any) -> NativeCall | None:
+    parts = _parts(inputs, outputs[0], indices)
+    return parts and native_call("join_slices", parts[0], outputs, parts[1])
+
+
+@lowering("add_at")
+def _add_at(params: dict[str, Any], inputs: Layouts, outputs: Layouts) -> NativeCall | None:
+    x, *added = inputs
+    parts = _parts(added, outputs[0], [params["index"]]) if len(added) == 1 else None
+    if parts is None or x.dtype not in FLOATS:
         return None
-    for x, index in zip(inputs, params["indices"], strict=True):
+    return native_call("add_slice", [x, *parts[0]], outputs, parts[1])
+
+
+def _parts(inputs: Layouts, y: Layout, indices: Any) -> tuple[list[Layout], list[int]] | None:
+    """The layouts of slices of y and where they lie in y, as kernels take it: each in the shape of
+    its input, or the input in the shape of its slice. None if y is not in order, if an input
+    broadcasts, or if there is no such shape."""
+    seen, ints = list[Layout](), list[int]()
+    if not y.in_order() or len(inputs) >= MAX_OPERANDS:
+        return None
+    for x, index in zip(inputs, indices, strict=True):
         start, part = _place(y, index)
+        if x.size != part.size:
+            return None
         shaped = part.reshaped(x.shape)
         if shaped is None:
             again = x.reshaped(part.shape)
             if again is None:
                 return None
             x, shaped = again, part
-        if not x.shape:
-            return None
-        seen.append(x)
-        ints += [start, *shaped.strides]
-    return native_call("join_slices", seen, outputs, ints)
+        seen.append(x if x.shape else Layout((1,), x.dtype, (x.dtype.itemsize,)))
+        ints += [start, *(shaped.strides or seen[-1].strides)]
+    return seen, ints
 
 
 def _place(y: Layout, index: tuple[Any, ...]) -> tuple[int, Layout]:

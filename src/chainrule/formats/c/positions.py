@@ -81,6 +81,15 @@ def put_into(call: Call, shape: Shape, index: tuple[Any, ...]) -> None:
         call.write.line(f"{target} += {source};")
 
 
+@translation("add_at")
+def add_at(call: Call, index: tuple[Any, ...]) -> None:
+    x, v, *indices = call.inputs
+    (y,) = call.outputs
+    copy(call, x, y)
+    with _indexed(call, y, indices, index, v) as (target, source):
+        call.write.line(f"{target} += {source};")
+
+
 @translation("overwrite")
 def overwrite(call: Call, index: tuple[Any, ...]) -> None:
     x, v, *indices = call.inputs

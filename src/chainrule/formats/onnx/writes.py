@@ -13,13 +13,18 @@ from chainrule.primitive import Shape
 
 @translation("slice_into")
 def slice_into(call: Call, shape: Shape, index: tuple[Any, ...]) -> str:
-    """Zeros between the elements for a step, then zeros before and after them."""
-    build, y, rank = call.build, call.inputs[0], call.ndim()
+    return _padded(call, 0, shape, index)
+
+
+def _padded(call: Call, number: int, shape: Shape, index: tuple[Any, ...]) -> str:
+    """The input with this number in a slice: zeros between the elements for a step, then zeros
+    before and after them."""
+    build, y, rank = call.build, call.inputs[number], call.ndim(number)
     parts = [part for part in spelled_out(index, shape) if part is not Ellipsis]
     if any(not isinstance(part, slice) for part in parts):
         raise unknown(call.equation, f" with the index {index}")
     zero = build.constant(0, call.spec.dtype)
-    sizes = list(call.equation.inputs[0].shape), list(call.other.inputs[0].shape)
+    sizes = list(call.equation.inputs[number].shape), list(call.other.inputs[number].shape)
     before, after = [0] * rank, [0] * rank
     for d, part in enumerate(parts):
         start, stop, step = part.indices(shape[d])
@@ -41,6 +46,16 @@ def slice_into(call: Call, shape: Shape, index: tuple[Any, ...]) -> str:
 @translation("overwrite")
 def overwrite(call: Call, index: tuple[Any, ...]) -> str:
     return _scattered(call, call.inputs[0], 1, index, None)
+
+
+@translation("add_at")
+def add_at(call: Call, index: tuple[Any, ...]) -> str:
+    if HERE in index:
+        return _scattered(call, call.inputs[0], 1, index, "add")
+    whole, part = call.spec.shape, call.equation.inputs[1].shape
+    if indexed_shape(whole, index) != part:
+        raise unknown(call.equation, " of a value that broadcasts")
+    return call.build.node("Add", call.inputs[0], _padded(call, 1, whole, index))
 
 
 @translation("put_into")

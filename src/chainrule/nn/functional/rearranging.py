@@ -10,7 +10,7 @@ from chainrule.nn.functional.dimensions import Size
 from chainrule.nn.functional.padding import pad
 from chainrule.ops import shape
 from chainrule.ops.creation import zeros
-from chainrule.ops.index import slice_into
+from chainrule.ops.index import add_at
 from chainrule.ops.window import Geometry, per_dimension, require_layout, taps
 from chainrule.primitive import Shape
 from chainrule.tensor import Tensor
@@ -154,7 +154,7 @@ def fold(
     whole = (*windows.shape[:-4], *framed)
     y = zeros(*whole, dtype=input.dtype)
     for tap, place in taps(kernel, out, geometry):
-        y = y + slice_into(windows[(..., *tap, slice(None), slice(None))], shape=whole, index=place)
+        y = add_at(y, windows[(..., *tap, slice(None), slice(None))], index=place)
     return pad(y, [-width for width in _border(geometry)])
 
 

@@ -88,6 +88,7 @@ PyObject* connect(PyObject*, PyObject* arguments, PyObject* given) {
                        find(given, "derive", python.derive) &&
                        find(given, "as_saved", python.as_saved) &&
                        find(given, "expect_each", python.expect_each) &&
+                       find(given, "Placed", python.placed) &&
                        find(given, "package", python.package);
     if (!found) return nullptr;
     python.connected = true;

@@ -65,6 +65,7 @@ struct Python {
     PyObject* constant;  // constant(number, dtype) → the array of a Python number
     PyObject* tick;      // the clock of the tape
     PyObject *fitted, *run_hooks, *derive, *as_saved, *expect_each;  // of tape.py
+    PyObject* placed;   // the class Placed
     PyObject* package;  // the folder of the package
     PyObject *zero, *one;  // 0, 1
     PyObject* nothing;  // ()

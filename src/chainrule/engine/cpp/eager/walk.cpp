@@ -31,7 +31,8 @@ template <class Visit> void each_edge(PyObject* node, Visit visit) {
 
 class Walk {
   public:
-    Walk(bool keep_graph, PyObject* wrap) : keep_graph_(keep_graph), wrap_(wrap) {}
+    Walk(bool recorded, bool keep_graph, PyObject* wrap)
+        : recorded_(recorded), keep_graph_(keep_graph), wrap_(wrap) {}
 
     bool start(PyObject* seeds);
     void aim(PyObject* seeds, PyObject* targets);
@@ -45,13 +46,17 @@ class Walk {
     struct Sum {  // of what has arrived at a node or leaf so far
         Ref target;
         Gradients gradients;
+        std::vector<bool> own;  // whether no other reference to the array of a gradient exists
     };
     bool add(PyObject* target, PyObject* position, Ref g);
+    bool extend(std::size_t number, std::size_t output, PyObject* op, PyObject* more,
+                PyObject* params);
     bool run_hooks(PyObject* node, Gradients& gradients);
     bool visit(PyObject* node, Gradients& gradients);
     void forget(PyObject* node) const;
     Ref needs_of(PyObject* edges, bool& any) const;
 
+    const bool recorded_;  // on the tape, so that gradients have derivatives
     const bool keep_graph_;
     PyObject* const wrap_;
     std::vector<Sum> sums_;
@@ -173,6 +178,63 @@ bool alike(PyObject* g, PyObject* leaf) {
     return PyArray_DESCR(x) == PyArray_DESCR(y) && PyArray_SAMESHAPE(x, y);
 }
 
+PyArrayObject* array_of(PyObject* tensor) {
+    PyObject* data = is_tensor(tensor) ? python.tensor.data.get(tensor) : nullptr;
+    return data && PyArray_CheckExact(data) ? as_array(data) : nullptr;
+}
+
+// The parts of a Placed (see placed.py).
+struct Placed {
+    explicit Placed(PyObject* tuple)
+        : onto(PyTuple_GET_ITEM(tuple, 1)), inputs(PyTuple_GET_ITEM(tuple, 2)),
+          params(PyTuple_GET_ITEM(tuple, 4)) {}
+    bool has_dtype_of(PyObject* total) const {
+        const PyArrayObject *x = array_of(PyTuple_GET_ITEM(inputs, 0)), *y = array_of(total);
+        return x && y && PyArray_DESCR(x) == PyArray_DESCR(y);
+    }
+    PyObject *onto, *inputs, *params;
+};
+
+// Computes op(total, *more, **params) into the array of `total`. False, perhaps with an error set, if
+// the op has no kernel that is known to do so.
+bool add_in_place(PyObject* op, PyObject* total, PyObject* more, PyObject* params) {
+    Refs arrays, results;
+    const Py_ssize_t count = PyTuple_GET_SIZE(more);
+    if (count >= MAX_OPERANDS) return false;
+    for (Py_ssize_t i = -1; i < count; ++i) {
+        PyArrayObject* x = array_of(i < 0 ? total : PyTuple_GET_ITEM(more, i));
+        if (!x) return false;
+        arrays.add(Ref::borrow(reinterpret_cast<PyObject*>(x)));
+    }
+    Params named;
+    Words words;
+    Calls* calls = Calls::of(op);
+    if (!calls || (params && !named.read(params)) ||
+        !words.describe(named, arrays.at, arrays.count))
+        return false;
+    const std::shared_ptr<const KnownCall> call = calls->find(words);
+    if (!call || call->way != KnownCall::Way::kernel || call->results.size() != 1 ||
+        !call->results[0]->fits(arrays.at[0]) || !PyArray_ISCARRAY(as_array(arrays.at[0])))
+        return false;
+    results.add(Ref::borrow(arrays.at[0]));
+    return run_into(*call, arrays.at, arrays.count, results).code == Code::ok;
+}
+
+// Replaces a sum by op(sum, *more, **params).
+bool Walk::extend(std::size_t number, std::size_t output, PyObject* op, PyObject* more,
+                  PyObject* params) {
+    const Ref total = Ref::borrow(sums_[number].gradients[output].get());
+    if (sums_[number].own[output] && add_in_place(op, total.get(), more, params)) return true;
+    if (PyErr_Occurred()) return false;
+    const Ref first = Ref::steal(PyTuple_Pack(1, total.get()));
+    const Ref all = Ref::steal(first ? PySequence_Concat(first.get(), more) : nullptr);
+    Ref sum = Ref::steal(all ? PyObject_Call(op, all.get(), params) : nullptr);
+    if (!sum) return false;
+    sums_[number].gradients[output] = std::move(sum);
+    sums_[number].own[output] = !recorded_;
+    return true;
+}
+
 // Adds to the gradient of a target, after reducing to its shape and converting to its dtype.
 bool Walk::add(PyObject* target, PyObject* position, Ref g) {
     const bool node = is_node(target);
@@ -183,6 +245,23 @@ bool Walk::add(PyObject* target, PyObject* position, Ref g) {
         PyErr_SetString(PyExc_SystemError, "an edge to an output that the node does not have");
         return false;
     }
+    const auto [place, is_new] = places_.try_emplace(target, sums_.size());
+    const std::size_t number = place->second;
+    if (is_new) {
+        if (node) waiting_.emplace(order_of(target), number);
+        else leaves_.push_back(number);
+        sums_.push_back({Ref::borrow(target), Gradients(outputs), std::vector<bool>(outputs)});
+    }
+    PyObject* total = sums_[number].gradients[output].get();
+    bool own = false;
+    if (Py_IS_TYPE(g.get(), reinterpret_cast<PyTypeObject*>(python.placed))) {
+        const Placed placed(g.get());
+        if (total && placed.has_dtype_of(total))
+            return extend(number, output, placed.onto, placed.inputs, placed.params);
+        g = Ref::steal(PyObject_CallMethod(g.get(), "alone", nullptr));
+        if (!g) return false;
+        own = !recorded_;
+    }
     const bool fits = node ? has_spec(g.get(), PySequence_Fast_GET_ITEM(
                                                    specs, static_cast<Py_ssize_t>(output)))
                            : alike(g.get(), target);
@@ -190,18 +269,15 @@ bool Walk::add(PyObject* target, PyObject* position, Ref g) {
         PyObject* arguments[] = {target, position, g.get()};
         g = Ref::steal(PyObject_Vectorcall(python.fitted, arguments, 3, nullptr));
         if (!g) return false;
+        own = false;
     }
-    const auto [place, is_new] = places_.try_emplace(target, sums_.size());
-    if (is_new) {
-        if (node) waiting_.emplace(order_of(target), sums_.size());
-        else leaves_.push_back(sums_.size());
-        sums_.push_back({Ref::borrow(target), Gradients(outputs)});
+    if (total) {
+        PyObject* plus = PyDict_GetItemString(python.registry, "add");
+        const Ref more = Ref::steal(PyTuple_Pack(1, g.get()));
+        return plus && more && extend(number, output, plus, more.get(), nullptr);
     }
-    const std::size_t number = place->second;
-    if (Ref& sum = sums_[number].gradients[output]; sum)
-        g = Ref::steal(PyNumber_Add(sum.get(), g.get()));  // may call back: `sum` may move
-    if (!g) return false;
     sums_[number].gradients[output] = std::move(g);
+    sums_[number].own[output] = own;
     return true;
 }
 
@@ -305,10 +381,11 @@ bool are_pairs(PyObject* items) {
 }  // namespace
 
 PyObject* walk(PyObject* const* arguments, Py_ssize_t count) {
-    if (count != 4 || !Settings().read() || !are_pairs(arguments[0])) return nullptr;
+    Settings settings;
+    if (count != 4 || !settings.read() || !are_pairs(arguments[0])) return nullptr;
     PyObject *seeds = arguments[0], *targets = arguments[3];
     if (targets != Py_None && !are_tensors(targets)) return nullptr;
-    Walk walk(arguments[1] == Py_True, arguments[2]);
+    Walk walk(settings.gradients, arguments[1] == Py_True, arguments[2]);
     if (targets != Py_None) walk.aim(seeds, targets);
     Ref found;
     if (walk.start(seeds) && walk.run() && walk.finish())

@@ -38,11 +38,13 @@ void take_piece(void* context, i64 piece) {
 template <class T> void put_piece(void* context, i64 piece) {
     const Job& job = *static_cast<Job*>(context);
     const T* x = data<T>(job.call->in[0]);
+    const T* base = job.call->n_in == 3 ? data<T>(job.call->in[2]) : nullptr;
     T* y = data<T>(job.call->out[0]);
     const i64 from = piece * job.step;
     const i64 n = job.width - from < job.step ? job.width - from : job.step;
-    for (i64 row = 0; row < job.rows; ++row)
-        for (i64 c = 0; c < n; ++c) y[row * job.width + from + c] = T(0);
+    for (i64 row = 0; row < job.rows && base != y; ++row)
+        for (i64 c = row * job.width + from; c < row * job.width + from + n; ++c)
+            y[c] = base ? base[c] : T(0);
     for (i64 i = 0; i < job.taken; ++i) {
         const i64 row = from_front(integer_at(job.call->in[1], i), job.rows);
         T* sum = y + row * job.width + from;
@@ -103,12 +105,15 @@ CR_KERNEL(take) { return take_rows(call, true); }
 // embedding: the same, but no index counts from the end.
 CR_KERNEL(embedding) { return take_rows(call, false); }
 
-// put_into(x, i) → y:  y = 0, then y[i[n]] += x[n].
+// put_into(x, i[, z]) → y:  y = z, which it may be, or 0; then y[i[n]] += x[n].
 CR_KERNEL(put_into) {
-    if (call.n_in != 2 || call.n_out != 1 || call.out[0].ndim < 1 || !contiguous(call.in[0]) ||
-        !contiguous(call.in[1]) || !contiguous(call.out[0]) || !holds_integers(call.in[1]) ||
-        call.in[0].dtype != call.out[0].dtype)
-        return bad_call("put_into: takes x and integers, laid out in order");
+    bool fits = (call.n_in == 2 || call.n_in == 3) && call.n_out == 1 && call.out[0].ndim > 0 &&
+                contiguous(call.out[0]) && holds_integers(call.in[1]) &&
+                call.in[0].dtype == call.out[0].dtype;
+    for (int i = 0; fits && i < call.n_in; ++i) fits = contiguous(call.in[i]);
+    if (fits && call.n_in == 3)
+        fits = same_shape(call.in[2], call.out[0]) && call.in[2].dtype == call.out[0].dtype;
+    if (!fits) return bad_call("put_into: takes x, integers and z, laid out in order");
     const View &indices = call.in[1], &y = call.out[0];
     i64 width = 1;
     for (int d = 1; d < y.ndim; ++d) width *= y.shape[d];
@@ -119,7 +124,7 @@ CR_KERNEL(put_into) {
         bad.code != Code::ok)
         return bad;
     if (job.rows == 0 || width == 0) return OK;
-    const View inputs[2] = {call.in[0], flat};
+    const View inputs[3] = {call.in[0], flat, call.in[call.n_in - 1]};
     Call flat_call = call;
     flat_call.in = inputs;
     job.call = &flat_call;

@@ -6,7 +6,7 @@
     X(sgd_update) X(momentum_update) X(adam_update) X(random_uniform) X(take) X(embedding)  \
     X(put_into) X(scatter_add) X(copy) X(conv2d) X(conv2d_input)                           \
     X(conv2d_weight) X(max_pool2d_with_positions) X(avg_pool2d) X(avg_pool2d_input)         \
-    X(normalize) X(all_finite) X(binary_cross_entropy_with_logits) X(truth) X(slice_into)   \
+    X(normalize) X(all_finite) X(binary_cross_entropy_with_logits) X(truth) X(add_slice)    \
     X(require) X(lstm_sequence) X(gru_sequence) X(rnn_sequence) X(lstm_sequence_gradient)   \
     X(gru_sequence_gradient) X(rnn_sequence_gradient) X(cat) X(attention)                   \
     X(attention_gradient) X(join_slices) X(integers) X(integer_sum) X(position)             \

@@ -1,5 +1,5 @@
-// `slice_into`: zeros, except for one slice (the gradient of reading a slice). `join_slices`: the
-// same with several slices. `cat`: concatenates arrays.
+// `join_slices`: zeros, except for some slices (the gradients of reading them). `add_slice`: adds to
+// a slice. `cat`: concatenates arrays.
 #include "kernels/operands.h"
 
 namespace cr::CR_ISA {
@@ -32,8 +32,8 @@ struct Joining {
     i64 n_parts, rows, step;
 };
 
-// Rows [row, end) of a part, plus 0, as a sum with zeros has it: −0 becomes 0.
-template <class T> void move_rows(const Part& p, i64 row, i64 end) {
+// Rows [row, end) of a part, added to what is there or to 0. So −0 becomes 0, as in a sum.
+template <class T, bool there> void move_rows(const Part& p, i64 row, i64 end) {
     const int last = p.from.ndim - 1;
     const i64 n = p.from.shape[last], from_step = p.from.strides[last] / i64(sizeof(T)),
               to_step = p.to.strides[last] / i64(sizeof(T));
@@ -48,9 +48,10 @@ template <class T> void move_rows(const Part& p, i64 row, i64 end) {
         const T* x = reinterpret_cast<const T*>(from);
         T* y = reinterpret_cast<T*>(to);
         if (from_step == 1 && to_step == 1)
-            for (i64 i = 0; i < n; ++i) y[i] = x[i] + T(0);
+            for (i64 i = 0; i < n; ++i) y[i] = x[i] + (there ? y[i] : T(0));
         else
-            for (i64 i = 0; i < n; ++i) y[i * to_step] = x[i * from_step] + T(0);
+            for (i64 i = 0; i < n; ++i)
+                y[i * to_step] = x[i * from_step] + (there ? y[i * to_step] : T(0));
         for (int d = last - 1; d >= 0; --d) {
             from += p.from.strides[d], to += p.to.strides[d];
             if (++at[d] < p.from.shape[d]) break;
@@ -60,14 +61,14 @@ template <class T> void move_rows(const Part& p, i64 row, i64 end) {
     }
 }
 
-template <class T> void join_piece(void* context, i64 piece) {
+template <class T, bool there> void join_piece(void* context, i64 piece) {
     const Joining& job = *static_cast<Joining*>(context);
     const i64 first = piece * job.step, end = first + job.step;
     for (i64 i = 0; i < job.n_parts; ++i) {
         const Part& p = job.parts[i];
         const i64 from = first > p.first ? first - p.first : 0;
         const i64 to = end - p.first < p.rows ? end - p.first : p.rows;
-        if (from < to) move_rows<T>(p, from, to);
+        if (from < to) move_rows<T, there>(p, from, to);
     }
 }
 
@@ -79,20 +80,33 @@ bool placed(const View& x, const View& y, const i64* ints, View& part) {
     return count(x) == 0 || inside(part, y);
 }
 
-}  // namespace
-
-// slice_into(x) → y;  ints: where the slice begins in y, and its strides for the dimensions of x,
-// in bytes.
-CR_KERNEL(slice_into) {
-    if (call.n_in != 1 || call.n_out != 1 || call.n_ints != 1 + call.in[0].ndim ||
-        call.in[0].dtype != call.out[0].dtype || !contiguous(call.out[0]))
-        return bad_call("slice_into: takes x and where it goes, gives y in order");
-    const View &x = call.in[0], &y = call.out[0];
-    View part;
-    if (!placed(x, y, call.ints, part)) return bad_call("slice_into: the slice leaves y");
-    if (count(x) < count(y)) set_zero(y);
-    return copy(Call{&x, &part, nullptr, nullptr, 1, 1, 0, 0});
+// Reads the parts and their places in y. The number of their elements, or −1 if one does not fit.
+i64 read_parts(const View* xs, int n_parts, const Call& call, Part* parts, Joining& job) {
+    const View& y = call.out[0];
+    const i64 *ints = call.ints, *end = call.ints + call.n_ints;
+    i64 filled = 0;
+    job = {parts, n_parts, 0, 1};
+    for (int i = 0; i < n_parts; ints += 1 + xs[i].ndim, ++i) {
+        const View& x = xs[i];
+        if (x.dtype != y.dtype || x.ndim < 1 || end - ints < 1 + x.ndim ||
+            !placed(x, y, ints, parts[i].to))
+            return -1;
+        const i64 n = x.shape[x.ndim - 1];
+        parts[i].from = x, parts[i].first = job.rows, parts[i].rows = n ? count(x) / n : 0;
+        job.rows += parts[i].rows, filled += count(x);
+    }
+    return filled;
 }
+
+template <class T, bool there> Status move(Joining& job, i64 filled) {
+    if (filled == 0) return OK;
+    const i64 pieces = useful_threads(filled * 0.3) == 1 ? 1 : 16;
+    job.step = (job.rows + pieces - 1) / pieces;
+    run_pieces((job.rows + job.step - 1) / job.step, join_piece<T, there>, &job);
+    return OK;
+}
+
+}  // namespace
 
 // cat(x₀, x₁, …) → y, in order;  ints: the dimension along which they follow each other
 CR_KERNEL(cat) {
@@ -121,33 +135,42 @@ CR_KERNEL(cat) {
     return OK;
 }
 
-// join_slices(x…) → y: the sum of what slice_into makes of each; slices do not overlap.
-// ints: for each x, as for slice_into.
+// join_slices(x…) → y: zeros, with each x in a slice; slices do not overlap.
+// ints: for each x, where its slice begins in y, and its strides for the dimensions of x, in bytes.
 CR_KERNEL(join_slices) {
     if (call.n_out != 1 || !contiguous(call.out[0])) return bad_call("join_slices: y in order");
     const View& y = call.out[0];
     Part parts[MAX_OPERANDS];
-    const i64 *ints = call.ints, *end = call.ints + call.n_ints;
-    i64 filled = 0;
-    Joining job{parts, call.n_in, 0, 1};
-    for (int i = 0; i < call.n_in; ints += 1 + call.in[i].ndim, ++i) {
-        const View& x = call.in[i];
-        if (x.dtype != y.dtype || x.ndim < 1 || end - ints < 1 + x.ndim ||
-            !placed(x, y, ints, parts[i].to))
-            return bad_call("join_slices: a slice does not fit");
-        const i64 n = x.shape[x.ndim - 1];
-        parts[i].from = x, parts[i].first = job.rows, parts[i].rows = n ? count(x) / n : 0;
-        job.rows += parts[i].rows, filled += count(x);
-    }
+    Joining job;
+    const i64 filled = read_parts(call.in, call.n_in, call, parts, job);
+    if (filled < 0) return bad_call("join_slices: a slice does not fit");
     if (filled < count(y)) set_zero(y);
-    if (filled == 0) return OK;
-    const i64 pieces = useful_threads(filled * 0.3) == 1 ? 1 : 16;
-    job.step = (job.rows + pieces - 1) / pieces;
-    const i64 n = (job.rows + job.step - 1) / job.step;
-    if (y.dtype == DType::f32) run_pieces(n, join_piece<float>, &job);
-    else if (y.dtype == DType::f64) run_pieces(n, join_piece<double>, &job);
-    else return bad_call("join_slices: float32 or float64");
+    if (y.dtype == DType::f32) return move<float, false>(job, filled);
+    if (y.dtype == DType::f64) return move<double, false>(job, filled);
+    for (const Part* p = parts; p < parts + call.n_in; ++p)
+        if (const Status bad = copy(Call{&p->from, &p->to, nullptr, nullptr, 1, 1, 0, 0});
+            bad.code != Code::ok)
+            return bad;
     return OK;
+}
+
+// add_slice(x, v) → y: x, with v added to a slice; ints: as for join_slices. y may be x.
+CR_KERNEL(add_slice) {
+    if (call.n_in != 2 || call.n_out != 1 || !contiguous(call.out[0]) ||
+        !same_shape(call.in[0], call.out[0]) || call.in[0].dtype != call.out[0].dtype)
+        return bad_call("add_slice: takes x and v, gives y in order");
+    const View &x = call.in[0], &y = call.out[0];
+    Part part;
+    Joining job;
+    const i64 filled = read_parts(call.in + 1, 1, call, &part, job);
+    if (filled < 0) return bad_call("add_slice: the slice does not fit");
+    if (x.data != y.data)
+        if (const Status bad = copy(Call{&x, &y, nullptr, nullptr, 1, 1, 0, 0});
+            bad.code != Code::ok)
+            return bad;
+    if (y.dtype == DType::f32) return move<float, true>(job, filled);
+    if (y.dtype == DType::f64) return move<double, true>(job, filled);
+    return bad_call("add_slice: float32 or float64");
 }
 
 }  // namespace cr::CR_ISA
