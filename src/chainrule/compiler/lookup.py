@@ -77,6 +77,26 @@ def holds(entry: Entry) -> bool:
     return now is value or equal(now, value)
 
 
+def joined(entries: Iterable[Entry]) -> Iterator[tuple[Any, ...]]:
+    """The entries as the engine checks them: those of the keys and the elements of a dict are one,
+    (dict, None, keys, values). A key without a value has the tuple of keys in place of it."""
+    elements: dict[int, dict[Any, Entry]] = {}
+    entries = list(entries)
+    for entry in entries:
+        container, key, _ = entry
+        if isinstance(container, dict) and key is not None:
+            elements.setdefault(id(container), {})[key] = entry
+    for container, key, value in entries:
+        if isinstance(container, dict) and key is None and isinstance(value, tuple):
+            own = elements.get(id(container), {})
+            found = [own.pop(k)[2] if k in own else value for k in value]
+            yield container, None, value, tuple(found)
+        elif not isinstance(container, dict) or key is None:
+            yield container, key, value
+    for others in elements.values():
+        yield from others.values()
+
+
 def _same_element(a: Any, b: Any) -> bool:
     return a is b or (type(a) is type(b) and isinstance(a, PLAIN) and bool(a == b))
 

@@ -21,7 +21,7 @@ from chainrule.compiler.arguments import layout_if_other
 from chainrule.compiler.capture import Slot
 from chainrule.compiler.executable import MISSED, Executable
 from chainrule.compiler.guards import Guards
-from chainrule.compiler.lookup import Entry
+from chainrule.compiler.lookup import Entry, joined
 from chainrule.compiler.plan import NativePlan, Place
 from chainrule.compiler.pullback import Backward
 from chainrule.compiler.shared import Shared
@@ -65,30 +65,29 @@ class NativeExecutable(Executable):
         self._is_plain = plain and (trace.is_one or trace.is_flat)
         self._kept: dict[int, Array] = {}
         self._shown: list[Tensor] = []
-        bound = {at for at, _, _ in self._state}
-        spares = [
-            None if first_result + i in bound else engine.Spares(v.shape, v.dtype)
-            for i, v in enumerate(plan.slots[first_result:])
-        ]
-        memory = tuple([s and (s.arrays, s.make) for s in spares])
-        answer = self._only_answer(bound)
+        results = range(first_result, len(plan.slots))
+        new = set(results) - {at for at, _, _ in self._state}
+        made, answer = tuple([slot in new for slot in results]), self._slots_of_tensors(new)
+        self._gives_tensors = answer is not None
         fitting, state = self._arguments(args), tuple(self._state)
         free: tuple[Any, ...] = tuple(range(given)), frozenset(), None
         replayed = plan.program.replayed
 
         def record() -> tuple[Any, ...]:
-            checked = (*guards.entries, *self._watched())
-            return replayed(Tensor, *fitting, checked, state, self._own, memory, answer)
+            checked = tuple(joined([*guards.entries, *self._watched()]))
+            return replayed(Tensor, *fitting, checked, state, self._own, made, answer)
 
         self._make_record, self._record = record, record()
-        self._plain = replayed(Tensor, [Tensor] * given, free, (), state, self._own, memory, answer)
+        self._plain = replayed(Tensor, [Tensor] * given, free, (), state, self._own, made, answer)
 
-    def _only_answer(self, bound: set[int]) -> int:
-        """The number of the one result that a call returns, which the engine then makes a tensor;
-        −1 if the code here arranges what is returned. `bound`: the slots of state."""
-        is_one = self._is_plain and self.trace.is_one and not self._stores
-        kind, at = self._answers[0] if is_one else ("none", -1)
-        return at - self._first_result if kind == "slot" and at not in bound else -1
+    def _slots_of_tensors(self, new: set[int]) -> int | tuple[int, ...] | None:
+        """The slot, or a tuple of slots, of the results of which the engine makes the tensors that
+        a call returns; None if the code here arranges what is returned. `new`: slots that get new
+        arrays."""
+        slots = tuple([at for kind, at in self._answers if kind == "slot" and at in new])
+        if self._stores or not self._is_plain or len(slots) < len(self._answers):
+            return None
+        return slots[0] if self.trace.is_one else slots
 
     def _arguments(self, args: Any) -> tuple[Any, Any]:
         """The pattern of the arguments, in which Tensor stands for any tensor, and their limits;
@@ -168,8 +167,7 @@ class NativeExecutable(Executable):
             results = engine.native_replay(record, args)
             if results is None:
                 return MISSED
-            is_tensor = results.__class__ is Tensor
-            if not is_tensor and results.__class__ is not list:
+            if results is NotImplemented or results.__class__ is tuple:
                 self.plan.program.refuse(results)
         except engine.Unmet as unmet:
             raise self.trace.requirements[unmet.number] from None
@@ -181,15 +179,21 @@ class NativeExecutable(Executable):
         if self._has_effects or self._shown:
             self._finish(results)
         if self._is_plain:
-            trace, made = self.trace, [results]
-            if not is_tensor:
-                made = [wrap(self._array(place, results)) for place in self._answers]
-            for freed in trace.freed:
-                freed.record(made[freed.result], leaves or ())
-            return made[0] if trace.is_one else tuple(made)
+            return self._plain_answer(results, leaves)
         if not self._answers and self._fixed:
             return self.trace.structure
         return self.answer([self._array(p, results) for p in self._answers], leaves or ())
+
+    def _plain_answer(self, results: Any, leaves: list[Tensor] | None) -> Any:
+        """One tensor or a tuple of them, whose histories, if they have any, are freed."""
+        trace = self.trace
+        if not self._gives_tensors:
+            results = [wrap(self._array(place, results)) for place in self._answers]
+        elif trace.is_one:
+            results = [results]
+        for freed in trace.freed:
+            freed.record(results[freed.result], leaves or ())
+        return results[0] if trace.is_one else tuple(results)
 
     def _finish(self, results: list[Any]) -> None:
         """Write the state that the plan does not write in place."""

@@ -48,7 +48,6 @@ from chainrule.engine.program import (
     constant,
     external,
 )
-from chainrule.engine.spares import Spares
 from chainrule.engine.threads import default_threads, num_threads, set_num_threads, usable_cpus
 from chainrule.errors import ArgumentError
 
@@ -60,7 +59,6 @@ __all__ = [
     "NativeCall",
     "Program",
     "Reduction",
-    "Spares",
     "Step",
     "Unmet",
     "aligned_zeros",

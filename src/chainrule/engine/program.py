@@ -176,9 +176,9 @@ class Program:
 
     def replayed(self, *parts: Any) -> tuple[Any, ...]:
         """The record that `native_replay` takes. The caller passes its parts: tensor type, pattern,
-        limits, watched, state, own, spares, answer; see engine/cpp/runtime/doors.h."""
-        *found, spares, answer = parts
-        return (self._native, *found, self._reference, spares, answer)
+        limits, watched, state, own, made, answer; see engine/cpp/runtime/doors.h."""
+        *found, made, answer = parts
+        return (self._native, *found, self._reference, made, answer)
 
     def refuse(self, outcome: Any) -> NoReturn:
         """Raise the error for the outcome of a run that failed."""

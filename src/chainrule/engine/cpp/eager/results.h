@@ -1,4 +1,4 @@
-// Arrays for the results of ops: reused once no other reference to them exists (see spares.py).
+// Arrays for the results of ops: reused once no other reference to them exists.
 #pragma once
 #include <memory>
 #include <vector>

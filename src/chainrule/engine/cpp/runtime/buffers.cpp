@@ -12,6 +12,17 @@ i64 dtype_size(DType type) {
     }
 }
 
+int numpy_type(DType type) {
+    switch (type) {
+        case DType::f32: return NPY_FLOAT32;
+        case DType::f64: return NPY_FLOAT64;
+        case DType::i64: return NPY_INT64;
+        case DType::i32: return NPY_INT32;
+        case DType::u8: return NPY_UINT8;
+        default: return NPY_BOOL;
+    }
+}
+
 bool dtype_named(const char* format, i64 item_size, DType& type) {
     if (!format || !*format) return false;
     if (*format == '@' || *format == '=') ++format;
@@ -27,37 +38,24 @@ bool dtype_named(const char* format, i64 item_size, DType& type) {
     }
 }
 
-bool Array::read(PyObject* object, bool writable, View& view) {
-    release();
-    const int flags = PyBUF_STRIDES | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
-    if (PyObject_GetBuffer(object, &buffer_, flags) != 0) return false;
-    held_ = true;
-    view = View{};
-    view.data = static_cast<char*>(buffer_.buf);
-    view.ndim = buffer_.ndim;
-    const bool known = dtype_named(buffer_.format, buffer_.itemsize, view.dtype);
-    if (!known || buffer_.ndim > MAX_DIMS) {
-        PyErr_SetString(PyExc_TypeError, "no native kernel takes an array of this dtype");
-        release();
-        return false;
+namespace {
+
+// The element type of an array. False if no kernel knows it.
+bool dtype_of(PyArrayObject* array, DType& type) {
+    switch (type_of(PyArray_DESCR(array))) {
+        case NPY_FLOAT: type = DType::f32; return true;
+        case NPY_DOUBLE: type = DType::f64; return true;
+        case NPY_INT: case NPY_LONG: case NPY_LONGLONG:
+            type = PyArray_ITEMSIZE(array) == 8 ? DType::i64 : DType::i32;
+            return true;
+        case NPY_UBYTE: type = DType::u8; return true;
+        case NPY_BOOL: type = DType::boolean; return true;
+        default: return false;
     }
-    const i64 size = dtype_size(view.dtype);
-    bool aligned = reinterpret_cast<std::uintptr_t>(view.data) % size == 0;
-    for (int d = 0; d < view.ndim; ++d) {
-        view.shape[d] = buffer_.shape[d];
-        view.strides[d] = buffer_.strides[d];
-        aligned = aligned && (buffer_.strides[d] % size == 0 || buffer_.shape[d] < 2);
-    }
-    if (!aligned) {
-        PyErr_SetString(PyExc_ValueError, "the array is not aligned to its elements");
-        release();
-        return false;
-    }
-    return true;
 }
 
 // Whether the interpreter shuts down: a thread that it ends gets here without Python's lock.
-static bool finalizing() {
+bool finalizing() {
 #if PY_VERSION_HEX >= 0x030d0000
     return Py_IsFinalizing();
 #else
@@ -65,9 +63,38 @@ static bool finalizing() {
 #endif
 }
 
+bool refused(PyObject* kind, const char* problem) {
+    PyErr_SetString(kind, problem);
+    return false;
+}
+
+}  // namespace
+
+bool Array::read(PyObject* object, bool writable, View& view) {
+    release();
+    view = View{};
+    if (!PyArray_Check(object)) return refused(PyExc_TypeError, "kernels take NumPy arrays");
+    PyArrayObject* array = as_array(object);
+    if (writable && !PyArray_ISWRITEABLE(array))
+        return refused(PyExc_ValueError, "the array is read-only");
+    view.ndim = PyArray_NDIM(array);
+    if (!dtype_of(array, view.dtype) || view.ndim > MAX_DIMS)
+        return refused(PyExc_TypeError, "no native kernel takes an array of this dtype");
+    view.data = PyArray_BYTES(array);
+    const i64 size = dtype_size(view.dtype);
+    bool aligned = reinterpret_cast<std::uintptr_t>(view.data) % size == 0;
+    for (int d = 0; d < view.ndim; ++d) {
+        view.shape[d] = PyArray_DIM(array, d), view.strides[d] = PyArray_STRIDE(array, d);
+        aligned = aligned && (view.strides[d] % size == 0 || view.shape[d] < 2);
+    }
+    if (!aligned) return refused(PyExc_ValueError, "the array is not aligned to its elements");
+    array_ = Ref::borrow(object);
+    return true;
+}
+
 void Array::release() {
-    if (held_ && !finalizing()) PyBuffer_Release(&buffer_);
-    held_ = false;
+    if (finalizing()) array_.release();
+    else array_ = Ref();
 }
 
 bool reach(const View& view, i64& lowest, i64& highest) {

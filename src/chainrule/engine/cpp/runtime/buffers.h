@@ -1,12 +1,12 @@
-// Views of arrays from Python, by the buffer protocol, without NumPy's headers.
+// Views of NumPy's arrays.
 #pragma once
-#include <Python.h>
-
+#include "eager/numpy.h"
+#include "eager/ref.h"
 #include "runtime/call.h"
 
 namespace cr {
 
-// An exported buffer: keeps the array and its memory alive until it is released.
+// Keeps an array and its memory alive until it is released.
 class Array {
   public:
     Array() = default;
@@ -18,11 +18,10 @@ class Array {
     // aligned, has a dtype that kernels know, and is writable if `writable`.
     bool read(PyObject* object, bool writable, View& view);
     void release();
-    PyObject* object() const { return held_ ? buffer_.obj : nullptr; }
+    PyObject* object() const { return array_.get(); }
 
   private:
-    Py_buffer buffer_{};
-    bool held_ = false;
+    Ref array_;
 };
 
 // The range of bytes that the view may access, relative to `view.data`. False on overflow.
@@ -32,6 +31,7 @@ bool reach(const View& view, i64& lowest, i64& highest);
 bool same_layout(const View& a, const View& b);
 
 i64 dtype_size(DType type);
+int numpy_type(DType type);
 bool dtype_named(const char* format, i64 item_size, DType& type);
 
 }  // namespace cr

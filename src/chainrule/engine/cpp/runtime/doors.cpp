@@ -17,16 +17,6 @@ PyObject* report(const Status& status, int instruction) {
                          static_cast<long long>(status.limit), instruction);
 }
 
-PyObject* spare(PyObject* list, PyObject* make) {
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); ++i) {
-        PyObject* array = PyList_GET_ITEM(list, i);
-        if (Py_REFCNT(array) != 1) continue;
-        Py_INCREF(array);
-        return array;
-    }
-    return PyObject_CallNoArgs(make);
-}
-
 PyObject* run_program(Program& program, PyObject* arrays, PyObject* callback, bool timed) {
     const Py_ssize_t n = PyList_Check(arrays) ? PyList_GET_SIZE(arrays) : -1;
     if (n != program.slots()) {

@@ -21,20 +21,17 @@ PyObject* run_bound(Program& program, PyObject* callback, bool timed = false);
 
 // replay(record, arguments) → the results; None if a guard does not hold or the arguments do not
 // fit, which changes nothing; or the report of an error. The record is (program, tensor type,
-// pattern, limits, watched, state, own, callback, spares, answer). `limits` is (firsts, known, apart):
+// pattern, limits, watched, state, own, callback, made, answer). `limits` is (firsts, known, apart):
 // for each tensor of the arguments the number of the first that is the same one; tensors that are
 // no arguments; and a function that says whether an argument shares no numbers with written state,
-// or None. `spares` has for each result None, or a list of arrays to reuse and a function that
-// makes one. The results are a list of arrays, or one of them as a tensor: that of number `answer` if
-// it is not negative.
+// or None. `made` tells for each result whether it gets a new array; the others are state. `answer`
+// is the slot of a result that is returned as a tensor, or a tuple of such slots for a list of
+// tensors. None is for a list of the arrays of all results, with None for those that are state.
 constexpr Py_ssize_t REPLAY_RECORD = 10;
 PyObject* replay_program(Program& program, PyObject* record, PyObject* arguments);
 
 // The version of a class, which changes with any attribute of the class or of its bases. 0 if Python
 // has given it none.
 i64 class_version(PyObject* cls);
-
-// An array to which only the list has a reference, else a new one. A new reference, or null.
-PyObject* spare(PyObject* list, PyObject* make);
 
 }  // namespace cr

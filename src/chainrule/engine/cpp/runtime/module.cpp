@@ -16,14 +16,6 @@ using namespace cr;
 
 namespace {
 
-PyObject* evaluate_variants(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    if (count != 2 || !nb::isinstance<Variants>(arguments[0]) || !PyTuple_Check(arguments[1])) {
-        PyErr_SetString(PyExc_TypeError, "evaluate(variants, inputs), with a tuple of arrays");
-        return nullptr;
-    }
-    return nb::inst_ptr<Variants>(arguments[0])->evaluate(arguments[1]);
-}
-
 PyObject* run_of_program(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     if (count != 4 || !nb::isinstance<Program>(arguments[0])) {
         PyErr_SetString(PyExc_TypeError, "run(program, arrays, callback, timed)");
@@ -45,8 +37,6 @@ PyObject* replay_of_program(PyObject*, PyObject* const* arguments, Py_ssize_t co
 }
 
 PyMethodDef doors[] = {
-    {"evaluate", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&evaluate_variants)),
-     METH_FASTCALL, "evaluate(variants, inputs): run one kernel."},
     {"run", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&run_of_program)),
      METH_FASTCALL, "run(program, arrays, callback, timed): run a program."},
     {"replay", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&replay_of_program)),
@@ -128,11 +118,6 @@ NB_MODULE(_native, m) {
             PyObject* problem = p.call(arrays.ptr());
             if (!problem) throw nb::python_error();
             return nb::steal(problem);
-        });
-    nb::class_<Variants>(m, "Variants")
-        .def(nb::init<>())
-        .def("add", [](Variants& v, const Prepared& call, nb::tuple spares) {
-            v.add(call, spares.ptr());
         });
     nb::class_<Program>(m, "Program")
         .def(nb::init<>())

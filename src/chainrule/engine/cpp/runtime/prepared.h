@@ -45,26 +45,4 @@ class Prepared {
     int n_in_ = 0;
 };
 
-// The calls of one op with certain parameters: one for each combination of layouts so far.
-class Variants {
-  public:
-    Variants() = default;
-    Variants(const Variants&) = delete;
-    ~Variants();
-
-    // `spares` has for each output a list of arrays to reuse, and a function that makes one.
-    void add(const Prepared& call, PyObject* spares);
-
-    // A tuple of the outputs; False for layouts without a prepared call; None if there is no kernel
-    // for them, NotImplemented if there is one for copies in C order; or a report of an error.
-    PyObject* evaluate(PyObject* inputs);
-
-  private:
-    struct Variant {
-        std::shared_ptr<const Prepared> call;
-        PyObject* spares;
-    };
-    std::vector<Variant> variants_;
-};
-
 }  // namespace cr

@@ -109,6 +109,17 @@ bool Program::bind(i64 slot, PyObject* array) {
     return true;
 }
 
+bool Program::bind_new(i64 slot) {
+    Slot& result = slots_[slot];
+    if (!result.arrays) {
+        const View& like = result.like;
+        result.arrays = Arrays::of(numpy_type(like.dtype), like.ndim, like.shape);
+    }
+    release(slot);
+    const Ref array = result.arrays->take();
+    return array && bind(slot, array.get());
+}
+
 namespace {
 
 std::atomic<unsigned> forks{0};

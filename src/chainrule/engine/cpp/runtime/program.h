@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "eager/results.h"
 #include "runtime/buffers.h"
 #include "runtime/trials.h"
 
@@ -51,6 +52,8 @@ class Program {
     bool bind(i64 slot, PyObject* array);
     // The current array of a slot, or null. `release` drops the reference to it.
     PyObject* bound(i64 slot) const { return bases_[slots_[slot].base].array->object(); }
+    // Binds an array for a result: with undefined numbers, and without another reference to it.
+    bool bind_new(i64 slot);
     i64& version(i64 slot) { return slots_[slot].version; }  // of the bound tensor; set by callers
     void release(i64 slot) { bases_[slots_[slot].base].array->release(); }
     // With the lock released; it is acquired only for `callback`. `times`, unless null, in seconds.
@@ -78,6 +81,7 @@ class Program {
         int base;
         bool written;
         i64 version = -1;
+        std::shared_ptr<Arrays> arrays{};  // for results
     };
     struct Instruction {
         KernelFn kernel;  // null for a callback

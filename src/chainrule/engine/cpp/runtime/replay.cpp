@@ -29,13 +29,16 @@ Answer equal(PyObject* now, PyObject* then) {
     return same < 0 ? Answer::error : same ? Answer::yes : Answer::no;
 }
 
-// Whether the keys of a dict are still these, in this order.
-Answer same_keys(PyObject* dict, PyObject* keys) {
+// Whether the keys of a dict are still these, in this order, and its elements these values. A key
+// without a value has the tuple of keys in place of it. `values` may be null.
+Answer same_items(PyObject* dict, PyObject* keys, PyObject* values) {
     if (PyDict_GET_SIZE(dict) != PyTuple_GET_SIZE(keys)) return Answer::no;
     Py_ssize_t at = 0;
-    PyObject *key, *value;
-    for (Py_ssize_t i = 0; PyDict_Next(dict, &at, &key, &value); ++i) {
-        const Answer answer = equal(key, PyTuple_GET_ITEM(keys, i));
+    PyObject *key, *element;
+    for (Py_ssize_t i = 0; PyDict_Next(dict, &at, &key, &element); ++i) {
+        Answer answer = equal(key, PyTuple_GET_ITEM(keys, i));
+        PyObject* value = values ? PyTuple_GET_ITEM(values, i) : keys;
+        if (answer == Answer::yes && value != keys) answer = equal(element, value);
         if (answer != Answer::yes) return answer;
     }
     return Answer::yes;
@@ -84,7 +87,12 @@ Answer equal_slot(PyObject* object, PyObject* descriptor, PyObject* value) {
     return equal(now.get(), value);
 }
 
-// (container, key, value): whether an entry still holds. Its forms: see compiler/lookup.py.
+PyObject* values_of(PyObject* entry) {
+    return PyTuple_GET_SIZE(entry) > 3 ? PyTuple_GET_ITEM(entry, 3) : nullptr;
+}
+
+// (container, key, value): whether an entry still holds. Its forms: see compiler/lookup.py. One of
+// all elements of a dict is (dict, None, keys, values).
 Answer unchanged(PyObject* entry) {
     PyObject *container = PyTuple_GET_ITEM(entry, 0), *key = PyTuple_GET_ITEM(entry, 1);
     PyObject* value = PyTuple_GET_ITEM(entry, 2);
@@ -94,8 +102,9 @@ Answer unchanged(PyObject* entry) {
         return same_function(container, key, value);
     if (key == Py_None) {
         if (PyTuple_Check(value))
-            return PyDict_Check(container) ? same_keys(container, value)
-                                           : same_elements(container, value);
+            return PyDict_Check(container)
+                       ? same_items(container, value, values_of(entry))
+                       : same_elements(container, value);
         const Py_ssize_t n = PyObject_Size(container);
         if (n < 0) return Answer::error;
         return n == PyLong_AsSsize_t(value) ? Answer::yes : Answer::no;
@@ -249,19 +258,32 @@ PyObject* miss(Answer answer) {
     Py_RETURN_NONE;
 }
 
-// Binds arrays for the results to the last slots. Null with a Python error set.
-PyObject* bind_results(Program& program, PyObject* spares) {
-    const Py_ssize_t n = PyTuple_GET_SIZE(spares), first = program.slots() - n;
-    PyObject* results = PyList_New(n);
-    for (Py_ssize_t i = 0; results && i < n; ++i) {
-        PyObject* pair = PyTuple_GET_ITEM(spares, i);
-        const bool made = pair != Py_None;
-        PyObject* array = made ? spare(PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1))
-                               : Py_NewRef(Py_None);
-        if (array) PyList_SET_ITEM(results, i, array);
-        if (!array || (made && !program.bind(first + i, array))) Py_CLEAR(results);
+// Binds new arrays to the slots of results, which are the last ones. False with a Python error set.
+bool bind_results(Program& program, PyObject* made) {
+    const Py_ssize_t n = PyTuple_GET_SIZE(made), first = program.slots() - n;
+    for (Py_ssize_t i = 0; i < n; ++i)
+        if (PyTuple_GET_ITEM(made, i) == Py_True && !program.bind_new(first + i)) return false;
+    return true;
+}
+
+// What the call returns; see doors.h.
+Ref answer_of(const Program& program, PyObject* made, PyObject* answer) {
+    const auto tensor = [&](PyObject* slot) {
+        return make_tensor(Ref::borrow(program.bound(PyLong_AsSsize_t(slot))));
+    };
+    if (PyLong_Check(answer)) return tensor(answer);
+    const bool tensors = answer != Py_None;
+    const Py_ssize_t n = PyTuple_GET_SIZE(tensors ? answer : made), first = program.slots() - n;
+    Ref all = Ref::steal(PyList_New(n));
+    for (Py_ssize_t i = 0; all && i < n; ++i) {
+        const bool is_new = tensors || PyTuple_GET_ITEM(made, i) == Py_True;
+        Ref item = tensors  ? tensor(PyTuple_GET_ITEM(answer, i))
+                   : is_new ? Ref::borrow(program.bound(first + i))
+                            : Ref::borrow(Py_None);
+        if (!item) return item;
+        PyList_SET_ITEM(all.get(), i, item.release());
     }
-    return results;
+    return all;
 }
 
 PyObject* replay(Program& program, PyObject* record, PyObject* arguments) {
@@ -280,20 +302,13 @@ PyObject* replay(Program& program, PyObject* record, PyObject* arguments) {
         const Answer answer = bind_state(program, PyTuple_GET_ITEM(state, i), own, i);
         if (answer != Answer::yes) return miss(answer);
     }
-    PyObject* results = bind_results(program, PyTuple_GET_ITEM(record, 8));
-    if (!results) return nullptr;
-    PyObject* failure = run_bound(program, callback);
-    if (failure != Py_None) {
-        Py_DECREF(results);
-        return failure;
-    }
-    Py_DECREF(failure);
+    PyObject* made = PyTuple_GET_ITEM(record, 8);
+    if (!bind_results(program, made)) return nullptr;
+    Ref failure = Ref::steal(run_bound(program, callback));
+    if (failure.get() != Py_None) return failure.release();
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(state); ++i)
-        if (results && !raise_version(PyTuple_GET_ITEM(state, i))) Py_CLEAR(results);
-    const Py_ssize_t answer = PyLong_AsSsize_t(PyTuple_GET_ITEM(record, 9));
-    if (!results || answer < 0) return results;
-    const Ref all = Ref::steal(results);
-    return make_tensor(Ref::borrow(PyList_GET_ITEM(results, answer))).release();
+        if (!raise_version(PyTuple_GET_ITEM(state, i))) return nullptr;
+    return answer_of(program, made, PyTuple_GET_ITEM(record, 9)).release();
 }
 
 }  // namespace
