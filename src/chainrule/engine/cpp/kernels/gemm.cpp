@@ -14,6 +14,8 @@
 // on k alone, so an element of C has the same bits whatever else is computed with it.
 #include "kernels/gemm.h"
 
+#include <limits>
+
 #include "kernels/operands.h"
 #include "kernels/pack.h"
 #include "runtime/processor.h"
@@ -25,6 +27,11 @@ namespace {
 template <class T> constexpr i64 PANEL = WIDE * WIDTH<T>;
 template <class T> constexpr i64 LINE = 64 / sizeof(T);
 constexpr i64 PART = 16 * K_BLOCK;
+constexpr i64 SUMS = 8 << 20;  // bytes for the sums of parts
+
+// Whether the rows of A, or of B, in memory are those of k.
+template <class T> bool a_by_k(const Product<T>& p) { return p.a_row == 1 && p.a_k != 1; }
+template <class T> bool b_by_k(const Product<T>& p) { return p.b_column == 1; }
 
 i64 rounded(i64 n, i64 unit) { return parts(n, unit) * unit; }
 
@@ -185,10 +192,14 @@ template <class T> struct Job {
     Product<T> product;
     const Batch* batch;
     i64 row_parts, column_parts;  // pieces in one matrix
-    i64 part, group, parts;       // of k: the first one and the number computed now, and all
-    T* sums;                      // of each part of the group: m × n. Those of part 0 are C itself
+    bool by_columns;              // pieces of the same columns follow each other, not of the same rows
+    // k is divided into parts of `step`, and a share of the job has `run` of them.
+    i64 step, parts, run;
+    i64 share, group;             // the first share and the number computed now
+    T* sums;                      // of each part of the group: m × n
 
     i64 pieces() const { return batch->count() * group * row_parts * column_parts; }
+    i64 shares() const { return cr::CR_ISA::parts(parts, run); }
 };
 
 // The product at this place in the batch.
@@ -202,13 +213,13 @@ template <class T> Product<T> product_at(Product<T> p, const Batch& batch, i64 i
     return p;
 }
 
-// A part of k of a long product, number `index` in its group.
-template <class T> Product<T> part_of(const Job<T>& job, i64 index) {
+// So many parts of k. Those of the first share are added up in C itself.
+template <class T> Product<T> parts_of(const Job<T>& job, i64 part, i64 count) {
     Product<T> p = job.product;
-    const i64 from = (job.part + index) * PART;
-    p.a += from * p.a_k, p.b += from * p.b_k, p.k = least(PART, p.k - from);
+    const i64 from = part * job.step;
+    p.a += from * p.a_k, p.b += from * p.b_k, p.k = least(count * job.step, p.k - from);
     p.end = {};
-    if (from > 0) p.c = job.sums + index * p.m * p.n, p.c_row = p.n;
+    if (part > 0) p.c = job.sums + (part - job.share * job.run) * p.m * p.n, p.c_row = p.n;
     return p;
 }
 
@@ -219,12 +230,18 @@ template <class T> void run_piece(void* context, i64 piece) {
         return least(job.product.n, panels * i / job.column_parts * PANEL<T>);
     };
     const auto row = [&](i64 i) { return job.product.m * i / job.row_parts; };
-    const i64 j = piece % job.column_parts, i = piece / job.column_parts % job.row_parts;
-    const i64 index = piece / job.column_parts / job.row_parts;
-    const Product<T> p =
-        job.parts > 1 ? part_of(job, index) : product_at(job.product, *job.batch, index);
-    multiply_piece(p, row(i), row(i + 1) - row(i), column(j), column(j + 1) - column(j),
-                   static_cast<T*>(own_scratch()));
+    const i64 index = piece / (job.column_parts * job.row_parts);
+    const i64 at = piece % (job.column_parts * job.row_parts);
+    const i64 i = job.by_columns ? at % job.row_parts : at / job.column_parts;
+    const i64 j = job.by_columns ? at / job.row_parts : at % job.column_parts;
+    const auto run = [&](const Product<T>& p) {
+        multiply_piece(p, row(i), row(i + 1) - row(i), column(j), column(j + 1) - column(j),
+                       static_cast<T*>(own_scratch()));
+    };
+    if (job.parts == 1) return run(product_at(job.product, *job.batch, index));
+    const i64 first = (job.share + index) * job.run, end = least(first + job.run, job.parts);
+    if (first == 0) return run(parts_of(job, 0, job.run));
+    for (i64 part = first; part < end; ++part) run(parts_of(job, part, 1));
 }
 
 constexpr i64 ADDED = 16384;  // numbers of C to which a piece adds the sums of parts
@@ -234,7 +251,8 @@ template <class T> void add_piece(void* context, i64 piece) {
     const Product<T>& p = job.product;
     const i64 rows = p.turned ? 1 : p.m, columns = p.turned ? p.m : p.n;
     const i64 step = parts(ADDED, columns), end = least(rows, (piece + 1) * step);
-    const bool last = job.part + job.group == job.parts;
+    const i64 before = job.share * job.run, sums = least(job.group * job.run, job.parts - before);
+    const bool last = before + sums == job.parts;
     for (i64 i = piece * step; i < end; ++i)
         for (i64 j = 0; j < columns; j += WIDTH<T>) {
             const i64 n = least(WIDTH<T>, columns - j);
@@ -243,30 +261,64 @@ template <class T> void add_piece(void* context, i64 piece) {
             };
             T* c = p.c + i * p.c_row + j;
             Vec<T> v = read(c);
-            for (i64 g = job.part == 0; g < job.group; ++g)
-                v = v + read(job.sums + (g * p.m * p.n + i * columns + j));
+            for (i64 part = before ? 0 : job.run; part < sums; ++part)
+                v = v + read(job.sums + (part * p.m * p.n + i * columns + j));
             if (last) v = finish(v, p.end, i, j, n);
             if (n == WIDTH<T>) store(c, v);
             else store_some(c, v, n);
         }
 }
 
+// A share for each thread. Arrays lie row by row, and kernels give a thread the same share of their
+// rows in job after job, so that it finds them in the cache of its core. What another core has
+// written comes at a tenth of that speed. So of three cuts that is taken by which the fewest
+// numbers go from core to core:
+//
+//     by rows       all of B; and where the rows of A are those of k, a share of A
+//     by columns    all of A; and where the rows of B are those of k, a share of B. C is written by
+//                   one core and read by another
+//     by k          sums for each block of k, which are added at the end
+template <class T> void divide(Job<T>& job, i64 threads) {
+    const Product<T>& p = job.product;
+    const i64 panels = parts(p.n, PANEL<T>), blocks = parts(p.k, K_BLOCK);
+    const i64 run = parts(blocks, threads), sums = blocks - run + 1;
+    const double a = 1.0 * p.m * p.k, b = 1.0 * p.n * p.k, c = 1.0 * p.m * p.n;
+    const double share_a = a / threads, share_b = b / threads;
+    constexpr double NEVER = std::numeric_limits<double>::infinity();
+    double by_rows = b + (a_by_k(p) ? share_a : 0);
+    double by_columns = a + (b_by_k(p) ? share_b : 0) + 2 * c / threads;
+    double by_k = c * sums + (a_by_k(p) ? 0 : share_a) + (b_by_k(p) ? 0 : share_b);
+    if (p.m < threads * MAX_ROWS) by_rows = NEVER;
+    if (panels < threads) by_columns = NEVER;
+    if (blocks < threads || sums * c * sizeof(T) > SUMS) by_k = NEVER;
+    if (by_k < least(by_rows, by_columns))
+        job.step = K_BLOCK, job.parts = blocks, job.run = run;
+    else if (by_columns < by_rows)
+        job.column_parts = least(panels, job.column_parts * threads), job.by_columns = true;
+    else if (by_rows < NEVER)
+        job.row_parts = threads;
+}
+
 // The number of pieces: large enough to be worth a thread, small enough that threads end together.
-// A cut through the columns has A read once more, and one through the rows B; where B is copied, that
-// takes as long as several rows, so pieces have many.
+// A cut through the columns has A read once more, and one through the rows B. Where numbers that are
+// read together lie apart, that takes several times as long.
 template <class T> void cut(Job<T>& job, int threads, double work) {
     const Product<T>& p = job.product;
-    const i64 panels = parts(p.n, PANEL<T>), transposed = p.b_column == 1 ? 1 : 4;
+    const i64 panels = parts(p.n, PANEL<T>), for_a = a_by_k(p) ? 4 : 1, for_b = b_by_k(p) ? 1 : 4;
     job.row_parts = 1;
     job.column_parts = parts(panels, room_for_b<T>() / PANEL_SIZE<T>);
     if (threads == 1) return;
-    const i64 wanted = most(threads, least(4 * threads, i64(work / 8000)));
-    while (job.pieces() < (job.parts > 1 ? 8 * threads : wanted)) {
-        const bool any = job.pieces() < threads || p.b_column == 1;
+    const bool deep = job.parts > 1;
+    if (!deep && job.batch->count() == 1) divide(job, threads);
+    if (job.parts > 1)
+        job.group = most(1, least(job.shares(), SUMS / (job.run * p.m * p.n * i64(sizeof(T)))));
+    const i64 wanted = deep ? 8 * threads : most(threads, least(4 * threads, i64(work / 8000)));
+    while (job.pieces() < wanted) {
+        const bool any = job.pieces() < threads || b_by_k(p);
         const bool rows = 2 * (any ? 1 : 4) * MAX_ROWS * job.row_parts <= p.m;
         const bool columns = 2 * job.column_parts <= panels;
         if (!rows && !columns) break;
-        if (!rows || (columns && job.column_parts * p.m < job.row_parts * p.n * transposed))
+        if (!rows || (columns && job.column_parts * p.m * for_a < job.row_parts * p.n * for_b))
             job.column_parts *= 2;
         else
             job.row_parts *= 2;
@@ -276,10 +328,10 @@ template <class T> void cut(Job<T>& job, int threads, double work) {
 // All parts of k, group by group.
 template <class T> Status multiply_deep(Job<T>& job) {
     const Product<T>& p = job.product;
-    job.sums = static_cast<T*>(sums_scratch(job.group * p.m * p.n * sizeof(T)));
+    job.sums = static_cast<T*>(sums_scratch(job.group * job.run * p.m * p.n * sizeof(T)));
     if (!job.sums) return NO_MEMORY;
-    for (const i64 whole = job.group; job.part < job.parts; job.part += whole) {
-        job.group = least(whole, job.parts - job.part);
+    for (const i64 whole = job.group; job.share < job.shares(); job.share += whole) {
+        job.group = least(whole, job.shares() - job.share);
         run_pieces(job.pieces(), run_piece<T>, &job);
         run_pieces(p.turned ? 1 : parts(p.m, parts(ADDED, p.n)), add_piece<T>, &job);
     }
@@ -302,11 +354,7 @@ template <class T> Status multiply(const Product<T>& p, const Batch& batch) {
     const double copying = p.b_column == 1 ? 0.0 : 0.1 * p.n * p.k;
     const double work = (per_product * p.m * p.n * (p.k + 8.0) + copying) * batch.count();
     const int threads = useful_threads(work);
-    job.parts = most(1, parts(p.k, PART)), job.group = 1;
-    if (job.parts > 1 && threads > 1) {
-        constexpr i64 SUMS = 8 << 20;  // bytes for the sums of a group
-        job.group = most(1, least(job.parts, SUMS / (p.m * p.n * i64(sizeof(T)))));
-    }
+    job.parts = most(1, parts(p.k, PART)), job.step = PART, job.run = job.group = 1;
     cut(job, threads, work);
     if (job.parts > 1) return multiply_deep(job);
     if (job.pieces() == 1)
