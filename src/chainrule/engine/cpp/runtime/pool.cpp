@@ -41,7 +41,8 @@ void relax() {
 //
 // The number of the job and the number of unclaimed pieces of a range share one 64-bit word. A
 // claim is a compare-exchange of both, so a late helper cannot claim a piece of a newer job by
-// mistake.
+// mistake. Pieces can be claimed once the ranges of all threads are ready: a helper that saw the
+// range of another before its own would begin there.
 constexpr std::uint64_t LEFT = 0xffffffffu;
 
 struct alignas(64) Range {  // each on a cache line of its own
@@ -52,7 +53,7 @@ struct Pool {
     Range ranges[MAX_THREADS];
     alignas(64) std::atomic<i64> done{0};
     alignas(64) std::atomic<int> parts{0};  // ranges of the present job
-    std::uint32_t job = 0;
+    std::atomic<std::uint32_t> job{0};
     std::atomic<std::uint32_t> alarm{0};  // helpers sleep until this changes
     std::atomic<int> sleepers{0};
     PieceFn run = nullptr;
@@ -67,17 +68,18 @@ struct Pool {
     i64 end_of(int range) const { return pieces * (range + 1) / parts.load(); }
 
     void publish() {
-        ++job;
+        const std::uint32_t next = job.load() + 1;
         for (int range = 0; range < parts.load(); ++range) {
             const i64 own = end_of(range) - (range ? end_of(range - 1) : 0);
-            ranges[range].tickets.store(std::uint64_t{job} << 32 | static_cast<std::uint64_t>(own));
+            ranges[range].tickets.store(std::uint64_t{next} << 32 | static_cast<std::uint64_t>(own));
         }
+        job.store(next);
     }
 
     bool claim_from(int range) {
         std::atomic<std::uint64_t>& tickets = ranges[range].tickets;
         std::uint64_t seen = tickets.load();
-        while (seen & LEFT) {
+        while (seen & LEFT && seen >> 32 == job.load()) {
             if (!tickets.compare_exchange_weak(seen, seen - 1)) continue;
             // The job does not end before `done` counts this piece, so its fields can be read.
             run(context, end_of(range) - static_cast<i64>(seen & LEFT));
