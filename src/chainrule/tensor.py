@@ -16,6 +16,7 @@ import numpy as np
 
 from chainrule import aliases, tape
 from chainrule.conversion import Conversion
+from chainrule.engine import shortcut
 from chainrule.errors import CaptureError, DTypeError, GradientError, ShapeError
 from chainrule.graph import StandIn
 from chainrule.handles import RemovableHandle
@@ -475,3 +476,6 @@ def from_numpy(array: Array) -> Tensor:
         )
     dtype = supported(array.dtype)
     return Tensor(array if array.dtype.isnative else array.astype(dtype))
+
+
+from_numpy = shortcut("tensor", from_numpy)

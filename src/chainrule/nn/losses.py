@@ -111,7 +111,7 @@ class LabelLoss(WeightedLoss):
         """
         if target.dtype.kind == "f":
             return target.size / target.shape[min(1, target.ndim - 1)]
-        kept = target != self.ignore_index
+        kept = target != self.options["ignore_index"]
         if self.weight is None:
             return float(np.count_nonzero(kept))
         return float(self.weight.detach().numpy()[target[kept]].sum(dtype=np.float64))

@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.errors import ArgumentError, CheckpointError
 from chainrule.nn.module import Module
 from chainrule.primitive import Array
+from chainrule.train.arrays import fitted
 from chainrule.train.gathering import Measured, of_all_ranks
 from chainrule.train.metrics import as_metric
 from chainrule.world import world
@@ -51,6 +52,7 @@ class Meter:
         self._shared = world().size > 1
         self._adds_up = getattr(loss, "reduction", "mean") == "sum"
         self._divisor = len if self._adds_up else getattr(loss, "divisor", len)
+        self._predicts = getattr(loss, "predicts", None)
         self._waiting: list[Measured] = []
         self._numbers = self._count = 0
         self._total, self._weight = 0.0, 0.0
@@ -71,18 +73,22 @@ class Meter:
         weight: float | None = None,
         place: int | None = None,
     ) -> None:
-        """Add one batch: its loss, and its outputs and targets as arrays.
+        """Add one batch: its loss, and its outputs and targets as tensors or arrays.
 
-        weight: the divisor of the loss; by default that of the targets. place: the number of the
-        batch, where ranks share batches.
+        weight: the divisor of the loss; by default that of the targets, in the form that the loss
+        declares. place: the number of the batch, where ranks share batches.
         """
         self._count += 1
         number = self._count if place is None else place
-        if not self.metrics:
+        targets = numbers(fitted(self._predicts, outputs, targets))
+        if self.metrics:
+            outputs = numbers(outputs)
+            self._numbers += outputs.size if isinstance(outputs, np.ndarray) else np.size(outputs)
+        else:
             weight = self._divisor(targets) if weight is None else weight
-            outputs = targets = None
+            outputs, targets = None, None
+            self._numbers += 1
         self._waiting.append(Measured(number, loss, outputs, targets, weight))
-        self._numbers += outputs.size if isinstance(outputs, np.ndarray) else np.size(outputs)
         if self._numbers >= _TOGETHER and not self._shared:
             self.flush()
 

@@ -271,14 +271,14 @@ class Trainer(Training):
         if shared:
             self._share_results(loss, outputs, targets, *shared)
         else:
-            self._measure(self.meter, loss, outputs, targets)
+            self.meter.add(float(loss._data), outputs, targets)
 
     def _share_results(
         self, loss: Tensor, outputs: Any, targets: Any, count: Tensor, asked: Tensor
     ) -> None:
         """Record a sharded step, and hear what other ranks ask."""
         weight = 0.0 if world().rank else float(count._data)
-        self._measure(self.meter, loss, outputs, targets, weight, self.batch)
+        self.meter.add(float(loss._data), outputs, targets, weight, self.batch)
         if world().size > 1:
             if self.batch % TURNS == 0:
                 self.meter.flush()

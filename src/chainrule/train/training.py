@@ -18,12 +18,11 @@ from chainrule.ops.random import default_generator
 from chainrule.optim import Optimizer
 from chainrule.primitive import Array
 from chainrule.tensor import Tensor
-from chainrule.train.arrays import fitted
 from chainrule.train.history import History, Record
 from chainrule.train.infer import as_loader, outputs_of
 from chainrule.train.locate import located, samples_of
 from chainrule.train.losses import as_loss
-from chainrule.train.meter import Meter, metrics_for, numbers
+from chainrule.train.meter import Meter, metrics_for
 from chainrule.train.metrics import Metric
 from chainrule.train.modes import evaluating
 from chainrule.train.shards import ShardedStep, Sharding
@@ -93,7 +92,9 @@ class Training:
         self._last: tuple[Any, Any] | None = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, self._checked(name, value) if name in self._watched else value)
+        if name in self._watched:
+            value = self._checked(name, value)
+        object.__setattr__(self, name, value)
 
     _watched: ClassVar[frozenset[str]] = frozenset({*Parts._fields, "metrics"})
     """The attributes for which `_checked` is called."""
@@ -219,7 +220,7 @@ class Training:
                 loss, outputs = self.evaluation_step(inputs, targets)
         except Exception as error:
             self._raise(error, batch, samples_of(loader, loader.epoch, place))
-        self._measure(meter, loss, outputs, targets, place=place)
+        meter.add(float(loss._data), outputs, targets, place=place)
 
     def _raise(self, error: BaseException, batch: Sequence[Any], samples: Array | None) -> NoReturn:
         """Raise the error of a step, which names the sample of the data that causes it."""
@@ -227,19 +228,6 @@ class Training:
         if found is error:
             raise error
         raise found from None
-
-    def _measure(
-        self,
-        meter: Meter,
-        loss: Tensor,
-        outputs: Any,
-        targets: Any,
-        weight: float | None = None,
-        place: int | None = None,
-    ) -> None:
-        """Add a batch to the meter, with targets in the form that the loss declares."""
-        targets = fitted(getattr(self.loss, "predicts", None), outputs, targets)
-        meter.add(float(loss._data), numbers(outputs), numbers(targets), weight, place)
 
     def predict(self, x: Any) -> Array:
         """The class indices int64 (N,), or the outputs of a regression. `x`: an array or

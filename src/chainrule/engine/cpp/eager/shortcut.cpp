@@ -107,6 +107,17 @@ PyObject* attempt_method(Shortcut* self, PyObject* const* arguments, Py_ssize_t 
     return op && is_record(op) ? call_record(op, arguments, count, names) : nullptr;
 }
 
+PyObject* attempt_tensor(Shortcut*, PyObject* const* arguments, Py_ssize_t count,
+                         PyObject* names) {
+    if (count != 1 || names || !PyArray_CheckExact(arguments[0])) return nullptr;
+    switch (type_of(PyArray_DESCR(as_array(arguments[0])))) {
+        case NPY_BOOL: case NPY_BYTE: case NPY_UBYTE: case NPY_SHORT: case NPY_INT: case NPY_LONG:
+        case NPY_HALF: case NPY_FLOAT: case NPY_DOUBLE: break;
+        default: return nullptr;  // Python code converts it, or raises the error
+    }
+    return Settings().read() ? make_tensor(Ref::borrow(arguments[0])).release() : nullptr;
+}
+
 PyObject* attempt_walk(Shortcut*, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
     return names ? nullptr : walk(arguments, count);
 }
@@ -123,8 +134,8 @@ struct Kind {
 constexpr Kind kinds[] = {
     {"apply", attempt_apply},         {"operator", attempt_operator},
     {"reflected", attempt_reflected}, {"record", attempt_record},
-    {"method", attempt_method},       {"walk", attempt_walk},
-    {"update", attempt_update},
+    {"method", attempt_method},       {"tensor", attempt_tensor},
+    {"walk", attempt_walk},           {"update", attempt_update},
 };
 
 // -- the type --------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ namespace cr {
 //   reflected  function(b, a) is the op with the name `detail`, of (a, b)
 //   record     function(record, *args, **kwargs) calls a record
 //   method     function(*args, **kwargs) calls `detail`, a record or its name
+//   tensor     function(array) is `from_numpy`
 //   walk       function(seeds, keep_graph, wrap, targets) is the backward pass
 //   update     function(one, group, states, rule, names, flags) is the step of an optimizer
 PyObject* make_shortcut_type();  // null with a Python error set
