@@ -152,13 +152,17 @@ template <class T, int M, int N, bool ADJACENT> void multiply_tile(const Tile<T>
         }
         b += b_k;
     };
-    // The end waits for the lines of C and of the residual, unless they are asked for before: one
-    // row after the other, since a core waits for few lines at a time.
-    const i64 pairs = t.depth / 2, part = pairs / M;
-    for (int i = 0; i <= M; ++i) {
-        if (i < M) ask<N>(t.c + i * t.c_row);
-        if (i < M && residual) ask<N>(residual + i * residual_row);
-        for (i64 k = i < M ? part : pairs - M * part; k > 0; --k) step(), step();
+    // The end waits for what it reads of C and of the residual, unless that is asked for before; where
+    // few products leave no time, for the lines that it writes, too. A core waits for some 14 lines at
+    // a time, so where there is time, they are asked for by halves.
+    constexpr i64 FEW = 64;
+    const bool few = t.depth <= FEW, asks = few || residual || !t.first, by_halves = asks && !few;
+    for (int half = by_halves ? 0 : 1; half < 2; ++half) {
+        for (int i = by_halves ? half * M / 2 : 0; asks && i < (half + 1) * M / 2; ++i) {
+            ask<N>(t.c + i * t.c_row);
+            if (residual) ask<N>(residual + i * residual_row);
+        }
+        for (i64 k = by_halves ? (t.depth / 2 + half) / 2 : t.depth / 2; k > 0; --k) step(), step();
     }
     if (t.depth % 2) step();
 
