@@ -233,7 +233,7 @@ class DataLoader(Position):
     def _finished(self, batch: Any) -> Any:
         """A batch as the loop gets it: tensors for arrays that were gathered."""
         if isinstance(self.reader, Gathering):
-            return tuple([from_numpy(array) for array in batch])
+            return tuple(map(from_numpy, batch))
         return batch
 
     # -- reading -------------------------------------------------------------------------------

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import engine
 from chainrule.errors import (
     ArgumentError,
     DTypeError,
@@ -193,8 +192,7 @@ class Rescale(Transform):
         self.dtype = _checked_dtype(dtype)
 
     def __call__(self, x: Array, generator: Generator | None = None) -> Array:
-        params = {"divisor": self.divisor, "dtype": _float_dtype(x, self.dtype)}
-        return engine.run(rescale, (x,), params)
+        return rescale.native(x, divisor=self.divisor, dtype=_float_dtype(x, self.dtype))
 
     def parameters(self) -> dict[str, Any]:
         return {"divisor": self.divisor, "dtype": self.dtype}

@@ -36,7 +36,12 @@ def evaluator(primitive: Primitive) -> Callable[..., Any]:
     if not available():
         return primitive.reference
 
+    evaluate_call = module().evaluate_call
+
     def evaluate(*arrays: Array, **params: Any) -> Any:
+        outcome = evaluate_call(primitive, arrays, params)
+        if outcome.__class__ is np.ndarray or outcome.__class__ is tuple:
+            return outcome
         outcome = _outcome(primitive, arrays, params)
         if outcome.__class__ is list and outcome[0] == OUT_OF_RANGE:
             return primitive.reference(*arrays, **params)  # raises an error with more information

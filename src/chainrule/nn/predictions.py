@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from chainrule.errors import ArgumentError
+from chainrule.ops.reduce import argmax
 from chainrule.primitive import Array
 from chainrule.settings import use
 from chainrule.tensor import Tensor, from_numpy
@@ -66,12 +67,12 @@ class OneOfMany(Prediction):
         self.probability = probability
 
     def decide(self, outputs: Array) -> Array:
-        return outputs.argmax(axis=1).astype(np.int64)
+        return _likeliest(outputs)
 
     def labels(self, targets: Array) -> Array:
         """Class indices unchanged; for probabilities (N, C, ...), the most likely class."""
         soft = targets.dtype.kind == "f" and targets.ndim > 1
-        return targets.argmax(axis=1).astype(np.int64) if soft else targets
+        return _likeliest(targets) if soft else targets
 
     def probabilities(self, outputs: Array) -> Array:
         if self.probability is None:
@@ -114,6 +115,12 @@ class YesOrMinus(YesOrNo):
         """Zeros and ones."""
         answers = super().labels(targets)
         return np.where(answers == -1, 0, answers)
+
+
+def _likeliest(scores: Array) -> Array:
+    """The index of the largest score along dimension 1, int64."""
+    index: Array = argmax.native(scores, dim=1, keepdim=False)
+    return index
 
 
 def _one_question(answers: Array) -> Array:

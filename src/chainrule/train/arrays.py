@@ -44,13 +44,14 @@ def fitted(predicts: Prediction | None, outputs: Any, targets: Any) -> Any:
     if not (isinstance(outputs, Tensor) and isinstance(targets, Tensor)):
         return targets
     shape, dtype = outputs.shape, outputs.dtype
-    if targets.dtype.kind != "f":
+    given = targets.dtype
+    if given.kind != "f":
         if predicts is None:
-            dtype = targets.dtype
+            dtype = given
         elif predicts.indices:
             shape = shape[:1] + shape[2:]
-            dtype = np.dtype(np.int64) if targets.dtype.kind == "b" else targets.dtype
-    if targets.dtype != dtype:
+            dtype = np.dtype(np.int64) if given.kind == "b" else given
+    if given is not dtype and given != dtype:
         targets = targets.to(dtype)
     if targets.shape != shape and _without_ones(targets.shape) == _without_ones(shape):
         targets = targets.reshape(shape)
