@@ -168,15 +168,14 @@ class Primitive:
         dimension; see transforms/batching.py.
     fill: `fill(*outputs, *inputs, **params)`: `forward` into arrays, for what comes from elsewhere.
     in_place: pairs (output, input): a kernel may write that output into the memory of that input.
-    neutral: for each input a number or None. If one input equals its number everywhere, the output
-        is the other input.
+    neutral: for each input a number or None. If it equals that everywhere, y is the other input.
     involution: f(f(x)) = x.   idempotent: f(f(x)) = f(x).   Both for equal parameters.
+    positive_zeros: whether no result is −0.
     unchanged: `unchanged(x, y, **params)`, whether the output equals the input, given their specs.
     merged: `merged(first, second)`, the parameters of one application that equals two in a row.
     write_back: for a view, `write_back(base, y, **params)`: the base, with `y` in the place that
         the view shows.
-    in_place_form: whether Tensor has the method `name_`, which assigns the result, if the op is
-        public. By default, elementwise ops do.
+    in_place_form: whether Tensor has the method `name_`, if the op is public; else by its kind.
 
     The reference runs without floating-point warnings: in IEEE 754, ∞ and NaN are results.
     """
@@ -232,6 +231,7 @@ class Primitive:
         self.unchanged: Callable[..., bool] | None = fields.get("unchanged")
         self.write_back: Callable[..., Any] | None = fields.get("write_back")
         self.merged: Callable[..., dict[str, Any]] | None = fields.get("merged")
+        self.positive_zeros: bool = fields.get("positive_zeros", False)
         self.in_place_form: bool = fields.get("in_place_form", isinstance(self.kind, Elementwise))
 
     def _read_signatures(self) -> None:
@@ -310,9 +310,9 @@ class Primitive:
 
 
 _FIELDS = {
-    "arguments", "batch", "composed", "fill", "flops", "forward", "idempotent",
-    "in_place", "in_place_form", "infer", "involution", "kind", "merged", "name", "neutral",
-    "partial", "promote", "samples", "steps", "tangent", "unchanged", "vjp", "write_back",
+    "arguments", "batch", "composed", "fill", "flops", "forward", "idempotent", "in_place",
+    "in_place_form", "infer", "involution", "kind", "merged", "name", "neutral", "partial",
+    "positive_zeros", "promote", "samples", "steps", "tangent", "unchanged", "vjp", "write_back",
 }  # fmt: skip
 
 

@@ -213,3 +213,16 @@ def test_compiled_training_equals_the_references() -> None:
         slow = cr.compile(loss_and_gradient)(x)
     np.testing.assert_allclose(value.numpy(), slow[0].numpy(), 1e-5)
     np.testing.assert_allclose(gradient.numpy(), slow[1].numpy(), 0, 1e-5)
+
+
+def test_no_gradient_is_minus_zero() -> None:
+    """Products that underflow to −0 are added to 0: the gradient may be part of a sum of slices."""
+    assert registry["attention_gradient"].positive_zeros
+    rng = np.random.default_rng(0)
+    u, q, k, v = (rng.normal(size=(2, 9, 5)).astype("f4") * 1e-30 for _ in range(4))
+    delta, level = rng.normal(size=(2, 9)) * 1e-30, np.full((2, 9), np.log(9.0))
+    operands = (u, q, k, v, delta.astype("f4"), level.astype("f4"))
+    for causal in (False, True):
+        for compute in (native, reference):
+            for g in compute("attention_gradient", *operands, causal=causal, scale=0.5):
+                assert not np.signbit(g[g == 0]).any()

@@ -2,16 +2,19 @@
 
 A view (reshape, permute, expand, a slice) becomes a layout of memory that already exists, and costs
 nothing. The parts of a concatenation are computed where they lie in the result, if they are
-adjacent there. Every other equation becomes a step. A native kernel runs it if the engine has one
-for these layouts, else its NumPy reference. Operands are copied into C order if a kernel exists
-only for that order.
+adjacent there, and joined slices, if the kernels that compute them can write there. Every other
+equation becomes a step. A native kernel runs it if the engine has one for these layouts, else its
+NumPy reference. An operand whose order does not suit its first reader is computed in the order of
+that reader, or copied.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +22,8 @@ from numpy.lib.stride_tricks import as_strided
 
 from chainrule import engine
 from chainrule.compiler.passes.fusion import CHAIN
+from chainrule.compiler.passes.join import JOINED
+from chainrule.compiler.places import moved, strides_for
 from chainrule.engine import Layout, in_order
 from chainrule.graph import Equation, Graph, Value
 from chainrule.ops.elementwise import clone
@@ -71,6 +76,7 @@ class Lowering:
         self.packed: dict[Value, Value] = {}
         self._frozen = frozen
         self._computed: set[Value] = set()
+        self._only: dict[Value, Step] = {}  # computed values, which no other step has read
         self._layers = Counter(map(_few_rows_weight, graph.equations))
         self._turned: dict[Value, Value] = {}
         for value in [*graph.inputs, *graph.constants]:
@@ -84,7 +90,7 @@ class Lowering:
         seen = self.seen[value]
         whole = seen.root is not value and seen == self.seen[seen.root]
         home = seen.root if whole else value
-        if self.seen[home].root is home:
+        if self.seen[home].root is home and self.seen[home].layout.in_order():
             return home
         return self._copied(home)  # a part of other memory
 
@@ -108,7 +114,7 @@ class Lowering:
                     self._own(value)
             for part in body.equations:
                 self._lower(part)
-        elif not self._multiply_packed(equation) and not self._adjoin(equation):
+        elif not any([way(equation) for way in (self._multiply_packed, self._adjoin, self._join)]):
             inputs = self._readable(equation)
             self._emit(equation.primitive, inputs, equation.outputs, equation.params, equation)
 
@@ -164,9 +170,56 @@ class Lowering:
             else:
                 place = Value(part)
                 self.seen[place] = Seen(whole, offset, in_order(part.shape, part.dtype))
+                self._only.pop(self.seen[part].root, None)
                 self.steps.append(Step("copy", (part,), (place,), {}, equation, native=True))
             offset += part.spec.nbytes
         self._computed.add(whole)
+        return True
+
+    def _join(self, equation: Equation) -> bool:
+        """Let the steps that compute joined slices write them into the result, if all can, and no
+        number is left. None may be −0, since slices are added to zeros. Returns whether it was
+        possible, and saves a copy."""
+        if equation.primitive is not JOINED:
+            return False
+        (whole,), parts, before = equation.outputs, equation.inputs, self.seen.copy()
+        self._own(whole)
+        placed = sum(x.spec.size for x in parts) == whole.spec.size
+        for x, index in zip(parts, equation.params["indices"], strict=True):
+            step = self._only.get(self.seen[x].root)
+            place = self._viewed(whole, itemgetter(index))
+            layout = place.layout.reshaped(x.shape)
+            fits = step and isinstance(step.op, Primitive) and step.op.positive_zeros
+            if not (placed and fits and layout is not None):
+                placed = False
+                break
+            placed = self._lay(x, Seen(whole, place.offset, layout))
+        if placed:
+            self._computed.add(whole)
+        else:
+            self.seen = before
+        return placed
+
+    def _lay(self, value: Value, place: Seen) -> bool:
+        """Let a value, which is all of its memory, and the views of that lie at a place, if only
+        one step has touched it, and has a kernel that writes there. Returns whether it does."""
+        root, _, layout = self.seen[value]
+        step, strides = self._only.get(root), strides_for(root, layout, place.layout)
+        if step is None or not step.native or strides is None:
+            return False
+        seen = self.seen.copy()
+        for v in [v for v in seen if seen[v].root is root]:
+            found = moved(root, strides, *seen[v][1:])
+            if found is None:
+                return False
+            seen[v] = Seen(place.root, place.offset + found[0], found[1])
+        layouts = [[seen[v].layout for v in values] for values in (step.inputs, step.outputs)]
+        if engine.encode(step.op, step.params, *layouts) is None:
+            return False
+        self.seen = seen
+        if place.root is not root:
+            self._computed.remove(root)
+        del self._only[root]
         return True
 
     def _is_computed(self, value: Value) -> bool:
@@ -177,17 +230,23 @@ class Lowering:
     def _move(self, root: Value, whole: Value, offset: int) -> None:
         """Let a value, and all views of it, be a part of other memory."""
         self._computed.remove(root)
+        self._only.pop(root, None)
         for value, seen in self.seen.items():
             if seen.root is root:
                 self.seen[value] = Seen(whole, seen.offset + offset, seen.layout)
 
     def _readable(self, equation: Equation) -> Sequence[Value]:
-        """The inputs, copied into C order if a kernel exists only for that order."""
+        """The inputs, in C order if a kernel exists only for that order."""
         apart = [v for v in equation.inputs if not self.seen[v].layout.in_order()]
         if not apart or self._has_kernel(equation) or not self._has_kernel(equation, copied=True):
             return equation.inputs
-        copies = {v: self._copied(v, equation) for v in dict.fromkeys(apart)}
+        copies = {v: self._ordered(v, equation) for v in dict.fromkeys(apart)}
         return [copies.get(v, v) for v in equation.inputs]
+
+    def _ordered(self, value: Value, reader: Equation) -> Value:
+        """A value in C order: computed in that order, if no other step reads it, or copied."""
+        order = Seen(self.seen[value].root, 0, in_order(value.shape, value.dtype))
+        return value if self._lay(value, order) else self._copied(value, reader)
 
     def _copied(self, value: Value, reader: Equation | None = None) -> Value:
         """Emit a copy in C order, for an equation that reads it, or as a result."""
@@ -216,7 +275,11 @@ class Lowering:
         self._computed.update(outputs)
         read = replace(equation, inputs=tuple(inputs))
         native = isinstance(op, str) or self._has_kernel(read)
-        self.steps.append(Step(op, read.inputs, tuple(outputs), params, equation, native))
+        step = Step(op, read.inputs, tuple(outputs), params, equation, native)
+        self.steps.append(step)
+        for value in read.inputs:
+            self._only.pop(self.seen[value].root, None)
+        self._only.update(dict.fromkeys(outputs, step))
 
     def _own(self, value: Value) -> None:
         """Let a value own memory in C order."""
@@ -228,14 +291,19 @@ class Lowering:
         if equation.primitive.view and equation.primitive.view.keeps_order:
             layout = self.seen[value].layout.reshaped(output.shape)
             if layout is None:
-                value, layout = self._copied(value, equation), in_order(output.shape, output.dtype)
+                value, layout = self._ordered(value, equation), in_order(output.shape, output.dtype)
             self.seen[output] = self.seen[value]._replace(layout=layout)
             return
+        forward = partial(equation.primitive.forward, **equation.params)
+        self.seen[output] = self._viewed(value, forward)
+
+    def _viewed(self, value: Value, view: Callable[[Array], Array]) -> Seen:
+        """What a view of an array shows of a value."""
         root, offset, layout = self.seen[value]
         phantom = as_strided(np.zeros((), layout.dtype), layout.shape, layout.strides)
-        result = equation.primitive.forward(phantom, **equation.params)
+        result = view(phantom)
         offset += result.ctypes.data - phantom.ctypes.data
-        self.seen[output] = Seen(root, offset, Layout(result.shape, result.dtype, result.strides))
+        return Seen(root, offset, Layout(result.shape, result.dtype, result.strides))
 
 
 def _few_rows_weight(equation: Equation) -> Value | None:

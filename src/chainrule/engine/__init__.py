@@ -46,6 +46,7 @@ from chainrule.engine.program import (
     aligned_zeros,
     arena,
     constant,
+    encode,
     external,
 )
 from chainrule.engine.threads import default_threads, num_threads, set_num_threads, usable_cpus
@@ -70,6 +71,7 @@ __all__ = [
     "copy",
     "default_threads",
     "describe",
+    "encode",
     "evaluator",
     "external",
     "fused_call",

@@ -161,7 +161,7 @@ class attention_gradient:
     δ (..., L) is Σ u∘y over the features, less the gradient of z.
     u, q, k, v, δ, z and the mask → dq, dk, dv in the shapes of q, k, v.
     """
-    partial = True
+    partial = positive_zeros = True
     samples = attention_samples(("u",))
 
     def infer(u, q, k, v, delta, level, *mask, causal, scale):
@@ -179,7 +179,8 @@ class attention_gradient:
         p = np.exp(masked_scores(q, k, mask, causal, scale) - level[..., None])
         t = p * (u @ v.swapaxes(-1, -2) - delta[..., None])
         transposed = t.swapaxes(-1, -2)
-        return scale * (t @ k), scale * (transposed @ q), p.swapaxes(-1, -2) @ u
+        by_q, by_k, by_v = scale * (t @ k), scale * (transposed @ q), p.swapaxes(-1, -2) @ u
+        return by_q + 0.0, by_k + 0.0, by_v + 0.0
 
     def vjp(gs, u, q, k, v, delta, level, mask, causal, scale):
         by_q, by_k, by_v = map(zeros_if_none, gs, (q, k, v))

@@ -73,12 +73,14 @@ template <class T> Panels<T> transposed_panels(Rows<T> k, i64 n, i64 depth, T* p
     return {packed, P, P * depth};
 }
 
-// C = A·B, or C + A·B, for n columns of B; span(row, height) says what a chunk of rows needs.
+// C = 0 + A·B, or C + A·B, for n columns of B; span(row, height) says what a chunk of rows needs.
+// Products may underflow to −0, their sum with 0 is 0.
 // `spare` takes the last panel of B when its columns would end within a vector.
 template <class T, class F>
 void multiply_block(Rows<const T> a, i64 a_k, Panels<T> b, Rows<T> c, i64 m, i64 n, bool add,
                     i64 depth, T* spare, F span) {
     constexpr i64 W = WIDTH<T>, P = PANEL_COLUMNS<T>;
+    static constexpr T zeros[P] = {};
     const i64 chunks = parts_of(m, MAX_ROWS);
     for (i64 j = 0; j < n; j += P) {
         const i64 columns = smallest(P, n - j);
@@ -98,6 +100,7 @@ void multiply_block(Rows<const T> a, i64 a_k, Panels<T> b, Rows<T> c, i64 m, i64
                 t.c = c.data + at * c.row + j, t.c_row = c.row;
                 t.depth = largest(0, need.to - need.from);
                 t.first = !add, t.last = true, t.columns = columns;
+                if (!add) t.end.bias = zeros;
                 choose_tile<T>(height, columns <= W)(t);
             }
             at += height;
