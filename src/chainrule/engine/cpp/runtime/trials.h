@@ -8,8 +8,9 @@
 // repeated, the more seldom the longer they have the same outcome.
 //
 // Where other programs or virtual machines use the cores too, a helper is suspended from time to
-// time, for longer than a trial takes. So runs that share are timed after the trial as well, and if
-// they take longer than a run alone, the program runs alone until the next trial.
+// time, for longer than a trial takes. So runs that share are timed after the trial as well. If a
+// window of them takes longer than runs alone, the program runs alone for as many, and for twice as
+// many each time that this is so again at once.
 #pragma once
 #include <algorithm>
 #include <limits>
@@ -33,7 +34,8 @@ class Trials {
         if (run_ >= TRIAL) ++run_;
         if (threads != threads_ || run_ > TRIAL + between_) restart(threads);
         in_trial_ = threads > 1 && run_ < TRIAL;
-        way_ = threads == 1 ? ALONE : in_trial_ ? WAYS[run_ / RUNS] : fastest_;
+        const bool rests = !in_trial_ && resting_ > 0 && resting_--;
+        way_ = threads == 1 || rests ? ALONE : in_trial_ ? WAYS[run_ / RUNS] : fastest_;
     }
 
     bool in_trial() const { return in_trial_; }             // the times of all instructions are wanted
@@ -59,8 +61,10 @@ class Trials {
     void watch(double seconds) {  // of a run that shares, after a trial
         watched_ += seconds;
         const bool slower = watched_ * COUNTED > totals_[ALONE] * WINDOW;  // perhaps after few runs
-        if (slower) fastest_ = ALONE;
-        if (slower || ++runs_ == WINDOW) watched_ = runs_ = 0;
+        if (!slower && ++runs_ < WINDOW) return;
+        if (slower) resting_ = rest_;
+        rest_ = slower ? std::min(2 * rest_, MOST) : WINDOW;
+        watched_ = runs_ = 0;
     }
 
   private:
@@ -84,7 +88,8 @@ class Trials {
         const bool same = threads == threads_ && fastest_ == before_;
         between_ = same ? std::min(2 * between_, MOST) : LEAST;
         before_ = fastest_, threads_ = threads;
-        watched_ = runs_ = run_ = 0;
+        watched_ = runs_ = resting_ = run_ = 0;
+        rest_ = WINDOW;
         for (double& total : totals_) total = NEVER;
         for (std::vector<double>* best : {&best_[SHARED], &best_[ALONE]})
             std::fill(best->begin(), best->end(), NEVER);
@@ -115,6 +120,7 @@ class Trials {
     Way way_ = ALONE, fastest_ = ALONE, before_ = ALONE;  // now; of this trial; of the one before
     double watched_ = 0;  // seconds of the last `runs_` runs
     int runs_ = 0;
+    int resting_ = 0, rest_ = WINDOW;  // runs alone to come; and those after the next slow window
     std::vector<double> times_, sums_, best_[2];
     double totals_[3];
     std::vector<char> alone_;
