@@ -150,14 +150,14 @@ template <class T> void run_rows(Fused<T>& f, bool alone) {
     run_pieces(parts(items, f.step), several ? short_rows_piece<T> : long_rows_piece<T>, &f);
 }
 
-template <class T> void run_columns(Fused<T>& f, bool alone) {
+template <class T> void run_columns(Fused<T>& f, int threads) {
     f.tile = f.columns > COLUMNS ? 1 : f.machine.reads() ? f.block
              : f.machine.rows_of_tile(f.columns);
     // Memory delivers whole rows faster than parts of them, where these are enough for all threads.
-    f.chunk = alone || f.blocks >= 8 ? MOST_COLUMNS : COLUMNS;
+    f.chunk = threads == 1 || f.blocks >= 4 * threads ? MOST_COLUMNS : COLUMNS;
     f.column_chunks = parts(f.columns, f.chunk);
     const i64 pieces = f.blocks * f.column_chunks;
-    if (!alone) return run_pieces(pieces, columns_piece<T>, &f);
+    if (threads > 1) return run_pieces(pieces, columns_piece<T>, &f);
     for (i64 piece = 0; piece < pieces; ++piece) columns_piece<T>(&f, piece);
 }
 
@@ -180,9 +180,9 @@ template <class T> Status reduce(Fused<T>& f) {
         if (!f.partial) return NO_MEMORY;
     }
     const double nanoseconds = f.machine.size * (f.machine.cost() + 0.05 * f.n_reductions);
-    const bool alone = useful_threads(nanoseconds) == 1;
-    if (f.in_rows) run_rows(f, alone);
-    else run_columns(f, alone);
+    const int threads = useful_threads(nanoseconds);
+    if (f.in_rows) run_rows(f, threads == 1);
+    else run_columns(f, threads);
     for (i64 r = 0; f.partial && r < f.n_reductions; ++r) fold_parts(f, r);
     return OK;
 }
