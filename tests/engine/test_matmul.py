@@ -40,6 +40,8 @@ SIZES = [
     (1100, 130, 300),
     (300, 520, 40),
     (130, 520, 300),
+    (64, 30, 455),
+    (18, 100, 513),
 ]
 LAYOUTS = {
     "plain": lambda x: x,
@@ -170,20 +172,25 @@ def test_linear(shape: Any) -> None:
     np.testing.assert_allclose(native("linear", x, w, b), x @ w.T + b, atol=1e-5)
 
 
-@pytest.mark.parametrize("size", [(64, 128, 784), (5, 10, 64), (1, 300, 20), (17, 33, 600)])
+@pytest.mark.parametrize("layout", ["plain", "transposed"])
+@pytest.mark.parametrize(
+    "size", [(64, 128, 784), (5, 10, 64), (1, 300, 20), (17, 33, 600), (18, 90, 300)]
+)
 @pytest.mark.parametrize("activation", ["none", "relu"])
-def test_epilogue(size: Any, activation: str) -> None:
+def test_epilogue(size: Any, activation: str, layout: str) -> None:
     """Bias and activation give the bits of doing them afterwards."""
     m, n, k = size
     a, b = matrices(m, n, k, np.float32)
+    b = LAYOUTS[layout](b)
     bias = np.random.default_rng(1).normal(size=n).astype("f4")
     arrays = [a, b, bias, np.zeros((m, n), np.float32)]
+    bases = [x if x.flags.c_contiguous else x.T for x in arrays]
     program = Program(
         [Instruction("product", (0, 1, 2), (3,), {"activation": activation})],
-        [external(i, x.shape, x.dtype) for i, x in enumerate(arrays)],
-        [Spec(x.shape, x.dtype) for x in arrays],
+        [external(i, x.shape, x.dtype, x.strides) for i, x in enumerate(arrays)],
+        [Spec(x.shape, x.dtype) for x in bases],
     )
-    program.run(arrays)
+    program.run(bases)
     expected = native("matmul", a, b) + bias
     assert same_bits(arrays[3], np.maximum(expected, 0) if activation == "relu" else expected)
 
@@ -196,6 +203,7 @@ GATED = [
     (33, 1, 40),
     (1, 33, 40),
     (5, 7, 0),
+    (17, 90, 300),
 ]
 
 
@@ -206,7 +214,7 @@ def test_gate(name: str, dtype: Any) -> None:
     engine.use_instruction_set(name)
     for m, n, k in GATED:
         a, b = matrices(m, n, k, dtype)
-        a[0], b = np.nan, np.asfortranarray(b) if m == 1 else b
+        a[0], b = np.nan, np.asfortranarray(b) if m < n else b
         x = np.random.default_rng(k).normal(size=(m, n)).astype(dtype)
         for i, value in enumerate((np.nan, -0.0, 0.0, np.inf, -np.inf)):
             x.flat[i::11] = value

@@ -87,6 +87,21 @@ def test_update_rules_equal_their_references(
             states, last = dict(zip(states, new, strict=False)), new[len(states) :]
 
 
+@pytest.mark.parametrize("rule", ["adam_update", "rmsprop_update", "adagrad_update"])
+def test_special_numbers_in_a_second_moment(rule: str) -> None:
+    """Where it is 0, infinite or NaN, the step is that of the reference."""
+    last = registry[rule].variadic_from
+    names, flags = registry[rule].inputs[2 : last if last > 0 else None], FLAGS[rule][0][0]
+    numbers = {x: np.array(v) for x, v in {**NUMBERS, "weight_decay": 0.0}.items()}
+    for value in (0.0, 1e-19, 1e19, 1e30, np.inf, np.nan):
+        states = {x: np.zeros(40, np.float32) for x in names if x not in numbers}
+        given = {**numbers, "momentum": np.array(0.0), **states}
+        inputs = (rand(40), np.full(40, value, np.float32), *[given[x] for x in names])
+        with np.errstate(all="ignore"):
+            expected = reference(rule, *inputs, **flags)
+        close(as_tuple(native(rule, *inputs, **flags)), expected)
+
+
 def test_update_in_place() -> None:
     """A program updates weights, state and counter where they are."""
     w, g, m, v = (abs(rand(1000)) for _ in range(4))

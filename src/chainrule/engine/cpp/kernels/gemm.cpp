@@ -33,8 +33,6 @@ constexpr i64 SUMS = 8 << 20;  // bytes for the sums of parts
 template <class T> bool a_by_k(const Product<T>& p) { return p.a_row == 1 && p.a_k != 1; }
 template <class T> bool b_by_k(const Product<T>& p) { return p.b_column == 1; }
 
-i64 rounded(i64 n, i64 unit) { return parts(n, unit) * unit; }
-
 // Work space of a thread for copies of A, in numbers.
 template <class T> constexpr i64 ROOM_FOR_A = i64(OWN_SCRATCH) / 5 / i64(sizeof(T));
 
@@ -123,8 +121,9 @@ template <class T> struct Piece {
         Tile<T> t{};
         t.a = a, t.a_row = copies_a ? 1 : p.a_row, t.a_k = copies_a ? stride : p.a_k;
         t.b = copy ? copy : b_at(k, j), t.b_k = copy ? width(j) : p.b_k;
-        // The rows to come; or the panel beside, which pays where a panel is read more than twice.
-        t.b_ahead = copy || chunks <= 2 ? 8 * t.b_k : P;
+        // The rows to come; or where a panel is read more than twice, the one beside, or nothing,
+        // since it stays in the L1 cache.
+        t.b_ahead = chunks > 2 && by_panels ? 0 : copy || chunks <= 2 ? 8 * t.b_k : P;
         t.c = p.c + (row + at) * p.c_row + from, t.c_row = p.c_row;
         t.columns = columns - j * P;
         t.depth = depth, t.first = k == 0, t.last = k + depth >= p.k;
@@ -183,6 +182,8 @@ template <class T> struct Piece {
 template <class T>
 void multiply_piece(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns, T* memory) {
     if (p.n == 1 && p.a_k == 1 && p.b_k == 1) return multiply_column(p, row, rows);
+    if (better_turned(p, rows, columns))
+        return multiply_turned(p, row, rows, column, columns, memory);
     Piece<T>(p, row, rows, column, columns, memory).multiply();
 }
 

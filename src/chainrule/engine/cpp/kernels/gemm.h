@@ -31,6 +31,12 @@ struct Batch {
 // failure is NO_MEMORY, where k is long.
 template <class T> Status multiply(const Product<T>& p, const Batch& batch = {});
 
+// The part of C with these rows and columns, computed as that of Cᵀ, in `memory` of own_scratch();
+// and whether that is faster for a part of so many rows and columns.
+template <class T>
+void multiply_turned(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns, T* memory);
+template <class T> bool better_turned(const Product<T>& p, i64 rows, i64 columns);
+
 // C = A·B of one column where both are stored along k, rows [row, row + rows).
 template <class T> void multiply_column(const Product<T>& p, i64 row, i64 rows);
 

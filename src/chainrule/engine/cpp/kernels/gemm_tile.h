@@ -94,10 +94,12 @@ template <class T> CR_INLINE Vec<T> fma_spread(const T* x, Vec<T> b, Vec<T> c) {
 #endif
 }
 
-// Asks the caches for N vectors.
-template <int N, class T> CR_INLINE void ask(const T* p) {
+// Asks the caches for M rows of N vectors.
+template <int M, int N, class T> CR_INLINE void ask(const T* p, i64 row) {
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i)
 #pragma GCC unroll 8
-    for (int j = 0; j < N; ++j) __builtin_prefetch(p + j * WIDTH<T>);
+        for (int j = 0; j < N; ++j) __builtin_prefetch(p + i * row + j * WIDTH<T>);
 }
 
 // Where the rows of A are not ADJACENT, one in three has a pointer; the others are one and two
@@ -117,8 +119,13 @@ template <class T, int M, int N, bool ADJACENT> void multiply_tile(const Tile<T>
 #pragma GCC unroll 8
         for (int j = 0; j < N; ++j) sum[i][j] = Vec<T>{};
 
+    // The end waits for the lines of C and of the residual where few products come before it. Where
+    // there are more, asking for them would only delay the lines of A and B.
+    constexpr i64 FEW = 8;
     const T* residual = t.last ? t.end.residual : nullptr;
     const i64 residual_row = t.end.residual_stride;
+    if (t.depth <= FEW) ask<M, N>(t.c, t.c_row);
+    if (t.depth <= FEW && residual) ask<M, N>(residual, residual_row);
     const i64 row_bytes = ADJACENT ? i64(sizeof(T)) : t.a_row * i64(sizeof(T));
     const i64 a_bytes = t.a_k * i64(sizeof(T)), b_k = t.b_k, ahead = t.b_ahead;
     const char* a[GROUPS];
@@ -152,18 +159,7 @@ template <class T, int M, int N, bool ADJACENT> void multiply_tile(const Tile<T>
         }
         b += b_k;
     };
-    // The end waits for what it reads of C and of the residual, unless that is asked for before; where
-    // few products leave no time, for the lines that it writes, too. A core waits for some 14 lines at
-    // a time, so where there is time, they are asked for by halves.
-    constexpr i64 FEW = 64;
-    const bool few = t.depth <= FEW, asks = few || residual || !t.first, by_halves = asks && !few;
-    for (int half = by_halves ? 0 : 1; half < 2; ++half) {
-        for (int i = by_halves ? half * M / 2 : 0; asks && i < (half + 1) * M / 2; ++i) {
-            ask<N>(t.c + i * t.c_row);
-            if (residual) ask<N>(residual + i * residual_row);
-        }
-        for (i64 k = by_halves ? (t.depth / 2 + half) / 2 : t.depth / 2; k > 0; --k) step(), step();
-    }
+    for (i64 k = t.depth / 2; k > 0; --k) step(), step();
     if (t.depth % 2) step();
 
     const auto each = [&](auto change) __attribute__((always_inline)) {

@@ -79,22 +79,33 @@ template <class T> CR_INLINE void load_transposed(const T* b, i64 b_column, Vec<
     transpose_round<W, H / 2>(rows);
 }
 
+// The same where only `depth` rows and `columns` lanes may be there: other lanes are zero, and other
+// rows anything. The last column is read in place of those that are not there.
+template <class T>
+CR_INLINE void load_block(const T* b, i64 b_column, i64 depth, i64 columns,
+                          Vec<T> (&rows)[WIDTH<T>]) {
+    constexpr int W = WIDTH<T>;
+    if (depth >= W && columns >= W) return load_transposed(b, b_column, rows);
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) {
+        rows[i] = depth >= W ? load(b) : load_some(b, depth, T(0));
+        if (i + 1 < columns) b += b_column;
+    }
+    transpose_round<W, W / 2>(rows);
+    T lane[W];
+    for (int i = 0; i < W; ++i) lane[i] = T(i);
+    const Vec<T> position = load(lane);
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) rows[i] = position < T(columns) ? rows[i] : Vec<T>{};
+}
+
 // packed[k · stride + j] = b[k + j · b_column] for k and j below WIDTH. Where fewer columns are
 // left zeros stand in for them, and where less depth is left the rest is not written.
 template <class T> void pack_block(const T* b, i64 b_column, i64 depth, i64 columns, i64 stride,
                                    T* packed) {
     constexpr int W = WIDTH<T>;
     Vec<T> rows[W];
-    if (depth >= W && columns >= W) {
-        load_transposed(b, b_column, rows);
-    } else {
-#pragma GCC unroll 16
-        for (int i = 0; i < W; ++i)
-            rows[i] = i >= columns ? Vec<T>{}
-                      : depth >= W ? load(b + i * b_column)
-                                   : load_some(b + i * b_column, depth, T(0));
-        transpose_round<W, W / 2>(rows);
-    }
+    load_block(b, b_column, depth, columns, rows);
 #pragma GCC unroll 16
     for (int i = 0; i < W; ++i)
         if (i < depth) store(packed + i * stride, rows[i]);

@@ -40,9 +40,9 @@ template <class T, bool amsgrad> struct Adam {
         v = averaged<T>(v, d * d, beta2, rest2);
         Vec<T> square = v;
         if constexpr (amsgrad) square = state[2] = larger(state[2], v);
-        const Vec<T> move = m / (sqrt(square) + epsilon) * rate;
+        const Vec<T> move = m / (root(square) + epsilon);
         if (shrinks) w = w * shrink;
-        w = w - move;
+        w = fma(move, splat(-rate), w);
     }
 };
 

@@ -47,7 +47,7 @@ template <class T, class Rule> struct Sweep {
 };
 
 template <class T, class Rule> void sweep_piece(void* context, i64 piece) {
-    const Sweep<T, Rule>& s = *static_cast<Sweep<T, Rule>*>(context);
+    const Sweep<T, Rule> s = *static_cast<Sweep<T, Rule>*>(context);
     constexpr i64 W = WIDTH<T>;
     const i64 end = (piece + 1) * s.step < s.n ? (piece + 1) * s.step : s.n;
     i64 i = piece * s.step;

@@ -20,7 +20,8 @@ template <class T, bool centered, bool moving> struct Rmsprop {
             m = averaged<T>(m, d, alpha, rest);
             square = larger(v - m * m, Vec<T>{});  // rounding can leave −1e-9 where v = m²
         }
-        Vec<T> move = d / (sqrt(square) + epsilon);
+        const Vec<T> scale = moving ? sqrt(square) : root(square);  // the state has exact bits
+        Vec<T> move = d / (scale + epsilon);
         if constexpr (moving) {
             Vec<T>& b = state[states - 1];
             b = settled<T>(b * momentum + move);
@@ -38,7 +39,7 @@ template <class T> struct Adagrad {
         const Vec<T> d = penalty(w, g);
         Vec<T>& s = state[0];
         s = s + d * d;
-        w = w - d / (sqrt(s) + epsilon) * rate;
+        w = w - d / (root(s) + epsilon) * rate;
     }
 };
 
