@@ -13,49 +13,50 @@ struct Job {
     bool multiplies;
 };
 
+// a·b + c, rounded once if the processor supports that.
+template <class T> CR_INLINE T sum_of_product(T a, T b, T c) {
+#if defined(__FMA__) || defined(__aarch64__)
+    if constexpr (sizeof(T) == 4) return __builtin_fmaf(a, b, c);
+    else return __builtin_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 // A division takes as long as eight multiplications. q = x·(1/d) is wrong by one unit in the last
 // place at most. One step of Newton's method rounds it correctly, but for rare d (Markstein, 1990,
 // Computation of elementary functions on the IBM RISC System/6000 processor).
-template <class T> CR_INLINE Vec<T> corrected(Vec<T> x, Vec<T> d, Vec<T> inverse) {
-    const Vec<T> q = x * inverse;
-    return fma(fma(-q, d, x), inverse, q);
+template <class T> CR_INLINE T corrected(T x, T d, T inverse) {
+    const T q = x * inverse;
+    return sum_of_product(sum_of_product(-q, d, x), inverse, q);
 }
 
 // Whether this is the quotient of all bytes, with the signs of zeros.
-template <class T> bool divides_all(Vec<T> d, Vec<T> inverse) {
-    Mask<T> differs{};
-    Vec<T> x{};
-    for (int i = 0; i < WIDTH<T>; ++i) x[i] = T(i);
-    for (; x[0] < T(256); x += T(WIDTH<T>))
-        differs |= (Mask<T>)corrected<T>(x, d, inverse) ^ (Mask<T>)(x / d);
-    for (int i = 0; i < WIDTH<T>; ++i)
-        if (differs[i]) return false;
-    return true;
+template <class T> bool divides_all(T d) {
+    using Bits = typename Lanes<T>::Int;
+    Bits differs = 0;
+    for (int byte = 0; byte < 256; ++byte) {
+        const T x = T(byte), y = corrected(x, d, T(1) / d);
+        differs |= __builtin_bit_cast(Bits, y) ^ __builtin_bit_cast(Bits, x / d);
+    }
+    return !differs;
 }
 
-constexpr i64 TILE = 2048;  // numbers that the L1 cache holds between two loops
-
+// Loops over single numbers, of which the compiler makes loops over vectors.
 template <class T> void rescale_piece(void* context, i64 piece) {
     const Job& job = *static_cast<Job*>(context);
-    const T divisor = T(job.call->floats[0]);
-    const Vec<T> d = splat(divisor), inverse = splat(T(1) / divisor);
-    const i64 end = least(job.size, (piece + 1) * job.step);
-    for (i64 from = piece * job.step; from < end; from += TILE) {
-        const std::uint8_t* x = data<std::uint8_t>(job.call->in[0]) + from;
-        T* y = data<T>(job.call->out[0]) + from;
-        const i64 n = least(TILE, end - from);
-        for (i64 i = 0; i < n; ++i) y[i] = T(x[i]);
-        i64 i = 0;
-        if (job.multiplies)
-            for (; i + WIDTH<T> <= n; i += WIDTH<T>)
-                store(y + i, corrected<T>(load(y + i), d, inverse));
-        for (; i < n; ++i) y[i] /= divisor;
-    }
+    const T d = T(job.call->floats[0]), inverse = T(1) / d;
+    const std::uint8_t* __restrict__ x = data<std::uint8_t>(job.call->in[0]);
+    T* __restrict__ y = data<T>(job.call->out[0]);
+    const i64 from = piece * job.step, end = least(job.size, from + job.step);
+    if (job.multiplies)
+        for (i64 i = from; i < end; ++i) y[i] = corrected(T(x[i]), d, inverse);
+    else
+        for (i64 i = from; i < end; ++i) y[i] = T(x[i]) / d;
 }
 
 template <class T> Status rescale_by(Job& job) {
-    const T divisor = T(job.call->floats[0]);
-    job.multiplies = divides_all<T>(splat(divisor), splat(T(1) / divisor));
+    job.multiplies = divides_all(T(job.call->floats[0]));
     run_pieces(parts(job.size, job.step), rescale_piece<T>, &job);
     return OK;
 }
