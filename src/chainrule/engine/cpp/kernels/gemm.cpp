@@ -10,8 +10,9 @@
 // cache: it is used with all rows right after the copy, and the next one takes its place.
 //
 // Long sums are divided: PART terms are added up block after block, and the sums of parts are added
-// in order. Where C is small, parts are computed at the same time by several threads. All depends
-// on k alone, so an element of C has the same bits whatever else is computed with it.
+// in order. Where C is small, parts are computed at the same time by several threads, or the blocks
+// of a shorter sum. The order of sums depends on k alone, so an element of C has the same bits
+// whatever else is computed with it.
 #include "kernels/gemm.h"
 
 #include <limits>
