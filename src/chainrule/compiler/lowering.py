@@ -114,7 +114,7 @@ class Lowering:
                     self._own(value)
             for part in body.equations:
                 self._lower(part)
-        elif not any([way(equation) for way in (self._multiply_packed, self._adjoin, self._join)]):
+        elif not any(way(equation) for way in (self._multiply_packed, self._adjoin, self._join)):
             inputs = self._readable(equation)
             self._emit(equation.primitive, inputs, equation.outputs, equation.params, equation)
 
