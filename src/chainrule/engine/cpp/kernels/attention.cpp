@@ -10,12 +10,20 @@ namespace {
 
 struct Job {
     Heads heads;
-    i64 blocks, items, step;  // blocks of queries in one head, in all, and in a piece
+    i64 blocks, group;  // blocks of queries in one head, and how many are processed together
+    i64 items, step;    // groups in all, and in a piece
+};
+
+// So many blocks of queries share the packed keys.
+constexpr i64 GROUP = 4;
+
+template <class T> struct Matrices {
+    Rows<T> q, k, v, y;
 };
 
 // A block of queries with the running maxima and sums of its rows.
 template <class T> struct Queries {
-    const Heads& h;
+    const Heads* heads;
     i64 head, query, m;
     T *scores, *packed, *spare;
     T top[ROWS], sum[ROWS], shrink[ROWS];
@@ -27,13 +35,13 @@ template <class T> void exponentials(Queries<T>& q, i64 key, i64 width) {
     constexpr i64 W = WIDTH<T>;
     const T hidden = -Format<T>::infinity;
     for (i64 group = 0; group < q.m; group += W) {
-        const auto [rows, seen] = group_at<T>(q.h, group, q.m, q.query, key);
+        const auto [rows, seen] = group_at<T>(*q.heads, group, q.m, q.query, key);
         T* x = q.scores + group * KEYS;
         Vec<T> part[W];
         for (i64 r = 0; r < W; ++r) part[r] = splat(hidden);
         for (i64 r = 0; r < rows; ++r) {
             const i64 query = q.query + group + r;
-            mask_row(q.h, x + r * KEYS, q.h.seen(query, key), seen, q.head, query, key);
+            mask_row(*q.heads, x + r * KEYS, q.heads->seen(query, key), seen, q.head, query, key);
             for (i64 j = 0; j < seen; j += W) part[r] = larger(load(x + r * KEYS + j), part[r]);
         }
         const Vec<T> old = load(q.top + group);
@@ -78,42 +86,68 @@ template <class T> void finish(Queries<T>& q, Rows<T> y, T* z) {
         else store_some(z + group, level, n);
         for (i64 r = 0; r < n; ++r) {
             const T divisor = sum[r];
-            change_row(y.from(group + r).data, q.h.value_width,
+            change_row(y.from(group + r).data, q.heads->value_width,
                        [=](Vec<T> v) { return v / divisor; });
         }
     }
 }
 
-template <class T> void attend(const Heads& h, i64 head, i64 query) {
+// Adds the values of one block of keys to the results of a block of queries. `ready`: the keys are
+// packed.
+template <class T> void add_keys(const Matrices<T>& o, Queries<T>& q, i64 key, bool ready) {
+    const Heads& h = *q.heads;
+    const i64 n = smallest(KEYS, h.keys - key), e = h.value_width;
+    const Rows<T> v = o.v.from(key), y = o.y.from(q.query);
+    score_block(h, o.q.from(q.query), o.k.from(key), q.query, q.m, key, h.width, ready, q.packed,
+                q.scores);
+    exponentials(q, key, parts_of(n, WIDTH<T>) * WIDTH<T>);
+    for (i64 r = 0; r < q.m && key; ++r)
+        change_row(y.from(r).data, e, [&](Vec<T> x) { return x * q.shrink[r]; });
+    multiply_block<T>({q.scores, KEYS}, 1, {v.data, v.row, PANEL_COLUMNS<T>}, y, q.m, e, key > 0, n,
+                      q.spare, [&](i64 row, i64 height) {
+                          return Span{e, 0, h.seen(q.query + row + height - 1, key)};
+                      });
+}
+
+// Blocks of queries [first, last) of a head. They share the packed keys.
+template <class T> void attend(const Heads& h, i64 head, i64 first, i64 last) {
     const Call& call = *h.call;
     T* memory = static_cast<T*>(own_scratch());
-    Queries<T> q{h, head, query, smallest(ROWS, h.queries - query), memory,
-                 memory + ROWS * KEYS, memory + ROWS * KEYS + KEYS * K_BLOCK, {}, {}, {}};
-    for (i64 r = 0; r < ROWS; ++r) q.top[r] = -Format<T>::infinity;
-    const Rows<T> rows = h.rows<T>(call.in[0], head).from(query), k = h.rows<T>(call.in[1], head);
-    const Rows<T> v = h.rows<T>(call.in[2], head), y = h.rows<T>(call.out[0], head).from(query);
-    const i64 end = h.causal ? smallest(h.keys, query + q.m) : h.keys;
-    for (i64 key = 0; key < end; key += KEYS) {
-        const i64 n = smallest(KEYS, h.keys - key);
-        score_block(h, rows, k.from(key), query, q.m, key, h.width, false, q.packed, q.scores);
-        exponentials(q, key, parts_of(n, WIDTH<T>) * WIDTH<T>);
-        for (i64 r = 0; r < q.m && key; ++r)
-            change_row(y.from(r).data, h.value_width, [&](Vec<T> x) { return x * q.shrink[r]; });
-        multiply_block<T>({q.scores, KEYS}, 1, {v.from(key).data, v.row, PANEL_COLUMNS<T>}, y, q.m,
-                          h.value_width, key > 0, n, q.spare, [&](i64 row, i64 height) {
-                              return Span{h.value_width, 0, h.seen(query + row + height - 1, key)};
-                          });
+    const Matrices<T> o{h.rows<T>(call.in[0], head), h.rows<T>(call.in[1], head),
+                        h.rows<T>(call.in[2], head), h.rows<T>(call.out[0], head)};
+    Queries<T> blocks[GROUP];
+    const auto end = [&](const Queries<T>& q) {
+        return h.causal ? smallest(h.keys, q.query + q.m) : h.keys;
+    };
+    for (i64 b = 0; b < last - first; ++b) {
+        const i64 query = (first + b) * ROWS;
+        Queries<T>& q = blocks[b];
+        q = {&h, head, query, smallest(ROWS, h.queries - query), memory, memory + ROWS * KEYS,
+             memory + ROWS * KEYS + KEYS * K_BLOCK, {}, {}, {}};
+        for (i64 r = 0; r < ROWS; ++r) q.top[r] = -Format<T>::infinity;
     }
-    for (i64 r = 0; r < q.m && end == 0; ++r)
-        change_row(y.from(r).data, h.value_width, [](Vec<T>) { return Vec<T>{}; });
-    finish(q, y, h.rows<T>(call.out[1], head).data + query);
+    const Queries<T>* const stop = blocks + (last - first);
+    for (i64 key = 0; key < end(stop[-1]); key += KEYS) {
+        bool ready = false;
+        for (Queries<T>* q = blocks; q < stop; ++q)
+            if (key < end(*q)) add_keys(o, *q, key, ready), ready = true;
+    }
+    for (Queries<T>* q = blocks; q < stop; ++q) {
+        const Rows<T> y = o.y.from(q->query);
+        for (i64 r = 0; r < q->m && h.keys == 0; ++r)
+            change_row(y.from(r).data, h.value_width, [](Vec<T>) { return Vec<T>{}; });
+        finish(*q, y, h.rows<T>(call.out[1], head).data + q->query);
+    }
 }
 
 template <class T> void piece_of(void* context, i64 piece) {
     const Job& job = *static_cast<Job*>(context);
     const i64 end = smallest(job.items, (piece + 1) * job.step);
-    for (i64 item = piece * job.step; item < end; ++item)
-        attend<T>(job.heads, item / job.blocks, item % job.blocks * ROWS);
+    const i64 groups = parts_of(job.blocks, job.group);
+    for (i64 item = piece * job.step; item < end; ++item) {
+        const i64 first = item % groups * job.group;
+        attend<T>(job.heads, item / groups, first, smallest(job.blocks, first + job.group));
+    }
 }
 
 // Whether v has the leading dimensions of the query, or broadcasts to them.
@@ -162,7 +196,10 @@ CR_KERNEL(attention) {
         y.shape[h.dims + 1] != h.value_width || z.ndim != q.ndim - 1 || !contiguous(z) ||
         count(z) != h.count * h.queries || y.dtype != q.dtype || z.dtype != q.dtype)
         return bad_call("attention: y or z does not fit");
-    job.blocks = parts_of(h.queries, ROWS), job.items = h.count * job.blocks, job.step = 1;
+    constexpr i64 MANY = 16;  // groups, at least, where there are so many blocks
+    job.blocks = parts_of(h.queries, ROWS);
+    job.group = smallest(GROUP, largest(1, h.count * job.blocks / MANY));
+    job.items = h.count * parts_of(job.blocks, job.group), job.step = 1;
     if (!own_scratch()) return NO_MEMORY;
     const double products = double(h.queries) * h.keys * (h.width + h.value_width + 20.0);
     const double work = 0.02 * h.count * products * (h.causal ? 0.5 : 1.0);

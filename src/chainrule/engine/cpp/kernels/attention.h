@@ -99,9 +99,10 @@ void multiply_block(Rows<const T> a, i64 a_k, Panels<T> b, Rows<T> c, i64 m, i64
                 t.b = panel + need.from * row, t.b_k = row;
                 t.c = c.data + at * c.row + j, t.c_row = c.row;
                 t.depth = largest(0, need.to - need.from);
-                t.first = !add, t.last = true, t.columns = columns;
+                const i64 here = smallest(columns, parts_of(need.columns - j, W) * W);
+                t.first = !add, t.last = true, t.columns = here;
                 if (!add) t.end.bias = zeros;
-                choose_tile<T>(height, columns <= W)(t);
+                choose_tile<T>(height, here <= W)(t);
             }
             at += height;
         }
@@ -148,14 +149,19 @@ template <class T> CR_INLINE Group<T> group_at(const Heads& h, i64 row, i64 m, i
     return {rows, parts_of(h.seen(query + row + rows - 1, key), WIDTH<T>) * WIDTH<T>};
 }
 
-// Scores of one row times the scale, masked: −∞ from key n on, up to `width`.
+// The scores at column j of a row that sees n keys, times the scale: −∞ from key n on.
+template <class T> CR_INLINE Vec<T> scaled_scores(const T* x, i64 j, i64 n, T scale) {
+    const Vec<T> v = load(x + j) * scale;
+    return j + WIDTH<T> <= n ? v : first_lanes<T>(v, n - j, -Format<T>::infinity);
+}
+
+// Scores of one row times the scale, masked, up to `width`.
 template <class T>
 CR_INLINE void mask_row(const Heads& h, T* x, i64 n, i64 width, i64 head, i64 query, i64 key) {
     constexpr i64 W = WIDTH<T>;
-    const T scale = T(h.scale), hidden = -Format<T>::infinity;
+    const T hidden = -Format<T>::infinity;
     i64 j = 0;
-    for (; j + W <= n; j += W) store(x + j, load(x + j) * scale);
-    for (; j < width; j += W) store(x + j, first_lanes<T>(load(x + j) * scale, n - j, hidden));
+    for (; j < width; j += W) store(x + j, scaled_scores(x, j, n, T(h.scale)));
     for (int i = 0; i < h.masks; ++i) {
         const View& mask = h.call->in[h.first_mask + i];
         const i64 step = mask.strides[h.dims + 1];

@@ -3,9 +3,9 @@
 //
 //     dq += t·k,   dk += tᵀ·q,   dv += pᵀ·u.
 //
-// With many heads, a thread processes all blocks of a head, each once. With few heads, one pass
-// goes over blocks of keys, for dk and dv, and another over blocks of queries, for dq. Both ways
-// add in the same order, so the bits are the same.
+// If the heads keep all threads busy, a thread processes all blocks of a head, each once. If not,
+// one pass goes over blocks of keys, for dk and dv, and another over blocks of queries, for dq. Both
+// ways add in the same order, so the bits are the same.
 #include "kernels/attention.h"
 
 namespace cr::CR_ISA {
@@ -135,15 +135,19 @@ template <class T> void round_of(Job& job, Part part, i64 blocks, double work) {
     run_pieces(parts_of(job.items, job.step), piece_of<T>, &job);
 }
 
+// Whether whole heads keep the threads busy: two passes compute 7 products in place of 5.
+bool heads_suffice(const Heads& h, i64 threads) {
+    return 5 * parts_of(h.count, threads) * threads <= 7 * h.count;
+}
+
 template <class T> Status gradients(const Heads& h) {
-    constexpr i64 MANY = 16;
     Job job{h, Part::whole, 0, 0, 0};
     const double products = double(h.queries) * h.keys * (1.5 * h.width + h.value_width + 20.0);
     const double work = 0.04 * h.count * products * (h.causal ? 0.5 : 1.0);
     if (h.keys == 0)
         for (i64 n = 0; n < h.count; ++n)
             clear_rows(h.rows<T>(h.call->out[0], n), h.queries, h.width);
-    else if (h.count >= MANY || h.queries <= ROWS) {
+    else if (heads_suffice(h, useful_threads(work)) || h.queries <= ROWS) {
         round_of<T>(job, Part::whole, 1, work);
     } else {
         round_of<T>(job, Part::by_keys, parts_of(h.keys, KEYS), work);
