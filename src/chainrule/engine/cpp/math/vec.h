@@ -131,9 +131,9 @@ CR_INLINE Vec<double> sqrt(Vec<double> a) {
 template <class V> CR_INLINE V root(V x) {
 #if defined(__AVX512F__)
     if constexpr (sizeof(x[0]) == 4) {
-        const V inverse = (V)_mm512_rsqrt14_ps((__m512)x), near = x * inverse;
+        const V inverse = (V)_mm512_maskz_rsqrt14_ps(0xffff, (__m512)x), near = x * inverse;
         const V half = inverse * 0.5f, better = fma(fma(-near, near, x), half, near);
-        return (x == 0.0f) | (x == __builtin_inff()) ? x : better;
+        return ((x == 0.0f) | (x == __builtin_inff())) ? x : better;
     }
 #endif
     return sqrt(x);
