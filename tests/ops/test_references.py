@@ -240,6 +240,7 @@ def normalized_gradient(g, x, m, v, w, dims, eps):
 
 
 PLAIN = {
+    "rescale": lambda x, divisor, dtype: (x * (1 / divisor)).astype(dtype),
     "eq": lambda a, b: a == b,
     "ne": lambda a, b: a != b,
     "lt": lambda a, b: a < b,

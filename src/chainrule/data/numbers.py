@@ -126,10 +126,10 @@ def equal_arrays(values: tuple[Any, ...]) -> tuple[Array, ...]:
 
 
 def rows_of(array: Array, places: Array) -> Array:
-    """A copy of the rows at these places, which are of the index type."""
-    if is_in_file(array):  # `take` would first copy an array that is not contiguous as a whole
+    """A copy of these rows. `take` would first copy an array that is not contiguous as a whole."""
+    if is_in_file(array):
         return native(array[places])
-    return array.take(places, axis=0)
+    return array.take(as_indices(places), axis=0)
 
 
 def chunk_bounds(arrays: Sequence[Array]) -> Array:

@@ -73,7 +73,7 @@ class rescale:
     kind, in_place_form = elementwise, False
     samples = cases(
         lambda rng: (
-            rng.integers(0, 256, (3, 70), np.uint8), {"divisor": 255.0, "dtype": np.dtype("f4")},
+            rng.integers(0, 256, (3, 70), np.uint8), {"divisor": 255.0, "dtype": np.dtype("f8")},
         ),
         lambda rng: (rng.normal(size=(3, 4)), {"divisor": -16.0, "dtype": np.dtype("f8")}),
     )
