@@ -1,6 +1,7 @@
 // The kernel `matmul`: products of matrices, or of batches of them, of any strides.
 #include "kernels/gemm.h"
 #include "kernels/operands.h"
+#include "kernels/pack.h"
 
 namespace cr::CR_ISA {
 
@@ -41,7 +42,28 @@ template <class T> bool column_as_row(const Product<T>& p) {
     return p.n == 1 && p.m > 1 && p.a_row == 1 && p.c_row == 1 && plain(p.end);
 }
 
+// Whether a long sum is faster as one of Cᵀ: its operands come from memory, and its last panel of
+// columns would be half empty, where Cᵀ has full panels. The time saved must exceed that of turning
+// C. Shorter sums are turned piece by piece (gemm_turned.cpp).
+template <class T> bool better_transposed(const Product<T>& p) {
+    constexpr i64 P = WIDE * WIDTH<T>, LONG = 4096;
+    constexpr i64 TO_TURN = 64;  // products in the time of moving one element
+    const i64 padding = rounded(p.n, P) * p.m - rounded(p.m, P) * p.n;
+    return p.k > LONG && p.a_row == 1 && plain(p.end) && padding * p.k > TO_TURN * p.m * p.n;
+}
+
+template <class T> Status multiply_transposed(const Product<T>& p) {
+    T* turned = static_cast<T*>(shared_scratch(p.m * p.n * sizeof(T)));
+    if (!turned) return NO_MEMORY;
+    Product<T> q = transposed(p);
+    q.c = turned, q.c_row = p.m;
+    const Status status = multiply(q);
+    if (status.code == Code::ok) pack_strip(turned, 1, p.m, p.m, p.n, p.n, p.c_row, p.c);
+    return status;
+}
+
 template <class T> Status multiply_one(const Product<T>& p) {
+    if (better_transposed(p) && !column_as_row(p)) return multiply_transposed(p);
     if (!row_as_column(p) && !column_as_row(p)) return multiply(p);
     Product<T> q = transposed(p);
     q.c = p.c, q.c_row = 1, q.end = p.end, q.end.residual_stride = 1;
