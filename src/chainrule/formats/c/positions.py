@@ -75,25 +75,30 @@ def take(call: Call, index: tuple[Any, ...]) -> None:
 @translation("put_into")
 def put_into(call: Call, shape: Shape, index: tuple[Any, ...]) -> None:
     x, *indices = call.inputs
-    (y,) = call.outputs
-    fill(call, y)
-    with _indexed(call, y, indices, index, x) as (target, source):
-        call.write.line(f"{target} += {source};")
+    fill(call, call.outputs[0])
+    _write(call, "+=", x, indices, index)
 
 
 @translation("add_at")
 def add_at(call: Call, index: tuple[Any, ...]) -> None:
-    x, v, *indices = call.inputs
-    (y,) = call.outputs
-    copy(call, x, y)
-    with _indexed(call, y, indices, index, v) as (target, source):
-        call.write.line(f"{target} += {source};")
+    _write_over(call, "+=", index)
 
 
 @translation("overwrite")
 def overwrite(call: Call, index: tuple[Any, ...]) -> None:
+    _write_over(call, "=", index)
+
+
+def _write_over(call: Call, assign: str, index: tuple[Any, ...]) -> None:
+    """Copy the first input to the output, and assign the second at an index."""
     x, v, *indices = call.inputs
-    (y,) = call.outputs
-    copy(call, x, y)
-    with _indexed(call, y, indices, index, v) as (target, source):
-        call.write.line(f"{target} = {source};")
+    copy(call, x, call.outputs[0])
+    _write(call, assign, v, indices, index)
+
+
+def _write(
+    call: Call, assign: str, v: Place, indices: list[Place], index: tuple[Any, ...]
+) -> None:
+    """Assign `v` to the output at an index, by `=` or `+=`."""
+    with _indexed(call, call.outputs[0], indices, index, v) as (target, source):
+        call.write.line(f"{target} {assign} {source};")
