@@ -96,9 +96,7 @@ def _write_over(call: Call, assign: str, index: tuple[Any, ...]) -> None:
     _write(call, assign, v, indices, index)
 
 
-def _write(
-    call: Call, assign: str, v: Place, indices: list[Place], index: tuple[Any, ...]
-) -> None:
+def _write(call: Call, assign: str, v: Place, indices: list[Place], index: tuple[Any, ...]) -> None:
     """Assign `v` to the output at an index, by `=` or `+=`."""
     with _indexed(call, call.outputs[0], indices, index, v) as (target, source):
         call.write.line(f"{target} {assign} {source};")
