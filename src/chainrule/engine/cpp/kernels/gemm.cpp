@@ -77,9 +77,14 @@ template <class T> struct Piece {
         // Rows that lie in different pages each need an entry of the TLB, and where the distance is a
         // power of two they compete for the same lines of a cache. A copy of B takes a sixth of
         // the time of one chunk, and one of A, where k is far apart, a quarter of that of one panel.
-        constexpr i64 FAR = 2048, NEAR = 512;
-        const i64 size = sizeof(T), apart = p.a_k * size;
-        copies_b = p.b_column != 1 || (p.b_k * size >= FAR && chunks >= 16);
+        constexpr i64 FAR = 2048, NEAR = 512, size = sizeof(T);
+        const i64 apart = p.a_k * size;
+        // With short vectors a panel is narrow, and a copy of it stays in the L1 cache with a chunk
+        // of A. In place more than a FEW of its rows push each other out.
+        constexpr bool STAYS = K_BLOCK * (P + MAX_ROWS) * size <= 24 << 10;
+        constexpr i64 FEW = 64;
+        copies_b = p.b_column != 1 || (p.b_k * size >= FAR && chunks >= 16) ||
+                   (STAYS && p.k > FEW && chunks >= 8);
         copies_a = p.a_row == 1 && apart >= NEAR && panels >= (apart >= FAR ? 4 : 8);
         stride = rounded(height, W);
         chunk_size = K_BLOCK * stride + LINE<T>;
