@@ -3,7 +3,7 @@
 // Tensor, Node, Alias, Group, Spec and Primitive are Python classes with `__slots__`. Here their slots
 // are read and written in place, which takes a nanosecond. `connect` finds them by name.
 #pragma once
-#include "eager/ref.h"
+#include "runtime/ref.h"
 
 namespace cr {
 

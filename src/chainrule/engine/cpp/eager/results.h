@@ -3,9 +3,9 @@
 #include <memory>
 #include <vector>
 
-#include "eager/numpy.h"
-#include "eager/ref.h"
 #include "runtime/call.h"
+#include "runtime/numpy.h"
+#include "runtime/ref.h"
 
 namespace cr {
 

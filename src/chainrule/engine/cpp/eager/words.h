@@ -5,8 +5,8 @@
 #pragma once
 #include <cstdint>
 
-#include "eager/numpy.h"
 #include "runtime/call.h"
+#include "runtime/numpy.h"
 
 namespace cr {
 

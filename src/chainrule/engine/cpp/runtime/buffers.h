@@ -1,8 +1,8 @@
 // Views of NumPy's arrays.
 #pragma once
-#include "eager/numpy.h"
-#include "eager/ref.h"
 #include "runtime/call.h"
+#include "runtime/numpy.h"
+#include "runtime/ref.h"
 
 namespace cr {
 

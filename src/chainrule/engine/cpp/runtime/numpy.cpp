@@ -1,5 +1,5 @@
 #define CR_IMPORTS_NUMPY
-#include "eager/numpy.h"
+#include "runtime/numpy.h"
 
 namespace cr {
 
