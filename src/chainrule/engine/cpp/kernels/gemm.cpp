@@ -66,6 +66,7 @@ template <class T> struct Piece {
     i64 stride, chunk_size;      // of a copied chunk: from k to k, and to the next
     i64 band;                    // rows whose chunks are copied at a time
     bool copies_a, copies_b;
+    bool fetches_a;              // asks for the next chunk of A while it computes one
     bool by_panels;              // a panel of B is copied just before it is used
     T *packed_b, *packed_a;
 
@@ -86,6 +87,7 @@ template <class T> struct Piece {
         copies_b = p.b_column != 1 || (p.b_k * size >= FAR && chunks >= 16) ||
                    (STAYS && p.k > FEW && chunks >= 8);
         copies_a = p.a_row == 1 && apart >= NEAR && panels >= (apart >= FAR ? 4 : 8);
+        fetches_a = p.a_k == 1 && !copies_a && rows * p.k * size > second_cache();
         stride = rounded(height, W);
         chunk_size = K_BLOCK * stride + LINE<T>;
         by_panels = p.b_column != 1 && !copies_a && rows * K_BLOCK * size <= second_cache() / 4;
@@ -142,9 +144,23 @@ template <class T> struct Piece {
         (t.a_row == 1 ? choose_tile<T, true>(here, narrow) : choose_tile<T>(here, narrow))(t);
     }
 
-    void multiply_chunk(const T* a, i64 at, i64 k, i64 run, i64 depth) const {
-        for (i64 j = 0; j < panels; ++j)
+    // With the first panels the L2 cache is asked for the rows that follow at `next`, if any. They
+    // come from memory then, and each is too short for the processor to see that it goes on.
+    void multiply_chunk(const T* a, i64 at, i64 k, i64 run, i64 depth, const T* next) const {
+        for (i64 j = 0; j < panels; ++j) {
+            for (i64 i = next ? j : height; i < height; i += panels)
+                for (i64 l = 0; l < depth; l += LINE<T>)
+                    __builtin_prefetch(next + i * p.a_row + l, 0, 2);
             compute_tile(a, at, k, depth, j, copies_panel(j) ? panel(run, j) : nullptr);
+        }
+    }
+
+    // The chunk that follows the one at row `at` with this run of k in a block, where it is fetched.
+    const T* next_chunk(i64 at, i64 first, i64 depth, i64 run) const {
+        const bool goes_on = run + K_BLOCK < depth;
+        if (!fetches_a || (!goes_on && at + height >= rows)) return nullptr;
+        const i64 i = row + at + (goes_on ? 0 : height), k = first + (goes_on ? run + K_BLOCK : 0);
+        return p.a + i * p.a_row + k;
     }
 
     // One panel of B after the other, each with all rows of A.
@@ -173,7 +189,7 @@ template <class T> struct Piece {
                     a = packed_a;
                 }
                 for (i64 i = at; i < end; i += height, a += step)
-                    multiply_chunk(a, i, first + run, run, here);
+                    multiply_chunk(a, i, first + run, run, here, next_chunk(i, first, depth, run));
             }
         }
     }
