@@ -66,7 +66,7 @@ template <class T> struct Piece {
     i64 stride, chunk_size;      // of a copied chunk: from k to k, and to the next
     i64 band;                    // rows whose chunks are copied at a time
     bool copies_a, copies_b;
-    bool fetches_a;              // asks for the next chunk of A while it computes one
+    bool far_a, far_b;           // larger than the L2 cache
     bool by_panels;              // a panel of B is copied just before it is used
     T *packed_b, *packed_a;
 
@@ -87,7 +87,7 @@ template <class T> struct Piece {
         copies_b = p.b_column != 1 || (p.b_k * size >= FAR && chunks >= 16) ||
                    (STAYS && p.k > FEW && chunks >= 8);
         copies_a = p.a_row == 1 && apart >= NEAR && panels >= (apart >= FAR ? 4 : 8);
-        fetches_a = p.a_k == 1 && !copies_a && rows * p.k * size > second_cache();
+        far_a = rows * p.k * size > second_cache(), far_b = columns * p.k * size > second_cache();
         stride = rounded(height, W);
         chunk_size = K_BLOCK * stride + LINE<T>;
         by_panels = p.b_column != 1 && !copies_a && rows * K_BLOCK * size <= second_cache() / 4;
@@ -113,7 +113,7 @@ template <class T> struct Piece {
             i64 j = 0;
             if (copies_b && p.b_column == 1) {
                 j = columns / P;
-                pack_rows(b, p.b_k, here, j * P, P, P, PANEL_SIZE<T>, panel(run, 0));
+                pack_rows(b, p.b_k, here, j * P, P, P, PANEL_SIZE<T>, far_b, panel(run, 0));
             }
             for (; j < panels; ++j)
                 if (copies_panel(j))
@@ -155,10 +155,10 @@ template <class T> struct Piece {
         }
     }
 
-    // The chunk that follows the one at row `at` with this run of k in a block, where it is fetched.
+    // The chunk that follows the one at row `at` with this run of k in a block, where it is far.
     const T* next_chunk(i64 at, i64 first, i64 depth, i64 run) const {
         const bool goes_on = run + K_BLOCK < depth;
-        if (!fetches_a || (!goes_on && at + height >= rows)) return nullptr;
+        if (!far_a || copies_a || p.a_k != 1 || (!goes_on && at + height >= rows)) return nullptr;
         const i64 i = row + at + (goes_on ? 0 : height), k = first + (goes_on ? run + K_BLOCK : 0);
         return p.a + i * p.a_row + k;
     }
@@ -185,7 +185,8 @@ template <class T> struct Piece {
                 const T* a = p.a + (row + at) * p.a_row + (first + run) * p.a_k;
                 const i64 step = copies_a ? chunk_size : height * p.a_row;
                 if (copies_a) {
-                    pack_rows(a, p.a_k, here, end - at, height, stride, chunk_size, packed_a);
+                    pack_rows(a, p.a_k, here, end - at, height, stride, chunk_size, far_a,
+                              packed_a);
                     a = packed_a;
                 }
                 for (i64 i = at; i < end; i += height, a += step)

@@ -145,11 +145,12 @@ void pack_panel(const T* b, i64 b_k, i64 b_column, i64 depth, i64 columns, i64 p
 
 // Several panels at once, of a matrix whose columns are adjacent: a few rows at a time, nearly as it
 // lies in memory, so that each page is visited once. A panel has `width` columns, and rows of
-// `stride` numbers. Panels begin `panel` numbers apart.
+// `stride` numbers. Panels begin `panel` numbers apart. Where the matrix is `far`, in memory, the next
+// rows are asked for, since a processor does not see that short rows go on elsewhere.
 template <class T>
 void pack_rows(const T* b, i64 b_k, i64 depth, i64 columns, i64 width, i64 stride, i64 panel,
-               T* packed) {
-    constexpr i64 W = WIDTH<T>, ROWS = 8;
+               bool far, T* packed) {
+    constexpr i64 W = WIDTH<T>, ROWS = 8, LINE = 64 / sizeof(T);
     for (i64 first = 0; first < depth; first += ROWS) {
         const i64 end = first + ROWS < depth ? first + ROWS : depth;
         T* to = packed;
@@ -157,6 +158,8 @@ void pack_rows(const T* b, i64 b_k, i64 depth, i64 columns, i64 width, i64 strid
             for (i64 i = 0; i < width; i += W) {
                 const i64 n = columns - j - i;
                 const T* from = b + j + i;
+                for (i64 k = first; far && i % LINE == 0 && k < end; ++k)
+                    __builtin_prefetch(from + (k + ROWS) * b_k);
                 for (i64 k = first; k < end; ++k)
                     store(to + k * stride + i, n >= W  ? load(from + k * b_k)
                                                : n > 0 ? load_some(from + k * b_k, n, T(0))
