@@ -336,7 +336,7 @@ template <class T> void cut(Job<T>& job, int threads, double work) {
     if (!deep && job.batch->count() == 1) divide(job, threads);
     if (job.parts > 1)
         job.group = most(1, least(job.shares(), SUMS / (job.run * p.m * p.n * i64(sizeof(T)))));
-    const i64 wanted = deep ? 8 * threads : most(threads, least(4 * threads, i64(work / 8000)));
+    const i64 wanted = deep ? 4 * threads : most(threads, least(4 * threads, i64(work / 8000)));
     while (job.pieces() < wanted) {
         const bool any = job.pieces() < threads || b_by_k(p);
         const bool rows = 2 * (any ? 1 : 4) * MAX_ROWS * job.row_parts <= p.m;
