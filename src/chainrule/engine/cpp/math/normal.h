@@ -7,10 +7,6 @@
 
 namespace cr::CR_ISA {
 
-template <int N> CR_INLINE Vec<double> polynomial(const double (&c)[N], Vec<double> x) {
-    return polynomial<double>(c, x, x * x);
-}
-
 // erf x where |x| ≤ 1 and erfc x elsewhere, each by the fraction that is accurate there.
 struct ErrorFunction {
     Vec<double> erf, erfc;
@@ -70,12 +66,14 @@ inline ErrorFunction error_function(Vec<double> x, Vec<double> bell) {
     const Vec<double> size = magnitude<double>(x);
     const Vec<double> small = size > 1.0 ? splat(1.0) : size;
     const Vec<double> z = small * small;
-    const Vec<double> central = small * polynomial(near0_p, z) / polynomial(near0_q, z);
+    const Vec<double> central =
+        small * polynomial<double>(near0_p, z) / polynomial<double>(near0_q, z);
 
     Vec<double> tail_at = size < 1.0 ? splat(1.0) : size;
     tail_at = tail_at > 30.0 ? splat(30.0) : tail_at;
-    const Vec<double> middle = polynomial(middle_p, tail_at) / polynomial(middle_q, tail_at);
-    const Vec<double> far = polynomial(far_p, tail_at) / polynomial(far_q, tail_at);
+    const Vec<double> middle =
+        polynomial<double>(middle_p, tail_at) / polynomial<double>(middle_q, tail_at);
+    const Vec<double> far = polynomial<double>(far_p, tail_at) / polynomial<double>(far_q, tail_at);
     const Vec<double> tail = bell * (size > 8.0 ? far : middle);
 
     const Mask<double> inside = size <= 1.0;
@@ -122,39 +120,66 @@ template <class T> struct Normal {
 };
 
 // e^(−t²/2) = m·2ⁿ for 0 ≤ t ≤ 15: t²/2 = −n·ln 2 + s/2, where t² is not rounded before most of it
-// is subtracted.
+// is subtracted. `scale` is 2ⁿ where that is a normal number.
 struct Bell {
-    Vec<float> m, n;
+    Vec<float> m, n, scale;
 };
 CR_INLINE Bell bell32(Vec<float> t) {
     using F = Format<float>;
     static constexpr float poly[] = {2.159490395570174e-05f, -0.00026152117061428726f,
                                      0.0026042666286230087f, -0.020833151414990425f,
-                                     0.1249999850988388f};
-    const Vec<float> n = fma(t * t, splat(-0.72134752044448170368f), splat(F::magic)) - F::magic;
+                                     0.1249999850988388f,    -0.5f,
+                                     1.0f};
+    constexpr float origin = F::magic + F::bias;  // the last bits of a sum with it are n + bias
+    const Vec<float> shifted = fma(t * t, splat(-0.72134752044448170368f), splat(origin));
+    const Vec<float> n = shifted - origin;
     const Vec<float> s = fma(n, splat(2 * F::ln2_low), square_plus(t, n * (2 * F::ln2_high)));
-    const Vec<float> square = s * s, linear = fma(s, splat(-0.5f), splat(1.0f));
-    return {fma(square, polynomial<float>(poly, s, square), linear), n};
+    const Vec<float> scale = (Vec<float>)((Word<float>)bits<float>(shifted) << F::digits);
+    return {polynomial<float>(poly, s), n, scale};
 }
 
 // Φ(−t) is e^(−t²/2) times a function that varies slowly: a quotient of polynomials with positive
-// coefficients. It is 0 in float32 from t = 14.2 on.
-CR_INLINE Normal<float> normal(Vec<float> x) {
+// coefficients. So is Φ(−t) − t·φ(t), with another dividend.
+struct Ratio {
+    Vec<float> above, below;
+};
+CR_INLINE Ratio tail_ratio(Vec<float> t) {
     static constexpr float above[] = {
         0.004070562310516834f, 0.040337901562452316f, 0.18237890303134918f, 0.4371706247329712f,
         0.5f};
     static constexpr float below[] = {
         0.010203259997069836f, 0.10111886262893677f, 0.4672044813632965f, 1.1989972591400146f,
         1.672226071357727f, 1.0f};
+    const Vec<float> square = t * t;
+    return {polynomial<float>(above, t, square), polynomial<float>(below, t, square)};
+}
+CR_INLINE Ratio slope_ratio(Vec<float> t) {
+    static constexpr float above[] = {
+        -0.010219402611255646f, -0.08662702888250351f, -0.3036617636680603f, -0.46850255131721497f,
+        -0.10116220265626907f, 0.5f};
+    static constexpr float below[] = {
+        0.025616060942411423f, 0.2171502411365509f, 0.7866150140762329f, 1.393444299697876f, 1.0f};
+    const Vec<float> square = t * t;
+    return {polynomial<float>(above, t, square), polynomial<float>(below, t, square)};
+}
+
+// The product of such a quotient and e^(−t²/2) where t < MODERATE, and it is a normal number. The
+// quotient does not wait for m, whose chain is the longest.
+constexpr float MODERATE = 12.5f;
+CR_INLINE Vec<float> fading(Ratio r, Vec<float> t) {
+    const Bell bell = bell32(t);
+    return r.above * bell.scale / r.below * bell.m;
+}
+
+// Φ(−t) is 0 in float32 from t = 14.2 on.
+CR_INLINE Normal<float> normal(Vec<float> x) {
     constexpr float END = 15.0f;
     const Vec<float> size = at_most(magnitude<float>(x), END);
     Bell bell = bell32(size);
     bell.m = size == END ? Vec<float>{} : bell.m;
-    const Vec<float> square = size * size;
-    const Vec<float> p = polynomial<float>(above, size, square);
-    const Vec<float> q = polynomial<float>(below, size, square);
-    const Vec<float> tail = scaled<float>(quotient<float>(bell.m * p, q), bell.n);
-    return {tail, scaled<float>(bell.m, bell.n)};
+    const Ratio r = tail_ratio(size);
+    return {scaled<float>(quotient<float>(bell.m * r.above, r.below), bell.n),
+            scaled<float>(bell.m, bell.n)};
 }
 CR_INLINE Normal<double> normal(Vec<double> x) {
     const Vec<double> size = magnitude<double>(x), bell = gauss(size, 0.5);
@@ -166,13 +191,16 @@ template <class T> CR_INLINE Vec<T> normal_cdf(Vec<T> x) {
     return x > T(0) ? T(1) - tail : tail;
 }
 
-// x·Φ(x), in pieces max(x, 0) − t·Φ(−t) with t = |x|.
+// x·Φ(x) = max(x, 0) − t·Φ(−t) with t = |x|.
 template <class T> CR_INLINE Vec<T> gelu(Vec<T> x) {
     const auto formula = [&] { return x * normal_cdf<T>(x); };
     if constexpr (IN_PIECES<T>) {
         const Vec<T> t = magnitude_at_most(x, GELU.end());
         const Vec<T> y = at_least(x, T(0)) - piecewise(GELU, t);
         return above(-GELU.end(), x, y, formula);
+    } else if constexpr (sizeof(T) == 4) {
+        const Vec<T> t = magnitude<T>(x);
+        return mostly(t < MODERATE, fma(-t, fading(tail_ratio(t), t), at_least(x, T(0))), formula);
     } else return formula();
 }
 
@@ -189,6 +217,9 @@ template <class T> CR_INLINE Vec<T> gelu_slope(Vec<T> x) {
         const Vec<T> t = magnitude_at_most(x, end), y = either_side(piecewise(GELU_SLOPE, t));
         const auto outside = [&] { return above(-end, x, fma(x, splat(T(0)), y), formula); };
         return below(end, t, y, outside);  // ∞·0 is NaN
+    } else if constexpr (sizeof(T) == 4) {
+        const Vec<T> t = magnitude<T>(x);
+        return mostly(t < MODERATE, either_side(fading(slope_ratio(t), t)), formula);
     } else return formula();
 }
 

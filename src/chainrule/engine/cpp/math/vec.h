@@ -139,6 +139,25 @@ template <class V> CR_INLINE V root(V x) {
     return sqrt(x);
 }
 
+// Whether all bits of all lanes are set.
+template <class M> CR_INLINE bool all(M mask) {
+#if defined(__AVX512F__)
+    return _mm512_movepi32_mask((__m512i)mask) == 0xffff;
+#elif defined(__AVX2__)
+    return _mm256_movemask_ps((__m256)mask) == 0xff;
+#elif defined(__x86_64__)
+    return _mm_movemask_ps((__m128)mask) == 0xf;
+#else
+    return vminvq_u32((uint32x4_t)mask) == ~0u;
+#endif
+}
+
+// y in the lanes of `fine`; elsewhere `other`, which is computed only if a lane needs it.
+template <class V, class M, class F> CR_INLINE V mostly(M fine, V y, F other) {
+    if (__builtin_expect(all(fine), true)) return y;
+    return fine ? y : other();
+}
+
 // min and max that return NaN if an argument is NaN, as NumPy's maximum and minimum do.
 template <class V> CR_INLINE V larger(V a, V b) { return ((a > b) | (a != a)) ? a : b; }
 template <class V> CR_INLINE V smaller(V a, V b) { return ((a < b) | (a != a)) ? a : b; }

@@ -15,6 +15,7 @@ template <> struct Format<float> {
     static constexpr float magic = 12582912.0f;  // 1.5·2²³: adding it rounds to an integer
     static constexpr float ln2_high = 0.693145751953125f, ln2_low = 1.42860682030941723212e-6f;
     static constexpr float exp_low = -104.0f, exp_high = 89.0f, expm1_low = -18.0f;
+    static constexpr float exp_plain = 87.0f;  // up to here e^±x is a normal number
     static constexpr float least_normal = 1.17549435e-38f, infinity = __builtin_inff();
     static constexpr float tanh_limit = 10.0f;
     // (eʳ − 1 − r)/r² on |r| ≤ ½·ln 2, highest power first; relative error of eʳ 1e-8.
@@ -31,6 +32,7 @@ template <> struct Format<double> {
     static constexpr double ln2_high = 6.93147180369123816490e-01,
                             ln2_low = 1.90821492927058770002e-10;
     static constexpr double exp_low = -746.0, exp_high = 710.0, expm1_low = -40.0;
+    static constexpr double exp_plain = 708.0;
     static constexpr double least_normal = 2.2250738585072014e-308, infinity = __builtin_inf();
     static constexpr double tanh_limit = 22.0;
     static constexpr double exp_poly[] = {
@@ -92,6 +94,13 @@ template <class T> CR_INLINE Vec<T> power_of_two(Mask<T> n) {
     return from_bits<T>((Mask<T>)((Word<T>)exponent << Format<T>::digits));
 }
 
+// Whether `scaled` takes several instructions, so that it is faster to add to an exponent.
+#if defined(__AVX512F__)
+constexpr bool SCALES_IN_STEPS = false;
+#else
+constexpr bool SCALES_IN_STEPS = true;
+#endif
+
 // p·2ⁿ for an integer n, rounded once; large results are ∞ and small ones subnormal or 0.
 template <class T> CR_INLINE Vec<T> scaled(Vec<T> p, Vec<T> n) {
 #if defined(__AVX512F__)
@@ -103,15 +112,18 @@ template <class T> CR_INLINE Vec<T> scaled(Vec<T> p, Vec<T> n) {
 #endif
 }
 
-// x = n·ln 2 + r with |r| ≤ ½·ln 2: r is found in two steps, the first of them exact.
+// x = n·ln 2 + r with |r| ≤ ½·ln 2: r is found in two steps, the first of them exact. `exponent`
+// has n where a number has its exponent.
 template <class T> struct Reduced {
     Vec<T> n, r;
+    Word<T> exponent;
 };
 template <class T> CR_INLINE Reduced<T> reduced(Vec<T> x) {
     using F = Format<T>;
-    const Vec<T> n = fma(x, splat(T(1.44269504088896340736)), splat(F::magic)) - F::magic;
+    const Vec<T> shifted = fma(x, splat(T(1.44269504088896340736)), splat(F::magic));
+    const Vec<T> n = shifted - F::magic;
     const Vec<T> r = fma(n, splat(-F::ln2_high), x);
-    return {n, fma(n, splat(-F::ln2_low), r)};
+    return {n, fma(n, splat(-F::ln2_low), r), (Word<T>)bits<T>(shifted) << F::digits};
 }
 
 // The polynomial with these coefficients, highest power first. Even and odd powers are added up
@@ -127,17 +139,40 @@ CR_INLINE Vec<T> polynomial(const T (&c)[N], Vec<T> x, Vec<T> square) {
     return N % 2 ? fma(b, x, a) : fma(a, x, b);
 }
 
+// A short one is computed by Horner's rule, which does without the square.
+template <class T, int N> CR_INLINE Vec<T> polynomial(const T (&c)[N], Vec<T> x) {
+    if constexpr (sizeof(T) == 8 || N > 7) return polynomial<T>(c, x, x * x);
+    Vec<T> sum = splat(c[0]);
+#pragma GCC unroll 8
+    for (int i = 1; i < N; ++i) sum = fma(sum, x, splat(c[i]));
+    return sum;
+}
+
 // eʳ − 1 for |r| ≤ ½·ln 2.
 template <class T> CR_INLINE Vec<T> small_expm1(Vec<T> r) {
     const Vec<T> square = r * r;
     return fma(square, polynomial<T>(Format<T>::exp_poly, r, square), r);
 }
 
+// eʳ for |r| ≤ ½·ln 2.
+template <class T> CR_INLINE Vec<T> small_exp(Vec<T> r) {
+    const Vec<T> rest = polynomial<T>(Format<T>::exp_poly, r);
+    return fma(fma(rest, r, splat(T(1))), r, splat(T(1)));
+}
+
+// eˣ where it is a normal number: the power of two is added to the exponent of eʳ.
+template <class T> CR_INLINE Vec<T> plain_exp(Vec<T> x) {
+    const Reduced<T> e = reduced<T>(x);
+    return (Vec<T>)((Word<T>)small_exp<T>(e.r) + e.exponent);
+}
+
 template <class T> CR_INLINE Vec<T> exp(Vec<T> x) {
     using F = Format<T>;
+    if constexpr (SCALES_IN_STEPS)
+        if (__builtin_expect(all(magnitude<T>(x) <= F::exp_plain), true)) return plain_exp<T>(x);
     const Mask<T> nothing = x < F::exp_low;  // directly 0, since underflow is slow
     const Reduced<T> e = reduced<T>(nothing ? Vec<T>{} : at_most(x, F::exp_high));
-    const Vec<T> y = scaled<T>(small_expm1<T>(e.r) + T(1), e.n);
+    const Vec<T> y = scaled<T>(small_exp<T>(e.r), e.n);
     return nothing ? Vec<T>{} : y;
 }
 
@@ -206,10 +241,16 @@ template <class T> CR_INLINE Vec<T> tanh(Vec<T> x) {
     return with_sign<T>(quotient<T>(e, e + T(2)), x);
 }
 
-// σ(x) = 1/(1 + e⁻ˣ), with e^−|x|, which is at most 1
+// σ(x) = 1/(1 + e⁻ˣ); the formula uses e^−|x|, which is at most 1.
 template <class T> CR_INLINE Vec<T> sigmoid(Vec<T> x) {
-    const Vec<T> decay = exp<T>(-magnitude<T>(x));
-    return quotient<T>(x < T(0) ? decay : splat(T(1)), decay + T(1));
+    const auto formula = [&] {
+        const Vec<T> decay = exp<T>(-magnitude<T>(x));
+        return quotient<T>(x < T(0) ? decay : splat(T(1)), decay + T(1));
+    };
+    if constexpr (SCALES_IN_STEPS) {
+        const Mask<T> plain = magnitude<T>(x) <= Format<T>::exp_plain;
+        return mostly(plain, T(1) / (plain_exp<T>(-x) + T(1)), formula);
+    } else return formula();
 }
 
 template <class T> CR_INLINE Vec<T> softplus(Vec<T> x) {
