@@ -16,16 +16,16 @@ CR_INLINE double combine(Fold fold, double a, double b) {
     return a < b || a != a ? a : b;
 }
 
-// As many numbers as fit a vector in float64. GCC converts 16 floats by halves, so AVX-512 is told.
+// As many numbers as fit a vector in float64. GCC converts floats by halves, so it is told how.
 template <class T> CR_INLINE Vec<double> widened(const T* x) {
 #if defined(__AVX512F__)
     if constexpr (sizeof(T) == 4) return (Vec<double>)_mm512_cvtps_pd(_mm256_loadu_ps(x));
-    else return load(x);
-#else
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4) return (Vec<double>)_mm256_cvtps_pd(_mm_loadu_ps(x));
+#endif
     typedef T Some __attribute__((vector_size(sizeof(T) * WIDTH<double>), aligned(sizeof(T)),
                                   may_alias));
     return __builtin_convertvector(*reinterpret_cast<const Some*>(x), Vec<double>);
-#endif
 }
 
 // A fold of numbers that come part by part. A sum has eight vectors of interleaved chains, so that
@@ -50,15 +50,24 @@ struct Running {
     }
 };
 
+// Asks for the cache lines of n numbers that are read soon.
+template <class T> CR_INLINE void ask_for(const T* x, i64 n) {
+    constexpr i64 LINE = 64 / sizeof(T);
+    for (i64 i = 0; i < n; i += LINE) __builtin_prefetch(x + i);
+}
+
 template <class T> CR_INLINE void add(Running& running, const T* x, i64 n) {
     constexpr int V = Running::V, W = Running::W;
+    constexpr i64 AHEAD = 4096 / sizeof(T);  // the processor itself does not look far enough
     Vec<double> sum[V];
     i64 i = 0;
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v) sum[v] = running.sum[v];
-    for (; i + V * W <= n; i += V * W)
+    for (; i + V * W <= n; i += V * W) {
+        ask_for(x + i + AHEAD, V * W);
 #pragma GCC unroll 8
         for (int v = 0; v < V; ++v) sum[v] = sum[v] + widened(x + i + v * W);
+    }
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v)
         if (i + W <= n) {
@@ -86,17 +95,15 @@ template <Fold FOLD, class T> double extreme(const T* x, i64 n) {
             best[v] = better(some, best[v]);
             odd[v] = fma(some, Vec<T>{}, odd[v]);
         }
-    T lane[W], finite[W];
+    T lane[W];
     store(lane, better(better(best[0], best[1]), better(best[2], best[3])));
-    store(finite, (odd[0] + odd[1]) + (odd[2] + odd[3]));
     for (int half = W / 2; half > 0; half /= 2)
         for (int l = 0; l < half; ++l) {
             const T a = lane[l], b = lane[l + half];
             lane[l] = (greatest ? a > b : a < b) ? a : b;
-            finite[l] += finite[l + half];
         }
     bool nan = false;
-    if (finite[0] != T(0))
+    if (!all((odd[0] + odd[1]) + (odd[2] + odd[3]) == T(0)))
         for (i64 k = 0; k < i; ++k) nan |= x[k] != x[k];
     double result = nan ? __builtin_nan("") : double(lane[0]);
     for (; i < n; ++i) result = combine(FOLD, result, double(x[i]));
@@ -110,22 +117,27 @@ template <class T> CR_INLINE void fold_part(Fold fold, Running& running, const T
     running.value = combine(fold, running.value, some);
 }
 
-// sums[j] += Σ x[i·n + j] over the rows i, one after the other, from column j on: strips of N vectors
-// of columns, then of half as many. Returns the first column that is left.
-template <int N, class T> i64 add_strips(const T* x, i64 rows, i64 n, double* sums, i64 j) {
+// sums[j] += Σ x[i·n + j] over the rows i, one after the other, from column j on: strips of N
+// vectors of columns, then of half as many. Returns the first column that is left. Meanwhile it asks
+// for the rows that are `ahead` of these.
+template <int N, class T>
+i64 add_strips(const T* x, i64 rows, i64 n, double* sums, i64 j, i64 ahead) {
     constexpr i64 W = WIDTH<double>;
     for (; j + N * W <= n; j += N * W) {
         Vec<double> sum[N];
 #pragma GCC unroll 8
         for (int v = 0; v < N; ++v) sum[v] = load(sums + j + v * W);
-        for (i64 i = 0; i < rows; ++i)
+        for (i64 i = 0; i < rows; ++i) {
+            const T* from = x + i * n + j;
+            ask_for(from + ahead * n, N * W);
 #pragma GCC unroll 8
-            for (int v = 0; v < N; ++v) sum[v] = sum[v] + widened(x + i * n + j + v * W);
+            for (int v = 0; v < N; ++v) sum[v] = sum[v] + widened(from + v * W);
+        }
 #pragma GCC unroll 8
         for (int v = 0; v < N; ++v) store(sums + j + v * W, sum[v]);
     }
     if constexpr (N == 1) return j;
-    else return add_strips<N / 2>(x, rows, n, sums, j);
+    else return add_strips<N / 2>(x, rows, n, sums, j, ahead);
 }
 
 // The same for the columns from j on, which are fewer than a vector has lanes. The others read on into
@@ -144,13 +156,21 @@ template <class T> void add_last(const T* x, i64 rows, i64 n, double* sums, i64 
     }
 }
 
+// The rows are added some at a time, as many as fit half of an L1 cache, while the next ones come
+// into the other half. Memory delivers whole rows faster than parts of many.
+template <class T> void add_rows(const T* x, i64 rows, i64 n, double* sums) {
+    constexpr i64 HALF = 16384, FEWEST = 4;
+    const i64 at_once = most(FEWEST, HALF / (n * i64(sizeof(T))));
+    for (i64 i = 0; i < rows; i += at_once) {
+        const i64 some = least(at_once, rows - i), ahead = i + some < rows ? some : 0;
+        const i64 left = add_strips<CR_REGISTERS / 4>(x + i * n, some, n, sums, 0, ahead);
+        if (left < n) add_last(x + i * n, some, n, sums, left);
+    }
+}
+
 // Folds rows of n numbers into n results.
 template <class T> void fold_rows(Fold fold, const T* x, i64 rows, i64 n, double* results) {
-    if (fold == Fold::sum) {
-        const i64 left = add_strips<8>(x, rows, n, results, 0);
-        if (left < n) add_last(x, rows, n, results, left);
-        return;
-    }
+    if (fold == Fold::sum) return add_rows(x, rows, n, results);
     for (i64 i = 0; i < rows; ++i)
         for (i64 k = 0; k < n; ++k) results[k] = combine(fold, results[k], double(x[i * n + k]));
 }

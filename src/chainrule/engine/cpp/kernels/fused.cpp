@@ -143,8 +143,10 @@ template <class T> void fold_parts(const Fused<T>& f, i64 reduction) {
 
 template <class T> void run_rows(Fused<T>& f, bool alone) {
     const bool several = f.columns <= f.machine.room;
-    f.tile = several ? f.machine.rows_of_tile(f.columns)
-             : f.machine.reads() ? ROW_BLOCK : f.machine.room;
+    const bool reads = f.machine.reads();
+    f.tile = several ? (reads ? least(LONGEST_TILE, parts(f.rows, 16))
+                              : f.machine.rows_of_tile(f.columns))
+             : reads ? ROW_BLOCK : f.machine.room;
     const i64 items = f.rows * f.blocks, at_once = several ? f.tile : 1;
     f.step = parts(alone ? items : parts(items, 16), at_once) * at_once;
     run_pieces(parts(items, f.step), several ? short_rows_piece<T> : long_rows_piece<T>, &f);
