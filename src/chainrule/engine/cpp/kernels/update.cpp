@@ -37,7 +37,7 @@ template <class T, bool amsgrad> struct Adam {
         Vec<T>&m = state[0], &v = state[1];
         const Vec<T> d = penalty(w, g);
         m = averaged<T>(m, d, beta1, rest1);
-        v = averaged<T>(v, d * d, beta2, rest2);
+        v = averaged_square<T>(v, d, beta2, rest2);
         Vec<T> square = v;
         if constexpr (amsgrad) square = state[2] = larger(state[2], v);
         const Vec<T> move = m / (root(square) + epsilon);

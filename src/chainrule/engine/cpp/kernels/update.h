@@ -37,6 +37,12 @@ template <class T> CR_INLINE Vec<T> averaged(Vec<T> m, Vec<T> x, T beta, T rest)
     return settled<T>(m * beta + x * rest);
 }
 
+// β·v + (1 − β)·x², which is not negative.
+template <class T> CR_INLINE Vec<T> averaged_square(Vec<T> v, Vec<T> x, T beta, T rest) {
+    const Vec<T> y = v * beta + x * x * rest;
+    return y < Format<T>::least_normal ? Vec<T>{} : y;
+}
+
 constexpr int MOST_STATES = 3;
 
 template <class T, class Rule> struct Sweep {

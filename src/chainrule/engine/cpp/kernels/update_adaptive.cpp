@@ -13,7 +13,7 @@ template <class T, bool centered, bool moving> struct Rmsprop {
     CR_INLINE void operator()(Vec<T>& w, Vec<T> g, Vec<T>* state) const {
         const Vec<T> d = penalty(w, g);
         Vec<T>& v = state[0];
-        v = averaged<T>(v, d * d, alpha, rest);
+        v = averaged_square<T>(v, d, alpha, rest);
         Vec<T> square = v;
         if constexpr (centered) {
             Vec<T>& m = state[1];
