@@ -58,7 +58,7 @@ template <class T> CR_INLINE void store(T* p, Vec<T> v) {
 }
 template <class T> CR_INLINE Vec<T> splat(T x) { return x - Vec<T>{}; }  // −0.0 stays −0.0
 
-// Load or store the first n < WIDTH lanes. A load sets the others to `rest`.
+// Load or store the first n ≤ WIDTH lanes. A load sets the others to `rest`.
 template <class T> CR_INLINE Vec<T> load_some(const T* p, i64 n, T rest) {
     Vec<T> v = splat(rest);
     for (i64 i = 0; i < n; ++i) v[i] = p[i];
@@ -73,6 +73,45 @@ template <> CR_INLINE Vec<float> load_some(const float* p, i64 n, float rest) {
 }
 template <> CR_INLINE void store_some(float* p, Vec<float> v, i64 n) {
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+}
+#elif defined(__AVX2__)
+// A vector that is put together in memory is loaded only when all of its parts have left the store
+// buffer, and a masked store takes a dozen cycles on some processors.
+constexpr std::int32_t LANES[] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+CR_INLINE __m256i first_lanes(i64 n) {  // of 4 bytes
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(LANES + 8 - n));
+}
+template <> CR_INLINE Vec<float> load_some(const float* p, i64 n, float rest) {
+    const __m256i mask = first_lanes(n);
+    return (Vec<float>)_mm256_blendv_ps(_mm256_set1_ps(rest), _mm256_maskload_ps(p, mask),
+                                        (__m256)mask);
+}
+template <> CR_INLINE Vec<double> load_some(const double* p, i64 n, double rest) {
+    const __m256i mask = first_lanes(2 * n);
+    return (Vec<double>)_mm256_blendv_pd(_mm256_set1_pd(rest), _mm256_maskload_pd(p, mask),
+                                         (__m256d)mask);
+}
+template <> CR_INLINE void store_some(float* p, Vec<float> v, i64 n) {
+    if (n == WIDTH<float>) return store(p, v);
+    __m128 part = _mm256_castps256_ps128((__m256)v);
+    if (n & 4) {
+        _mm_storeu_ps(p, part);
+        part = _mm256_extractf128_ps((__m256)v, 1), p += 4;
+    }
+    if (n & 2) {
+        _mm_storel_pi(reinterpret_cast<__m64*>(p), part);
+        part = _mm_movehl_ps(part, part), p += 2;
+    }
+    if (n & 1) _mm_store_ss(p, part);
+}
+template <> CR_INLINE void store_some(double* p, Vec<double> v, i64 n) {
+    if (n == WIDTH<double>) return store(p, v);
+    __m128d part = _mm256_castpd256_pd128((__m256d)v);
+    if (n & 2) {
+        _mm_storeu_pd(p, part);
+        part = _mm256_extractf128_pd((__m256d)v, 1), p += 2;
+    }
+    if (n & 1) _mm_store_sd(p, part);
 }
 #endif
 
