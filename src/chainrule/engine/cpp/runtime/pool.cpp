@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <cstdlib>
 #include <mutex>
@@ -60,6 +61,9 @@ struct Pool {
     void* context = nullptr;
     i64 pieces = 0;
     std::mutex owner;  // held by the thread whose job it is
+    std::uint64_t jobs = 0;
+    int meetings = 0;      // to measure a hand-over, and the nanoseconds of the best
+    double best = 1500.0;
     int helpers = 0;
     std::thread::native_handle_type threads[MAX_THREADS];  // of the helpers
     int avoided = -1;            // the core that helpers keep off
@@ -233,7 +237,7 @@ void adjust_helpers(Pool* pool) {
 // -- the cost of a hand-over ----------------------------------------------------------------------
 
 // Nanoseconds from the start of a job until a helper that is awake has begun a piece of it, and the
-// caller knows. It is measured when helpers first start; until then, what several machines took.
+// caller knows. Until it is measured, what several machines took.
 std::atomic<double> handover{350.0};
 
 struct Meeting {
@@ -247,20 +251,22 @@ void meet(void* context, i64) {  // ends when another thread is here too
     while (meeting.threads.load() < 2 && Clock::now() < meeting.end) relax();
 }
 
-// With `owner` held. The best of several meetings, since others may find no free core.
+// With `owner` held. The best of several meetings, since others may find no free core. Where the
+// system starts the helpers too late for them, the rest take place at a later job.
 void measure_handover(Pool* pool) {
     constexpr int MEETINGS = 32;
-    constexpr double MOST = 1500.0;
     const Clock::time_point end = Clock::now() + std::chrono::milliseconds(1);
-    double best = MOST;
-    for (int i = 0; i < MEETINGS && Clock::now() < end; ++i) {
+    while (pool->meetings < MEETINGS) {
         Meeting meeting{end};
         const Clock::time_point start = Clock::now();
         pool->share(2, meet, &meeting);
-        const std::chrono::duration<double, std::nano> took = Clock::now() - start;
-        best = std::min(best, took.count());
+        const Clock::time_point now = Clock::now();
+        if (now >= end) return;
+        const std::chrono::duration<double, std::nano> took = now - start;
+        pool->best = std::min(pool->best, took.count());
+        handover.store(pool->best);
+        ++pool->meetings;
     }
-    handover.store(best);
 }
 
 }  // namespace
@@ -300,8 +306,7 @@ void run_pieces(i64 pieces, PieceFn run, void* context) {
         for (i64 piece = 0; piece < pieces; ++piece) run(context, piece);
         return;
     }
-    static std::atomic<bool> measured{false};
-    if (!measured.exchange(true)) measure_handover(pool);
+    if (std::has_single_bit(++pool->jobs)) measure_handover(pool);
     ++jobs;
     pool->share(pieces, run, context);
 }
