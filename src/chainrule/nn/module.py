@@ -33,21 +33,29 @@ class Watcher(Protocol):
     def leave(self, module: Module, output: Any) -> None: ...
 
 
-class _Calls(threading.local):
+class _Calls:
     """The state of the calls of modules in a thread.
 
     depth: how many calls are nested. passed: the modules that have returned since the outermost
     call began, with the shapes of their outputs.
     """
 
-    depth = 0
-    watcher: Watcher | None = None
+    __slots__ = ("depth", "passed", "watcher")
 
     def __init__(self) -> None:
+        self.depth = 0
         self.passed: list[tuple[Module, Any]] = []
+        self.watcher: Watcher | None = None
 
 
-_calls = _Calls()
+class _Thread(threading.local):
+    """Attributes of a thread are slow to look up, so it has a single one."""
+
+    def __init__(self) -> None:
+        self.module_calls = _Calls()
+
+
+_thread = _Thread()
 _SHOWN = 12
 """The most layers with their shapes that an error shows."""
 _ELSEWHERE = {
@@ -66,11 +74,12 @@ _ELSEWHERE = {
 @contextmanager
 def watch(watcher: Watcher) -> Iterator[None]:
     """Notify `watcher` of every call of a module inside the block, in this thread."""
-    before, _calls.watcher = _calls.watcher, watcher
+    calls = _thread.module_calls
+    before, calls.watcher = calls.watcher, watcher
     try:
         yield
     finally:
-        _calls.watcher = before
+        calls.watcher = before
 
 
 class Module(Stateful["Module"]):
@@ -104,7 +113,7 @@ class Module(Stateful["Module"]):
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        calls = _calls
+        calls = _thread.module_calls
         calls.depth += 1
         watcher = calls.watcher
         if watcher is not None:
@@ -143,11 +152,11 @@ class Module(Stateful["Module"]):
                     error.trail.path.insert(0, name)
                     break
             error.trail.source = self
-        if _calls.depth == 1 and error.trail.path:
+        if _thread.module_calls.depth == 1 and error.trail.path:
             names = {id(m): name for name, m in self._walk() if not any(m._named("module"))}
             steps = [
                 (f"{names[id(m)]} {type(m).__name__}", str(shape))
-                for m, shape in _calls.passed
+                for m, shape in _thread.module_calls.passed
                 if id(m) in names
             ]
             if len(steps) > _SHOWN:
