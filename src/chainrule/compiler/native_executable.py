@@ -69,6 +69,7 @@ class NativeExecutable(Executable):
         new = set(results) - {at for at, _, _ in self._state}
         made, answer = tuple([slot in new for slot in results]), self._slots_of_tensors(new)
         self._gives_tensors = answer is not None
+        self._gives_answer = self._gives_tensors and trace.is_one and not trace.freed
         fitting, state = self._arguments(args), tuple(self._state)
         free: tuple[Any, ...] = tuple(range(given)), frozenset(), None
         replayed = plan.program.replayed
@@ -178,6 +179,8 @@ class NativeExecutable(Executable):
             raise
         if self._has_effects or self._shown:
             self._finish(results)
+        if self._gives_answer:
+            return results
         if self._is_plain:
             return self._plain_answer(results, leaves)
         if not self._answers and self._fixed:
