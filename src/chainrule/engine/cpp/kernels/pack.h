@@ -40,14 +40,48 @@ template <int W, int S, class V> CR_INLINE void exchange(V& a, V& b) {
     b = lower;
 }
 
-template <int W, int S, class V> CR_INLINE void transpose_round(V (&rows)[W]) {
-#pragma GCC unroll 16
-    for (int i = 0; i < W; ++i)
-        if (!(i & S)) exchange<W, S>(rows[i], rows[i + S]);
-    if constexpr (S > 1) transpose_round<W, S / 2>(rows);
+// Interleaves the first halves of pieces of Q lanes, and the second halves: x86 has instructions for
+// pieces of 16 bytes.
+template <int W, int Q, class V> CR_INLINE void interleave(V& a, V& b) {
+    V lower, upper;
+#define CR_LOW(l) (((l) & 1 ? W : 0) + (l) / Q * Q + (l) % Q / 2)
+#define CR_UP(l) (CR_LOW(l) + Q / 2)
+    if constexpr (W == 16) {
+        lower = __builtin_shufflevector(a, b, CR_LANES16(CR_LOW));
+        upper = __builtin_shufflevector(a, b, CR_LANES16(CR_UP));
+    } else if constexpr (W == 8) {
+        lower = __builtin_shufflevector(a, b, CR_LANES8(CR_LOW));
+        upper = __builtin_shufflevector(a, b, CR_LANES8(CR_UP));
+    } else {
+        lower = __builtin_shufflevector(a, b, CR_LANES4(CR_LOW));
+        upper = __builtin_shufflevector(a, b, CR_LANES4(CR_UP));
+    }
+#undef CR_LOW
+#undef CR_UP
+    a = lower;
+    b = upper;
 }
 
-// A vector of two halves that are loaded from p and q, where x86 has an instruction for that.
+// The rounds from blocks of 2·S lanes on. The last two of float are done by interleaving twice.
+template <int W, int S, int N, class V> CR_INLINE void transpose_round(V (&rows)[N]) {
+    if constexpr (S == 2 && sizeof(V) / W == 4) {
+#pragma GCC unroll 16
+        for (int i = 0; i < N; i += 4) {
+            interleave<W, 4>(rows[i], rows[i + 2]);
+            interleave<W, 4>(rows[i + 1], rows[i + 3]);
+            interleave<W, 4>(rows[i], rows[i + 1]);
+            interleave<W, 4>(rows[i + 2], rows[i + 3]);
+        }
+    } else {
+#pragma GCC unroll 16
+        for (int i = 0; i < N; ++i)
+            if (!(i & S)) exchange<W, S>(rows[i], rows[i + S]);
+        if constexpr (S > 1) transpose_round<W, S / 2>(rows);
+    }
+}
+
+// A vector of two halves that are loaded from p and q, where x86 has an instruction for that. AVX2
+// has one that inserts a half, but some processors need less time for two that do not insert.
 #if defined(__AVX2__)
 constexpr int HALVES = 2;
 #else
@@ -59,24 +93,34 @@ template <class T> CR_INLINE Vec<T> load_halves(const T* p, [[maybe_unused]] con
     const __m256 high = _mm256_loadu_ps(reinterpret_cast<const float*>(q));
     return (Vec<T>)_mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
 #elif defined(__AVX2__)
-    const __m128 low = _mm_loadu_ps(reinterpret_cast<const float*>(p));
-    const __m128 high = _mm_loadu_ps(reinterpret_cast<const float*>(q));
-    return (Vec<T>)_mm256_insertf128_ps(_mm256_castps128_ps256(low), high, 1);
+    const __m256 low = _mm256_castps128_ps256(_mm_loadu_ps(reinterpret_cast<const float*>(p)));
+    const __m256 high = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(q));
+    return (Vec<T>)_mm256_blend_ps(low, high, 0xf0);
 #else
     return load(p);
 #endif
 }
 
-// The transpose of WIDTH × WIDTH numbers: rows[k] = b[k + j · b_column] for all lanes j. Halves of
-// vectors are loaded where they belong, so only the rounds within them are left.
-template <class T> CR_INLINE void load_transposed(const T* b, i64 b_column, Vec<T> (&rows)[WIDTH<T>]) {
-    constexpr int W = WIDTH<T>, H = W / HALVES;
+// Rows of a transpose: rows[k] = b[k + j · b_column] for all lanes j. Halves of vectors are loaded
+// where they belong, so only the rounds within them are left.
+template <class T> constexpr int HALF = WIDTH<T> / HALVES;
+template <class T> CR_INLINE void load_rows(const T* b, i64 b_column, Vec<T> (&rows)[HALF<T>]) {
 #pragma GCC unroll 16
-    for (int i = 0; i < W; ++i) {
-        const T* from = b + i / H * H + i % H * b_column;
-        rows[i] = load_halves(from, from + H * b_column);
+    for (int i = 0; i < HALF<T>; ++i)
+        rows[i] = load_halves(b + i * b_column, b + (i + HALF<T>) * b_column);
+    transpose_round<WIDTH<T>, HALF<T> / 2>(rows);
+}
+
+// The transpose of WIDTH × WIDTH numbers.
+template <class T> CR_INLINE void load_transposed(const T* b, i64 b_column, Vec<T> (&rows)[WIDTH<T>]) {
+    constexpr int H = HALF<T>;
+#pragma GCC unroll 2
+    for (int h = 0; h < HALVES; ++h) {
+        Vec<T> half[H];
+        load_rows(b + h * H, b_column, half);
+#pragma GCC unroll 16
+        for (int i = 0; i < H; ++i) rows[h * H + i] = half[i];
     }
-    transpose_round<W, H / 2>(rows);
 }
 
 // The same where only `depth` rows and `columns` lanes may be there: other lanes are zero, and other
