@@ -201,10 +201,21 @@ template <class T> struct Piece {
     }
 };
 
+// Whether C is computed row by row: a tile of one row has too few sums, which wait for each other. A
+// tile with vectors of 32 bytes reads one line of each row of B, which takes long where they come from
+// memory.
+template <class T> bool better_by_rows(const Product<T>& p) {
+    const bool far = p.k * p.n * i64(sizeof(T)) > second_cache();
+    const bool few = p.m == 1 || (CR_REGISTERS == 16 && p.m <= FEW_ROWS && far);
+    return few && p.b_column == 1 && p.k > 0;
+}
+
 // The part of C with rows [row, row + rows) and columns [column, column + columns).
 template <class T>
 void multiply_piece(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns, T* memory) {
     if (p.n == 1 && p.a_k == 1 && p.b_k == 1) return multiply_column(p, row, rows);
+    if (better_by_rows(p)) return multiply_rows(p, row, rows, column, columns, memory);
+    if (p.k == 1 && p.b_column == 1) return multiply_outer(p, row, rows, column, columns);
     if (better_turned(p, rows, columns))
         return multiply_turned(p, row, rows, column, columns, memory);
     Piece<T>(p, row, rows, column, columns, memory).multiply();
@@ -330,7 +341,7 @@ template <class T> void cut(Job<T>& job, int threads, double work) {
     const Product<T>& p = job.product;
     const i64 panels = parts(p.n, PANEL<T>), for_a = a_by_k(p) ? 4 : 1, for_b = b_by_k(p) ? 1 : 4;
     job.row_parts = 1;
-    job.column_parts = parts(panels, room_for_b<T>() / PANEL_SIZE<T>);
+    job.column_parts = better_by_rows(p) ? 1 : parts(panels, room_for_b<T>() / PANEL_SIZE<T>);
     if (threads == 1) return;
     const bool deep = job.parts > 1;
     if (!deep && job.batch->count() == 1) divide(job, threads);
@@ -373,8 +384,8 @@ template <class T> Status multiply(const Product<T>& p, const Batch& batch) {
     }
     Job<T> job{};
     job.product = p, job.batch = &batch;
-    // Nanoseconds: near the peak, but for a column alone, whose A is transposed on the way.
-    const double per_product = (sizeof(T) == 4 ? 0.011 : 0.022) * (p.n == 1 ? 6 : 1);
+    // Nanoseconds: near the peak, but for a column or a row alone, as fast as memory is read.
+    const double per_product = (sizeof(T) == 4 ? 0.011 : 0.022) * (p.n == 1 || p.m == 1 ? 6 : 1);
     const double copying = p.b_column == 1 ? 0.0 : 0.1 * p.n * p.k;
     const double work = (per_product * p.m * p.n * (p.k + 8.0) + copying) * batch.count();
     const int threads = useful_threads(work);

@@ -40,4 +40,12 @@ template <class T> bool better_turned(const Product<T>& p, i64 rows, i64 columns
 // C = A·B of one column where both are stored along k, rows [row, row + rows).
 template <class T> void multiply_column(const Product<T>& p, i64 row, i64 rows);
 
+// A part of C where columns of B are adjacent: of no more than FEW_ROWS rows, which use as many rows of
+// B at a time, with `memory` of own_scratch(); and where k is 1.
+constexpr int FEW_ROWS = 8;
+template <class T>
+void multiply_rows(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns, T* memory);
+template <class T>
+void multiply_outer(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns);
+
 }  // namespace cr::CR_ISA

@@ -27,6 +27,10 @@ template <class T> struct Epilogue {
     Activation activation;
 };
 
+template <class T> bool plain(const Epilogue<T>& end) {
+    return !end.bias && !end.residual && end.activation == Activation::none;
+}
+
 template <class T> struct Tile {
     const T *a, *b;
     T* c;

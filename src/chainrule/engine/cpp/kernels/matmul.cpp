@@ -29,10 +29,6 @@ template <class T> Product<T> transposed(const Product<T>& p) {
     return q;
 }
 
-template <class T> bool plain(const Epilogue<T>& end) {
-    return !end.bias && !end.residual && end.activation == Activation::none;
-}
-
 // Whether a row of C is computed as a column: B, which is stored along k, is then read in place.
 template <class T> bool row_as_column(const Product<T>& p) {
     return p.m == 1 && p.a_k == 1 && p.b_k == 1 && p.b_column != 1;
