@@ -85,16 +85,19 @@ void multiply_rows(const Product<T>& p, i64 row, i64 rows, i64 column, i64 colum
 template <class T>
 void multiply_outer(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns) {
     const Epilogue<T> end = p.end;
-    const i64 a_row = p.a_row, c_row = p.c_row, last = row + rows;
+    const i64 a_row = p.a_row, c_row = p.c_row;
     const T *a = p.a, *b = p.b;
     T* c = p.c;
-    by_vectors<T>(column, column + columns, [&](auto v) __attribute__((always_inline)) {
-        for (i64 i = row; i < last; ++i) {
-            auto sums = v;
-            sums.add(splat(a[i * a_row]), b);
-            sums.write(end, i, c + i * c_row);
-        }
-    });
+    for (const i64 last = row + rows; row < last; row += FEW_ROWS) {
+        const i64 next = least(row + FEW_ROWS, last);
+        by_vectors<T>(column, column + columns, [&](auto v) __attribute__((always_inline)) {
+            for (i64 i = row; i < next; ++i) {
+                auto sums = v;
+                sums.add(splat(a[i * a_row]), b);
+                sums.write(end, i, c + i * c_row);
+            }
+        });
+    }
 }
 
 template void multiply_rows(const Product<float>&, i64, i64, i64, i64, float*);
