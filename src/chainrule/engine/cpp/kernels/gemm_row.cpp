@@ -7,7 +7,7 @@ namespace cr::CR_ISA {
 
 namespace {
 
-constexpr int SIDE = 4;     // vectors of columns at a time
+constexpr int SIDE = 4;  // vectors of columns at a time
 
 // Vectors of C beside each other, from `column` on; that at the edge has `count` numbers.
 template <class T, int N> struct Vectors {
