@@ -10,11 +10,10 @@
 // the same bits. The faster one is used.
 #pragma once
 #include "kernels/gemm_tile.h"
+#include "kernels/operands.h"
 #include "kernels/pack.h"
 
 namespace cr::CR_ISA {
-
-constexpr int least_of(int a, int b) { return a < b ? a : b; }
 
 template <class T> constexpr i64 PANEL = WIDE * WIDTH<T>;  // output channels packed side by side
 
@@ -145,7 +144,7 @@ void channels_in_lanes(const Segment<T>& s, const Taps<T>& t) {
 template <class T> using ChannelTile = void (*)(const Segment<T>&, const Taps<T>&);
 
 // Pixels of a tile, at most: registers hold its sums, the weights of a run, and one pixel.
-template <int K, int N> constexpr int MAX_PIXELS = least_of(16, (CR_REGISTERS - 1 - K * N) / N);
+template <int K, int N> constexpr int MAX_PIXELS = least(16, (CR_REGISTERS - 1 - K * N) / N);
 
 // The tile of so many pixels (at most MAX_PIXELS).
 template <class T, int K, int N, int P = MAX_PIXELS<K, N>>

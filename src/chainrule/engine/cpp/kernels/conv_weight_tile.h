@@ -83,7 +83,7 @@ template <class T> using TapFn = void (*)(const TapTile<T>&);
 // Rows of K taps in a tile of N vectors of channels, at most. Each has a pointer, so single taps
 // are never more than 12.
 constexpr int SUMS = CR_REGISTERS == 32 ? 24 : 12;  // of a tile, at most
-template <int K, int N> constexpr int MAX_TAP_ROWS = least_of(K == 1 ? 12 : SUMS, SUMS / N / K);
+template <int K, int N> constexpr int MAX_TAP_ROWS = least(K == 1 ? 12 : SUMS, SUMS / N / K);
 
 template <class T, int K, int N, int R = MAX_TAP_ROWS<K, N>>
 TapFn<T> choose_taps(i64 rows, bool dense) {

@@ -2,13 +2,12 @@
 // columns on the way, a few k at a time, so that each lane adds up its own row, in the order of k.
 // Each addition waits for the one before, so several groups of WIDTH rows take turns.
 #include "kernels/gemm.h"
+#include "kernels/operands.h"
 #include "kernels/pack.h"
 
 namespace cr::CR_ISA {
 
 namespace {
-
-i64 least(i64 a, i64 b) { return a < b ? a : b; }
 
 // sum + the products of WIDTH rows of A from `a` on with b, for HALF k but the first `skipped`.
 template <class T>

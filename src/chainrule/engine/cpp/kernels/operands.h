@@ -4,8 +4,8 @@
 
 namespace cr::CR_ISA {
 
-inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
-inline i64 most(i64 a, i64 b) { return a > b ? a : b; }
+constexpr i64 least(i64 a, i64 b) { return a < b ? a : b; }
+constexpr i64 most(i64 a, i64 b) { return a > b ? a : b; }
 inline i64 parts(i64 whole, i64 part) { return (whole + part - 1) / part; }  // rounded up
 inline i64 rounded(i64 n, i64 unit) { return parts(n, unit) * unit; }
 
