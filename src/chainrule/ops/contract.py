@@ -22,9 +22,6 @@ from chainrule.tensor import Tensor
 
 __all__ = ["einsum", "matmul"]
 
-ROWS = 32
-"""Rows of a product of the references, a multiple of what libraries compute at once."""
-
 
 def added(parts: list[Any]) -> Any:
     """The sum of one tensor or more."""
@@ -49,23 +46,18 @@ def same_float(name: str, *inputs: SpecLike) -> None:
 
 
 def by_rows(x: Any, w: Any) -> Any:
-    """x·w: (..., k)·(k, m) → (..., m), as products of 32 rows each, the last filled with zeros.
+    """x·w: (..., k)·(k, m) → (..., m), with a product for each row.
 
-    So a row has the same bits in any batch: for another number of rows, a library of products adds
-    in another order.
+    So a row has the same bits in any batch: a library of products adds in an order that depends on
+    the number of rows, and on some processors on the place of a row among them.
     """
-    lead, (k, m) = x.shape[:-1], w.shape
-    n = math.prod(lead)
-    rows = x.reshape(n, k)
-    if missing := -n % ROWS:
-        rows = np.concatenate([rows, np.zeros((missing, k), x.dtype)])
-    products = np.matmul(rows.reshape(len(rows) // ROWS, ROWS, k), w)
-    return products.reshape(len(rows), m)[:n].reshape(*lead, m)
+    return np.matmul(np.ascontiguousarray(x)[..., None, :], w)[..., 0, :]
 
 
 @primitive
 class matrix_product:
     """y = a·b: (..., n, k)·(..., k, m) → (..., n, m).   ∂y/∂a = g·bᵀ, ∂y/∂b = aᵀ·g."""
+
     kind, name = Contraction(), "matmul"
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(4, 2))),
@@ -84,8 +76,11 @@ class matrix_product:
         batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
         return Spec((*batch, a.shape[-2], b.shape[-1]), a.dtype)
 
-    def flops(a, b): return 2 * matrix_product.infer(a, b).size * a.shape[-1]
-    def forward(a, b): return by_rows(a, b) if b.ndim == 2 else np.matmul(a, b)
+    def flops(a, b):
+        return 2 * matrix_product.infer(a, b).size * a.shape[-1]
+
+    def forward(a, b):
+        return by_rows(a, b) if b.ndim == 2 else np.matmul(a, b)
 
     def batch(xs, batched, params):
         ndim = max(x.ndim - is_batched for x, is_batched in zip(xs, batched, strict=True))
@@ -119,6 +114,7 @@ class linear:
 
     ∂y/∂x = g·w, ∂y/∂w = gᵀ·x, ∂y/∂b = Σ g.
     """
+
     kind = Contraction()
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(2, 4)), rng.normal(size=2)),
@@ -141,7 +137,9 @@ class linear:
 
     def flops(x, w, *b):
         return (2 * math.prod(x.shape) + len(b) * math.prod(x.shape[:-1])) * w.shape[0]
-    def forward(x, w, *b): return by_rows(x, w.T) + b[0] if b else by_rows(x, w.T)
+
+    def forward(x, w, *b):
+        return by_rows(x, w.T) + b[0] if b else by_rows(x, w.T)
 
     def vjp(g, x, w, needs):
         rows = tuple(range(g.ndim - 1))
@@ -174,6 +172,7 @@ class linear:
 @primitive
 class linear_weight:
     """y = Σₙ gₙᵀ·xₙ, the gradient of linear by its weights: (..., out), (..., in) → (out, in)."""
+
     kind = Contraction()
     samples = cases(
         lambda rng: (rng.normal(size=(3, 2)), rng.normal(size=(3, 4))),
@@ -188,7 +187,9 @@ class linear_weight:
             raise ShapeError("rows of two matrices belong together", given=(g.shape, x.shape))
         return Spec((g.shape[-1], x.shape[-1]), x.dtype)
 
-    def flops(g, x): return 2 * math.prod(g.shape) * x.shape[-1]
+    def flops(g, x):
+        return 2 * math.prod(g.shape) * x.shape[-1]
+
     def forward(g, x):
         if g.ndim != 2:
             rows = math.prod(g.shape[:-1])
@@ -220,8 +221,10 @@ def linear_rule(x: SpecLike, w: SpecLike) -> Spec:
     if not x.shape or x.shape[-1] != features:
         found = x.shape[-1] if x.shape else 0
         raise ShapeError(
-            f"the input has {found} features, this layer expects {features}", given=x.shape,
-            expected=f"(..., {features})", instead=_features_hint(x.shape, features, out),
+            f"the input has {found} features, this layer expects {features}",
+            given=x.shape,
+            expected=f"(..., {features})",
+            instead=_features_hint(x.shape, features, out),
         )
     return Spec((*x.shape[:-1], out), x.dtype)
 
@@ -235,6 +238,7 @@ class sum_of_products:
 
     ∂y/∂xᵢ is again such a sum: of g and the other operands, over what xᵢ lacks.
     """
+
     kind, name = Contraction(), "einsum"
     samples = cases(
         lambda rng: (rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), {"formula": "ij,jk->ik"}),
@@ -248,8 +252,11 @@ class sum_of_products:
         sizes = letter_sizes(formula, xs)
         return Spec([sizes[letter] for letter in formula.split("->")[1]], xs[0].dtype)
 
-    def flops(*xs, formula): return 2 * math.prod(letter_sizes(formula, xs).values())
-    def forward(*xs, formula): return np.asarray(np.einsum(formula, *xs, optimize=True))
+    def flops(*xs, formula):
+        return 2 * math.prod(letter_sizes(formula, xs).values())
+
+    def forward(*xs, formula):
+        return np.asarray(np.einsum(formula, *xs, optimize=True))
 
     def vjp(g, xs, formula, needs):
         terms, output = formula.split("->")[0].split(","), formula.split("->")[1]
@@ -305,6 +312,7 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
 
 def from_sublists(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     """A formula from operands that alternate with lists of numbers."""
+
     def written(numbers: Any) -> str:
         return "".join("..." if n is Ellipsis else string.ascii_letters[n] for n in numbers)
 
