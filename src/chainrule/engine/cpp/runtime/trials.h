@@ -5,12 +5,13 @@
 // How much depends on the machine, on the program and on what else runs. So it is measured: the
 // first runs go in three ways by turns, and the fastest way stays. In one way all instructions
 // share, in one none does, and in one each does what took it less time in the other two. Trials are
-// repeated, the more seldom the longer they have the same outcome.
+// repeated, the more seldom the longer sharing has been faster. Where it was slower, the next trial
+// ends as soon as it is slower again, so that it can come often.
 //
 // Where other programs or virtual machines use the cores too, a helper is suspended from time to
-// time, for longer than a trial takes. So runs that share are timed after the trial as well. If a
-// window of them takes longer than runs alone, the program runs alone for as many, and for twice as
-// many each time that this is so again at once.
+// time, for longer than a trial takes, or two virtual cores are one for a while. So runs that share
+// are timed after the trial as well. If a window of them takes longer than runs alone, the program
+// runs alone for as many, and for twice as many each time that this is so again at once.
 #pragma once
 #include <algorithm>
 #include <limits>
@@ -63,7 +64,7 @@ class Trials {
         const bool slower = watched_ * COUNTED > totals_[ALONE] * WINDOW;  // perhaps after few runs
         if (!slower && ++runs_ < WINDOW) return;
         if (slower) resting_ = rest_;
-        rest_ = slower ? std::min(2 * rest_, MOST) : WINDOW;
+        rest_ = slower ? std::min(2 * rest_, LEAST) : WINDOW;
         watched_ = runs_ = 0;
     }
 
@@ -85,8 +86,9 @@ class Trials {
     }
 
     void restart(int threads) {
-        const bool same = threads == threads_ && fastest_ == before_;
-        between_ = same ? std::min(2 * between_, MOST) : LEAST;
+        const bool again = threads == threads_, stays = again && fastest_ == before_;
+        is_brief_ = again && fastest_ == ALONE;
+        between_ = stays && !is_brief_ ? std::min(2 * between_, MOST) : LEAST;
         before_ = fastest_, threads_ = threads;
         watched_ = runs_ = resting_ = run_ = 0;
         rest_ = WINDOW;
@@ -102,6 +104,8 @@ class Trials {
             for (std::size_t i = 0; i < sums_.size(); ++i)
                 best_[way_][i] = std::min(best_[way_][i], sums_[i]);
         if (totals_[ALONE] < SHORT * COUNTED) return settle(ALONE);
+        if (is_brief_ && totals_[SHARED] < NEVER && totals_[ALONE] < totals_[SHARED])
+            return settle(ALONE);
         if (run_ == BEFORE_MIXED)
             for (std::size_t i = 0; i < sums_.size(); ++i)
                 alone_[i] = best_[ALONE][i] < best_[SHARED][i] * GAIN;
@@ -116,7 +120,7 @@ class Trials {
     }
 
     int threads_ = 0, run_ = 0, between_ = LEAST;
-    bool in_trial_ = false;
+    bool in_trial_ = false, is_brief_ = false;
     Way way_ = ALONE, fastest_ = ALONE, before_ = ALONE;  // now; of this trial; of the one before
     double watched_ = 0;  // seconds of the last `runs_` runs
     int runs_ = 0;
