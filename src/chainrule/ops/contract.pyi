@@ -6,7 +6,6 @@ from chainrule.primitive import Primitive, Spec, SpecLike
 from chainrule.tensor import Tensor
 
 __all__ = ["einsum", "matmul"]
-ROWS: int
 
 def added(parts: list[Any]) -> Any:
     """The sum of one tensor or more."""
@@ -15,7 +14,7 @@ def same_float(name: str, *inputs: SpecLike) -> None:
     """Products are of one dtype: nothing is converted silently."""
 
 def by_rows(x: Any, w: Any) -> Any:
-    """x·w: (..., k)·(k, m) → (..., m), as products of 32 rows each, the last filled with zeros."""
+    """x·w: (..., k)·(k, m) → (..., m), with a product for each row."""
 
 class _matrix_product(Primitive):
     def __call__(self, input: Tensor | float, other: Tensor | float) -> Tensor:
