@@ -74,7 +74,8 @@ template <class T, int GROUPS> void multiply_groups(const Product<T>& p, i64 row
             }
             b += H - skipped;
         };
-        for (const T* end = b + depth - rest; b < end;) step(0);
+        const T* const end = b + depth - rest;
+        while (b < end) step(0);
         if (rest) step(H - rest);
         for (int g = 0; g < GROUPS; ++g) total[g] = block ? total[g] + sum[g] : sum[g];
     }
