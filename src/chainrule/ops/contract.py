@@ -57,7 +57,6 @@ def by_rows(x: Any, w: Any) -> Any:
 @primitive
 class matrix_product:
     """y = a·b: (..., n, k)·(..., k, m) → (..., n, m).   ∂y/∂a = g·bᵀ, ∂y/∂b = aᵀ·g."""
-
     kind, name = Contraction(), "matmul"
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(4, 2))),
@@ -76,11 +75,8 @@ class matrix_product:
         batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
         return Spec((*batch, a.shape[-2], b.shape[-1]), a.dtype)
 
-    def flops(a, b):
-        return 2 * matrix_product.infer(a, b).size * a.shape[-1]
-
-    def forward(a, b):
-        return by_rows(a, b) if b.ndim == 2 else np.matmul(a, b)
+    def flops(a, b): return 2 * matrix_product.infer(a, b).size * a.shape[-1]
+    def forward(a, b): return by_rows(a, b) if b.ndim == 2 else np.matmul(a, b)
 
     def batch(xs, batched, params):
         ndim = max(x.ndim - is_batched for x, is_batched in zip(xs, batched, strict=True))
@@ -114,7 +110,6 @@ class linear:
 
     ∂y/∂x = g·w, ∂y/∂w = gᵀ·x, ∂y/∂b = Σ g.
     """
-
     kind = Contraction()
     samples = cases(
         lambda rng: (rng.normal(size=(3, 4)), rng.normal(size=(2, 4)), rng.normal(size=2)),
@@ -137,9 +132,7 @@ class linear:
 
     def flops(x, w, *b):
         return (2 * math.prod(x.shape) + len(b) * math.prod(x.shape[:-1])) * w.shape[0]
-
-    def forward(x, w, *b):
-        return by_rows(x, w.T) + b[0] if b else by_rows(x, w.T)
+    def forward(x, w, *b): return by_rows(x, w.T) + b[0] if b else by_rows(x, w.T)
 
     def vjp(g, x, w, needs):
         rows = tuple(range(g.ndim - 1))
@@ -172,7 +165,6 @@ class linear:
 @primitive
 class linear_weight:
     """y = Σₙ gₙᵀ·xₙ, the gradient of linear by its weights: (..., out), (..., in) → (out, in)."""
-
     kind = Contraction()
     samples = cases(
         lambda rng: (rng.normal(size=(3, 2)), rng.normal(size=(3, 4))),
@@ -187,9 +179,7 @@ class linear_weight:
             raise ShapeError("rows of two matrices belong together", given=(g.shape, x.shape))
         return Spec((g.shape[-1], x.shape[-1]), x.dtype)
 
-    def flops(g, x):
-        return 2 * math.prod(g.shape) * x.shape[-1]
-
+    def flops(g, x): return 2 * math.prod(g.shape) * x.shape[-1]
     def forward(g, x):
         if g.ndim != 2:
             rows = math.prod(g.shape[:-1])
@@ -221,10 +211,8 @@ def linear_rule(x: SpecLike, w: SpecLike) -> Spec:
     if not x.shape or x.shape[-1] != features:
         found = x.shape[-1] if x.shape else 0
         raise ShapeError(
-            f"the input has {found} features, this layer expects {features}",
-            given=x.shape,
-            expected=f"(..., {features})",
-            instead=_features_hint(x.shape, features, out),
+            f"the input has {found} features, this layer expects {features}", given=x.shape,
+            expected=f"(..., {features})", instead=_features_hint(x.shape, features, out),
         )
     return Spec((*x.shape[:-1], out), x.dtype)
 
@@ -238,7 +226,6 @@ class sum_of_products:
 
     ∂y/∂xᵢ is again such a sum: of g and the other operands, over what xᵢ lacks.
     """
-
     kind, name = Contraction(), "einsum"
     samples = cases(
         lambda rng: (rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), {"formula": "ij,jk->ik"}),
@@ -252,11 +239,8 @@ class sum_of_products:
         sizes = letter_sizes(formula, xs)
         return Spec([sizes[letter] for letter in formula.split("->")[1]], xs[0].dtype)
 
-    def flops(*xs, formula):
-        return 2 * math.prod(letter_sizes(formula, xs).values())
-
-    def forward(*xs, formula):
-        return np.asarray(np.einsum(formula, *xs, optimize=True))
+    def flops(*xs, formula): return 2 * math.prod(letter_sizes(formula, xs).values())
+    def forward(*xs, formula): return np.asarray(np.einsum(formula, *xs, optimize=True))
 
     def vjp(g, xs, formula, needs):
         terms, output = formula.split("->")[0].split(","), formula.split("->")[1]
@@ -312,7 +296,6 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
 
 def from_sublists(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
     """A formula from operands that alternate with lists of numbers."""
-
     def written(numbers: Any) -> str:
         return "".join("..." if n is Ellipsis else string.ascii_letters[n] for n in numbers)
 

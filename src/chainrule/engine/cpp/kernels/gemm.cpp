@@ -202,7 +202,7 @@ template <class T> struct Piece {
 };
 
 // Whether C is computed row by row: a tile of one row has too few sums, which wait for each other. A
-// tile with vectors of 32 bytes reads one line of each row of B, which takes long where they come from
+// tile of short vectors reads a line of each row of B, or less, which takes long where they come from
 // memory.
 template <class T> bool better_by_rows(const Product<T>& p) {
     const bool far = p.k * p.n * i64(sizeof(T)) > second_cache();
