@@ -318,6 +318,11 @@ REFUSED = {
         "V = contextvars.ContextVar('V', default=2.0)\ndef f(x): return x * V.get()",
         "reads V",
     ),
+    "an object in C whose state raises an error of its own": (
+        "class E(itertools.count):\n    def __reduce_ex__(self, _): raise RuntimeError\n"
+        "I = E()\ndef f(x): return x * (2.0 if I else 3.0)",
+        "reads I",
+    ),
     "values of a thread": ("T = threading.local(); T.k = 2.0\ndef f(x): return x * T.k", "reads T"),
     "a list that shrinks": ("L = [2.0] * 9\ndef f(x): return x * L.pop()", "the length of L"),
     "a clock": ("def f(x): return x * (2.0 if time.time() > 0 else 1.0)", "calls time"),

@@ -189,9 +189,9 @@ def hidden_state(value: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # copies of iterators are deprecated
             reduced = value.__reduce_ex__(4)
-    except TypeError:
+    except Exception as error:  # a class may refuse copies by any
         if isinstance(value, Iterator) or not isinstance(value, Iterable):
-            raise
+            raise TypeError(f"{type(value).__name__} has no state that is known") from error
         return tuple(value.items() if isinstance(value, Mapping) else value)
     if isinstance(reduced, str):
         return reduced
