@@ -5,8 +5,8 @@
 // How much depends on the machine, on the program and on what else runs. So it is measured: the
 // first runs go in three ways by turns, and the fastest way stays. In one way all instructions
 // share, in one none does, and in one each does what took it less time in the other two. Trials are
-// repeated, the more seldom the longer sharing has been faster. Where it was slower, the next trial
-// ends as soon as it is slower again, so that it can come often.
+// repeated, the more seldom the longer sharing has been faster. They end as soon as it is clear that
+// the way that was the fastest still is, so that they can come often.
 //
 // Where other programs or virtual machines use the cores too, a helper is suspended from time to
 // time, for longer than a trial takes, or two virtual cores are one for a while. So runs that share
@@ -32,11 +32,11 @@ class Trials {
 
     // Chooses the way of a run on this many threads.
     void begin(int threads) {
-        if (run_ >= TRIAL) ++run_;
-        if (threads != threads_ || run_ > TRIAL + between_) restart(threads);
-        in_trial_ = threads > 1 && run_ < TRIAL;
+        if (turn_ == TURNS) ++run_;
+        if (threads != threads_ || run_ > between_) restart(threads);
+        in_trial_ = threads > 1 && turn_ < TURNS;
         const bool rests = !in_trial_ && resting_ > 0 && resting_--;
-        way_ = threads == 1 || rests ? ALONE : in_trial_ ? WAYS[run_ / RUNS] : fastest_;
+        way_ = threads == 1 || rests ? ALONE : in_trial_ ? WAYS[turn_] : fastest_;
     }
 
     bool in_trial() const { return in_trial_; }             // the times of all instructions are wanted
@@ -52,28 +52,32 @@ class Trials {
     // The times of all instructions in a run of a trial, and whether any had work to share.
     void note(const double* seconds, bool any) {
         if (way_ == SHARED && !any) return settle(ALONE);
-        if (way_ == ALONE && sum(seconds) > LONG) return settle(SHARED);
+        const double total = std::accumulate(seconds, seconds + sums_.size(), 0.0);
+        if (way_ == ALONE && total > LONG) return settle(SHARED);
         // After a change of the way the caches have other contents: the first run does not count.
-        const bool first = run_++ % RUNS == 0;
+        const bool first = run_++ == 0;
+        if (turn_ == 0 && !first) runs_of_turn_ = runs_for(total);
         for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] = first ? 0 : sums_[i] + seconds[i];
-        if (run_ % RUNS == 0) end_turn();
+        if (run_ == runs_of_turn_) end_turn();
     }
 
     void watch(double seconds) {  // of a run that shares, after a trial
         watched_ += seconds;
-        const bool slower = watched_ * COUNTED > totals_[ALONE] * WINDOW;  // perhaps after few runs
-        if (!slower && ++runs_ < WINDOW) return;
+        const bool slower = watched_ > means_[ALONE] * WINDOW;  // perhaps after few runs
+        if (!slower && ++watched_runs_ < WINDOW) return;
         if (slower) resting_ = rest_;
         rest_ = slower ? std::min(2 * rest_, LEAST) : WINDOW;
-        watched_ = runs_ = 0;
+        watched_ = watched_runs_ = 0;
     }
 
   private:
     enum Way { SHARED, ALONE, MIXED };
     // Alone first: a short program does not wake a helper.
     static constexpr Way WAYS[] = {ALONE, SHARED, ALONE, SHARED, MIXED, ALONE, SHARED, MIXED};
-    static constexpr int RUNS = 16, TRIAL = RUNS * 8, BEFORE_MIXED = RUNS * 4;
-    static constexpr int COUNTED = RUNS - 1;  // runs of a turn
+    static constexpr int TURNS = 8, BEFORE_MIXED = 4;
+    // Runs of a turn: as many as take TURN seconds alone, within these limits.
+    static constexpr int FEWEST = 4, MANY = 16;
+    static constexpr double TURN = 3e-3;
     static constexpr int LEAST = 1000, MOST = 16'000;  // runs between two trials
     static constexpr int WINDOW = 64;  // runs whose mean is compared with that of runs alone
     static constexpr double NEVER = std::numeric_limits<double>::infinity();
@@ -81,52 +85,56 @@ class Trials {
     static constexpr double SHORT = 20e-6;  // seconds alone: there is nothing to win
     static constexpr double GAIN = 1.03;  // by how much sharing must be faster, to use more cores
 
-    double sum(const double* seconds) const {
-        return std::accumulate(seconds, seconds + sums_.size(), 0.0);
+    static int runs_for(double seconds) {
+        return seconds * MANY < TURN ? MANY : std::max(FEWEST, static_cast<int>(TURN / seconds));
     }
 
     void restart(int threads) {
-        const bool again = threads == threads_, stays = again && fastest_ == before_;
-        is_brief_ = again && fastest_ == ALONE;
-        between_ = stays && !is_brief_ ? std::min(2 * between_, MOST) : LEAST;
+        is_repeated_ = threads == threads_;
+        const bool stays = is_repeated_ && fastest_ == before_ && fastest_ != ALONE;
+        between_ = stays ? std::min(2 * between_, MOST) : LEAST;
         before_ = fastest_, threads_ = threads;
-        watched_ = runs_ = resting_ = run_ = 0;
+        watched_ = watched_runs_ = resting_ = turn_ = run_ = 0;
         rest_ = WINDOW;
-        for (double& total : totals_) total = NEVER;
+        for (double& mean : means_) mean = NEVER;
         for (std::vector<double>* best : {&best_[SHARED], &best_[ALONE]})
             std::fill(best->begin(), best->end(), NEVER);
     }
 
     // The mean of a turn counts, as with threads some runs take longer, and of the turns the best.
     void end_turn() {
-        totals_[way_] = std::min(totals_[way_], sum(sums_.data()));
+        const double total = std::accumulate(sums_.begin(), sums_.end(), 0.0);
+        means_[way_] = std::min(means_[way_], total / (runs_of_turn_ - 1));
         if (way_ != MIXED)
             for (std::size_t i = 0; i < sums_.size(); ++i)
                 best_[way_][i] = std::min(best_[way_][i], sums_[i]);
-        if (totals_[ALONE] < SHORT * COUNTED) return settle(ALONE);
-        if (is_brief_ && totals_[SHARED] < NEVER && totals_[ALONE] < totals_[SHARED])
-            return settle(ALONE);
-        if (run_ == BEFORE_MIXED)
+        run_ = 0, ++turn_;
+        if (means_[ALONE] < SHORT) return settle(ALONE);
+        const double sharing = std::min(means_[SHARED], means_[MIXED]);
+        const bool alone = means_[ALONE] < sharing * GAIN;
+        if (is_repeated_ && sharing < NEVER && alone == (fastest_ == ALONE)) return settle(fastest_);
+        if (turn_ == BEFORE_MIXED)
             for (std::size_t i = 0; i < sums_.size(); ++i)
                 alone_[i] = best_[ALONE][i] < best_[SHARED][i] * GAIN;
-        if (run_ < TRIAL) return;
-        const Way sharing = totals_[MIXED] < totals_[SHARED] ? MIXED : SHARED;
-        settle(totals_[ALONE] < totals_[sharing] * GAIN ? ALONE : sharing);
+        if (turn_ == TURNS)
+            settle(alone ? ALONE : means_[MIXED] < means_[SHARED] ? MIXED : SHARED);
     }
 
     void settle(Way way) {
         fastest_ = way;
-        run_ = TRIAL;
+        turn_ = TURNS, run_ = 0;
     }
 
-    int threads_ = 0, run_ = 0, between_ = LEAST;
-    bool in_trial_ = false, is_brief_ = false;
+    int threads_ = 0;
+    int turn_ = 0, run_ = 0;  // of the trial; run_ also counts the runs since it ended
+    int runs_of_turn_ = MANY, between_ = LEAST;
+    bool in_trial_ = false, is_repeated_ = false;
     Way way_ = ALONE, fastest_ = ALONE, before_ = ALONE;  // now; of this trial; of the one before
-    double watched_ = 0;  // seconds of the last `runs_` runs
-    int runs_ = 0;
+    double watched_ = 0;  // seconds of the last `watched_runs_` runs
+    int watched_runs_ = 0;
     int resting_ = 0, rest_ = WINDOW;  // runs alone to come; and those after the next slow window
     std::vector<double> times_, sums_, best_[2];
-    double totals_[3];
+    double means_[3];  // seconds of a run in each way
     std::vector<char> alone_;
 };
 
