@@ -312,11 +312,12 @@ template <class T> void add_piece(void* context, i64 piece) {
 //     by rows       all of B; and where the rows of A are those of k, a share of A
 //     by columns    all of A; and where the rows of B are those of k, a share of B. C is written by
 //                   one core and read by another
-//     by k          sums for each block of k, which are added at the end
+//     by k          sums for each block of k, which are added at the end. A thread gets a run of
+//                   blocks, or where that leaves one with more than the others, parts of each
 template <class T> void divide(Job<T>& job, i64 threads) {
     const Product<T>& p = job.product;
     const i64 panels = parts(p.n, PANEL<T>), blocks = parts(p.k, K_BLOCK);
-    const i64 run = parts(blocks, threads), sums = blocks - run + 1;
+    const i64 run = blocks % threads ? 1 : blocks / threads, sums = blocks - run + 1;
     const double a = 1.0 * p.m * p.k, b = 1.0 * p.n * p.k, c = 1.0 * p.m * p.n;
     const double share_a = a / threads, share_b = b / threads;
     constexpr double NEVER = std::numeric_limits<double>::infinity();
