@@ -40,18 +40,28 @@ except ImportError:
 Candidates = dict[str, Callable[[], Any]]
 TURN = 0.002
 """Seconds of one turn of a candidate."""
-QUIET = 0.03
-"""Seconds after which the threads of MKL and OpenBLAS no longer wait for work on a core."""
+QUIET = 0.12
+"""Seconds after which threads of a library no longer wait for work on a core: those of MKL do for
+10 ms after each call, those of OpenBLAS for 112."""
 SPREAD = 0.008
 """Seconds in which the system moves a thread, woken on its caller's core, to one of its own."""
+SETTLE, SHORT = 160, 0.4
+"""Calls, and seconds of them at most: in the first 128 runs of a program the engine tries whether
+threads pay."""
 
 
 def best_times(
     candidates: Candidates, rounds: int, pause: float = 0.0, warm: float = 0.0
 ) -> dict[str, float]:
-    """Seconds of the fastest call of each candidate. They take turns, after a pause and calls that
-    are not timed."""
+    """Seconds of the fastest call of each candidate. They take turns, each after a pause and calls
+    that are not timed."""
     best = dict.fromkeys(candidates, float("inf"))
+    for call in candidates.values():
+        time.sleep(pause)
+        ready = time.perf_counter() + SHORT
+        for _ in range(SETTLE):
+            if time.perf_counter() < ready:
+                call()
     for _ in range(rounds):
         for name, call in candidates.items():
             time.sleep(pause)
