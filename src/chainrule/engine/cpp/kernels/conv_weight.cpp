@@ -209,11 +209,7 @@ template <class T> void combine_lanes(void* context, i64 piece) {
         Vec<T> sum{};
         for (i64 b = 0; b < job.blocks; ++b)
             sum = sum + load(job.partial + b * job.size() + k * W);
-        T lane[W];
-        store(lane, sum);
-        for (i64 half = W / 2; half > 0; half /= 2)
-            for (i64 l = 0; l < half; ++l) lane[l] += lane[l + half];
-        job.y[k] = lane[0];
+        job.y[k] = sum_of_lanes(sum);
     }
 }
 

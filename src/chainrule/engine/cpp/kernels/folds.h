@@ -42,11 +42,7 @@ struct Running {
         if (fold != Fold::sum) return value;
         Vec<double> tree[V / 2];
         for (int v = 0; v < V / 2; ++v) tree[v] = sum[v] + sum[v + V / 2];
-        double lane[W];
-        store(lane, (tree[0] + tree[2]) + (tree[1] + tree[3]));
-        for (int half = W / 2; half > 0; half /= 2)
-            for (int l = 0; l < half; ++l) lane[l] += lane[l + half];
-        return lane[0] + value;
+        return sum_of_lanes((tree[0] + tree[2]) + (tree[1] + tree[3])) + value;
     }
 };
 
@@ -95,17 +91,12 @@ template <Fold FOLD, class T> double extreme(const T* x, i64 n) {
             best[v] = better(some, best[v]);
             odd[v] = fma(some, Vec<T>{}, odd[v]);
         }
-    T lane[W];
-    store(lane, better(better(best[0], best[1]), better(best[2], best[3])));
-    for (int half = W / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; ++l) {
-            const T a = lane[l], b = lane[l + half];
-            lane[l] = (greatest ? a > b : a < b) ? a : b;
-        }
+    const Vec<T> lanes = better(better(best[0], best[1]), better(best[2], best[3]));
+    const T found = folded(lanes, [&](Vec<T> a, Vec<T> b) { return better(b, a); });
     bool nan = false;
     if (!all((odd[0] + odd[1]) + (odd[2] + odd[3]) == T(0)))
         for (i64 k = 0; k < i; ++k) nan |= x[k] != x[k];
-    double result = nan ? __builtin_nan("") : double(lane[0]);
+    double result = nan ? __builtin_nan("") : double(found);
     for (; i < n; ++i) result = combine(FOLD, result, double(x[i]));
     return result;
 }

@@ -50,12 +50,7 @@ struct Sum {
 #pragma GCC unroll 4
         for (int half = VECTORS / 2; half > 0; half /= 2)
             for (int v = 0; v < half; ++v) tree[v] += tree[v + half];
-        double lane[W];
-        store(lane, tree[0]);
-#pragma GCC unroll 4
-        for (int half = W / 2; half > 0; half /= 2)
-            for (int l = 0; l < half; ++l) lane[l] += lane[l + half];
-        return lane[0] + rest;
+        return sum_of_lanes(tree[0]) + rest;
     }
 };
 

@@ -110,7 +110,7 @@ template <class T> struct Mean {
                 sums += load(x + job.place(top, i, left, j));
             for (; j < columns.to; ++j) sum += x[job.place(top, i, left, j)];
         }
-        *y = (adjacent ? fold_lanes_sum<T>(sums) + sum : sum) * job.scale;
+        *y = (adjacent ? sum_of_lanes(sums) + sum : sum) * job.scale;
     }
     static CR_INLINE void many(const Job<T>& job, const T* x, i64 top, i64 left, Part rows, T* y,
                                i64*, i64 n) {

@@ -34,11 +34,8 @@ template <class T> i64 position_in_row(const T* x, i64 n, T sign) {
     for (i64 i = BLOCK; i < n; i += BLOCK)
         for (int k = 0; k < K; ++k) top[k] = larger(load(x + block(i) + k * W) * sign, top[k]);
     for (int k = 1; k < K; ++k) top[0] = larger(top[k], top[0]);
-    T lane[W];
-    store(lane, top[0]);
-    for (int half = W / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; ++l) lane[l] = larger(lane[l], lane[l + half]);
-    const Vec<T> best = splat(lane[0] * sign);
+    const T extreme = folded(top[0], [](Vec<T> a, Vec<T> b) { return larger(a, b); });
+    const Vec<T> best = splat(extreme * sign);
     for (i64 i = 0; i < n; i += BLOCK) {
         Mask<T> here{};  // numbers that are the best; if that is NaN, those that are NaN
         for (int k = 0; k < K; ++k) {

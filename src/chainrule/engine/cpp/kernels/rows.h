@@ -5,19 +5,6 @@
 
 namespace cr::CR_ISA {
 
-template <class T> T fold_lanes_sum(Vec<T> v) {
-    T lane[WIDTH<T>];
-    store(lane, v);
-    for (int half = WIDTH<T> / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; ++l) lane[l] += lane[l + half];
-    return lane[0];
-}
-template <class T> T fold_lanes_max(Vec<T> v) {
-    T best = v[0];
-    for (int l = 1; l < WIDTH<T>; ++l) best = v[l] > best || v[l] != v[l] ? v[l] : best;
-    return best;
-}
-
 template <class T> T row_maximum(const T* x, i64 n) {
     constexpr i64 W = WIDTH<T>;
     const T lowest = -Format<T>::infinity;
@@ -25,7 +12,7 @@ template <class T> T row_maximum(const T* x, i64 n) {
     i64 i = 0;
     for (; i + W <= n; i += W) top = larger(load(x + i), top);
     if (i < n) top = larger(load_some(x + i, n - i, lowest), top);
-    return fold_lanes_max<T>(top);
+    return folded(top, [](Vec<T> a, Vec<T> b) { return larger(b, a); });
 }
 
 // y = e^(x − top), and its sum; y may be null.
@@ -43,7 +30,7 @@ template <class T> T row_exponentials(const T* x, T top, T* y, i64 n) {
         if (y) store_some(y + i, e, n - i);
         for (i64 l = 0; l < n - i; ++l) sum[l] += e[l];
     }
-    return fold_lanes_sum<T>(sum);
+    return sum_of_lanes(sum);
 }
 
 template <class T, class F> CR_INLINE void map_row(const T* x, T* y, i64 n, F f) {

@@ -4,6 +4,8 @@
 // width, on any processor. Fused multiply-add and square root need intrinsics. The width is that of
 // the instruction set for which the file is compiled.
 #pragma once
+#include <utility>
+
 #include "runtime/isa.h"
 
 #if defined(__x86_64__)
@@ -195,6 +197,21 @@ template <class M> CR_INLINE bool all(M mask) {
 template <class V, class M, class F> CR_INLINE V mostly(M fine, V y, F other) {
     if (__builtin_expect(all(fine), true)) return y;
     return fine ? y : other();
+}
+
+template <int HALF, class V, class F, int... LANE>
+CR_INLINE V folded_from(V v, F f, std::integer_sequence<int, LANE...> lanes) {
+    v = f(v, __builtin_shufflevector(v, v, (LANE + HALF) % int(sizeof...(LANE))...));
+    if constexpr (HALF > 1) return folded_from<HALF / 2>(v, f, lanes);
+    else return v;
+}
+// A fold of all lanes: lane l with lane l + W/2, these with l + W/4, and so on.
+template <class V, class F> CR_INLINE auto folded(V v, F f) {
+    constexpr int W = sizeof(V) / sizeof(v[0]);
+    return folded_from<W / 2>(v, f, std::make_integer_sequence<int, W>{})[0];
+}
+template <class V> CR_INLINE auto sum_of_lanes(V v) {
+    return folded(v, [](V a, V b) { return a + b; });
 }
 
 // min and max that return NaN if an argument is NaN, as NumPy's maximum and minimum do.

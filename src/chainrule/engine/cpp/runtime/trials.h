@@ -82,7 +82,7 @@ class Trials {
     static constexpr int WINDOW = 64;  // runs whose mean is compared with that of runs alone
     static constexpr double NEVER = std::numeric_limits<double>::infinity();
     static constexpr double LONG = 3e-3;  // seconds alone: hand-overs take no share worth measuring
-    static constexpr double SHORT = 20e-6;  // seconds alone: there is nothing to win
+    static constexpr double SHORT = 10e-6;  // seconds alone: there is nothing to win
     static constexpr double GAIN = 1.03;  // by how much sharing must be faster, to use more cores
 
     static int runs_for(double seconds) {
