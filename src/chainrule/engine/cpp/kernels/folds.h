@@ -1,5 +1,6 @@
 // Sums and extremes of many numbers, in float64 and in a fixed order.
 #pragma once
+#include "kernels/ahead.h"
 #include "kernels/operands.h"
 #include "math/vec.h"
 
@@ -45,12 +46,6 @@ struct Running {
         return sum_of_lanes((tree[0] + tree[2]) + (tree[1] + tree[3])) + value;
     }
 };
-
-// Asks for the cache lines of n numbers that are read soon.
-template <class T> CR_INLINE void ask_for(const T* x, i64 n) {
-    constexpr i64 LINE = 64 / sizeof(T);
-    for (i64 i = 0; i < n; i += LINE) __builtin_prefetch(x + i);
-}
 
 template <class T> CR_INLINE void add(Running& running, const T* x, i64 n) {
     constexpr int V = Running::V, W = Running::W;

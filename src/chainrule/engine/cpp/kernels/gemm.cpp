@@ -17,6 +17,7 @@
 
 #include <limits>
 
+#include "kernels/ahead.h"
 #include "kernels/operands.h"
 #include "kernels/pack.h"
 #include "runtime/processor.h"
@@ -26,7 +27,6 @@ namespace cr::CR_ISA {
 namespace {
 
 template <class T> constexpr i64 PANEL = WIDE * WIDTH<T>;
-template <class T> constexpr i64 LINE = 64 / sizeof(T);
 constexpr i64 PART = 16 * K_BLOCK;
 constexpr i64 SUMS = 8 << 20;  // bytes for the sums of parts
 
@@ -149,8 +149,7 @@ template <class T> struct Piece {
     void multiply_chunk(const T* a, i64 at, i64 k, i64 run, i64 depth, const T* next) const {
         for (i64 j = 0; j < panels; ++j) {
             for (i64 i = next ? j : height; i < height; i += panels)
-                for (i64 l = 0; l < depth; l += LINE<T>)
-                    __builtin_prefetch(next + i * p.a_row + l, 0, 2);
+                ask_for<2>(next + i * p.a_row, depth);
             compute_tile(a, at, k, depth, j, copies_panel(j) ? panel(run, j) : nullptr);
         }
     }

@@ -70,8 +70,7 @@ template <class F, class G> CR_INLINE void along_run(i64 n, F vectors, G single)
 // Fetches the line of the cache that begins here, if a vector of chains with this number is the first
 // in it. So the next run, which is in another page, comes as this one is added up.
 template <class T> CR_INLINE void fetch_line(const T* next, int v) {
-    constexpr int LINE = 64 / sizeof(T);
-    if (v * Sum::W % LINE == 0) __builtin_prefetch(next);
+    if (v * Sum::W % LINE<T> == 0) ask_for(next, 1);
 }
 
 // Whether the first n operands are contiguous, of this dtype, with so many elements.

@@ -5,6 +5,7 @@
 // edge, its panel is copied first: k after k, padded with zeros. This is one copy of B for m uses
 // of it.
 #pragma once
+#include "kernels/ahead.h"
 #include "math/vec.h"
 
 namespace cr::CR_ISA {
@@ -194,7 +195,7 @@ void pack_panel(const T* b, i64 b_k, i64 b_column, i64 depth, i64 columns, i64 p
 template <class T>
 void pack_rows(const T* b, i64 b_k, i64 depth, i64 columns, i64 width, i64 stride, i64 panel,
                bool far, T* packed) {
-    constexpr i64 W = WIDTH<T>, ROWS = 8, LINE = 64 / sizeof(T);
+    constexpr i64 W = WIDTH<T>, ROWS = 8;
     for (i64 first = 0; first < depth; first += ROWS) {
         const i64 end = first + ROWS < depth ? first + ROWS : depth;
         T* to = packed;
@@ -202,8 +203,8 @@ void pack_rows(const T* b, i64 b_k, i64 depth, i64 columns, i64 width, i64 strid
             for (i64 i = 0; i < width; i += W) {
                 const i64 n = columns - j - i;
                 const T* from = b + j + i;
-                for (i64 k = first; far && i % LINE == 0 && k < end; ++k)
-                    __builtin_prefetch(from + (k + ROWS) * b_k);
+                for (i64 k = first; far && i % LINE<T> == 0 && k < end; ++k)
+                    ask_for(from + (k + ROWS) * b_k, 1);
                 for (i64 k = first; k < end; ++k)
                     store(to + k * stride + i, n >= W  ? load(from + k * b_k)
                                                : n > 0 ? load_some(from + k * b_k, n, T(0))
