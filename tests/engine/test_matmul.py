@@ -37,6 +37,7 @@ SIZES = [
     (450, 1, 30),
     (9, 1, 75),
     (70, 1, 7),
+    (2100, 1, 40),
     (1100, 130, 300),
     (300, 520, 40),
     (130, 520, 300),
@@ -123,7 +124,7 @@ def test_threads_do_not_matter(size: Any) -> None:
     assert all(same_bits(r, results[0]) for r in results)
 
 
-@pytest.mark.parametrize("n", [10, 128, 300])
+@pytest.mark.parametrize("n", [1, 10, 128, 300])
 def test_batch_does_not_matter(n: int) -> None:
     """A row has the same bits alone as in any batch."""
     a, b = matrices(70, n, 600, np.float32)
@@ -131,6 +132,26 @@ def test_batch_does_not_matter(n: int) -> None:
     for start, rows in ((0, 1), (5, 1), (69, 1), (3, 2), (11, 7), (20, 33)):
         part = native("matmul", a[start : start + rows], b)
         assert same_bits(part, whole[start : start + rows])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("k", [1, 2, 15, 16, 250, 1000, 60_000])
+def test_an_element_of_a_column(k: int, dtype: Any) -> None:
+    """It has the same bits for any rows beside it, threads and layout of A, and a small error."""
+    a, b = matrices(75, 1, k, dtype)
+    whole = native("matmul", a, b)
+    truth = (a.astype(np.longdouble) * b[:, 0]).sum(1, keepdims=True)
+    np.testing.assert_allclose(whole, truth, atol=tolerance(k, dtype), rtol=0)
+    for threads in THREADS:
+        engine.set_num_threads(threads)
+        for start, rows in ((0, 1), (5, 1), (74, 1), (3, 2), (11, 9), (20, 33), (0, 75)):
+            expected = whole[start : start + rows]
+            for layout in LAYOUTS.values():
+                part = layout(a[start : start + rows].copy())
+                assert same_bits(native("matmul", part, b), expected)
+                assert same_bits(native("matmul", part[None], np.stack([b, b]))[1], expected)
+    bias = np.ones(1, dtype)
+    assert same_bits(native("linear", a, b.T, bias), whole + bias)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -12,7 +12,8 @@
 // Long sums are divided: PART terms are added up block after block, and the sums of parts are added
 // in order. Where C is small, parts are computed at the same time by several threads, or the blocks
 // of a shorter sum. The order of sums depends on k alone, so an element of C has the same bits
-// whatever else is computed with it.
+// whatever else is computed with it. There are two orders: that of dot products where C has one column
+// (gemm_column.cpp), and that of tiles (gemm_tile.h).
 #include "kernels/gemm.h"
 
 #include <limits>
@@ -209,10 +210,16 @@ template <class T> bool better_by_rows(const Product<T>& p) {
     return few && p.b_column == 1 && p.k > 0;
 }
 
+// Whether C is a row of which B is read in place, although its columns are not adjacent.
+template <class T> bool row_along_k(const Product<T>& p) {
+    return p.m == 1 && p.a_k == 1 && p.b_k == 1 && p.b_column != 1;
+}
+
 // The part of C with rows [row, row + rows) and columns [column, column + columns).
 template <class T>
 void multiply_piece(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns, T* memory) {
-    if (p.n == 1 && p.a_k == 1 && p.b_k == 1) return multiply_column(p, row, rows);
+    if (p.n == 1 && p.k != 1) return multiply_column(p, row, rows, memory);
+    if (row_along_k(p)) return multiply_along(p, column, columns);
     if (better_by_rows(p)) return multiply_rows(p, row, rows, column, columns, memory);
     if (p.k == 1 && p.b_column == 1) return multiply_outer(p, row, rows, column, columns);
     if (better_turned(p, rows, columns))
@@ -283,20 +290,19 @@ constexpr i64 ADDED = 16384;  // numbers of C to which a piece adds the sums of 
 template <class T> void add_piece(void* context, i64 piece) {
     const Job<T>& job = *static_cast<Job<T>*>(context);
     const Product<T>& p = job.product;
-    const i64 rows = p.turned ? 1 : p.m, columns = p.turned ? p.m : p.n;
-    const i64 step = parts(ADDED, columns), end = least(rows, (piece + 1) * step);
+    const i64 step = parts(ADDED, p.n), end = least(p.m, (piece + 1) * step);
     const i64 before = job.share * job.run, sums = least(job.group * job.run, job.parts - before);
     const bool last = before + sums == job.parts;
     for (i64 i = piece * step; i < end; ++i)
-        for (i64 j = 0; j < columns; j += WIDTH<T>) {
-            const i64 n = least(WIDTH<T>, columns - j);
+        for (i64 j = 0; j < p.n; j += WIDTH<T>) {
+            const i64 n = least(WIDTH<T>, p.n - j);
             const auto read = [n](const T* x) {
                 return n == WIDTH<T> ? load(x) : load_some(x, n, T(0));
             };
             T* c = p.c + i * p.c_row + j;
             Vec<T> v = read(c);
             for (i64 part = before ? 0 : job.run; part < sums; ++part)
-                v = v + read(job.sums + (part * p.m * p.n + i * columns + j));
+                v = v + read(job.sums + (part * p.m * p.n + i * p.n + j));
             if (last) v = finish(v, p.end, i, j, n);
             if (n == WIDTH<T>) store(c, v);
             else store_some(c, v, n);
@@ -341,7 +347,8 @@ template <class T> void cut(Job<T>& job, int threads, double work) {
     const Product<T>& p = job.product;
     const i64 panels = parts(p.n, PANEL<T>), for_a = a_by_k(p) ? 4 : 1, for_b = b_by_k(p) ? 1 : 4;
     job.row_parts = 1;
-    job.column_parts = better_by_rows(p) ? 1 : parts(panels, room_for_b<T>() / PANEL_SIZE<T>);
+    const bool in_place = p.n == 1 || better_by_rows(p) || row_along_k(p);
+    job.column_parts = in_place ? 1 : parts(panels, room_for_b<T>() / PANEL_SIZE<T>);
     if (threads == 1) return;
     const bool deep = job.parts > 1;
     if (!deep && job.batch->count() == 1) divide(job, threads);
@@ -368,7 +375,7 @@ template <class T> Status multiply_deep(Job<T>& job) {
     for (const i64 whole = job.group; job.share < job.shares(); job.share += whole) {
         job.group = least(whole, job.shares() - job.share);
         run_pieces(job.pieces(), run_piece<T>, &job);
-        run_pieces(p.turned ? 1 : parts(p.m, parts(ADDED, p.n)), add_piece<T>, &job);
+        run_pieces(parts(p.m, parts(ADDED, p.n)), add_piece<T>, &job);
     }
     return OK;
 }
@@ -386,7 +393,7 @@ template <class T> Status multiply(const Product<T>& p, const Batch& batch) {
     job.product = p, job.batch = &batch;
     // Nanoseconds: near the peak, but for a column or a row alone, as fast as memory is read.
     const double per_product = (sizeof(T) == 4 ? 0.011 : 0.022) * (p.n == 1 || p.m == 1 ? 6 : 1);
-    const double copying = p.b_column == 1 ? 0.0 : 0.1 * p.n * p.k;
+    const double copying = p.b_column == 1 || row_along_k(p) ? 0.0 : 0.1 * p.n * p.k;
     const double work = (per_product * p.m * p.n * (p.k + 8.0) + copying) * batch.count();
     const int threads = useful_threads(work);
     job.parts = most(1, parts(p.k, PART)), job.step = PART, job.run = job.group = 1;

@@ -10,7 +10,6 @@ template <class T> struct Product {
     i64 m, n, k;
     i64 a_row, a_k, b_k, b_column, c_row;  // in elements; columns of C are adjacent
     Epilogue<T> end;
-    bool turned = false;  // Cᵀ = Bᵀ·Aᵀ in place of C = A·B, of one column: bias and residual go down it
 };
 
 // Many products of equal sizes: element strides of the operands along each dimension of the batch.
@@ -37,8 +36,10 @@ template <class T>
 void multiply_turned(const Product<T>& p, i64 row, i64 rows, i64 column, i64 columns, T* memory);
 template <class T> bool better_turned(const Product<T>& p, i64 rows, i64 columns);
 
-// C = A·B of one column where both are stored along k, rows [row, row + rows).
-template <class T> void multiply_column(const Product<T>& p, i64 row, i64 rows);
+// C of one column, rows [row, row + rows), with `memory` of own_scratch(); and of one row where A and B
+// are stored along k, columns [column, column + columns). k is at most PART.
+template <class T> void multiply_column(const Product<T>& p, i64 row, i64 rows, T* memory);
+template <class T> void multiply_along(const Product<T>& p, i64 column, i64 columns);
 
 // A part of C where columns of B are adjacent: of no more than FEW_ROWS rows, which use as many rows of
 // B at a time, with `memory` of own_scratch(); and where k is 1.

@@ -1,7 +1,12 @@
-// The matrix product of one column: WIDTH of its elements in a vector. A's rows are turned into
-// columns on the way, a few k at a time, so that each lane adds up its own row, in the order of k.
-// Each addition waits for the one before, so several groups of WIDTH rows take turns.
+// The matrix product of one column: an element is the dot product of a row of A with B.
+//
+// It has as many sums as a line of a cache has numbers: product k of a block is added to sum k % LANES.
+// At the end of a block its sums are added as a binary tree, l and l + LANES/2 first; and blocks one
+// after the other. So an element has the same bits in any number of rows and any layout of A, but others
+// than in a matrix with more columns: with sums in the order of k, rows that are stored along k would
+// have to be turned into columns, which takes twice as long as to read them.
 #include "kernels/gemm.h"
+#include "kernels/gemm_vectors.h"
 #include "kernels/operands.h"
 #include "kernels/pack.h"
 
@@ -9,126 +14,175 @@ namespace cr::CR_ISA {
 
 namespace {
 
-// sum + the products of WIDTH rows of A from `a` on with b, for HALF k but the first `skipped`.
-template <class T>
-CR_INLINE Vec<T> add_products(const T* a, i64 a_row, const T* b, i64 skipped, Vec<T> sum) {
-    Vec<T> columns[HALF<T>];
-    load_rows(a, a_row, columns);
-#pragma GCC unroll 16
-    for (i64 k = 0; k < HALF<T>; ++k)
-        if (k >= skipped) sum = fma_spread(b + k, columns[k], sum);
-    return sum;
+template <class T> constexpr i64 LANES = 64 / sizeof(T);
+constexpr int VECTORS = 64 / CR_VECTOR_BYTES;  // of the sums of a row
+constexpr int ROWS = 8 / VECTORS;              // at a time: 8 vectors of sums take turns
+
+// N vectors are added, the upper half to the lower one.
+template <int N, class V> CR_INLINE V add_tree(V* x) {
+    if constexpr (N > 1) {
+#pragma GCC unroll 8
+        for (int i = 0; i < N / 2; ++i) x[i] = x[i] + x[i + N / 2];
+        return add_tree<N / 2>(x);
+    }
+    return x[0];
 }
 
-// The same for n rows and `depth` k, at most WIDTH of either.
+// The sums of n ≤ ROWS rows of A from `a` on, of one block, a vector for each row: the first steps of
+// the tree are done.
 template <class T>
-CR_INLINE Vec<T> add_few_products(const T* a, i64 a_row, i64 n, const T* b, i64 depth, Vec<T> sum) {
-    constexpr i64 W = WIDTH<T>;
-    Vec<T> columns[W];
-#pragma GCC unroll 16
-    for (i64 l = 0; l < W; ++l) columns[l] = load_some(a + least(l, n - 1) * a_row, depth, T(0));
-    transpose_round<int(W), int(W) / 2>(columns);
-#pragma GCC unroll 16
-    for (i64 k = 0; k < W; ++k)
-        if (k < depth) sum = fma(columns[k], splat(b[k]), sum);
-    return sum;
+CR_INLINE void add_products(const T* a, i64 a_row, i64 n, const T* b, i64 depth, Vec<T>* result) {
+    constexpr i64 W = WIDTH<T>, L = LANES<T>;
+    Vec<T> sum[ROWS][VECTORS]{};
+    const T* row[ROWS];
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; ++r) row[r] = a, a += r + 1 < n ? a_row : 0;
+    i64 k = 0;
+    for (; k + L <= depth; k += L)
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; ++v)
+#pragma GCC unroll 8
+            for (int r = 0; r < ROWS; ++r)
+                sum[r][v] = fma(load(row[r] + k + v * W), load(b + k + v * W), sum[r][v]);
+    const auto add = [&](int v, auto read) __attribute__((always_inline)) {
+        const Vec<T> x = read(b + k);
+#pragma GCC unroll 8
+        for (int r = 0; r < ROWS; ++r) sum[r][v] = fma(read(row[r] + k), x, sum[r][v]);
+    };
+#pragma GCC unroll 4
+    for (int v = 0; v < VECTORS; ++v, k += W) {
+        const i64 left = depth - k;
+        if (left >= W) add(v, [](const T* x) { return load(x); });
+        else if (left > 0) add(v, [left](const T* x) { return load_some(x, left, T(0)); });
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < ROWS; ++r) result[r] = add_tree<VECTORS>(sum[r]);
 }
 
-// Bias, residual and activation for the rows [row, row + n) of C; they go down the column. `sum` has
-// those from `at` on.
-template <class T>
-CR_INLINE void put(const Product<T>& p, i64 at, i64 row, i64 n, Vec<T> sum) {
-    constexpr i64 W = WIDTH<T>;
-    const i64 known = least(W, p.m - at);
+// The other steps for WIDTH rows at once: lane r becomes the sum of all lanes of rows[r].
+template <class T, int S = WIDTH<T> / 2> CR_INLINE Vec<T> add_lanes(Vec<T>* rows) {
+    if constexpr (S == 0) return rows[0];
+    else {
+#pragma GCC unroll 8
+        for (int i = 0; i < S; ++i) {
+            exchange<WIDTH<T>, S>(rows[i], rows[i + S]);
+            rows[i] = rows[i] + rows[i + S];
+        }
+        return add_lanes<T, S / 2>(rows);
+    }
+}
+
+// Bias, residual and activation for the n ≤ WIDTH rows of C from `row` on.
+template <class T> void put(const Product<T>& p, i64 row, i64 n, Vec<T> sum) {
+    T* to = p.c + row * p.c_row;
+    if (n == WIDTH<T> && p.c_row == 1 && plain(p.end)) return store(to, sum);
     Epilogue<T> end = p.end;
     Vec<T> other{};
-    if (end.bias) sum = sum + (p.turned ? load_some(end.bias + at, known, T(0)) : splat(*end.bias));
+    if (end.bias) sum = sum + splat(*end.bias);
     end.bias = nullptr;
-    for (i64 i = row; end.residual && i < row + n; ++i)
-        other[i - at] = end.residual[i * end.residual_stride];
+    for (i64 i = 0; end.residual && i < n; ++i)
+        other[i] = end.residual[(row + i) * end.residual_stride];
     if (end.residual) end.residual = reinterpret_cast<const T*>(&other);
-    const Vec<T> c = finish(sum, end, 0, 0, W);
-    if (n == W && p.c_row == 1) return store(p.c + row, c);
-    for (i64 i = row; i < row + n; ++i) p.c[i * p.c_row] = c[i - at];
+    const Vec<T> c = finish(sum, end, 0, 0, WIDTH<T>);
+    for (i64 i = 0; i < n; ++i) to[i * p.c_row] = c[i];
 }
 
-// GROUPS·WIDTH rows of C from `row` on, of which those below `last` are written. The last group of
-// rows, and the last k, begin earlier where fewer are left, so that they are whole.
-template <class T, int GROUPS> void multiply_groups(const Product<T>& p, i64 row, i64 last) {
-    constexpr i64 W = WIDTH<T>, H = HALF<T>;
-    const i64 a_row = p.a_row;
-    const T* a[GROUPS];
+// The sums of a block for n ≤ WIDTH rows.
+template <class T>
+CR_INLINE Vec<T> multiply_block(const T* a, i64 a_row, i64 n, const T* b, i64 depth) {
+    constexpr i64 W = WIDTH<T>;
+    Vec<T> sums[W]{};
 #pragma GCC unroll 4
-    for (int g = 0; g < GROUPS; ++g) a[g] = p.a + least(row + g * W, p.m - W) * a_row;
-    const T* b = p.b;
-    Vec<T> total[GROUPS]{};
-    for (i64 block = 0; block < p.k; block += K_BLOCK) {
-        const i64 depth = least(K_BLOCK, p.k - block), rest = depth % H;
-        Vec<T> sum[GROUPS]{};
-        const auto step = [&](i64 skipped) __attribute__((always_inline)) {
-#pragma GCC unroll 4
-            for (int g = 0; g < GROUPS; ++g) {
-                sum[g] = add_products(a[g] - skipped, a_row, b - skipped, skipped, sum[g]);
-                a[g] += H - skipped;
-                asm("" : "+r"(a[g]));  // not to be replaced by distances from one pointer
+    for (i64 r = 0; r < W; r += ROWS)
+        if (r < n) add_products(a + r * a_row, a_row, n - r, b, depth, sums + r);
+    return add_lanes<T>(sums);
+}
+
+// Rows [row, last), WIDTH at a time.
+template <class T> void multiply_in_place(const Product<T>& p, i64 row, i64 last) {
+    for (constexpr i64 W = WIDTH<T>; row < last; row += W) {
+        const i64 n = least(W, last - row);
+        const T* a = p.a + row * p.a_row;
+        Vec<T> total{};
+        for (i64 k = 0; k < p.k; k += K_BLOCK)
+            total = total + multiply_block(a + k, p.a_row, n, p.b + k, least(K_BLOCK, p.k - k));
+        put(p, row, n, total);
+    }
+}
+
+// The same from copies of rows that are not stored along k.
+template <class T> void multiply_copies(const Product<T>& p, i64 row, i64 last, T* memory) {
+    const i64 stride = rounded(p.k, LANES<T>);
+    for (constexpr i64 W = WIDTH<T>; row < last; row += W) {
+        const i64 n = least(W, last - row);
+        pack_strip(p.a + row * p.a_row, p.a_row, p.a_k, n, p.k, p.k, stride, memory);
+        Product<T> q = p;
+        q.a = memory - row * stride, q.a_row = stride;
+        multiply_in_place(q, row, row + n);
+    }
+}
+
+// Adds the products of N numbers of b with rows of `a`, which are `row` apart, to n sums, or starts
+// these. From one k of a sum to its next there are LANES.
+template <class T, int N>
+void add_rows(const T* b, const T* a, i64 row, i64 n, bool starts, T* sums) {
+    Vec<T> x[N];
+#pragma GCC unroll 8
+    for (int r = 0; r < N; ++r) x[r] = splat(b[r * LANES<T>]);
+    by_vectors<T>(0, n, [&](auto v) __attribute__((always_inline)) {
+        if (!starts) v.each([&](Vec<T>& sum, i64 i) { sum = load(sums + i); });
+#pragma GCC unroll 8
+        for (int r = 0; r < N; ++r) v.add(x[r], a + r * row);
+        v.each([&](Vec<T> sum, i64 i) { store(sums + i, sum); });
+    });
+}
+
+// The same where A is stored along its rows: one sum of many rows of C at once. It may have no products.
+template <class T> void multiply_lanes(const Product<T>& p, i64 row, i64 last, T* memory) {
+    constexpr i64 W = WIDTH<T>, L = LANES<T>, ROOM = 4096 / i64(sizeof(T));
+    constexpr int FEW = 8;
+    const i64 far = L * p.a_k;
+    T *const total = memory, *const sums = total + ROOM;
+    for (; row < last; row += ROOM) {
+        const i64 n = least(ROOM, last - row);
+        for (i64 i = 0; i < n; i += W) store(total + i, Vec<T>{});
+        for (i64 block = 0; block < p.k; block += K_BLOCK) {
+            const i64 end = least(block + K_BLOCK, p.k);
+            for (i64 l = 0; l < L; ++l) {
+                T* own = sums + l * ROOM;
+                i64 k = block + l;
+                const T* a = p.a + row + k * p.a_k;
+                if (k >= end) add_rows<T, 0>(p.b, a, 0, n, true, own);
+                for (; k + (FEW - 1) * L < end; k += FEW * L, a += FEW * far)
+                    add_rows<T, FEW>(p.b + k, a, far, n, k < block + L, own);
+                for (; k < end; k += L, a += far)
+                    add_rows<T, 1>(p.b + k, a, far, n, k < block + L, own);
             }
-            b += H - skipped;
-        };
-        const T* const end = b + depth - rest;
-        while (b < end) step(0);
-        if (rest) step(H - rest);
-        for (int g = 0; g < GROUPS; ++g) total[g] = block ? total[g] + sum[g] : sum[g];
+            for (i64 i = 0; i < n; i += W) {
+                Vec<T> sum[L];
+#pragma GCC unroll 16
+                for (i64 l = 0; l < L; ++l) sum[l] = load(sums + l * ROOM + i);
+                store(total + i, load(total + i) + add_tree<L>(sum));
+            }
+        }
+        for (i64 i = 0; i < n; i += W) put(p, row + i, least(W, n - i), load(total + i));
     }
-    for (int g = 0; g < GROUPS; ++g, row += W)
-        put(p, least(row, p.m - W), row, least(W, last - row), total[g]);
-}
-
-// Up to WIDTH rows where there are fewer in all, or few k.
-template <class T> void multiply_few(const Product<T>& p, i64 row, i64 last) {
-    constexpr i64 W = WIDTH<T>;
-    const i64 rows = least(W, p.m), first = least(row, p.m - rows);
-    Vec<T> total{};
-    for (i64 block = 0; block < p.k; block += K_BLOCK) {
-        Vec<T> sum{};
-        for (i64 k = block, end = least(block + K_BLOCK, p.k); k < end; k += W)
-            sum = add_few_products(p.a + first * p.a_row + k, p.a_row, rows, p.b + k,
-                                   least(W, end - k), sum);
-        total = block ? total + sum : sum;
-    }
-    put(p, first, row, least(W, last - row), total);
-}
-
-// Groups at a time. A vector of 64 bytes takes longer to be turned than two additions wait. Rows whose
-// distance is a multiple of a large power of two compete for the same 8 lines of an L1 cache, and so
-// do all with a distance of 4096 bytes.
-constexpr int MOST_GROUPS = CR_VECTOR_BYTES == 64 ? 2 : 3;
-template <class T> i64 groups_that_fit(i64 a_row) {
-    constexpr i64 WAY = 4096, WAYS = 8, FEWEST = CR_VECTOR_BYTES == 64 ? 2 : 1;
-    const i64 bytes = a_row * i64(sizeof(T)), apart = bytes & -bytes;
-    const i64 rows = apart ? WAYS * WAY / least(apart, WAY) : WAYS;
-    return rows < FEWEST * WIDTH<T> ? FEWEST : rows / WIDTH<T>;
-}
-
-// Rows [row, last), GROUPS groups at a time, if so many fit.
-template <class T, int GROUPS>
-void multiply_by_groups(const Product<T>& p, i64 row, i64 last, i64 fit) {
-    constexpr i64 W = WIDTH<T>;
-    for (; GROUPS <= fit && row + (GROUPS - 1) * W < last; row += GROUPS * W)
-        multiply_groups<T, GROUPS>(p, row, last);
-    if constexpr (GROUPS > 1) multiply_by_groups<T, GROUPS - 1>(p, row, last, fit);
 }
 
 }  // namespace
 
-template <class T> void multiply_column(const Product<T>& p, i64 row, i64 rows) {
-    constexpr i64 W = WIDTH<T>;
-    const i64 last = row + rows;
-    if (p.m >= W && p.k >= HALF<T>)
-        return multiply_by_groups<T, MOST_GROUPS>(p, row, last, groups_that_fit<T>(p.a_row));
-    for (; row < last; row += W) multiply_few(p, row, last);
+template <class T> void multiply_column(const Product<T>& p, i64 row, i64 rows, T* memory) {
+    Product<T> q = p;
+    if (p.b_k != 1) {
+        for (i64 k = 0; k < p.k; ++k) memory[k] = p.b[k * p.b_k];
+        q.b = memory, q.b_k = 1, memory += p.k;
+    }
+    if (p.a_k == 1) multiply_in_place(q, row, row + rows);
+    else if (p.a_row == 1) multiply_lanes(q, row, row + rows, memory);
+    else multiply_copies(q, row, row + rows, memory);
 }
 
-template void multiply_column(const Product<float>&, i64, i64);
-template void multiply_column(const Product<double>&, i64, i64);
+template void multiply_column(const Product<float>&, i64, i64, float*);
+template void multiply_column(const Product<double>&, i64, i64, double*);
 
 }  // namespace cr::CR_ISA

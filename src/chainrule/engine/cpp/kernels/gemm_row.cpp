@@ -1,46 +1,12 @@
 // Matrix products in which no number that is read is used many times: of few rows, and of one k. They
 // are as fast as memory is read or written, if this is done row by row.
 #include "kernels/gemm.h"
+#include "kernels/gemm_vectors.h"
 #include "kernels/operands.h"
 
 namespace cr::CR_ISA {
 
 namespace {
-
-constexpr int SIDE = 4;  // vectors of columns at a time
-
-// Vectors of C beside each other, from `column` on; that at the edge has `count` numbers.
-template <class T, int N> struct Vectors {
-    static constexpr i64 W = WIDTH<T>;
-    i64 column, count;
-    Vec<T> at[N]{};
-
-    template <class Change> CR_INLINE void each(Change change) {
-#pragma GCC unroll 8
-        for (int v = 0; v < N; ++v) change(at[v], column + v * W);
-    }
-    CR_INLINE Vec<T> read(const T* x) const {
-        return count == W ? load(x) : load_some(x, count, T(0));
-    }
-    // The products of x with a row of B are added.
-    CR_INLINE void add(Vec<T> x, const T* b) {
-        each([&](Vec<T>& v, i64 i) { v = fma(x, read(b + i), v); });
-    }
-    CR_INLINE void write(const Epilogue<T>& end, i64 row, T* c) {
-        if (!plain(end)) each([&](Vec<T>& v, i64 i) { v = finish(v, end, row, i, count); });
-        each([&](Vec<T> v, i64 i) {
-            if (count == W) store(c + i, v);
-            else store_some(c + i, v, count);
-        });
-    }
-};
-
-// Calls work(Vectors) for columns [column, last).
-template <class T, class Work> CR_INLINE void by_vectors(i64 column, i64 last, Work work) {
-    constexpr i64 W = WIDTH<T>;
-    for (; column + SIDE * W <= last; column += SIDE * W) work(Vectors<T, SIDE>{column, W});
-    for (; column < last; column += W) work(Vectors<T, 1>{column, least(W, last - column)});
-}
 
 // Adds the products of ROWS rows of B, the first of which is k, to columns [column, last) of a row of
 // C. Until the end of a block its sums are kept in `sums`.

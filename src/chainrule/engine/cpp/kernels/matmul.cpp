@@ -20,24 +20,6 @@ bool batch_stride(const View& v, const View& c, int d, i64 size, i64& stride) {
     return own < 0 || v.shape[own] == 1 || v.shape[own] == c.shape[d];
 }
 
-// Cᵀ = Bᵀ·Aᵀ, with the same sums. Where C goes, and what is done at the end, is left to the caller.
-template <class T> Product<T> transposed(const Product<T>& p) {
-    Product<T> q{};
-    q.a = p.b, q.a_row = p.b_column, q.a_k = p.b_k;
-    q.b = p.a, q.b_k = p.a_k, q.b_column = p.a_row;
-    q.m = p.n, q.n = p.m, q.k = p.k;
-    return q;
-}
-
-// Whether a row of C is computed as a column: B, which is stored along k, is then read in place.
-template <class T> bool row_as_column(const Product<T>& p) {
-    return p.m == 1 && p.a_k == 1 && p.b_k == 1 && p.b_column != 1;
-}
-// Whether a column of C is computed as a row, since A is stored along its rows.
-template <class T> bool column_as_row(const Product<T>& p) {
-    return p.n == 1 && p.m > 1 && p.a_row == 1 && p.c_row == 1 && plain(p.end);
-}
-
 // Whether a long sum is faster as one of Cᵀ: its operands come from memory, and its last panel of
 // columns would be half empty, where Cᵀ has full panels. The time saved must exceed that of turning
 // C. Shorter sums are turned piece by piece (gemm_turned.cpp).
@@ -45,27 +27,22 @@ template <class T> bool better_transposed(const Product<T>& p) {
     constexpr i64 P = WIDE * WIDTH<T>, LONG = 4096;
     constexpr i64 TO_TURN = 64;  // products in the time of moving one element
     const i64 padding = rounded(p.n, P) * p.m - rounded(p.m, P) * p.n;
-    return p.k > LONG && p.a_row == 1 && plain(p.end) && padding * p.k > TO_TURN * p.m * p.n;
+    return p.k > LONG && p.n > 1 && p.a_row == 1 && plain(p.end) &&
+           padding * p.k > TO_TURN * p.m * p.n;
 }
 
+// Cᵀ = Bᵀ·Aᵀ, with the same sums.
 template <class T> Status multiply_transposed(const Product<T>& p) {
     T* turned = static_cast<T*>(shared_scratch(p.m * p.n * sizeof(T)));
     if (!turned) return NO_MEMORY;
-    Product<T> q = transposed(p);
+    Product<T> q{};
+    q.a = p.b, q.a_row = p.b_column, q.a_k = p.b_k;
+    q.b = p.a, q.b_k = p.a_k, q.b_column = p.a_row;
+    q.m = p.n, q.n = p.m, q.k = p.k;
     q.c = turned, q.c_row = p.m;
     const Status status = multiply(q);
     if (status.code == Code::ok) pack_strip(turned, 1, p.m, p.m, p.n, p.n, p.c_row, p.c);
     return status;
-}
-
-template <class T> Status multiply_one(const Product<T>& p) {
-    if (better_transposed(p) && !column_as_row(p)) return multiply_transposed(p);
-    if (!row_as_column(p) && !column_as_row(p)) return multiply(p);
-    Product<T> q = transposed(p);
-    q.c = p.c, q.c_row = 1, q.end = p.end, q.end.residual_stride = 1;
-    q.turned = row_as_column(p);
-    if (q.n == 1) q.b_column = 1;
-    return multiply(q);
 }
 
 // -- the operands --------------------------------------------------------------------------------
@@ -144,7 +121,7 @@ template <class T> Status matmul_of(const Call& call) {
     if (const Status s = read_end(call, p); s.code != Code::ok) return s;
     if (const Status s = read_batch(call, p, batch); s.code != Code::ok) return s;
     if (!own_scratch()) return NO_MEMORY;
-    return batch.dims == 0 ? multiply_one(p) : multiply(p, batch);
+    return batch.dims == 0 && better_transposed(p) ? multiply_transposed(p) : multiply(p, batch);
 }
 
 }  // namespace

@@ -2,7 +2,8 @@
 //
 // A tile of C is computed for one pair after the other and added up in the L1 cache, so that C is
 // written once. Products and sums one after the other would pass C through the caches for each.
-// The bits are the same: those of the products, each below one block of k, and of their sums.
+// The bits are the same: those of the products, each below one block of k, and of their sums. (But for
+// a C of one column, whose products add in another order. It has fewer numbers than any g.)
 #include "kernels/gemm_tile.h"
 #include "kernels/operands.h"
 #include "kernels/pack.h"
