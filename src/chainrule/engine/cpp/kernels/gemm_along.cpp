@@ -36,7 +36,8 @@ CR_INLINE Vec<T> add_few_products(const T* a, const T* b, i64 b_column, i64 n, i
 
 // Bias, residual and activation for the columns [column, column + n) of C. `sum` has those from `at`
 // on.
-template <class T> void put(const Product<T>& p, i64 at, i64 column, i64 n, Vec<T> sum) {
+template <class T>
+CR_INLINE void put(const Product<T>& p, i64 at, i64 column, i64 n, Vec<T> sum) {
     T lanes[2 * WIDTH<T>]{};
     if (at < column) store(lanes, sum), sum = load(lanes + column - at);
     const Vec<T> c = finish(sum, p.end, 0, column, n);
@@ -45,9 +46,13 @@ template <class T> void put(const Product<T>& p, i64 at, i64 column, i64 n, Vec<
 }
 
 // GROUPS·WIDTH columns from `column` on, of which those below `last` are written. The last group of
-// columns, and the last k, begin earlier where fewer are left, so that they are whole.
+// columns, and the last k, begin earlier where fewer are left, so that they are whole. The columns are
+// more than a processor follows by itself, so the caches are asked for a line of each, two lines ahead,
+// in as many steps as use up a line.
 template <class T, int GROUPS> void multiply_groups(const Product<T>& p, i64 column, i64 last) {
-    constexpr i64 W = WIDTH<T>, H = HALF<T>;
+    constexpr i64 W = WIDTH<T>, H = HALF<T>, LINE = 64 / sizeof(T);
+    // longer vectors leave less time for it
+    constexpr i64 ASKED = CR_VECTOR_BYTES == 64 ? 0 : most(1, W * H / LINE);
     const i64 b_column = p.b_column;
     const T* b[GROUPS];
 #pragma GCC unroll 4
@@ -57,9 +62,12 @@ template <class T, int GROUPS> void multiply_groups(const Product<T>& p, i64 col
     for (i64 block = 0; block < p.k; block += K_BLOCK) {
         const i64 depth = least(K_BLOCK, p.k - block), rest = depth % H;
         Vec<T> sum[GROUPS]{};
-        const auto step = [&](i64 skipped) __attribute__((always_inline)) {
+        const auto step = [&](i64 skipped, i64 from) __attribute__((always_inline)) {
 #pragma GCC unroll 4
             for (int g = 0; g < GROUPS; ++g) {
+#pragma GCC unroll 4
+                for (i64 i = 0; i < ASKED; ++i)
+                    __builtin_prefetch(b[g] + (from + i) * b_column + 2 * LINE);
                 sum[g] = add_products(a - skipped, b[g] - skipped, b_column, skipped, sum[g]);
                 b[g] += H - skipped;
                 asm("" : "+r"(b[g]));  // not to be replaced by distances from one pointer
@@ -67,8 +75,11 @@ template <class T, int GROUPS> void multiply_groups(const Product<T>& p, i64 col
             a += H - skipped;
         };
         const T* const end = a + depth - rest;
-        while (a < end) step(0);
-        if (rest) step(H - rest);
+        while (end - a >= LINE)
+#pragma GCC unroll 4
+            for (i64 s = 0; s < LINE / H; ++s) step(0, s * ASKED);
+        while (a < end) step(0, 0);
+        if (rest) step(H - rest, 0);
         for (int g = 0; g < GROUPS; ++g) total[g] = block ? total[g] + sum[g] : sum[g];
     }
     for (int g = 0; g < GROUPS; ++g, column += W)
@@ -101,13 +112,12 @@ template <class T> i64 groups_that_fit(i64 b_column) {
     return columns < FEWEST * WIDTH<T> ? FEWEST : columns / WIDTH<T>;
 }
 
-// Columns [column, last), GROUPS groups at a time, if so many fit.
-template <class T, int GROUPS>
-void multiply_by_groups(const Product<T>& p, i64 column, i64 last, i64 fit) {
-    constexpr i64 W = WIDTH<T>;
-    for (; GROUPS <= fit && column + (GROUPS - 1) * W < last; column += GROUPS * W)
-        multiply_groups<T, GROUPS>(p, column, last);
-    if constexpr (GROUPS > 1) multiply_by_groups<T, GROUPS - 1>(p, column, last, fit);
+// The same for a number of groups that is known at run time.
+template <class T, int GROUPS = MOST_GROUPS>
+void multiply_groups(const Product<T>& p, i64 column, i64 last, i64 groups) {
+    if constexpr (GROUPS > 1)
+        if (groups < GROUPS) return multiply_groups<T, GROUPS - 1>(p, column, last, groups);
+    multiply_groups<T, GROUPS>(p, column, last);
 }
 
 }  // namespace
@@ -115,9 +125,17 @@ void multiply_by_groups(const Product<T>& p, i64 column, i64 last, i64 fit) {
 template <class T> void multiply_along(const Product<T>& p, i64 column, i64 columns) {
     constexpr i64 W = WIDTH<T>;
     const i64 last = column + columns;
-    if (p.n >= W && p.k >= HALF<T>)
-        return multiply_by_groups<T, MOST_GROUPS>(p, column, last, groups_that_fit<T>(p.b_column));
-    for (; column < last; column += W) multiply_few(p, column, last);
+    if (p.n < W || p.k < HALF<T>) {
+        for (; column < last; column += W) multiply_few(p, column, last);
+        return;
+    }
+    // One group takes as long as MOST_GROUPS, so none is left to the end.
+    const i64 fit = least(MOST_GROUPS, groups_that_fit<T>(p.b_column));
+    for (i64 groups; column < last; column += groups * W) {
+        const i64 left = parts(last - column, W);
+        groups = parts(left, parts(left, fit));
+        multiply_groups(p, column, last, groups);
+    }
 }
 
 template void multiply_along(const Product<float>&, i64, i64);

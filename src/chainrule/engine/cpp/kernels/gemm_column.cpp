@@ -73,7 +73,7 @@ template <class T, int S = WIDTH<T> / 2> CR_INLINE Vec<T> add_lanes(Vec<T>* rows
 }
 
 // Bias, residual and activation for the n ≤ WIDTH rows of C from `row` on.
-template <class T> void put(const Product<T>& p, i64 row, i64 n, Vec<T> sum) {
+template <class T> CR_INLINE void put(const Product<T>& p, i64 row, i64 n, Vec<T> sum) {
     T* to = p.c + row * p.c_row;
     if (n == WIDTH<T> && p.c_row == 1 && plain(p.end)) return store(to, sum);
     Epilogue<T> end = p.end;
@@ -122,50 +122,46 @@ template <class T> void multiply_copies(const Product<T>& p, i64 row, i64 last, 
     }
 }
 
-// Adds the products of N numbers of b with rows of `a`, which are `row` apart, to n sums, or starts
-// these. From one k of a sum to its next there are LANES.
-template <class T, int N>
-void add_rows(const T* b, const T* a, i64 row, i64 n, bool starts, T* sums) {
-    Vec<T> x[N];
+// Adds the products of n numbers of b with rows of A, both from one k to the next of the same sum, to
+// these sums of `count` rows of C; the first ones start them.
+constexpr int FEW = 8;
+template <class T, int N = FEW>
+void add_to_sums(const T* b, const T* a, i64 a_k, i64 n, i64 count, bool starts, T* sums) {
+    if constexpr (N > 0)
+        if (n < N) return add_to_sums<T, N - 1>(b, a, a_k, n, count, starts, sums);
+    Vec<T> x[N + 1];
 #pragma GCC unroll 8
-    for (int r = 0; r < N; ++r) x[r] = splat(b[r * LANES<T>]);
-    by_vectors<T>(0, n, [&](auto v) __attribute__((always_inline)) {
+    for (int i = 0; i < N; ++i) x[i] = splat(b[i * LANES<T>]);
+    by_vectors<T>(0, count, [&](auto v) __attribute__((always_inline)) {
         if (!starts) v.each([&](Vec<T>& sum, i64 i) { sum = load(sums + i); });
 #pragma GCC unroll 8
-        for (int r = 0; r < N; ++r) v.add(x[r], a + r * row);
+        for (int i = 0; i < N; ++i) v.add(x[i], a + i * LANES<T> * a_k);
         v.each([&](Vec<T> sum, i64 i) { store(sums + i, sum); });
     });
 }
 
-// The same where A is stored along its rows: one sum of many rows of C at once. It may have no products.
+// The same where A is stored along its rows: one sum of many rows of C at once.
 template <class T> void multiply_lanes(const Product<T>& p, i64 row, i64 last, T* memory) {
     constexpr i64 W = WIDTH<T>, L = LANES<T>, ROOM = 4096 / i64(sizeof(T));
-    constexpr int FEW = 8;
-    const i64 far = L * p.a_k;
     T *const total = memory, *const sums = total + ROOM;
     for (; row < last; row += ROOM) {
-        const i64 n = least(ROOM, last - row);
-        for (i64 i = 0; i < n; i += W) store(total + i, Vec<T>{});
+        const i64 count = least(ROOM, last - row);
+        for (i64 i = 0; i < count; i += W) store(total + i, Vec<T>{});
         for (i64 block = 0; block < p.k; block += K_BLOCK) {
             const i64 end = least(block + K_BLOCK, p.k);
-            for (i64 l = 0; l < L; ++l) {
-                T* own = sums + l * ROOM;
-                i64 k = block + l;
-                const T* a = p.a + row + k * p.a_k;
-                if (k >= end) add_rows<T, 0>(p.b, a, 0, n, true, own);
-                for (; k + (FEW - 1) * L < end; k += FEW * L, a += FEW * far)
-                    add_rows<T, FEW>(p.b + k, a, far, n, k < block + L, own);
-                for (; k < end; k += L, a += far)
-                    add_rows<T, 1>(p.b + k, a, far, n, k < block + L, own);
-            }
-            for (i64 i = 0; i < n; i += W) {
+            for (i64 first = block; first < end; first += FEW * L)
+                for (i64 l = 0, k = first; l < L; ++l, ++k)
+                    add_to_sums(p.b + k, p.a + row + k * p.a_k, p.a_k, parts(end - k, L), count,
+                                first == block, sums + l * ROOM);
+            for (i64 i = 0; i < count; i += W) {
                 Vec<T> sum[L];
 #pragma GCC unroll 16
                 for (i64 l = 0; l < L; ++l) sum[l] = load(sums + l * ROOM + i);
                 store(total + i, load(total + i) + add_tree<L>(sum));
             }
         }
-        for (i64 i = 0; i < n; i += W) put(p, row + i, least(W, n - i), load(total + i));
+        for (i64 i = 0; i < count; i += W)
+            put(p, row + i, least(W, count - i), load(total + i));
     }
 }
 
