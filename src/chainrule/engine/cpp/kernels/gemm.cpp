@@ -342,8 +342,10 @@ template <class T> void divide(Job<T>& job, i64 threads) {
 
 // The number of pieces: large enough to be worth a thread, small enough that threads end together.
 // A cut through the columns has A read once more, and one through the rows B. Where numbers that are
-// read together lie apart, that takes several times as long.
+// read together lie apart, that takes several times as long. One column of C passes over A once, and a
+// piece of it should have a page of each row in memory.
 template <class T> void cut(Job<T>& job, int threads, double work) {
+    constexpr i64 PAGE = 4096 / i64(sizeof(T));
     const Product<T>& p = job.product;
     const i64 panels = parts(p.n, PANEL<T>), for_a = a_by_k(p) ? 4 : 1, for_b = b_by_k(p) ? 1 : 4;
     job.row_parts = 1;
@@ -356,8 +358,9 @@ template <class T> void cut(Job<T>& job, int threads, double work) {
         job.group = most(1, least(job.shares(), SUMS / (job.run * p.m * p.n * i64(sizeof(T)))));
     const i64 wanted = deep ? 4 * threads : most(threads, least(4 * threads, i64(work / 8000)));
     while (job.pieces() < wanted) {
-        const bool any = job.pieces() < threads || b_by_k(p);
-        const bool rows = 2 * (any ? 1 : 4) * MAX_ROWS * job.row_parts <= p.m;
+        const i64 height = p.n == 1 && a_by_k(p) ? PAGE : (b_by_k(p) ? 1 : 4) * MAX_ROWS;
+        const i64 fewest = job.pieces() < threads ? MAX_ROWS : height;
+        const bool rows = 2 * fewest * job.row_parts <= p.m;
         const bool columns = 2 * job.column_parts <= panels;
         if (!rows && !columns) break;
         if (!rows || (columns && job.column_parts * p.m * for_a < job.row_parts * p.n * for_b))
