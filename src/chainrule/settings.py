@@ -53,6 +53,12 @@ context: ContextVar[Settings] = ContextVar("chainrule_settings", default=Setting
 current = context.get
 
 
+def guarded() -> list[tuple[dict[str, Any], str, Any]]:
+    """What the settings of this context depend on besides: (dict, key, value), if anything."""
+    own = current().own_dtype is not None
+    return [] if own else [(_process, key, value) for key, value in _process.items()]
+
+
 KEEP = object()
 """The value of a setting that `use` leaves unchanged."""
 

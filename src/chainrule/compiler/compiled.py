@@ -24,6 +24,7 @@ from chainrule.settings import Settings, current
 from chainrule.tensor import Tensor
 
 M = TypeVar("M", bound=Module)
+F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_EXECUTABLES = 16
 """The most executables that one function keeps; the oldest is dropped first."""
@@ -32,8 +33,10 @@ MOST_EXECUTABLES = 16
 class Compiled(Unguarded):
     """A function that runs as executables, one for each signature of its arguments."""
 
+    __slots__ = ("_record",)
     __name__: str
     __qualname__: str
+    _record: engine.Record | None
     unguarded = frozenset({"function", "captures", "_executables", "_recent", "_has_warned"})
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -42,23 +45,22 @@ class Compiled(Unguarded):
         self.captures = 0
         self._executables: dict[Any, list[Executable]] = {}
         self._recent: dict[bool, tuple[Executable, ...]] = {False: (), True: ()}
+        self._record = None  # of the first of them, for calls without keywords
         self._has_warned = False
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        settings = current()
-        given: Any = args
+        given: tuple[Any, ...] = args
         if named:
             named = dict(sorted(named.items()))
             given = (*args, named)
         recent = self._recent[bool(named)]
         for executable in recent:
-            guards = executable.guards
-            if executable.suits(settings) and (not guards.checks or guards.checks_hold()):
-                result = executable(given)
-                if result is not MISSED:
-                    if executable is not recent[0]:
-                        self._put_first(executable, bool(named))
-                    return result
+            result = executable(given)
+            if result is not MISSED:
+                if executable is not recent[0]:
+                    self._put_first(executable, bool(named))
+                return result
+        settings = current()
         if settings.interpreter is not None:
             return self.function(*args, **named)  # inside a capture or another interpreter
         leaves = [x for x in tree.flatten(given) if isinstance(x, Tensor)]
@@ -72,15 +74,17 @@ class Compiled(Unguarded):
             if os.environ.get("CHAINRULE_STRICT", "0") != "0":
                 raise
             return self._eagerly(error, args, named)
+        shares = executable.shares(leaves)
+        result = self.function(*args, **named) if shares else executable.on(leaves)
         self._put_first(executable, bool(named))
-        if executable.shares(leaves):
-            return self.function(*args, **named)
-        return executable.on(leaves)
+        return result
 
     def _put_first(self, executable: Executable, named: bool) -> None:
         """Let the next call, with or without keywords, try this executable first."""
         others = [x for x in self._recent[named] if x is not executable]
         self._recent[named] = (executable, *others)
+        if not named:
+            self._record = executable.record
 
     def _find(
         self,
@@ -166,6 +170,15 @@ class Compiled(Unguarded):
     def executables(self) -> list[Executable]:
         """All executables: for each signature, the newest first."""
         return [executable for found in self._executables.values() for executable in found]
+
+
+def replayed(call: F) -> F:
+    """`__call__` of a compiled function. The engine runs it alone, as long as that is possible with
+    the executable that is tried first."""
+    return engine.shortcut("replay", call, vars(Compiled)["_record"])
+
+
+Compiled.__call__ = replayed(Compiled.__call__)  # type: ignore[method-assign]
 
 
 def executable_of(

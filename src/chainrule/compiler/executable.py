@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import aliases, tree
+from chainrule import aliases, engine, tree
 from chainrule.compiler.guards import Guards
 from chainrule.compiler.plan import Plan, ReferencePlan
 from chainrule.compiler.pullback import Backward
@@ -20,12 +20,10 @@ from chainrule.compiler.report import table
 from chainrule.compiler.trace import Trace
 from chainrule.graph import Graph
 from chainrule.primitive import Array
-from chainrule.settings import Settings, current
 from chainrule.tensor import Tensor, wrap
 
 MISSED = object()
-"""The result of a call that did not run, because a guard does not hold or an argument does not
-fit."""
+"""The result of a call that did not run."""
 
 
 class Executable(ABC):
@@ -34,14 +32,15 @@ class Executable(ABC):
     trace: the result of the capture.
     known: tensors that the function reaches by itself, by id. They are no other arguments.
     plan: the steps, after the passes.
+    record: how the engine calls it, if it does.
     backwards: the programs of derivatives, where results carry gradients.
     """
 
     plan: Plan
+    record: engine.Record | None = None
     backwards: Sequence[Backward] = ()
 
     def __init__(self, trace: Trace, guards: Guards, args: Any) -> None:
-        self.settings, self.default_dtype = current(), current().default_dtype
         self.trace, self.guards = trace, guards
         state = {id(s.tensor): s.tensor for s in [*trace.reads, *trace.writes]}
         self.known = {**state, **guards.tensors}
@@ -56,8 +55,9 @@ class Executable(ABC):
         self._unread = [t for key, t in guards.tensors.items() if key not in state]
 
     @abstractmethod
-    def __call__(self, args: Any) -> Any:
-        """Run for these arguments: the result of the function, or MISSED."""
+    def __call__(self, args: tuple[Any, ...]) -> Any:
+        """Run for these arguments: the result of the function, or MISSED if other settings hold, a
+        guard does not, or the arguments do not fit."""
 
     def answer(self, arrays: Sequence[Array], leaves: Sequence[Tensor]) -> Any:
         """The result of the function, recorded on the tape where it carries gradients."""
@@ -133,12 +133,6 @@ class Executable(ABC):
                 return swap.name
         return None
 
-    def suits(self, settings: Settings) -> bool:
-        """Whether the function was captured under these settings."""
-        if self.settings is not settings and self.settings != settings:
-            return False
-        return self.default_dtype is settings.default_dtype
-
     def takes(self, leaves: Sequence[Tensor]) -> bool:
         """Whether tensors can be arguments: those that were state are the same, and no others are
         state."""
@@ -184,8 +178,8 @@ class ReferenceExecutable(Executable):
         self.plan = ReferencePlan(graph)
         self.backwards = [Backward(pullback, ReferencePlan) for pullback in trace.pullbacks]
 
-    def __call__(self, args: Any) -> Any:
-        return MISSED  # guards are checked by `Compiled`; only the engine checks them in a call
+    def __call__(self, args: tuple[Any, ...]) -> Any:
+        return MISSED  # only the engine checks guards in a call
 
     def on(self, leaves: list[Tensor]) -> Any:
         arrays = [leaves[number]._data for number in self.trace.given]

@@ -87,7 +87,7 @@ _SETTINGS = {"decimal": "getcontext"}
 
 
 class Unguarded:
-    """Base class of objects with attributes that are not guarded: those named in `unguarded`."""
+    """Base class of objects whose slots, and attributes in `unguarded`, are not guarded."""
 
     unguarded: ClassVar[frozenset[str]]
 
@@ -382,7 +382,7 @@ class Guards:
                 continue
             if isinstance(item, Module) or self._is_read_of(value, key):
                 self._guard(attributes, key, f"{name}.{key}")
-        if not isinstance(value, (Tensor, FunctionType, MethodType, functools.partial)):
+        if not isinstance(value, (Tensor, FunctionType, MethodType, functools.partial, Unguarded)):
             reads = functools.partial(self._is_read_of, value)
             for key, slot in slots_of(type(value), reads).items():
                 self._guard(value, slot, f"{name}.{key}")

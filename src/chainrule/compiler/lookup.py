@@ -78,8 +78,9 @@ def holds(entry: Entry) -> bool:
 
 
 def joined(entries: Iterable[Entry]) -> Iterator[tuple[Any, ...]]:
-    """The entries as the engine checks them: those of the keys and the elements of a dict are one,
-    (dict, None, keys, values). A key without a value has the tuple of keys in place of it."""
+    """The entries as the engine checks them, of four parts each: (container, key, value, None).
+    Those of the keys and the elements of a dict are one, (dict, None, keys, values). A key without
+    a value has the tuple of keys in place of it."""
     elements: dict[int, dict[Any, Entry]] = {}
     entries = list(entries)
     for entry in entries:
@@ -92,9 +93,9 @@ def joined(entries: Iterable[Entry]) -> Iterator[tuple[Any, ...]]:
             found = [own.pop(k)[2] if k in own else value for k in value]
             yield container, None, value, tuple(found)
         elif not isinstance(container, dict) or key is None:
-            yield container, key, value
+            yield container, key, value, None
     for others in elements.values():
-        yield from others.values()
+        yield from ((*entry, None) for entry in others.values())
 
 
 def _same_element(a: Any, b: Any) -> bool:

@@ -12,7 +12,8 @@ copy.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -21,14 +22,16 @@ from chainrule.compiler.arguments import layout_if_other
 from chainrule.compiler.capture import Slot
 from chainrule.compiler.executable import MISSED, Executable
 from chainrule.compiler.guards import Guards
-from chainrule.compiler.lookup import Entry, joined
+from chainrule.compiler.lookup import joined
 from chainrule.compiler.plan import NativePlan, Place
 from chainrule.compiler.pullback import Backward
 from chainrule.compiler.shared import Shared
 from chainrule.compiler.trace import Trace
+from chainrule.engine import Record
 from chainrule.errors import GraphError
 from chainrule.graph import Graph
 from chainrule.primitive import Array
+from chainrule.settings import current, guarded
 from chainrule.tensor import Tensor, wrap
 
 GRADIENT, WRITTEN, KEPT, PACKED = 1, 2, 4, 8
@@ -41,13 +44,14 @@ class NativeExecutable(Executable):
     """Runs a program of the engine, which reads and writes the state."""
 
     plan: NativePlan
+    record: Record
 
-    def __init__(self, trace: Trace, guards: Guards, graph: Graph, args: Any) -> None:
+    def __init__(self, trace: Trace, guards: Guards, graph: Graph, args: tuple[Any, ...]) -> None:
         super().__init__(trace, guards, args)
         self.plan = plan = native_plan(graph, trace)
         self.backwards = [Backward(pullback, NativePlan) for pullback in trace.pullbacks]
         given = len(trace.given)
-        self._first_result = first_result = len(graph.inputs)
+        self._first_result = len(graph.inputs)
         self._state: list[tuple[int, Tensor, int]] = [
             (at, s.tensor, self._role(at, s)) for at, s in enumerate(trace.reads, given)
         ]
@@ -59,27 +63,38 @@ class NativeExecutable(Executable):
         self._bind_writes(plan.places[answers:])
         self._fixed = not (trace.swaps or isinstance(trace.structure, Shared | tuple | list | dict))
         self._needs_leaves = trace.needs_leaves
-        self._has_checks = bool(trace.swaps or self._stores)
         self._has_effects = bool(self._stores or trace.cleared or trace.separated)
         plain = not (self.backwards or trace.swaps or trace.arguments)
         self._is_plain = plain and (trace.is_one or trace.is_flat)
         self._kept: dict[int, Array] = {}
         self._shown: list[Tensor] = []
-        results = range(first_result, len(plan.slots))
+        self.record = self._recorded(args)
+        free = tuple(range(given)), frozenset[Tensor](), None
+        self._plain = self.record._replace(
+            settings=(), pattern=(Tensor,) * given, limits=free, fits=None, watched=(), finish=None
+        )
+
+    def _recorded(self, args: tuple[Any, ...]) -> Record:
+        """The record of calls with arguments like these."""
+        trace, results = self.trace, range(self._first_result, len(self.plan.slots))
         new = set(results) - {at for at, _, _ in self._state}
-        made, answer = tuple([slot in new for slot in results]), self._slots_of_tensors(new)
+        answer, (pattern, limits) = self._slots_of_tensors(new), self._arguments(args)
         self._gives_tensors = answer is not None
-        self._gives_answer = self._gives_tensors and trace.is_one and not trace.freed
-        fitting, state = self._arguments(args), tuple(self._state)
-        free: tuple[Any, ...] = tuple(range(given)), frozenset(), None
-        replayed = plan.program.replayed
-
-        def record() -> tuple[Any, ...]:
-            checked = tuple(joined([*guards.entries, *self._watched()]))
-            return replayed(Tensor, *fitting, checked, state, self._own, made, answer)
-
-        self._make_record, self._record = record, record()
-        self._plain = replayed(Tensor, [Tensor] * given, free, (), state, self._own, made, answer)
+        checks = bool(trace.swaps or self._stores or trace.arguments or self.guards.checks)
+        return self.plan.program.record(
+            settings=tuple(current()),
+            pattern=pattern,
+            limits=limits,
+            fits=self._fits if checks else None,
+            watched=self._watched(),
+            state=tuple(self._state),
+            own=self._own,
+            refuse=self._refuse,
+            made=tuple([slot in new for slot in results]),
+            answer=answer,
+            finish=self._finish,
+            always=not self._gives_tensors or self._has_effects or bool(trace.freed),
+        )
 
     def _slots_of_tensors(self, new: set[int]) -> int | tuple[int, ...] | None:
         """The slot, or a tuple of slots, of the results of which the engine makes the tensors that
@@ -90,34 +105,38 @@ class NativeExecutable(Executable):
             return None
         return slots[0] if self.trace.is_one else slots
 
-    def _arguments(self, args: Any) -> tuple[Any, Any]:
+    def _arguments(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """The pattern of the arguments, in which Tensor stands for any tensor, and their limits;
         see engine/cpp/runtime/doors.h."""
-        trace, leaves = self.trace, [x for x in tree.flatten(args) if isinstance(x, Tensor)]
+        trace, leaves = self.trace, _tensors_of(args)
         given = [leaves[number] for number in trace.given]
         ids, state = list(map(id, given)), set(map(id, self._leaves.values()))
         pattern = tree.map_leaves(
             lambda x: Tensor if isinstance(x, Tensor) and id(x) not in state else x, args
         )
         if any(x._requires_grad or layout_if_other(x._data) for x in given):
-            pattern = MISSED  # the engine takes arrays in order only, without gradients
+            # The engine takes arrays in order only, without gradients.
+            pattern = (MISSED,) * len(args)
         writes = any(not slot.is_grad for slot in trace.writes)
         firsts = tuple([ids.index(key) for key in ids])
         return pattern, (firsts, frozenset(self.known.values()), self.is_apart if writes else None)
 
-    def _watched(self) -> list[Entry]:
-        """Entries of what the engine checks of tensors. The engine sees the specs of state. Those
-        of other tensors change only with their versions."""
+    def _watched(self) -> tuple[Any, ...]:
+        """What the engine checks at each call: the guards, the default dtype of the process, and
+        entries of tensors. It sees the specs of state. Those of other tensors change only with
+        their versions."""
         slots = map(vars(Tensor).get, ("_requires_grad", "_grad", "_hooks", "_version"))
         requires_grad, grad, hooks, version = slots
         self._versions = [t._version for t in self._unread]
-        entries: list[Entry] = [(t, requires_grad, r) for t, r, _, _ in self._specs]
+        entries = [*self.guards.entries, *guarded()]
+        entries += [(t, requires_grad, r) for t, r, _, _ in self._specs]
         entries += [(t, grad, None) for t in self.trace.without_grad]
         entries += [(t, version, t._version) for t in self._unread]
         entries += [(t, hooks, t._hooks) for t, r, _, _ in self._specs if r]
         hooked = [t._hooks for t, *_ in self._specs if t._hooks is not None]
         entries += [(own, None, len(own)) for own in hooked]
-        return entries + [(own, i, hook) for own in hooked for i, hook in enumerate(own)]
+        entries += [(own, i, hook) for own in hooked for i, hook in enumerate(own)]
+        return tuple([part for entry in joined(entries) for part in entry])
 
     def _role(self, at: int, slot: Slot) -> int:
         written, packed = at in self.plan.in_place, at in self.plan.packed
@@ -136,58 +155,50 @@ class NativeExecutable(Executable):
             elif not (kind == "slot" and at in self.plan.in_place):
                 self._stores.append((slot, place))
 
-    def __call__(self, args: Any) -> Any:
-        if self._has_checks and self._is_unfit():
-            return MISSED
-        return self._run(self._record, args, None)
+    def __call__(self, args: tuple[Any, ...]) -> Any:
+        return engine.native_replay(self.record, args, MISSED)
 
-    def _is_unfit(self) -> bool:
-        if self.trace.swaps and self._unfit_swap() is not None:
-            return True
-        return self._shares_what_is_stored() and self._now_sharing() != self._sharing
+    def _fits(self, args: tuple[Any, ...]) -> bool:
+        """Whether what the engine does not check is as it was."""
+        if not self.guards.checks_hold() or self._unfit_swap() is not None:
+            return False
+        if self._shares_what_is_stored() and self._now_sharing() != self._sharing:
+            return False
+        return not (self.trace.arguments and self.shares(_tensors_of(args)))
 
     def _shares_what_is_stored(self) -> bool:
         return any(slot.tensor._alias is not None for slot, _ in self._stores)
 
     def on(self, leaves: list[Tensor]) -> Any:
         if [t._version for t in self._unread] != self._versions:
-            self._record = self._make_record()  # they were written, and have the same specs
+            # They were written, and have the same specs.
+            self.record = self.record._replace(watched=self._watched())
         given = [leaves[number]._data for number in self.trace.given]
         arrays = [np.require(x, requirements=["C", "ALIGNED"]) for x in given]
-        result = self._run(self._plain, [wrap(x) for x in arrays], leaves)
-        if result is MISSED:
+        results = engine.native_replay(self._plain, tuple([wrap(x) for x in arrays]), MISSED)
+        if results is MISSED:
             raise GraphError("the state of a compiled function does not fit its plan")
-        return result
+        return self._finish(results, leaves)
 
-    def _run(self, record: tuple[Any, ...], args: Any, leaves: list[Tensor] | None) -> Any:
-        if leaves is None and self._needs_leaves:
-            leaves = [x for x in tree.flatten(args) if isinstance(x, Tensor)]
-            if self.trace.arguments and self.shares(leaves):
-                return MISSED
+    def _refuse(self, outcome: Any) -> NoReturn:
+        """Raise the error of a run that failed."""
         try:
-            results = engine.native_replay(record, args)
-            if results is None:
-                return MISSED
-            if results is NotImplemented or results.__class__ is tuple:
-                self.plan.program.refuse(results)
+            self.plan.program.refuse(outcome)
         except engine.Unmet as unmet:
             raise self.trace.requirements[unmet.number] from None
-        except BaseException:
-            for _, tensor, role in self._state:
-                if role & KEPT:
-                    tensor._grad = None  # it may be partially written
-            raise
+
+    def _finish(self, results: Any, args: Sequence[Any]) -> Any:
+        """What a call returns, after what is left to do in Python. The engine calls this."""
         if self._has_effects or self._shown:
-            self._finish(results)
-        if self._gives_answer:
-            return results
+            self._store(results)
+        leaves = _tensors_of(args) if self._needs_leaves else []
         if self._is_plain:
             return self._plain_answer(results, leaves)
         if not self._answers and self._fixed:
             return self.trace.structure
-        return self.answer([self._array(p, results) for p in self._answers], leaves or ())
+        return self.answer([self._array(p, results) for p in self._answers], leaves)
 
-    def _plain_answer(self, results: Any, leaves: list[Tensor] | None) -> Any:
+    def _plain_answer(self, results: Any, leaves: list[Tensor]) -> Any:
         """One tensor or a tuple of them, whose histories, if they have any, are freed."""
         trace = self.trace
         if not self._gives_tensors:
@@ -195,10 +206,10 @@ class NativeExecutable(Executable):
         elif trace.is_one:
             results = [results]
         for freed in trace.freed:
-            freed.record(results[freed.result], leaves or ())
+            freed.record(results[freed.result], leaves)
         return results[0] if trace.is_one else tuple(results)
 
-    def _finish(self, results: list[Any]) -> None:
+    def _store(self, results: Sequence[Any]) -> None:
         """Write the state that the plan does not write in place."""
         self.trace.leave_others()
         while self._shown:
@@ -209,7 +220,7 @@ class NativeExecutable(Executable):
         for slot in self.trace.cleared:
             slot.tensor._grad = None
 
-    def _array(self, place: Place, results: list[Any]) -> Array:
+    def _array(self, place: Place, results: Sequence[Any]) -> Array:
         kind, at = place
         if kind == "constant":
             return at
@@ -272,6 +283,10 @@ def native_plan(graph: Graph, trace: Trace) -> NativePlan:
     weights = zip(graph.inputs[first:], trace.reads, strict=True)
     frozen = {v for v, slot in weights if not slot.is_grad and slot.key not in changed}
     return NativePlan(graph, updates, len(trace.requirements), frozen)
+
+
+def _tensors_of(args: Sequence[Any]) -> list[Tensor]:
+    return [x for x in tree.flatten(args) if isinstance(x, Tensor)]
 
 
 def _is_private(view: Array) -> bool:

@@ -38,8 +38,8 @@ def module() -> ModuleType:
 
 native_replay: Any = getattr(_native, "replay", None)
 class_version: Any = getattr(_native, "class_version", lambda cls: -1)
-"""`replay(record, arguments)` and `class_version(cls)`; see engine/cpp/runtime/doors.h. They run at
-every step, so their look-up is done once, here."""
+"""`replay(record, arguments, otherwise)` and `class_version(cls)`; see engine/cpp/runtime/doors.h.
+They run at every step, so their look-up is done once, here."""
 
 _connect: Any = getattr(_native, "connect", None)
 _shortcut: Any = getattr(_native, "Shortcut", None)

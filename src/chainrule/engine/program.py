@@ -14,7 +14,7 @@ costs nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
@@ -102,6 +102,25 @@ def encode(
     return kernel_call(op, params, inputs, outputs)
 
 
+class Record(NamedTuple):
+    """How a compiled function is called: the parts that engine/cpp/runtime/doors.h describes."""
+
+    program: Any
+    callback: Callable[[int], None]
+    settings: tuple[Any, ...]
+    pattern: tuple[Any, ...]
+    limits: tuple[Any, ...]
+    fits: Callable[[tuple[Any, ...]], bool] | None
+    watched: tuple[Any, ...]
+    state: tuple[Any, ...]
+    own: Callable[[int], Array | None]
+    refuse: Callable[[Any], NoReturn]
+    made: tuple[bool, ...]
+    answer: int | tuple[int, ...] | None
+    finish: Callable[[Any, tuple[Any, ...]], Any] | None
+    always: bool
+
+
 class Unmet(Exception):
     """The input of an instruction `require` is false; `number` identifies the requirement."""
 
@@ -174,11 +193,9 @@ class Program:
         """
         return list(self._native.shared())
 
-    def replayed(self, *parts: Any) -> tuple[Any, ...]:
-        """The record that `native_replay` takes. The caller passes its parts: tensor type, pattern,
-        limits, watched, state, own, made, answer; see engine/cpp/runtime/doors.h."""
-        *found, made, answer = parts
-        return (self._native, *found, self._reference, made, answer)
+    def record(self, **parts: Any) -> Record:
+        """The record that `native_replay` takes. The caller passes its other parts."""
+        return Record(self._native, self._reference, **parts)
 
     def refuse(self, outcome: Any) -> NoReturn:
         """Raise the error for the outcome of a run that failed."""

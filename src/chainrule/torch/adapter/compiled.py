@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from chainrule.compiler.compiled import Compiled, compiled_module
+from chainrule.compiler.compiled import Compiled, compiled_module, replayed
 from chainrule.compiler.executable import Executable
 from chainrule.errors import CaptureError
 from chainrule.nn.module import Module
@@ -89,6 +89,9 @@ class CompiledOrEager(Compiled):
             raise _TooManyCaptures("a function has too many forms")
         with contextlib.redirect_stdout(_NoOutput(sys.stdout)):
             return super()._capture(key, args, named, reason)
+
+
+CompiledOrEager.__call__ = replayed(CompiledOrEager.__call__)  # type: ignore[method-assign]
 
 
 class _TooManyCaptures(CaptureError):

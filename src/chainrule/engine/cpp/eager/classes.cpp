@@ -6,6 +6,9 @@ namespace cr {
 
 Python python{};
 
+Slot::Slot(PyObject* member)
+    : offset_(reinterpret_cast<PyMemberDescrObject*>(member)->d_member->offset) {}
+
 bool Slot::find(PyObject* type, const char* name) {
     const Ref member = Ref::steal(PyObject_GetAttrString(type, name));
     if (!member) return false;
@@ -13,7 +16,7 @@ bool Slot::find(PyObject* type, const char* name) {
         PyErr_Format(PyExc_TypeError, "%s is no slot of %R", name, type);
         return false;
     }
-    offset_ = reinterpret_cast<PyMemberDescrObject*>(member.get())->d_member->offset;
+    *this = Slot(member.get());
     return true;
 }
 

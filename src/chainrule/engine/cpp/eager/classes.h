@@ -9,6 +9,8 @@ namespace cr {
 
 class Slot {  // one attribute of a class with `__slots__`
   public:
+    Slot() = default;
+    explicit Slot(PyObject* member);              // of a member descriptor
     bool find(PyObject* type, const char* name);  // false with a Python error set
     // Borrowed; null if the attribute is not set.
     PyObject* get(PyObject* object) const { return at(object); }

@@ -7,6 +7,7 @@
 #include "eager/gateway.h"
 #include "eager/update.h"
 #include "eager/walk.h"
+#include "runtime/doors.h"
 
 namespace cr {
 
@@ -127,6 +128,16 @@ PyObject* attempt_update(Shortcut*, PyObject* const* arguments, Py_ssize_t count
     return names ? nullptr : update(arguments, count);
 }
 
+PyObject* attempt_replay(Shortcut* self, PyObject* const* arguments, Py_ssize_t count,
+                         PyObject* names) {
+    PyObject* member = self->detail;
+    if (names || count < 1 || !PyObject_TypeCheck(arguments[0], PyDescr_TYPE(member)))
+        return nullptr;
+    const Ref record = Ref::borrow(Slot(member).get(arguments[0]));
+    if (!record || record.get() == Py_None) return nullptr;
+    return replay_program(record.get(), arguments + 1, count - 1);
+}
+
 struct Kind {
     const char* name;
     Attempt attempt;
@@ -136,6 +147,7 @@ constexpr Kind kinds[] = {
     {"reflected", attempt_reflected}, {"record", attempt_record},
     {"method", attempt_method},       {"tensor", attempt_tensor},
     {"walk", attempt_walk},           {"update", attempt_update},
+    {"replay", attempt_replay},
 };
 
 // -- the type --------------------------------------------------------------------------------------

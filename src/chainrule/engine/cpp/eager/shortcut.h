@@ -18,6 +18,7 @@ namespace cr {
 //   tensor     function(array) is `from_numpy`
 //   walk       function(seeds, keep_graph, wrap, targets) is the backward pass
 //   update     function(one, group, states, rule, names, flags) is the step of an optimizer
+//   replay     function(self, *args) runs the record in the slot `detail` of self (see doors.h)
 PyObject* make_shortcut_type();  // null with a Python error set
 
 }  // namespace cr

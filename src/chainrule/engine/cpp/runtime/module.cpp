@@ -26,21 +26,22 @@ PyObject* run_of_program(PyObject*, PyObject* const* arguments, Py_ssize_t count
 }
 
 PyObject* replay_of_program(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    if (count != 2 || !PyTuple_Check(arguments[0]) ||
-        PyTuple_GET_SIZE(arguments[0]) != REPLAY_RECORD ||
-        !nb::isinstance<Program>(PyTuple_GET_ITEM(arguments[0], 0))) {
-        PyErr_SetString(PyExc_TypeError, "replay(record, arguments): see doors.h");
+    if (count != 3 || !PyTuple_Check(arguments[0]) || PyTuple_GET_SIZE(arguments[0]) != PARTS ||
+        !nb::isinstance<Program>(PyTuple_GET_ITEM(arguments[0], PROGRAM)) ||
+        !PyTuple_Check(arguments[1])) {
+        PyErr_SetString(PyExc_TypeError, "replay(record, arguments, otherwise): see doors.h");
         return nullptr;
     }
-    Program& program = *nb::inst_ptr<Program>(PyTuple_GET_ITEM(arguments[0], 0));
-    return replay_program(program, arguments[0], arguments[1]);
+    PyObject* result = replay_program(arguments[0], &PyTuple_GET_ITEM(arguments[1], 0),
+                                      PyTuple_GET_SIZE(arguments[1]));
+    return result || PyErr_Occurred() ? result : Py_NewRef(arguments[2]);
 }
 
 PyMethodDef doors[] = {
     {"run", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&run_of_program)),
      METH_FASTCALL, "run(program, arrays, callback, timed): run a program."},
     {"replay", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&replay_of_program)),
-     METH_FASTCALL, "replay(record, arguments): find the arrays of a compiled call, and run."},
+     METH_FASTCALL, "replay(record, arguments, otherwise): run a compiled call, or return `otherwise`."},
     {nullptr, nullptr, 0, nullptr},
 };
 

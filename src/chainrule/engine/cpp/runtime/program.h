@@ -68,6 +68,7 @@ class Program {
     std::size_t committed = SIZE_MAX;
     std::string problem;  // why the last add_… failed, or empty
     std::vector<PyObject*> arguments;  // the tensors of the present call, borrowed
+    bool has_owned = false;  // state has got other arrays since a call was last finished in Python
 
   private:
     struct Base {

@@ -30,4 +30,12 @@ class Ref {
     PyObject* object_ = nullptr;
 };
 
+// A tuple of these objects. Null with an error set.
+inline Ref tuple_of(PyObject* const* items, Py_ssize_t count) {
+    Ref tuple = Ref::steal(PyTuple_New(count));
+    for (Py_ssize_t i = 0; tuple && i < count; ++i)
+        PyTuple_SET_ITEM(tuple.get(), i, Py_NewRef(items[i]));
+    return tuple;
+}
+
 }  // namespace cr

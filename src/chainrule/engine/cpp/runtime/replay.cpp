@@ -2,6 +2,9 @@
 // to the slots, run the program.
 //
 // It stores nothing between calls: the caller owns all objects (see compiler/native_executable.py).
+#include <nanobind/nanobind.h>
+#include <structmember.h>
+
 #include <cstring>
 
 #include "eager/gateway.h"
@@ -16,9 +19,8 @@ enum class Answer { yes, no, error };
 
 // Whether two values are the same object, or equal and of the same type (floats by their bits). An
 // instance of `object` stands for a missing value.
-Answer equal(PyObject* now, PyObject* then) {
+Answer equal_values(PyObject* now, PyObject* then) {
     if (!now) return Py_TYPE(then) == &PyBaseObject_Type ? Answer::yes : Answer::no;
-    if (now == then) return Answer::yes;
     if (Py_TYPE(now) != Py_TYPE(then)) return Answer::no;
     if (PyFloat_CheckExact(now)) {
         const double a = PyFloat_AS_DOUBLE(now), b = PyFloat_AS_DOUBLE(then);
@@ -29,15 +31,20 @@ Answer equal(PyObject* now, PyObject* then) {
     return same < 0 ? Answer::error : same ? Answer::yes : Answer::no;
 }
 
+inline Answer equal(PyObject* now, PyObject* then) {
+    return now == then ? Answer::yes : equal_values(now, then);
+}
+
 // Whether the keys of a dict are still these, in this order, and its elements these values. A key
-// without a value has the tuple of keys in place of it. `values` may be null.
+// without a value has the tuple of keys in place of it. `values` may be None.
 Answer same_items(PyObject* dict, PyObject* keys, PyObject* values) {
-    if (PyDict_GET_SIZE(dict) != PyTuple_GET_SIZE(keys)) return Answer::no;
+    const Py_ssize_t n = PyTuple_GET_SIZE(keys);
+    if (PyDict_GET_SIZE(dict) != n) return Answer::no;
     Py_ssize_t at = 0;
     PyObject *key, *element;
-    for (Py_ssize_t i = 0; PyDict_Next(dict, &at, &key, &element); ++i) {
+    for (Py_ssize_t i = 0; i < n && PyDict_Next(dict, &at, &key, &element); ++i) {
         Answer answer = equal(key, PyTuple_GET_ITEM(keys, i));
-        PyObject* value = values ? PyTuple_GET_ITEM(values, i) : keys;
+        PyObject* value = values != Py_None ? PyTuple_GET_ITEM(values, i) : keys;
         if (answer == Answer::yes && value != keys) answer = equal(element, value);
         if (answer != Answer::yes) return answer;
     }
@@ -78,8 +85,14 @@ Answer same_class(PyObject* object, PyObject* cls, PyObject* versions) {
     return version == class_version(cls) ? Answer::yes : Answer::no;
 }
 
+bool is_plain_slot(PyObject* descriptor) {
+    return reinterpret_cast<PyMemberDescrObject*>(descriptor)->d_member->type == T_OBJECT_EX;
+}
+
 // Whether a slot of an object, which a descriptor reads, still has this value.
 Answer equal_slot(PyObject* object, PyObject* descriptor, PyObject* value) {
+    if (PyObject_TypeCheck(object, PyDescr_TYPE(descriptor)) && is_plain_slot(descriptor))
+        return equal(Slot(descriptor).get(object), value);
     PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(object));
     const Ref now = Ref::steal(Py_TYPE(descriptor)->tp_descr_get(descriptor, object, type));
     if (!now && !PyErr_ExceptionMatches(PyExc_AttributeError)) return Answer::error;
@@ -87,15 +100,9 @@ Answer equal_slot(PyObject* object, PyObject* descriptor, PyObject* value) {
     return equal(now.get(), value);
 }
 
-PyObject* values_of(PyObject* entry) {
-    return PyTuple_GET_SIZE(entry) > 3 ? PyTuple_GET_ITEM(entry, 3) : nullptr;
-}
-
-// (container, key, value): whether an entry still holds. Its forms: see compiler/lookup.py. One of
-// all elements of a dict is (dict, None, keys, values).
-Answer unchanged(PyObject* entry) {
-    PyObject *container = PyTuple_GET_ITEM(entry, 0), *key = PyTuple_GET_ITEM(entry, 1);
-    PyObject* value = PyTuple_GET_ITEM(entry, 2);
+// Whether an entry still holds: container, key, value, values. Its forms: see compiler/lookup.py.
+Answer unchanged(PyObject* const* entry) {
+    PyObject *container = entry[0], *key = entry[1], *value = entry[2];
     if (PyCell_Check(container)) return equal(PyCell_GET(container), value);
     if (PyType_Check(key) && PyList_CheckExact(value)) return same_class(container, key, value);
     if (PyCode_Check(key) && PyFunction_Check(container))
@@ -103,7 +110,7 @@ Answer unchanged(PyObject* entry) {
     if (key == Py_None) {
         if (PyTuple_Check(value))
             return PyDict_Check(container)
-                       ? same_items(container, value, values_of(entry))
+                       ? same_items(container, value, entry[3])
                        : same_elements(container, value);
         const Py_ssize_t n = PyObject_Size(container);
         if (n < 0) return Answer::error;
@@ -122,13 +129,25 @@ Answer unchanged(PyObject* entry) {
     return now ? equal(now.get(), value) : Answer::error;
 }
 
+PyObject* part(PyObject* record, Part number) { return PyTuple_GET_ITEM(record, number); }
+
+// Whether the settings of the context are these.
+Answer are_current(PyObject* settings) {
+    PyObject* now = nullptr;
+    if (PyContextVar_Get(python.settings, nullptr, &now) != 0) return Answer::error;
+    const Ref held = Ref::steal(now);
+    Answer answer = Answer::yes;
+    for (Py_ssize_t i = 0; answer == Answer::yes && i < PyTuple_GET_SIZE(settings); ++i)
+        answer = equal(PyTuple_GET_ITEM(now, i), PyTuple_GET_ITEM(settings, i));
+    return answer;
+}
+
 // Compares the arguments with their pattern and their limits (see doors.h), and binds the array of
 // each tensor to the next slot.
 class Arguments {
   public:
-    Arguments(Program& program, PyObject* tensor_type, PyObject* limits)
+    Arguments(Program& program, PyObject* limits)
         : program_(program),
-          type_(tensor_type),
           firsts_(PyTuple_GET_ITEM(limits, 0)),
           known_(PyTuple_GET_ITEM(limits, 1)),
           apart_(PyTuple_GET_ITEM(limits, 2)),
@@ -136,24 +155,25 @@ class Arguments {
         seen_.clear();
     }
 
+    Answer bind_each(PyObject* const* patterns, PyObject* const* values, Py_ssize_t count) {
+        Answer answer = Answer::yes;
+        for (Py_ssize_t i = 0; answer == Answer::yes && i < count; ++i)
+            answer = bind(patterns[i], values[i]);
+        return answer;
+    }
+
+  private:
     Answer bind(PyObject* pattern, PyObject* value) {
-        if (pattern == type_) return bind_tensor(value);
+        if (pattern == reinterpret_cast<PyObject*>(python.tensor.type)) return bind_tensor(value);
         if (Py_TYPE(pattern) != Py_TYPE(value)) return Answer::no;
         if (PyDict_Check(pattern)) return bind_values(pattern, value);
         const bool tuple = PyTuple_Check(pattern);
         if (!tuple && !PyList_Check(pattern)) return equal(value, pattern);
         const Py_ssize_t n = PySequence_Fast_GET_SIZE(pattern);
         if (PySequence_Fast_GET_SIZE(value) != n) return Answer::no;
-        for (Py_ssize_t i = 0; i < n; ++i) {
-            const Answer answer = bind(PySequence_Fast_GET_ITEM(pattern, i),
-                                       PySequence_Fast_GET_ITEM(value, i));
-            if (answer != Answer::yes) return answer;
-        }
-        return Answer::yes;
+        return bind_each(PySequence_Fast_ITEMS(pattern), PySequence_Fast_ITEMS(value), n);
     }
-    i64 slots() const { return slot_; }
 
-  private:
     Answer bind_values(PyObject* pattern, PyObject* value) {
         if (PyDict_Size(pattern) != PyDict_Size(value)) return Answer::no;
         Py_ssize_t at = 0, here = 0;
@@ -168,7 +188,7 @@ class Arguments {
     }
 
     Answer bind_tensor(PyObject* value) {
-        if (!PyObject_TypeCheck(value, reinterpret_cast<PyTypeObject*>(type_))) return Answer::no;
+        if (!is_tensor(value)) return Answer::no;
         const bool wants = python.tensor.requires_grad.get(value) != Py_False;
         if (wants || slot_ >= program_.slots()) return Answer::no;
         const Answer allowed = within_limits(value);
@@ -191,7 +211,7 @@ class Arguments {
     }
 
     Program& program_;
-    PyObject *type_, *firsts_, *known_, *apart_;
+    PyObject *firsts_, *known_, *apart_;
     std::vector<PyObject*>& seen_;
     i64 slot_ = 0;
 };
@@ -226,6 +246,7 @@ Answer bind_state(Program& program, PyObject* entry, PyObject* own, Py_ssize_t n
         const bool same = !(role & PACKED) || program.version(slot) == version_of(tensor);
         if (alone && same) return Answer::yes;
     }
+    program.has_owned = true;
     program.release(slot);
     const Ref index = Ref::steal(PyLong_FromSsize_t(number));
     const Ref owned = Ref::steal(index ? PyObject_CallOneArg(own, index.get()) : nullptr);
@@ -243,19 +264,15 @@ bool raise_version(PyObject* entry) {
     return true;
 }
 
-// None for a guard that does not hold. Errors from unsuitable arguments also give None: the Python
-// code then raises an error that explains. Others, such as no memory or Ctrl-C, are raised.
-PyObject* miss(Answer answer) {
-    if (answer == Answer::error) {
-        const bool ours = PyErr_ExceptionMatches(PyExc_TypeError) ||
-                          PyErr_ExceptionMatches(PyExc_ValueError) ||
-                          PyErr_ExceptionMatches(PyExc_BufferError) ||
-                          PyErr_ExceptionMatches(PyExc_LookupError) ||
-                          PyErr_ExceptionMatches(PyExc_AttributeError);
-        if (!ours) return nullptr;
+// Whether an answer is yes. Errors from unsuitable arguments count as no: the Python code then raises
+// an error that explains. Others, such as no memory or Ctrl-C, stay set.
+bool is_yes(Answer answer) {
+    if (answer == Answer::error &&
+        (PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_ValueError) ||
+         PyErr_ExceptionMatches(PyExc_BufferError) || PyErr_ExceptionMatches(PyExc_LookupError) ||
+         PyErr_ExceptionMatches(PyExc_AttributeError)))
         PyErr_Clear();
-    }
-    Py_RETURN_NONE;
+    return answer == Answer::yes;
 }
 
 // Binds new arrays to the slots of results, which are the last ones. False with a Python error set.
@@ -266,49 +283,64 @@ bool bind_results(Program& program, PyObject* made) {
     return true;
 }
 
-// What the call returns; see doors.h.
-Ref answer_of(const Program& program, PyObject* made, PyObject* answer) {
+// The results of a run; see doors.h.
+Ref results_of(const Program& program, PyObject* made, PyObject* answer) {
     const auto tensor = [&](PyObject* slot) {
         return make_tensor(Ref::borrow(program.bound(PyLong_AsSsize_t(slot))));
     };
     if (PyLong_Check(answer)) return tensor(answer);
     const bool tensors = answer != Py_None;
     const Py_ssize_t n = PyTuple_GET_SIZE(tensors ? answer : made), first = program.slots() - n;
-    Ref all = Ref::steal(PyList_New(n));
+    Ref all = Ref::steal(PyTuple_New(n));
     for (Py_ssize_t i = 0; all && i < n; ++i) {
         const bool is_new = tensors || PyTuple_GET_ITEM(made, i) == Py_True;
         Ref item = tensors  ? tensor(PyTuple_GET_ITEM(answer, i))
                    : is_new ? Ref::borrow(program.bound(first + i))
                             : Ref::borrow(Py_None);
         if (!item) return item;
-        PyList_SET_ITEM(all.get(), i, item.release());
+        PyTuple_SET_ITEM(all.get(), i, item.release());
     }
     return all;
 }
 
-PyObject* replay(Program& program, PyObject* record, PyObject* arguments) {
-    PyObject *type = PyTuple_GET_ITEM(record, 1), *pattern = PyTuple_GET_ITEM(record, 2);
-    PyObject *limits = PyTuple_GET_ITEM(record, 3), *watched = PyTuple_GET_ITEM(record, 4);
-    PyObject *state = PyTuple_GET_ITEM(record, 5), *own = PyTuple_GET_ITEM(record, 6);
-    PyObject* callback = PyTuple_GET_ITEM(record, 7);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(watched); ++i) {
-        const Answer answer = unchanged(PyTuple_GET_ITEM(watched, i));
-        if (answer != Answer::yes) return miss(answer);
-    }
-    Arguments leaves(program, type, limits);
-    const Answer fitting = leaves.bind(pattern, arguments);
-    if (fitting != Answer::yes) return miss(fitting);
+// Whether the guards hold and the arguments fit. If so, all arrays are bound.
+bool prepare(Program& program, PyObject* record, PyObject* const* arguments) {
+    PyObject *pattern = part(record, PATTERN), *watched = part(record, WATCHED);
+    PyObject *state = part(record, STATE), *own = part(record, OWN);
+    Arguments leaves(program, part(record, LIMITS));
+    Answer answer = leaves.bind_each(&PyTuple_GET_ITEM(pattern, 0), arguments,
+                                     PyTuple_GET_SIZE(pattern));
+    for (Py_ssize_t i = 0; answer == Answer::yes && i < PyTuple_GET_SIZE(watched); i += 4)
+        answer = unchanged(&PyTuple_GET_ITEM(watched, i));
+    for (Py_ssize_t i = 0; answer == Answer::yes && i < PyTuple_GET_SIZE(state); ++i)
+        answer = bind_state(program, PyTuple_GET_ITEM(state, i), own, i);
+    return is_yes(answer) && bind_results(program, part(record, MADE));
+}
+
+// Removes new gradients, which may be partially written.
+void clear_gradients(PyObject* state) {
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(state); ++i) {
-        const Answer answer = bind_state(program, PyTuple_GET_ITEM(state, i), own, i);
-        if (answer != Answer::yes) return miss(answer);
+        PyObject* entry = PyTuple_GET_ITEM(state, i);
+        if (PyLong_AsLong(PyTuple_GET_ITEM(entry, 2)) & KEPT)
+            python.tensor.grad.set(PyTuple_GET_ITEM(entry, 1), Py_None);
     }
-    PyObject* made = PyTuple_GET_ITEM(record, 8);
-    if (!bind_results(program, made)) return nullptr;
-    Ref failure = Ref::steal(run_bound(program, callback));
-    if (failure.get() != Py_None) return failure.release();
+    PyErr_Restore(type, value, traceback);
+}
+
+// A run on the bound arrays: its results.
+Ref run(Program& program, PyObject* record) {
+    PyObject* state = part(record, STATE);
+    const Ref failure = Ref::steal(run_bound(program, part(record, CALLBACK)));
+    if (failure.get() != Py_None) {
+        clear_gradients(state);
+        return failure ? Ref::steal(PyObject_CallOneArg(part(record, REFUSE), failure.get()))
+                       : Ref();
+    }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(state); ++i)
-        if (!raise_version(PyTuple_GET_ITEM(state, i))) return nullptr;
-    return answer_of(program, made, PyTuple_GET_ITEM(record, 9)).release();
+        if (!raise_version(PyTuple_GET_ITEM(state, i))) return Ref();
+    return results_of(program, part(record, MADE), part(record, ANSWER));
 }
 
 }  // namespace
@@ -322,12 +354,27 @@ i64 class_version(PyObject* cls) {
     return type->tp_version_tag;
 }
 
-PyObject* replay_program(Program& program, PyObject* record, PyObject* arguments) {
-    if (program.inside()) Py_RETURN_NOTIMPLEMENTED;
+PyObject* replay_program(PyObject* record, PyObject* const* arguments, Py_ssize_t count) {
+    if (count != PyTuple_GET_SIZE(part(record, PATTERN))) return nullptr;
+    if (!is_yes(are_current(part(record, SETTINGS)))) return nullptr;
+    PyObject *fits = part(record, FITS), *finish = part(record, FINISH);
+    if (fits != Py_None) {
+        const Ref given = tuple_of(arguments, count);
+        const Ref fitting = Ref::steal(given ? PyObject_CallOneArg(fits, given.get()) : nullptr);
+        if (fitting.get() != Py_True) return nullptr;
+    }
+    Program& program = *nanobind::inst_ptr<Program>(part(record, PROGRAM));
+    if (program.inside()) return PyObject_CallOneArg(part(record, REFUSE), Py_NotImplemented);
     if (!program.enter()) return nullptr;
-    PyObject* outcome = replay(program, record, arguments);
+    Ref results;
+    if (prepare(program, record, arguments)) results = run(program, record);
     program.leave();
-    return outcome;
+    const bool ends_here = !program.has_owned && part(record, ALWAYS) == Py_False;
+    if (!results || finish == Py_None || ends_here) return results.release();
+    program.has_owned = false;
+    const Ref given = tuple_of(arguments, count);
+    return given ? PyObject_CallFunctionObjArgs(finish, results.get(), given.get(), nullptr)
+                 : nullptr;
 }
 
 }  // namespace cr
