@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from chainrule import engine
 from chainrule.errors import (
     ArgumentError,
     ChainruleError,
@@ -126,20 +127,23 @@ class Module(Stateful["Module"]):
             if watcher is not None:
                 watcher.leave(self, y)
             if calls.depth > 1:
-                shape = y._data.shape if isinstance(y, Tensor) else _shape_text(y)
+                shape = y._data.shape if isinstance(y, Tensor) else self._shape_of(y)
                 calls.passed.append((self, shape))
-        except ChainruleError as error:
-            self._add_to_trail(error, args)
+        except Exception as error:
+            self._explain(error, args)
             raise
-        except RecursionError as error:
-            if calls.depth > 1:
-                raise
-            raise nested_too_deep(self) from error
         finally:
             calls.depth -= 1
             if not calls.depth:
                 calls.passed.clear()
         return y
+
+    def _explain(self, error: BaseException, args: tuple[Any, ...]) -> None:
+        """Add to an error of this package where it was raised."""
+        if isinstance(error, ChainruleError):
+            self._add_to_trail(error, args)
+        elif isinstance(error, RecursionError) and _thread.module_calls.depth == 1:
+            raise nested_too_deep(self) from error
 
     def _add_to_trail(self, error: ChainruleError, args: tuple[Any, ...]) -> None:
         """Add this module to the path in an error, and in the outermost call the shapes so far."""
@@ -161,7 +165,14 @@ class Module(Stateful["Module"]):
             ]
             if len(steps) > _SHOWN:
                 steps = [("...", f"{len(steps) - _SHOWN} more layers"), *steps[-_SHOWN:]]
-            error.trail.steps = [("input", ", ".join(map(_shape_text, args))), *steps]
+            shapes = ", ".join(map(self._shape_of, args))
+            error.trail.steps = [("input", shapes), *steps]
+
+    def _shape_of(self, value: Any) -> str:
+        """The shape of a tensor, or those in a tuple, for errors."""
+        if isinstance(value, (tuple, list)):
+            return ", ".join(map(self._shape_of, value))
+        return str(value.shape) if hasattr(value, "shape") else type(value).__name__
 
     def __getattr__(self, name: str) -> Any:
         if name in vars(self):  # a subclass overrides this method, and calls it for all names
@@ -277,7 +288,7 @@ class Module(Stateful["Module"]):
         return [(f"({name}): ", child) for name, child in self._named("module")]
 
 
-def _shape_text(value: Any) -> str:
-    if isinstance(value, (tuple, list)):
-        return ", ".join(map(_shape_text, value))
-    return str(value.shape) if hasattr(value, "shape") else type(value).__name__
+_parts = _thread, EVERYWHERE, *map(vars(_Calls).get, ("depth", "passed", "watcher"))
+Module.__call__ = engine.shortcut(  # type: ignore[method-assign]
+    "module", Module.__call__, _parts
+)

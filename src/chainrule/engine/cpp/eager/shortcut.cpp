@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "eager/gateway.h"
+#include "eager/modules.h"
 #include "eager/update.h"
 #include "eager/walk.h"
 #include "runtime/doors.h"
@@ -138,6 +139,11 @@ PyObject* attempt_replay(Shortcut* self, PyObject* const* arguments, Py_ssize_t 
     return replay_program(record.get(), arguments + 1, count - 1);
 }
 
+PyObject* attempt_module(Shortcut* self, PyObject* const* arguments, Py_ssize_t count,
+                         PyObject* names) {
+    return call_module(self->detail, arguments, count, names);
+}
+
 struct Kind {
     const char* name;
     Attempt attempt;
@@ -147,7 +153,7 @@ constexpr Kind kinds[] = {
     {"reflected", attempt_reflected}, {"record", attempt_record},
     {"method", attempt_method},       {"tensor", attempt_tensor},
     {"walk", attempt_walk},           {"update", attempt_update},
-    {"replay", attempt_replay},
+    {"replay", attempt_replay},       {"module", attempt_module},
 };
 
 // -- the type --------------------------------------------------------------------------------------
