@@ -8,9 +8,11 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ContextDecorator
 from typing import Any, TypeVar, overload
 
-from chainrule import settings
+from chainrule import engine
+from chainrule.settings import Settings, change, context, current
 
 F = TypeVar("F", bound=Callable[..., Any])
+enter, leave = context.set, context.reset
 
 
 class _GradientMode(ContextDecorator):
@@ -20,18 +22,29 @@ class _GradientMode(ContextDecorator):
     one, the mode holds while the body runs, and not between its steps.
     """
 
-    def __init__(self, enabled: bool) -> None:
-        self.enabled = enabled
-        self._entered: list[Any] = []
+    __slots__ = ("_entered",)
+    enabled: bool
+    _entered: Any
+    """The token of the innermost block, and those of the others in the same form or None."""
+    _switched: tuple[Settings | None, Settings] = (None, Settings())
+    """Of a class: the settings outside of the last block, and those in it."""
 
     def __enter__(self) -> None:
-        self._entered.append(settings.switch_gradients(self.enabled))
+        now = current()
+        outside, inside = self._switched
+        if now is not outside:
+            inside = now
+            if now.gradients is not self.enabled:
+                inside = now._replace(gradients=self.enabled)
+                type(self)._switched = now, inside
+        self._entered = enter(inside), getattr(self, "_entered", None)
 
-    def __exit__(self, *error: Any) -> None:
-        settings.restore(self._entered.pop())
+    def __exit__(self, *error: object) -> None:
+        token, self._entered = self._entered
+        leave(token)
 
     def __call__(self, function: F) -> F:
-        mode = functools.partial(_GradientMode, self.enabled)
+        mode = self._recreate_cm
         if inspect.isgeneratorfunction(function):
             return _generator(function, mode)
         if inspect.iscoroutinefunction(function):
@@ -41,7 +54,24 @@ class _GradientMode(ContextDecorator):
         return super().__call__(function)
 
     def _recreate_cm(self) -> _GradientMode:
-        return _GradientMode(self.enabled)
+        return _WithGradients() if self.enabled else _WithoutGradients()
+
+
+_tokens = vars(_GradientMode)["_entered"]
+_GradientMode.__enter__ = engine.shortcut(  # type: ignore[method-assign]
+    "enter", _GradientMode.__enter__, _tokens
+)
+_GradientMode.__exit__ = engine.shortcut(  # type: ignore[method-assign]
+    "exit", _GradientMode.__exit__, _tokens
+)
+
+
+class _WithGradients(_GradientMode):
+    enabled = True
+
+
+class _WithoutGradients(_GradientMode):
+    enabled = False
 
 
 def _generator(function: Callable[..., Any], mode: Callable[[], _GradientMode]) -> Any:
@@ -104,7 +134,7 @@ def no_grad(function: Any = None) -> Any:
     ...     (x * x).requires_grad
     False
     """
-    return _GradientMode(False) if function is None else _GradientMode(False)(function)
+    return _WithoutGradients() if function is None else _WithoutGradients()(function)
 
 
 @overload
@@ -120,25 +150,25 @@ def enable_grad(function: Any = None) -> Any:
     ...     (x * x).requires_grad
     True
     """
-    return _GradientMode(True) if function is None else _GradientMode(True)(function)
+    return _WithGradients() if function is None else _WithGradients()(function)
 
 
 class _GradientSwitch(_GradientMode):
     """A mode that holds from its creation, as in PyTorch. The end of a `with` block ends it."""
 
     def __init__(self, enabled: bool) -> None:
-        super().__init__(enabled)
-        self._before = settings.current().gradients
-        settings.change(gradients=enabled)
+        self.enabled = enabled
+        self._before = current().gradients
+        change(gradients=enabled)
 
     def __enter__(self) -> None:
         pass
 
-    def __exit__(self, *error: Any) -> None:
-        settings.change(gradients=self._before)
+    def __exit__(self, *error: object) -> None:
+        change(gradients=self._before)
 
     def __call__(self, function: F) -> F:
-        settings.change(gradients=self._before)  # a decorator changes the mode in the function only
+        change(gradients=self._before)  # a decorator changes the mode in the function only
         return super().__call__(function)
 
 
@@ -160,4 +190,4 @@ def is_grad_enabled() -> bool:
     >>> cr.is_grad_enabled()
     True
     """
-    return bool(settings.current().gradients)
+    return bool(current().gradients)

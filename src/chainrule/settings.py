@@ -11,7 +11,7 @@ False
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,26 +102,6 @@ def not_here() -> bool | None:
     """The value of `gradients` with which this level records nothing: None, or False if no level
     records."""
     return False if context.get().gradients is False else None
-
-
-_switched: tuple[Settings | None, Settings] = (None, Settings())
-"""Cache of `switch_gradients`: the settings before its last call, and those after it."""
-
-
-def switch_gradients(on: bool) -> Token[Settings]:
-    """Record gradients or not from here on. `restore(token)` undoes it."""
-    global _switched
-    now = context.get()
-    if now.gradients is on:
-        return context.set(now)
-    before, after = _switched
-    if before is not now:
-        after = now._replace(gradients=on)
-        _switched = now, after
-    return context.set(after)
-
-
-restore = context.reset
 
 
 def change(**changes: Any) -> None:

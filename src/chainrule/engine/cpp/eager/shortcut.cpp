@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "eager/gateway.h"
+#include "eager/modes.h"
 #include "eager/modules.h"
 #include "eager/update.h"
 #include "eager/walk.h"
@@ -139,6 +140,16 @@ PyObject* attempt_replay(Shortcut* self, PyObject* const* arguments, Py_ssize_t 
     return replay_program(record.get(), arguments + 1, count - 1);
 }
 
+PyObject* attempt_enter(Shortcut* self, PyObject* const* arguments, Py_ssize_t count,
+                        PyObject* names) {
+    return names || count != 1 ? nullptr : enter_mode(self->detail, arguments[0]);
+}
+
+PyObject* attempt_exit(Shortcut* self, PyObject* const* arguments, Py_ssize_t count,
+                       PyObject* names) {
+    return names || count != 4 ? nullptr : leave_mode(self->detail, arguments[0]);
+}
+
 PyObject* attempt_module(Shortcut* self, PyObject* const* arguments, Py_ssize_t count,
                          PyObject* names) {
     return call_module(self->detail, arguments, count, names);
@@ -154,6 +165,7 @@ constexpr Kind kinds[] = {
     {"method", attempt_method},       {"tensor", attempt_tensor},
     {"walk", attempt_walk},           {"update", attempt_update},
     {"replay", attempt_replay},       {"module", attempt_module},
+    {"enter", attempt_enter},         {"exit", attempt_exit},
 };
 
 // -- the type --------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ namespace cr {
 //   walk       function(seeds, keep_graph, wrap, targets) is the backward pass
 //   update     function(one, group, states, rule, names, flags) is the step of an optimizer
 //   replay     function(self, *args) runs the record in the slot `detail` of self (see doors.h)
+//   enter      function(mode) begins a block of a mode with its tokens in the slot `detail`
+//   exit       function(mode, kind, error, traceback) ends it
 //   module     function(self, *args, **kwargs) calls a module (see modules.h for `detail`)
 PyObject* make_shortcut_type();  // null with a Python error set
 
