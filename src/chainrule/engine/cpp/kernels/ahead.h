@@ -7,12 +7,21 @@
 // quarter of the time of its convolution. So tiles ask for a part of the next image each, and
 // multiply while it comes.
 #pragma once
+#include "kernels/operands.h"
 #include "math/vec.h"
 
 namespace cr::CR_ISA {
 
 constexpr i64 CACHE_LINE = 64;  // bytes
 template <class T> constexpr i64 LINE = CACHE_LINE / i64(sizeof(T));  // numbers
+
+// How many lines stay in an L1 cache together that lie so many bytes apart. Those whose distance is a
+// multiple of a large power of two compete for the same 8 places, and so do all with one of 4096.
+inline i64 lines_that_fit(i64 apart) {
+    constexpr i64 WAY = 4096, WAYS = 8;
+    const i64 power = apart & -apart;
+    return power ? WAYS * WAY / least(power, WAY) : WAYS;
+}
 
 // Asks for the lines of n numbers that are read soon, into the first or the second cache.
 template <int CACHE = 1, class T> CR_INLINE void ask_for(const T* x, i64 n) {

@@ -82,11 +82,11 @@ template <class T> struct Piece {
         constexpr i64 FAR = 2048, NEAR = 512, size = sizeof(T);
         const i64 apart = p.a_k * size;
         // With short vectors a panel is narrow, and a copy of it stays in the L1 cache with a chunk
-        // of A. In place more than a FEW of its rows push each other out.
+        // of A. In place more than a FEW of its rows push each other out, or those that do not fit.
         constexpr bool STAYS = K_BLOCK * (P + MAX_ROWS) * size <= 24 << 10;
         constexpr i64 FEW = 64;
         copies_b = p.b_column != 1 || (p.b_k * size >= FAR && chunks >= 16) ||
-                   (STAYS && p.k > FEW && chunks >= 8);
+                   (STAYS && p.k > least(FEW, lines_that_fit(p.b_k * size)) && chunks >= 8);
         copies_a = p.a_row == 1 && apart >= NEAR && panels >= (apart >= FAR ? 4 : 8);
         far_a = rows * p.k * size > second_cache(), far_b = columns * p.k * size > second_cache();
         stride = rounded(height, W);

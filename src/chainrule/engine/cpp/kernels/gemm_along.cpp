@@ -101,15 +101,11 @@ template <class T> void multiply_few(const Product<T>& p, i64 column, i64 last) 
     put(p, first, column, least(W, last - column), total);
 }
 
-// Groups at a time. A vector of 64 bytes takes longer to be turned than two additions wait. Columns
-// whose distance is a multiple of a large power of two compete for the same 8 lines of an L1 cache, and
-// so do all with a distance of 4096 bytes.
+// Groups at a time. A vector of 64 bytes takes longer to be turned than two additions wait.
 constexpr int MOST_GROUPS = CR_VECTOR_BYTES == 64 ? 2 : 3;
 template <class T> i64 groups_that_fit(i64 b_column) {
-    constexpr i64 WAY = 4096, WAYS = 8, FEWEST = CR_VECTOR_BYTES == 64 ? 2 : 1;
-    const i64 bytes = b_column * i64(sizeof(T)), apart = bytes & -bytes;
-    const i64 columns = apart ? WAYS * WAY / least(apart, WAY) : WAYS;
-    return columns < FEWEST * WIDTH<T> ? FEWEST : columns / WIDTH<T>;
+    constexpr i64 FEWEST = CR_VECTOR_BYTES == 64 ? 2 : 1;
+    return most(FEWEST, lines_that_fit(b_column * i64(sizeof(T))) / WIDTH<T>);
 }
 
 // The same for a number of groups that is known at run time.
