@@ -1,6 +1,7 @@
-// The matrix product of one row where B is stored along k: WIDTH elements of C in a vector. Columns of
-// B are turned into rows on the way, a few k at a time, so that each lane adds up its own column, in
-// the order of k. Each addition waits for the one before, so several groups of WIDTH columns take turns.
+// The matrix product of one row where B is stored along k: WIDTH elements of C in a vector. Columns
+// of B are turned into rows on the way, a few k at a time, so that each lane adds up its own column,
+// in the order of k. Each addition waits for the one before, so several groups of WIDTH columns take
+// turns.
 #include "kernels/gemm.h"
 #include "kernels/operands.h"
 #include "kernels/pack.h"
@@ -46,9 +47,9 @@ CR_INLINE void put(const Product<T>& p, i64 at, i64 column, i64 n, Vec<T> sum) {
 }
 
 // GROUPS·WIDTH columns from `column` on, of which those below `last` are written. The last group of
-// columns, and the last k, begin earlier where fewer are left, so that they are whole. The columns are
-// more than a processor follows by itself, so the caches are asked for a line of each, two lines ahead,
-// in as many steps as use up a line.
+// columns, and the last k, begin earlier where fewer are left, so that they are whole. These are more
+// columns than a processor follows by itself: the caches are asked for a line of each, two lines
+// ahead, in as many steps as use up a line.
 template <class T, int GROUPS> void multiply_groups(const Product<T>& p, i64 column, i64 last) {
     constexpr i64 W = WIDTH<T>, H = HALF<T>, LINE = 64 / sizeof(T);
     // longer vectors leave less time for it

@@ -1,10 +1,10 @@
 // The matrix product of one column: an element is the dot product of a row of A with B.
 //
-// It has as many sums as a line of a cache has numbers: product k of a block is added to sum k % LANES.
-// At the end of a block its sums are added as a binary tree, l and l + LANES/2 first; and blocks one
-// after the other. So an element has the same bits in any number of rows and any layout of A, but others
-// than in a matrix with more columns: with sums in the order of k, rows that are stored along k would
-// have to be turned into columns, which takes twice as long as to read them.
+// It has as many sums as a line of a cache has numbers: product k of a block is added to sum
+// k % LANES. At the end of a block its sums are added as a binary tree, l and l + LANES/2 first; and
+// blocks one after the other. So an element has the same bits in any number of rows and any layout of
+// A, but others than in a matrix with more columns: with sums in the order of k, rows that are stored
+// along k would have to be turned into columns, which takes twice as long as to read them.
 #include "kernels/gemm.h"
 #include "kernels/gemm_vectors.h"
 #include "kernels/operands.h"

@@ -28,7 +28,7 @@
 #define CR_REGISTERS 16
 #endif
 
-// For all functions that are passed vectors: GCC lets one that is called return with the upper halves of
+// For all functions that are passed vectors: GCC lets others return with the upper halves of
 // registers in use, and SSE code that runs later, such as Python's, is slow then.
 #define CR_INLINE inline __attribute__((always_inline))
 
