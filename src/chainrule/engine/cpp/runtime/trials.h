@@ -5,8 +5,9 @@
 // How much depends on the machine, on the program and on what else runs. So it is measured: the
 // first runs go in three ways by turns, and the fastest way stays. In one way all instructions
 // share, in one none does, and in one each does what took it less time in the other two. Trials are
-// repeated, the more seldom the longer sharing has been faster. They end as soon as it is clear that
-// the way that was the fastest still is, so that they can come often.
+// repeated, the more seldom the longer they have had the same result; soon, where sharing was slower:
+// the first runs may have met a bad moment. They end as soon as it is clear that the way that was the
+// fastest still is.
 //
 // Where other programs or virtual machines use the cores too, a helper is suspended from time to
 // time, for longer than a trial takes, or two virtual cores are one for a while. So runs that share
@@ -78,7 +79,7 @@ class Trials {
     // Runs of a turn: as many as take TURN seconds alone, within these limits.
     static constexpr int FEWEST = 4, MANY = 16;
     static constexpr double TURN = 3e-3;
-    static constexpr int LEAST = 1000, MOST = 16'000;  // runs between two trials
+    static constexpr int SOON = 100, LEAST = 1000, MOST = 16'000;  // runs between two trials
     static constexpr int WINDOW = 64;  // runs whose mean is compared with that of runs alone
     static constexpr double NEVER = std::numeric_limits<double>::infinity();
     static constexpr double LONG = 3e-3;  // seconds alone: hand-overs take no share worth measuring
@@ -91,9 +92,7 @@ class Trials {
 
     void restart(int threads) {
         is_repeated_ = threads == threads_;
-        const bool stays = is_repeated_ && fastest_ == before_ && fastest_ != ALONE;
-        between_ = stays ? std::min(2 * between_, MOST) : LEAST;
-        before_ = fastest_, threads_ = threads;
+        threads_ = threads;
         watched_ = watched_runs_ = resting_ = turn_ = run_ = 0;
         rest_ = WINDOW;
         for (double& mean : means_) mean = NEVER;
@@ -121,6 +120,9 @@ class Trials {
     }
 
     void settle(Way way) {
+        const bool stays = is_repeated_ && (way == ALONE) == (fastest_ == ALONE);
+        if (way == ALONE) between_ = stays ? std::min(2 * between_, LEAST) : SOON;
+        else between_ = stays ? std::min(2 * between_, MOST) : LEAST;
         fastest_ = way;
         turn_ = TURNS, run_ = 0;
     }
@@ -129,7 +131,7 @@ class Trials {
     int turn_ = 0, run_ = 0;  // of the trial; run_ also counts the runs since it ended
     int runs_of_turn_ = MANY, between_ = LEAST;
     bool in_trial_ = false, is_repeated_ = false;
-    Way way_ = ALONE, fastest_ = ALONE, before_ = ALONE;  // now; of this trial; of the one before
+    Way way_ = ALONE, fastest_ = ALONE;  // of this run, and of the last trial
     double watched_ = 0;  // seconds of the last `watched_runs_` runs
     int watched_runs_ = 0;
     int resting_ = 0, rest_ = WINDOW;  // runs alone to come; and those after the next slow window
