@@ -57,7 +57,7 @@ class Trials {
         if (way_ == ALONE && total > LONG) return settle(SHARED);
         // After a change of the way the caches have other contents: the first run does not count.
         const bool first = run_++ == 0;
-        if (turn_ == 0 && !first) runs_of_turn_ = runs_for(total);
+        if (turn_ == 0 && run_ == 2) runs_of_turn_ = runs_for(total);
         for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] = first ? 0 : sums_[i] + seconds[i];
         if (run_ == runs_of_turn_) end_turn();
     }
